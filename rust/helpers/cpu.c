@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+/* on_each_cpu() is inline, turning interrupts off a macro. */
+#include <linux/irqflags.h>
+#include <linux/smp.h>
+
+#include "helpers.h"
+
+unsigned long notrace rlp_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	return flags;
+}
+
+void notrace rlp_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+
+/* Context: process context, interrupts on. Waits until all have run @fn. */
+void rlp_on_each_cpu(void (*fn)(void *info), void *info)
+{
+	on_each_cpu(fn, info, 1);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The ftrace handler's frame: preemption and registers are inline in C. */
+#include <linux/ftrace.h>
+#include <linux/preempt.h>
+
+#include "gate.h"
+#include "helpers.h"
+
+/**
+ * rlp_ftrace_handler() - send the caller of @ip where rlp_ftrace_target() says
+ *
+ * Context: any, wherever a function can be called. Preemption is off while the
+ * view is read, which is what its reader relies on.
+ *
+ * No recursion lock: nothing in here can be traced, waits or keeps state, so it
+ * may be entered again anywhere. With the lock, a patched function called where
+ * it is taken, as from preempt_enable_notrace() in its own release, would run
+ * its original code in a task that has left that behind.
+ */
+void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
+				struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	unsigned long target;
+
+	preempt_disable_notrace();
+	target = rlp_ftrace_target(ip, current);
+	preempt_enable_notrace();
+	if (target)
+		ftrace_regs_set_instruction_pointer(fregs, target);
+}
+
+/**
+ * rlp_ftrace_holder() - who else redirects a function
+ * @ip: its fentry site
+ * @ours: the ops that is not meant
+ *
+ * Context: process context. Diagnosis only: the answer may be stale at once.
+ * Return: the address of the other's handler, or 0.
+ */
+unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
+{
+	struct ftrace_ops **list = rlp_gate_addr_ftrace_ops_list;
+	struct ftrace_ops *ops;
+
+	if (!list)
+		return 0;
+	guard(preempt_notrace)();
+	for (ops = READ_ONCE(*list); ops && ops->next; ops = READ_ONCE(ops->next)) {
+		if (ops == ours || !(ops->flags & FTRACE_OPS_FL_IPMODIFY))
+			continue;
+		if (rlp_ftrace_hash_has(rcu_dereference_raw(ops->func_hash->filter_hash), ip))
+			return (unsigned long)ops->func;
+	}
+	return 0;
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The gate: functions that vmlinux has but does not export.
+ *
+ * A kprobe on kallsyms_lookup_name() learns its address; that finds the rest.
+ * None of them is called through a pointer. With IBT, objtool seals functions
+ * whose address the kernel never takes: an indirect call to one is a #CP. A
+ * static call is patched into a direct call, which needs no ENDBR.
+ *
+ * Where a distributor exports one of them, the weak reference is resolved by
+ * the module loader and no lookup is needed.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/livepatch.h>
+#include <linux/moduleloader.h>
+#include <linux/sched/signal.h>
+#include <linux/stacktrace.h>
+#include <linux/static_call.h>
+#include <linux/wait.h>
+
+#include "gate.h"
+#include "helpers.h"
+
+/* kernel/trace/trace.h keeps this one to itself. */
+struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned long ip);
+
+#define RLP_NO_JUMPS "patched functions are called through the handler for good"
+
+#ifdef CONFIG_LIVEPATCH
+#define RLP_GATE_RELOCATIONS(X)						\
+	X(klp_apply_section_relocs, "patches whose relocations wait for a module are refused") \
+	X(clear_relocate_add, "a module whose patch has relocations for it can be loaded once")
+#else
+#define RLP_GATE_RELOCATIONS(X)
+#endif
+
+/* X(symbol, what is lost without it; NULL: the loader refuses to load) */
+#define RLP_GATE_FUNCTIONS(X)						\
+	X(kallsyms_lookup_name, NULL)					\
+	X(kallsyms_on_each_match_symbol, NULL)				\
+	X(module_kallsyms_on_each_symbol, NULL)				\
+	X(kallsyms_lookup_size_offset, NULL)				\
+	X(ftrace_location_range, NULL)					\
+	X(find_module, NULL)						\
+	X(arch_stack_walk_reliable, NULL)				\
+	X(task_call_func, NULL)						\
+	X(idle_task, NULL)						\
+	X(alloc_ftrace_hash, RLP_NO_JUMPS)				\
+	X(free_ftrace_hash, RLP_NO_JUMPS)				\
+	X(add_ftrace_hash_entry_direct, RLP_NO_JUMPS)			\
+	X(update_ftrace_direct_add, RLP_NO_JUMPS)			\
+	X(update_ftrace_direct_del, RLP_NO_JUMPS)			\
+	X(ftrace_find_rec_direct, "a patched function may miss its patch while a bpf program is on it") \
+	X(ftrace_lookup_ip, "the holder of a busy function is not named")	\
+	X(wake_up_state, "stragglers asleep in a patched function are not woken") \
+	RLP_GATE_RELOCATIONS(X)
+
+#define RLP_GATE_DATA(X)						\
+	X(tasklist_lock, NULL)						\
+	X(ftrace_ops_list, "the holder of a busy function is not named")
+
+/* The address is enough for these; see the typed accessors in gate.h. */
+#define DEFINE_DATA(sym, lost)						\
+	void *rlp_gate_addr_##sym __ro_after_init;
+RLP_GATE_DATA(DEFINE_DATA)
+
+#define DEFINE_CALL(sym, lost)						\
+	extern typeof(sym) sym __weak;					\
+	DEFINE_STATIC_CALL_NULL(rlp_gate_##sym, sym);
+RLP_GATE_FUNCTIONS(DEFINE_CALL)
+
+struct rlp_gate_entry {
+	struct rlp_gate_symbol symbol;
+	void *exported;			/* resolved by the module loader */
+	struct static_call_key *key;	/* a function ... */
+	void *tramp;
+	void **address;			/* ... or data */
+};
+
+#define CALL_ENTRY(sym, lost) {						\
+	.symbol = { .name = #sym, .without = lost },			\
+	.exported = &sym,						\
+	.key = &STATIC_CALL_KEY(rlp_gate_##sym),			\
+	.tramp = STATIC_CALL_TRAMP_ADDR(rlp_gate_##sym),		\
+},
+#define DATA_ENTRY(sym, lost) {						\
+	.symbol = { .name = #sym, .without = lost },			\
+	.address = &rlp_gate_addr_##sym,				\
+},
+
+static struct rlp_gate_entry entries[] = {
+	RLP_GATE_FUNCTIONS(CALL_ENTRY)
+	RLP_GATE_DATA(DATA_ENTRY)
+};
+
+static void enter(struct rlp_gate_entry *entry, void *addr)
+{
+	if (entry->key)
+		__static_call_update(entry->key, entry->tramp, addr);
+	else
+		*entry->address = addr;
+	entry->symbol.found = true;
+}
+
+/*
+ * The first entry finds all the others, itself included: a kprobe may sit
+ * behind the ENDBR, while the symbol's own address is before it. The probe is
+ * never armed: to disarm it needs memory, and a kprobe that could not be disarmed
+ * stays on the kernel's list after its memory is gone.
+ */
+static int open_kallsyms(void)
+{
+	struct kprobe probe = {
+		.symbol_name = "kallsyms_lookup_name",
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	int ret;
+
+	if (entries[0].exported) {
+		enter(&entries[0], entries[0].exported);
+		return 0;
+	}
+	ret = register_kprobe(&probe);
+	if (ret)
+		return ret;
+	enter(&entries[0], probe.addr);
+	unregister_kprobe(&probe);
+	return 0;
+}
+
+/**
+ * rlp_gate_open() - look up every symbol of the gate
+ *
+ * Context: process context, may sleep. Called once, before any other function
+ * of the gate.
+ * Return: 0, or the error of register_kprobe(). A symbol that is not there is
+ * no error here: rlp_gate_symbol() tells which were found.
+ */
+int rlp_gate_open(void)
+{
+	int ret = open_kallsyms();
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+		void *addr = entries[i].exported;
+
+		if (!addr)
+			addr = (void *)static_call(rlp_gate_kallsyms_lookup_name)(entries[i].symbol.name);
+		if (addr)
+			enter(&entries[i], addr);
+	}
+	return 0;
+}
+
+/**
+ * rlp_gate_symbol() - what became of the nr-th wanted symbol
+ * @nr: counted from 0
+ *
+ * Return: the symbol, or NULL behind the last.
+ */
+const struct rlp_gate_symbol *rlp_gate_symbol(unsigned int nr)
+{
+	return nr < ARRAY_SIZE(entries) ? &entries[nr].symbol : NULL;
+}
+
+int notrace rlp_kallsyms_on_each_match_symbol(int (*fn)(void *, unsigned long),
+					      const char *name, void *data)
+{
+	return static_call(rlp_gate_kallsyms_on_each_match_symbol)(fn, name, data);
+}
+
+int notrace rlp_module_kallsyms_on_each_symbol(const char *modname,
+					       int (*fn)(void *, const char *,
+							 unsigned long),
+					       void *data)
+{
+	return static_call(rlp_gate_module_kallsyms_on_each_symbol)(modname, fn, data);
+}
+
+int notrace rlp_kallsyms_lookup_size_offset(unsigned long addr,
+					    unsigned long *size,
+					    unsigned long *offset)
+{
+	return static_call(rlp_gate_kallsyms_lookup_size_offset)(addr, size, offset);
+}
+
+/* Not ftrace_location(): for a function in a module that one looks at all of
+ * the module's symbols to learn what the caller knows, where the function ends.
+ */
+unsigned long notrace rlp_ftrace_location_range(unsigned long start,
+						unsigned long end)
+{
+	return static_call(rlp_gate_ftrace_location_range)(start, end);
+}
+
+/* The module may be gone when this returns: @state is what it was. */
+struct module *notrace rlp_find_module(const char *name, enum module_state *state)
+{
+	struct module *mod;
+
+	guard(rcu)();
+	mod = static_call(rlp_gate_find_module)(name);
+	if (mod)
+		*state = READ_ONCE(mod->state);
+	return mod;
+}
+
+int notrace rlp_stack_walk_reliable(bool (*fn)(void *, unsigned long),
+				    void *cookie, struct task_struct *task)
+{
+	return static_call(rlp_gate_arch_stack_walk_reliable)(fn, cookie, task);
+}
+
+int notrace rlp_task_call_func(struct task_struct *task,
+			       int (*fn)(struct task_struct *, void *),
+			       void *arg)
+{
+	return static_call(rlp_gate_task_call_func)(task, fn, arg);
+}
+
+struct task_struct *notrace rlp_idle_task(int cpu)
+{
+	return static_call(rlp_gate_idle_task)(cpu);
+}
+
+/* Context: preemption off. False also where the symbol is missing. */
+bool notrace rlp_ftrace_hash_has(struct ftrace_hash *hash, unsigned long ip)
+{
+	return static_call_query(rlp_gate_ftrace_lookup_ip) &&
+	       static_call(rlp_gate_ftrace_lookup_ip)(hash, ip);
+}
+
+/* Whether the function at a site has a direct target, as of a bpf program.
+ * Context: any; stale at once.
+ */
+bool rlp_ftrace_has_direct(unsigned long ip)
+{
+	guard(preempt)();
+	return static_call_query(rlp_gate_ftrace_find_rec_direct) &&
+	       static_call(rlp_gate_ftrace_find_rec_direct)(ip);
+}
+
+bool rlp_gate_has_direct(void)
+{
+	return static_call_query(rlp_gate_alloc_ftrace_hash) &&
+	       static_call_query(rlp_gate_free_ftrace_hash) &&
+	       static_call_query(rlp_gate_add_ftrace_hash_entry_direct) &&
+	       static_call_query(rlp_gate_update_ftrace_direct_add) &&
+	       static_call_query(rlp_gate_update_ftrace_direct_del);
+}
+
+/* These four only where rlp_gate_has_direct(). */
+struct ftrace_hash *rlp_alloc_ftrace_hash(int size_bits)
+{
+	return static_call(rlp_gate_alloc_ftrace_hash)(size_bits);
+}
+
+void rlp_free_ftrace_hash(struct ftrace_hash *hash)
+{
+	static_call(rlp_gate_free_ftrace_hash)(hash);
+}
+
+void *rlp_add_ftrace_hash_entry_direct(struct ftrace_hash *hash,
+				       unsigned long ip, unsigned long direct)
+{
+	return static_call(rlp_gate_add_ftrace_hash_entry_direct)(hash, ip, direct);
+}
+
+int rlp_update_ftrace_direct_add(struct ftrace_ops *ops, struct ftrace_hash *hash)
+{
+	return static_call(rlp_gate_update_ftrace_direct_add)(ops, hash);
+}
+
+int rlp_update_ftrace_direct_del(struct ftrace_ops *ops, struct ftrace_hash *hash)
+{
+	return static_call(rlp_gate_update_ftrace_direct_del)(ops, hash);
+}
+
+/* Where the symbol is missing, nobody is woken and the caller kicks instead. */
+int notrace rlp_wake_up_state(struct task_struct *task, unsigned int state)
+{
+	if (!static_call_query(rlp_gate_wake_up_state))
+		return 0;
+	return static_call(rlp_gate_wake_up_state)(task, state);
+}
+
+#ifdef CONFIG_LIVEPATCH
+
+int rlp_klp_apply_section_relocs(struct module *pmod, Elf_Shdr *sechdrs,
+				 const char *shstrtab, const char *strtab,
+				 unsigned int symindex, unsigned int secindex,
+				 const char *objname)
+{
+	if (!static_call_query(rlp_gate_klp_apply_section_relocs))
+		return -ENOSYS;
+	return static_call(rlp_gate_klp_apply_section_relocs)(pmod, sechdrs, shstrtab, strtab,
+							      symindex, secindex, objname);
+}
+
+void rlp_clear_relocate_add(Elf_Shdr *sechdrs, const char *strtab,
+			    unsigned int symindex, unsigned int relsec,
+			    struct module *me)
+{
+	if (static_call_query(rlp_gate_clear_relocate_add))
+		static_call(rlp_gate_clear_relocate_add)(sechdrs, strtab, symindex, relsec, me);
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the other helpers use of the gate; see gate.c. */
+#ifndef _RLP_GATE_H
+#define _RLP_GATE_H
+
+#include <linux/module.h>
+#include <linux/sched.h>
+
+extern void *rlp_gate_addr_tasklist_lock;
+extern void *rlp_gate_addr_ftrace_ops_list;
+
+struct ftrace_hash;
+struct ftrace_ops;
+
+bool rlp_gate_has_direct(void);
+struct ftrace_hash *rlp_alloc_ftrace_hash(int size_bits);
+void rlp_free_ftrace_hash(struct ftrace_hash *hash);
+void *rlp_add_ftrace_hash_entry_direct(struct ftrace_hash *hash,
+				       unsigned long ip, unsigned long direct);
+int rlp_update_ftrace_direct_add(struct ftrace_ops *ops, struct ftrace_hash *hash);
+int rlp_update_ftrace_direct_del(struct ftrace_ops *ops, struct ftrace_hash *hash);
+
+bool rlp_ftrace_hash_has(struct ftrace_hash *hash, unsigned long ip);
+int rlp_wake_up_state(struct task_struct *task, unsigned int state);
+
+#ifdef CONFIG_LIVEPATCH
+int rlp_klp_apply_section_relocs(struct module *pmod, Elf_Shdr *sechdrs,
+				 const char *shstrtab, const char *strtab,
+				 unsigned int symindex, unsigned int secindex,
+				 const char *objname);
+void rlp_clear_relocate_add(Elf_Shdr *sechdrs, const char *strtab,
+			    unsigned int symindex, unsigned int relsec,
+			    struct module *me);
+#endif
+
+#endif /* _RLP_GATE_H */

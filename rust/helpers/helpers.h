@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the Rust side needs from kernel headers that is inline, a macro, or not
+ * exported. bindgen reads this file; every definition is notrace, because the
+ * ftrace handler and the scheduler probe may call it.
+ */
+#ifndef _RLP_HELPERS_H
+#define _RLP_HELPERS_H
+
+#include <linux/ftrace.h>
+#include <linux/irq_work.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/workqueue.h>
+
+/* gate.c: symbols that vmlinux has but does not export */
+struct rlp_gate_symbol {
+	const char *name;
+	const char *without;	/* what is lost; NULL: the loader cannot do without */
+	bool found;
+};
+
+int rlp_gate_open(void);
+const struct rlp_gate_symbol *rlp_gate_symbol(unsigned int nr);
+
+int rlp_kallsyms_on_each_match_symbol(int (*fn)(void *data, unsigned long addr),
+				      const char *name, void *data);
+int rlp_module_kallsyms_on_each_symbol(const char *modname,
+				       int (*fn)(void *data, const char *name,
+						 unsigned long addr),
+				       void *data);
+int rlp_kallsyms_lookup_size_offset(unsigned long addr, unsigned long *size,
+				    unsigned long *offset);
+unsigned long rlp_ftrace_location_range(unsigned long start, unsigned long end);
+struct module *rlp_find_module(const char *name, enum module_state *state);
+int rlp_stack_walk_reliable(bool (*fn)(void *cookie, unsigned long addr),
+			    void *cookie, struct task_struct *task);
+int rlp_task_call_func(struct task_struct *task,
+		       int (*fn)(struct task_struct *task, void *arg),
+		       void *arg);
+struct task_struct *rlp_idle_task(int cpu);
+
+/* ftrace.c: the redirecting handler around rlp_ftrace_target() */
+void rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
+			struct ftrace_ops *ops, struct ftrace_regs *fregs);
+unsigned long rlp_ftrace_target(unsigned long ip, struct task_struct *task);
+unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
+
+bool rlp_ftrace_has_direct(unsigned long ip);
+
+/* anchors.c: never called */
+void rlp_anchor_handler(void);
+void rlp_anchor_jump(void);
+
+/* direct.c: functions that jump */
+int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
+		      unsigned int nr, bool add);
+
+/* params.c */
+bool rlp_param_debug(void);
+bool rlp_param_require_signed(void);
+bool rlp_param_promote(void);
+void rlp_rust_params_changed(void);
+
+/* task.c */
+void rlp_tasklist_read_lock(void);
+void rlp_tasklist_read_unlock(void);
+void rlp_for_each_task(bool (*fn)(void *cookie, struct task_struct *task),
+		       void *cookie);
+bool rlp_task_is_dead(struct task_struct *task);
+bool rlp_task_on_cpu(struct task_struct *task);
+bool rlp_task_is_kthread(struct task_struct *task);
+void rlp_task_comm(struct task_struct *task, char *buf);
+void rlp_task_nudge(struct task_struct *task);
+struct tracepoint *rlp_tracepoint(const char *name);
+void rlp_tracepoint_synchronize(void);
+
+/* module.c */
+const char *rlp_module_name(const struct module *mod);
+bool rlp_module_is_livepatch(const struct module *mod);
+bool rlp_module_sig_ok(const struct module *mod);
+unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
+bool rlp_module_in_init_text(const struct module *mod, unsigned long addr);
+
+/* relocs.c */
+int rlp_module_relocate(struct module *patch, const char *object, bool apply);
+
+/* worker.c: one function, run in process context, kicked from anywhere */
+struct rlp_worker {
+	struct delayed_work work;
+	struct irq_work kick;
+	void (*run)(void);
+};
+
+void rlp_worker_init(struct rlp_worker *worker, void (*run)(void));
+void rlp_worker_kick(struct rlp_worker *worker);
+void rlp_worker_after(struct rlp_worker *worker, unsigned int ms);
+void rlp_worker_stop(struct rlp_worker *worker);
+
+/* shadow.c: memory attached to an address from the side; this is its header */
+struct rlp_side {
+	struct rcu_head rcu;
+	struct rlp_side *next;
+	void *obj;
+	unsigned long id;
+};
+
+unsigned long rlp_side_lock(void);
+void rlp_side_unlock(unsigned long flags);
+struct rlp_side *rlp_side_alloc(size_t size, gfp_t gfp);
+void rlp_side_free(struct rlp_side *side);
+void rlp_side_free_rcu(struct rlp_side *side);
+void rlp_shadow_report_duplicate(void *obj, unsigned long id);
+void rlp_shadow_report_constructor(void *obj, unsigned long id, int err);
+
+/* cpu.c */
+unsigned long rlp_irq_save(void);
+void rlp_irq_restore(unsigned long flags);
+void rlp_on_each_cpu(void (*fn)(void *info), void *info);
+
+#endif /* _RLP_HELPERS_H */

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The module's parameters: those of module!{} cannot be changed at run time. */
+#include <linux/module.h>
+
+#include "helpers.h"
+
+static bool debug;
+module_param(debug, bool, 0644);
+MODULE_PARM_DESC(debug, "Log every phase of a transition (default: N)");
+
+static bool require_signed;
+module_param(require_signed, bool, 0444);
+MODULE_PARM_DESC(require_signed,
+		 "Refuse patch modules whose signature the kernel did not verify (default: N)");
+
+static bool promote = true;
+
+static int promote_set(const char *val, const struct kernel_param *kp)
+{
+	int ret = param_set_bool(val, kp);
+
+	if (!ret)
+		rlp_rust_params_changed();
+	return ret;
+}
+
+static const struct kernel_param_ops promote_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = promote_set,
+	.get = param_get_bool,
+};
+module_param_cb(promote, &promote_ops, &promote, 0644);
+MODULE_PARM_DESC(promote, "Let patched functions be jumped to when no task moves (default: Y)");
+
+bool rlp_param_debug(void)
+{
+	return READ_ONCE(debug);
+}
+
+bool rlp_param_require_signed(void)
+{
+	return require_signed;
+}
+
+bool rlp_param_promote(void)
+{
+	return READ_ONCE(promote);
+}

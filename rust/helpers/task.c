@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Walking tasks, and the parts of a task that inline functions show. */
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/tracepoint.h>
+
+#include "gate.h"
+#include "helpers.h"
+
+/* Context: may sleep on PREEMPT_RT. */
+void notrace rlp_tasklist_read_lock(void)
+{
+	read_lock((rwlock_t *)rlp_gate_addr_tasklist_lock);
+}
+
+void notrace rlp_tasklist_read_unlock(void)
+{
+	read_unlock((rwlock_t *)rlp_gate_addr_tasklist_lock);
+}
+
+/* Visible tasks, threads included; stops when @fn returns false. The idle
+ * tasks are not among them. Context: tasklist_lock or RCU.
+ */
+void notrace rlp_for_each_task(bool (*fn)(void *, struct task_struct *),
+			       void *cookie)
+{
+	struct task_struct *process, *task;
+
+	for_each_process_thread(process, task)
+		if (!fn(cookie, task))
+			return;
+}
+
+/* Dead: it left the CPU for the last time, see do_task_dead(). */
+bool notrace rlp_task_is_dead(struct task_struct *task)
+{
+	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
+}
+
+bool notrace rlp_task_on_cpu(struct task_struct *task)
+{
+	return smp_load_acquire(&task->on_cpu);
+}
+
+bool notrace rlp_task_is_kthread(struct task_struct *task)
+{
+	return task->flags & PF_KTHREAD;
+}
+
+/* @buf: TASK_COMM_LEN bytes. */
+void notrace rlp_task_comm(struct task_struct *task, char *buf)
+{
+	strscpy(buf, task->comm, TASK_COMM_LEN);
+}
+
+/*
+ * Make @task pass a safe point soon: a kthread is woken, any other task leaves
+ * its interruptible sleep and its system call, as set_notify_signal() does; that
+ * one is inline and calls what is not exported. No task_work: its memory would
+ * have to stay until the task runs, and it may never. Hence the probe on the
+ * exit from system calls, for one that is restarted goes straight to sleep again.
+ */
+void rlp_task_nudge(struct task_struct *task)
+{
+	if (task->flags & PF_KTHREAD) {
+		rlp_wake_up_state(task, TASK_INTERRUPTIBLE);
+		return;
+	}
+	if (!test_and_set_tsk_thread_flag(task, TIF_NOTIFY_SIGNAL) &&
+	    !rlp_wake_up_state(task, TASK_INTERRUPTIBLE))
+		kick_process(task);
+}
+
+struct search {
+	const char *name;
+	struct tracepoint *found;
+};
+
+static void match(struct tracepoint *tp, void *data)
+{
+	struct search *search = data;
+
+	if (!strcmp(tp->name, search->name))
+		search->found = tp;
+}
+
+/* Those of vmlinux are not exported, but may be walked. */
+struct tracepoint *rlp_tracepoint(const char *name)
+{
+	struct search search = { .name = name };
+
+	for_each_kernel_tracepoint(match, &search);
+	return search.found;
+}
+
+void rlp_tracepoint_synchronize(void)
+{
+	tracepoint_synchronize_unregister();
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! CPUs: the hotplug lock, and running something on all of them.
+//!
+//! C headers: [`include/linux/cpu.h`](srctree/include/linux/cpu.h),
+//! [`include/linux/smp.h`](srctree/include/linux/smp.h)
+
+use crate::{rcu::ReadSide, task::Quiescent};
+use core::ffi::c_void;
+use kernel::{
+    bindings,
+    cpu::{nr_cpu_ids, CpuId},
+    cpumask::Cpumask,
+    task::Task,
+    types::NotThreadSafe, //
+};
+
+fn online_mask() -> &'static Cpumask {
+    // SAFETY: The mask is a static of vmlinux; single bits of it are read, which may change.
+    unsafe { Cpumask::from_raw(&raw const bindings::__cpu_online_mask) }
+}
+
+fn possible_mask() -> &'static Cpumask {
+    // SAFETY: As above; this one does not change after boot.
+    unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) }
+}
+
+/// The CPUs that the machine can have.
+pub fn possible() -> impl Iterator<Item = u32> {
+    (0..nr_cpu_ids()).filter(|&cpu| CpuId::from_u32(cpu).is_some_and(|c| possible_mask().test(c)))
+}
+
+/// No CPU comes or goes while this lives.
+pub struct HotplugLock(NotThreadSafe);
+
+impl HotplugLock {
+    /// Context: process context, sleeps.
+    pub fn read() -> Self {
+        // SAFETY: Process context.
+        unsafe { bindings::cpus_read_lock() };
+        Self(NotThreadSafe)
+    }
+
+    /// Whether `cpu` is online.
+    pub fn is_online(&self, cpu: u32) -> bool {
+        CpuId::from_u32(cpu).is_some_and(|cpu| online_mask().test(cpu))
+    }
+}
+
+impl Drop for HotplugLock {
+    fn drop(&mut self) {
+        // SAFETY: Locked in `read()`, by this task.
+        unsafe { bindings::cpus_read_unlock() }
+    }
+}
+
+/// Interrupts every online CPU and calls `f` there with the task that was interrupted; waits for all.
+///
+/// Context: process context, interrupts on. `f` runs with interrupts off, in hard interrupt context
+/// also on PREEMPT_RT: no lock, no allocation.
+pub fn interrupt_each<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(f: F) {
+    extern "C" fn thunk<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
+        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here, and the
+        // interrupted task is current.
+        let (f, proof, task) = unsafe {
+            (
+                &*info.cast::<F>(),
+                ReadSide::assume(),
+                Quiescent::assume(Task::current_raw()),
+            )
+        };
+        f(task, &proof);
+    }
+    // SAFETY: `f` is shared between CPUs, as `Sync` allows, and outlives the call, which waits.
+    unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), (&raw const f).cast_mut().cast()) }
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Redirecting functions with one `ftrace_ops` for any number of them.
+//!
+//! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
+
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    prelude::*,
+    time::{delay::fsleep, Delta},
+    types::Opaque, //
+};
+
+/// The address of a function's fentry site, as [`site_of`] found it.
+pub type Site = usize;
+
+/// The fentry site of the function of `size` bytes at `addr`, if it has one that ftrace may use.
+///
+/// Rust functions have none, nor have those marked `notrace`.
+///
+/// Context: any.
+pub fn site_of(addr: usize, size: usize) -> Option<Site> {
+    let last = addr.wrapping_add(size.max(1)).wrapping_sub(1);
+    // SAFETY: Any range may be asked for (`ftrace_location_range()` in `kernel/trace/ftrace.c`).
+    match unsafe { rlp_bindings::rlp_ftrace_location_range(addr, last) } {
+        0 => None,
+        site => Some(site),
+    }
+}
+
+/// Emits what the C handler calls: `$decide(site, task, proof) -> Option<address>`.
+///
+/// The function runs wherever a hooked function is called: no allocation, no lock, no printing, no
+/// panic, nothing that ftrace can trace.
+#[macro_export]
+macro_rules! ftrace_target {
+    ($decide:path) => {
+        #[no_mangle]
+        extern "C" fn rlp_ftrace_target(
+            site: usize,
+            task: *mut ::kernel::bindings::task_struct,
+        ) -> usize {
+            // SAFETY: `rlp_ftrace_handler()` calls this with preemption off.
+            let proof = unsafe { $crate::rcu::ReadSide::assume() };
+            $decide(site, $crate::task::TaskId::from_raw(task), &proof).unwrap_or(0)
+        }
+    };
+}
+
+/// Whether the function at `site` has a direct target, as of a bpf program. Stale at once.
+pub fn has_direct_target(site: Site) -> bool {
+    // SAFETY: Any address may be asked for.
+    unsafe { rlp_bindings::rlp_ftrace_has_direct(site) }
+}
+
+/// The site of a function of this module that nobody calls: something to keep in a filter.
+fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
+    let (start, size) = crate::kallsyms::extent_of(function as usize).ok_or(ENOENT)?;
+    site_of(start, size).ok_or(ENOENT)
+}
+
+/// An `ftrace_ops` whose handler asks the function given to [`ftrace_target!`].
+///
+/// # Invariants
+///
+/// `ops` is registered.
+pub struct Redirection {
+    ops: Pin<KBox<Opaque<bindings::ftrace_ops>>>,
+}
+
+// SAFETY: ftrace locks what it does with an ops; the methods take `&mut self`.
+unsafe impl Send for Redirection {}
+
+impl Redirection {
+    /// Hooks all of `sites`, or none, with an ops of its own.
+    ///
+    /// Registering one, ftrace asks the owner of each direct target on the way to leave room for
+    /// the redirection; adding a site later it does not.
+    ///
+    /// Context: may sleep. Errors of `register_ftrace_function()`: `EBUSY` where somebody else
+    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`.
+    pub fn register(sites: &mut [Site]) -> Result<Self> {
+        let ops = bindings::ftrace_ops {
+            func: Some(rlp_bindings::rlp_ftrace_handler),
+            flags: (bindings::FTRACE_OPS_FL_DYNAMIC
+                | bindings::FTRACE_OPS_FL_IPMODIFY
+                | bindings::FTRACE_OPS_FL_PERMANENT) as usize,
+            ..Default::default()
+        };
+        let ops = KBox::pin(Opaque::new(ops), GFP_KERNEL)?;
+        let result = filter(&ops, sites, false).and_then(|()| {
+            // SAFETY: `ops` is pinned and initialised, and its handler is a function of this
+            // module, which the registration's owner outlives.
+            to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
+        });
+        if let Err(e) = result {
+            // SAFETY: `ops` is not registered.
+            unsafe { bindings::ftrace_free_filter(ops.get()) };
+            return Err(e);
+        }
+        Ok(Self { ops })
+    }
+
+    /// Hooks nothing yet, but for an anchor that keeps the ops registered for its life.
+    pub fn anchored() -> Result<Self> {
+        Self::register(&mut [anchor(rlp_bindings::rlp_anchor_handler)?])
+    }
+
+    /// Hooks all of `sites`, or none. None of them may be hooked already.
+    ///
+    /// One scan of the ftrace records and one batch of text changes, whatever the number.
+    ///
+    /// Context: may sleep. Errors of `ftrace_set_filter_ips()`: `EBUSY` where somebody else
+    /// redirects one of them, `ENOMEM`.
+    pub fn hook(&mut self, sites: &mut [Site]) -> Result {
+        filter(&self.ops, sites, false)
+    }
+
+    /// Unhooks all of `sites`, which are hooked; one must be left.
+    ///
+    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    pub fn unhook(&mut self, sites: &mut [Site]) -> Result {
+        surely(|| filter(&self.ops, sites, true))
+    }
+
+    /// The handler of whoever else redirects the function at `site`, as an address to be printed
+    /// by [`crate::kallsyms::name_of`]. Stale at once: for messages alone.
+    pub fn other_holder(&self, site: Site) -> Option<usize> {
+        // SAFETY: `ops` is only compared with.
+        match unsafe { rlp_bindings::rlp_ftrace_holder(site, self.ops.get()) } {
+            0 => None,
+            handler => Some(handler),
+        }
+    }
+}
+
+fn filter(
+    ops: &Pin<KBox<Opaque<bindings::ftrace_ops>>>,
+    sites: &mut [Site],
+    remove: bool,
+) -> Result {
+    let nr = u32::try_from(sites.len())?;
+    if nr == 0 {
+        return Ok(());
+    }
+    // SAFETY: `ops` is initialised, and `sites` has `nr` elements, which are read alone.
+    to_result(unsafe {
+        bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
+    })
+}
+
+impl Drop for Redirection {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant `ops` is registered. This waits for users of its
+        // trampoline, and for RCU-tasks; afterwards the filter is nobody's.
+        unsafe {
+            bindings::unregister_ftrace_function(self.ops.get());
+            bindings::ftrace_free_filter(self.ops.get());
+        }
+    }
+}
+
+/// Functions that jump: calls go on in another function without any handler.
+///
+/// ftrace keeps them as direct targets; see `rust/helpers/direct.c`. A function that jumps refuses
+/// whoever else wants to change where its calls go; tracers that only look may share it.
+///
+/// # Invariants
+///
+/// An anchor jumps as long as this lives, so that ftrace's ops stays registered.
+pub struct Jumps(Site);
+
+impl Jumps {
+    /// None yet, but for the anchor; `None` where the kernel has no means. Context: may sleep.
+    /// `ENOMEM`.
+    pub fn anchored() -> Result<Option<Self>> {
+        let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
+        let target = rlp_bindings::rlp_anchor_handler as usize;
+        match change(&[anchor], &[target], true) {
+            Ok(()) => Ok(Some(Self(anchor))),
+            Err(e) if e.to_errno() == -(bindings::EOPNOTSUPP as c_int) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes the functions at `sites`, all hooked by a [`Redirection`], jump to `targets`; all or
+    /// none.
+    ///
+    /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
+    /// `ENOMEM`.
+    pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        change(sites, targets, true)
+    }
+
+    /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
+    ///
+    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        surely(|| change(sites, targets, false))
+    }
+}
+
+impl Drop for Jumps {
+    fn drop(&mut self) {
+        let target = rlp_bindings::rlp_anchor_handler as usize;
+        if let Err(e) = self.remove(&[self.0], &[target]) {
+            pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno());
+        }
+    }
+}
+
+/// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates
+/// to take away, and must not keep it for want of memory.
+fn surely(mut take_out: impl FnMut() -> Result) -> Result {
+    loop {
+        match take_out() {
+            Err(e) if e == ENOMEM => fsleep(Delta::from_millis(10)),
+            result => return result,
+        }
+    }
+}
+
+fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
+    if sites.len() != targets.len() {
+        return Err(EINVAL);
+    }
+    let nr = u32::try_from(sites.len())?;
+    if nr == 0 {
+        return Ok(());
+    }
+    // SAFETY: Both arrays have `nr` elements.
+    to_result(unsafe { rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add) })
+}
