@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A transition goes on, and ends: everybody is in one universe, which becomes the only one.
+
+use crate::{
+    debug,
+    leave::Leavers,
+    plan::Plan,
+    registry::{Registry, REGISTRY},
+    view::{View, VIEW},
+    worker::WORKER,
+};
+use kernel::prelude::*;
+
+/// How long to wait before a completion that lacked memory is tried again, in milliseconds.
+const RETRY_MS: u32 = 100;
+
+/// Goes on with the transition, if one runs; for the worker.
+pub(crate) fn advance() {
+    let mut leavers = Leavers::none();
+    if let Ok(mut registry) = REGISTRY.lock() {
+        registry.advance(&mut leavers);
+    }
+    leavers.part();
+}
+
+impl Registry {
+    /// Completes the transition if every task has moved, else looks at those that have not.
+    pub(crate) fn advance(&mut self, leavers: &mut Leavers) {
+        let Some(transition) = &mut self.transition else {
+            self.settle();
+            return;
+        };
+        if !transition.is_done() {
+            transition.sweep();
+        }
+        if !transition.is_done() {
+            transition.schedule();
+        } else if let Err(e) = self.complete(leavers) {
+            pr_warn!(
+                "completing the transition failed ({}), trying again\n",
+                e.to_errno()
+            );
+            WORKER.after(RETRY_MS);
+        }
+    }
+
+    /// Everybody is in the target universe: makes it the only one.
+    ///
+    /// `ENOMEM`; nothing has changed then.
+    fn complete(&mut self, leavers: &mut Leavers) -> Result {
+        let transition = self.transition.as_ref().ok_or(EINVAL)?;
+        let (step, target, forced) = (transition.step, transition.target, transition.forced);
+        let patching = transition.patching();
+        leavers.reserve(self.patches.len())?;
+        let view = KBox::new(
+            View {
+                redirects: Plan::new(&self.patches, step)?.settled(target)?,
+                moving: None,
+            },
+            GFP_KERNEL,
+        )?;
+        let id = self.moving_patch().ok_or(EINVAL)?.id;
+        let name = self.patch(id)?.name();
+        debug!("'{}': completing {} transition\n", name, doing(patching));
+
+        // Waits until nobody uses the records any more.
+        drop(VIEW.publish(Some(view)));
+        let took = self.transition.take().map(|t| t.elapsed_us());
+
+        let patch = self.patch_mut(id)?;
+        patch.transition_us = took;
+        for object in patch.present() {
+            match patching {
+                true => object.desc.post_patch(),
+                false => object.desc.post_unpatch(),
+            }
+        }
+        pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));
+        self.below = None;
+
+        let mut at = 0;
+        while let Some(patch) = self.patches.get(at) {
+            if step.has(patch.id, target) {
+                at += 1;
+            } else if let Ok(patch) = self.patches.remove(at) {
+                leavers.take(patch, forced);
+            }
+        }
+        self.unhook_or_warn();
+        self.settle_later();
+        Ok(())
+    }
+}
+
+fn doing(patching: bool) -> &'static str {
+    match patching {
+        true => "patching",
+        false => "unpatching",
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an operator may do with a patch: disable it, turn a transition round, force its end.
+
+use crate::{
+    debug,
+    patch::PatchId,
+    plan::{Move, Plan},
+    registry::{Registry, REGISTRY},
+    states::Below,
+    transition::{self, Transition},
+    worker::WORKER,
+};
+use kernel::prelude::*;
+
+/// Enables, disables, or reverses a transition. Context: may sleep.
+///
+/// # Errors
+///
+/// `EINVAL` if it is so already, `EBUSY` while another patch moves, `ENODEV` if the patch is gone,
+/// `ENOMEM`.
+pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
+    REGISTRY.lock()?.set_enabled(id, enabled)
+}
+
+/// Ends the transition of `id` without proof. `EINVAL` if it does not move.
+pub(crate) fn force(id: PatchId) -> Result {
+    REGISTRY.lock()?.force(id)
+}
+
+impl Registry {
+    fn set_enabled(&mut self, id: PatchId, enabled: bool) -> Result {
+        self.patch(id)?;
+        if self.is_enabled(id) == enabled {
+            return Err(EINVAL);
+        }
+        if self.transition_of(id).is_some() {
+            return self.reverse();
+        }
+        // A patch that is disabled and does not move is gone: this one is enabled.
+        self.disable(id).inspect_err(|_| self.settle_later())
+    }
+
+    fn disable(&mut self, id: PatchId) -> Result {
+        if self.transition.is_some() {
+            return Err(EBUSY);
+        }
+        let step = Move::Out(id);
+        let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
+        let name = patch.name();
+        let plan = Plan::new(&self.patches, step)?;
+        self.hooks.demote(plan.changing())?;
+        transition::watch(&mut self.probe)?;
+        debug!("'{}': initializing unpatching transition\n", name);
+        self.below = Some(Below::show(&self.patches, id)?);
+        patch.present().for_each(|object| object.desc.pre_unpatch());
+        pr_notice!("'{}': starting unpatching transition\n", name);
+        match Transition::start(&plan, step) {
+            Ok(transition) => self.transition = Some(transition),
+            Err(e) => {
+                pr_err!("'{}' stays enabled ({})\n", name, e.to_errno());
+                patch.present().for_each(|object| object.desc.post_patch());
+                drop(plan);
+                self.below = None;
+                return Err(e);
+            }
+        }
+        drop(plan);
+        self.sweep();
+        Ok(())
+    }
+
+    fn reverse(&mut self) -> Result {
+        let transition = self.transition.as_mut().ok_or(EINVAL)?;
+        let plan = Plan::new(&self.patches, transition.step)?;
+        let name = self
+            .patches
+            .iter()
+            .find(|p| transition.step.moves(p.id))
+            .ok_or(EINVAL)?
+            .name();
+        let (from, to) = match transition.patching() {
+            true => ("patching", "unpatching"),
+            false => ("unpatching", "patching"),
+        };
+        debug!("'{}': reversing transition from {} to {}\n", name, from, to);
+        transition.reverse(&plan)?;
+        pr_notice!("'{}': starting {} transition\n", name, to);
+        drop(plan);
+        self.sweep();
+        Ok(())
+    }
+
+    fn force(&mut self, id: PatchId) -> Result {
+        let transition = self
+            .transition
+            .as_mut()
+            .filter(|t| t.step.moves(id))
+            .ok_or(EINVAL)?;
+        pr_warn!("forcing remaining tasks to the patched state\n");
+        transition.force();
+        WORKER.after(0);
+        Ok(())
+    }
+
+    /// One look at all tasks; the worker does the rest.
+    fn sweep(&mut self) {
+        if let Some(transition) = &mut self.transition {
+            transition.sweep();
+            match transition.is_done() {
+                true => WORKER.after(0),
+                false => transition.schedule(),
+            }
+        }
+    }
+}

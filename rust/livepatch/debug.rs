@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lines in the log for those who asked for them: `pr_debug!` is compiled out of Rust modules, and
+//! dynamic debug does not know them.
+
+/// As `pr_info!`, if the parameter `debug` is set.
+#[macro_export]
+macro_rules! debug {
+    ($($arg:tt)*) => {
+        if ::kernel_ext::params::debug() {
+            ::kernel::pr_info!($($arg)*);
+        }
+    };
+}

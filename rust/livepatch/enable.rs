@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A patch comes: checked, resolved, hooked, and then moved in.
+
+use crate::{
+    debug,
+    leave::Leavers,
+    patch::{self, Patch, PatchId},
+    plan::{Move, Plan},
+    registry::{Registry, REGISTRY},
+    states::{self, Below},
+    sysfs,
+    transition::{self, Transition},
+};
+use kernel::prelude::*;
+use kernel_ext::{klp::PatchDesc, params};
+
+/// Enables the patch of a module that is being initialised. Context: may sleep.
+pub(crate) fn enable(desc: PatchDesc) -> Result {
+    let mut leavers = Leavers::for_one()?;
+    let patch = Patch::new(desc)?;
+    let mut registry = REGISTRY.lock()?;
+    let result = registry.enable(patch, &mut leavers);
+    drop(registry);
+    leavers.part();
+    result
+}
+
+impl Registry {
+    fn enable(&mut self, mut patch: Patch, leavers: &mut Leavers) -> Result {
+        let id = patch.id;
+        let step = match patch.replace {
+            true => Move::Replacing(id),
+            false => Move::In(id),
+        };
+        // Before all else: its structures may be those of the patch that is there.
+        if self
+            .patches
+            .iter()
+            .any(|other| other.name() == patch.name())
+        {
+            pr_err!("patch '{}' is registered already\n", patch.name());
+            return Err(EEXIST);
+        }
+        if let Err(e) = self.admit(&mut patch) {
+            leavers.take(patch, false);
+            return Err(e);
+        }
+        // admit() made room.
+        self.patches
+            .push_within_capacity(patch)
+            .map_err(|_| ENOMEM)?;
+        let result = self.start_enabling(id, step);
+        if let Err(e) = result {
+            self.expel(id, leavers);
+            return Err(e);
+        }
+        self.advance(leavers);
+        Ok(())
+    }
+
+    /// Everything that can be checked before the system is changed.
+    fn admit(&mut self, patch: &mut Patch) -> Result {
+        let name = patch.name();
+        if params::require_signed() {
+            patch.module.module().check_signature().inspect_err(|_| {
+                pr_err!("patch '{}': its signature was not verified\n", name);
+            })?;
+        }
+        states::check_compatible(&self.patches, patch)?;
+        if let Some(busy) = self.moving_patch() {
+            pr_err!(
+                "patch '{}' has to wait: '{}' is in transition\n",
+                name,
+                busy.name()
+            );
+            return Err(EBUSY);
+        }
+        for object in &mut patch.objects {
+            if let Some(name) = &object.name {
+                let Some(module) = patch::find_module(name, &self.announced) else {
+                    continue;
+                };
+                object.desc.set_seen(&module);
+            }
+            object.resolve(patch.module.module())?;
+        }
+        self.patches.reserve(1, GFP_KERNEL)?;
+        let mut directory = sysfs::PatchDirectory::default();
+        let result = directory.fill(&self.root, patch);
+        patch.directory = Some(directory);
+        result
+    }
+
+    fn start_enabling(&mut self, id: PatchId, step: Move) -> Result {
+        self.below = Some(Below::show(&self.patches, id)?);
+        let patch = self.patch(id)?;
+        let name = patch.name();
+        pr_notice!("enabling patch '{}'\n", name);
+        debug!("'{}': initializing patching transition\n", name);
+        for object in patch.present() {
+            object.desc.pre_patch().inspect_err(|_| {
+                pr_warn!(
+                    "pre-patch callback failed for object '{}'\n",
+                    object.label()
+                );
+            })?;
+        }
+        self.hook(id)?;
+        let plan = Plan::new(&self.patches, step)?;
+        self.hooks.demote(plan.changing())?;
+        pr_notice!(
+            "'{}': starting patching transition\n",
+            self.patch(id)?.name()
+        );
+        transition::watch(&mut self.probe)?;
+        self.transition = Some(Transition::start(&plan, step)?);
+        Ok(())
+    }
+
+    /// Takes out a patch that could not be enabled.
+    fn expel(&mut self, id: PatchId, leavers: &mut Leavers) {
+        let Some(at) = self.patches.iter().position(|p| p.id == id) else {
+            return;
+        };
+        let Ok(patch) = self.patches.remove(at) else {
+            return;
+        };
+        let name = patch.name();
+        pr_warn!("failed to enable patch '{}'\n", name);
+        debug!(
+            "'{}': canceling patching transition, going to unpatch\n",
+            name
+        );
+        debug!("'{}': completing unpatching transition\n", name);
+        self.unhook_or_warn();
+        self.settle_later();
+        patch
+            .present()
+            .for_each(|object| object.desc.post_unpatch());
+        pr_notice!("'{}': unpatching complete\n", name);
+        self.below = None;
+        leavers.take(patch, false);
+    }
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which functions are hooked, and how: through the handler, or as a jump.
+//!
+//! The handler decides call by call, which a transition needs. When none runs there is nothing left
+//! to decide, and a hooked function can jump to its replacement: that costs one instruction. All
+//! changes are made for whole batches, since each costs ftrace a scan of all its records.
+
+use kernel::{
+    prelude::*,
+    time::{delay::fsleep, Delta},
+};
+use kernel_ext::{
+    ftrace::{has_direct_target, Jumps, Redirection, Site},
+    sort,
+};
+
+/// Why a function does not jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Not yet: it was hooked, or took part in a transition, a short while ago.
+    Settling,
+    /// It goes its original way: there is nothing to jump to.
+    Original,
+    /// The parameter `promote` is off.
+    Off,
+    /// The kernel has no means.
+    Unsupported,
+    /// Another user of direct targets, such as a bpf program, is on it.
+    Taken,
+}
+
+/// How a function is hooked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By the handler.
+    Handler(Why),
+    /// By the handler, and it jumps: the jump wins.
+    Both(usize),
+    /// It jumps to this address.
+    Jump(usize),
+}
+
+#[derive(Clone, Copy)]
+struct Hook {
+    site: Site,
+    mode: Mode,
+}
+
+/// Sites and their targets, as two arrays for ftrace.
+#[derive(Default)]
+struct Batch {
+    sites: KVVec<Site>,
+    targets: KVVec<usize>,
+}
+
+impl Batch {
+    fn push(&mut self, site: Site, target: usize) -> Result {
+        self.sites.push(site, GFP_KERNEL)?;
+        Ok(self.targets.push(target, GFP_KERNEL)?)
+    }
+}
+
+/// The hooked functions.
+pub(crate) struct Hooks {
+    /// `None` where the kernel has no means.
+    jumps: Option<Jumps>,
+    redirection: Redirection,
+    /// Functions that had a direct target, as of a bpf program, when they were hooked: its owner
+    /// is only asked to leave room when an ops is registered.
+    shared: KVec<Shared>,
+    /// Sorted by site.
+    hooks: KVVec<Hook>,
+}
+
+struct Shared {
+    redirection: Redirection,
+    sites: KVVec<Site>,
+}
+
+/// How often, and with what pause in milliseconds, a busy owner of a direct target is asked again.
+const ASK_AGAIN: (u32, i64) = (10, 2);
+
+impl Hooks {
+    /// None yet. `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            jumps: Jumps::anchored()?,
+            redirection: Redirection::anchored()?,
+            shared: KVec::new(),
+            hooks: KVVec::new(),
+        })
+    }
+
+    fn position(&self, site: Site) -> Result<usize, usize> {
+        self.hooks.binary_search_by_key(&site, |hook| hook.site)
+    }
+
+    /// How the function at `site` is hooked, if it is.
+    pub(crate) fn mode(&self, site: Site) -> Option<Mode> {
+        Some(self.hooks.get(self.position(site).ok()?)?.mode)
+    }
+
+    fn set_mode(&mut self, site: Site, mode: Mode) {
+        if let Ok(at) = self.position(site) {
+            if let Some(hook) = self.hooks.get_mut(at) {
+                hook.mode = mode;
+            }
+        }
+    }
+
+    /// Who else redirects the function at `site`: an address for
+    /// [`name_of`](kernel_ext::kallsyms::name_of).
+    pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
+        self.redirection.other_holder(site)
+    }
+
+    /// Puts those of `sites` that are not hooked yet under the handler, all or none. `sites` may
+    /// repeat.
+    ///
+    /// Context: may sleep. Errors: see [`Redirection::hook`].
+    pub(crate) fn hook(&mut self, sites: impl Iterator<Item = Site>) -> Result {
+        let mut fresh = collect_sorted(sites.filter(|&site| self.position(site).is_err()))?;
+        let len = self.hooks.len().checked_add(fresh.len()).ok_or(ENOMEM)?;
+        let mut hooks = KVVec::with_capacity(len, GFP_KERNEL)?;
+        hooks.extend_from_slice(&self.hooks, GFP_KERNEL)?;
+        for &site in &fresh {
+            let mode = Mode::Handler(Why::Settling);
+            hooks.push(Hook { site, mode }, GFP_KERNEL)?;
+        }
+        sort::by_key(&mut hooks, |hook| hook.site);
+        self.hook_fresh(&mut fresh)?;
+        self.hooks = hooks;
+        Ok(())
+    }
+
+    fn hook_fresh(&mut self, sites: &mut [Site]) -> Result {
+        if !sites.iter().copied().any(has_direct_target) {
+            self.redirection.hook(sites)?;
+            // One may have come in between.
+            if !sites.iter().copied().any(has_direct_target) {
+                return Ok(());
+            }
+            self.redirection.unhook(sites)?;
+        }
+        let mut kept = KVVec::with_capacity(sites.len(), GFP_KERNEL)?;
+        kept.extend_from_slice(sites, GFP_KERNEL)?;
+        self.shared.reserve(1, GFP_KERNEL)?;
+        let shared = Shared {
+            redirection: register_patiently(sites)?,
+            sites: kept,
+        };
+        Ok(self.shared.push(shared, GFP_KERNEL)?)
+    }
+
+    /// Takes the handler off `sites`, which are sorted, in whichever ops each is.
+    fn unhook_handled(&mut self, sites: &[Site]) -> Result {
+        let is_meant = |site: &Site| sites.binary_search(site).is_ok();
+        let is_shared = |site: &Site| self.shared.iter().any(|s| s.sites.contains(site));
+        let mut rest = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
+        // Memory first, then what cannot fail for want of it: half of this cannot be repeated.
+        let mut parts = KVec::with_capacity(self.shared.len(), GFP_KERNEL)?;
+        for shared in &self.shared {
+            let part = collect_sorted(shared.sites.iter().copied().filter(is_meant))?;
+            parts.push(part, GFP_KERNEL)?;
+        }
+        for (shared, mut part) in self.shared.iter_mut().zip(parts) {
+            // The last ones go with their ops, below.
+            if part.len() < shared.sites.len() {
+                shared.redirection.unhook(&mut part)?;
+                shared.sites.retain(|site| !is_meant(site));
+            }
+        }
+        self.redirection.unhook(&mut rest)?;
+        self.shared
+            .retain(|shared| !shared.sites.iter().all(is_meant));
+        Ok(())
+    }
+
+    /// Unhooks all but `wanted`; no view has the others any more.
+    ///
+    /// What stays hooked on failure is tried again with the next call. Context: may sleep. `ENOMEM`.
+    pub(crate) fn retain(&mut self, wanted: impl Iterator<Item = Site>) -> Result {
+        let wanted = collect_sorted(wanted)?;
+        let is_wanted = |site: Site| wanted.binary_search(&site).is_ok();
+        let mut jumping = Batch::default();
+        let mut handled = KVVec::new();
+        for hook in self.hooks.iter().filter(|hook| !is_wanted(hook.site)) {
+            match hook.mode {
+                Mode::Handler(_) => handled.push(hook.site, GFP_KERNEL)?,
+                Mode::Jump(target) => jumping.push(hook.site, target)?,
+                Mode::Both(target) => {
+                    jumping.push(hook.site, target)?;
+                    handled.push(hook.site, GFP_KERNEL)?;
+                }
+            }
+        }
+        self.remove_jumps(&jumping)?;
+        self.hooks.retain(|hook| match hook.mode {
+            Mode::Jump(_) => is_wanted(hook.site),
+            _ => true,
+        });
+        for &site in &handled {
+            self.set_mode(site, Mode::Handler(Why::Settling));
+        }
+        self.unhook_handled(&handled)?;
+        self.hooks.retain(|hook| is_wanted(hook.site));
+        Ok(())
+    }
+
+    /// Puts those of `sites` that jump back under the handler.
+    ///
+    /// Context: may sleep. `EBUSY` if somebody took the handler's place meanwhile, `ENOMEM`; what
+    /// jumps then goes on jumping, and calls go where they went.
+    pub(crate) fn demote(&mut self, sites: impl Iterator<Item = Site>) -> Result {
+        let sites = collect_sorted(sites)?;
+        let is_meant = |site: Site| sites.binary_search(&site).is_ok();
+        self.stop_jumping(is_meant)
+    }
+
+    /// Handler first, then the jump goes: no call finds neither.
+    fn stop_jumping(&mut self, is_meant: impl Fn(Site) -> bool) -> Result {
+        let mut jumping = Batch::default();
+        let mut unhandled = KVVec::new();
+        for hook in self.hooks.iter().filter(|hook| is_meant(hook.site)) {
+            match hook.mode {
+                Mode::Handler(_) => continue,
+                Mode::Both(target) => jumping.push(hook.site, target)?,
+                Mode::Jump(target) => {
+                    jumping.push(hook.site, target)?;
+                    unhandled.push(hook.site, GFP_KERNEL)?;
+                }
+            }
+        }
+        self.redirection.hook(&mut unhandled)?;
+        for (&site, &target) in jumping.sites.iter().zip(jumping.targets.iter()) {
+            self.set_mode(site, Mode::Both(target));
+        }
+        self.remove_jumps(&jumping)?;
+        for &site in &jumping.sites {
+            self.set_mode(site, Mode::Handler(Why::Settling));
+        }
+        Ok(())
+    }
+
+    fn remove_jumps(&mut self, batch: &Batch) -> Result {
+        match &mut self.jumps {
+            Some(jumps) => jumps.remove(&batch.sites, &batch.targets),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets functions under the handler jump to their target; 0 stands for the original code.
+    ///
+    /// Who cannot stays under the handler, and [`mode`](Self::mode) tells why. Context: may sleep.
+    /// `ENOMEM`; some may jump then.
+    pub(crate) fn promote(&mut self, targets: impl Iterator<Item = (Site, usize)>) -> Result {
+        let mut batch = Batch::default();
+        for (site, target) in targets {
+            match self.mode(site) {
+                Some(Mode::Handler(_)) if target == 0 => {
+                    self.set_mode(site, Mode::Handler(Why::Original));
+                }
+                Some(Mode::Handler(_)) => batch.push(site, target)?,
+                _ => {}
+            }
+        }
+        self.jump_those_that_can(&batch.sites, &batch.targets)?;
+        self.leave_handler()
+    }
+
+    /// Halves the batch until only those are left out that cannot.
+    fn jump_those_that_can(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        let added = self.jumps.as_mut().map(|jumps| jumps.add(sites, targets));
+        let why = match added {
+            Some(Ok(())) => {
+                for (&site, &target) in sites.iter().zip(targets) {
+                    self.set_mode(site, Mode::Both(target));
+                }
+                return Ok(());
+            }
+            Some(Err(e)) if e == ENOMEM => return Err(e),
+            None => Why::Unsupported,
+            Some(Err(_)) if sites.len() > 1 => {
+                let half = sites.len() / 2;
+                if let (Some((a, b)), Some((c, d))) =
+                    (sites.split_at_checked(half), targets.split_at_checked(half))
+                {
+                    self.jump_those_that_can(a, c)?;
+                    self.jump_those_that_can(b, d)?;
+                }
+                return Ok(());
+            }
+            Some(Err(_)) => Why::Taken,
+        };
+        for &site in sites {
+            self.set_mode(site, Mode::Handler(why));
+        }
+        Ok(())
+    }
+
+    /// Takes the handler off what jumps.
+    fn leave_handler(&mut self) -> Result {
+        let mut both = KVVec::new();
+        for hook in &self.hooks {
+            if let Mode::Both(_) = hook.mode {
+                both.push(hook.site, GFP_KERNEL)?;
+            }
+        }
+        self.unhook_handled(&both)?;
+        for &site in &both {
+            if let Some(Mode::Both(target)) = self.mode(site) {
+                self.set_mode(site, Mode::Jump(target));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts everything under the handler, for good: the switch is off.
+    pub(crate) fn demote_all(&mut self) -> Result {
+        self.stop_jumping(|_| true)?;
+        for hook in &mut self.hooks {
+            hook.mode = Mode::Handler(Why::Off);
+        }
+        Ok(())
+    }
+}
+
+fn register_patiently(sites: &mut [Site]) -> Result<Redirection> {
+    let (times, pause_ms) = ASK_AGAIN;
+    for _ in 0..times {
+        match Redirection::register(sites) {
+            Err(e) if e == EAGAIN => fsleep(Delta::from_millis(pause_ms)),
+            result => return result,
+        }
+    }
+    Err(EBUSY)
+}
+
+fn collect_sorted(sites: impl Iterator<Item = Site>) -> Result<KVVec<Site>> {
+    let mut sorted = KVVec::new();
+    for site in sites {
+        sorted.push(site, GFP_KERNEL)?;
+    }
+    sort::by_key(&mut sorted, |&site| site);
+    let mut last = None;
+    sorted.retain(|&mut site| last.replace(site) != Some(site));
+    Ok(sorted)
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Patches that go: their directories, and then their modules.
+
+use crate::patch::Patch;
+use kernel::prelude::*;
+use kernel_ext::rcu;
+
+struct Leaver {
+    patch: Patch,
+    forced: bool,
+}
+
+/// Patches that no task uses any more, to be let go when the registry is no longer locked.
+#[must_use = "call part() with the registry unlocked"]
+pub(crate) struct Leavers(KVec<Leaver>);
+
+impl Leavers {
+    /// No room yet.
+    pub(crate) fn none() -> Self {
+        Self(KVec::new())
+    }
+
+    /// Room for one. `ENOMEM`.
+    pub(crate) fn for_one() -> Result<Self> {
+        Ok(Self(KVec::with_capacity(1, GFP_KERNEL)?))
+    }
+
+    /// Room for `count` more. `ENOMEM`.
+    pub(crate) fn reserve(&mut self, count: usize) -> Result {
+        Ok(self.0.reserve(count, GFP_KERNEL)?)
+    }
+
+    /// Takes `patch`, for which there is room. `forced`: some task may still be in its code.
+    pub(crate) fn take(&mut self, mut patch: Patch, forced: bool) {
+        patch.objects.iter_mut().for_each(|object| object.release());
+        // Room was made; without it the patch would be dropped here and now, which is as safe as
+        // the caller's lock allows.
+        let _ = self.0.push_within_capacity(Leaver { patch, forced });
+    }
+
+    /// Waits for tasks in trampolines, removes the directories, and gives the modules back.
+    ///
+    /// In this order, so that a patch whose directory is gone can be unloaded. Context: may sleep;
+    /// the registry is not locked.
+    pub(crate) fn part(mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        rcu::synchronize_tasks();
+        for leaver in &mut self.0 {
+            leaver.patch.directory = None;
+        }
+        for leaver in self.0 {
+            if leaver.forced {
+                leaver.patch.module.pin();
+            }
+        }
+    }
+}

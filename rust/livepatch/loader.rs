@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A live-patch loader as a module.
+//!
+//! The life of a patch, by file. [`patch`] checks what a patch module describes and, with
+//! [`symbols`], finds what it replaces. [`enable`] lets it into the [`registry`]; [`plan`] derives
+//! what each [`universe`] calls, and [`hooks`] hooks the functions. [`transition`] moves every task,
+//! by its record in [`records`], while the ftrace handler in [`view`] asks [`redirects`] where a
+//! call goes. [`complete`] ends that, and [`settle`] lets functions jump when nothing moves.
+//! [`control`] is what operators do through [`sysfs`]; [`modules`] that come and go are patched and
+//! let go in between. [`leave`] parts with a patch.
+
+#![deny(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel_ext::{
+    gate,
+    klp::{Loader, PatchDesc, StatePtr},
+    kobject,
+    module::Notifier,
+    statics::Filled,
+    worker::Started,
+};
+
+mod complete;
+mod control;
+mod debug;
+mod enable;
+mod hooks;
+mod leave;
+mod modules;
+mod patch;
+mod plan;
+mod probing;
+mod ranges;
+mod records;
+mod redirects;
+mod registry;
+mod settle;
+mod shadow;
+mod states;
+mod symbols;
+mod sysfs;
+mod transition;
+mod universe;
+mod view;
+mod worker;
+
+module! {
+    type: RustLivepatch,
+    name: "rust_livepatch",
+    authors: ["The rust_livepatch authors"],
+    description: "Live-patch loader in Rust",
+    license: "GPL",
+}
+
+/// The loaded module. Fields in the order in which they are taken down: first what calls in from
+/// outside, last what that uses. Patch modules hold references to this module, so that none is left
+/// when it is dropped.
+struct RustLivepatch {
+    _notifier: Notifier<modules::Watcher>,
+    _worker: Started,
+    _registry: Filled<registry::Registry>,
+    _shadows: shadow::Variables,
+    _last: Last,
+}
+
+impl kernel::Module for RustLivepatch {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        gate::open()?;
+        let root = sysfs::root()?;
+        let registry = registry::Registry::new(root)?;
+        let last = Last;
+        let registry = registry::REGISTRY.fill(registry)?;
+        let worker = worker::WORKER.start(worker::run)?;
+        let this = Self {
+            _notifier: Notifier::register()?,
+            _worker: worker,
+            _registry: registry,
+            _shadows: shadow::Variables,
+            _last: last,
+        };
+        pr_info!("ready\n");
+        Ok(this)
+    }
+}
+
+/// After everything else: no reader of a view and no directory may need this module's code.
+struct Last;
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        drop(view::VIEW.publish(None));
+        kobject::wait_for_releases();
+    }
+}
+
+kernel_ext::export_klp!(RustLivepatch);
+kernel_ext::export_klp_shadow!(shadow::Variables);
+
+impl Loader for RustLivepatch {
+    fn enable(patch: PatchDesc) -> Result {
+        enable::enable(patch)
+    }
+
+    fn prev_state(id: usize) -> Option<StatePtr> {
+        states::previous(id)
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Modules that come after a patch for them, and go before it.
+
+use crate::{
+    patch::PatchId,
+    registry::{Registry, REGISTRY},
+    view::VIEW,
+};
+use kernel::{
+    prelude::*,
+    str::{CStr, CString},
+    sync::rcu as kernel_rcu,
+    time::{delay::fsleep, Delta},
+};
+use kernel_ext::{
+    module::{Events, Module},
+    rcu::{self, ReadSide},
+};
+
+/// The module notifier.
+pub(crate) struct Watcher;
+
+impl Events for Watcher {
+    fn coming(module: Module<'_>) -> Result {
+        let mut registry = REGISTRY.lock()?;
+        let name = CString::try_from(module.name())?;
+        registry.announced.push(name, GFP_KERNEL)?;
+        registry.patch_arriving(module).inspect_err(|_| {
+            registry.forget_announced(module.name());
+        })
+    }
+
+    fn going(module: Module<'_>) {
+        if let Ok(mut registry) = REGISTRY.lock() {
+            registry.forget_announced(module.name());
+            registry.unpatch_leaving(module, None);
+        }
+    }
+}
+
+impl Registry {
+    fn forget_announced(&mut self, name: &CStr) {
+        self.announced.retain(|other| **other != *name);
+    }
+
+    /// The patches that have an object for the module `name`, oldest first.
+    fn interested(&self, name: &CStr) -> Result<KVec<PatchId>> {
+        let mut ids = KVec::new();
+        for patch in &self.patches {
+            if patch
+                .objects
+                .iter()
+                .any(|o| o.name.as_deref() == Some(name))
+            {
+                ids.push(patch.id, GFP_KERNEL)?;
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Applies every patch for `module`, or none and refuses it.
+    fn patch_arriving(&mut self, module: Module<'_>) -> Result {
+        let name = module.name();
+        for id in self.interested(name)? {
+            if let Err(e) = self.patch_arriving_with(id, module) {
+                let patch = self.patch(id)?.name();
+                let module_name = name;
+                pr_warn!(
+                    "patch '{}' failed for module '{}', refusing to load module '{}'\n",
+                    patch,
+                    module_name,
+                    module_name
+                );
+                self.unpatch_leaving(module, Some(id));
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn patch_arriving_with(&mut self, id: PatchId, module: Module<'_>) -> Result {
+        let name = module.name();
+        let steady = self.transition_of(id).is_none();
+        let patch = self.patches.iter_mut().find(|p| p.id == id).ok_or(ENODEV)?;
+        let patch_module = patch.module.module();
+        let label = patch_module.name();
+        let object = patch
+            .objects
+            .iter_mut()
+            .find(|o| o.name.as_deref() == Some(name))
+            .ok_or(ENODEV)?;
+
+        object.desc.set_module(Some(module));
+        object.resolve(patch_module).inspect_err(|e| {
+            pr_warn!(
+                "failed to initialize patch '{}' for module '{}' ({})\n",
+                label,
+                name,
+                e.to_errno()
+            );
+            object.release();
+        })?;
+        pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
+        let desc = object.desc;
+        desc.pre_patch().inspect_err(|_| {
+            pr_warn!("pre-patch callback failed for object '{}'\n", name);
+            object.forget_module(patch_module);
+        })?;
+        if let Err(e) = self.hook(id).and_then(|()| self.publish()) {
+            if let Ok(patch) = self.patch(id) {
+                pr_warn!(
+                    "failed to apply patch '{}' to module '{}' ({})\n",
+                    patch.name(),
+                    name,
+                    e.to_errno()
+                );
+            }
+            if let Some(object) = self.object_mut(id, name) {
+                object.release_code();
+            }
+            self.unhook_surely();
+            desc.post_unpatch();
+            self.patch_mut(id)?.forget_module(name);
+            return Err(e);
+        }
+        self.settle_later();
+        if steady {
+            desc.post_patch();
+        }
+        Ok(())
+    }
+
+    /// A hook left behind would be on whatever is loaded at that address next.
+    fn unhook_surely(&mut self) {
+        while self.unhook_unused().is_err() {
+            fsleep(Delta::from_millis(10));
+        }
+    }
+
+    fn object_mut(&mut self, id: PatchId, name: &CStr) -> Option<&mut crate::patch::Object> {
+        self.patches
+            .iter_mut()
+            .find(|p| p.id == id)
+            .and_then(|p| p.object_mut(name))
+    }
+
+    /// Takes the patches off `module`, up to but without `limit`. Cannot fail.
+    fn unpatch_leaving(&mut self, module: Module<'_>, limit: Option<PatchId>) {
+        let name = module.name();
+        for at in 0..self.patches.len() {
+            let Some(patch) = self.patches.get_mut(at) else {
+                break;
+            };
+            let id = patch.id;
+            if Some(id) == limit {
+                break;
+            }
+            let label = patch.module.module().name();
+            let Some(object) = patch.objects.iter_mut().find(|o| {
+                o.name.as_deref() == Some(name) && o.presence != crate::patch::Presence::Absent
+            }) else {
+                continue;
+            };
+            let desc = object.desc;
+            let moves = self.transition.as_ref().is_some_and(|t| t.step.moves(id));
+            if !moves {
+                desc.pre_unpatch();
+            }
+            pr_notice!(
+                "reverting patch '{}' on unloading module '{}'\n",
+                label,
+                name
+            );
+            forget(object);
+            object.release_code();
+            if self.publish().is_err() {
+                // The sites lead to the original code already; wait for those who read before.
+                rcu::synchronize();
+            }
+            self.unhook_surely();
+            desc.post_unpatch();
+            if let Ok(patch) = self.patch_mut(id) {
+                patch.forget_module(name);
+            }
+        }
+    }
+}
+
+/// Leads the object's functions back in the view in force: no memory is needed for that.
+fn forget(object: &crate::patch::Object) {
+    let guard = kernel_rcu::read_lock();
+    if let Some(view) = VIEW.read(&ReadSide::from(&guard)) {
+        for func in &object.funcs {
+            if let Some(original) = &func.original {
+                view.redirects.forget(original.site);
+            }
+        }
+    }
+}

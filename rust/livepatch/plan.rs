@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What each universe calls: from the patches and the one that moves to a view.
+//!
+//! Everything is derived afresh from the list of patches; there is no stack of replacements to keep
+//! up to date. The last patch in the list that has a function wins it.
+
+use crate::{
+    patch::{Func, Original, Patch, PatchId},
+    ranges::{Range, Ranges},
+    redirects::{Redirects, Targets},
+    universe::Universe,
+};
+use kernel::prelude::*;
+use kernel_ext::sort;
+
+/// Which patch moves, and how the two universes differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// None: the universes are alike.
+    Still,
+    /// It is in the new universe alone.
+    In(PatchId),
+    /// It is alone in the new universe: all others go.
+    Replacing(PatchId),
+    /// It is in the old universe alone.
+    Out(PatchId),
+}
+
+impl Move {
+    /// Whether it is `patch` that moves.
+    pub(crate) fn moves(self, patch: PatchId) -> bool {
+        match self {
+            Self::Still => false,
+            Self::In(id) | Self::Replacing(id) | Self::Out(id) => id == patch,
+        }
+    }
+
+    /// Whether `patch` belongs to `universe`.
+    pub(crate) fn has(self, patch: PatchId, universe: Universe) -> bool {
+        match (self, universe) {
+            (Self::Still, _) => true,
+            (Self::In(id), Universe::Old) => patch != id,
+            (Self::In(_), Universe::New) => true,
+            (Self::Replacing(id), Universe::Old) => patch != id,
+            (Self::Replacing(id), Universe::New) => patch == id,
+            (Self::Out(_), Universe::Old) => true,
+            (Self::Out(id), Universe::New) => patch != id,
+        }
+    }
+}
+
+/// One function of one patch.
+struct Use<'a> {
+    patch: PatchId,
+    order: usize,
+    func: &'a Func,
+    original: &'a Original,
+}
+
+/// The uses of every function, sorted by site and then by patch.
+pub(crate) struct Plan<'a> {
+    patches: &'a [Patch],
+    step: Move,
+    uses: KVVec<Use<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// Of `patches`, oldest first. May sleep. `ENOMEM`.
+    pub(crate) fn new(patches: &'a [Patch], step: Move) -> Result<Self> {
+        let mut uses = KVVec::new();
+        for (order, patch) in patches.iter().enumerate() {
+            for (func, original) in patch.active() {
+                let patch = patch.id;
+                uses.push(
+                    Use {
+                        patch,
+                        order,
+                        func,
+                        original,
+                    },
+                    GFP_KERNEL,
+                )?;
+            }
+        }
+        sort::by_key(&mut uses, |u| (u.original.site, u.order));
+        Ok(Self {
+            patches,
+            step,
+            uses,
+        })
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &[Use<'a>]> {
+        self.uses
+            .chunk_by(|a, b| a.original.site == b.original.site)
+    }
+
+    fn winner<'b>(&self, uses: &'b [Use<'a>], universe: Universe) -> Option<&'b Use<'a>> {
+        uses.iter().rfind(|u| self.step.has(u.patch, universe))
+    }
+
+    fn targets(&self, uses: &[Use<'a>]) -> Targets {
+        let target = |universe| {
+            self.winner(uses, universe)
+                .map_or(0, |u| u.func.replacement.start)
+        };
+        Targets {
+            old: target(Universe::Old),
+            new: target(Universe::New),
+        }
+    }
+
+    /// The sites of the functions that `universe` redirects.
+    pub(crate) fn sites(&self, universe: Universe) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        self.functions()
+            .filter_map(move |uses| Some(self.winner(uses, universe)?.original.site))
+    }
+
+    /// The sites of the functions whose calls go elsewhere in the new universe.
+    pub(crate) fn changing(&self) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        self.functions().filter_map(|uses| {
+            let targets = self.targets(uses);
+            (targets.old != targets.new).then_some(uses.first()?.original.site)
+        })
+    }
+
+    /// Where each function leads when nothing moves; 0: to its original code.
+    pub(crate) fn steady(&self) -> impl Iterator<Item = (usize, usize)> + use<'_, 'a> {
+        self.functions()
+            .filter_map(|uses| Some((uses.first()?.original.site, self.targets(uses).new)))
+    }
+
+    /// The handler's table. `ENOMEM`.
+    pub(crate) fn redirects(&self) -> Result<Redirects> {
+        self.table(|uses| self.targets(uses))
+    }
+
+    /// The handler's table once everybody is in `universe`. `ENOMEM`.
+    pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
+        self.table(|uses| {
+            let targets = self.targets(uses);
+            let only = targets.choose(universe).unwrap_or(0);
+            Targets {
+                old: only,
+                new: only,
+            }
+        })
+    }
+
+    fn table(&self, targets: impl Fn(&[Use<'a>]) -> Targets) -> Result<Redirects> {
+        let mut entries = KVVec::new();
+        for uses in self.functions() {
+            if let Some(first) = uses.first() {
+                entries.push((first.original.site, targets(uses)), GFP_KERNEL)?;
+            }
+        }
+        Redirects::new(entries.iter().copied())
+    }
+
+    /// Code that must not be on the stack of a task that leaves the universe `from`. `ENOMEM`.
+    ///
+    /// That is, for each function that changes, what `from` calls; the stretch from its entry past
+    /// its fentry site, where a task may have been stopped between the handler's decision and the
+    /// jump; and the whole text of every patch that goes, for what its functions call in it and
+    /// left by a tail call.
+    pub(crate) fn affected(&self, from: Universe) -> Result<Ranges> {
+        let mut ranges = KVVec::new();
+        for uses in self.functions() {
+            let targets = self.targets(uses);
+            let (Some(first), true) = (uses.first(), targets.old != targets.new) else {
+                continue;
+            };
+            let original = first.original;
+            ranges.push(entry_of(original), GFP_KERNEL)?;
+            match self.winner(uses, from) {
+                Some(winner) => ranges.push(winner.func.replacement, GFP_KERNEL)?,
+                None => {
+                    ranges.push(original.code, GFP_KERNEL)?;
+                    ranges.extend_from_slice(&original.cold, GFP_KERNEL)?;
+                }
+            }
+        }
+        for patch in self.patches {
+            if self.step.has(patch.id, from) && !self.step.has(patch.id, from.other()) {
+                let (start, size) = patch.module.module().text();
+                ranges.push(Range::of(start, size), GFP_KERNEL)?;
+            }
+        }
+        Ok(Ranges::new(ranges))
+    }
+}
+
+/// From a function's first byte to behind the call at its fentry site.
+fn entry_of(original: &Original) -> Range {
+    /// The longest instruction that an architecture has at the site.
+    const SITE_LEN: usize = 8;
+    Range {
+        start: original.code.start,
+        end: original.site.saturating_add(SITE_LEN),
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A set of addresses, as sorted ranges that do not overlap.
+
+use kernel::prelude::*;
+use kernel_ext::sort;
+
+/// Addresses from `start` to `end`, both included: a return address behind the last call of a
+/// function is its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The first address.
+    pub(crate) start: usize,
+    /// The last address.
+    pub(crate) end: usize,
+}
+
+impl Range {
+    /// Of `size` bytes from `start`, and the address behind them.
+    pub(crate) fn of(start: usize, size: usize) -> Self {
+        Self {
+            start,
+            end: start.saturating_add(size),
+        }
+    }
+}
+
+/// The set. Made once a transition, asked for every entry of every stack.
+pub(crate) struct Ranges(KVVec<Range>);
+
+impl Ranges {
+    /// The union of `ranges`.
+    pub(crate) fn new(mut ranges: KVVec<Range>) -> Self {
+        sort::by_key(&mut ranges, |range| range.start);
+        let mut last = 0;
+        for i in 1..ranges.len() {
+            let Some(next) = ranges.get(i).copied() else {
+                break;
+            };
+            let Some(current) = ranges.get_mut(last) else {
+                break;
+            };
+            if next.start <= current.end {
+                current.end = current.end.max(next.end);
+                continue;
+            }
+            last = last.saturating_add(1);
+            if let Some(free) = ranges.get_mut(last) {
+                *free = next;
+            }
+        }
+        ranges.truncate(last.saturating_add(1));
+        Self(ranges)
+    }
+
+    /// Whether `addr` is in the set. Context: any; no lock, no panic.
+    #[inline]
+    pub(crate) fn contains(&self, addr: usize) -> bool {
+        let after = self.0.partition_point(|range| range.start <= addr);
+        after
+            .checked_sub(1)
+            .and_then(|at| self.0.get(at))
+            .is_some_and(|range| addr <= range.end)
+    }
+}

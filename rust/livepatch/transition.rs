@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Moving every task from one universe to the other, each at its own safe point.
+//!
+//! [`enrol`] makes a record for every task and publishes the view that the target universe belongs
+//! to; from then on the handler asks the records. A record is switched on proof that its task's
+//! stack holds no affected code, by whichever comes first:
+//!
+//! - [`Transition::sweep`] looks at tasks that are off the CPU, each held still,
+//! - and interrupts every CPU: idle tasks, busy kthreads and tasks in user mode check themselves;
+//! - [`Probe`] sees a task as it leaves the CPU;
+//! - after a while [`Transition::sweep`] wakes stragglers, and [`Probe`] sees tasks leave system
+//!   calls, too: one that is interrupted in its sleep goes back to sleep in the same function when
+//!   the call is restarted.
+//!
+//! Whoever switches the last record kicks the worker, which completes the transition.
+
+use crate::{
+    plan::{Move, Plan},
+    records::{Blocker, Full, Records, Switched},
+    universe::Universe,
+    view::{Moving, TaskRecords, View, VIEW},
+    worker::WORKER,
+};
+use kernel::{
+    prelude::*,
+    sync::{aref::ARef, Arc, UniqueArc},
+    task::Task,
+    time::{Delta, Instant, Monotonic},
+};
+use kernel_ext::{
+    cpu,
+    rcu::{self, ReadSide},
+    sched::{LeaveSyscall, SchedSwitch, SwitchOut, SyscallExit},
+    stack::{self, Verdict},
+    task::{self, Quiescent, TaskId, TaskList},
+};
+
+/// First pause between two sweeps; it doubles up to the second.
+const FIRST_PAUSE_MS: u32 = 10;
+const LONGEST_PAUSE_MS: u32 = 1000;
+
+/// How long tasks are left alone before they are woken: some system calls that are interrupted in
+/// their sleep return to user space, so it should be rare.
+const NUDGE_AFTER: Delta = Delta::from_secs(3);
+
+/// A transition that runs.
+pub(crate) struct Transition {
+    /// What moves.
+    pub(crate) step: Move,
+    /// Whether somebody ended it by force.
+    pub(crate) forced: bool,
+    /// Where tasks are moved to.
+    pub(crate) target: Universe,
+    records: Arc<TaskRecords>,
+    /// Once stragglers are woken.
+    exits: Option<SyscallExit<Probe>>,
+    started: Instant<Monotonic>,
+    pause_ms: u32,
+}
+
+impl Transition {
+    /// Starts moving tasks to [`Universe::New`]. `plan` is of the same step; its functions are
+    /// hooked, and a [`Probe`] is registered.
+    ///
+    /// Context: process context, may sleep; the registry is locked. `ENOMEM`; nothing has changed.
+    pub(crate) fn start(plan: &Plan<'_>, step: Move) -> Result<Self> {
+        let started = Instant::now();
+        let records = enrol(plan, Universe::New, |_| Universe::Old)?;
+        Ok(Self {
+            step,
+            forced: false,
+            target: Universe::New,
+            records,
+            exits: None,
+            started,
+            pause_ms: FIRST_PAUSE_MS,
+        })
+    }
+
+    /// Turns round: tasks go back to where they came from.
+    ///
+    /// Context: as [`start`](Self::start). `ENOMEM`; the transition then goes on as before.
+    pub(crate) fn reverse(&mut self, plan: &Plan<'_>) -> Result {
+        let target = self.target.other();
+        self.records.freeze();
+        rcu::synchronize();
+        let records = enrol(plan, target, |task| {
+            self.records.universe_of(task.as_usize())
+        })
+        .inspect_err(|_| self.records.thaw())?;
+        self.records = records;
+        self.target = target;
+        self.pause_ms = FIRST_PAUSE_MS;
+        Ok(())
+    }
+
+    /// Makes the view of a moment in this transition, after objects came or went.
+    pub(crate) fn view(&self, plan: &Plan<'_>) -> Result<View> {
+        Ok(View {
+            redirects: plan.redirects()?,
+            moving: Some(Moving {
+                records: self.records.clone(),
+                affected: plan.affected(self.target.other())?,
+            }),
+        })
+    }
+
+    /// Whether the moving patch will be enabled when this ends.
+    pub(crate) fn patching(&self) -> bool {
+        match (self.step, self.target) {
+            (Move::Out(_), Universe::New) => false,
+            (Move::Out(_), Universe::Old) => true,
+            (_, Universe::New) => true,
+            (_, Universe::Old) => false,
+        }
+    }
+
+    /// Whether every task is in the target universe.
+    pub(crate) fn is_done(&self) -> bool {
+        self.records.pending() == 0
+    }
+
+    /// Who is where.
+    pub(crate) fn records(&self) -> &TaskRecords {
+        &self.records
+    }
+
+    /// Microseconds since the start.
+    pub(crate) fn elapsed_us(&self) -> i64 {
+        self.started.elapsed().as_micros_ceil()
+    }
+
+    /// Looks at every task that is not switched yet. Context: process context, may sleep.
+    pub(crate) fn sweep(&mut self) {
+        self.sweep_idle_of_offline_cpus();
+        for record in self.records.iter_pending() {
+            look_at(record.task());
+        }
+        if !self.is_done() {
+            cpu::interrupt_each(|task, proof| try_switch(&task, false, proof));
+        }
+        if !self.is_done() && self.started.elapsed() > NUDGE_AFTER {
+            self.nudge();
+        }
+    }
+
+    /// Wakes the stragglers.
+    fn nudge(&mut self) {
+        if self.exits.is_none() {
+            // Without it those that leave their system call for good are switched, at least.
+            self.exits = SyscallExit::register().ok();
+        }
+        for record in self.records.iter_pending() {
+            task::nudge(record.task());
+        }
+    }
+
+    /// An offline CPU's idle task starts on an empty stack when the CPU comes back.
+    fn sweep_idle_of_offline_cpus(&self) {
+        let hotplug = cpu::HotplugLock::read();
+        for cpu in cpu::possible().filter(|&cpu| !hotplug.is_online(cpu)) {
+            let idle = task::idle_task(cpu);
+            let record = idle.and_then(|idle| self.records.find(TaskId::from(&*idle).as_usize()));
+            if let Some(record) = record {
+                self.records.switch(record);
+            }
+        }
+    }
+
+    /// Asks for the next sweep.
+    pub(crate) fn schedule(&mut self) {
+        WORKER.after(self.pause_ms);
+        // Who switched the last record since the sweep has kicked the worker, and the line above
+        // has put that off. Who does it from now on is behind that line.
+        if self.is_done() {
+            WORKER.after(0);
+        }
+        self.pause_ms = self.pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
+    }
+
+    /// Switches all that are left, without any proof. The consistency of the patch is lost.
+    pub(crate) fn force(&mut self) {
+        self.forced = true;
+        for record in self.records.iter_pending() {
+            self.records.switch(record);
+        }
+    }
+}
+
+/// Records every task in the universe that `now` gives, and publishes the view in which all that
+/// come later are in `target`.
+///
+/// In one section under `tasklist_lock` every visible task has a record and the view is published.
+/// A task that becomes visible afterwards saw its parent take that lock for writing: it sees the
+/// view, has no record, and has never run. No hook on fork or exit is needed.
+fn enrol(
+    plan: &Plan<'_>,
+    target: Universe,
+    now: impl Fn(TaskId) -> Universe,
+) -> Result<Arc<TaskRecords>> {
+    let redirects = plan.redirects()?;
+    let affected = plan.affected(target.other())?;
+    let room = KBox::<View>::new_uninit(GFP_KERNEL)?;
+    let mut capacity = count_tasks();
+
+    let (records, list) = loop {
+        // Room for those that are forked while the memory is allocated.
+        capacity = capacity.saturating_add(capacity / 8).saturating_add(16);
+        let mut records = UniqueArc::new(Records::with_capacity(capacity, target)?, GFP_KERNEL)?;
+        for cpu in cpu::possible() {
+            if let Some(idle) = task::idle_task(cpu) {
+                let id = TaskId::from(&*idle);
+                records
+                    .insert(id.as_usize(), idle, now(id))
+                    .map_err(|Full| ENOMEM)?;
+            }
+        }
+        let list = TaskList::lock();
+        if record_all(&list, &mut records, &now).is_ok() {
+            break (Arc::from(records), list);
+        }
+        drop(list);
+        capacity = capacity.max(count_tasks());
+    };
+    let moving = Some(Moving {
+        records: records.clone(),
+        affected,
+    });
+    let retired = VIEW.publish(Some(KBox::write(room, View { redirects, moving })));
+    drop(list);
+    drop(retired);
+    Ok(records)
+}
+
+fn record_all(
+    list: &TaskList,
+    records: &mut Records<ARef<Task>>,
+    now: &impl Fn(TaskId) -> Universe,
+) -> Result<(), Full> {
+    let mut result = Ok(());
+    list.for_each(|task| {
+        let id = TaskId::from(task);
+        result = records.insert(id.as_usize(), ARef::from(task), now(id));
+        result.is_ok()
+    });
+    result
+}
+
+fn count_tasks() -> usize {
+    let mut count = 0usize;
+    TaskList::lock().for_each(|_| {
+        count = count.saturating_add(1);
+        true
+    });
+    count.saturating_add(cpu::possible().count())
+}
+
+/// Tries to switch a task that is off the CPU.
+fn look_at(task: &Task) {
+    task::hold_still(task, |still, proof| match still {
+        // Asked here and not before: the stack of one that has died in between is gone.
+        Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
+        None => note(TaskId::from(task), Blocker::Running, proof),
+    });
+}
+
+/// Switches `task`'s record if its stack allows.
+///
+/// Context: interrupts off, maybe with a runqueue locked: no lock, no allocation, no printing, no
+/// panic.
+fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) {
+    let Some(moving) = VIEW.read(proof).and_then(|view| view.moving.as_ref()) else {
+        return;
+    };
+    let records = &moving.records;
+    let Some(record) = records.find(task.id().as_usize()) else {
+        return;
+    };
+    if record.universe() == records.target() || records.is_frozen() {
+        return;
+    }
+    let verdict = if dead {
+        Verdict::Clear
+    } else {
+        stack::walk(task, |addr| moving.affected.contains(addr))
+    };
+    match verdict {
+        Verdict::Clear => {
+            if records.switch(record) == Switched::Last {
+                WORKER.kick();
+            }
+        }
+        Verdict::Hit(addr) => record.set_blocker(Blocker::Inside(addr)),
+        Verdict::Unreliable => record.set_blocker(Blocker::Unreliable),
+    }
+}
+
+fn note(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
+    let moving = VIEW.read(proof).and_then(|view| view.moving.as_ref());
+    if let Some(record) = moving.and_then(|moving| moving.records.find(task.as_usize())) {
+        record.set_blocker(blocker);
+    }
+}
+
+/// Sees each task as it leaves the CPU or a system call.
+pub(crate) struct Probe;
+
+impl SwitchOut for Probe {
+    #[inline(always)]
+    fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) {
+        try_switch(&task, dead, proof);
+    }
+}
+
+impl LeaveSyscall for Probe {
+    #[inline(always)]
+    fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>) {
+        try_switch(&task, false, proof);
+    }
+}
+
+/// Registers the probe if it is not. Context: may sleep. `ENOMEM`.
+pub(crate) fn watch(probe: &mut Option<SchedSwitch<Probe>>) -> Result {
+    if probe.is_none() {
+        *probe = Some(SchedSwitch::register()?);
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the ftrace handler and the scheduler probe see of the loader: one pointer to one view.
+//!
+//! Everything that must change together is in the view, and it is replaced as a whole under RCU: a
+//! call sees the functions, the record table and the affected code of one moment. A view with
+//! records belongs to a running transition; in one without, both universes are alike.
+
+use crate::{ranges::Ranges, records::Records, redirects::Redirects, universe::Universe};
+use kernel::{
+    sync::{aref::ARef, Arc},
+    task::Task, //
+};
+use kernel_ext::{
+    ftrace::Site,
+    rcu::{RcuBox, ReadSide},
+    task::TaskId, //
+};
+
+/// The records of tasks.
+pub(crate) type TaskRecords = Records<ARef<Task>>;
+
+/// A running transition, as seen from the handler and the probe.
+pub(crate) struct Moving {
+    /// Who is in which universe.
+    pub(crate) records: Arc<TaskRecords>,
+    /// Code that must not be on the stack of a task that leaves its universe for the target.
+    pub(crate) affected: Ranges,
+}
+
+/// See the module's documentation.
+pub(crate) struct View {
+    /// Where hooked functions lead.
+    pub(crate) redirects: Redirects,
+    /// The transition, if one runs.
+    pub(crate) moving: Option<Moving>,
+}
+
+/// The view in force.
+pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
+
+/// Where `task`, which calls the function at `site`, is to go on; `None`: in the function itself.
+///
+/// This is the ftrace handler. Context: any, preemption off; see [`kernel_ext::ftrace_target!`].
+#[inline(always)]
+pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<usize> {
+    let view = VIEW.read(proof)?;
+    let targets = view.redirects.find(site)?;
+    if targets.old == targets.new {
+        return targets.choose(Universe::New);
+    }
+    targets.choose(universe_in(view, task))
+}
+
+/// Apart, so that a call of a function that does not change pays nothing for it.
+#[cold]
+#[inline(never)]
+fn universe_in(view: &View, task: TaskId) -> Universe {
+    match &view.moving {
+        Some(moving) => moving.records.universe_of(task.as_usize()),
+        None => Universe::Old,
+    }
+}
+
+kernel_ext::ftrace_target!(crate::view::target);
