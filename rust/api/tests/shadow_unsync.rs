@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: E0277
+
+//! A shadow variable is not for threads to share.
+
+use core::cell::Cell;
+use livepatch::Shadow;
+
+include!("module.inc");
+
+livepatch::patch! {
+    struct Patch;
+}
+
+// SAFETY: Never loaded.
+pub const SHADOW: Shadow<u64, Cell<u32>> = unsafe { Shadow::new(1) };

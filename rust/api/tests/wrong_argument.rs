@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+// error: E0308
+
+//! The replacement takes another type than is declared.
+
+include!("module.inc");
+
+livepatch::patch! {
+    struct Patch;
+
+    vmlinux {
+        // SAFETY: Never loaded.
+        unsafe fn old(object: *mut c_void) -> c_int = new;
+    }
+}
+
+unsafe extern "C" fn new(_object: *mut c_char) -> c_int {
+    0
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A first patch in C: one function of the kernel itself.
+ *
+ * With it, /proc/cmdline reads "this has been live patched". The source is what
+ * in-tree livepatch would take: <linux/livepatch.h> in place of the header here
+ * is all the difference, and that one works too.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <rust_livepatch.h>
+
+static int show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "this has been live patched\n");
+	return 0;
+}
+
+static struct klp_func funcs[] = {
+	{ .old_name = "cmdline_proc_show", .new_func = show, },
+	{ }
+};
+
+static struct klp_object objs[] = {
+	{ .name = NULL /* vmlinux */, .funcs = funcs, },
+	{ }
+};
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+};
+
+static int __init cmdline_init(void)
+{
+	return klp_enable_patch(&patch);
+}
+
+static void __exit cmdline_exit(void)
+{
+}
+
+module_init(cmdline_init);
+module_exit(cmdline_exit);
+MODULE_DESCRIPTION("Live patch sample: /proc/cmdline, in C");
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");

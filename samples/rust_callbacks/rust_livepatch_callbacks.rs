@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Callbacks: the kernel log says what is patched and unpatched, and when.
+//!
+//! The patch replaces no function. It has two objects, the kernel itself and
+//! `livepatch_sample_target`, whose callbacks run when the patch is enabled and disabled, and
+//! when the target is loaded and removed. With `pre_patch_ret=-19` they refuse it: the patch is
+//! not enabled, or the target not loaded, and the error is ENODEV.
+
+use kernel::{error::to_result, prelude::*};
+use livepatch::Context;
+
+module! {
+    type: CallbacksDemo,
+    name: "rust_livepatch_callbacks",
+    authors: ["The rust_livepatch authors"],
+    description: "Live patch sample: callbacks, in Rust",
+    license: "GPL",
+    params: {
+        pre_patch_ret: i32 {
+            default: 0,
+            description: "What pre_patch returns: 0 or a negative errno",
+        },
+    },
+}
+
+livepatch::patch! {
+    struct CallbacksDemo;
+
+    vmlinux with Log {}
+    module "livepatch_sample_target" with Log {}
+}
+
+struct Log;
+
+impl livepatch::Callbacks for Log {
+    fn pre_patch(cx: &mut Context<'_>) -> Result {
+        pr_info!("pre_patch: {}\n", cx.object());
+        to_result(-module_parameters::pre_patch_ret.value().abs())
+    }
+
+    fn post_patch(cx: &mut Context<'_>) {
+        pr_info!("post_patch: {}\n", cx.object());
+    }
+
+    fn pre_unpatch(cx: &mut Context<'_>) {
+        pr_info!("pre_unpatch: {}\n", cx.object());
+    }
+
+    fn post_unpatch(cx: &mut Context<'_>) {
+        pr_info!("post_unpatch: {}\n", cx.object());
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The next version of a system state, which takes over what `rust_livepatch_state1` left.
+//!
+//! Its data have another type, and the compiler tells the two apart: version 1 can only be read as
+//! version 1. Loaded on its own the patch does what version 1 does, with another log level.
+
+use kernel::{bindings, prelude::*};
+use livepatch::{Context, State};
+
+module! {
+    type: StateDemo,
+    name: "rust_livepatch_state2",
+    authors: ["The rust_livepatch authors"],
+    description: "Live patch sample: system state, version 2, in Rust",
+    license: "GPL",
+}
+
+/// What version 2 keeps.
+struct LogLevel {
+    found: c_int,
+    inherited: bool,
+}
+
+// SAFETY: All patches with state 1 are in this folder, and agree on version 1: the data are the
+// log level that was found.
+const V1: State<c_int> = unsafe { State::new(1, 1) };
+// SAFETY: As above, and on version 2.
+const LOGLEVEL: State<LogLevel> = unsafe { State::new(1, 2) };
+
+livepatch::patch! {
+    struct StateDemo;
+    replace: true;
+    states: [LOGLEVEL];
+
+    vmlinux with Console {}
+}
+
+struct Console;
+
+impl livepatch::Callbacks for Console {
+    fn pre_patch(cx: &mut Context<'_>) -> Result {
+        let level = LogLevel {
+            found: swap_loglevel(None),
+            inherited: false,
+        };
+        LOGLEVEL.set(cx, KBox::new(level, GFP_KERNEL)?)?;
+        Ok(())
+    }
+
+    // From here on this patch cannot be reversed any more, and the old one is leaving.
+    fn post_patch(cx: &mut Context<'_>) {
+        let v1 = V1.take_prev(cx);
+        if let Some(level) = LOGLEVEL.get_mut(cx) {
+            if let Some(found) = v1 {
+                level.found = *found;
+                level.inherited = true;
+            }
+            pr_info!("found {}, inherited: {}\n", level.found, level.inherited);
+        }
+        swap_loglevel(Some(14));
+    }
+
+    fn pre_unpatch(cx: &mut Context<'_>) {
+        swap_loglevel(LOGLEVEL.get(cx).map(|level| level.found));
+    }
+
+    fn post_unpatch(cx: &mut Context<'_>) {
+        drop(LOGLEVEL.take(cx));
+    }
+}
+
+/// Sets the console's log level, if there is a new one; returns the one before.
+fn swap_loglevel(new: Option<c_int>) -> c_int {
+    let level = (&raw mut bindings::console_printk).cast::<c_int>();
+    // SAFETY: The first of the kernel's four numbers, which it reads and writes without a lock.
+    let old = unsafe { level.read_volatile() };
+    if let Some(new) = new {
+        // SAFETY: As above.
+        unsafe { level.write_volatile(new) };
+    }
+    old
+}

@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Install below a folder, and build patches against that, outside this project:
+# sources and a Makefile of three lines are all they have.
+
+. "$(dirname "$0")/env.sh"
+test=$(out_dir)/test-install
+log=$CACHE_DIR/log/$checkout-test-install.log
+rc=0
+
+result() { # NAME COMMAND...
+	local name=$1
+	shift
+
+	if "$@" >>"$log" 2>&1 </dev/null; then
+		echo "ok - install $name"
+	else
+		echo "not ok - install $name # see $log"
+		rc=1
+	fi
+}
+
+patch_dir() { # NAME SOURCE: a project of its own
+	mkdir -p "$test/$1"
+	cp "$2" "$test/$1/"
+	cat >"$test/$1/Makefile" <<-END
+		KDIR ?= /lib/modules/\$(shell uname -r)/build
+		obj-m := $(basename "${2%.*}").o
+		include $test/root/usr/share/rust_livepatch/livepatch.mk
+	END
+}
+
+# The machine itself need not have compilers and their like.
+tool() {
+	# shellcheck disable=SC2046
+	$(in_build_root && echo "$tools/inroot") "$@"
+}
+
+in_patch_dir() { # NAME MAKE-ARGUMENT...
+	local dir=$test/$1
+	shift
+	# shellcheck disable=SC2086
+	tool make -C "$dir" KDIR="$kernel" $MAKEVARS "$@"
+}
+
+# The first source that the documentation shows.
+documented() {
+	awk '/my_patch.rs.*::$/ { shown = 1; next }
+		shown && /^[^ ]/ { exit }
+		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
+}
+
+# NAME MODULE: it is a live patch, and asks modprobe for the loader.
+is_patch() {
+	local ko=$test/$1/$2.ko
+
+	[[ $(tool modinfo -F depends "$ko") == rust_livepatch &&
+		$(tool modinfo -F livepatch "$ko") == Y ]]
+}
+
+# Nothing of this project is named by what was built.
+knows_nothing_else() {
+	! grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd
+}
+
+cleans() {
+	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
+}
+
+rm -rf "$test"
+mkdir -p "$test" "$(dirname "$log")"
+: >"$log"
+result "below DESTDIR" env DESTDIR="$test/root" "$tools/install"
+patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
+patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
+# The same as it is written for in-tree livepatch.
+sed -i 's,<rust_livepatch.h>,<linux/livepatch.h>,' "$test/c/livepatch_cmdline_c.c"
+
+result "a patch in Rust builds" in_patch_dir rust
+result "and is one" is_patch rust rust_livepatch_shadow
+result "a patch in C builds" in_patch_dir c
+result "and is one" is_patch c livepatch_cmdline_c
+documented >"$test/my_patch.rs"
+patch_dir documented "$test/my_patch.rs"
+result "the documented patch builds" in_patch_dir documented
+result "and is one" is_patch documented my_patch
+result "none needs this project" knows_nothing_else
+result "clippy works there" in_patch_dir rust CLIPPY=1
+result "make clean works there" cleans rust
+exit $rc
