@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests share, on top of the kernel's ktap_helpers.sh. A test begins with
+#
+#	. "$(dirname "$0")/lib.sh"
+#
+# and is undone at its exit, however it ends: patches are disabled, and modules
+# that it loaded are removed. Exit status as for all kselftests: 0 pass, 4 skip,
+# else fail. A test that only has to go through needs no more than "set -e".
+
+# shellcheck disable=SC2034 # for the tests
+RLP=/sys/kernel/rust_livepatch
+RLP_MODULES=${RLP_MODULES:-/modules}
+test_name=$(basename "${0#*test-}" .sh)
+log_mark="rust_livepatch selftest: log of $test_name $$"
+loaded=()
+
+for dir in "${RLP_KSELFTEST:-}" "$(dirname "${BASH_SOURCE[0]}")/../kselftest" \
+	"/lib/modules/$(uname -r)/source/tools/testing/selftests/kselftest"; do
+	if [[ -e $dir/ktap_helpers.sh ]]; then
+		# shellcheck disable=SC1091
+		. "$dir/ktap_helpers.sh"
+		break
+	fi
+done
+if [[ ! -v KSFT_SKIP ]]; then
+	echo "1..0 # SKIP set RLP_KSELFTEST= to linux/tools/testing/selftests/kselftest"
+	exit 4
+fi
+
+# Say why and end the test.
+fail() {
+	echo "# FAIL: $*"
+	exit "$KSFT_FAIL"
+}
+
+skip() {
+	ktap_skip_all "$@"
+	exit "$KSFT_SKIP"
+}
+
+# The kernel's log since the test began.
+log() {
+	dmesg | sed "1,/$log_mark/d"
+}
+
+# log_has PATTERN: has the kernel said this since the test began?
+log_has() {
+	log | grep -qE -- "$1"
+}
+
+module_file() {
+	echo "$RLP_MODULES/${1%.ko}.ko"
+}
+
+is_loaded() {
+	[[ -d /sys/module/${1//-/_} ]]
+}
+
+# load_module NAME [PARAMETER=VALUE...]
+load_module() {
+	local name=$1
+	shift
+
+	[[ -e $(module_file "$name") ]] || fail "there is no $(module_file "$name")"
+	insmod "$(module_file "$name")" "$@" || return
+	loaded+=("$name")
+}
+
+# Load the loader itself, unless the machine has it already.
+load_loader() {
+	is_loaded rust_livepatch || load_module rust_livepatch
+}
+
+# unload_module NAME: retried, for a module whose last user is just leaving.
+unload_module() {
+	local name=$1 kept=() module
+
+	wait_until "rmmod ${name//-/_} 2>/dev/null || ! is_loaded $name" 10 || {
+		rmmod "${name//-/_}"
+		fail "module $name cannot be removed"
+	}
+	for module in "${loaded[@]}"; do
+		[[ $module == "$name" ]] || kept+=("$module")
+	done
+	loaded=("${kept[@]}")
+}
+
+# wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default.
+wait_until() {
+	local condition=$1 deadline=$((SECONDS + ${2:-10}))
+
+	until eval "$condition"; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.05
+	done
+}
+
+# What the tools print for an errno; insmod has words of its own for some.
+errno_text() {
+	case $1 in
+	EPERM) echo 'Operation not permitted' ;;
+	ENOENT) echo 'No such file or directory|Unknown symbol in module' ;;
+	ESRCH) echo 'No such process|wrong symbol version' ;;
+	EINTR) echo 'Interrupted system call' ;;
+	E2BIG) echo 'Argument list too long' ;;
+	ENOEXEC) echo 'Exec format error|Invalid module format' ;;
+	EAGAIN) echo 'Resource temporarily unavailable' ;;
+	ENOMEM) echo 'Cannot allocate memory' ;;
+	EACCES) echo 'Permission denied' ;;
+	EBUSY) echo 'Device or resource busy' ;;
+	EEXIST) echo 'File exists' ;;
+	ENODEV) echo 'No such device' ;;
+	EINVAL) echo 'Invalid argument|Invalid parameters' ;;
+	ERANGE) echo 'Numerical result out of range' ;;
+	ENAMETOOLONG) echo 'File name too long' ;;
+	ENOSYS) echo 'Function not implemented' ;;
+	EOPNOTSUPP) echo 'Operation not supported' ;;
+	ENOTUNIQ) echo 'Name not unique on network' ;;
+	EKEYREJECTED) echo 'Key was rejected by service' ;;
+	*) echo "no text for $1 in lib.sh" ;;
+	esac
+}
+
+# expect_fail ERRNO COMMAND...: the command must fail, with this error.
+expect_fail() {
+	local errno=$1 output
+	shift
+
+	if output=$("$@" 2>&1); then
+		fail "'$*' succeeded instead of failing with $errno"
+	fi
+	grep -qE "$(errno_text "$errno")" <<<"$output" ||
+		fail "'$*' failed with '$output', not with $errno"
+}
+
+# write VALUE FILE: as a command, for expect_fail.
+write() {
+	echo "$1" >"$2"
+}
+
+# expect_load_fail ERRNO MODULE [PARAMETER=VALUE...]
+expect_load_fail() {
+	local errno=$1 name=$2
+	shift 2
+
+	expect_fail "$errno" insmod "$(module_file "$name")" "$@"
+	! is_loaded "$name" || fail "$name is loaded although insmod failed"
+}
+
+# Without another process: an emulated machine is slow at starting one.
+patch_settled() {
+	local moving=0
+
+	{ read -r moving <"$RLP/$1/transition"; } 2>/dev/null
+	[[ $moving != 1 ]]
+}
+
+# wait_settled PATCH [SECONDS]: until its transition is complete.
+wait_settled() {
+	wait_until "patch_settled $1" "${2:-30}" || {
+		show_patch "$1"
+		fail "the transition of $1 does not end"
+	}
+}
+
+show_patch() {
+	grep -H . "$RLP/$1"/{enabled,transition,progress,blockers} 2>/dev/null | sed 's/^/# /'
+}
+
+# disable_patch NAME: and wait until it is unpatched.
+disable_patch() {
+	local enabled=$RLP/$1/enabled
+
+	[[ -e $enabled ]] || return 0
+	wait_settled "$1"
+	[[ $(cat "$enabled" 2>/dev/null) != 1 ]] || echo 0 >"$enabled" || return
+	wait_until "patch_settled $1 && [[ \$(cat $enabled 2>/dev/null) != 1 ]]" 30
+}
+
+cleanup() {
+	local status=$? patch i pass
+
+	trap - EXIT
+	# A patch may hold another one back, hence more than one pass.
+	for pass in 1 2 3; do
+		for patch in "$RLP"/*/; do
+			[[ -d $patch ]] || continue
+			[[ $(cat "$patch/enabled" 2>/dev/null) != 1 ]] ||
+				echo 0 >"$patch/enabled" 2>/dev/null || true
+			wait_until "patch_settled $(basename "$patch")" 10 || true
+		done
+		for ((i = ${#loaded[@]} - 1; i >= 0; i--)); do
+			rmmod "${loaded[i]//-/_}" 2>/dev/null || true
+		done
+		wait_until loaded_gone 1 && break
+	done
+	if ! loaded_gone; then
+		echo "# left behind: $(lsmod | tail -n +2 | cut -d' ' -f1 | xargs)"
+		((status)) || status=$KSFT_FAIL
+	fi
+	exit "$status"
+}
+
+loaded_gone() {
+	local module
+
+	for module in "${loaded[@]}"; do
+		! is_loaded "$module" || return 1
+	done
+}
+
+[[ $(id -u) == 0 ]] || skip "needs root"
+echo "$log_mark" >/dev/kmsg
+trap cleanup EXIT
+trap 'exit 1' INT TERM

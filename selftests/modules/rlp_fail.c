@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Makes memory allocations of a task fail while it is in one kernel function,
+ * the n-th alone or all from there on, with nothing prepared for it in the code
+ * under test:
+ *
+ *	insmod rlp_fail.ko within=do_one_initcall comm=insmod
+ *	echo 7 > /sys/module/rlp_fail/parameters/nth
+ *
+ * within, comm		the function, and the name of the task
+ * nth			which allocation fails, counted from 1; 0: none. Writing it
+ *			starts a new count
+ * seen			how many there were in the last call of the function
+ * failed		in whose behalf the last one failed
+ * live			objects that Rust code has allocated since this module was
+ *			loaded, less those that it has freed
+ *
+ * The slab's functions are redirected the way a live patch would.
+ */
+#include <linux/ftrace.h>
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+static char *within = "do_one_initcall";
+module_param(within, charp, 0444);
+
+static char *comm = "insmod";
+module_param(comm, charp, 0444);
+
+static unsigned int seen;
+module_param(seen, uint, 0444);
+
+static char failed[KSYM_SYMBOL_LEN];
+module_param_string(failed, failed, sizeof(failed), 0444);
+
+static atomic_t nr_live;
+static unsigned int nth;
+static struct task_struct *inside;
+static bool made_by_realloc;
+
+static int nth_set(const char *val, const struct kernel_param *kp)
+{
+	failed[0] = 0;
+	return param_set_uint(val, kp);
+}
+
+static const struct kernel_param_ops nth_ops = {
+	.set = nth_set,
+	.get = param_get_uint,
+};
+module_param_cb(nth, &nth_ops, &nth, 0644);
+
+static int live_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
+}
+
+static const struct kernel_param_ops live_ops = {
+	.get = live_get,
+};
+module_param_cb(live, &live_ops, NULL, 0444);
+
+/* Where the flags are among the arguments of each function that is redirected. */
+static const struct alloc {
+	char *name;
+	int gfp;
+} allocs[] = {
+	{ "kmem_cache_alloc_noprof", 1 },
+	{ "kmem_cache_alloc_lru_noprof", 2 },
+	{ "__kmalloc_noprof", 1 },
+	{ "__kmalloc_cache_noprof", 1 },
+	/* With CONFIG_SLAB_BUCKETS there is a bucket in front of the flags. */
+	{ "__kmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
+	{ "__kmalloc_node_track_caller_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
+	{ "__kvmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 3 : 2 },
+	{ "__vmalloc_node_range_noprof", 4 },
+};
+
+struct hook {
+	struct ftrace_ops ops;
+	int gfp;
+};
+
+static noinline notrace void *return_null(void)
+{
+	return NULL;
+}
+
+static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
+			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct hook *hook = container_of(ops, struct hook, ops);
+
+	if (READ_ONCE(inside) != current || !in_task())
+		return;
+	if (ftrace_regs_get_argument(fregs, hook->gfp) & __GFP_NOFAIL)
+		return;
+	if (++seen != nth)
+		return;
+	sprint_symbol(failed, parent_ip);
+	if (made_by_realloc && strstr(failed, "krealloc"))
+		atomic_dec(&nr_live);
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)return_null);
+}
+
+static struct hook hooks[ARRAY_SIZE(allocs)];
+
+/*
+ * krealloc(), through which all allocations of Rust code go, and all its frees. C
+ * code has it as well, but frees with kfree(): it is not counted.
+ */
+static void notrace on_realloc(unsigned long ip, unsigned long parent_ip,
+			       struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	bool old = ftrace_regs_get_argument(fregs, 0);
+	bool new = ftrace_regs_get_argument(fregs, 1);
+	char caller[KSYM_SYMBOL_LEN];
+	bool kvrealloc;
+
+	sprint_symbol(caller, parent_ip);
+	kvrealloc = strstarts(caller, "kvrealloc_");
+	if (!kvrealloc && !strstarts(caller, "rust_helper_") && !strstarts(caller, "_R"))
+		return;
+	/* kvrealloc() tries again when this fails, and that is not seen here. */
+	if (READ_ONCE(inside) == current)
+		made_by_realloc = !old && new && !kvrealloc;
+	if (!old && new)
+		atomic_inc(&nr_live);
+	else if (old && !new)
+		atomic_dec(&nr_live);
+}
+
+static struct ftrace_ops realloc_ops = {
+	.func = on_realloc,
+	.flags = FTRACE_OPS_FL_RECURSION,
+};
+
+static int on_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	if (strcmp(current->comm, comm))
+		return 1;
+	seen = 0;
+	WRITE_ONCE(inside, current);
+	return 0;
+}
+
+static int on_return(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	WRITE_ONCE(inside, NULL);
+	return 0;
+}
+
+static struct kretprobe window = {
+	.entry_handler = on_entry,
+	.handler = on_return,
+};
+
+static int __init hook(struct ftrace_ops *ops, char *name)
+{
+	int ret = ftrace_set_filter(ops, name, strlen(name), 1);
+
+	if (!ret)
+		ret = register_ftrace_function(ops);
+	if (ret) {
+		pr_err("rlp_fail: %s: %d\n", name, ret);
+		ftrace_free_filter(ops);
+	}
+	return ret;
+}
+
+static void unhook(struct ftrace_ops *ops)
+{
+	unregister_ftrace_function(ops);
+	ftrace_free_filter(ops);
+}
+
+static int __init fail_init(void)
+{
+	int i, ret;
+
+	for (i = 0; i < ARRAY_SIZE(allocs); i++) {
+		hooks[i].gfp = allocs[i].gfp;
+		hooks[i].ops.func = on_alloc;
+		hooks[i].ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION;
+		ret = hook(&hooks[i].ops, allocs[i].name);
+		if (ret)
+			goto unhook;
+	}
+	ret = hook(&realloc_ops, "krealloc_node_align_noprof");
+	if (ret)
+		goto unhook;
+	window.kp.symbol_name = within;
+	ret = register_kretprobe(&window);
+	if (!ret)
+		return 0;
+	pr_err("rlp_fail: %s: %d\n", within, ret);
+	unhook(&realloc_ops);
+unhook:
+	while (i--)
+		unhook(&hooks[i].ops);
+	return ret;
+}
+
+static void __exit fail_exit(void)
+{
+	int i;
+
+	unregister_kretprobe(&window);
+	unhook(&realloc_ops);
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		unhook(&hooks[i].ops);
+}
+
+module_init(fail_init);
+module_exit(fail_exit);
+MODULE_DESCRIPTION("Selftest: allocations that fail");
+MODULE_LICENSE("GPL");

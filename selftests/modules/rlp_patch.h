@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A patch that is described when it is loaded:
+ *
+ *	insmod rlp_patch_a.ko says=text funcs=rlp_target:one_show=say
+ *
+ * funcs=OBJECT:FUNCTION[@SYMPOS][=REPLACEMENT],...
+ *	what to replace. No OBJECT: a function of vmlinux; "EMPTY": an object
+ *	whose name is empty. No FUNCTION: one without a name; "EMPTY": one whose
+ *	name is empty. Entries in a row for the same object make one object.
+ *	REPLACEMENT is one of replacements[] below; the default is "say".
+ * says=TEXT
+ *	the line that "say" prints: for functions that show a seq_file.
+ * replace=Y
+ *	the patch replaces all others.
+ * shape=WHAT
+ *	leave something out: "null-patch", "no-module", "no-objects",
+ *	"no-functions" (of the first object).
+ * again
+ *	writing to it enables the patch once more.
+ *
+ * Included by files that differ in nothing but their module's name.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/livepatch.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+
+#ifdef RLP_IN_TREE
+/* The kernel's own, which this name meant before the loader's header. */
+#undef klp_enable_patch
+#endif
+
+#define MAX_FUNCS 16
+
+static char *funcs[MAX_FUNCS];
+static unsigned int nr_funcs;
+module_param_array(funcs, charp, &nr_funcs, 0444);
+
+static char *says = "patched";
+module_param(says, charp, 0644);
+
+static bool replace;
+module_param(replace, bool, 0444);
+
+static char *shape = "";
+module_param(shape, charp, 0444);
+
+static int say(struct seq_file *m, void *v)
+{
+	seq_printf(m, "%s\n", says);
+	return 0;
+}
+
+static int __init in_init_text(struct seq_file *m, void *v)
+{
+	return 0;
+}
+
+static int data;
+
+static const struct {
+	const char *name;
+	void *func;
+} replacements[] = {
+	{ "say", say },
+	{ "null", NULL },
+	{ "vmlinux", seq_printf },
+	{ "data", &data },
+	{ "init", in_init_text },
+	{ "middle", (void *)say + 1 },
+};
+
+static struct klp_func klp_funcs[MAX_FUNCS][MAX_FUNCS + 1];
+static struct klp_object objs[MAX_FUNCS + 1];
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+};
+
+static char *or_empty(char *name)
+{
+	return strcmp(name, "EMPTY") ? name : "";
+}
+
+static int __init describe_func(struct klp_func *func, char *text)
+{
+	char *replacement = text, *sympos, *name;
+	int i;
+
+	sympos = strsep(&replacement, "=");
+	name = strsep(&sympos, "@");
+	if (*name)
+		func->old_name = or_empty(name);
+	if (sympos && kstrtoul(sympos, 0, &func->old_sympos))
+		return -ENOEXEC;
+	if (!replacement)
+		replacement = "say";
+	for (i = 0; i < ARRAY_SIZE(replacements); i++) {
+		if (!strcmp(replacements[i].name, replacement)) {
+			func->new_func = replacements[i].func;
+			return 0;
+		}
+	}
+	return -ENOEXEC;
+}
+
+/* ENOEXEC, which the loader never returns, for a description that is wrong. */
+static int __init describe(void)
+{
+	char *object, *last = NULL, *func;
+	int obj = -1, nr = 0, i, ret;
+
+	for (i = 0; i < nr_funcs; i++) {
+		func = funcs[i];
+		object = strsep(&func, ":");
+		if (!func)
+			return -ENOEXEC;
+		if (!last || strcmp(last, object)) {
+			objs[++obj].name = *object ? or_empty(object) : NULL;
+			objs[obj].funcs = klp_funcs[obj];
+			last = object;
+			nr = 0;
+		}
+		ret = describe_func(&klp_funcs[obj][nr++], func);
+		if (ret)
+			return ret;
+	}
+	patch.replace = replace;
+	if (!strcmp(shape, "no-module"))
+		patch.mod = NULL;
+	else if (!strcmp(shape, "no-objects"))
+		patch.objs = NULL;
+	else if (!strcmp(shape, "no-functions"))
+		objs[0].funcs = NULL;
+	return 0;
+}
+
+static int again_set(const char *val, const struct kernel_param *kp)
+{
+	/* Not while parameters are parsed, before the module's init. */
+	return THIS_MODULE->state == MODULE_STATE_LIVE ? klp_enable_patch(&patch) : -ENOEXEC;
+}
+
+static const struct kernel_param_ops again_ops = {
+	.set = again_set,
+};
+module_param_cb(again, &again_ops, NULL, 0200);
+
+static int __init patch_init(void)
+{
+	int ret = describe();
+
+	if (ret)
+		return ret;
+	return klp_enable_patch(strcmp(shape, "null-patch") ? &patch : NULL);
+}
+
+static void __exit patch_exit(void)
+{
+}
+
+module_init(patch_init);
+module_exit(patch_exit);
+MODULE_DESCRIPTION("Selftest: a patch that is described when it is loaded");
+MODULE_LICENSE("GPL");
+#ifndef RLP_UNTAGGED
+MODULE_INFO(livepatch, "Y");
+#endif

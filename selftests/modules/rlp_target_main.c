@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the patches of the tests replace. Each file in /proc/rlp_target/ is one
+ * function that prints a line:
+ *
+ *	one, two	static functions
+ *	twin1, twin2	two functions of one name, in two files
+ *	sleep		a function that sleeps until awake=Y: it holds up a
+ *			transition, since only a fatal signal ends its sleep
+ *	notrace		a function without an fentry site
+ *
+ * init_ret=ERRNO	what the module's init returns
+ * init_sleep=Y		the module's init sleeps until awake=Y
+ * at_init		what "one" printed from within the module's init
+ * sleepers		how many tasks are asleep in "sleep"
+ * sched_switch_users	how many probes are on that tracepoint
+ */
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+#include <linux/tracepoint.h>
+#include <linux/wait.h>
+
+#include "rlp_target.h"
+
+static int init_ret;
+module_param(init_ret, int, 0444);
+
+static bool init_sleep;
+module_param(init_sleep, bool, 0444);
+
+static char at_init[64];
+module_param_string(at_init, at_init, sizeof(at_init), 0444);
+
+static DECLARE_WAIT_QUEUE_HEAD(wait);
+static atomic_t nr_sleepers;
+static bool awake;
+
+static int awake_set(const char *val, const struct kernel_param *kp)
+{
+	int ret = param_set_bool(val, kp);
+
+	wake_up_all(&wait);
+	return ret;
+}
+
+static const struct kernel_param_ops awake_ops = {
+	.set = awake_set,
+	.get = param_get_bool,
+};
+module_param_cb(awake, &awake_ops, &awake, 0644);
+
+static int sleepers_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&nr_sleepers));
+}
+
+static const struct kernel_param_ops sleepers_ops = {
+	.get = sleepers_get,
+};
+module_param_cb(sleepers, &sleepers_ops, NULL, 0444);
+
+static void count_users(struct tracepoint *tp, void *count)
+{
+	const struct tracepoint_func *func;
+
+	if (strcmp(tp->name, "sched_switch"))
+		return;
+	guard(preempt_notrace)();
+	for (func = rcu_dereference_raw(tp->funcs); func && func->func; func++)
+		++*(int *)count;
+}
+
+static int sched_switch_users_get(char *buf, const struct kernel_param *kp)
+{
+	int count = 0;
+
+	for_each_kernel_tracepoint(count_users, &count);
+	return sysfs_emit(buf, "%d\n", count);
+}
+
+static const struct kernel_param_ops sched_switch_users_ops = {
+	.get = sched_switch_users_get,
+};
+module_param_cb(sched_switch_users, &sched_switch_users_ops, NULL, 0444);
+
+static noinline __noclone int one_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "one\n");
+	return 0;
+}
+
+/* Another name for the same function. */
+static int __used alias_show(struct seq_file *m, void *v) __alias(one_show);
+
+static noinline __noclone int two_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "two\n");
+	return 0;
+}
+
+static noinline __noclone int twin_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "first twin\n");
+	return 0;
+}
+
+static noinline __noclone int sleep_show(struct seq_file *m, void *v)
+{
+	atomic_inc(&nr_sleepers);
+	wait_event_killable(wait, READ_ONCE(awake));
+	atomic_dec(&nr_sleepers);
+	seq_puts(m, "awake\n");
+	return 0;
+}
+
+static noinline __noclone notrace int notrace_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "notrace\n");
+	return 0;
+}
+
+/* Has no entry of its own: it becomes part of its only caller. */
+static __always_inline int inlined_show(struct seq_file *m)
+{
+	return notrace_show(m, NULL);
+}
+
+static notrace int notrace_file_show(struct seq_file *m, void *v)
+{
+	return inlined_show(m);
+}
+
+static int __init rlp_target_init(void)
+{
+	struct proc_dir_entry *dir;
+	struct seq_file m = {
+		.buf = at_init,
+		.size = sizeof(at_init),
+	};
+
+	if (init_sleep)
+		wait_event_killable(wait, READ_ONCE(awake));
+	one_show(&m, NULL);
+	if (init_ret)
+		return init_ret;
+
+	dir = proc_mkdir("rlp_target", NULL);
+	if (!dir)
+		return -ENOMEM;
+	if (proc_create_single("one", 0444, dir, one_show) &&
+	    proc_create_single("two", 0444, dir, two_show) &&
+	    proc_create_single("twin1", 0444, dir, twin_show) &&
+	    proc_create_single("twin2", 0444, dir, rlp_target_second_twin) &&
+	    proc_create_single("sleep", 0444, dir, sleep_show) &&
+	    proc_create_single("notrace", 0444, dir, notrace_file_show))
+		return 0;
+	proc_remove(dir);
+	return -ENOMEM;
+}
+
+static void __exit rlp_target_exit(void)
+{
+	remove_proc_subtree("rlp_target", NULL);
+}
+
+module_init(rlp_target_init);
+module_exit(rlp_target_exit);
+MODULE_DESCRIPTION("Selftest: what patches replace");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# For tests with the modules of rlp_patch.h and rlp_target_main.c, on top of
+# lib.sh: load a patch, look at what it changed, and at what it left behind.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# shellcheck disable=SC2034 # for the tests
+TARGET=/proc/rlp_target
+PARAMETERS=/sys/module/rlp_target/parameters
+passed=0
+
+pass() {
+	passed=$((passed + 1))
+	echo "ok $passed - $*"
+}
+
+# The last line of a test.
+finish() {
+	echo "1..$passed"
+}
+
+# expect ACTUAL EXPECTED [WHAT]
+expect() {
+	[[ $1 == "$2" ]] || fail "${3:+$3 }reads '$1' instead of '$2'"
+}
+
+# expect_file FILE TEXT: what it reads.
+expect_file() {
+	expect "$(<"$1")" "$2" "$1"
+}
+
+# From here on, log() is what the kernel says next.
+new_log() {
+	log_mark="rust_livepatch selftest: log of $test_name $$.$RANDOM"
+	echo "$log_mark" >/dev/kmsg
+}
+
+# said PATTERN: the kernel did, since the last new_log.
+said() {
+	log_has "$1" && return
+	echo "# the kernel's log:"
+	log | sed 's/^/#   /'
+	fail "there is no '$1' in the log"
+}
+
+# load_patch NAME [PARAMETER=VALUE...]: until everybody uses it.
+load_patch() {
+	load_module "$@"
+	wait_settled "$1"
+	expect_file "$RLP/$1/enabled" 1
+}
+
+# patch_off NAME: disable it, until nothing is left of it but the module.
+patch_off() {
+	echo 0 >"$RLP/$1/enabled"
+	wait_gone "$1"
+}
+
+wait_gone() {
+	wait_until "[[ ! -e $RLP/$1 ]]" 30 || {
+		show_patch "$1"
+		fail "$1 does not go"
+	}
+}
+
+unload_patch() {
+	patch_off "$1"
+	unload_module "$1"
+}
+
+# refuse ERRNO PATTERN MODULE [PARAMETER=VALUE...]: the module must not load, the
+# kernel say why, and all be as before.
+refuse() {
+	local errno=$1 pattern=$2
+	shift 2
+
+	new_log
+	expect_load_fail "$errno" "$@"
+	said "$pattern"
+	expect_unchanged
+}
+
+# in_use MODULE: it must not be possible to remove it.
+in_use() {
+	local output
+
+	! output=$(rmmod "$1" 2>&1) || fail "$1 was removed"
+	[[ $output =~ "in use"|"Resource temporarily unavailable" ]] ||
+		fail "rmmod $1: $output"
+}
+
+# fall_asleep: hold up every transition of sleep_show(), until wake_up.
+fall_asleep() {
+	echo N >$PARAMETERS/awake
+	cat $TARGET/sleep >/dev/null &
+	wait_until "[[ \$(cat $PARAMETERS/sleepers) == 1 ]]" || fail "nobody is asleep"
+}
+
+wake_up() {
+	echo Y >$PARAMETERS/awake
+	wait
+}
+
+# Everything that a patch could have changed: hooked functions, modules and their
+# users, kprobes, what the functions print; and which patches there are.
+system_state() {
+	local file files=()
+
+	for file in /sys/kernel/tracing/enabled_functions /proc/modules \
+		/sys/kernel/debug/kprobes/list /proc/{cmdline,version} \
+		$TARGET/{one,two,twin1,twin2,notrace}; do
+		[[ ! -e $file ]] || files+=("$file")
+	done
+	awk '
+		/^[[:space:]]+direct/ { next }
+		FILENAME ~ /enabled_functions$/ { $0 = $1 }
+		FILENAME ~ /modules$/ { $0 = $1 " " $3 }
+		{ print FILENAME ": " $0 }' "${files[@]}"
+	echo "$RLP:" "$RLP"/*
+}
+
+# remember: what expect_unchanged compares with.
+remember() {
+	remembered=$(system_state)
+}
+
+# The loader puts the last things away in the background.
+expect_unchanged() {
+	wait_until '[[ $(system_state) == "$remembered" ]]' 10 && return
+	diff <(echo "$remembered") <(system_state) | sed 's/^/# /'
+	fail "something was changed, see above: < before, > after"
+}
+
+# Nobody watches the scheduler any more. $PARAMETERS/sched_switch_users at the
+# start of the test is what to compare with.
+expect_probes() {
+	wait_until "[[ \$(<$PARAMETERS/sched_switch_users) == $1 ]]" 10 ||
+		fail "$(cat $PARAMETERS/sched_switch_users) probes on sched_switch instead of $1"
+}

@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run.sh [NAME...]: run the tests test-NAME.sh, or all of them, on this machine.
+# A test passes if it says so and if the kernel had nothing to complain about
+# meanwhile. Needs root, the modules, and the kernel's kselftest helpers:
+#
+#	RLP_MODULES=folder of the .ko files (/modules)
+#	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (see lib.sh)
+#	RLP_TIMEOUT=seconds a test may take (120); a test that needs more has a
+#		line "# timeout: seconds"
+#	RLP_AFTER=name: go on behind this test, in a list that was begun before
+
+export RLP_MODULES=${RLP_MODULES:-/modules}
+cd "$(dirname "$0")" || exit 1
+
+# What must not be in the kernel's log. A test that provokes one of these on
+# purpose says which lines are meant: "# expect-log: extended regular expression".
+complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN|KMSAN|KFENCE|UBSAN|kmemleak:.*leak|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
+
+marker() {
+	echo "rust_livepatch selftest: $*" >/dev/kmsg
+}
+
+log_since() {
+	dmesg | awk -v mark="rust_livepatch selftest: $1" '
+		found { print }
+		index($0, mark) { found = 1 }
+		!found { kept[++n] = $0 }
+		END { if (!found) for (i = 1; i <= n; i++) print kept[i] }'
+}
+
+# Wait for a process no longer than so many seconds.
+wait_for() {
+	local pid=$1 deadline=$((SECONDS + $2))
+
+	while kill -0 "$pid" 2>/dev/null; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.05
+	done
+}
+
+option() { # FILE OPTION: what follows "# option: " in a test
+	sed -n "s/^# $2: *//p" "$1" | head -n 1
+}
+
+run_one() {
+	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found
+	local mark="begin $name $$.$number" output late=0
+
+	output=$(mktemp)
+	limit=$(option "$file" timeout)
+	limit=${RLP_TIMEOUT:-${limit:-120}}
+	expected=$(option "$file" expect-log)
+
+	marker "$mark"
+	# A session of its own, so that all it leaves behind can be killed.
+	setsid bash "$file" >>"$output" 2>&1 </dev/null &
+	pid=$!
+	if ! wait_for $pid "$limit"; then
+		late=1
+		echo "# timeout after $limit s" >>"$output"
+		for task in $(pgrep -s $pid); do
+			echo "# $task $(<"/proc/$task/comm"): $(<"/proc/$task/wchan")"
+			sed 's/^/#     /' "/proc/$task/stack"
+		done >>"$output" 2>&1
+		# Let it undo what it did (see lib.sh), if it still can.
+		pkill -TERM -s $pid
+		{
+			wait_for $pid 40
+			pkill -KILL -s $pid
+			sleep 1
+		} 2>/dev/null
+		if pgrep -s $pid >/dev/null; then
+			sed 's/^\(# \)\?/# /' "$output"
+			echo "not ok $number $name # cannot be killed"
+			echo "Bail out! $name cannot be killed"
+			exit 1
+		fi
+	fi
+	{ wait $pid; } 2>/dev/null
+	status=$?
+	pkill -KILL -s $pid
+
+	found=$(log_since "$mark" | grep -E "$complaints" | grep -vE "${expected:-^$}")
+	sed 's/^\(# \)\?/# /' "$output"
+	((late == 0)) || status=1
+	if [[ $found ]]; then
+		echo "# the kernel complained:"
+		log_since "$mark" | tail -n 80 | sed 's/^/#   /'
+		status=1
+	fi
+	took=$(awk -v us=$((${EPOCHREALTIME/./} - start)) 'BEGIN { printf "%.1f s", us / 1e6 }')
+	case $status in
+	0) echo "ok $number $name # $took" ;;
+	4) echo "ok $number $name # SKIP $(grep -oP '# SKIP \K.*' "$output" | head -n 1)" ;;
+	*)
+		echo "not ok $number $name # $took"
+		failed=$((failed + 1))
+		;;
+	esac
+	rm -f "$output"
+}
+
+files=()
+for name; do
+	if [[ -e $name ]]; then files+=("$name"); else files+=("test-$name.sh"); fi
+done
+((${#files[@]})) || mapfile -t files < <(compgen -G 'test-*.sh' | sort)
+
+number=0 failed=0 skip_to=${RLP_AFTER:-}
+echo "TAP version 13"
+echo "1..${#files[@]}"
+for file in "${files[@]}"; do
+	number=$((number + 1))
+	name=$(basename "${file#test-}" .sh)
+	if [[ $skip_to ]]; then
+		[[ $name != "$skip_to" ]] || skip_to=
+		continue
+	fi
+	if [[ ! -e $file ]]; then
+		echo "not ok $number $name # there is no $file"
+		failed=$((failed + 1))
+		continue
+	fi
+	# Said beforehand: it names the culprit if the machine does not survive.
+	echo "# running $name"
+	run_one "$file" "$name"
+done
+
+# A leak shows only some time after the last reference is gone.
+kmemleak=/sys/kernel/debug/kmemleak
+if [[ -w $kmemleak ]]; then
+	echo scan >$kmemleak
+	sleep 6
+	echo scan >$kmemleak
+	number=$((number + 1))
+	if grep -q 'unreferenced object' $kmemleak; then
+		head -n 80 $kmemleak | sed 's/^/# /'
+		echo "not ok $number kmemleak"
+		failed=$((failed + 1))
+	else
+		echo "ok $number kmemleak"
+	fi
+fi
+exit $((failed > 0))

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# In-tree livepatch on the same kernel: both may patch, but not the same function.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/patches.sh"
+[[ -d /sys/kernel/livepatch ]] || skip "this kernel has no CONFIG_LIVEPATCH"
+load_loader
+load_module rlp_target
+remember
+intree=/sys/kernel/livepatch/rlp_intree
+
+load_intree() {
+	load_module rlp_intree says=intree "$@"
+	wait_until "[[ \$(cat $intree/transition) == 0 ]]" 60 || fail "rlp_intree does not end its transition"
+}
+
+unload_intree() {
+	echo 0 >$intree/enabled
+	wait_until "[[ ! -e $intree ]]" 60 || fail "rlp_intree does not go"
+	unload_module rlp_intree
+}
+
+load_intree funcs=rlp_target:one_show
+load_patch rlp_patch_a funcs=rlp_target:two_show
+expect_file $TARGET/one intree
+expect_file $TARGET/two patched
+pass "two functions of one module: one each"
+unload_patch rlp_patch_a
+expect_file $TARGET/one intree
+expect_file $TARGET/two two
+
+refuse_ours() {
+	new_log
+	expect_load_fail EBUSY rlp_patch_a "funcs=$1"
+	said "function 'one_show' is redirected by klp_ftrace_handler"
+	said "failed to register ftrace handler for function 'one_show' \(-16\)"
+}
+
+refuse_ours rlp_target:one_show
+refuse_ours rlp_target:two_show,rlp_target:one_show
+expect_file $TARGET/one intree
+expect_file $TARGET/two two
+pass "a function that in-tree livepatch has: EBUSY, and who has it"
+
+load_patch rlp_patch_a funcs=rlp_target:two_show
+unload_intree
+expect_file $TARGET/one one
+expect_file $TARGET/two patched
+unload_patch rlp_patch_a
+expect_unchanged
+pass "in-tree livepatch goes first"
+
+# The other direction, under the handler and when the function jumps.
+for promote in N Y; do
+	echo $promote >/sys/module/rust_livepatch/parameters/promote
+	load_patch rlp_patch_a funcs=rlp_target:one_show
+	mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
+	case $promote in
+	N) wait_until "[[ \$(cat '$mode') == 'handler off' ]]" || fail "mode: $(cat "$mode")" ;;
+	Y) wait_until "[[ \$(cat '$mode') != 'handler settling' ]]" || fail "mode: $(cat "$mode")" ;;
+	esac
+	now=$(cat "$mode")
+	new_log
+	expect_load_fail EBUSY rlp_intree says=intree funcs=rlp_target:one_show
+	expect_file $TARGET/one patched
+	load_intree funcs=rlp_target:two_show
+	expect_file $TARGET/two intree
+	unload_patch rlp_patch_a
+	unload_intree
+	expect_unchanged
+	pass "in-tree livepatch on a function that we have ($now): EBUSY"
+done
+echo Y >/sys/module/rust_livepatch/parameters/promote
+
+# A module that comes later, and that both want.
+load_intree funcs=rlp_target:two_show
+load_patch rlp_patch_a funcs=rlp_target:one_show
+unload_module rlp_target
+load_module rlp_target
+expect_file $TARGET/one patched
+expect_file $TARGET/two intree
+pass "both patch a module that comes later"
+unload_patch rlp_patch_a
+unload_module rlp_target
+load_patch rlp_patch_a funcs=rlp_target:two_show
+new_log
+expect_load_fail EBUSY rlp_target
+said "function 'two_show' is redirected by klp_ftrace_handler"
+said "refusing to load module 'rlp_target'"
+pass "a later module whose function both want is refused"
+unload_patch rlp_patch_a
+unload_intree
+finish

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# .klp.rela sections: a patch refers to what its target keeps to itself. Applied when
+# the target is there, cleared when it goes, and applied anew when it comes back,
+# also after a load that failed.
+
+. "$(dirname "$0")/lib.sh"
+set -e
+file=/proc/takeover_target
+patched="patched with the target's secret"
+[[ -e $(module_file takeover_both) ]] || skip "this kernel has no in-tree livepatch"
+
+check_patched() {
+	[[ $(cat $file) == "$patched" ]] || fail "$1: $(cat $file)"
+}
+
+# The file has another name than the module.
+load_patch() {
+	insmod "$(module_file takeover_both)"
+	loaded+=(takeover_patch)
+	wait_settled takeover_patch
+}
+
+load_loader
+
+# The patch first; its target comes, goes, fails, and comes again.
+load_patch
+for round in 1 2; do
+	load_module takeover_target
+	check_patched "round $round"
+	unload_module takeover_target
+	expect_load_fail ENODEV takeover_target fail=1
+done
+load_module takeover_target
+check_patched "the patch first"
+disable_patch takeover_patch
+[[ $(cat $file) == original ]] || fail "still patched"
+unload_module takeover_patch
+
+# The target first.
+load_patch
+check_patched "the target first"
+disable_patch takeover_patch
+unload_module takeover_patch
+unload_module takeover_target
+! log_has 'x86/modules|Invalid relocation' || fail "the kernel did not like a relocation"

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The loader and a patch come and go many times, and leave nothing behind.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/patches.sh"
+
+! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+before=$(cat /proc/cmdline)
+remember
+for ((i = 0; i < 5; i++)); do
+	load_loader
+	for ((j = 0; j < 2; j++)); do
+		load_patch rlp_patch_a "says=\"round $i $j\"" funcs=:cmdline_proc_show
+		expect_file /proc/cmdline "round $i $j"
+		unload_patch rlp_patch_a
+		expect_file /proc/cmdline "$before"
+	done
+	unload_module rust_livepatch
+done
+pass "5 loaders with 2 patches each"
+
+expect_unchanged
+pass "nothing is left behind"
+finish

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The runner itself: a complaint of the kernel makes a test fail that would have
+# passed, unless the test says which one it expects; a status other than 0 or 4
+# fails, and 4 is a skip.
+# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/patches.sh"
+runner=$(realpath "$(dirname "$0")/run.sh")
+tests=$(mktemp -d)
+
+# outcome TEXT: how the runner calls a test that is this script.
+outcome() {
+	local file=$tests/test-inner.sh output
+
+	printf '#!/bin/bash\n%s\n' "$1" >"$file"
+	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' bash "$runner" "$file") && status=0 || status=$?
+	line=$(grep -E '^(not )?ok 1 test-inner ' <<<"$output") || {
+		sed 's/^/#     /' <<<"$output"
+		fail "the runner has no result"
+	}
+}
+
+warn="insmod '$(module_file rlp_warn)' && rmmod rlp_warn"
+
+outcome "true"
+[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "a good test: $line"
+pass "a good test passes"
+
+outcome "exit 1"
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a bad test: $line"
+pass "a test that fails is red"
+
+outcome "echo '1..0 # SKIP no reason'; exit 4"
+[[ $line == "ok 1 test-inner # SKIP no reason"* && $status == 0 ]] || fail "a skipped test: $line"
+pass "a test that skips is counted as such"
+
+outcome "$warn"
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a warning: $line"
+pass "a test is red if the kernel warned meanwhile"
+
+outcome "true"
+[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "after a warning: $line"
+pass "the next one is not blamed for it"
+
+outcome "# expect-log: rlp_warn: something else
+$warn"
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "another warning: $line"
+pass "a test is red if it expected another complaint"
+
+outcome "sleep 60" 1
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "too long: $line"
+pass "a test is red if it takes too long"
+
+for text in "BUG: unable to handle page fault for address: 0" \
+	"INFO: rcu_preempt detected stalls on CPUs/tasks:" \
+	"WARNING: possible circular locking dependency detected" \
+	"watchdog: BUG: soft lockup - CPU#0 stuck for 22s!" \
+	"INFO: task cat:1 blocked for more than 120 seconds." \
+	"refcount_t: underflow; use-after-free." \
+	"rust_kernel: panicked at loader.rs:1:1:"; do
+	outcome "echo '$text' >/dev/kmsg"
+	[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "'$text' in the log: $line"
+	pass "red: $text"
+done
+rm -r "$tests"
+finish

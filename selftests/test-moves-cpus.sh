@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Idle tasks change over on every CPU, also on one that goes and comes back
+# meanwhile; user-mode spinners do, whatever their priority.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+last=$((cpus - 1))
+
+# A straggler, so that there is time to look around.
+hold() {
+	put inside unint straggler
+	load_module moves_patch1
+	expect_blocker moves_patch1 straggler inside moves_inside
+}
+
+alone() {
+	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
+		show_patch moves_patch1
+		fail "$1: others than the straggler block"
+	}
+}
+
+let_go() {
+	release
+	wait $put_pid
+}
+
+# Timers are interrupts of idle tasks, mostly: all of these must call version $1.
+idle_calls() {
+	local old new now
+
+	echo 1 >$MOVES/ticks
+	read -r -a old <$MOVES/counts
+	sleep 0.5
+	echo 0 >$MOVES/ticks
+	read -r -a new <$MOVES/counts
+	now=$((new[0] - old[0]))
+	((now > 0)) || fail "no timer has ticked"
+	# A few may have interrupted others.
+	((new[2 + $1] - old[2 + $1] == now)) ||
+		fail "of $now calls $((new[2 + $1] - old[2 + $1])) were of version $1"
+}
+
+hold
+alone "idle tasks"
+read -r switched total <"$P1/progress"
+((total > cpus)) || fail "progress is $switched of $total"
+idle_calls 1
+ok "idle tasks change over"
+
+if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
+	online $last 0
+	sleep 0.2
+	alone "CPU $last went"
+	online $last 1
+	sleep 0.2
+	alone "CPU $last came back"
+	idle_calls 1
+	let_go
+	wait_settled moves_patch1
+	expect_version 1
+
+	# The same with a CPU that is away when it all begins.
+	online $last 0
+	put inside unint straggler
+	echo 0 >"$P1/enabled"
+	expect_blocker moves_patch1 straggler inside new_inside
+	alone "CPU $last is away"
+	online $last 1
+	sleep 0.2
+	alone "CPU $last came"
+	idle_calls 0
+	online $last 0
+	# Turned round while it is away.
+	put inside unint straggler
+	echo 1 >"$P1/enabled"
+	sleep 0.2
+	alone "CPU $last is away at the reversal"
+	online $last 1
+	sleep 0.2
+	alone "CPU $last came after the reversal"
+	idle_calls 1
+	let_go
+	wait_settled moves_patch1
+	[[ $(cat "$P1/enabled") == 1 ]] || fail "not enabled after the reversal"
+	patch_off moves_patch1
+	ok "CPU $last goes and comes during transitions"
+
+	# Both at once, as fast as they can.
+	(while :; do online $last 0 && online $last 1; done) 2>/dev/null &
+	plugger=$!
+	for ((i = 0; i < 5; i++)); do
+		load_module moves_patch1
+		wait_settled moves_patch1
+		expect_version 1
+		patch_off moves_patch1
+		expect_version 0
+	done
+	kill $plugger
+	wait $plugger 2>/dev/null || true
+	online $last 1 || true
+	ok "5 times on and off while CPU $last is switched on and off"
+else
+	let_go
+	wait_settled moves_patch1
+	patch_off moves_patch1
+	ok "no CPU can be taken away: not tested"
+fi
+
+spinners=()
+for ((cpu = 0; cpu < cpus; cpu++)); do
+	moves spin $cpu &
+	spinners+=($!)
+	moves spin $cpu &
+	spinners+=($!)
+done
+load_module moves_patch1
+wait_settled moves_patch1
+ok "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
+patch_off moves_patch1
+moves spin $last 50 &
+spinners+=($!)
+sleep 0.2
+load_module moves_patch1
+wait_settled moves_patch1
+expect_version 1
+ok "and one with SCHED_FIFO on CPU $last: patched in $(cat "$P1/transition_us") us"
+patch_off moves_patch1
+kill "${spinners[@]}"
+expect_no_mixed

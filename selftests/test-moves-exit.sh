@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tasks that exit, and those that are dead and not reaped, hold nothing up.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+
+crowd() {
+	coproc crowd { exec moves crowd "$1"; }
+	# shellcheck disable=SC2154 # set by coproc
+	crowd_pid=$crowd_PID
+	read -r -u "${crowd[0]}" _
+}
+
+all_exit() {
+	local in=${crowd[1]}
+
+	exec {in}>&-
+}
+
+zombies() {
+	grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l
+}
+
+reap() {
+	kill -TERM "$crowd_pid"
+	wait "$crowd_pid" 2>/dev/null || true
+}
+
+alone() {
+	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
+		show_patch moves_patch1
+		fail "$1: others than the straggler block"
+	}
+}
+
+# During a transition that somebody else holds up.
+crowd 100
+put inside unint straggler
+load_module moves_patch1
+expect_blocker moves_patch1 straggler inside moves_inside
+all_exit
+wait_until '(($(zombies) >= 100))' 30 || fail "only $(zombies) zombies"
+alone "zombies"
+read -r switched total <"$P1/progress"
+((switched + 1 == total && total > 100)) || fail "progress is $switched of $total"
+# Turned round and back: now they are dead from the start.
+put inside unint straggler
+second=$put_pid
+echo 0 >"$P1/enabled"
+alone "zombies at a reversal"
+echo 1 >"$P1/enabled"
+alone "zombies at another"
+reap
+release
+wait "$second"
+wait_settled moves_patch1
+patch_off moves_patch1
+ok "100 tasks that exit during a transition"
+
+# Dead before it begins, and while each begins and ends.
+crowd 50
+all_exit
+wait_until '(($(zombies) >= 50))' 30 || fail "only $(zombies) zombies"
+load_module moves_patch1
+wait_settled moves_patch1
+ok "50 zombies: patched in $(cat "$P1/transition_us") us"
+reap
+patch_off moves_patch1
+for ((i = 0; i < 5; i++)); do
+	crowd 100
+	all_exit
+	load_module moves_patch1
+	wait_settled moves_patch1
+	reap
+	crowd 100
+	all_exit
+	patch_off moves_patch1
+	reap
+done
+ok "5 times on and off while 100 tasks exit"
+
+# One that is killed in the function never returns from it.
+put inside kill victim
+load_module moves_patch1
+expect_blocker moves_patch1 victim inside moves_inside
+kill -KILL "$put_pid"
+wait_settled moves_patch1
+wait "$put_pid" 2>/dev/null || true
+patch_off moves_patch1
+ok "a straggler that is killed"
+expect_no_mixed

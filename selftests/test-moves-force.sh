@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Force moves whoever is left without proof: the consistency is lost, and that is
+# seen. So the counting of mixed pairs, which other tests rely on, does count.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+
+load_module moves_patch1
+wait_settled moves_patch1
+expect_fail EINVAL write 1 "$P1/force"
+patch_off moves_patch1
+
+put pair "3 unint" straggler
+load_module moves_patch1
+expect_blocker moves_patch1 straggler inside moves_session
+echo 0 >"$P1/force"
+sleep 0.2
+expect_transition moves_patch1
+expect_fail EINVAL write x "$P1/force"
+expect_no_mixed
+echo 1 >"$P1/force"
+wait_settled moves_patch1
+log_has 'forcing remaining tasks' || fail "no word about the force"
+expect_version 1
+wait_until "release; ! kill -0 $put_pid 2>/dev/null"
+# The caller of version 0 has called the callee of version 1 for its last steps.
+(($(mixed) == 2)) || fail "$(mixed) mixed pairs were counted, not 2"
+ok "2 of 3 pairs were mixed after force"
+
+# Nobody is in the patch, which was not forced out: it can go.
+patch_off moves_patch1

@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A task that is asleep interruptibly in a patched function is woken after three
+# seconds: its system call is restarted, and is a call of the new function then.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+
+put inside int sleeper
+load_module moves_patch1
+expect_blocker moves_patch1 sleeper inside moves_inside
+sleep 2
+expect_transition moves_patch1
+wait_settled moves_patch1 10
+took=$(cat "$P1/transition_us")
+((took > 2900000)) || fail "woken after $took us already"
+kill -0 $put_pid || fail "the restarted system call has ended"
+ok "a process asleep in the function: patched in $took us"
+
+echo 0 >"$P1/enabled"
+expect_blocker moves_patch1 sleeper inside new_inside
+wait_gone moves_patch1 10
+kill -0 $put_pid || fail "the restarted system call has ended"
+ok "the same in the replacement"
+
+# A kthread cannot leave by itself: it is woken, and no harm is done.
+kthread k-int inside int
+load_module moves_patch1
+sleep 5
+expect_blocker moves_patch1 k-int inside moves_inside
+release
+wait $put_pid
+wait_settled moves_patch1
+patch_off moves_patch1
+expect_no_mixed

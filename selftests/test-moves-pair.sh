@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 600
+#
+# The consistency of it all: a caller and a callee that are useless to each other's
+# old version are patched and unpatched while processes, kthreads and timers call
+# them. Not one call may be mixed. (That mixed ones are seen: test-moves-force.sh.)
+#
+#	RLP_SEED=, RLP_TRANSITIONS=, RLP_CALLS=: at least so many
+
+set -e
+. "$(dirname "$0")/moves.sh"
+seed=${RLP_SEED:-$RANDOM}
+RANDOM=$seed
+echo "# seed $seed"
+load_moves
+
+# With the processors to themselves, they leave little for who changes the patches.
+nice -n 10 moves hammer 2 "$seed" &
+nice -n 10 moves forks 1 &
+echo "k-pair pair nap" >$MOVES/kthread
+echo 1 >$MOVES/ticks
+
+while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-1000000})); do
+	change_at_random
+done
+read -r all bad zero one two <$MOVES/counts
+echo "# $transitions transitions, $reversals of them reversals; $all calls, $bad mixed"
+echo "# calls of each version: $zero $one $two"
+((one && two)) || fail "not every version was called"

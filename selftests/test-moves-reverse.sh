@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 240
+#
+# A transition that is turned round half-way, both ways, over and over, with tasks
+# that are born in between.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+
+state() { # ENABLED TRANSITION
+	[[ $(cat "$P1/enabled") == "$1" ]] || fail "enabled is $(cat "$P1/enabled"), not $1"
+	[[ $(cat "$P1/transition") == "$2" ]] || fail "transition is $(cat "$P1/transition")"
+}
+
+turn() { # ENABLED
+	echo "$1" >"$P1/enabled" || fail "cannot be turned round"
+	state "$1" 1
+	expect_fail EINVAL write "$1" "$P1/enabled"
+}
+
+# Patching, turned round: nobody is inside the patch, it ends and the patch goes.
+put inside unint straggler
+load_module moves_patch1
+state 1 1
+echo 0 >"$P1/enabled"
+wait_gone moves_patch1
+expect_version 0
+release
+wait $put_pid
+ok "patching turned round"
+
+# Unpatching, turned round: it is enabled as before.
+load_module moves_patch1
+wait_settled moves_patch1
+put inside unint straggler
+echo 0 >"$P1/enabled"
+state 0 1
+expect_version 0
+echo 1 >"$P1/enabled"
+wait_settled moves_patch1
+state 1 0
+expect_version 1
+release
+wait $put_pid
+patch_off moves_patch1
+ok "unpatching turned round"
+
+# One straggler in each function holds it up both ways.
+for first in patching unpatching; do
+	if [[ $first == patching ]]; then
+		put inside unint old
+		load_module moves_patch1
+		state 1 1
+		put inside unint new
+	else
+		load_module moves_patch1
+		wait_settled moves_patch1
+		put inside unint new
+		echo 0 >"$P1/enabled"
+		put inside unint old
+	fi
+	nice -n 10 moves hammer 1 $RANDOM &
+	hammer=$!
+	nice -n 10 moves forks 1 &
+	forks=$!
+	echo 1 >$MOVES/ticks
+	for ((i = 0; i < 3; i++)); do
+		[[ $(cat "$P1/enabled") == 0 ]] || turn 0
+		wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || show_patch moves_patch1
+		expect_blocker moves_patch1 new inside new_inside
+		expect_version 0
+		turn 1
+		# One that is born in this universe has to be taken along.
+		moves put $MOVES/pair "200 nap"
+		wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || show_patch moves_patch1
+		expect_blocker moves_patch1 old inside moves_inside
+		expect_version 1
+		expect_no_mixed
+	done
+	# As fast as can be: nobody has time to move.
+	for ((i = 0; i < 10; i++)); do
+		turn 0
+		turn 1
+	done
+	echo 0 >$MOVES/ticks
+	kill -TERM $hammer $forks
+	wait $hammer $forks || true
+	release
+	wait_settled moves_patch1
+	state 1 0
+	expect_version 1
+	patch_off moves_patch1
+	wait
+	expect_version 0
+	expect_no_mixed
+	ok "$first turned round 26 times, $(calls) calls, $(mixed) mixed"
+done

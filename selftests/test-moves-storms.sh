@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 240
+#
+# Tasks that are born and replaced by the hundred while transitions run: each is in
+# one universe or in the other.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_moves
+
+for storm in forks threads execs; do
+	nice -n 10 moves $storm 3 &
+	pid=$!
+	for ((i = 0; i < 2; i++)); do
+		load_module moves_patch1
+		wait_settled moves_patch1
+		expect_version 1
+		patch_off moves_patch1
+		expect_version 0
+	done
+	kill -TERM $pid
+	wait $pid || true
+	expect_no_mixed
+	ok "$storm: 2 times on and off, $(calls) calls"
+done

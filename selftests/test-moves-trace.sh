@@ -1,0 +1,160 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tracers and probes on a function that is patched and unpatched under them. What
+# each sees, in handler mode:
+#
+#	function tracer, function graph tracer, kprobe and kretprobe at the entry:
+#		every call, whichever version is called; a kretprobe gets the return
+#		value of that version
+#	kprobe inside the original function: nothing while the function is patched
+#	kprobe or function tracer on the replacement: calls of it
+
+set -e
+. "$(dirname "$0")/moves.sh"
+t=/sys/kernel/tracing
+[[ -e $t/current_tracer && -e $t/kprobe_events ]] || skip "no tracers"
+load_moves
+# Promotion has tests of its own.
+promote=/sys/module/rust_livepatch/parameters/promote
+[[ ! -e $promote ]] || { was=$(cat $promote) && echo 0 >$promote; }
+
+reset_tracing() {
+	echo nop >$t/current_tracer
+	echo >$t/set_ftrace_filter
+	echo >$t/set_graph_function
+	echo 0 >$t/events/enable
+	echo >$t/kprobe_events
+	echo >$t/trace
+	[[ ! $was ]] || echo "$was" >$promote
+} 2>/dev/null
+trap 'status=$?; reset_tracing; moves_end $status' EXIT
+
+# Three calls; prints how often the trace has PATTERN.
+seen() {
+	echo >$t/trace
+	for _ in 1 2 3; do moves put $MOVES/pair "1 none"; done
+	grep -cE "$1" $t/trace || true
+}
+
+expect_seen() { # COUNT PATTERN WHAT
+	local n
+
+	n=$(seen "$2")
+	((n == $1)) || {
+		grep -v '^#' $t/trace | head -n 20
+		fail "$3: '$2' was seen $n times, not $1"
+	}
+}
+
+on() {
+	load_module moves_patch1
+	wait_settled moves_patch1
+	expect_version 1
+}
+
+# around COUNT0 COUNT1 PATTERN WHAT: not patched, patched, and not patched again.
+around() {
+	expect_seen "$1" "$3" "$4, before"
+	on
+	expect_seen "$2" "$3" "$4, patched"
+	patch_off moves_patch1
+	expect_version 0
+	expect_seen "$1" "$3" "$4, after"
+	ok "$4: $1 of 3 calls seen, $2 when patched"
+}
+
+echo moves_session >$t/set_ftrace_filter
+echo function >$t/current_tracer
+around 3 3 'moves_session <-' "function tracer"
+on
+echo nop >$t/current_tracer
+echo function >$t/current_tracer
+expect_seen 3 'moves_session <-' "function tracer, started when patched"
+echo new_session >$t/set_ftrace_filter
+expect_seen 3 'new_session <-' "function tracer on the replacement"
+echo nop >$t/current_tracer
+patch_off moves_patch1
+
+echo 'moves_session moves_step moves_account' | tr ' ' '\n' >$t/set_ftrace_filter
+echo function_graph >$t/current_tracer
+around 3 3 'moves_session( \[moves_target\])?\(\) \{' "function graph tracer"
+on
+echo nop >$t/current_tracer
+echo function_graph >$t/current_tracer
+expect_seen 3 'moves_step( \[moves_target\])?\(\);' "function graph tracer, started when patched"
+# Patched while one is asleep in the function, its return address being the tracer's.
+patch_off moves_patch1
+put inside unint straggler
+echo moves_inside >>$t/set_ftrace_filter
+put pair "2 unint" second
+load_module moves_patch1
+expect_blocker moves_patch1 straggler inside moves_inside
+expect_blocker moves_patch1 second inside moves_session
+wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]"
+wait_settled moves_patch1
+expect_version 1
+expect_no_mixed
+ok "function graph tracer on the stack: the unwinder sees through it"
+patch_off moves_patch1
+echo nop >$t/current_tracer
+echo >$t/set_ftrace_filter
+
+probe() { # EVENT DEFINITION
+	echo "$2" >$t/kprobe_events
+	echo 1 >"$t/events/kprobes/$1/enable"
+}
+
+unprobe() {
+	echo 0 >$t/events/kprobes/enable
+	echo >$t/kprobe_events
+}
+
+for when in before after; do
+	[[ $when == before ]] || on
+	probe at_entry 'p:at_entry moves_target:moves_session'
+	if [[ $when == before ]]; then around 3 3 'at_entry' "kprobe at the entry"; else
+		expect_seen 3 'at_entry' "kprobe at the entry, set when patched"
+	fi
+	unprobe
+
+	probe at_return 'r:at_return moves_target:moves_session version=$retval:u32'
+	if [[ $when == before ]]; then
+		around 3 0 'at_return.*version=0' "kretprobe, which returns 0"
+		around 0 3 'at_return.*version=1' "kretprobe, which returns 1"
+		# Patched while one is asleep in the function, its return address being the probe's.
+		put pair "2 unint" straggler
+		load_module moves_patch1
+		expect_blocker moves_patch1 straggler inside moves_session
+		wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]"
+		wait_settled moves_patch1
+		patch_off moves_patch1
+		expect_no_mixed
+		ok "kretprobe on the stack: the unwinder sees through it"
+	else
+		expect_seen 3 'at_return.*version=1' "kretprobe, set when patched"
+	fi
+	unprobe
+
+	# Behind the fentry site, at the first boundary of an instruction that takes a probe.
+	for offset in 9 10 11 12 13 14 15 16; do
+		if echo "p:within moves_target:moves_session+$offset" >$t/kprobe_events; then
+			found=$offset
+			break
+		fi
+	done 2>/dev/null
+	[[ $found ]] || fail "no place for a kprobe in moves_session"
+	echo 1 >$t/events/kprobes/within/enable
+	if [[ $when == before ]]; then around 3 0 'within' "kprobe at offset $found"; else
+		expect_seen 0 'within' "kprobe inside, set when patched"
+	fi
+	unprobe
+
+	[[ $when == before ]] || {
+		probe of_new 'p:of_new moves_patch1:new_session'
+		expect_seen 3 'of_new' "kprobe on the replacement"
+		unprobe
+		patch_off moves_patch1
+	}
+done
+expect_no_mixed

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Workers of io_uring are neither kthreads nor do they ever return to user mode.
+
+set -e
+. "$(dirname "$0")/moves.sh"
+[[ $(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null) == 0 ]] || skip "no io_uring"
+load_moves
+
+uring() { # FILE HOW
+	moves uring "$MOVES/$1" "$2" &
+	uring_pid=$!
+	wait_until "[[ \$(cat $MOVES/waiting) == 1 ]]" || fail "no worker waits"
+	grep -q '^iou-wrk-' /proc/$uring_pid/task/*/comm || fail "there is no worker"
+}
+
+uring outside unint
+load_module moves_patch1
+wait_settled moves_patch1
+release
+wait $uring_pid
+ok "a worker outside: patched in $(cat "$P1/transition_us") us"
+
+uring inside unint
+echo 0 >"$P1/enabled"
+expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside new_inside
+release
+wait $uring_pid
+wait_gone moves_patch1
+ok "a worker inside"
+
+# Woken after 3 s: it leaves the function for good, with EINTR or anew.
+uring inside int
+load_module moves_patch1
+expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside moves_inside
+wait_settled moves_patch1 10
+ok "a worker asleep inside: patched in $(cat "$P1/transition_us") us"
+release
+wait $uring_pid
+patch_off moves_patch1
+expect_no_mixed

@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test-moves-pair.sh for longer, with everything else that may get in the way: forks,
+# execs, threads, modules that come and go, CPUs that come and go, tracers.
+#
+#	RLP_MINUTES=	for so long (10)
+#	RLP_SEED=	what was printed, for the same choices once more
+
+. "$(dirname "$0")/moves.sh"
+seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
+echo "# RLP_SEED=$seed"
+RANDOM=$((seed % 32768))
+end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
+tracing=/sys/kernel/tracing
+load_moves
+
+# another COMMAND...: over and over, with a seed of its own.
+another() {
+	local own=$RANDOM
+
+	(
+		trap - EXIT
+		RANDOM=$own
+		while sleep "0.$((RANDOM % 10))"; do
+			"$@"
+		done
+	) >/dev/null 2>&1 &
+}
+
+plug() {
+	local cpu=$((1 + RANDOM % (cpus - 1)))
+
+	online $cpu 0
+	sleep "0.$((RANDOM % 5))"
+	online $cpu 1
+}
+
+# A module that another patch is for.
+come_and_go() {
+	insmod "$(module_file livepatch_sample_target)" && cat /proc/livepatch_sample/greeting
+	rmmod livepatch_sample_target
+}
+
+trace() {
+	local tracers=(function function_graph nop)
+
+	echo "${tracers[RANDOM % 3]}" >$tracing/current_tracer
+	sleep "0.$((RANDOM % 10))"
+}
+
+storms() {
+	local kinds=(forks execs threads) pid
+
+	moves "${kinds[RANDOM % 3]}" $((1 + RANDOM % 3)) &
+	pid=$!
+	sleep $((1 + RANDOM % 5))
+	kill -TERM $pid
+	wait $pid
+}
+
+# A straggler now and then: the transition has to wait, and is turned round more often.
+straggle() {
+	local kinds=(int unint kill spin)
+
+	timeout 5 moves put $MOVES/inside "${kinds[RANDOM % 4]}" &
+	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+	release
+}
+
+if [[ -d $tracing ]]; then
+	# All functions at once are too much for an emulated CPU.
+	printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
+	another trace
+fi
+((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another plug
+if [[ -e $(module_file livepatch_late_c) ]]; then
+	load_module livepatch_late_c
+	another come_and_go
+fi
+another storms
+another straggle
+moves hammer 3 "$seed" &
+echo 1 >$MOVES/ticks
+
+rounds=0 report=$SECONDS
+while ((SECONDS < end)); do
+	change_at_random
+	rounds=$((rounds + 1))
+	if ((SECONDS >= report)); then
+		echo "# $rounds rounds, $transitions transitions, $reversals reversals; $(calls) calls, $(mixed) mixed"
+		report=$((SECONDS + 60))
+	fi
+done
+jobs -p | xargs kill 2>/dev/null
+echo nop >$tracing/current_tracer
+echo >$tracing/set_ftrace_filter
+wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
+echo "# $rounds rounds, $transitions transitions, $reversals reversals; $(calls) calls, $(mixed) mixed"
+expect_no_mixed
