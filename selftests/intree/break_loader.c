@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A live patch for in-tree livepatch that breaks our loader: two of its functions
+ * find nothing. It shows that the upstream suite, as it is run here, notices.
+ */
+#include <linux/livepatch.h>
+#include <linux/module.h>
+
+static void *broken_shadow_get(void *obj, unsigned long id)
+{
+	return NULL;
+}
+
+static struct klp_state *broken_get_prev_state(unsigned long id)
+{
+	return NULL;
+}
+
+static struct klp_func funcs[] = {
+	{ .old_name = "rlp_shadow_get", .new_func = broken_shadow_get, },
+	{ .old_name = "rlp_get_prev_state", .new_func = broken_get_prev_state, },
+	{ }
+};
+
+static struct klp_object objs[] = {
+	{ .name = "rust_livepatch", .funcs = funcs, },
+	{ }
+};
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+};
+
+static int __init break_loader_init(void)
+{
+	return klp_enable_patch(&patch);
+}
+module_init(break_loader_init);
+
+/* Never removed: the test ends with the guest. */
+MODULE_DESCRIPTION("Selftest: a loader that is broken on purpose");
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 3000
+#
+# Run the kernel's own livepatch selftests, unmodified, with one of two loaders.
+# To be run by run.sh; see README.rst. From the environment, in the guest from the
+# kernel's command line:
+#
+#	RLP_LOADER=ours or intree (ours)
+#	RLP_BREAK=module: load this first; it breaks our loader on purpose
+#	RLP_SCRIPTS=some of its scripts, with commas (all)
+#	RLP_UPSTREAM=folder with what tools/build-upstream made (/upstream)
+#
+# Prints a line "case: RESULT SCRIPT: NAME" for each; RESULT is ok, failed or missed.
+
+here=$(cd "$(dirname "$0")" && pwd)
+loader=${RLP_LOADER:-ours}
+suite=${RLP_UPSTREAM:-/upstream}/$loader
+modules=${RLP_MODULES:-/modules}
+status=0
+
+die() {
+	echo "# $*"
+	exit 1
+}
+
+[[ -d $suite ]] || { echo "1..0 # SKIP the kernel has no livepatch to compare with"; exit 4; }
+cd "$suite" || exit 1
+
+if [[ $loader == ours ]]; then
+	[[ ! -d /sys/module/rust_livepatch ]] || rmmod rust_livepatch
+	insmod "$modules/rust_livepatch.ko" debug=Y || die "the loader cannot be loaded"
+	if [[ ${RLP_BREAK:-} ]]; then
+		insmod "$modules/$RLP_BREAK.ko" || die "$RLP_BREAK cannot be loaded"
+		until [[ $(cat "/sys/kernel/livepatch/$RLP_BREAK/transition") == 0 ]]; do
+			sleep 0.1
+		done
+	fi
+	mount --bind /sys/kernel/rust_livepatch /sys/kernel/livepatch ||
+		die "the directories cannot be exchanged"
+	trap 'umount /sys/kernel/livepatch' EXIT
+	PATH=$here/bin:$PATH
+fi
+
+# KDIR is where modules could be compiled; here they all are.
+export KDIR=/
+
+# report SCRIPT OUTPUT: the cases that the script has, and what became of them.
+report() {
+	local script=$1 output=$2
+
+	sed -n 's/^[[:space:]]*start_test "\(.*\)"$/\1/p' "$script" | while read -r name; do
+		if grep -qxF "TEST: $name ... ok" "$output"; then
+			echo "case: ok $script: $name"
+		elif grep -qF "TEST: $name ... " "$output"; then
+			echo "case: failed $script: $name"
+		else
+			echo "case: missed $script: $name"
+		fi
+	done
+}
+
+scripts=(test-*.sh)
+[[ ! ${RLP_SCRIPTS:-} ]] || IFS=, read -ra scripts <<<"$RLP_SCRIPTS"
+for script in "${scripts[@]}"; do
+	output=$(mktemp)
+	timeout -k 5 900 "./$script" >"$output" 2>&1 || {
+		echo "# $script ended with status $?"
+		sed 's/^/#   /' "$output"
+		status=1
+		# What a script that died left behind is not the next one's fault.
+		echo nop >/sys/kernel/tracing/current_tracer
+		echo >/sys/kernel/tracing/set_ftrace_filter
+		for enabled in /sys/kernel/livepatch/*/enabled; do
+			[[ ! -e $enabled ]] || echo 0 >"$enabled"
+		done
+		for ((i = 0; i < 30; i++)); do
+			mapfile -t left < <(lsmod | awk '/^test_klp/ { print $1 }')
+			((${#left[@]})) || break
+			rmmod "${left[@]}" 2>/dev/null || sleep 1
+		done
+	}
+	report "$script" "$output"
+	rm -f "$output"
+done
+exit $status
