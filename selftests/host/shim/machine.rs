@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-ins for the parts of `kernel` and `kernel_ext` that the transition uses, on
+//! [`crate::world`].
+
+/// `kernel_ext::rcu`
+pub(crate) mod rcu {
+    use crate::{
+        prelude::*,
+        world::{self, world, Broken, Published},
+    };
+    use std::{cell::RefCell, marker::PhantomData, rc::Rc, sync::atomic::Ordering};
+
+    /// Knows what was read in it: that must not be freed when it ends.
+    pub(crate) struct ReadSide<'a> {
+        reads: RefCell<Vec<Rc<Published>>>,
+        _section: PhantomData<&'a ()>,
+    }
+
+    impl ReadSide<'_> {
+        pub(crate) fn new() -> Self {
+            Self {
+                reads: RefCell::default(),
+                _section: PhantomData,
+            }
+        }
+    }
+
+    impl Drop for ReadSide<'_> {
+        fn drop(&mut self) {
+            let freed = self.reads.borrow().iter().any(|read| read.freed.get());
+            assert!(!freed, "freed under a reader");
+        }
+    }
+
+    pub(crate) struct RcuBox<T>(PhantomData<T>);
+
+    // SAFETY: All of it is in the world, of which each of loom's threads has its own time.
+    unsafe impl<T> Sync for RcuBox<T> {}
+
+    pub(crate) struct Retired(Option<Rc<Published>>);
+
+    fn published(ptr: *mut ()) -> Option<Rc<Published>> {
+        let world = world();
+        let list = world.published.borrow();
+        let entry = list.iter().find(|(at, _)| *at == ptr as usize);
+        entry.map(|(_, published)| published.clone())
+    }
+
+    impl<T: 'static> RcuBox<T> {
+        pub(crate) const fn empty() -> Self {
+            Self(PhantomData)
+        }
+
+        pub(crate) fn read<'a>(&'a self, proof: &'a ReadSide<'_>) -> Option<&'a T> {
+            let order = match world::is(Broken::Orderings) {
+                true => Ordering::Relaxed,
+                false => Ordering::Acquire,
+            };
+            let ptr = world().view.load(order);
+            let published = published(ptr)?;
+            assert!(!published.freed.get(), "read after it was freed");
+            proof.reads.borrow_mut().push(published);
+            // SAFETY: Kept until the world is gone.
+            unsafe { ptr.cast::<T>().as_ref() }
+        }
+
+        pub(crate) fn publish(&self, new: Option<KBox<T>>) -> Retired {
+            let new = match new {
+                Some(new) => world().keep(new.into_inner()).cast(),
+                None => std::ptr::null_mut(),
+            };
+            let order = match world::is(Broken::Orderings) {
+                true => Ordering::Relaxed,
+                false => Ordering::AcqRel,
+            };
+            Retired(published(world().view.swap(new, order)))
+        }
+    }
+
+    impl Drop for Retired {
+        fn drop(&mut self) {
+            if let Some(published) = &self.0 {
+                if !world::is(Broken::GracePeriod) {
+                    world::grace_period();
+                }
+                published.freed.set(true);
+            }
+        }
+    }
+
+    pub(crate) fn synchronize() {
+        if !world::is(Broken::FreezeGracePeriod) {
+            world::grace_period();
+        }
+    }
+}
+
+/// `kernel::task` and `kernel_ext::task`
+pub(crate) mod task {
+    pub(crate) use crate::world::Task;
+    use crate::{
+        rcu::ReadSide,
+        sync::aref::ARef,
+        world::{self, world, Broken},
+    };
+    use loom::sync::MutexGuard;
+    use std::rc::Rc;
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct TaskId(usize);
+
+    impl TaskId {
+        pub(crate) fn as_usize(self) -> usize {
+            self.0
+        }
+    }
+
+    impl From<&Task> for TaskId {
+        fn from(task: &Task) -> Self {
+            Self(task.0.id)
+        }
+    }
+
+    pub(crate) struct Quiescent<'a>(pub(crate) Task, pub(crate) std::marker::PhantomData<&'a ()>);
+
+    impl Quiescent<'_> {
+        pub(crate) fn id(&self) -> TaskId {
+            TaskId::from(&self.0)
+        }
+    }
+
+    /// The lock is held as long as this lives.
+    pub(crate) struct TaskList {
+        guard: Option<MutexGuard<'static, Vec<Task>>>,
+        _world: Rc<world::World>,
+    }
+
+    impl TaskList {
+        pub(crate) fn lock() -> Self {
+            let world = world();
+            let guard =
+                (!world::is(Broken::TaskList)).then(|| {
+                    let guard = world.list.lock().unwrap();
+                    // SAFETY: The world is kept below, and dropped after the guard.
+                    unsafe {
+                        std::mem::transmute::<
+                            MutexGuard<'_, Vec<Task>>,
+                            MutexGuard<'static, Vec<Task>>,
+                        >(guard)
+                    }
+                });
+            Self {
+                guard,
+                _world: world,
+            }
+        }
+
+        pub(crate) fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
+            let tasks = match &self.guard {
+                Some(list) => list.to_vec(),
+                None => world().list.lock().unwrap().to_vec(),
+            };
+            let _ = tasks.iter().all(|task| visit(task));
+        }
+    }
+
+    /// The machine's idle tasks do nothing.
+    pub(crate) fn idle_task(_cpu: u32) -> Option<ARef<Task>> {
+        None
+    }
+
+    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    where
+        F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+    {
+        let held = Quiescent(task.clone(), std::marker::PhantomData);
+        let sched = task.0.sched.lock().unwrap();
+        let running = sched.on_cpu;
+        if world::is(Broken::HoldStill) {
+            drop(sched);
+            return Some(f(Some(held), &ReadSide::new()));
+        }
+        Some(f((!running).then_some(held), &ReadSide::new()))
+    }
+
+    /// Asked for a task that is held still, or not: the kernel takes no lock either.
+    pub(crate) fn is_dead(_task: &Task) -> bool {
+        false
+    }
+
+    pub(crate) fn nudge(_task: &Task) {}
+}
+
+/// `kernel_ext::stack`
+pub(crate) mod stack {
+    use crate::{task::Quiescent, world};
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Verdict {
+        Clear,
+        Hit(usize),
+        Unreliable,
+    }
+
+    pub(crate) fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, looked_for: F) -> Verdict {
+        world::walk(&task.0, looked_for)
+    }
+}
+
+/// `kernel_ext::cpu`
+pub(crate) mod cpu {
+    use crate::{rcu::ReadSide, task::Quiescent, world::world};
+
+    pub(crate) fn possible() -> impl Iterator<Item = u32> {
+        0..0
+    }
+
+    pub(crate) struct HotplugLock;
+
+    impl HotplugLock {
+        pub(crate) fn read() -> Self {
+            Self
+        }
+
+        pub(crate) fn is_online(&self, _cpu: u32) -> bool {
+            true
+        }
+    }
+
+    pub(crate) fn interrupt_each<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(f: F) {
+        let tasks = world().all.borrow().clone();
+        for task in tasks {
+            let cpu = task.0.cpu.lock().unwrap();
+            if cpu.runs {
+                let current = Quiescent(task.clone(), std::marker::PhantomData);
+                f(current, &ReadSide::new());
+            }
+        }
+    }
+}
+
+/// `kernel_ext::sched`
+pub(crate) mod sched {
+    use crate::{prelude::*, rcu::ReadSide, task::Quiescent};
+    use std::marker::PhantomData;
+
+    pub(crate) trait SwitchOut {
+        fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
+    }
+
+    pub(crate) trait LeaveSyscall {
+        fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
+    }
+
+    /// The machine's tasks always pass the probe.
+    pub(crate) struct SchedSwitch<P>(PhantomData<P>);
+
+    impl<P: SwitchOut> SchedSwitch<P> {
+        pub(crate) fn register() -> Result<Self> {
+            Ok(Self(PhantomData))
+        }
+    }
+
+    /// Not before a task is nudged.
+    pub(crate) struct SyscallExit<P>(PhantomData<P>);
+
+    impl<P: LeaveSyscall> SyscallExit<P> {
+        pub(crate) fn register() -> Result<Self> {
+            Ok(Self(PhantomData))
+        }
+    }
+}
+
+/// `kernel_ext::ftrace`
+pub(crate) mod ftrace {
+    pub(crate) type Site = usize;
+}
+
+/// `kernel::sync`
+pub(crate) mod sync {
+    use crate::prelude::*;
+    use std::ops::{Deref, DerefMut};
+
+    pub(crate) mod aref {
+        use std::ops::Deref;
+
+        pub(crate) struct ARef<T>(T);
+
+        impl<T: Clone> From<&T> for ARef<T> {
+            fn from(value: &T) -> Self {
+                Self(value.clone())
+            }
+        }
+
+        impl<T> Deref for ARef<T> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.0
+            }
+        }
+    }
+
+    pub(crate) struct Arc<T>(std::rc::Rc<T>);
+
+    impl<T> Clone for Arc<T> {
+        fn clone(&self) -> Self {
+            Self(self.0.clone())
+        }
+    }
+
+    impl<T> Deref for Arc<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    pub(crate) struct UniqueArc<T>(T);
+
+    impl<T> UniqueArc<T> {
+        pub(crate) fn new(value: T, flags: Flags) -> Result<Self> {
+            KBox::new((), flags)?;
+            Ok(Self(value))
+        }
+    }
+
+    impl<T> Deref for UniqueArc<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> DerefMut for UniqueArc<T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.0
+        }
+    }
+
+    impl<T> From<UniqueArc<T>> for Arc<T> {
+        fn from(unique: UniqueArc<T>) -> Self {
+            Self(std::rc::Rc::new(unique.0))
+        }
+    }
+}
+
+/// `kernel::time`: it stands still.
+pub(crate) mod time {
+    use std::marker::PhantomData;
+
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) struct Delta(i64);
+
+    impl Delta {
+        pub(crate) const fn from_secs(secs: i64) -> Self {
+            Self(secs * 1_000_000)
+        }
+
+        pub(crate) const fn from_millis(millis: i64) -> Self {
+            Self(millis * 1000)
+        }
+
+        pub(crate) fn as_micros_ceil(self) -> i64 {
+            self.0
+        }
+    }
+
+    pub(crate) struct Monotonic;
+
+    pub(crate) struct Instant<C>(PhantomData<C>);
+
+    impl<C> Instant<C> {
+        pub(crate) fn now() -> Self {
+            Self(PhantomData)
+        }
+
+        pub(crate) fn elapsed(&self) -> Delta {
+            Delta(0)
+        }
+    }
+}
+
+/// The loader's `worker.rs`: its user looks by itself.
+pub(crate) mod worker {
+    pub(crate) struct Worker;
+
+    pub(crate) static WORKER: Worker = Worker;
+
+    impl Worker {
+        pub(crate) fn kick(&self) {}
+
+        pub(crate) fn after(&self, _ms: u32) {}
+    }
+}

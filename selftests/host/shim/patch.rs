@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-in for the loader's `patch.rs`: patches as [`crate::plan`] sees them, without what they
+//! are checked and resolved by.
+
+use crate::{prelude::*, ranges::Range};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PatchId(pub(crate) u64);
+
+pub(crate) struct Original {
+    pub(crate) site: usize,
+    pub(crate) code: Range,
+    pub(crate) cold: KVec<Range>,
+}
+
+pub(crate) struct Func {
+    pub(crate) replacement: Range,
+    pub(crate) original: Option<Original>,
+}
+
+pub(crate) struct ModuleRef {
+    pub(crate) text: (usize, usize),
+}
+
+impl ModuleRef {
+    pub(crate) fn module(&self) -> &Self {
+        self
+    }
+
+    pub(crate) fn text(&self) -> (usize, usize) {
+        self.text
+    }
+}
+
+pub(crate) struct Patch {
+    pub(crate) id: PatchId,
+    pub(crate) funcs: Vec<Func>,
+    pub(crate) module: ModuleRef,
+}
+
+impl Patch {
+    /// A function without an original belongs to an object that is not loaded.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&Func, &Original)> {
+        self.funcs
+            .iter()
+            .filter_map(|func| Some((func, func.original.as_ref()?)))
+    }
+}
+
+/// How far apart functions are. A function's code is half of that, its cold part a quarter.
+pub(crate) const STRIDE: usize = 0x1000;
+
+/// Where function number `nr` of the kernel is; its fentry site is behind an `endbr64`.
+pub(crate) fn code_of(nr: usize) -> usize {
+    0x10_0000 + nr * STRIDE
+}
+
+/// Its fentry site.
+pub(crate) fn site_of(nr: usize) -> usize {
+    code_of(nr) + 4
+}
+
+/// The text of patch `id`.
+pub(crate) fn text_of(id: u64) -> usize {
+    0x8000_0000 + id as usize * 0x100_0000
+}
+
+/// What it replaces function number `nr` with.
+pub(crate) fn replacement_of(id: u64, nr: usize) -> usize {
+    text_of(id) + 0x100 + nr * STRIDE
+}
+
+impl Patch {
+    /// Patch `id` of the functions numbered `nrs`.
+    pub(crate) fn of(id: u64, nrs: impl IntoIterator<Item = usize>) -> Self {
+        let func = |nr| Func {
+            replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
+            original: Some(Original {
+                site: site_of(nr),
+                code: Range::of(code_of(nr), STRIDE / 2),
+                cold: vec![Range::of(code_of(nr) + STRIDE / 2 + 16, STRIDE / 4)].into(),
+            }),
+        };
+        Self {
+            id: PatchId(id),
+            funcs: nrs.into_iter().map(func).collect(),
+            module: ModuleRef {
+                text: (text_of(id), 0x80_0000),
+            },
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-in for `kernel::prelude`: what the tested files use of it.
+//!
+//! Vectors have exactly the capacity that was asked for, as the kernel's have at least, and any
+//! allocation can be made to fail.
+
+use std::{
+    cell::Cell,
+    mem::MaybeUninit,
+    ops::{Deref, DerefMut},
+};
+
+pub(crate) use std::{iter::Iterator, prelude::v1::*};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Error(i32);
+
+pub(crate) const ENOMEM: Error = Error(12);
+pub(crate) const EINVAL: Error = Error(22);
+
+pub(crate) type Result<T = (), E = Error> = core::result::Result<T, E>;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Flags;
+
+pub(crate) const GFP_KERNEL: Flags = Flags;
+
+thread_local! {
+    static FAIL_AT: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Runs `f` with its allocation number `nth` (0: the first) failing. The second value says whether
+/// it came to that.
+pub(crate) fn with_failure<T>(nth: usize, f: impl FnOnce() -> T) -> (T, bool) {
+    FAIL_AT.set(Some(nth));
+    let value = f();
+    (value, FAIL_AT.replace(None).is_none())
+}
+
+fn allocate() -> Result {
+    match FAIL_AT.get() {
+        Some(0) => {
+            FAIL_AT.set(None);
+            Err(ENOMEM)
+        }
+        left => {
+            FAIL_AT.set(left.map(|n| n - 1));
+            Ok(())
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct KVVec<T> {
+    items: Vec<T>,
+    capacity: usize,
+}
+
+pub(crate) type KVec<T> = KVVec<T>;
+
+impl<T> KVVec<T> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            items: Vec::new(),
+            capacity: 0,
+        }
+    }
+
+    pub(crate) fn with_capacity(capacity: usize, flags: Flags) -> Result<Self> {
+        let mut this = Self::new();
+        this.reserve(capacity, flags)?;
+        Ok(this)
+    }
+
+    pub(crate) fn from_elem(value: T, len: usize, flags: Flags) -> Result<Self>
+    where
+        T: Clone,
+    {
+        let mut this = Self::with_capacity(len, flags)?;
+        this.items.resize(len, value);
+        Ok(this)
+    }
+
+    fn reserve(&mut self, additional: usize, _flags: Flags) -> Result {
+        let wanted = self.items.len().checked_add(additional).ok_or(ENOMEM)?;
+        if wanted > self.capacity {
+            allocate()?;
+            self.capacity = wanted.max(self.capacity * 2);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn push(&mut self, item: T, flags: Flags) -> Result {
+        self.reserve(1, flags)?;
+        self.items.push(item);
+        Ok(())
+    }
+
+    pub(crate) fn push_within_capacity(&mut self, item: T) -> Result<(), T> {
+        if self.items.len() == self.capacity {
+            return Err(item);
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    pub(crate) fn extend_from_slice(&mut self, items: &[T], flags: Flags) -> Result
+    where
+        T: Clone,
+    {
+        self.reserve(items.len(), flags)?;
+        self.items.extend_from_slice(items);
+        Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.items.truncate(len);
+    }
+}
+
+impl<T> Deref for KVVec<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<T> DerefMut for KVVec<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+}
+
+impl<'a, T> IntoIterator for &'a KVVec<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.iter()
+    }
+}
+
+impl<T> From<Vec<T>> for KVVec<T> {
+    fn from(items: Vec<T>) -> Self {
+        let capacity = items.len();
+        Self { items, capacity }
+    }
+}
+
+pub(crate) struct KBox<T>(Box<T>);
+
+impl<T> KBox<T> {
+    pub(crate) fn new(value: T, _flags: Flags) -> Result<Self> {
+        allocate()?;
+        Ok(Self(Box::new(value)))
+    }
+
+    pub(crate) fn new_uninit(flags: Flags) -> Result<KBox<MaybeUninit<T>>> {
+        KBox::new(MaybeUninit::uninit(), flags)
+    }
+
+    pub(crate) fn into_inner(self) -> Box<T> {
+        self.0
+    }
+}
+
+impl<T> KBox<MaybeUninit<T>> {
+    pub(crate) fn write(_room: Self, value: T) -> KBox<T> {
+        KBox(Box::new(value))
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A machine for [`crate::transition`] to run on, whose every step loom decides.
+//!
+//! A thread of loom's is a CPU with one task on it. A CPU holds its lock from one instruction
+//! boundary to the next: that is a stretch with interrupts off. Who takes the lock from outside
+//! interrupts it; who takes each of them in turn has waited for a grace period. The task's own lock
+//! stands for the scheduler's locks: pi_lock and the runqueue's.
+
+use crate::{
+    prelude::*,
+    sched::SwitchOut,
+    stack::Verdict,
+    task::{Quiescent, TaskId},
+    transition::Probe,
+    view,
+};
+use loom::{
+    cell::UnsafeCell,
+    sync::{atomic::AtomicPtr, Mutex},
+};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+/// What can be wrong with the machine, or with the loader on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Every atomic access is Relaxed.
+    Orderings,
+    /// A record is switched with a load and a store.
+    SwitchTwice,
+    /// `Records::freeze()` does nothing.
+    Freeze,
+    /// Views are freed while they are read.
+    GracePeriod,
+    /// Nobody waits for those that switch while `Records::freeze()` is called.
+    FreezeGracePeriod,
+    /// `tasklist_lock` locks nothing.
+    TaskList,
+    /// A task that is looked at is not held still.
+    HoldStill,
+    /// Every stack looks clear.
+    Walk,
+    /// The transition is completed while tasks are left.
+    CompleteEarly,
+}
+
+/// The functions that are patched together; the first calls the second.
+pub(crate) const CALLER: usize = 0;
+/// See [`CALLER`].
+pub(crate) const CALLEE: usize = 1;
+
+pub(crate) struct TaskInner {
+    pub(crate) id: usize,
+    /// The scheduler's locks, and what they protect.
+    pub(crate) sched: Mutex<Sched>,
+    /// Return addresses. Only the task, or who holds it still, may look: loom tells otherwise.
+    pub(crate) stack: UnsafeCell<Vec<usize>>,
+    /// The CPU that it is on, if it is.
+    pub(crate) cpu: Mutex<Cpu>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Sched {
+    pub(crate) on_cpu: bool,
+    pub(crate) dead: bool,
+}
+
+pub(crate) struct Cpu {
+    /// Whether the task runs there; else nothing does.
+    pub(crate) runs: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Task(pub(crate) Arc<TaskInner>);
+
+/// A published value, and whether it was freed. It is never really: who uses it then is told.
+pub(crate) struct Published {
+    pub(crate) freed: Cell<bool>,
+}
+
+pub(crate) struct World {
+    pub(crate) list: Mutex<Vec<Task>>,
+    /// The same, for what is no part of the loader; the list's lock is not taken.
+    pub(crate) all: RefCell<Vec<Task>>,
+    pub(crate) view: AtomicPtr<()>,
+    pub(crate) published: RefCell<Vec<(usize, std::rc::Rc<Published>)>>,
+    boxes: RefCell<Vec<Box<dyn std::any::Any>>>,
+    /// The text of the patch is gone.
+    pub(crate) text_gone: Cell<bool>,
+    pub(crate) mixed: Cell<bool>,
+}
+
+thread_local! {
+    // All of loom's threads are on one of the machine's.
+    static WORLD: RefCell<Option<std::rc::Rc<World>>> = const { RefCell::new(None) };
+    static BROKEN: Cell<Option<Broken>> = const { Cell::new(None) };
+}
+
+pub(crate) fn set_broken(broken: Option<Broken>) {
+    BROKEN.set(broken);
+}
+
+pub(crate) fn is(what: Broken) -> bool {
+    BROKEN.get() == Some(what)
+}
+
+pub(crate) fn world() -> std::rc::Rc<World> {
+    WORLD.with_borrow(|world| world.clone().expect("inside run()"))
+}
+
+/// Runs `f` on a new machine.
+pub(crate) fn run(f: impl FnOnce()) {
+    let world = World {
+        list: Mutex::new(Vec::new()),
+        all: RefCell::default(),
+        view: AtomicPtr::new(std::ptr::null_mut()),
+        published: RefCell::default(),
+        boxes: RefCell::default(),
+        text_gone: Cell::new(false),
+        mixed: Cell::new(false),
+    };
+    WORLD.set(Some(std::rc::Rc::new(world)));
+    f();
+    WORLD.set(None);
+}
+
+impl World {
+    /// Keeps what was published until the machine is gone.
+    pub(crate) fn keep<T: 'static>(&self, value: Box<T>) -> *mut T {
+        let ptr = Box::into_raw(value);
+        // SAFETY: Just made; used by reference alone from here on.
+        self.boxes.borrow_mut().push(unsafe { Box::from_raw(ptr) });
+        let published = Published {
+            freed: Cell::new(false),
+        };
+        let entry = (ptr as usize, std::rc::Rc::new(published));
+        self.published.borrow_mut().push(entry);
+        ptr
+    }
+}
+
+/// Every CPU passes an instruction boundary. One that a child came to meanwhile is behind the one
+/// of its parent.
+pub(crate) fn grace_period() {
+    let at = |nr: usize| world().all.borrow().get(nr).cloned();
+    let mut nr = 0;
+    while let Some(task) = at(nr) {
+        drop(task.0.cpu.lock());
+        nr += 1;
+    }
+}
+
+impl Task {
+    /// A task on a CPU of its own, not on the list yet.
+    pub(crate) fn new() -> Self {
+        let world = world();
+        let mut all = world.all.borrow_mut();
+        let task = Self(Arc::new(TaskInner {
+            id: (all.len() + 1) * 64,
+            sched: Mutex::new(Sched {
+                on_cpu: true,
+                dead: false,
+            }),
+            stack: UnsafeCell::new(Vec::new()),
+            cpu: Mutex::new(Cpu { runs: true }),
+        }));
+        all.push(task.clone());
+        task
+    }
+
+    /// Becomes visible, as in `copy_process()`.
+    pub(crate) fn list(&self) {
+        world().list.lock().unwrap().push(self.clone());
+    }
+
+    /// Makes a child, which is yet to run.
+    pub(crate) fn fork(&self) -> Self {
+        self.step(|_| {
+            let child = Self::new();
+            child.list();
+            child
+        })
+    }
+
+    fn id(&self) -> TaskId {
+        TaskId::from(self)
+    }
+
+    /// One instruction, or several with interrupts off.
+    fn step<R>(&self, f: impl FnOnce(&mut Vec<usize>) -> R) -> R {
+        let _cpu = self.0.cpu.lock().unwrap();
+        // SAFETY: The task runs: loom tells if anybody else looks.
+        let result = self.0.stack.with_mut(|stack| f(unsafe { &mut *stack }));
+        result
+    }
+
+    /// Calls patched function `nr`, which runs `body`. Returns where the call went.
+    fn call(&self, nr: usize, body: impl FnOnce()) -> usize {
+        use crate::patch::{code_of, site_of};
+        let site = site_of(nr);
+        let target = self.step(|stack| {
+            let proof = crate::rcu::ReadSide::new();
+            let target = view::target(site, self.id(), &proof);
+            // In the trampoline: the return address is the site's.
+            stack.push(site + 5);
+            target.unwrap_or(code_of(nr))
+        });
+        self.step(|stack| {
+            stack.pop();
+            stack.push(target + 0x20);
+            assert!(
+                target == code_of(nr) || !world().text_gone.get(),
+                "call of a function that is gone"
+            );
+        });
+        body();
+        self.step(|stack| {
+            stack.pop();
+            assert!(
+                target == code_of(nr) || !world().text_gone.get(),
+                "return into a function that is gone"
+            );
+        });
+        target
+    }
+
+    /// A system call in which both functions are called.
+    pub(crate) fn syscall(&self) {
+        use crate::patch::code_of;
+        let callee = Cell::new(0);
+        let caller = self.call(CALLER, || {
+            callee.set(self.call(CALLEE, || ()));
+        });
+        if (caller == code_of(CALLER)) != (callee.get() == code_of(CALLEE)) {
+            world().mixed.set(true);
+        }
+    }
+
+    /// The same, asleep between the two calls.
+    pub(crate) fn syscall_asleep(&self) {
+        use crate::patch::code_of;
+        let callee = Cell::new(0);
+        let caller = self.call(CALLER, || {
+            self.sleep();
+            callee.set(self.call(CALLEE, || ()));
+        });
+        if (caller == code_of(CALLER)) != (callee.get() == code_of(CALLEE)) {
+            world().mixed.set(true);
+        }
+    }
+
+    /// Leaves the CPU: `__schedule()` and `finish_task()`.
+    fn leave(&self, dead: bool) {
+        let mut cpu = self.0.cpu.lock().unwrap();
+        let mut sched = self.0.sched.lock().unwrap();
+        let proof = crate::rcu::ReadSide::new();
+        let current = Quiescent(self.clone(), std::marker::PhantomData);
+        Probe::switch_out(current, dead, &proof);
+        drop(proof);
+        cpu.runs = false;
+        sched.on_cpu = false;
+        sched.dead = dead;
+    }
+
+    /// Sleeps, and is woken at some time.
+    pub(crate) fn sleep(&self) {
+        self.leave(false);
+        self.0.sched.lock().unwrap().on_cpu = true;
+        self.0.cpu.lock().unwrap().runs = true;
+    }
+
+    /// Exits; it stays on the list as a zombie.
+    pub(crate) fn exit(&self) {
+        self.leave(true);
+    }
+}
+
+pub(crate) fn walk(task: &Task, mut looked_for: impl FnMut(usize) -> bool) -> Verdict {
+    if is(Broken::Walk) {
+        return Verdict::Clear;
+    }
+    let hit = task.0.stack.with(|stack| {
+        // SAFETY: The task is held still, or is the current one: loom tells otherwise.
+        let stack = unsafe { &*stack };
+        stack.iter().copied().find(|&addr| looked_for(addr))
+    });
+    hit.map_or(Verdict::Clear, Verdict::Hit)
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The record table's and the transition's states, explored with loom.
+//!
+//! The files are the loader's own; the machine under them is a model, see [`world`]. Every order of
+//! the threads' steps and every value that the orderings let a load return is tried; for the
+//! transition as far as a bound on preemptions reaches. Each property has twins, in which one thing
+//! is broken that it rests on: there it must be found wrong.
+
+#![allow(dead_code, unused_mut)]
+
+extern crate self as kernel;
+extern crate self as kernel_ext;
+
+#[path = "shim/loom_atomic.rs"]
+mod atomic;
+#[path = "shim/machine.rs"]
+mod machine;
+#[path = "shim/prelude.rs"]
+mod prelude;
+#[path = "shim/sort.rs"]
+mod sort;
+#[path = "shim/world.rs"]
+mod world;
+
+use machine::*;
+
+#[macro_export]
+macro_rules! ftrace_target {
+    ($decide:path) => {};
+}
+
+#[path = "shim/patch.rs"]
+mod patch;
+#[path = "../../rust/livepatch/plan.rs"]
+mod plan;
+#[path = "../../rust/livepatch/probing.rs"]
+mod probing;
+#[path = "../../rust/livepatch/ranges.rs"]
+mod ranges;
+#[path = "../../rust/livepatch/records.rs"]
+mod records;
+#[path = "../../rust/livepatch/redirects.rs"]
+mod redirects;
+#[path = "../../rust/livepatch/transition.rs"]
+mod transition;
+#[path = "../../rust/livepatch/universe.rs"]
+mod universe;
+#[path = "../../rust/livepatch/view.rs"]
+mod view;
+
+#[path = "states/records.rs"]
+mod test_records;
+#[path = "states/transition.rs"]
+mod test_transition;
+
+use world::Broken;
+
+/// Explores `model` on a machine with `broken`, with up to `preemptions` if there is a bound.
+fn explore(broken: Option<Broken>, preemptions: Option<usize>, model: fn()) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.max_branches = 10_000;
+    world::set_broken(broken);
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = count.clone();
+    builder.check(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        world::run(model);
+    });
+    world::set_broken(None);
+    println!(
+        "{} executions",
+        count.load(std::sync::atomic::Ordering::Relaxed)
+    );
+}
+
+/// The machine is `broken`: exploring must end in a panic that says one of `expected`.
+fn must_fail(broken: Broken, preemptions: Option<usize>, model: fn(), expected: &[&str]) {
+    let result = std::panic::catch_unwind(|| explore(Some(broken), preemptions, model));
+    world::set_broken(None);
+    let Err(why) = result else {
+        panic!("not found: {broken:?}");
+    };
+    let text = why
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| why.downcast_ref::<&str>().map(|text| text.to_string()))
+        .unwrap_or_default();
+    let known = expected.iter().any(|part| text.contains(part));
+    assert!(known, "{broken:?} found, but as: {text}");
+}

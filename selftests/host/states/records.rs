@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The record table alone, shared by those that switch.
+
+use crate::{
+    explore, must_fail,
+    records::{Records, Switched},
+    universe::Universe::{New, Old},
+    world::Broken,
+};
+use loom::{cell::UnsafeCell, thread};
+use std::sync::Arc;
+
+struct Shared {
+    records: Records<()>,
+    /// What each task did before its record was switched. loom tells if somebody looks too early.
+    done: [UnsafeCell<u8>; 2],
+}
+
+// SAFETY: loom checks all accesses to the cells.
+unsafe impl Sync for Shared {}
+
+fn shared(tasks: usize) -> Arc<Shared> {
+    let mut records = Records::with_capacity(tasks, New).unwrap();
+    for key in 1..=tasks {
+        records.insert(key * 64, (), Old).unwrap();
+    }
+    Arc::new(Shared {
+        records,
+        done: [UnsafeCell::new(0), UnsafeCell::new(0)],
+    })
+}
+
+fn switch(shared: &Shared, key: usize) -> Switched {
+    shared
+        .records
+        .switch(shared.records.find(key * 64).unwrap())
+}
+
+/// The probe, the sweep and an interrupt want to switch one record, and another: each is counted
+/// once, and one of them is the last.
+fn one_is_the_last() {
+    let table = shared(2);
+    let (a, b) = (table.clone(), table.clone());
+    let probe = thread::spawn(move || [switch(&a, 1), switch(&a, 2)]);
+    let sweep = thread::spawn(move || [switch(&b, 2), switch(&b, 1)]);
+    let interrupt = switch(&table, 1);
+    let mut all = vec![interrupt];
+    all.extend(probe.join().unwrap());
+    all.extend(sweep.join().unwrap());
+    let count = |what| all.iter().filter(|&&switched| switched == what).count();
+    assert_eq!(count(Switched::Last), 1, "how many are the last");
+    assert_eq!(count(Switched::Now), 1, "how many are others");
+    assert_eq!(table.records.pending(), 0);
+}
+
+#[test]
+fn one_switch_is_the_last() {
+    explore(None, None, one_is_the_last);
+}
+
+#[test]
+fn one_switch_is_the_last_not_with_load_and_store() {
+    let expected = ["how many", "attempt to subtract"];
+    must_fail(Broken::SwitchTwice, None, one_is_the_last, &expected);
+}
+
+/// Who sees that none is left sees what each task did before.
+fn none_left() {
+    let table = shared(2);
+    let threads = [1, 2].map(|key| {
+        let table = table.clone();
+        thread::spawn(move || {
+            // SAFETY: loom checks.
+            table.done[key - 1].with_mut(|done| unsafe { *done = 1 });
+            switch(&table, key);
+        })
+    });
+    if table.records.pending() == 0 {
+        for done in &table.done {
+            // SAFETY: loom checks.
+            assert_eq!(done.with(|done| unsafe { *done }), 1);
+        }
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn none_left_means_all_are_done() {
+    explore(None, None, none_left);
+}
+
+#[test]
+fn none_left_means_all_are_done_not_when_relaxed() {
+    must_fail(Broken::Orderings, None, none_left, &["Causality violation"]);
+}

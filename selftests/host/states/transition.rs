@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The transition, on tasks that call two functions which are patched together.
+
+use crate::{
+    explore, must_fail,
+    patch::{Patch, PatchId},
+    plan::{Move, Plan},
+    prelude::*,
+    transition::Transition,
+    universe::Universe,
+    view::{View, VIEW},
+    world::{is, world, Broken, Task, CALLEE, CALLER},
+};
+use loom::thread::{self, JoinHandle};
+
+/// Preemptions up to which transitions are explored. The twins are found with less.
+const BOUND: Option<usize> = Some(4);
+
+/// What must not be.
+const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
+
+struct Machine {
+    patches: [Patch; 1],
+    step: Move,
+}
+
+impl Machine {
+    /// The patch is enabled; it goes.
+    fn going() -> Self {
+        let this = Self {
+            patches: [Patch::of(1, [CALLER, CALLEE])],
+            step: Move::Out(PatchId(1)),
+        };
+        let plan = Plan::new(&this.patches, Move::Still).unwrap();
+        let view = View {
+            redirects: plan.redirects().unwrap(),
+            moving: None,
+        };
+        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+        this
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        Plan::new(&self.patches, self.step).unwrap()
+    }
+
+    fn start(&self) -> Transition {
+        Transition::start(&self.plan(), self.step).unwrap()
+    }
+
+    /// As `Registry::complete()`, and then the patch goes if it should.
+    fn complete(&self, transition: Transition) {
+        assert!(transition.is_done() || is(Broken::CompleteEarly));
+        let (target, stays) = (transition.target, transition.patching());
+        let view = View {
+            redirects: self.plan().settled(target).unwrap(),
+            moving: None,
+        };
+        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+        drop(transition);
+        world().text_gone.set(!stays);
+    }
+
+    /// Goes on until everybody has moved; a task that has left the CPU for good is the worst case.
+    fn finish(&self, mut transition: Transition, mut threads: Vec<JoinHandle<()>>) {
+        transition.sweep();
+        if !transition.is_done() && !is(Broken::CompleteEarly) {
+            threads.drain(..).for_each(join);
+            transition.sweep();
+            assert!(transition.is_done(), "still in the old universe");
+        }
+        self.complete(transition);
+        threads.drain(..).for_each(join);
+        assert!(!world().mixed.get(), "mixed universes in one call");
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    thread.join().unwrap();
+}
+
+/// A task that makes a system call, sleeps, makes another, and exits.
+fn worker(task: Task) -> JoinHandle<()> {
+    thread::spawn(move || {
+        task.syscall();
+        task.sleep();
+        task.syscall();
+        task.exit();
+    })
+}
+
+fn listed() -> Task {
+    let task = Task::new();
+    task.list();
+    task
+}
+
+/// One task, a patch that goes.
+fn one_task() {
+    let machine = Machine::going();
+    let threads = vec![worker(listed())];
+    let transition = machine.start();
+    machine.finish(transition, threads);
+}
+
+/// A task that sleeps inside the patched function.
+fn asleep_inside() {
+    let machine = Machine::going();
+    let task = listed();
+    let thread = thread::spawn(move || {
+        task.syscall_asleep();
+        task.exit();
+    });
+    let transition = machine.start();
+    machine.finish(transition, vec![thread]);
+}
+
+/// A task that forks while it is enrolled.
+fn fork() {
+    let machine = Machine::going();
+    let task = listed();
+    let parent = thread::spawn(move || {
+        let child = task.fork();
+        let child = thread::spawn(move || {
+            child.syscall();
+            child.exit();
+        });
+        task.exit();
+        join(child);
+    });
+    let transition = machine.start();
+    machine.finish(transition, vec![parent]);
+}
+
+/// The direction is changed half-way.
+fn reversal() {
+    let machine = Machine::going();
+    let threads = vec![worker(listed())];
+    let mut transition = machine.start();
+    transition.sweep();
+    transition.reverse(&machine.plan()).unwrap();
+    assert_eq!(transition.target, Universe::Old);
+    machine.finish(transition, threads);
+}
+
+/// And changed again: the patch goes in the end.
+fn reversal_twice() {
+    let machine = Machine::going();
+    let task = listed();
+    let thread = thread::spawn(move || {
+        task.syscall();
+        task.exit();
+    });
+    let mut transition = machine.start();
+    transition.reverse(&machine.plan()).unwrap();
+    transition.reverse(&machine.plan()).unwrap();
+    machine.finish(transition, vec![thread]);
+}
+
+/// By force: calls may mix, but nobody uses what was freed, and nobody is left.
+fn force() {
+    let machine = Machine::going();
+    let mut threads = vec![worker(listed())];
+    let mut transition = machine.start();
+    transition.force();
+    if !transition.is_done() {
+        // The task has switched itself, and has yet to count.
+        threads.drain(..).for_each(join);
+    }
+    assert!(transition.is_done(), "nobody was to be left");
+    let view = View {
+        redirects: machine.plan().settled(transition.target).unwrap(),
+        moving: None,
+    };
+    drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+    // The module is pinned: its text stays.
+    threads.into_iter().for_each(join);
+}
+
+macro_rules! explored {
+    ($model:ident: $($twin:ident = $broken:ident),*) => {
+        mod $model {
+            use super::*;
+
+            #[test]
+            fn holds() {
+                explore(None, BOUND, super::$model);
+            }
+
+            $(#[test]
+            fn $twin() {
+                must_fail(Broken::$broken, BOUND, super::$model, &FOUND);
+            })*
+        }
+    };
+}
+
+explored!(one_task: not_without_grace_period = GracePeriod, not_without_walk = Walk,
+    not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
+explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
+explored!(fork: not_without_task_list_lock = TaskList);
+explored!(reversal: not_without_freeze = Freeze,
+    not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
+explored!(reversal_twice: not_without_walk = Walk);
+explored!(force: not_without_grace_period = GracePeriod);

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use crate::{
+    check,
+    patch::{code_of, replacement_of, site_of, text_of, Patch, PatchId, STRIDE},
+    plan::{Move, Plan},
+    prelude::*,
+    redirects::Targets,
+    universe::Universe::{self, New, Old},
+};
+use proptest::{collection::btree_set, collection::vec, prop_assert_eq};
+
+const STEPS: [Move; 4] = [
+    Move::Still,
+    Move::In(PatchId(1)),
+    Move::Replacing(PatchId(1)),
+    Move::Out(PatchId(1)),
+];
+
+/// Where calls of function `nr` go in the table.
+fn targets(plan: &Plan<'_>, nr: usize) -> Option<(usize, usize)> {
+    let found = plan.redirects().unwrap().find(site_of(nr))?;
+    Some((found.old, found.new))
+}
+
+fn sites(plan: &Plan<'_>, universe: Universe) -> Vec<usize> {
+    plan.sites(universe).collect()
+}
+
+#[test]
+fn what_belongs_to_a_universe() {
+    let (it, other) = (PatchId(1), PatchId(2));
+    // (it in old, it in new), (another in old, another in new)
+    let expected = [
+        ((true, true), (true, true)),
+        ((false, true), (true, true)),
+        ((false, true), (true, false)),
+        ((true, false), (true, true)),
+    ];
+    for (step, (its, others)) in STEPS.into_iter().zip(expected) {
+        assert_eq!((step.has(it, Old), step.has(it, New)), its, "{step:?}");
+        let found = (step.has(other, Old), step.has(other, New));
+        assert_eq!(found, others, "{step:?}");
+        assert_eq!(step.moves(it), step != Move::Still);
+        assert!(!step.moves(other));
+    }
+}
+
+#[test]
+fn the_first_patch_comes() {
+    let patches = [Patch::of(1, [3, 5])];
+    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
+    assert_eq!(targets(&plan, 3), Some((0, replacement_of(1, 3))));
+    assert_eq!(targets(&plan, 4), None);
+    assert_eq!(sites(&plan, Old), []);
+    assert_eq!(sites(&plan, New), [site_of(3), site_of(5)]);
+    assert!(plan.changing().eq([site_of(3), site_of(5)]));
+}
+
+#[test]
+fn the_last_in_the_list_wins() {
+    let patches = [Patch::of(2, [3, 4]), Patch::of(7, [3]), Patch::of(1, [3])];
+    let plan = Plan::new(&patches, Move::Still).unwrap();
+    assert_eq!(
+        targets(&plan, 3),
+        Some((replacement_of(1, 3), replacement_of(1, 3)))
+    );
+    assert_eq!(
+        targets(&plan, 4),
+        Some((replacement_of(2, 4), replacement_of(2, 4)))
+    );
+    assert_eq!(plan.changing().count(), 0);
+    let steady: Vec<_> = plan.steady().collect();
+    assert_eq!(
+        steady,
+        [
+            (site_of(3), replacement_of(1, 3)),
+            (site_of(4), replacement_of(2, 4))
+        ]
+    );
+}
+
+#[test]
+fn one_on_top_of_another_comes_and_goes() {
+    let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
+    let coming = Plan::new(&patches, Move::In(PatchId(2))).unwrap();
+    let (below, above) = (replacement_of(1, 3), replacement_of(2, 3));
+    assert_eq!(targets(&coming, 3), Some((below, above)));
+    let going = Plan::new(&patches, Move::Out(PatchId(2))).unwrap();
+    assert_eq!(targets(&going, 3), Some((above, below)));
+}
+
+#[test]
+fn one_in_the_middle_goes() {
+    let patches = [
+        Patch::of(1, [3, 4]),
+        Patch::of(2, [3, 4, 5]),
+        Patch::of(3, [3]),
+    ];
+    let plan = Plan::new(&patches, Move::Out(PatchId(2))).unwrap();
+    // Under another's replacement nothing changes; elsewhere the one below comes to light.
+    let top = replacement_of(3, 3);
+    assert_eq!(targets(&plan, 3), Some((top, top)));
+    assert_eq!(
+        targets(&plan, 4),
+        Some((replacement_of(2, 4), replacement_of(1, 4)))
+    );
+    assert_eq!(targets(&plan, 5), Some((replacement_of(2, 5), 0)));
+    assert!(plan.changing().eq([site_of(4), site_of(5)]));
+    assert_eq!(sites(&plan, New), [site_of(3), site_of(4)]);
+}
+
+#[test]
+fn one_replaces_all() {
+    let patches = [Patch::of(1, [3, 4]), Patch::of(2, [5]), Patch::of(9, [3])];
+    let plan = Plan::new(&patches, Move::Replacing(PatchId(9))).unwrap();
+    assert_eq!(
+        targets(&plan, 3),
+        Some((replacement_of(1, 3), replacement_of(9, 3)))
+    );
+    assert_eq!(targets(&plan, 4), Some((replacement_of(1, 4), 0)));
+    assert_eq!(targets(&plan, 5), Some((replacement_of(2, 5), 0)));
+    assert_eq!(sites(&plan, New), [site_of(3)]);
+}
+
+#[test]
+fn settled_is_one_universe_for_all() {
+    let patches = [Patch::of(1, [3, 4]), Patch::of(2, [3])];
+    let plan = Plan::new(&patches, Move::Out(PatchId(1))).unwrap();
+    for universe in [Old, New] {
+        let settled = plan.settled(universe).unwrap();
+        for nr in [3, 4] {
+            let moving = plan.redirects().unwrap().find(site_of(nr)).unwrap();
+            let only = moving.choose(universe).unwrap_or(0);
+            let targets = Targets {
+                old: only,
+                new: only,
+            };
+            assert_eq!(settled.find(site_of(nr)), Some(targets));
+        }
+    }
+}
+
+#[test]
+fn objects_that_are_not_there_are_left_out() {
+    let mut patches = [Patch::of(1, [3, 4])];
+    patches[0].funcs[0].original = None;
+    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
+    assert_eq!(targets(&plan, 3), None);
+    assert_eq!(sites(&plan, New), [site_of(4)]);
+    assert!(!plan.affected(Old).unwrap().contains(code_of(3)));
+}
+
+/// A task that was stopped at the entry may have decided, or be about to, whichever way it goes.
+#[test]
+fn the_entry_is_affected_in_both_directions() {
+    let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
+    for step in [Move::In(PatchId(2)), Move::Out(PatchId(2))] {
+        let plan = Plan::new(&patches, step).unwrap();
+        for from in [Old, New] {
+            let affected = plan.affected(from).unwrap();
+            // The call at the site is 5 bytes long: its return address is inside.
+            for addr in [code_of(3), site_of(3), site_of(3) + 5] {
+                assert!(affected.contains(addr), "{step:?} {from:?} {addr:#x}");
+            }
+            // The original is no longer called; only its entry is in between.
+            assert!(!affected.contains(code_of(3) + 0x40), "{step:?} {from:?}");
+            assert!(!affected.contains(code_of(3) - 1));
+        }
+    }
+}
+
+#[test]
+fn the_original_is_affected_with_its_cold_part() {
+    let patches = [Patch::of(1, [3])];
+    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
+    let affected = plan.affected(Old).unwrap();
+    let cold = code_of(3) + STRIDE / 2 + 16;
+    for addr in [code_of(3), code_of(3) + STRIDE / 2, cold, cold + STRIDE / 4] {
+        assert!(affected.contains(addr), "{addr:#x}");
+    }
+    assert!(!affected.contains(cold - 1) && !affected.contains(cold + STRIDE / 4 + 1));
+    assert!(!affected.contains(replacement_of(1, 3)));
+    // The other way it is the patch: all of its text.
+    let affected = plan.affected(New).unwrap();
+    assert!(affected.contains(text_of(1)) && affected.contains(text_of(1) + 0x80_0000));
+    assert!(affected.contains(replacement_of(1, 3)));
+    assert!(!affected.contains(cold));
+}
+
+#[test]
+fn the_whole_text_of_those_that_go() {
+    let patches = [Patch::of(1, [3]), Patch::of(2, [4]), Patch::of(3, [5])];
+    let has = |step, from| {
+        let plan = Plan::new(&patches, step).unwrap();
+        let affected = plan.affected(from).unwrap();
+        [1, 2, 3].map(|id| affected.contains(text_of(id)))
+    };
+    assert_eq!(has(Move::In(PatchId(3)), Old), [false, false, false]);
+    assert_eq!(has(Move::In(PatchId(3)), New), [false, false, true]);
+    assert_eq!(has(Move::Out(PatchId(1)), Old), [true, false, false]);
+    assert_eq!(has(Move::Out(PatchId(1)), New), [false, false, false]);
+    assert_eq!(has(Move::Replacing(PatchId(3)), Old), [true, true, false]);
+    assert_eq!(has(Move::Replacing(PatchId(3)), New), [false, false, true]);
+    assert_eq!(has(Move::Still, Old), [false, false, false]);
+}
+
+/// For any patches and any step, tables and lists are what the definition says.
+#[test]
+fn same_as_the_definition() {
+    let patches = vec(btree_set(0usize..8, 0..5), 1..6);
+    check((patches, 0usize..6, 0usize..4), |(patches, mover, kind)| {
+        let patches: Vec<_> = (0..)
+            .zip(&patches)
+            .map(|(id, f)| Patch::of(id, f.iter().copied()))
+            .collect();
+        let mover = PatchId((mover % patches.len()) as u64);
+        let step = [
+            Move::Still,
+            Move::In(mover),
+            Move::Replacing(mover),
+            Move::Out(mover),
+        ][kind];
+        let plan = Plan::new(&patches, step).unwrap();
+        let wins = |nr, universe| {
+            let has = |patch: &&Patch| {
+                step.has(patch.id, universe)
+                    && patch
+                        .active()
+                        .any(|(_, original)| original.site == site_of(nr))
+            };
+            let winner = patches.iter().rev().find(has);
+            winner.map_or(0, |patch| replacement_of(patch.id.0, nr))
+        };
+        for nr in 0..8 {
+            let (old, new) = (wins(nr, Old), wins(nr, New));
+            prop_assert_eq!(targets(&plan, nr).unwrap_or((0, 0)), (old, new));
+            let site = site_of(nr);
+            prop_assert_eq!(sites(&plan, Old).contains(&site), old != 0);
+            prop_assert_eq!(sites(&plan, New).contains(&site), new != 0);
+            prop_assert_eq!(plan.changing().any(|s| s == site), old != new);
+            for (from, left) in [(Old, old), (New, new)] {
+                let affected = plan.affected(from).unwrap();
+                prop_assert_eq!(affected.contains(site), old != new);
+                if old != new {
+                    let code = if left == 0 { code_of(nr) } else { left };
+                    prop_assert_eq!(affected.contains(code + STRIDE / 4), true);
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_allocation_fails_once() {
+    let patches = [Patch::of(1, 0..40), Patch::of(2, 10..20)];
+    let everything = || {
+        let plan = Plan::new(&patches, Move::Replacing(PatchId(2)))?;
+        plan.redirects()?;
+        plan.settled(New)?;
+        plan.affected(Old)?;
+        Ok(())
+    };
+    let mut points = 0;
+    loop {
+        match with_failure(points, everything) {
+            (result, false) => break assert_eq!(result, Ok(())),
+            (result, true) => assert_eq!(result, Err(ENOMEM)),
+        }
+        points += 1;
+    }
+    assert!(points > 10, "{points}");
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use crate::{
+    check,
+    prelude::*,
+    records::{Blocker, Records, Switched},
+    universe::Universe::{self, New, Old},
+};
+use proptest::{collection::vec, prop_assert, prop_assert_eq};
+use std::collections::BTreeMap;
+
+/// Tasks whose universe is as `tasks` says, on their way to `target`.
+fn table(tasks: &[(usize, Universe)], target: Universe) -> Records<usize> {
+    let mut records = Records::with_capacity(tasks.len(), target).unwrap();
+    for &(key, universe) in tasks {
+        records.insert(key, key, universe).unwrap();
+    }
+    records
+}
+
+#[test]
+fn a_task_without_record_is_in_the_target_universe() {
+    for target in [Old, New] {
+        let records = table(&[(8, target.other())], target);
+        assert_eq!(records.universe_of(8), target.other());
+        assert_eq!(records.universe_of(16), target);
+        assert!(records.find(16).is_none());
+    }
+}
+
+#[test]
+fn empty_has_nobody_pending() {
+    let records = table(&[], New);
+    assert_eq!((records.pending(), records.len()), (0, 0));
+    assert_eq!(records.universe_of(8), New);
+}
+
+#[test]
+fn the_last_switch_is_told() {
+    let records = table(&[(8, Old), (16, New), (24, Old)], New);
+    let of = |key| records.find(key).unwrap();
+    assert_eq!(records.pending(), 2);
+    assert_eq!(records.switch(of(16)), Switched::Before);
+    assert_eq!(records.switch(of(24)), Switched::Now);
+    assert_eq!(records.switch(of(24)), Switched::Before);
+    assert_eq!(records.switch(of(8)), Switched::Last);
+    assert_eq!(records.switch(of(8)), Switched::Before);
+    assert_eq!(records.pending(), 0);
+    assert_eq!(records.iter_pending().count(), 0);
+}
+
+#[test]
+fn full_is_told_and_changes_nothing() {
+    let mut records = table(&[(8, Old), (16, Old)], New);
+    assert!(records.insert(24, 24, Old).is_err());
+    assert_eq!((records.len(), records.pending()), (2, 2));
+    assert!(records.find(24).is_none());
+    assert_eq!(records.find(8).map(|record| *record.task()), Some(8));
+    assert_eq!(records.find(16).map(|record| *record.task()), Some(16));
+}
+
+#[test]
+fn frozen_until_thawed() {
+    let records = table(&[(8, Old)], New);
+    assert!(!records.is_frozen());
+    records.freeze();
+    assert!(records.is_frozen());
+    records.thaw();
+    assert!(!records.is_frozen());
+}
+
+#[test]
+fn blockers_are_kept() {
+    let records = table(&[(8, Old)], New);
+    let record = records.find(8).unwrap();
+    assert_eq!(record.blocker(), Blocker::Unknown);
+    for blocker in [
+        Blocker::Running,
+        Blocker::Inside(0xffff_ffff_8100_0000),
+        Blocker::Unreliable,
+        Blocker::Unknown,
+    ] {
+        record.set_blocker(blocker);
+        assert_eq!(record.blocker(), blocker);
+    }
+}
+
+#[test]
+fn no_memory() {
+    for nth in 0..2 {
+        let (result, failed) = with_failure(nth, || Records::<()>::with_capacity(4, New));
+        assert!(failed);
+        assert_eq!(result.err(), Some(ENOMEM));
+    }
+    assert_eq!(
+        Records::<()>::with_capacity(usize::MAX, New).err(),
+        Some(ENOMEM)
+    );
+}
+
+/// Any sequence of switches and reversals does to the tables what it does to a plain map.
+#[test]
+fn same_as_a_plain_map() {
+    let tasks = vec((1usize..40, proptest::bool::ANY), 1..24);
+    let steps = vec((0usize..50, 0usize..8), 0..60);
+    check((tasks, steps), |(tasks, steps)| {
+        let at_first = |new| if new { New } else { Old };
+        // As `task_struct`s are: 64 bytes apart.
+        let tasks: BTreeMap<_, _> = tasks.iter().map(|&(k, n)| (k * 64, at_first(n))).collect();
+        let mut model = tasks.clone();
+        let mut target = New;
+        let list: Vec<_> = model.iter().map(|(&k, &u)| (k, u)).collect();
+        let mut records = table(&list, target);
+
+        for (nr, action) in steps {
+            if action == 0 {
+                target = target.other();
+                let list: Vec<_> = model.keys().map(|&k| (k, records.universe_of(k))).collect();
+                records = table(&list, target);
+            } else if let Some(record) = records.find(nr * 64) {
+                let switched = records.switch(record);
+                let before = model.insert(nr * 64, target);
+                let left = model.values().filter(|&&u| u != target).count();
+                prop_assert_eq!(
+                    switched,
+                    match (before == Some(target), left) {
+                        (true, _) => Switched::Before,
+                        (false, 0) => Switched::Last,
+                        (false, _) => Switched::Now,
+                    }
+                );
+            } else {
+                prop_assert!(!model.contains_key(&(nr * 64)));
+            }
+            let left = model.values().filter(|&&u| u != target).count();
+            prop_assert_eq!(records.pending(), left);
+            prop_assert_eq!(records.iter_pending().count(), left);
+            prop_assert_eq!(records.iter().count(), model.len());
+            for (&key, &universe) in &model {
+                prop_assert_eq!(records.universe_of(key), universe);
+            }
+        }
+        Ok(())
+    });
+}

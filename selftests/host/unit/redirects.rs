@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use crate::{
+    check,
+    prelude::*,
+    probing,
+    redirects::{Redirects, Targets},
+    universe::Universe,
+};
+use proptest::{collection::btree_map, collection::vec, prop_assert, prop_assert_eq};
+use std::collections::BTreeMap;
+
+fn table(entries: &BTreeMap<usize, Targets>) -> Redirects {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(&site, &targets)| (site, targets))
+        .collect();
+    Redirects::new(entries.into_iter()).unwrap()
+}
+
+fn with(sites: impl IntoIterator<Item = usize>) -> BTreeMap<usize, Targets> {
+    let targets = |site| Targets {
+        old: site + 1,
+        new: site + 2,
+    };
+    sites
+        .into_iter()
+        .map(|site| (site, targets(site)))
+        .collect()
+}
+
+#[test]
+fn empty_finds_nothing() {
+    let none = table(&with([]));
+    assert_eq!(none.find(1), None);
+    assert_eq!(none.find(usize::MAX), None);
+    none.forget(1);
+}
+
+#[test]
+fn zero_leads_to_the_original() {
+    let targets = Targets { old: 0, new: 7 };
+    assert_eq!(targets.choose(Universe::Old), None);
+    assert_eq!(targets.choose(Universe::New), Some(7));
+}
+
+/// Sites that all begin at the same slot, which is the table's last: the search goes round.
+#[test]
+fn collisions_at_the_end_of_the_table() {
+    let count = 16;
+    let len = probing::slots_for(count).unwrap();
+    let sites = (1..).filter(|&site| probing::first(site, len) == len - 1);
+    let entries = with(sites.take(count));
+    let redirects = table(&entries);
+    for (&site, &targets) in &entries {
+        assert_eq!(redirects.find(site), Some(targets));
+    }
+    let others = (1..).filter(|site| !entries.contains_key(site));
+    assert!(others
+        .take(10_000)
+        .all(|site| redirects.find(site).is_none()));
+}
+
+#[test]
+fn sites_as_a_kernel_has_them() {
+    let entries = with((0..4000).map(|nr| 0xffff_ffff_8100_0004 + nr * 16));
+    let redirects = table(&entries);
+    for (&site, &targets) in &entries {
+        assert_eq!(redirects.find(site), Some(targets));
+        assert_eq!(redirects.find(site + 8), None);
+    }
+}
+
+#[test]
+fn all_found_and_none_other() {
+    let targets = |(old, new)| Targets { old, new };
+    let sites = btree_map(1usize..200, (0usize..9, 0usize..9), 0..60);
+    check(sites, |cases| {
+        let entries: BTreeMap<_, _> = cases.into_iter().map(|(s, t)| (s, targets(t))).collect();
+        let redirects = table(&entries);
+        for site in 1..250 {
+            prop_assert_eq!(redirects.find(site), entries.get(&site).copied());
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn forgotten_lead_to_the_original_and_others_stay() {
+    check(
+        (vec(1usize..100, 1..40), vec(1usize..120, 0..40)),
+        |(sites, forgotten)| {
+            let entries = with(sites);
+            let redirects = table(&entries);
+            for &site in &forgotten {
+                redirects.forget(site);
+            }
+            for (&site, &targets) in &entries {
+                let found = redirects.find(site).unwrap();
+                if forgotten.contains(&site) {
+                    prop_assert_eq!(found, Targets::default());
+                    prop_assert!(found.choose(Universe::Old).is_none());
+                    prop_assert!(found.choose(Universe::New).is_none());
+                } else {
+                    prop_assert_eq!(found, targets);
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn no_memory() {
+    let entries = [(4, Targets::default())];
+    let (result, failed) = with_failure(0, || Redirects::new(entries.into_iter()));
+    assert!(failed);
+    assert_eq!(result.err(), Some(ENOMEM));
+}
