@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The benchmark's patch, for either loader: whoever includes this has included
+ * <linux/livepatch.h> or <rust_livepatch.h>, and defined FUNCTIONS to be one of
+ * the macros of bench_functions.h. With SLEEPER, bench_sleeper() is patched too.
+ */
+#include <linux/module.h>
+
+#define REPLACEMENT(nr)						\
+	static noinline long new_##nr(long x)			\
+	{							\
+		asm volatile("" : "+r" (x));			\
+		return x + 1;					\
+	}
+FUNCTIONS(REPLACEMENT)
+
+#ifdef SLEEPER
+static int new_sleeper(void)
+{
+	return 0;
+}
+#endif
+
+#define ENTRY(nr) { .old_name = "bench_" #nr, .new_func = new_##nr, },
+static struct klp_func funcs[] = {
+	FUNCTIONS(ENTRY)
+#ifdef SLEEPER
+	{ .old_name = "bench_sleeper", .new_func = new_sleeper, },
+#endif
+	{ }
+};
+
+static struct klp_object objs[] = {
+	{ .name = "bench_target", .funcs = funcs, },
+	{ }
+};
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+};
+
+static bool enable = true;
+module_param(enable, bool, 0);
+MODULE_PARM_DESC(enable, "Enable the patch (default: Y); else loading it is all");
+
+static int __init patch_init(void)
+{
+	return enable ? klp_enable_patch(&patch) : 0;
+}
+
+static void __exit patch_exit(void)
+{
+}
+
+module_init(patch_init);
+module_exit(patch_exit);
+MODULE_DESCRIPTION("A patch of the benchmark");
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the benchmark's patches patch: 1,024 functions, as many copies of one.
+ *
+ * In debugfs, bench_target/:
+ *	calls	a number written has the first function called so often; reading
+ *		tells how many nanoseconds the last such loop took
+ *	sleep	reading sleeps, inside a function that can be patched, until a
+ *		signal comes
+ */
+#include <linux/debugfs.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+
+#include "bench_functions.h"
+
+#define DEFINE_FUNCTION(nr)					\
+	noinline long bench_##nr(long x);			\
+	noinline long bench_##nr(long x)			\
+	{							\
+		/* volatile, else it need not be called */	\
+		asm volatile("" : "+r" (x));			\
+		return x + 1;					\
+	}
+BENCH_FUNCTIONS_1024(DEFINE_FUNCTION)
+
+/* Else the compiler drops those that nobody calls, or calls a copy of one. */
+#define ADDRESS(nr) bench_##nr,
+static long (*const all[])(long) __used = { BENCH_FUNCTIONS_1024(ADDRESS) };
+
+static struct dentry *dir;
+static u64 took;
+
+/* Interrupts are off: what the loop takes is its own. */
+static int calls_set(void *data, u64 count)
+{
+	unsigned long flags;
+	long x = 0;
+	u64 start;
+
+	local_irq_save(flags);
+	start = ktime_get_ns();
+	while (count--)
+		x = bench_0000(x);
+	took = ktime_get_ns() - start;
+	local_irq_restore(flags);
+	return 0;
+}
+
+static int calls_get(void *data, u64 *ns)
+{
+	*ns = took;
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(calls_fops, calls_get, calls_set, "%llu\n");
+
+noinline int bench_sleeper(void);
+noinline int bench_sleeper(void)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	while (!signal_pending(current)) {
+		schedule();
+		set_current_state(TASK_INTERRUPTIBLE);
+	}
+	__set_current_state(TASK_RUNNING);
+	return -EINTR;
+}
+
+static int sleep_get(void *data, u64 *nothing)
+{
+	*nothing = 0;
+	return bench_sleeper();
+}
+DEFINE_DEBUGFS_ATTRIBUTE(sleep_fops, sleep_get, NULL, "%llu\n");
+
+static int __init target_init(void)
+{
+	dir = debugfs_create_dir("bench_target", NULL);
+	debugfs_create_file("calls", 0600, dir, NULL, &calls_fops);
+	debugfs_create_file("sleep", 0400, dir, NULL, &sleep_fops);
+	return PTR_ERR_OR_ZERO(dir);
+}
+
+static void __exit target_exit(void)
+{
+	debugfs_remove(dir);
+}
+
+module_init(target_init);
+module_exit(target_exit);
+MODULE_DESCRIPTION("What the benchmark's patches patch");
+MODULE_LICENSE("GPL");
