@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door: every target makes what it needs first. The modules themselves
+# are described in Kbuild, for the kernel's make.
+
+SUITE     ?= trixie
+FLAVOUR   ?= amd64
+CACHE_DIR ?= build
+
+export SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
+	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS
+
+# What else is given on the command line (LLVM=1, V=1, ...) is for the kernel's make.
+ours := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
+	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS
+export MAKEVARS := $(foreach var,$(filter-out $(ours:%=%=%),$(MAKEOVERRIDES)),\
+	$(if $(findstring =,$(var)),$(var)))
+
+# A user's own tree is built with the user's own tools and rights.
+asroot := tools/asroot
+
+modules:
+ifneq ($(KDIR),)
+	@tools/modules
+else
+	@$(asroot) tools/modules
+endif
+
+demo check shell torture kselftest-upstream bench bench-table:
+	@$(asroot) tools/$@
+
+rustfmt clippy shellcheck host-tests litmus:
+	@$(asroot) tools/part $@
+
+install: modules
+	@tools/install
+
+# Forget which kernel is the newest, and look again.
+update:
+	@$(asroot) tools/update
+
+distclean:
+	@$(asroot) tools/distclean
+
+# Those tables of the documentation that come from the source.
+doc-tables:
+	@tools/doc-tables
+
+help:
+	@sed -n 's/^#: \?//p' Makefile
+
+.PHONY: modules demo check shell torture kselftest-upstream bench bench-table \
+	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
+	help
+
+#: make            build rust_livepatch.ko and the samples for the newest stock kernel
+#: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
+#: make check      run every test; the last line is the count
+#: make check T=x  run selftests/test-x.sh only (T=x,y for several)
+#: make kselftest-upstream
+#:                 run the kernel's own livepatch selftests with in-tree livepatch
+#:                 and with this loader; LOADER=intree or LOADER=ours: with one
+#: make shell      boot it with everything loaded, and give a prompt
+#: make torture MINUTES=n
+#:                 change patches under load, for as long as that
+#: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
+#:                 ICOUNT=0 for wall time instead of instructions
+#: make bench-table
+#:                 put the last results into Documentation/bench.rst
+#: make rustfmt, make clippy, make shellcheck, make host-tests, make litmus
+#:                 single parts of "make check"
+#: make install DESTDIR=d
+#:                 install the module and what patches are built against
+#: make doc-tables bring the tables in Documentation/ up to date with the source
+#: make update     look for a newer kernel in the archive
+#: make distclean  remove all that was made (everything is in CACHE_DIR)
+#:
+#: KDIR=tree       build for your own prepared kernel tree, with your own compilers
+#: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
+#: SUITE=s         trixie (default; the kernel is that of its backports) or sid
+#: CACHE_DIR=d     where everything is kept (default: build); can be shared
+#: MIRROR=url      another mirror of the Debian archive
+#: APTOPT=option   for apt in the build root: Acquire::Check-Valid-Until=false
+#:                 makes it accept a snapshot
+#: ACCEL=a         kvm or tcg; by default kvm if a guest boots with it
+#: CPUS=n, MEM=m   the guest's processors and memory (default: 2, 1536M)

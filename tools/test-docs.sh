@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Is the documentation well formed, and does it say what the source says? TAP.
+
+. "$(dirname "$0")/env.sh"
+out=$(out_dir)/test-docs
+abi=$top/Documentation/ABI/sysfs-kernel-rust-livepatch
+rc=0
+
+result() { # NAME COMMAND...
+	local name=$1 output
+	shift
+
+	if output=$("$@" 2>&1 </dev/null); then
+		echo "ok - docs $name"
+	else
+		[[ ! $output ]] || echo "# ${output//$'\n'/$'\n'# }"
+		echo "not ok - docs $name"
+		rc=1
+	fi
+}
+
+same_tables() {
+	"$tools/doc-tables" "$out/tables"
+	diff -ru "$top/Documentation/tables" "$out/tables" || {
+		echo "run: make doc-tables"
+		return 1
+	}
+}
+
+# Each file in sysfs and each parameter has an entry, and each entry is one of them.
+same_files() {
+	local rust=$top/rust
+
+	diff -u \
+		<({
+			sed -n -E 's/.*Attribute::.*c"([a-z_]+)".*/\1/p' "$rust/livepatch/sysfs.rs"
+			sed -n -E 's/^module_param(_cb)?\(([a-z_]+),.*/\2/p' "$rust/helpers/params.c"
+		} | sort) \
+		<(sed -n -E 's/^What:\t+//p' "$abi" | sed -n -E 's,^(.*/|rust_livepatch\.)([a-z_]+)( .*)?$,\2,p' |
+			grep -vx rust_livepatch | sort)
+}
+
+rm -rf "$out"
+mkdir -p "$out"
+result "tables are those of the source" same_tables
+result "ABI has every file and parameter" same_files
+
+if "$tools/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
+	"$tools/inroot" env PYTHONPATH="$CACHE_DIR/unpacked/docutils/usr/lib/python3/dist-packages" \
+		python3 "$tools/doc-check" "$top/README.md" "$top"/Documentation/*.rst "$abi" || rc=1
+else
+	echo "not ok - docs # docutils cannot be had"
+	rc=1
+fi
+exit $rc
