@@ -128,7 +128,7 @@ ok() {
 # The rest is for the consistency torture: patches change at random, while
 # whoever calls the pair goes on. RANDOM is seeded by the caller.
 
-transitions=0 reversals=0
+transitions=0 reversals=0 jumps=0
 
 # Without a process of its own: these are called all the time.
 value() { # FILE
@@ -194,11 +194,25 @@ unload_at_random() {
 	unload_module "$1"
 }
 
+# Now and then PATCH is left alone until its functions jump.
+rest_at_random() {
+	local mode=$RLP/$1/moves_target/moves_session,1/mode i
+
+	((RANDOM % 6 == 0)) || return 0
+	for ((i = 0; i < 40; i++)); do
+		value "$mode"
+		[[ $REPLY == "handler settling" ]] || break
+		sleep 0.05
+	done
+	[[ $REPLY != jump ]] || jumps=$((jumps + 1))
+}
+
 # Some of: one patch, a second on top of it or in its place.
 change_at_random() {
 	local second=0
 
 	if load_at_random moves_patch1; then
+		rest_at_random moves_patch1
 		((RANDOM % 2)) || {
 			if load_at_random moves_patch2 replace=$((RANDOM % 2)); then second=1; fi
 		}

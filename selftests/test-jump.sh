@@ -85,16 +85,23 @@ undo_tracing
 is_patched "after tracing"
 ktap_test_pass "tracers see a function that jumps, and leave it alone"
 
-
-echo "p:entry $function" >$tracing/kprobe_events
+# Behind the fentry site, at the first boundary of an instruction that takes a probe.
+for offset in 9 10 11 12 13 14 15 16; do
+	! echo "p:inside $function+$offset" >$tracing/kprobe_events || break
+done 2>/dev/null
+grep -q inside $tracing/kprobe_events || fail "no place for a kprobe in $function"
+echo "p:entry $function" >>$tracing/kprobe_events
 echo "r:return $function" >>$tracing/kprobe_events
 echo 1 >$tracing/events/kprobes/enable
 is_patched "with kprobes"
-grep -q 'entry: ' $tracing/trace || fail "a kprobe at the entry sees nothing"
+for probe in entry return; do
+	grep -q "$probe: " $tracing/trace || fail "a kprobe at the $probe sees nothing"
+done
+! grep -q 'inside: ' $tracing/trace || fail "the original code is run"
 undo_tracing
 is_patched "after kprobes"
 wait_mode jump
-ktap_test_pass "kprobes at entry and return"
+ktap_test_pass "kprobes at entry, inside and at the return"
 
 disable_patch $patch
 is_original "after a jump"

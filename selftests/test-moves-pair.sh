@@ -24,7 +24,18 @@ echo 1 >$MOVES/ticks
 while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-1000000})); do
 	change_at_random
 done
+# At least once from jumps to the handler and back, where there are jumps.
+patch_jumps() {
+	value "$RLP/moves_patch1/moves_target/moves_session,1/mode"
+	[[ $REPLY != "handler settling" ]]
+}
+if ((jumps == 0)); then
+	load_module moves_patch1
+	wait_until patch_jumps || fail "it never settles"
+	[[ $REPLY == "handler unsupported" ]] || fail "nothing has ever jumped"
+	patch_off moves_patch1
+fi
 read -r all bad zero one two <$MOVES/counts
-echo "# $transitions transitions, $reversals of them reversals; $all calls, $bad mixed"
+echo "# $transitions transitions, $reversals of them reversals, $jumps from jumps; $all calls, $bad mixed"
 echo "# calls of each version: $zero $one $two"
 ((one && two)) || fail "not every version was called"

@@ -88,7 +88,7 @@ while ((SECONDS < end)); do
 	change_at_random
 	rounds=$((rounds + 1))
 	if ((SECONDS >= report)); then
-		echo "# $rounds rounds, $transitions transitions, $reversals reversals; $(calls) calls, $(mixed) mixed"
+		echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
 		report=$((SECONDS + 60))
 	fi
 done
@@ -96,5 +96,5 @@ jobs -p | xargs kill 2>/dev/null
 echo nop >$tracing/current_tracer
 echo >$tracing/set_ftrace_filter
 wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
-echo "# $rounds rounds, $transitions transitions, $reversals reversals; $(calls) calls, $(mixed) mixed"
+echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
 expect_no_mixed

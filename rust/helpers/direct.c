@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patched functions as plain jumps: ftrace's direct targets, a batch at a time.
+ * Patched functions as plain jumps: ftrace's direct targets, a batch at a time, or
+ * one by one with what every kernel exports.
  *
  * With bit 0 of its target set, a direct target is jumped to from the fentry
  * site, and nothing of ftrace runs any more when the function is called
@@ -67,7 +68,53 @@ out:
 	return ret;
 }
 
+/**
+ * rlp_direct_add_one() - make one function jump, by an ops of its own
+ * @ops: zeroed, and the caller's until rlp_direct_remove_one()
+ * @site: its fentry site
+ * @target: where it jumps to
+ *
+ * Context: process context, sleeps.
+ * Return: 0, -EBUSY if the function has a direct target already, -ENOMEM.
+ */
+int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target)
+{
+	int ret;
+
+	ops->ops_func = share;
+	ops->flags = FTRACE_OPS_FL_PERMANENT;
+	ret = ftrace_set_filter_ip(ops, site, 0, 1);
+	if (!ret)
+		ret = register_ftrace_direct(ops, ftrace_jmp_set(target));
+	if (ret)
+		ftrace_free_filter(ops);
+	return ret;
+}
+
+/**
+ * rlp_direct_remove_one() - undo rlp_direct_add_one()
+ * @ops: as given to it
+ * @target: as given to it
+ *
+ * Context: process context, sleeps for RCU-tasks.
+ * Return: 0, or an error where ftrace has shut itself down; it keeps @ops then.
+ */
+int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
+{
+	return unregister_ftrace_direct(ops, ftrace_jmp_set(target), true);
+}
+
 #else
+
+int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target)
+{
+	return -EOPNOTSUPP;
+}
+
+int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
+{
+	return 0;
+}
 
 int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
 		      unsigned int nr, bool add)

@@ -27,7 +27,7 @@
 /* kernel/trace/trace.h keeps this one to itself. */
 struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned long ip);
 
-#define RLP_NO_JUMPS "patched functions are called through the handler for good"
+#define RLP_FEW_JUMPS "few patched functions can be made jumps, and slowly"
 
 #ifdef CONFIG_LIVEPATCH
 #define RLP_GATE_RELOCATIONS(X)						\
@@ -48,11 +48,11 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(arch_stack_walk_reliable, NULL)				\
 	X(task_call_func, NULL)						\
 	X(idle_task, NULL)						\
-	X(alloc_ftrace_hash, RLP_NO_JUMPS)				\
-	X(free_ftrace_hash, RLP_NO_JUMPS)				\
-	X(add_ftrace_hash_entry_direct, RLP_NO_JUMPS)			\
-	X(update_ftrace_direct_add, RLP_NO_JUMPS)			\
-	X(update_ftrace_direct_del, RLP_NO_JUMPS)			\
+	X(alloc_ftrace_hash, RLP_FEW_JUMPS)				\
+	X(free_ftrace_hash, RLP_FEW_JUMPS)				\
+	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
+	X(update_ftrace_direct_add, RLP_FEW_JUMPS)			\
+	X(update_ftrace_direct_del, RLP_FEW_JUMPS)			\
 	X(ftrace_find_rec_direct, "a patched function may miss its patch while a bpf program is on it") \
 	X(ftrace_lookup_ip, "the holder of a busy function is not named")	\
 	X(wake_up_state, "stragglers asleep in a patched function are not woken") \
@@ -98,6 +98,8 @@ static struct rlp_gate_entry entries[] = {
 
 static void enter(struct rlp_gate_entry *entry, void *addr)
 {
+	if (rlp_param_without(entry->symbol.name))
+		return;
 	if (entry->key)
 		__static_call_update(entry->key, entry->tramp, addr);
 	else
@@ -148,7 +150,7 @@ int rlp_gate_open(void)
 	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
 		void *addr = entries[i].exported;
 
-		if (!addr)
+		if (!addr && entries[0].symbol.found)
 			addr = (void *)static_call(rlp_gate_kallsyms_lookup_name)(entries[i].symbol.name);
 		if (addr)
 			enter(&entries[i], addr);

@@ -54,6 +54,8 @@ void rlp_anchor_handler(void);
 void rlp_anchor_jump(void);
 
 /* direct.c: functions that jump */
+int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target);
+int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);
 int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
 		      unsigned int nr, bool add);
 
@@ -61,6 +63,7 @@ int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
 bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
+bool rlp_param_without(const char *symbol);
 void rlp_rust_params_changed(void);
 
 /* task.c */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module's parameters: those of module!{} cannot be changed at run time. */
+#include <linux/glob.h>
 #include <linux/module.h>
 
 #include "helpers.h"
@@ -31,6 +32,16 @@ static const struct kernel_param_ops promote_ops = {
 };
 module_param_cb(promote, &promote_ops, &promote, 0644);
 MODULE_PARM_DESC(promote, "Let patched functions be jumped to when no task moves (default: Y)");
+
+static char *without = "";
+module_param(without, charp, 0444);
+MODULE_PARM_DESC(without,
+		 "Do as if the kernel lacked the symbols of this pattern, to see what is lost (default: none)");
+
+bool rlp_param_without(const char *symbol)
+{
+	return glob_match(without, symbol);
+}
 
 bool rlp_param_debug(void)
 {

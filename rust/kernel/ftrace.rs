@@ -7,7 +7,6 @@
 use kernel::{
     bindings,
     error::to_result,
-    ffi::c_int,
     prelude::*,
     time::{delay::fsleep, Delta},
     types::Opaque, //
@@ -56,7 +55,7 @@ pub fn has_direct_target(site: Site) -> bool {
 }
 
 /// The site of a function of this module that nobody calls: something to keep in a filter.
-fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
+pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     let (start, size) = crate::kallsyms::extent_of(function as usize).ok_or(ENOENT)?;
     site_of(start, size).ok_or(ENOENT)
 }
@@ -162,74 +161,13 @@ impl Drop for Redirection {
     }
 }
 
-/// Functions that jump: calls go on in another function without any handler.
-///
-/// ftrace keeps them as direct targets; see `rust/helpers/direct.c`. A function that jumps refuses
-/// whoever else wants to change where its calls go; tracers that only look may share it.
-///
-/// # Invariants
-///
-/// An anchor jumps as long as this lives, so that ftrace's ops stays registered.
-pub struct Jumps(Site);
-
-impl Jumps {
-    /// None yet, but for the anchor; `None` where the kernel has no means. Context: may sleep.
-    /// `ENOMEM`.
-    pub fn anchored() -> Result<Option<Self>> {
-        let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
-        let target = rlp_bindings::rlp_anchor_handler as usize;
-        match change(&[anchor], &[target], true) {
-            Ok(()) => Ok(Some(Self(anchor))),
-            Err(e) if e.to_errno() == -(bindings::EOPNOTSUPP as c_int) => Ok(None),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Makes the functions at `sites`, all hooked by a [`Redirection`], jump to `targets`; all or
-    /// none.
-    ///
-    /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
-    /// `ENOMEM`.
-    pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        change(sites, targets, true)
-    }
-
-    /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
-    ///
-    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
-    pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        surely(|| change(sites, targets, false))
-    }
-}
-
-impl Drop for Jumps {
-    fn drop(&mut self) {
-        let target = rlp_bindings::rlp_anchor_handler as usize;
-        if let Err(e) = self.remove(&[self.0], &[target]) {
-            pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno());
-        }
-    }
-}
-
 /// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates
 /// to take away, and must not keep it for want of memory.
-fn surely(mut take_out: impl FnMut() -> Result) -> Result {
+pub(crate) fn surely(mut take_out: impl FnMut() -> Result) -> Result {
     loop {
         match take_out() {
             Err(e) if e == ENOMEM => fsleep(Delta::from_millis(10)),
             result => return result,
         }
     }
-}
-
-fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
-    if sites.len() != targets.len() {
-        return Err(EINVAL);
-    }
-    let nr = u32::try_from(sites.len())?;
-    if nr == 0 {
-        return Ok(());
-    }
-    // SAFETY: Both arrays have `nr` elements.
-    to_result(unsafe { rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add) })
 }

@@ -6,12 +6,13 @@
 //! to decide, and a hooked function can jump to its replacement: that costs one instruction. All
 //! changes are made for whole batches, since each costs ftrace a scan of all its records.
 
+use crate::jumps::Jumps;
 use kernel::{
     prelude::*,
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::{
-    ftrace::{has_direct_target, Jumps, Redirection, Site},
+    ftrace::{has_direct_target, Redirection, Site},
     sort,
 };
 
@@ -24,7 +25,7 @@ pub(crate) enum Why {
     Original,
     /// The parameter `promote` is off.
     Off,
-    /// The kernel has no means.
+    /// The kernel has no means, or none for so many.
     Unsupported,
     /// Another user of direct targets, such as a bpf program, is on it.
     Taken,
@@ -49,9 +50,9 @@ struct Hook {
 
 /// Sites and their targets, as two arrays for ftrace.
 #[derive(Default)]
-struct Batch {
-    sites: KVVec<Site>,
-    targets: KVVec<usize>,
+pub(crate) struct Batch {
+    pub(crate) sites: KVVec<Site>,
+    pub(crate) targets: KVVec<usize>,
 }
 
 impl Batch {
@@ -63,8 +64,7 @@ impl Batch {
 
 /// The hooked functions.
 pub(crate) struct Hooks {
-    /// `None` where the kernel has no means.
-    jumps: Option<Jumps>,
+    jumps: Jumps,
     redirection: Redirection,
     /// Functions that had a direct target, as of a bpf program, when they were hooked: its owner
     /// is only asked to leave room when an ops is registered.
@@ -85,7 +85,7 @@ impl Hooks {
     /// None yet. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            jumps: Jumps::anchored()?,
+            jumps: Jumps::new()?,
             redirection: Redirection::anchored()?,
             shared: KVec::new(),
             hooks: KVVec::new(),
@@ -93,7 +93,7 @@ impl Hooks {
     }
 
     fn position(&self, site: Site) -> Result<usize, usize> {
-        self.hooks.binary_search_by_key(&site, |hook| hook.site)
+        position(&self.hooks, site)
     }
 
     /// How the function at `site` is hooked, if it is.
@@ -102,11 +102,7 @@ impl Hooks {
     }
 
     fn set_mode(&mut self, site: Site, mode: Mode) {
-        if let Ok(at) = self.position(site) {
-            if let Some(hook) = self.hooks.get_mut(at) {
-                hook.mode = mode;
-            }
-        }
+        set_mode(&mut self.hooks, site, mode);
     }
 
     /// Who else redirects the function at `site`: an address for
@@ -195,7 +191,7 @@ impl Hooks {
                 }
             }
         }
-        self.remove_jumps(&jumping)?;
+        self.jumps.remove(&jumping)?;
         self.hooks.retain(|hook| match hook.mode {
             Mode::Jump(_) => is_wanted(hook.site),
             _ => true,
@@ -236,18 +232,11 @@ impl Hooks {
         for (&site, &target) in jumping.sites.iter().zip(jumping.targets.iter()) {
             self.set_mode(site, Mode::Both(target));
         }
-        self.remove_jumps(&jumping)?;
+        self.jumps.remove(&jumping)?;
         for &site in &jumping.sites {
             self.set_mode(site, Mode::Handler(Why::Settling));
         }
         Ok(())
-    }
-
-    fn remove_jumps(&mut self, batch: &Batch) -> Result {
-        match &mut self.jumps {
-            Some(jumps) => jumps.remove(&batch.sites, &batch.targets),
-            None => Ok(()),
-        }
     }
 
     /// Lets functions under the handler jump to their target; 0 stands for the original code.
@@ -265,38 +254,16 @@ impl Hooks {
                 _ => {}
             }
         }
-        self.jump_those_that_can(&batch.sites, &batch.targets)?;
-        self.leave_handler()
-    }
-
-    /// Halves the batch until only those are left out that cannot.
-    fn jump_those_that_can(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        let added = self.jumps.as_mut().map(|jumps| jumps.add(sites, targets));
-        let why = match added {
-            Some(Ok(())) => {
-                for (&site, &target) in sites.iter().zip(targets) {
-                    self.set_mode(site, Mode::Both(target));
-                }
-                return Ok(());
-            }
-            Some(Err(e)) if e == ENOMEM => return Err(e),
-            None => Why::Unsupported,
-            Some(Err(_)) if sites.len() > 1 => {
-                let half = sites.len() / 2;
-                if let (Some((a, b)), Some((c, d))) =
-                    (sites.split_at_checked(half), targets.split_at_checked(half))
-                {
-                    self.jump_those_that_can(a, c)?;
-                    self.jump_those_that_can(b, d)?;
-                }
-                return Ok(());
-            }
-            Some(Err(_)) => Why::Taken,
+        let (jumps, hooks) = (&mut self.jumps, &mut self.hooks);
+        let mut note = |site, result: Result<usize, Why>| {
+            let mode = match result {
+                Ok(target) => Mode::Both(target),
+                Err(why) => Mode::Handler(why),
+            };
+            set_mode(hooks, site, mode);
         };
-        for &site in sites {
-            self.set_mode(site, Mode::Handler(why));
-        }
-        Ok(())
+        jumps.add(&batch.sites, &batch.targets, &mut note)?;
+        self.leave_handler()
     }
 
     /// Takes the handler off what jumps.
@@ -323,6 +290,16 @@ impl Hooks {
             hook.mode = Mode::Handler(Why::Off);
         }
         Ok(())
+    }
+}
+
+fn position(hooks: &[Hook], site: Site) -> Result<usize, usize> {
+    hooks.binary_search_by_key(&site, |hook| hook.site)
+}
+
+fn set_mode(hooks: &mut [Hook], site: Site, mode: Mode) {
+    if let Some(hook) = position(hooks, site).ok().and_then(|at| hooks.get_mut(at)) {
+        hook.mode = mode;
     }
 }
 

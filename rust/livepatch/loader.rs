@@ -6,7 +6,7 @@
 //! [`symbols`], finds what it replaces. [`enable`] lets it into the [`registry`]; [`plan`] derives
 //! what each [`universe`] calls, and [`hooks`] hooks the functions. [`transition`] moves every task,
 //! by its record in [`records`], while the ftrace handler in [`view`] asks [`redirects`] where a
-//! call goes. [`complete`] ends that, and [`settle`] lets functions jump when nothing moves.
+//! call goes. [`complete`] ends that, and [`settle`] lets functions be [`jumps`] when nothing moves.
 //! [`control`] is what operators do through [`sysfs`]; [`modules`] that come and go are patched and
 //! let go in between. [`leave`] parts with a patch.
 
@@ -27,6 +27,7 @@ mod control;
 mod debug;
 mod enable;
 mod hooks;
+mod jumps;
 mod leave;
 mod modules;
 mod patch;

@@ -44,8 +44,13 @@ static bool enable = true;
 module_param(enable, bool, 0);
 MODULE_PARM_DESC(enable, "Enable the patch (default: Y); else loading it is all");
 
+static bool replace;
+module_param(replace, bool, 0);
+MODULE_PARM_DESC(replace, "Replace all patches that are there (default: N)");
+
 static int __init patch_init(void)
 {
+	patch.replace = replace;
 	return enable ? klp_enable_patch(&patch) : 0;
 }
 

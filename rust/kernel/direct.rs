@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Functions that jump: calls go on in another function without any handler.
+//!
+//! ftrace keeps them as direct targets; see `rust/helpers/direct.c`. A function that jumps refuses
+//! whoever else wants to change where its calls go; tracers that only look may share it.
+//!
+//! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
+
+use crate::ftrace::{anchor, surely, Site};
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_int,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Functions that are made to jump, and back, a batch at a time.
+///
+/// # Invariants
+///
+/// An anchor jumps as long as this lives, so that ftrace's ops stays registered.
+pub struct Batches(Site);
+
+impl Batches {
+    /// None yet, but for the anchor; `None` where the kernel has no means. Context: may sleep.
+    /// `ENOMEM`.
+    pub fn anchored() -> Result<Option<Self>> {
+        let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
+        let target = rlp_bindings::rlp_anchor_handler as usize;
+        match change(&[anchor], &[target], true) {
+            Ok(()) => Ok(Some(Self(anchor))),
+            Err(e) if is_unsupported(e) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes the functions at `sites`, all hooked by a [`Redirection`], jump to `targets`; all or
+    /// none.
+    ///
+    /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
+    /// `ENOMEM`.
+    pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        change(sites, targets, true)
+    }
+
+    /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
+    ///
+    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        surely(|| change(sites, targets, false))
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        let target = rlp_bindings::rlp_anchor_handler as usize;
+        if let Err(e) = self.remove(&[self.0], &[target]) {
+            pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno());
+        }
+    }
+}
+
+/// One function that jumps. Dropping it undoes that.
+///
+/// For kernels without what [`Batches`] needs: each costs ftrace some scans of all its records, and
+/// its drop waits for RCU-tasks.
+pub struct Jump {
+    /// `None` once ftrace was told, or could not be.
+    ops: Option<Pin<KBox<Opaque<bindings::ftrace_ops>>>>,
+    target: usize,
+}
+
+// SAFETY: ftrace locks what it does with an ops; nothing is done with a shared reference.
+unsafe impl Send for Jump {}
+
+impl Jump {
+    /// Makes the function at `site`, hooked by a [`Redirection`](crate::ftrace::Redirection), jump
+    /// to `target`.
+    ///
+    /// Context: may sleep. `EBUSY` if it has another direct target, as of a bpf program; `ENOMEM`;
+    /// `EOPNOTSUPP` where the kernel has no means.
+    pub fn new(site: Site, target: usize) -> Result<Self> {
+        let ops = KBox::pin(Opaque::new(bindings::ftrace_ops::default()), GFP_KERNEL)?;
+        // SAFETY: `ops` is zeroed and pinned; it is freed when ftrace has let go of it.
+        to_result(unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) })?;
+        let ops = Some(ops);
+        Ok(Self { ops, target })
+    }
+}
+
+impl Drop for Jump {
+    fn drop(&mut self) {
+        let Some(ops) = self.ops.take() else { return };
+        // SAFETY: Registered in `new()`, with this target.
+        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target) };
+        if ret != 0 {
+            pr_err!("a jump stays behind ({})\n", ret);
+            core::mem::forget(ops);
+        }
+    }
+}
+
+/// Whether `error` says that the kernel has no means to make functions jump.
+pub fn is_unsupported(error: Error) -> bool {
+    error.to_errno() == -(bindings::EOPNOTSUPP as c_int)
+}
+
+fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
+    if sites.len() != targets.len() {
+        return Err(EINVAL);
+    }
+    let nr = u32::try_from(sites.len())?;
+    if nr == 0 {
+        return Ok(());
+    }
+    // SAFETY: Both arrays have `nr` elements.
+    to_result(unsafe { rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add) })
+}

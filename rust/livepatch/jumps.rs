@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! By which means functions come to jump: all at once, one by one, or not at all.
+
+use crate::hooks::{Batch, Why};
+use kernel::prelude::*;
+use kernel_ext::{
+    direct::{is_unsupported, Batches, Jump},
+    ftrace::Site,
+};
+
+/// What jumps, and how it was made to.
+pub(crate) enum Jumps {
+    /// In batches.
+    Batched(Batches),
+    /// One by one, for what the kernel lacks.
+    Single(KVec<(Site, Jump)>),
+}
+
+/// How many functions jump if each is made to by itself: to undo that takes a wait for RCU-tasks
+/// for each, and an operator waits for that when a patch is disabled.
+const MOST_SINGLE: usize = 16;
+
+impl Jumps {
+    /// None yet. `ENOMEM`.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(match Batches::anchored()? {
+            Some(batches) => Self::Batched(batches),
+            None => Self::Single(KVec::with_capacity(MOST_SINGLE, GFP_KERNEL)?),
+        })
+    }
+
+    /// Makes those of `sites` jump to their `targets` that can, and tells what became of each.
+    ///
+    /// Context: may sleep. `ENOMEM`; some may jump then, as was told.
+    pub(crate) fn add(
+        &mut self,
+        sites: &[Site],
+        targets: &[usize],
+        tell: &mut impl FnMut(Site, Result<usize, Why>),
+    ) -> Result {
+        match self {
+            Self::Batched(batches) => add_batch(batches, sites, targets, tell),
+            Self::Single(jumps) => {
+                for (&site, &target) in sites.iter().zip(targets) {
+                    match add_single(jumps, site, target)? {
+                        Ok(()) => tell(site, Ok(target)),
+                        Err(why) => tell(site, Err(why)),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Undoes that for all of `batch`, which jump where it says.
+    ///
+    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    pub(crate) fn remove(&mut self, batch: &Batch) -> Result {
+        match self {
+            Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),
+            Self::Single(jumps) => {
+                jumps.retain(|(site, _)| !batch.sites.contains(site));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Halves the batch until only those are left out that cannot.
+fn add_batch(
+    batches: &mut Batches,
+    sites: &[Site],
+    targets: &[usize],
+    tell: &mut impl FnMut(Site, Result<usize, Why>),
+) -> Result {
+    match batches.add(sites, targets) {
+        Ok(()) => {
+            for (&site, &target) in sites.iter().zip(targets) {
+                tell(site, Ok(target));
+            }
+        }
+        Err(e) if e == ENOMEM => return Err(e),
+        Err(_) if sites.len() > 1 => {
+            let half = sites.len() / 2;
+            if let (Some((a, b)), Some((c, d))) =
+                (sites.split_at_checked(half), targets.split_at_checked(half))
+            {
+                add_batch(batches, a, c, tell)?;
+                add_batch(batches, b, d, tell)?;
+            }
+        }
+        Err(_) => sites.iter().for_each(|&site| tell(site, Err(Why::Taken))),
+    }
+    Ok(())
+}
+
+fn add_single(
+    jumps: &mut KVec<(Site, Jump)>,
+    site: Site,
+    target: usize,
+) -> Result<Result<(), Why>> {
+    if jumps.len() == MOST_SINGLE {
+        return Ok(Err(Why::Unsupported));
+    }
+    match Jump::new(site, target) {
+        // There is room: it was made for so many.
+        Ok(jump) => Ok(Ok(jumps.push((site, jump), GFP_KERNEL)?)),
+        Err(e) if e == ENOMEM => Err(e),
+        Err(e) if is_unsupported(e) => Ok(Err(Why::Unsupported)),
+        Err(_) => Ok(Err(Why::Taken)),
+    }
+}
