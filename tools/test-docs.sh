@@ -42,9 +42,28 @@ same_files() {
 			grep -vx rust_livepatch | sort)
 }
 
+# Each comment that says why a block is sound, and each section of a method that says
+# what makes a call so: without it, that is found.
+unsafe_is_noticed() {
+	local comment='^ *// SAFETY:|^ +/// # Safety$' spoilt=$out/spoilt file nr all
+
+	mkdir -p "$spoilt"
+	for file in "$top"/rust/{kernel,api}/*.rs "$top"/samples/*/*.rs; do
+		for ((nr = $(grep -cE "$comment" "$file"); nr > 0; nr--)); do
+			awk -v nr=$nr -v comment="$comment" '$0 !~ comment || ++n != nr' \
+				"$file" >"$spoilt/$(basename "$file")-$nr"
+		done
+	done
+	all=$(cd "$spoilt" && printf '%s\n' *)
+	(($(wc -l <<<"$all") > 100)) || return 1
+	if "$tools/doc-unsafe" "$spoilt"/* 2>"$out/noticed"; then return 1; fi
+	diff -u <(sort <<<"$all") <(sed 's,.*/,,; s,:.*,,' "$out/noticed" | sort -u)
+}
+
 rm -rf "$out"
 mkdir -p "$out"
 result "tables are those of the source" same_tables
+result "unsafe code without a reason is found" unsafe_is_noticed
 result "ABI has every file and parameter" same_files
 
 if "$tools/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
