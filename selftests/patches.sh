@@ -105,19 +105,27 @@ wake_up() {
 
 # Everything that a patch could have changed: hooked functions, modules and their
 # users, kprobes, what the functions print; and which patches there are.
+# Without processes of its own: some tests ask all the time.
 system_state() {
-	local file files=()
+	local file lines line words
 
 	for file in /sys/kernel/tracing/enabled_functions /proc/modules \
 		/sys/kernel/debug/kprobes/list /proc/{cmdline,version} \
 		$TARGET/{one,two,twin1,twin2,notrace}; do
-		[[ ! -e $file ]] || files+=("$file")
+		[[ -e $file ]] || continue
+		mapfile -t lines <"$file"
+		for line in "${lines[@]}"; do
+			read -ra words <<<"$line"
+			case $file in
+			*/enabled_functions)
+				[[ ${words[0]} != direct* ]] || continue
+				line=${words[0]}
+				;;
+			*/modules) line="${words[0]} ${words[2]}" ;;
+			esac
+			echo "$file: $line"
+		done
 	done
-	awk '
-		/^[[:space:]]+direct/ { next }
-		FILENAME ~ /enabled_functions$/ { $0 = $1 }
-		FILENAME ~ /modules$/ { $0 = $1 " " $3 }
-		{ print FILENAME ": " $0 }' "${files[@]}"
 	echo "$RLP:" "$RLP"/*
 }
 

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes memory allocations of a task fail while it is in one kernel function,
- * the n-th alone or all from there on, with nothing prepared for it in the code
- * under test:
+ * Makes one memory allocation of a task fail while it is in one kernel function,
+ * with nothing prepared for it in the code under test:
  *
- *	insmod rlp_fail.ko within=do_one_initcall comm=insmod
- *	echo 7 > /sys/module/rlp_fail/parameters/nth
+ *	insmod rlp_fail.ko
+ *	cd /sys/module/rlp_fail/parameters
+ *	echo do_one_initcall >within
+ *	echo -n insmod >comm
+ *	echo 7 >nth
  *
- * within, comm		the function, and the name of the task
+ * within		the function; empty: none
+ * comm			the name of the task; "*": any
  * nth			which allocation fails, counted from 1; 0: none. Writing it
  *			starts a new count
- * seen			how many there were in the last call of the function
- * failed		in whose behalf the last one failed
+ * seen			how many there were since then, in all calls of the function
+ * failed		in whose behalf one failed since then
  * live			objects that Rust code has allocated since this module was
  *			loaded, less those that it has freed
  *
- * The slab's functions are redirected the way a live patch would.
+ * The slab's functions are redirected the way a live patch would. kvrealloc(), with
+ * which Rust code allocates what may be large, and kvmalloc() count as one each, not
+ * what they try first: they would try the next and never fail.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
@@ -24,11 +29,8 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
-static char *within = "do_one_initcall";
-module_param(within, charp, 0444);
-
-static char *comm = "insmod";
-module_param(comm, charp, 0444);
+static char comm[TASK_COMM_LEN];
+module_param_string(comm, comm, sizeof(comm), 0644);
 
 static unsigned int seen;
 module_param(seen, uint, 0444);
@@ -40,11 +42,15 @@ static atomic_t nr_live;
 static unsigned int nth;
 static struct task_struct *inside;
 static bool made_by_realloc;
+static bool made_by_kvrealloc;
 
 static int nth_set(const char *val, const struct kernel_param *kp)
 {
+	int ret = param_set_uint(val, kp);
+
+	seen = 0;
 	failed[0] = 0;
-	return param_set_uint(val, kp);
+	return ret;
 }
 
 static const struct kernel_param_ops nth_ops = {
@@ -67,6 +73,7 @@ module_param_cb(live, &live_ops, NULL, 0444);
 static const struct alloc {
 	char *name;
 	int gfp;
+	bool frees;	/* if the second argument, the size, is 0 */
 } allocs[] = {
 	{ "kmem_cache_alloc_noprof", 1 },
 	{ "kmem_cache_alloc_lru_noprof", 2 },
@@ -77,11 +84,12 @@ static const struct alloc {
 	{ "__kmalloc_node_track_caller_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
 	{ "__kvmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 3 : 2 },
 	{ "__vmalloc_node_range_noprof", 4 },
+	{ "kvrealloc_node_align_noprof", 3, .frees = true },
 };
 
 struct hook {
 	struct ftrace_ops ops;
-	int gfp;
+	const struct alloc *alloc;
 };
 
 static noinline notrace void *return_null(void)
@@ -93,15 +101,22 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	struct hook *hook = container_of(ops, struct hook, ops);
+	char caller[KSYM_SYMBOL_LEN];
 
 	if (READ_ONCE(inside) != current || !in_task())
 		return;
-	if (ftrace_regs_get_argument(fregs, hook->gfp) & __GFP_NOFAIL)
+	if (ftrace_regs_get_argument(fregs, hook->alloc->gfp) & __GFP_NOFAIL)
+		return;
+	if (hook->alloc->frees && !ftrace_regs_get_argument(fregs, 1))
+		return;
+	sprint_symbol(caller, parent_ip);
+	if (strstarts(caller, "__kvmalloc_") ||
+	    (made_by_kvrealloc && strstarts(caller, "krealloc_")))
 		return;
 	if (++seen != nth)
 		return;
-	sprint_symbol(failed, parent_ip);
-	if (made_by_realloc && strstr(failed, "krealloc"))
+	strscpy(failed, caller);
+	if (made_by_realloc && strstarts(failed, "krealloc_"))
 		atomic_dec(&nr_live);
 	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)return_null);
 }
@@ -122,9 +137,11 @@ static void notrace on_realloc(unsigned long ip, unsigned long parent_ip,
 
 	sprint_symbol(caller, parent_ip);
 	kvrealloc = strstarts(caller, "kvrealloc_");
-	if (!kvrealloc && !strstarts(caller, "rust_helper_") && !strstarts(caller, "_R"))
+	if (READ_ONCE(inside) == current)
+		made_by_kvrealloc = kvrealloc;
+	if (!kvrealloc && !strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
+	    !strstr(caller, "[rust_livepatch]"))
 		return;
-	/* kvrealloc() tries again when this fails, and that is not seen here. */
 	if (READ_ONCE(inside) == current)
 		made_by_realloc = !old && new && !kvrealloc;
 	if (!old && new)
@@ -140,9 +157,8 @@ static struct ftrace_ops realloc_ops = {
 
 static int on_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	if (strcmp(current->comm, comm))
+	if (strcmp(comm, "*") && strcmp(current->comm, comm))
 		return 1;
-	seen = 0;
 	WRITE_ONCE(inside, current);
 	return 0;
 }
@@ -153,10 +169,43 @@ static int on_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-static struct kretprobe window = {
-	.entry_handler = on_entry,
-	.handler = on_return,
+static char within[KSYM_NAME_LEN];
+static struct kretprobe window;
+
+static int within_set(const char *val, const struct kernel_param *kp)
+{
+	int ret;
+
+	/* Not while parameters are parsed, before there is anything to count. */
+	if (THIS_MODULE->state != MODULE_STATE_LIVE)
+		return -ENOEXEC;
+	if (*within)
+		unregister_kretprobe(&window);
+	strscpy(within, val);
+	strim(within);
+	if (!*within)
+		return 0;
+	window = (struct kretprobe) {
+		.kp.symbol_name = within,
+		.entry_handler = on_entry,
+		.handler = on_return,
+	};
+	ret = register_kretprobe(&window);
+	if (ret)
+		*within = 0;
+	return ret;
+}
+
+static int within_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n", within);
+}
+
+static const struct kernel_param_ops within_ops = {
+	.set = within_set,
+	.get = within_get,
 };
+module_param_cb(within, &within_ops, NULL, 0644);
 
 static int __init hook(struct ftrace_ops *ops, char *name)
 {
@@ -182,7 +231,7 @@ static int __init fail_init(void)
 	int i, ret;
 
 	for (i = 0; i < ARRAY_SIZE(allocs); i++) {
-		hooks[i].gfp = allocs[i].gfp;
+		hooks[i].alloc = &allocs[i];
 		hooks[i].ops.func = on_alloc;
 		hooks[i].ops.flags = FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_RECURSION;
 		ret = hook(&hooks[i].ops, allocs[i].name);
@@ -190,14 +239,8 @@ static int __init fail_init(void)
 			goto unhook;
 	}
 	ret = hook(&realloc_ops, "krealloc_node_align_noprof");
-	if (ret)
-		goto unhook;
-	window.kp.symbol_name = within;
-	ret = register_kretprobe(&window);
 	if (!ret)
 		return 0;
-	pr_err("rlp_fail: %s: %d\n", within, ret);
-	unhook(&realloc_ops);
 unhook:
 	while (i--)
 		unhook(&hooks[i].ops);
@@ -208,7 +251,8 @@ static void __exit fail_exit(void)
 {
 	int i;
 
-	unregister_kretprobe(&window);
+	if (*within)
+		unregister_kretprobe(&window);
 	unhook(&realloc_ops);
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		unhook(&hooks[i].ops);

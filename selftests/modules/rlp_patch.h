@@ -15,7 +15,8 @@
  *	the patch replaces all others.
  * shape=WHAT
  *	leave something out: "null-patch", "no-module", "no-objects",
- *	"no-functions" (of the first object).
+ *	"no-functions" (of the first object). "signed": what the kernel notes of a
+ *	module whose signature it has verified.
  * again
  *	writing to it enables the patch once more.
  *
@@ -155,6 +156,10 @@ static int __init patch_init(void)
 
 	if (ret)
 		return ret;
+#ifdef CONFIG_MODULE_SIG
+	if (!strcmp(shape, "signed"))
+		THIS_MODULE->sig_ok = true;
+#endif
 	return klp_enable_patch(strcmp(shape, "null-patch") ? &patch : NULL);
 }
 

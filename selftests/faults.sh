@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests of injected faults share, on top of patches.sh. An operation is
+# five functions named after it:
+#
+#	OPERATION_prepare	make what it starts from, if that is not there
+#	OPERATION_try		do it by "run", or wait for what does it
+#	OPERATION_refused	check that nothing has happened
+#	OPERATION_works		check that all of it has
+#	OPERATION_undo		go back to what OPERATION_prepare starts from
+#
+# and each_fault lets its 1st, 2nd, 3rd ... allocation fail until there is none left.
+# Below are those that more than one test makes.
+
+# shellcheck disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/patches.sh"
+
+FAIL=/sys/module/rlp_fail/parameters
+FULL=$RLP/rlp_patch_full
+covered=0
+
+# Without the kernel's own means, rlp_fail has them.
+load_faults() {
+	load_module rlp_fail
+	echo -n fail_nth >$FAIL/comm
+	arm() { echo "$1" >$FAIL/nth; }
+	disarm() {
+		where=$(<$FAIL/failed)
+		echo 0 >$FAIL/nth
+	}
+}
+
+# With the kernel's, it is fail_nth that arms itself. There are many on the way of a
+# module that are not ours: no more than so many points of each operation, unless all
+# are asked for.
+kernel_faults() {
+	local at
+
+	for at in /sys/kernel/debug/fail{slab,_page_alloc}; do
+		[[ -d $at ]] || continue
+		echo N >$at/ignore-gfp-wait
+		echo 0 >$at/verbose
+	done
+	[[ ! -d $at ]] || {
+		echo 0 >$at/min-order
+		echo N >$at/ignore-gfp-highmem
+	}
+	arm() { kernel_nth=$1; }
+	disarm() {
+		where=
+		[[ $counted != injected ]] || where="allocation $kernel_nth"
+		kernel_nth=0
+	}
+	most=${1-}
+}
+kernel_nth=0 most=''
+
+# run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: errno is
+# then the name of the error, or 0, and counted what fail_nth has counted.
+run() {
+	local output what=$1 name=$2
+	shift 2
+
+	case $what in
+	load) output=$(fail_nth "$kernel_nth" load "$(module_file "$name")" "$@") ;;
+	*) output=$(fail_nth "$kernel_nth" "$what" "$name" "$@") ;;
+	esac || fail "fail_nth $what $name"
+	read -r errno counted <<<"$output"
+	[[ $what$errno != load0 ]] || loaded+=("$name")
+}
+
+# window FUNCTION [COMM]: where faults are injected, and of which task, "*": of any.
+window() {
+	[[ -d $FAIL ]] || return 0
+	echo -n "${2:-fail_nth}" >$FAIL/comm
+	echo "$1" >$FAIL/within
+}
+
+# Two patches may take each other's place.
+fault_state() {
+	local state
+
+	state=$(system_state)
+	echo "${state//rlp_patch_[ab]/rlp_patch}"
+}
+
+# expect_state STATE AFTER
+expect_state() {
+	local wanted=$1
+
+	wait_until '[[ $(fault_state) == "$wanted" ]]' 10 && return
+	diff <(echo "$1") <(fault_state) | sed 's/^/# /'
+	fail "something was changed, see above: < before, > after $2 in '$where'"
+}
+
+# Objects that Rust code has allocated, if anybody counts them.
+live_objects() {
+	[[ ! -e $FAIL/live ]] || live=$(<$FAIL/live)
+}
+
+expect_live() {
+	local wanted=$1
+
+	wait_until 'live_objects; ((live == wanted))' 10 ||
+		fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
+}
+
+# each_fault OPERATION MINIMUM refused|maybe|never WHAT: at least so many allocations can
+# fail, and some of these refuse the operation, or may, or must not.
+each_fault() {
+	local op=$1 minimum=$2 how=$3 nth step=1 total base base_live refused=0 survived=0
+
+	where=nothing errno=0 counted=0 live=0
+	# Once in peace: what is made once and kept has been made.
+	"${op}_prepare"
+	[[ ! $most ]] || kernel_nth=1000000
+	"${op}_try"
+	kernel_nth=0
+	[[ $errno == 0 ]] || fail "$op: $errno"
+	total=$counted
+	[[ ! $most ]] || step=$((total / most + 1))
+	"${op}_works"
+	"${op}_undo"
+	"${op}_prepare"
+	base=$(fault_state)
+	live_objects
+	base_live=$live
+
+	for ((nth = 1; ; nth += step)); do
+		arm "$nth"
+		"${op}_try"
+		disarm
+		case $errno in
+		0) survived=$((survived + 1)) ;;
+		ENOMEM)
+			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
+			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
+			refused=$((refused + 1))
+			"${op}_refused"
+			expect_state "$base" "$op was refused"
+			"${op}_try"
+			[[ $errno == 0 ]] || fail "$op: $errno when tried again, after '$where'"
+			;;
+		*) fail "$op: $errno instead of ENOMEM, after '$where'" ;;
+		esac
+		"${op}_works"
+		"${op}_undo"
+		[[ $where ]] || break
+		"${op}_prepare"
+		expect_state "$base" "$op was undone"
+		expect_live "$base_live"
+	done
+	# The last one did not fail.
+	survived=$((survived - 1))
+	((refused + survived >= minimum)) || fail "$op: only $((refused + survived)) allocations"
+	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
+	covered=$((covered + refused + survived))
+	pass "$4: $((refused + survived)) failures${most:+ of $total}: $refused are ENOMEM, $survived do no harm"
+}
+
+# A patch with callbacks, shadow variables, two objects that are there, and one that
+# is not.
+full_is_on() {
+	expect_file $FULL/enabled 1
+	expect_file $FULL/transition 0
+	expect_file /proc/cmdline patched
+	expect_file $TARGET/one patched
+}
+
+full_is_off() {
+	[[ ! -e $FULL ]] || fail "$FULL is there, after '$where'"
+	expect_file $TARGET/one one
+	[[ $(</proc/cmdline) != patched ]] || fail "cmdline is patched, after '$where'"
+}
+
+enable_prepare() { :; }
+enable_try() { run load rlp_patch_full; }
+enable_refused() { full_is_off; }
+enable_works() {
+	wait_settled rlp_patch_full
+	full_is_on
+}
+enable_undo() {
+	patch_off rlp_patch_full
+	unload_module rlp_patch_full
+	full_is_off
+}
+
+disable_prepare() {
+	[[ -e $FULL ]] || load_patch rlp_patch_full
+}
+disable_try() { run write $FULL/enabled 0; }
+disable_refused() { full_is_on; }
+disable_works() {
+	wait_gone rlp_patch_full
+	full_is_off
+}
+disable_undo() { unload_module rlp_patch_full; }
+
+# One patch replaces the other, and the next time round the other this one.
+replaced=rlp_patch_a replacing=rlp_patch_b
+replace_prepare() {
+	is_loaded $replaced || load_patch $replaced says=$replaced funcs=rlp_target:one_show
+}
+replace_try() {
+	run load $replacing says=$replacing replace=Y funcs=rlp_target:one_show
+}
+replace_refused() {
+	expect_file $RLP/$replaced/enabled 1
+	expect_file $RLP/$replaced/transition 0
+	expect_file $TARGET/one $replaced
+}
+replace_works() {
+	wait_gone $replaced
+	wait_settled $replacing
+	expect_file $TARGET/one $replacing
+}
+replace_undo() {
+	local gone=$replaced
+
+	unload_module $gone
+	replaced=$replacing replacing=$gone
+}
+
+# A transition that can end in neither direction: a process sleeps in the old
+# function, and one that came later in the new one.
+MOVES=/proc/moves P1=$RLP/moves_patch1
+
+sleep_inside() { # NAME
+	local before
+
+	before=$(<$MOVES/waiting)
+	moves put $MOVES/inside kill "$1" &
+	wait_until "((\$(<$MOVES/waiting) > $before))" || fail "$1 does not sleep"
+}
+
+start_reversals() {
+	load_module moves_target
+	sleep_inside old
+	load_module moves_patch1
+	sleep_inside new
+}
+
+end_reversals() {
+	echo 1 >$MOVES/release
+	wait
+	disable_patch moves_patch1
+	unload_module moves_patch1
+	unload_module moves_target
+}
+
+# moving TO: the direction in which it moves.
+moving() {
+	expect_file $P1/enabled "$1"
+	expect_file $P1/transition 1
+}
+
+turn() { # 0|1
+	[[ $(<$P1/enabled) == "$1" ]] || echo "$1" >$P1/enabled
+}
+
+turn_out_prepare() { turn 1; }
+turn_out_try() { run write $P1/enabled 0; }
+turn_out_refused() { moving 1; }
+turn_out_works() { moving 0; }
+turn_out_undo() { :; }
+
+turn_in_prepare() { turn 0; }
+turn_in_try() { run write $P1/enabled 1; }
+turn_in_refused() { moving 0; }
+turn_in_works() { moving 1; }
+turn_in_undo() { :; }
+
+# A module comes and goes, with a patch for it.
+LATE=livepatch_sample_target
+
+late_is() { # 0|1
+	expect_file $FULL/$LATE/patched "$1"
+	full_is_on
+}
+
+come_prepare() { :; }
+come_try() { run load $LATE; }
+come_refused() {
+	! is_loaded $LATE || fail "$LATE is loaded, after '$where'"
+	late_is 0
+}
+come_works() {
+	late_is 1
+	expect_file /proc/livepatch_sample/greeting patched
+}
+come_undo() {
+	unload_module $LATE
+	late_is 0
+}
+
+go_prepare() { is_loaded $LATE || load_module $LATE; }
+go_try() { run unload $LATE; }
+go_refused() { come_works; }
+go_works() {
+	! is_loaded $LATE || fail "$LATE is still loaded, after '$where'"
+	late_is 0
+}
+go_undo() { :; }
+
+# The loader itself.
+loader_prepare() { :; }
+loader_try() { run load rust_livepatch; }
+loader_refused() {
+	! is_loaded rust_livepatch || fail "the loader is loaded, after '$where'"
+	[[ ! -e $RLP ]] || fail "$RLP is left, after '$where'"
+}
+loader_works() {
+	load_patch rlp_patch_a funcs=rlp_target:one_show
+	expect_file $TARGET/one patched
+	unload_patch rlp_patch_a
+	expect_file $TARGET/one one
+}
+loader_undo() { unload_module rust_livepatch; }
+
+# The last lines of a test.
+finish_faults() {
+	echo "# $covered allocations failed in all"
+	finish
+}

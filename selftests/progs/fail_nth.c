@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One operation, whose N-th allocation the kernel lets fail if it can (see
+ * Documentation/fault-injection/fault-injection.rst there); 0: none.
+ *
+ *   fail_nth N load FILE [PARAMETER=VALUE]...
+ *   fail_nth N unload MODULE
+ *   fail_nth N write FILE TEXT
+ *
+ * Prints the errno's name, or 0; and how many allocations there were, unless N were
+ * not enough to know: then "injected". The exit status tells of the program alone: 2
+ * if it could not do what it was asked for.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int fail_nth = -1;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "fail_nth: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+static int open_or_die(const char *file, int flags)
+{
+	int fd = open(file, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		die(file);
+	return fd;
+}
+
+static void arm(const char *n)
+{
+	if (!strcmp(n, "0"))
+		return;
+	fail_nth = open_or_die("/proc/thread-self/fail-nth", O_RDWR);
+	if (write(fail_nth, n, strlen(n)) < 0)
+		die(n);
+}
+
+/* How many are left to count; 0: it was injected. The reading may be what fails. */
+static int disarm(void)
+{
+	char left[16] = "";
+	int ret = 1;
+
+	if (fail_nth < 0)
+		return 0;
+	if (pread(fail_nth, left, sizeof(left) - 1, 0) > 0)
+		ret = atoi(left);
+	/* What is left of the count must not hit what comes now. */
+	while (write(fail_nth, "0", 1) < 0)
+		;
+	return ret;
+}
+
+/* For finit_module(): the words, with blanks in between. */
+static char *join(char **words)
+{
+	size_t size = 1;
+	char *text, *end;
+	int i;
+
+	for (i = 0; words[i]; i++)
+		size += strlen(words[i]) + 1;
+	text = end = malloc(size);
+	if (!text)
+		die("malloc");
+	*end = 0;
+	for (i = 0; words[i]; i++)
+		end += sprintf(end, "%s ", words[i]);
+	return text;
+}
+
+int main(int argc, char **argv)
+{
+	const char *n, *what, *name, *text;
+	int fd = -1, error, left;
+	long ret;
+
+	if (argc < 4)
+		return 2;
+	n = argv[1];
+	what = argv[2];
+	name = argv[3];
+	text = join(argv + 4);
+	if (!strcmp(what, "load"))
+		fd = open_or_die(name, O_RDONLY);
+	else if (!strcmp(what, "write"))
+		fd = open_or_die(name, O_WRONLY);
+	else if (strcmp(what, "unload"))
+		return 2;
+
+	arm(n);
+	if (!strcmp(what, "load"))
+		ret = syscall(SYS_finit_module, fd, text, 0);
+	else if (!strcmp(what, "write"))
+		ret = write(fd, text, strlen(text));
+	else
+		ret = syscall(SYS_delete_module, name, O_NONBLOCK);
+	error = ret < 0 ? errno : 0;
+	left = disarm();
+
+	printf("%s ", error ? strerrorname_np(error) : "0");
+	if (left || fail_nth < 0)
+		printf("%d\n", atoi(n) - left);
+	else
+		printf("injected\n");
+	return 0;
+}

@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Memory that cannot be had while patches move: when a transition is turned round,
+# when one patch replaces another, and in the worker, which completes transitions,
+# and lets functions jump and puts them back under the handler. The worker has
+# nobody to report to: it tries again.
+# timeout: 900
+
+set -e
+. "$(dirname "$0")/faults.sh"
+
+# In the worker: a transition whose last task moves, and the way back.
+complete_prepare() {
+	[[ ! -e $FULL ]] || return 0
+	fall_asleep
+	load_module rlp_patch_full
+	expect_file $FULL/transition 1
+}
+complete_try() {
+	wake_up
+	wait_settled rlp_patch_full
+	full_is_on
+	echo 0 >$FULL/enabled
+	wait_gone rlp_patch_full
+}
+complete_works() { full_is_off; }
+complete_undo() { unload_module rlp_patch_full; }
+
+mode_is() { # PATTERN: that of each function whose object is there
+	local file
+
+	for file in $FULL/{vmlinux,rlp_target}/*/mode; do
+		[[ $(<"$file") =~ ^($1)$ ]] || return 1
+	done
+}
+
+promote() { # Y|N
+	echo "$1" >/sys/module/rust_livepatch/parameters/promote
+}
+
+wait_mode() { # PATTERN
+	wait_until "mode_is '$1'" || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
+}
+
+jump_prepare() {
+	mode_is "handler off" || promote N
+	wait_mode "handler off"
+}
+jump_try() {
+	promote Y
+	wait_mode "jump|handler unsupported"
+}
+jump_works() { full_is_on; }
+jump_undo() { :; }
+
+handler_prepare() {
+	mode_is "jump|handler unsupported" || promote Y
+	wait_mode "jump|handler unsupported"
+}
+handler_try() {
+	promote N
+	wait_mode "handler off"
+}
+handler_works() { full_is_on; }
+handler_undo() { :; }
+
+load_loader
+load_module rlp_target
+probes=$(<$PARAMETERS/sched_switch_users)
+load_faults
+
+window kernfs_fop_write_iter
+start_reversals
+each_fault turn_out 5 refused "a patch that comes is turned round"
+each_fault turn_in 5 refused "a patch that goes is turned round"
+end_reversals
+
+window rust_livepatch:worker_run '*'
+each_fault complete 10 never "transitions are completed"
+load_patch rlp_patch_full
+each_fault jump 5 never "functions come to jump"
+each_fault handler 5 never "functions jump no more"
+promote Y
+unload_patch rlp_patch_full
+
+window do_one_initcall
+each_fault replace 50 refused "a patch replaces another"
+unload_patch $replaced
+
+expect_probes "$probes"
+finish_faults
