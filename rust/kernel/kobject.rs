@@ -191,6 +191,18 @@ impl Parent<'_> {
         // SAFETY: Set at boot, and never changed.
         Parent(unsafe { bindings::kernel_kobj }, PhantomData)
     }
+
+    /// Whether there is something of this name in it. Context: may sleep.
+    fn has(&self, name: &CStr) -> bool {
+        // SAFETY: The kobject was added, so it has a node in sysfs, as long as `self` lives; the
+        // name is terminated, and not kept.
+        let node = unsafe {
+            bindings::kernfs_find_and_get_ns((*self.0).sd, name.as_char_ptr(), core::ptr::null())
+        };
+        // SAFETY: Null, or a reference that is ours.
+        unsafe { bindings::kernfs_put(node) };
+        !node.is_null()
+    }
 }
 
 /// A directory in sysfs with the files of `T`. Dropping it removes them, and waits for those who
@@ -208,8 +220,14 @@ unsafe impl<T: Entry> Sync for Directory<T> {}
 impl<T: Entry> Directory<T> {
     /// Makes the directory `name` in `parent`, empty as yet: see [`add_files`](Self::add_files).
     ///
+    /// Who makes directories in `parent` has to be alone at it: what is there already is an error,
+    /// but two at once would be a warning with a trace in the log.
+    ///
     /// Context: may sleep. Errors: `EEXIST`, `ENOMEM`, `EINVAL` for an empty name.
     pub fn new(parent: Parent<'_>, name: &CStr, data: T) -> Result<Self> {
+        if parent.has(name) {
+            return Err(EEXIST);
+        }
         let node = KBox::new(
             Node {
                 kobj: Opaque::new(bindings::kobject::default()),

@@ -56,11 +56,18 @@ pub(crate) fn is_taken(name: &CStr) -> bool {
 }
 
 impl PatchDirectory {
-    /// Makes the directories of `patch`. Context: may sleep. `ENOMEM`, `EEXIST`; what was made by
-    /// then is in `self`.
+    /// Makes the directories of `patch`. Context: may sleep. What was made by then is in `self` on
+    /// failure: `ENOMEM`, `EEXIST`, and `EBUSY` if a patch of that name is not quite gone.
     pub(crate) fn fill(&mut self, root: &Root, patch: &Patch) -> Result {
         let entry = PatchEntry(patch.id);
-        let directory = Directory::new(root.as_parent(), patch.name(), entry)?;
+        let directory = Directory::new(root.as_parent(), patch.name(), entry).map_err(|e| {
+            // None of that name is registered: one is leaving, in the module that asks once more.
+            if e != EEXIST {
+                return e;
+            }
+            pr_err!("patch '{}' has to wait: it is still leaving\n", patch.name());
+            EBUSY
+        })?;
         let directory = self.patch.insert(directory);
         directory.add_files()?;
         for (nr, object) in patch.objects.iter().enumerate() {
