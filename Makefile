@@ -8,11 +8,11 @@ FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
 export SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
-	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS
+	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
 
 # What else is given on the command line (LLVM=1, V=1, ...) is for the kernel's make.
 ours := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
-	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS
+	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
 export MAKEVARS := $(foreach var,$(filter-out $(ours:%=%=%),$(MAKEOVERRIDES)),\
 	$(if $(findstring =,$(var)),$(var)))
 
@@ -26,7 +26,7 @@ else
 	@$(asroot) tools/modules
 endif
 
-demo check shell torture kselftest-upstream bench bench-table:
+demo check shell torture fuzz kselftest-upstream bench bench-table:
 	@$(asroot) tools/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -49,7 +49,7 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check shell torture kselftest-upstream bench bench-table \
+.PHONY: modules demo check shell torture fuzz kselftest-upstream bench bench-table \
 	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
 	help
 
@@ -63,6 +63,9 @@ help:
 #: make shell      boot it with everything loaded, and give a prompt
 #: make torture MINUTES=n
 #:                 change patches under load, for as long as that
+#: make fuzz MINUTES=n
+#:                 random operations and random patches, for as long as that;
+#:                 FUZZ_SEED=n T=fuzz-ops: what failed with that seed, once more
 #: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table
