@@ -122,8 +122,8 @@ struct state {
 	uint8_t here[NR_TARGETS], awake, loader, promote;
 };
 
-/* Results that are no errno. */
-enum { GONE = 1000, GONE_OR_DONE };
+/* No file, or one of a patch that is gone; that or another result. */
+enum { GONE = 1000, GONE_OR = 2000 };
 
 static bool has(const struct state *m, int slot, enum universe u)
 {
@@ -316,7 +316,7 @@ static int op_force(struct state *m, const long *args) /* slot, value */
 	int slot = args[0], life = m->slots[slot].life;
 
 	if (!args[1])
-		return life == IN_USE ? 0 : life == LEAVING ? GONE_OR_DONE : GONE;
+		return life == IN_USE ? 0 : life == LEAVING ? GONE_OR : GONE;
 	if (life != IN_USE)
 		return GONE;
 	if (!moves(m, slot))
@@ -328,7 +328,9 @@ static int op_force(struct state *m, const long *args) /* slot, value */
 
 static int op_junk(struct state *m, const long *args) /* slot, errno */
 {
-	return m->slots[args[0]].life == IN_USE ? args[1] : GONE;
+	int life = m->slots[args[0]].life;
+
+	return life == IN_USE ? args[1] : life == LEAVING ? GONE_OR + args[1] : GONE;
 }
 
 static int op_target(struct state *m, const long *args) /* target, init's errno */
@@ -636,9 +638,8 @@ static bool keep_result(struct state *m, void *data)
 	struct applied *a = data;
 	int ret = a->fn(m, a->args);
 
-	return ret == a->got ||
-	       (ret >= GONE && (a->got == ENOENT || a->got == ENODEV)) ||
-	       (ret == GONE_OR_DONE && !a->got);
+	return ret == a->got || ret == GONE_OR + a->got ||
+	       (ret >= GONE && (a->got == ENOENT || a->got == ENODEV));
 }
 
 /* Adds what would have been to text, once. */
@@ -668,9 +669,12 @@ static void did(int (*fn)(struct state *, const long *), const long *args, int g
 		struct state m = set[i];
 		int ret = fn(&m, args);
 
-		alternative(expected, sizeof(expected),
-			    ret >= GONE ? "ENOENT or ENODEV" :
-			    ret ? strerrorname_np(ret) : "0");
+		if (ret >= GONE)
+			alternative(expected, sizeof(expected), "ENOENT or ENODEV");
+		if (ret == GONE)
+			continue;
+		ret %= GONE;
+		alternative(expected, sizeof(expected), ret ? strerrorname_np(ret) : "0");
 	}
 	filter(keep_result, &a);
 	if (!nr_states) {
@@ -871,6 +875,8 @@ static void expect_attr(const struct state *m, const long *args, char *text)
 	int slot = args[0];
 
 	strcpy(text, "?");
+	if (m->slots[slot].life == LEAVING && args[1] == A_FORCE)
+		return;
 	if (m->slots[slot].life != IN_USE) {
 		strcpy(text, "gone");
 		return;
@@ -1809,7 +1815,8 @@ static int describe(int slot)
 		sleepers |= set[0].sleepers[i];
 	sprintf(d->says, "%c%u", 'a' + slot, ++version);
 	d->replace = percent(25);
-	sprintf(d->params, "says=%s replace=%d funcs=", d->says, d->replace);
+	snprintf(d->params, sizeof(d->params), "says=%c%u replace=%d funcs=", 'a' + slot,
+		 version, d->replace);
 	for (int i = 0; i < 4; i++) {
 		enum target object = all[(first + i) % 4];
 
