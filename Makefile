@@ -7,13 +7,12 @@ SUITE     ?= trixie
 FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
-export SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
-	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
+settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
+	CPUS MEM DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
+export $(settings)
 
 # What else is given on the command line (LLVM=1, V=1, ...) is for the kernel's make.
-ours := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES LOADER ACCEL CPUS MEM DESTDIR \
-	ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
-export MAKEVARS := $(foreach var,$(filter-out $(ours:%=%=%),$(MAKEOVERRIDES)),\
+export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)),\
 	$(if $(findstring =,$(var)),$(var)))
 
 # A user's own tree is built with the user's own tools and rights.
@@ -26,7 +25,11 @@ else
 	@$(asroot) tools/modules
 endif
 
-demo check shell torture fuzz kselftest-upstream bench bench-table:
+# With a debug kernel in the stock kernel's place, if DEBUG= says so.
+demo shell torture fuzz:
+	@$(asroot) $(if $(DEBUG),tools/with-debug $(DEBUG)) tools/$@
+
+check check-debug kselftest-upstream bench bench-table:
 	@$(asroot) tools/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -49,7 +52,7 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check shell torture fuzz kselftest-upstream bench bench-table \
+.PHONY: modules demo check check-debug shell torture fuzz kselftest-upstream bench bench-table \
 	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
 	help
 
@@ -57,6 +60,9 @@ help:
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
 #: make check      run every test; the last line is the count
 #: make check T=x  run selftests/test-x.sh only (T=x,y for several)
+#: make check-debug
+#:                 run every selftest on kernels that look for bugs in themselves, which
+#:                 are built first; DEBUG=kasan (or rt, kcsan): on that one only
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
@@ -78,6 +84,7 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove all that was made (everything is in CACHE_DIR)
 #:
+#: DEBUG=name      for demo, shell and torture too: use that debug kernel
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid

@@ -87,9 +87,10 @@ unload_module() {
 	loaded=("${kept[@]}")
 }
 
-# wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default.
+# wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and
+# RLP_SLOW times as long.
 wait_until() {
-	local condition=$1 deadline=$((SECONDS + ${2:-10}))
+	local condition=$1 deadline=$((SECONDS + ${2:-10} * ${RLP_SLOW:-1}))
 
 	until eval "$condition"; do
 		((SECONDS < deadline)) || return 1

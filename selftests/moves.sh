@@ -159,7 +159,7 @@ turn_round() {
 
 # Until PATCH is settled: 0 if it is enabled, 1 if it is gone.
 settle() {
-	local deadline=$((SECONDS + 60))
+	local deadline=$((SECONDS + 60 * ${RLP_SLOW:-1}))
 
 	while :; do
 		[[ -d $RLP/$1 ]] || return 1

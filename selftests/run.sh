@@ -9,6 +9,8 @@
 #	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (see lib.sh)
 #	RLP_TIMEOUT=seconds a test may take (120); a test that needs more has a
 #		line "# timeout: seconds"
+#	RLP_SLOW=n: this machine is so many times slower; wait longer for everything
+#	RLP_DEBUG=name: this is that debug kernel (debug/); run the tests for it too
 #	RLP_AFTER=name: go on behind this test, in a list that was begun before
 
 export RLP_MODULES=${RLP_MODULES:-/modules}
@@ -28,6 +30,24 @@ log_since() {
 		index($0, mark) { found = 1 }
 		!found { kept[++n] = $0 }
 		END { if (!found) for (i = 1; i <= n; i++) print kept[i] }'
+}
+
+# Without the reports of KCSAN in which no module has part: the kernel's own races are
+# not for us to find. (KASAN's begin and end with such a line too.)
+without_foreign_races() {
+	awk '
+		/====================$/ {
+			if (race && ours) printf "%s", report
+			else if (!race && held) printf "%s", report
+			held = !race; race = ours = 0
+			report = $0 "\n"
+			next
+		}
+		held && / BUG: KCSAN: / { race = 1; held = 0 }
+		race { report = report $0 "\n"; ours = ours || /\+0x[0-9a-f]+\/0x[0-9a-f]+ \[/; next }
+		held { printf "%s", report; held = 0 }
+		{ print }
+		END { if (held || race) printf "%s", report }'
 }
 
 # Wait for a process no longer than so many seconds.
@@ -50,7 +70,7 @@ run_one() {
 
 	output=$(mktemp)
 	limit=$(option "$file" timeout)
-	limit=${RLP_TIMEOUT:-${limit:-120}}
+	limit=$((${RLP_TIMEOUT:-${limit:-120}} * ${RLP_SLOW:-1}))
 	expected=$(option "$file" expect-log)
 
 	marker "$mark"
@@ -67,7 +87,7 @@ run_one() {
 		# Let it undo what it did (see lib.sh), if it still can.
 		pkill -TERM -s $pid
 		{
-			wait_for $pid 40
+			wait_for $pid $((40 * ${RLP_SLOW:-1}))
 			pkill -KILL -s $pid
 			sleep 1
 		} 2>/dev/null
@@ -82,7 +102,7 @@ run_one() {
 	status=$?
 	pkill -KILL -s $pid
 
-	found=$(log_since "$mark" | grep -E "$complaints" | grep -vE "${expected:-^$}")
+	found=$(log_since "$mark" | without_foreign_races | grep -E "$complaints" | grep -vE "${expected:-^$}")
 	sed 's/^\(# \)\?/# /' "$output"
 	((late == 0)) || status=1
 	if [[ $found ]]; then
@@ -106,14 +126,26 @@ files=()
 for name; do
 	if [[ -e $name ]]; then files+=("$name"); else files+=("test-$name.sh"); fi
 done
-((${#files[@]})) || mapfile -t files < <(compgen -G 'test-*.sh' | sort)
+# In the order of their names, wherever they are.
+((${#files[@]})) || mapfile -t files < <({
+	compgen -G 'test-*.sh'
+	[[ ! ${RLP_DEBUG:-} ]] || compgen -G 'debug/test-*.sh'
+} | awk -F/ '{ print $NF, $0 }' | sort | cut -d' ' -f2)
+
+# What debug/test-z-unchanged.sh compares with.
+if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
+	RLP_STATE=$(mktemp)
+	export RLP_STATE
+	debug/state >"$RLP_STATE"
+fi
 
 number=0 failed=0 skip_to=${RLP_AFTER:-}
 echo "TAP version 13"
 echo "1..${#files[@]}"
 for file in "${files[@]}"; do
 	number=$((number + 1))
-	name=$(basename "${file#test-}" .sh)
+	name=$(basename "${file##*/}" .sh)
+	name=${name#test-}
 	if [[ $skip_to ]]; then
 		[[ $name != "$skip_to" ]] || skip_to=
 		continue

@@ -4,7 +4,7 @@
 # The runner itself: a complaint of the kernel makes a test fail that would have
 # passed, unless the test says which one it expects; a status other than 0 or 4
 # fails, and 4 is a skip.
-# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1
+# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two
 # timeout: 300
 
 set -e
@@ -66,5 +66,23 @@ for text in "BUG: unable to handle page fault for address: 0" \
 	[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "'$text' in the log: $line"
 	pass "red: $text"
 done
+# race FRAME: what KCSAN says, with a function on the stack.
+race() {
+	local line bar="=================================================================="
+
+	for line in "$bar" "BUG: KCSAN: data-race in one / two" "" \
+		"write to 0xffff888000000000 of 4 bytes by task 1 on cpu 0:" " $1" "$bar"; do
+		echo "echo '$line' >/dev/kmsg"
+	done
+}
+outcome "$(race 'one+0x12/0x34')"
+[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "a race of the kernel: $line"
+pass "a race in which no module has part is not blamed on a test"
+outcome "$(race 'one+0x12/0x34 [rlp_target]')"
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a race of a module: $line"
+outcome "$(race 'one+0x12/0x34')
+$(race 'one+0x12/0x34 [rlp_target]')"
+[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "two races: $line"
+pass "a race of a module is"
 rm -r "$tests"
 finish

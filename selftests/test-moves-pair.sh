@@ -21,7 +21,7 @@ nice -n 10 moves forks 1 &
 echo "k-pair pair nap" >$MOVES/kthread
 echo 1 >$MOVES/ticks
 
-while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-1000000})); do
+while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-$((1000000 / ${RLP_SLOW:-1}))})); do
 	change_at_random
 done
 # At least once from jumps to the handler and back, where there are jumps.

@@ -91,6 +91,13 @@ in_build_root() {
 	[[ ! $KDIR || $kernel == "$CACHE_DIR"/* ]]
 }
 
+# What the kernel's make has to be given: what the user says, and the compiler's family.
+kernel_vars() {
+	echo "$MAKEVARS"
+	[[ " $MAKEVARS " == *\ LLVM=* ]] || ! grep -qx CONFIG_CC_IS_CLANG=y "$kernel/.config" ||
+		echo LLVM=1
+}
+
 # The source that a prepared tree was made from: it may be the tree itself.
 kernel_source() {
 	if [[ -e $kernel/source ]]; then

@@ -64,7 +64,7 @@ scripts=(test-*.sh)
 [[ ! ${RLP_SCRIPTS:-} ]] || IFS=, read -ra scripts <<<"$RLP_SCRIPTS"
 for script in "${scripts[@]}"; do
 	output=$(mktemp)
-	timeout -k 5 900 "./$script" >"$output" 2>&1 || {
+	timeout -k 5 $((900 * ${RLP_SLOW:-1})) "./$script" >"$output" 2>&1 || {
 		echo "# $script ended with status $?"
 		sed 's/^/#   /' "$output"
 		status=1

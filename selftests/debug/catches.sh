@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The debug kernel finds bugs, and the runner what the kernel says: for each checker that
+# the kernel has, a module does what it is to find, and the test that loads it must come
+# out red. In a guest of its own, since lockdep ends with its first find.
+# expect-log: .
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/../patches.sh"
+runner=$(realpath "$(dirname "$0")/../run.sh")
+work=$(mktemp -d)
+options=$(busybox zcat /proc/config.gz)
+
+# catches OPTION BUG PATTERN: what must be in the inner runner's output.
+catches() {
+	local option=$1 bug=$2 pattern=$3 output file=$work/test-inner.sh
+
+	grep -qx "CONFIG_$option=y" <<<"$options" || return 0
+	printf '#!/bin/bash\n%s\n' "insmod '$(module_file rlp_bug)' what=$bug && rmmod rlp_bug" >"$file"
+	if output=$(RLP_TIMEOUT=60 RLP_AFTER='' bash "$runner" "$file" 2>&1); then
+		fail "$bug: the runner says that all is well"
+	fi
+	if ! grep -qE "$pattern" <<<"$output"; then
+		sed 's/^/#     /' <<<"$output"
+		fail "$bug: red, but without '$pattern'"
+	fi
+	pass "$option: $bug"
+}
+
+catches KASAN use-after-free 'KASAN: slab-use-after-free in read_byte'
+catches KASAN beyond-the-end 'KASAN: slab-out-of-bounds in read_byte'
+catches KASAN_VMALLOC beyond-vmalloc 'KASAN: vmalloc-out-of-bounds in read_byte'
+catches DEBUG_ATOMIC_SLEEP sleep-in-atomic 'BUG: sleeping function called from invalid context'
+catches DEBUG_LIST bad-list 'list_add double add'
+catches DEBUG_OBJECTS_TIMERS freed-timer 'ODEBUG: free active'
+catches UBSAN_SHIFT bad-shift 'UBSAN: shift-out-of-bounds'
+catches PROVE_RCU no-read-side 'suspicious RCU usage'
+catches DEBUG_KMEMLEAK leak 'not ok [0-9]+ kmemleak'
+[[ ! -e /sys/kernel/debug/kmemleak ]] || echo clear >/sys/kernel/debug/kmemleak
+catches KCSAN race 'KCSAN: data-race in (count_up|bug_init|race)'
+catches PROVE_LOCKING lock-order 'possible circular locking dependency'
+((passed > 3)) || fail "the kernel has only $passed checkers"
+rm -r "$work"
+finish

@@ -1,0 +1,17 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# After all tests but the very last, which leaves something on purpose: functions hooked,
+# kprobes, probes on tracepoints and modules are as when the machine had booted, and no
+# slab cache has grown out of proportion.
+
+set -e
+. "$(dirname "$0")/../lib.sh"
+here=$(dirname "$0")
+[[ -s ${RLP_STATE:-} ]] || fail "run.sh has not kept the state at boot"
+
+after=$(mktemp)
+bash "$here/state" >"$after"
+left=$("$here/grown" "$RLP_STATE" "$after" 500 25)
+rm "$after"
+[[ ! $left ]] || fail "left behind:"$'\n'"$left"

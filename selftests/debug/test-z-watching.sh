@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What watches the kernel still does, after all the tests: lockdep, kmemleak, KCSAN and the
+# tracking of objects end for good when something goes wrong with them.
+
+set -e
+. "$(dirname "$0")/../lib.sh"
+debug=/sys/kernel/debug
+
+# Without the file the kernel has not got it, which is for test-debug-options.sh to find.
+watches() { # FILE PATTERN WHAT
+	[[ -e $1 ]] || return 0
+	grep -qE "$2" "$1" || fail "$3 has ended: $(head -n 20 "$1")"
+	echo "# $3 watches"
+}
+
+watches /proc/lockdep_stats '^ *debug_locks: +1$' lockdep
+watches $debug/kcsan '^enabled: 1$' KCSAN
+if [[ -e $debug/kmemleak ]]; then
+	echo scan >$debug/kmemleak || fail "kmemleak has ended"
+	echo "# kmemleak watches"
+fi
+! dmesg | grep -E 'ODEBUG: Out of memory|Kernel memory leak detector disabled' ||
+	fail "see above"
