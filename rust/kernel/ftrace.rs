@@ -29,7 +29,7 @@ pub fn site_of(addr: usize, size: usize) -> Option<Site> {
     }
 }
 
-/// Emits what the C handler calls: `$decide(site, task, proof) -> Option<address>`.
+/// Emits what the C handler calls: `$decide(site, task, proof) -> Option<NonZeroUsize>`.
 ///
 /// The function runs wherever a hooked function is called: no allocation, no lock, no printing, no
 /// panic, nothing that ftrace can trace.
@@ -43,7 +43,8 @@ macro_rules! ftrace_target {
         ) -> usize {
             // SAFETY: `rlp_ftrace_handler()` calls this with preemption off.
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
-            $decide(site, $crate::task::TaskId::from_raw(task), &proof).unwrap_or(0)
+            $decide(site, $crate::task::TaskId::from_raw(task), &proof)
+                .map_or(0, ::core::num::NonZeroUsize::get)
         }
     };
 }

@@ -11,6 +11,7 @@ use crate::{
     redirects::{Redirects, Targets},
     universe::Universe,
 };
+use core::num::NonZeroUsize;
 use kernel::prelude::*;
 use kernel_ext::sort;
 
@@ -140,7 +141,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
         self.table(|uses| {
             let targets = self.targets(uses);
-            let only = targets.choose(universe).unwrap_or(0);
+            let only = targets.choose(universe).map_or(0, NonZeroUsize::get);
             Targets {
                 old: only,
                 new: only,

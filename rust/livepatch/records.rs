@@ -6,7 +6,10 @@
 //! record became visible after the table was sealed; it has never run before, and starts in the
 //! target universe on an empty stack.
 
-use crate::{probing, universe::Universe};
+use crate::{
+    table::{self, Table},
+    universe::Universe,
+};
 use kernel::prelude::*;
 use kernel_ext::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -34,28 +37,43 @@ pub(crate) enum Switched {
     Last,
 }
 
-/// One task's record.
-pub(crate) struct Record<T> {
+/// What the handler looks for: small, so that few lines of the cache are touched.
+#[derive(Default)]
+struct Slot {
+    /// The task.
     key: usize,
     universe: AtomicU8,
+    /// The place of the rest in the list of records.
+    nr: u32,
+}
+
+/// As few slots as do, for the memory that each task takes.
+const SPREAD: usize = 2;
+
+/// What the handler does not need.
+struct Rest<T> {
     /// A [`Blocker`]: 0 unknown, 1 running, 2 unreliable, else the address.
     blocker: AtomicUsize,
+    slot: usize,
     task: T,
 }
 
-impl<T> Record<T> {
+/// One task's record.
+pub(crate) struct Record<'a, T> {
+    slot: &'a Slot,
+    rest: &'a Rest<T>,
+}
+
+impl<'a, T> Record<'a, T> {
     /// The task.
-    pub(crate) fn task(&self) -> &T {
-        &self.task
+    pub(crate) fn task(&self) -> &'a T {
+        &self.rest.task
     }
 
     /// Its universe now.
     #[inline(always)]
     pub(crate) fn universe(&self) -> Universe {
-        // ORDERING: Relaxed. Three write it: the task itself, an interrupt on its CPU, and another
-        // CPU that holds the task's scheduler locks while it does not run. To the task each is in
-        // program order; the switch back in takes the lock that the writer released.
-        Universe::from_u8(self.universe.load(Ordering::Relaxed))
+        self.slot.universe()
     }
 
     /// Notes why the task stays where it is.
@@ -67,18 +85,35 @@ impl<T> Record<T> {
             Blocker::Inside(addr) => addr,
         };
         // ORDERING: Relaxed, partner `blocker()`: for messages alone.
-        self.blocker.store(raw, Ordering::Relaxed);
+        self.rest.blocker.store(raw, Ordering::Relaxed);
     }
 
     /// Why the task stays where it is.
     pub(crate) fn blocker(&self) -> Blocker {
         // ORDERING: Relaxed, partner `set_blocker()`.
-        match self.blocker.load(Ordering::Relaxed) {
+        match self.rest.blocker.load(Ordering::Relaxed) {
             0 => Blocker::Unknown,
             1 => Blocker::Running,
             2 => Blocker::Unreliable,
             addr => Blocker::Inside(addr),
         }
+    }
+}
+
+impl table::Slot for Slot {
+    #[inline(always)]
+    fn key(&self) -> usize {
+        self.key
+    }
+}
+
+impl Slot {
+    #[inline(always)]
+    fn universe(&self) -> Universe {
+        // ORDERING: Relaxed. Three write it: the task itself, an interrupt on its CPU, and another
+        // CPU that holds the task's scheduler locks while it does not run. To the task each is in
+        // program order; the switch back in takes the lock that the writer released.
+        Universe::from_u8(self.universe.load(Ordering::Relaxed))
     }
 }
 
@@ -88,9 +123,8 @@ pub(crate) struct Full;
 
 /// The table.
 pub(crate) struct Records<T> {
-    /// A hash table of indices into `records`, plus one; 0: free.
-    index: KVVec<u32>,
-    records: KVVec<Record<T>>,
+    slots: Table<Slot>,
+    rest: KVVec<Rest<T>>,
     target: Universe,
     /// Records that are not in the target universe.
     pending: AtomicUsize,
@@ -100,35 +134,31 @@ pub(crate) struct Records<T> {
 impl<T> Records<T> {
     /// An empty table for up to `capacity` tasks on their way to `target`. May sleep. `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
-        let capacity = capacity.max(1);
-        let len = probing::slots_for(capacity).ok_or(ENOMEM)?;
         Ok(Self {
-            index: KVVec::from_elem(0, len, GFP_KERNEL)?,
-            records: KVVec::with_capacity(capacity, GFP_KERNEL)?,
+            slots: Table::new(capacity, SPREAD)?,
+            rest: KVVec::with_capacity(capacity.max(1), GFP_KERNEL)?,
             target,
             pending: AtomicUsize::new(0),
             frozen: AtomicBool::new(false),
         })
     }
 
-    /// Adds the task `key`, which is not in the table, in `universe`. Allocates nothing.
+    /// Adds the task `key`, which is not 0 and not in the table, in `universe`. Allocates nothing.
     pub(crate) fn insert(&mut self, key: usize, task: T, universe: Universe) -> Result<(), Full> {
-        let record = Record {
-            key,
-            universe: AtomicU8::new(universe as u8),
+        let nr = u32::try_from(self.rest.len()).map_err(|_| Full)?;
+        let rest = Rest {
             blocker: AtomicUsize::new(0),
+            slot: 0,
             task,
         };
-        let len = self.index.len();
-        let mut at = probing::first(key, len);
-        while *self.index.get(at).ok_or(Full)? != 0 {
-            at = probing::next(at, len);
-        }
-        self.records
-            .push_within_capacity(record)
-            .map_err(|_| Full)?;
-        let number = u32::try_from(self.records.len()).map_err(|_| Full)?;
-        *self.index.get_mut(at).ok_or(Full)? = number;
+        self.rest.push_within_capacity(rest).map_err(|_| Full)?;
+        let slot = Slot {
+            key,
+            universe: AtomicU8::new(universe as u8),
+            nr,
+        };
+        let at = self.slots.insert(slot).ok_or(Full)?;
+        self.rest.last_mut().ok_or(Full)?.slot = at;
         if universe != self.target {
             let pending = self.pending.get_mut();
             *pending = pending.wrapping_add(1);
@@ -137,25 +167,21 @@ impl<T> Records<T> {
     }
 
     /// The record of the task `key`. Context: any; no lock, no panic.
-    #[inline(always)]
-    pub(crate) fn find(&self, key: usize) -> Option<&Record<T>> {
-        let len = self.index.len();
-        let mut at = probing::first(key, len);
-        // Half of the slots are free at least, with a 0, which is the number of no record.
-        loop {
-            let number = *self.index.get(at)? as usize;
-            let record = self.records.get(number.wrapping_sub(1))?;
-            if record.key == key {
-                return Some(record);
-            }
-            at = probing::next(at, len);
-        }
+    pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
+        let slot = self.slots.find(key)?;
+        let rest = self.rest.get(slot.nr as usize)?;
+        Some(Record { slot, rest })
     }
 
     /// The universe of the task `key`: its record's, or the target for one that came later.
-    #[inline(always)]
     pub(crate) fn universe_of(&self, key: usize) -> Universe {
-        self.find(key).map_or(self.target, Record::universe)
+        self.slots.find(key).map_or(self.target, Slot::universe)
+    }
+
+    /// As [`universe_of`](Self::universe_of), where one look is enough for it; else `None`.
+    #[inline(always)]
+    pub(crate) fn universe_at_once(&self, key: usize) -> Option<Universe> {
+        self.slots.find_at_once(key).map(Slot::universe)
     }
 
     /// Where all are to go.
@@ -164,19 +190,22 @@ impl<T> Records<T> {
     }
 
     /// Every record.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Record<T>> {
-        self.records.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_, T>> {
+        self.rest.iter().filter_map(|rest| {
+            let slot = self.slots.get(rest.slot)?;
+            Some(Record { slot, rest })
+        })
     }
 
     /// The records that are not in the target universe.
-    pub(crate) fn iter_pending(&self) -> impl Iterator<Item = &Record<T>> {
+    pub(crate) fn iter_pending(&self) -> impl Iterator<Item = Record<'_, T>> {
         self.iter()
             .filter(|record| record.universe() != self.target)
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.records.len()
+        self.rest.len()
     }
 
     /// How many are not in the target universe.
@@ -191,13 +220,14 @@ impl<T> Records<T> {
     /// The caller has proof that the task's stack is clear, or was told to do without.
     ///
     /// Context: any; no lock, no panic.
-    pub(crate) fn switch(&self, record: &Record<T>) -> Switched {
+    pub(crate) fn switch(&self, record: Record<'_, T>) -> Switched {
         let (from, to) = (self.target.other() as u8, self.target as u8);
         // ORDERING: Relaxed, partners `universe()` and this same line on other CPUs, of which one
         // wins. The scheduler's locks put the switch behind the walk that allowed it and before
         // what the task calls next, or the task does it itself; before a reversal reads it, the
         // grace period after `freeze()`.
         let won = record
+            .slot
             .universe
             .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();

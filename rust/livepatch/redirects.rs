@@ -3,9 +3,12 @@
 //! Where each hooked function leads, as the ftrace handler looks it up.
 //!
 //! A hash table, made once and never changed but for [`Redirects::forget`].
-//! The handler pays for one multiplication and, mostly, one comparison, whatever the table's size.
 
-use crate::{probing, universe::Universe};
+use crate::{
+    table::{self, Table},
+    universe::Universe,
+};
+use core::num::NonZeroUsize;
 use kernel::prelude::*;
 use kernel_ext::atomic::{AtomicUsize, Ordering};
 
@@ -18,78 +21,72 @@ pub(crate) struct Targets {
     pub(crate) new: usize,
 }
 
+/// Where one function leads.
 #[derive(Default)]
-struct Slot {
-    /// The fentry site; 0: free.
+pub(crate) struct Slot {
+    /// The fentry site.
     site: usize,
     old: AtomicUsize,
     new: AtomicUsize,
 }
 
-/// The table. See the module's documentation.
-pub(crate) struct Redirects {
-    /// A power of two of slots, at most half of them used.
-    slots: KVVec<Slot>,
+impl table::Slot for Slot {
+    #[inline(always)]
+    fn key(&self) -> usize {
+        self.site
+    }
 }
+
+impl Slot {
+    #[inline(always)]
+    fn targets(&self) -> Targets {
+        // ORDERING: Relaxed, both: set before the table was published, and published with Release;
+        // `forget()` may change one before the other, and either pair is then right.
+        Targets {
+            old: self.old.load(Ordering::Relaxed),
+            new: self.new.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Every call of every hooked function looks here, so the table is sparse.
+pub(crate) const SPREAD: usize = 4;
+
+/// The table. See the module's documentation.
+pub(crate) struct Redirects(Table<Slot>);
 
 impl Redirects {
     /// A table of `entries`, whose sites differ and are not 0. `ENOMEM`.
     pub(crate) fn new(entries: impl ExactSizeIterator<Item = (usize, Targets)>) -> Result<Self> {
-        let len = probing::slots_for(entries.len()).ok_or(ENOMEM)?;
-        let mut slots = KVVec::with_capacity(len, GFP_KERNEL)?;
-        for _ in 0..len {
-            slots.push(Slot::default(), GFP_KERNEL)?;
-        }
-        let mut table = Self { slots };
+        let mut table = Table::new(entries.len(), SPREAD)?;
         for (site, targets) in entries {
-            let mut at = probing::first(site, len);
-            while table.slots.get(at).is_some_and(|slot| slot.site != 0) {
-                at = probing::next(at, len);
-            }
-            *table.slots.get_mut(at).ok_or(EINVAL)? = Slot {
+            let slot = Slot {
                 site,
                 old: AtomicUsize::new(targets.old),
                 new: AtomicUsize::new(targets.new),
             };
+            table.insert(slot).ok_or(EINVAL)?;
         }
-        Ok(table)
-    }
-
-    #[inline(always)]
-    fn slot(&self, site: usize) -> Option<&Slot> {
-        let len = self.slots.len();
-        let mut at = probing::first(site, len);
-        // Half of the slots are free: this ends.
-        loop {
-            let slot = self.slots.get(at)?;
-            if slot.site == site {
-                return Some(slot);
-            }
-            if slot.site == 0 {
-                return None;
-            }
-            at = probing::next(at, len);
-        }
+        Ok(Self(table))
     }
 
     /// Where calls of the function at `site` go; `None` if it is not in the table.
     ///
     /// Context: any; no lock, no panic.
-    #[inline(always)]
     pub(crate) fn find(&self, site: usize) -> Option<Targets> {
-        let slot = self.slot(site)?;
-        // ORDERING: Relaxed, both: set before the table was published, and published with Release;
-        // `forget()` may change one before the other, and either pair is then right.
-        Some(Targets {
-            old: slot.old.load(Ordering::Relaxed),
-            new: slot.new.load(Ordering::Relaxed),
-        })
+        self.0.find(site).map(Slot::targets)
+    }
+
+    /// As [`find`](Self::find), where one look is enough for it; else `None`.
+    #[inline(always)]
+    pub(crate) fn find_at_once(&self, site: usize) -> Option<Targets> {
+        self.0.find_at_once(site).map(Slot::targets)
     }
 
     /// Leads `site` back to the original code, where no new table could be had. Cannot fail.
     pub(crate) fn forget(&self, site: usize) {
-        if let Some(slot) = self.slot(site) {
-            // ORDERING: Relaxed, partner of the loads in `find()`; the caller waits for readers.
+        if let Some(slot) = self.0.find(site) {
+            // ORDERING: Relaxed, partner of the loads in `targets()`; the caller waits for readers.
             slot.old.store(0, Ordering::Relaxed);
             slot.new.store(0, Ordering::Relaxed);
         }
@@ -99,11 +96,10 @@ impl Redirects {
 impl Targets {
     /// The one for `universe`, or `None` for the original code.
     #[inline(always)]
-    pub(crate) fn choose(self, universe: Universe) -> Option<usize> {
-        let target = match universe {
+    pub(crate) fn choose(self, universe: Universe) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(match universe {
             Universe::Old => self.old,
             Universe::New => self.new,
-        };
-        (target != 0).then_some(target)
+        })
     }
 }

@@ -65,7 +65,10 @@ impl PatchDirectory {
             if e != EEXIST {
                 return e;
             }
-            pr_err!("patch '{}' has to wait: it is still leaving\n", patch.name());
+            pr_err!(
+                "patch '{}' has to wait: it is still leaving\n",
+                patch.name()
+            );
             EBUSY
         })?;
         let directory = self.patch.insert(directory);

@@ -26,10 +26,9 @@ impl Universe {
     /// From the number that an atomic holds.
     #[inline(always)]
     pub(crate) const fn from_u8(raw: u8) -> Self {
-        if raw == Self::Old as u8 {
-            Self::Old
-        } else {
-            Self::New
+        match raw & 1 {
+            0 => Self::Old,
+            _ => Self::New,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! records belongs to a running transition; in one without, both universes are alike.
 
 use crate::{ranges::Ranges, records::Records, redirects::Redirects, universe::Universe};
+use core::num::NonZeroUsize;
 use kernel::{
     sync::{aref::ARef, Arc},
     task::Task, //
@@ -43,23 +44,35 @@ pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
 ///
 /// This is the ftrace handler. Context: any, preemption off; see [`kernel_ext::ftrace_target!`].
 #[inline(always)]
-pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<usize> {
+pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<NonZeroUsize> {
     let view = VIEW.read(proof)?;
-    let targets = view.redirects.find(site)?;
+    let Some(targets) = view.redirects.find_at_once(site) else {
+        return target_slowly(view, site, task);
+    };
     if targets.old == targets.new {
         return targets.choose(Universe::New);
     }
-    targets.choose(universe_in(view, task))
+    let universe = match &view.moving {
+        Some(moving) => moving.records.universe_at_once(task.as_usize()),
+        None => Some(Universe::Old),
+    };
+    match universe {
+        Some(universe) => targets.choose(universe),
+        None => target_slowly(view, site, task),
+    }
 }
 
-/// Apart, so that a call of a function that does not change pays nothing for it.
+/// The same where several looks are needed. Apart, and begun anew, so that the short way above has
+/// nothing to keep for it.
 #[cold]
 #[inline(never)]
-fn universe_in(view: &View, task: TaskId) -> Universe {
-    match &view.moving {
+fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<NonZeroUsize> {
+    let targets = view.redirects.find(site)?;
+    let universe = match &view.moving {
         Some(moving) => moving.records.universe_of(task.as_usize()),
         None => Universe::Old,
-    }
+    };
+    targets.choose(universe)
 }
 
 kernel_ext::ftrace_target!(crate::view::target);

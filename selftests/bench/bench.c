@@ -469,38 +469,45 @@ static void section_calls(void)
 
 /* Memory. */
 
-static int64_t mem_free(void)
+static int64_t bytes_of(const char *meminfo, const char *name)
+{
+	const char *line = strstr(meminfo, name);
+
+	if (!line)
+		die("no %s in /proc/meminfo", name);
+	return strtoll(line + strlen(name), NULL, 10) * 1024;
+}
+
+/* What the kernel has allocated for itself, by kmalloc() and vmalloc(). */
+static int64_t mem_used(void)
 {
 	static char buf[8192];
-	int64_t last, free = 0;
-	const char *line;
+	int64_t last, used = 0;
 
-	/* What waits to be freed is freed, what is only cached goes, until no more comes. */
+	/* What waits to be freed is freed, what is only cached goes, until no more goes. */
 	do {
-		last = free;
+		last = used;
 		write_file("/proc/sys/vm/drop_caches", "3");
-		write_file("/proc/sys/vm/compact_memory", "1");
 		pause_for(500 * MSEC);
 		if (read_file("/proc/meminfo", buf, sizeof(buf)) < 0)
 			die("/proc/meminfo");
-		line = strstr(buf, "MemFree:");
-		free = line ? strtoll(line + 8, NULL, 10) * 1024 : 0;
-	} while (free > last + 16384 || free < last - 16384);
-	return free;
+		used = bytes_of(buf, "\nSlab:") + bytes_of(buf, "\nVmallocUsed:");
+	} while (used > last + 16384 || used < last - 16384);
+	return used;
 }
 
 static int64_t memory_of(int functions, int64_t *kept)
 {
 	struct patch p = patch_of(functions);
-	int64_t before = mem_free(), during;
+	int64_t before = mem_used(), during;
 
 	enable(&p);
 	settle(&p);
-	during = mem_free();
+	during = mem_used();
 	disable(&p);
 	pause_for(NSEC_PER_SEC);
-	*kept = before - mem_free();
-	return before - during;
+	*kept = mem_used() - before;
+	return during - before;
 }
 
 static int64_t memory_moving(long threads, int64_t *kept)
@@ -510,19 +517,19 @@ static int64_t memory_moving(long threads, int64_t *kept)
 	int64_t before, during;
 
 	inside = sleeper_inside();
-	before = mem_free();
+	before = mem_used();
 	load(held.module, "");
 	pause_for(2 * NSEC_PER_SEC);
 	if (read_number(held.transition) != 1)
 		die("the transition of %s is over", held.module);
-	during = mem_free();
+	during = mem_used();
 	dismiss(inside);
 	wait_complete(&held);
 	disable(&held);
 	pause_for(NSEC_PER_SEC);
-	*kept = before - mem_free();
+	*kept = mem_used() - before;
 	dismiss(pid);
-	return before - during;
+	return during - before;
 }
 
 static void section_memory(void)

@@ -23,14 +23,14 @@ mod atomic {
 mod patch;
 #[path = "../../rust/livepatch/plan.rs"]
 mod plan;
-#[path = "../../rust/livepatch/probing.rs"]
-mod probing;
 #[path = "../../rust/livepatch/ranges.rs"]
 mod ranges;
 #[path = "../../rust/livepatch/records.rs"]
 mod records;
 #[path = "../../rust/livepatch/redirects.rs"]
 mod redirects;
+#[path = "../../rust/livepatch/table.rs"]
+mod table;
 #[path = "../../rust/livepatch/universe.rs"]
 mod universe;
 

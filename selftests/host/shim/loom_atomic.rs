@@ -52,7 +52,7 @@ impl AtomicUsize {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct AtomicU8(loom_atomic::AtomicU8);
 
 impl AtomicU8 {

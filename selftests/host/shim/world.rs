@@ -206,7 +206,7 @@ impl Task {
             let target = view::target(site, self.id(), &proof);
             // In the trampoline: the return address is the site's.
             stack.push(site + 5);
-            target.unwrap_or(code_of(nr))
+            target.map_or(code_of(nr), |target| target.get())
         });
         self.step(|stack| {
             stack.pop();

@@ -131,7 +131,7 @@ fn settled_is_one_universe_for_all() {
         let settled = plan.settled(universe).unwrap();
         for nr in [3, 4] {
             let moving = plan.redirects().unwrap().find(site_of(nr)).unwrap();
-            let only = moving.choose(universe).unwrap_or(0);
+            let only = moving.choose(universe).map_or(0, |target| target.get());
             let targets = Targets {
                 old: only,
                 new: only,

@@ -25,6 +25,8 @@ fn a_task_without_record_is_in_the_target_universe() {
         assert_eq!(records.universe_of(8), target.other());
         assert_eq!(records.universe_of(16), target);
         assert!(records.find(16).is_none());
+        assert!(records.universe_at_once(16).is_none());
+        assert_eq!(records.universe_at_once(8), Some(target.other()));
     }
 }
 
@@ -102,7 +104,7 @@ fn no_memory() {
 #[test]
 fn same_as_a_plain_map() {
     let tasks = vec((1usize..40, proptest::bool::ANY), 1..24);
-    let steps = vec((0usize..50, 0usize..8), 0..60);
+    let steps = vec((1usize..50, 0usize..8), 0..60);
     check((tasks, steps), |(tasks, steps)| {
         let at_first = |new| if new { New } else { Old };
         // As `task_struct`s are: 64 bytes apart.
@@ -138,6 +140,8 @@ fn same_as_a_plain_map() {
             prop_assert_eq!(records.iter().count(), model.len());
             for (&key, &universe) in &model {
                 prop_assert_eq!(records.universe_of(key), universe);
+                let at_once = records.universe_at_once(key);
+                prop_assert!(at_once.is_none_or(|found| found == universe));
             }
         }
         Ok(())

@@ -3,12 +3,12 @@
 use crate::{
     check,
     prelude::*,
-    probing,
-    redirects::{Redirects, Targets},
+    redirects::{Redirects, Slot, Targets, SPREAD},
+    table::Table,
     universe::Universe,
 };
 use proptest::{collection::btree_map, collection::vec, prop_assert, prop_assert_eq};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 fn table(entries: &BTreeMap<usize, Targets>) -> Redirects {
     let entries: Vec<_> = entries
@@ -41,15 +41,16 @@ fn empty_finds_nothing() {
 fn zero_leads_to_the_original() {
     let targets = Targets { old: 0, new: 7 };
     assert_eq!(targets.choose(Universe::Old), None);
-    assert_eq!(targets.choose(Universe::New), Some(7));
+    assert_eq!(targets.choose(Universe::New), NonZeroUsize::new(7));
 }
 
 /// Sites that all begin at the same slot, which is the table's last: the search goes round.
 #[test]
 fn collisions_at_the_end_of_the_table() {
     let count = 16;
-    let len = probing::slots_for(count).unwrap();
-    let sites = (1..).filter(|&site| probing::first(site, len) == len - 1);
+    let len = (count * SPREAD).next_power_of_two();
+    let like_it = Table::<Slot>::new(count, SPREAD).unwrap();
+    let sites = (1..).filter(|&site| like_it.first(site) == len - 1);
     let entries = with(sites.take(count));
     let redirects = table(&entries);
     for (&site, &targets) in &entries {
@@ -65,10 +66,17 @@ fn collisions_at_the_end_of_the_table() {
 fn sites_as_a_kernel_has_them() {
     let entries = with((0..4000).map(|nr| 0xffff_ffff_8100_0004 + nr * 16));
     let redirects = table(&entries);
+    let mut at_once = 0;
     for (&site, &targets) in &entries {
         assert_eq!(redirects.find(site), Some(targets));
         assert_eq!(redirects.find(site + 8), None);
+        assert_eq!(redirects.find_at_once(site + 8), None);
+        at_once += usize::from(redirects.find_at_once(site).is_some());
     }
+    assert!(
+        at_once > 3000,
+        "most are found by one look, not {at_once} of 4000"
+    );
 }
 
 #[test]
@@ -80,6 +88,8 @@ fn all_found_and_none_other() {
         let redirects = table(&entries);
         for site in 1..250 {
             prop_assert_eq!(redirects.find(site), entries.get(&site).copied());
+            let at_once = redirects.find_at_once(site);
+            prop_assert!(at_once.is_none() || at_once == entries.get(&site).copied());
         }
         Ok(())
     });
