@@ -7,15 +7,18 @@
 #include "gate.h"
 #include "helpers.h"
 
+/* Not exported. With PROVE_RCU_LIST the walks over tasks name it as well. */
+#define tasklist_lock (*(rwlock_t *)rlp_gate_addr_tasklist_lock)
+
 /* Context: may sleep on PREEMPT_RT. */
 void notrace rlp_tasklist_read_lock(void)
 {
-	read_lock((rwlock_t *)rlp_gate_addr_tasklist_lock);
+	read_lock(&tasklist_lock);
 }
 
 void notrace rlp_tasklist_read_unlock(void)
 {
-	read_unlock((rwlock_t *)rlp_gate_addr_tasklist_lock);
+	read_unlock(&tasklist_lock);
 }
 
 /* Visible tasks, threads included; stops when @fn returns false. The idle
