@@ -84,7 +84,8 @@ static const struct kernel_param_ops sched_switch_users_ops = {
 };
 module_param_cb(sched_switch_users, &sched_switch_users_ops, NULL, 0444);
 
-static noinline __noclone int one_show(struct seq_file *m, void *v)
+/* Used by its name; clang would leave only the alias. */
+static noinline __noclone int __used one_show(struct seq_file *m, void *v)
 {
 	seq_puts(m, "one\n");
 	return 0;
