@@ -31,10 +31,9 @@ load_faults() {
 	}
 }
 
-# With the kernel's, it is fail_nth that arms itself. There are many on the way of a
-# module that are not ours: no more than so many points of each operation, unless all
-# are asked for.
-kernel_faults() {
+# With the kernel's, it is fail_nth that arms itself. There are hundreds of points on the
+# way of a module: so many of each operation, evenly spread, or all.
+kernel_faults() { # NUMBER|all
 	local at
 
 	for at in /sys/kernel/debug/fail{slab,_page_alloc}; do
@@ -52,7 +51,7 @@ kernel_faults() {
 		[[ $counted != injected ]] || where="allocation $kernel_nth"
 		kernel_nth=0
 	}
-	most=${1-}
+	most=$1
 }
 kernel_nth=0 most=''
 
@@ -119,7 +118,7 @@ each_fault() {
 	kernel_nth=0
 	[[ $errno == 0 ]] || fail "$op: $errno"
 	total=$counted
-	[[ ! $most ]] || step=$((total / most + 1))
+	[[ ! $most || $most == all ]] || step=$((total / most + 1))
 	"${op}_works"
 	"${op}_undo"
 	"${op}_prepare"

@@ -75,6 +75,19 @@ each_fault turn_out 5 refused "a patch that comes is turned round"
 each_fault turn_in 5 refused "a patch that goes is turned round"
 end_reversals
 
+# Who could not turn it round has not stopped it.
+fall_asleep
+load_module rlp_patch_full
+arm 12
+run write $FULL/enabled 0
+disarm
+expect "$errno" ENOMEM "the errno"
+wake_up
+wait_settled rlp_patch_full
+full_is_on
+unload_patch rlp_patch_full
+pass "a transition that could not be turned round ends"
+
 window rust_livepatch:worker_run '*'
 each_fault complete 10 never "transitions are completed"
 load_patch rlp_patch_full

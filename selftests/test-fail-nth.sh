@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The operations of test-alloc-fail*.sh once more, as far as the calling task does
+# them, with the kernel's own fault injection: it knows pages too, and all that comes
+# before the loader is asked and after it. RLP_FAULTS=number says how many points of
+# each operation are tried, RLP_FAULTS=all each. The kernel shows where pages were
+# lacking.
+# expect-log: Call Trace
+# timeout: 1800
+
+set -e
+. "$(dirname "$0")/faults.sh"
+[[ -e /proc/thread-self/fail-nth ]] || skip "the kernel injects no faults (CONFIG_FAULT_INJECTION)"
+[[ -d /sys/kernel/debug/failslab ]] || skip "no allocations are injected (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
+kernel_faults "${RLP_FAULTS:-8}"
+load_module rlp_target
+
+if ! is_loaded rust_livepatch; then
+	each_fault loader 5 refused "the loader is loaded"
+	load_loader
+fi
+each_fault enable 5 refused "a patch is enabled"
+each_fault disable 5 refused "a patch is disabled"
+each_fault replace 5 refused "a patch replaces another"
+unload_patch $replaced
+
+start_reversals
+each_fault turn_out 5 refused "a patch that comes is turned round"
+each_fault turn_in 5 refused "a patch that goes is turned round"
+end_reversals
+
+load_patch rlp_patch_full
+each_fault come 5 refused "a module comes"
+each_fault go 5 maybe "a module goes"
+unload_patch rlp_patch_full
+finish_faults
