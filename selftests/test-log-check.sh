@@ -18,7 +18,7 @@ outcome() {
 
 	printf '#!/bin/bash\n%s\n' "$1" >"$file"
 	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' bash "$runner" "$file") && status=0 || status=$?
-	line=$(grep -E '^(not )?ok 1 test-inner ' <<<"$output") || {
+	line=$(grep -E '^(not )?ok 1 inner ' <<<"$output") || {
 		sed 's/^/#     /' <<<"$output"
 		fail "the runner has no result"
 	}
@@ -27,32 +27,32 @@ outcome() {
 warn="insmod '$(module_file rlp_warn)' && rmmod rlp_warn"
 
 outcome "true"
-[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "a good test: $line"
+[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a good test: $line"
 pass "a good test passes"
 
 outcome "exit 1"
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a bad test: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a bad test: $line"
 pass "a test that fails is red"
 
 outcome "echo '1..0 # SKIP no reason'; exit 4"
-[[ $line == "ok 1 test-inner # SKIP no reason"* && $status == 0 ]] || fail "a skipped test: $line"
+[[ $line == "ok 1 inner # SKIP no reason"* && $status == 0 ]] || fail "a skipped test: $line"
 pass "a test that skips is counted as such"
 
 outcome "$warn"
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a warning: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a warning: $line"
 pass "a test is red if the kernel warned meanwhile"
 
 outcome "true"
-[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "after a warning: $line"
+[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "after a warning: $line"
 pass "the next one is not blamed for it"
 
 outcome "# expect-log: rlp_warn: something else
 $warn"
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "another warning: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "another warning: $line"
 pass "a test is red if it expected another complaint"
 
 outcome "sleep 60" 1
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "too long: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "too long: $line"
 pass "a test is red if it takes too long"
 
 for text in "BUG: unable to handle page fault for address: 0" \
@@ -63,7 +63,7 @@ for text in "BUG: unable to handle page fault for address: 0" \
 	"refcount_t: underflow; use-after-free." \
 	"rust_kernel: panicked at loader.rs:1:1:"; do
 	outcome "echo '$text' >/dev/kmsg"
-	[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "'$text' in the log: $line"
+	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "'$text' in the log: $line"
 	pass "red: $text"
 done
 # race FRAME: what KCSAN says, with a function on the stack.
@@ -76,13 +76,13 @@ race() {
 	done
 }
 outcome "$(race 'one+0x12/0x34')"
-[[ $line == "ok 1 test-inner "* && $status == 0 ]] || fail "a race of the kernel: $line"
+[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a race of the kernel: $line"
 pass "a race in which no module has part is not blamed on a test"
 outcome "$(race 'one+0x12/0x34 [rlp_target]')"
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "a race of a module: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a race of a module: $line"
 outcome "$(race 'one+0x12/0x34')
 $(race 'one+0x12/0x34 [rlp_target]')"
-[[ $line == "not ok 1 test-inner "* && $status != 0 ]] || fail "two races: $line"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "two races: $line"
 pass "a race of a module is"
 rm -r "$tests"
 finish
