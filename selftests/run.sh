@@ -124,7 +124,10 @@ run_one() {
 
 files=()
 for name; do
-	if [[ -e $name ]]; then files+=("$name"); else files+=("test-$name.sh"); fi
+	for file in "$name" "debug/test-$name.sh" "test-$name.sh"; do
+		[[ ! -e $file ]] || break
+	done
+	files+=("$file")
 done
 # In the order of their names, wherever they are.
 ((${#files[@]})) || mapfile -t files < <({
