@@ -152,7 +152,8 @@ each_fault() {
 	done
 	# The last one did not fail.
 	survived=$((survived - 1))
-	((refused + survived >= minimum)) || fail "$op: only $((refused + survived)) allocations"
+	[[ $most ]] || total=$((refused + survived))
+	((total >= minimum)) || fail "$op: only $total allocations"
 	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
 	covered=$((covered + refused + survived))
 	pass "$4: $((refused + survived)) failures${most:+ of $total}: $refused are ENOMEM, $survived do no harm"

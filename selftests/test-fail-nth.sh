@@ -5,8 +5,8 @@
 # them, with the kernel's own fault injection: it knows pages too, and all that comes
 # before the loader is asked and after it. RLP_FAULTS=number says how many points of
 # each operation are tried, RLP_FAULTS=all each. The kernel shows where pages were
-# lacking.
-# expect-log: Call Trace
+# lacking, and warns if it was for a module's jump labels.
+# expect-log: Call Trace|cut here|WARNING: .*jump_label
 # timeout: 1800
 
 set -e
@@ -17,12 +17,12 @@ kernel_faults "${RLP_FAULTS:-8}"
 load_module rlp_target
 
 if ! is_loaded rust_livepatch; then
-	each_fault loader 5 refused "the loader is loaded"
+	each_fault loader 100 refused "the loader is loaded"
 	load_loader
 fi
-each_fault enable 5 refused "a patch is enabled"
+each_fault enable 100 refused "a patch is enabled"
 each_fault disable 5 refused "a patch is disabled"
-each_fault replace 5 refused "a patch replaces another"
+each_fault replace 100 refused "a patch replaces another"
 unload_patch $replaced
 
 start_reversals
@@ -31,7 +31,7 @@ each_fault turn_in 5 refused "a patch that goes is turned round"
 end_reversals
 
 load_patch rlp_patch_full
-each_fault come 5 refused "a module comes"
+each_fault come 100 refused "a module comes"
 each_fault go 5 maybe "a module goes"
 unload_patch rlp_patch_full
 finish_faults
