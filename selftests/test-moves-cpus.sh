@@ -121,13 +121,18 @@ load_module moves_patch1
 wait_settled moves_patch1
 ok "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
 patch_off moves_patch1
-moves spin $last 50 &
-spinners+=($!)
-sleep 0.2
-load_module moves_patch1
-wait_settled moves_patch1
-expect_version 1
-ok "and one with SCHED_FIFO on CPU $last: patched in $(cat "$P1/transition_us") us"
-patch_off moves_patch1
+if [[ $(uname -v) == *PREEMPT_RT* ]]; then
+	# RCU's own threads have priority 1 there: it stalls, and whoever waits for it.
+	ok "a spinner with SCHED_FIFO starves RCU on PREEMPT_RT: not tested"
+else
+	moves spin $last 50 &
+	spinners+=($!)
+	sleep 0.2
+	load_module moves_patch1
+	wait_settled moves_patch1
+	expect_version 1
+	ok "and one with SCHED_FIFO on CPU $last: patched in $(cat "$P1/transition_us") us"
+	patch_off moves_patch1
+fi
 kill "${spinners[@]}"
 expect_no_mixed

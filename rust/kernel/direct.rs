@@ -28,7 +28,7 @@ impl Batches {
     /// `ENOMEM`.
     pub fn anchored() -> Result<Option<Self>> {
         let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
-        let target = rlp_bindings::rlp_anchor_handler as usize;
+        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
         match change(&[anchor], &[target], true) {
             Ok(()) => Ok(Some(Self(anchor))),
             Err(e) if is_unsupported(e) => Ok(None),
@@ -55,7 +55,7 @@ impl Batches {
 
 impl Drop for Batches {
     fn drop(&mut self) {
-        let target = rlp_bindings::rlp_anchor_handler as usize;
+        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
         if let Err(e) = self.remove(&[self.0], &[target]) {
             pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno());
         }
