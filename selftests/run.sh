@@ -125,7 +125,7 @@ run_one() {
 files=()
 for name; do
 	for file in "$name" "debug/test-$name.sh" "test-$name.sh"; do
-		[[ ! -e $file ]] || break
+		[[ ! -f $file ]] || break
 	done
 	files+=("$file")
 done

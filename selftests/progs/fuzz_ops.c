@@ -46,6 +46,9 @@
 
 /* ------------------------------------------------------------------ the machine */
 
+/* Longer than any text that is compared; the longest is the kernel's command line. */
+#define TEXT	2304
+
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 static int first_letter;	/* those before are modules that were forced out earlier */
 static int foreign;		/* how many of them hold the loader */
@@ -69,7 +72,7 @@ static struct {
 	const char *name;
 	int sympos;		/* 0: may be left out */
 	const char *file;
-	char original[256];
+	char original[TEXT];
 } fns[NR_FNS] = {
 	[F_CMDLINE] = { T_VMLINUX, "cmdline_proc_show", 0, "/proc/cmdline" },
 	[F_VERSION] = { T_VMLINUX, "version_proc_show", 0, "/proc/version" },
@@ -645,7 +648,7 @@ static bool keep_result(struct state *m, void *data)
 /* Adds what would have been to text, once. */
 static void alternative(char *text, size_t size, const char *more)
 {
-	char quoted[300];
+	char quoted[TEXT + 8];
 
 	snprintf(quoted, sizeof(quoted), " '%s'", more);
 	if (!strstr(text, quoted))
@@ -656,7 +659,7 @@ static void alternative(char *text, size_t size, const char *more)
 static void did(int (*fn)(struct state *, const long *), const long *args, int got)
 {
 	struct applied a = { fn, args, got };
-	char expected[1000] = "";
+	char expected[3 * TEXT] = "";
 	static struct state before[8];
 	int nr;
 
@@ -696,7 +699,7 @@ struct observed {
 static bool keep_observed(struct state *m, void *data)
 {
 	struct observed *o = data;
-	char text[512];
+	char text[TEXT];
 
 	o->fn(m, o->args, text);
 	return !strcmp(text, "?") || !strcmp(text, o->found);
@@ -706,7 +709,7 @@ static bool keep_observed(struct state *m, void *data)
 static void observe(const char *what, expect_fn *fn, const long *args, const char *found)
 {
 	struct observed o = { fn, args, found };
-	char expected[1000] = "", text[512];
+	char expected[3 * TEXT] = "", text[TEXT];
 	static struct state before[8];
 	int nr;
 
@@ -999,7 +1002,7 @@ static char *func_file(int slot, const struct func *f, const char *file)
 
 static void check_objects(int slot, const struct desc *d)
 {
-	char text[512], path[100];
+	char text[TEXT], path[100];
 
 	for (int i = 0; i < d->nr; i++) {
 		const struct func *f = &d->funcs[i];
@@ -1108,7 +1111,7 @@ static bool may_sleep(void)
 
 static void check_outputs(void)
 {
-	char text[512];
+	char text[TEXT];
 
 	for (int fn = 0; fn < NR_FNS; fn++) {
 		if (fn == F_SLEEP && may_sleep())
@@ -1141,7 +1144,7 @@ static void check_some(void)
 
 static void check_all(void)
 {
-	char text[512];
+	char text[TEXT];
 
 	for (int slot = 0; slot < NR_SLOTS; slot++) {
 		if (!is_of_interest(slot)) {
@@ -1166,7 +1169,7 @@ static void check_all(void)
 /* Is this what the machine looks like? */
 static bool looks_like(const struct state *m)
 {
-	char text[4097], expected[512];
+	char text[4097], expected[TEXT];
 	unsigned int moved, all;
 
 	expect_list(m, NULL, expected);
@@ -1336,7 +1339,7 @@ static int unload_patch(int slot)
 
 static void load_target(int target, int init_ret)
 {
-	char params[32] = "", text[512];
+	char params[32] = "", text[TEXT];
 	int ret;
 
 	if (init_ret)
@@ -1460,7 +1463,7 @@ static void set_promote(int promote)
 /* A process that is new sees the functions of the target universe alone. */
 static void read_as_newborn(void)
 {
-	char texts[NR_FNS][256];
+	char texts[NR_FNS][TEXT];
 	size_t got = 0;
 	int fds[2];
 	pid_t pid;
@@ -1610,7 +1613,7 @@ static void make_noise(void)
 		strcpy(path, RLP);
 		read_below(path, strlen(path), 0);
 		for (int fn = 0; fn < NR_FNS; fn++) {
-			char text[512];
+			char text[TEXT];
 
 			if (fn != F_SLEEP)
 				get(fns[fn].file, text, sizeof(text));
