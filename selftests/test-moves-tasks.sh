@@ -19,7 +19,7 @@ on_and_off() {
 	echo 0 >"$P1/enabled"
 	# Everybody has moved: seen in the log, since the patch's code is given back only
 	# when all tasks have left the CPU once, which who spins in the kernel does not.
-	wait_until "log | tail -n 5 | grep -q 'unpatching complete'" || {
+	wait_until "log | grep rust_livepatch: | tail -n 1 | grep -q 'unpatching complete'" || {
 		show_patch moves_patch1
 		fail "$1: unpatching is not complete"
 	}
