@@ -40,7 +40,7 @@ promote() { # Y|N
 }
 
 wait_mode() { # PATTERN
-	wait_until "mode_is '$1'" || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
+	wait_until "mode_is '$1'" 30 || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
 }
 
 # Both ways in one go, with a failure in each: it is the waiting that takes time.
