@@ -88,7 +88,7 @@ fault_state() {
 expect_state() {
 	local wanted=$1
 
-	wait_until '[[ $(fault_state) == "$wanted" ]]' 10 && return
+	wait_until '[[ $(fault_state) == "$wanted" ]]' 30 && return
 	diff <(echo "$1") <(fault_state) | sed 's/^/# /'
 	fail "something was changed, see above: < before, > after $2 in '$where'"
 }
@@ -101,7 +101,7 @@ live_objects() {
 expect_live() {
 	local wanted=$1
 
-	wait_until 'live_objects; ((live == wanted))' 10 ||
+	wait_until 'live_objects; ((live == wanted))' 30 ||
 		fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
 }
 
