@@ -36,7 +36,8 @@ impl Batches {
         }
     }
 
-    /// Makes the functions at `sites`, all hooked by a [`Redirection`], jump to `targets`; all or
+    /// Makes the functions at `sites`, all hooked by a
+    /// [`Redirection`](crate::ftrace::Redirection), jump to `targets`; all or
     /// none.
     ///
     /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
@@ -67,7 +68,7 @@ impl Drop for Batches {
 /// For kernels without what [`Batches`] needs: each costs ftrace some scans of all its records, and
 /// its drop waits for RCU-tasks.
 pub struct Jump {
-    /// `None` once ftrace was told, or could not be.
+    /// `None` while it is dropped.
     ops: Option<Pin<KBox<Opaque<bindings::ftrace_ops>>>>,
     target: usize,
 }

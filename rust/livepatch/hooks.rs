@@ -6,7 +6,7 @@
 //! to decide, and a hooked function can jump to its replacement: that costs one instruction. All
 //! changes are made for whole batches, since each costs ftrace a scan of all its records.
 
-use crate::jumps::Jumps;
+use crate::jumps::{Batch, Jumps, Why};
 use kernel::{
     prelude::*,
     time::{delay::fsleep, Delta},
@@ -15,21 +15,6 @@ use kernel_ext::{
     ftrace::{has_direct_target, Redirection, Site},
     sort,
 };
-
-/// Why a function does not jump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    /// Not yet: it was hooked, or took part in a transition, a short while ago.
-    Settling,
-    /// It goes its original way: there is nothing to jump to.
-    Original,
-    /// The parameter `promote` is off.
-    Off,
-    /// The kernel has no means, or none for so many.
-    Unsupported,
-    /// Another user of direct targets, such as a bpf program, is on it.
-    Taken,
-}
 
 /// How a function is hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,20 +31,6 @@ pub(crate) enum Mode {
 struct Hook {
     site: Site,
     mode: Mode,
-}
-
-/// Sites and their targets, as two arrays for ftrace.
-#[derive(Default)]
-pub(crate) struct Batch {
-    pub(crate) sites: KVVec<Site>,
-    pub(crate) targets: KVVec<usize>,
-}
-
-impl Batch {
-    fn push(&mut self, site: Site, target: usize) -> Result {
-        self.sites.push(site, GFP_KERNEL)?;
-        Ok(self.targets.push(target, GFP_KERNEL)?)
-    }
 }
 
 /// The hooked functions.

@@ -2,12 +2,41 @@
 
 //! By which means functions come to jump: all at once, one by one, or not at all.
 
-use crate::hooks::{Batch, Why};
 use kernel::prelude::*;
 use kernel_ext::{
     direct::{is_unsupported, Batches, Jump},
     ftrace::Site,
 };
+
+/// Why a function does not jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Not yet: it was hooked, or took part in a transition, a short while ago.
+    Settling,
+    /// It goes its original way: there is nothing to jump to.
+    Original,
+    /// The parameter `promote` is off.
+    Off,
+    /// The kernel has no means, or none for so many.
+    Unsupported,
+    /// Another user of direct targets, such as a bpf program, is on it.
+    Taken,
+}
+
+/// Sites and their targets, as two arrays for ftrace.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) sites: KVVec<Site>,
+    pub(crate) targets: KVVec<usize>,
+}
+
+impl Batch {
+    /// Adds one. `ENOMEM`.
+    pub(crate) fn push(&mut self, site: Site, target: usize) -> Result {
+        self.sites.push(site, GFP_KERNEL)?;
+        Ok(self.targets.push(target, GFP_KERNEL)?)
+    }
+}
 
 /// What jumps, and how it was made to.
 pub(crate) enum Jumps {
@@ -43,10 +72,7 @@ impl Jumps {
             Self::Batched(batches) => add_batch(batches, sites, targets, tell),
             Self::Single(jumps) => {
                 for (&site, &target) in sites.iter().zip(targets) {
-                    match add_single(jumps, site, target)? {
-                        Ok(()) => tell(site, Ok(target)),
-                        Err(why) => tell(site, Err(why)),
-                    }
+                    tell(site, add_single(jumps, site, target)?);
                 }
                 Ok(())
             }
@@ -99,13 +125,16 @@ fn add_single(
     jumps: &mut KVec<(Site, Jump)>,
     site: Site,
     target: usize,
-) -> Result<Result<(), Why>> {
+) -> Result<Result<usize, Why>> {
     if jumps.len() == MOST_SINGLE {
         return Ok(Err(Why::Unsupported));
     }
     match Jump::new(site, target) {
-        // There is room: it was made for so many.
-        Ok(jump) => Ok(Ok(jumps.push((site, jump), GFP_KERNEL)?)),
+        Ok(jump) => {
+            // There is room: it was made for so many.
+            jumps.push((site, jump), GFP_KERNEL)?;
+            Ok(Ok(target))
+        }
         Err(e) if e == ENOMEM => Err(e),
         Err(e) if is_unsupported(e) => Ok(Err(Why::Unsupported)),
         Err(_) => Ok(Err(Why::Taken)),

@@ -8,7 +8,8 @@
 
 use crate::{
     control,
-    hooks::{Mode, Why},
+    hooks::Mode,
+    jumps::Why,
     patch::{Patch, PatchId, Presence},
     records::Blocker,
     registry::REGISTRY,
