@@ -80,6 +80,15 @@ patch_off() {
 	wait_gone "$1"
 }
 
+# moves_patch1 on and off, as a call made now sees it.
+there_and_back() {
+	load_module moves_patch1
+	wait_settled moves_patch1
+	expect_version 1
+	patch_off moves_patch1
+	expect_version 0
+}
+
 wait_gone() { # PATCH [SECONDS]
 	wait_until "[[ ! -d $RLP/$1 ]]" "${2:-30}" || {
 		show_patch "$1"

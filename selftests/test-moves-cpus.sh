@@ -93,11 +93,7 @@ if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 	(while :; do online $last 0 && online $last 1; done) 2>/dev/null &
 	plugger=$!
 	for ((i = 0; i < 5; i++)); do
-		load_module moves_patch1
-		wait_settled moves_patch1
-		expect_version 1
-		patch_off moves_patch1
-		expect_version 0
+		there_and_back
 	done
 	kill $plugger
 	wait $plugger 2>/dev/null || true

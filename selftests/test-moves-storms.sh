@@ -13,11 +13,7 @@ for storm in forks threads execs; do
 	nice -n 10 moves $storm 3 &
 	pid=$!
 	for ((i = 0; i < 2; i++)); do
-		load_module moves_patch1
-		wait_settled moves_patch1
-		expect_version 1
-		patch_off moves_patch1
-		expect_version 0
+		there_and_back
 	done
 	kill -TERM $pid
 	wait $pid || true
