@@ -10,6 +10,7 @@ CACHE_DIR ?= build
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
 	CPUS MEM DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
 export $(settings)
+export RLP_SETTINGS := $(settings)
 
 # What else is given on the command line (LLVM=1, V=1, ...) is for the kernel's make.
 export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)),\
@@ -70,8 +71,8 @@ help:
 #: make torture MINUTES=n
 #:                 change patches under load, for as long as that
 #: make fuzz MINUTES=n
-#:                 random operations and random patches, for as long as that;
-#:                 FUZZ_SEED=n T=fuzz-ops: what failed with that seed, once more
+#:                 random operations, for as long as that;
+#:                 FUZZ_SEED=n: what failed with that seed, once more
 #: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table
@@ -84,7 +85,7 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove all that was made (everything is in CACHE_DIR)
 #:
-#: DEBUG=name      for demo, shell and torture too: use that debug kernel
+#: DEBUG=name      for demo, shell, torture and fuzz too: use that debug kernel
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid

@@ -106,3 +106,16 @@ kernel_source() {
 		echo "$kernel"
 	fi
 }
+
+make_initramfs() {
+	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" "$tools/initramfs"
+}
+
+# have_guest [VARIABLE=VALUE...]: all that a guest is made of, built with these variables.
+have_guest() {
+	"$tools/host-check"
+	lock use --shared
+	"$tools/setup"
+	"$tools/build" "$@"
+	make_initramfs
+}
