@@ -12,6 +12,9 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 tools=$top/tools
 
+# chroot and its like are not in the PATH of an ordinary user.
+export PATH=$PATH:/usr/sbin:/sbin
+
 export SUITE=${SUITE:-trixie}
 export FLAVOUR=${FLAVOUR:-amd64}
 export KDIR=${KDIR:-} MIRROR=${MIRROR:-} MAKEVARS=${MAKEVARS:-}
