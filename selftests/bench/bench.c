@@ -359,14 +359,12 @@ static void change_once(int functions, long threads, const char *on, const char 
 	dismiss(pid);
 }
 
+/* Always enough for a median, but for a quick look at what takes the kernel's own minutes. */
 static int runs_of(int functions, long threads)
 {
-	if (ours)
-		return quick ? 3 : 5;
-	/* The kernel's own takes seconds to minutes for these. */
-	if (functions * (threads + 100) >= 100000)
-		return quick ? 1 : 3;
-	return quick ? 3 : 5;
+	if (!quick)
+		return 5;
+	return !ours && functions * (threads + 100) >= 100000 ? 1 : 3;
 }
 
 static void section_functions(void)
@@ -545,7 +543,7 @@ static void section_memory(void)
 		result("memory-kept", 1000, kept);
 	}
 	memory_moving(4000, &kept);
-	for (int run = quick ? 3 : 5; run; run--) {
+	for (int run = runs_of(1, 4000); run; run--) {
 		one = memory_moving(0, &kept);
 		many = memory_moving(4000, &kept);
 		result("memory-task", 4000, (many - one) / 4000);
@@ -674,7 +672,7 @@ static void section_latency(void)
 		die("mmap");
 	if (two)
 		write_file(online, "0");
-	for (int run = ours ? (quick ? 3 : 5) : 1; run; run--) {
+	for (int run = runs_of(1000, 4000); run; run--) {
 		latency_once(false, 1000, 4000);
 		latency_once(true, 1000, 4000);
 	}
