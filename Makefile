@@ -71,8 +71,8 @@ help:
 #: make torture MINUTES=n
 #:                 change patches under load, for as long as that
 #: make fuzz MINUTES=n
-#:                 random operations, for as long as that;
-#:                 FUZZ_SEED=n: what failed with that seed, once more
+#:                 random operations and patches, for as long as that;
+#:                 FUZZ_SEED=n T=x: what failed with that seed, once more
 #: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 
-use crate::module::{Module, Seen};
+use crate::{
+    klp_check,
+    module::{Module, Seen},
+};
 use core::ptr::NonNull;
 use kernel::{
     error::to_result,
@@ -18,8 +21,9 @@ use rlp_bindings::{klp_func, klp_object, klp_patch, klp_state};
 ///
 /// # Invariants
 ///
-/// The structures live in a module that stays loaded while this exists, as the contract of
-/// `klp_enable_patch()` says, and its arrays are terminated.
+/// Its structures, arrays and names can be read, and the arrays and names have an end: all were
+/// followed once. They are in the hands of a module that stays loaded while this exists and leaves
+/// them as they are, as the contract of `klp_enable_patch()` says.
 #[derive(Clone, Copy)]
 pub struct PatchDesc(NonNull<klp_patch>);
 
@@ -29,12 +33,23 @@ unsafe impl Send for PatchDesc {}
 unsafe impl Sync for PatchDesc {}
 
 impl PatchDesc {
+    /// Follows what `patch`, which may be any address, says of itself.
+    ///
+    /// Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` or `EINVAL`, with a line in the log, for what cannot be read or has no end.
+    ///
     /// # Safety
     ///
-    /// As the type invariant says, until the loader drops its reference to the patch's module.
+    /// Whoever has the patch's module in hand leaves what was read as it is, until the loader drops
+    /// its reference to that module.
     #[doc(hidden)]
-    pub unsafe fn from_raw(patch: *mut klp_patch) -> Option<Self> {
-        NonNull::new(patch).map(Self)
+    pub unsafe fn checked(patch: *mut klp_patch) -> Result<Self> {
+        klp_check::check(patch)?;
+        // INVARIANT: Just seen; the rest is the caller's word.
+        NonNull::new(patch).map(Self).ok_or(EFAULT)
     }
 
     fn raw(&self) -> &klp_patch {
@@ -42,15 +57,16 @@ impl PatchDesc {
         unsafe { self.0.as_ref() }
     }
 
-    /// Which module this is; `None` if the author left it out.
-    pub fn module(&self) -> Option<Module<'_>> {
-        // SAFETY: By the type invariant the module is there.
-        unsafe { Module::from_raw(self.raw().mod_) }
+    /// Which module this is.
+    pub fn module(&self) -> Module<'_> {
+        // SAFETY: By the type invariant it is loaded, and stays.
+        unsafe { Module::of(self.raw().mod_) }
     }
 
     /// Whether it replaces all that came before.
     pub fn replaces(&self) -> bool {
-        self.raw().replace
+        // SAFETY: By the type invariant. In C any value but 0 is true.
+        unsafe { (&raw const (*self.0.as_ptr()).replace).cast::<u8>().read() != 0 }
     }
 
     /// Its objects; `None` where there is no array.
@@ -58,8 +74,8 @@ impl PatchDesc {
         let mut next = NonNull::new(self.raw().objs)?;
         Some(core::iter::from_fn(move || {
             let object = ObjectDesc(next);
-            let raw = object.raw();
-            if raw.name.is_null() && raw.funcs.is_null() {
+            // SAFETY: Part of the array, by the invariant of `PatchDesc`.
+            if unsafe { ObjectDesc::is_end(next) } {
                 return None;
             }
             // SAFETY: Not the last, by the type invariant.
@@ -77,23 +93,25 @@ impl PatchDesc {
     }
 
     fn raw_states(&self) -> impl Iterator<Item = NonNull<klp_state>> {
-        let mut next = NonNull::new(self.raw().states);
-        core::iter::from_fn(move || {
-            let state = next?;
-            // SAFETY: Points into the array, which an id of 0 ends.
-            unsafe {
-                if (*state.as_ptr()).id == 0 {
-                    return None;
-                }
-                next = Some(state.add(1));
-            }
-            Some(state)
-        })
+        // SAFETY: By the type invariant.
+        unsafe { states_at(self.raw().states) }
     }
 
     /// The entry for state `id`, for its author.
     pub fn state(&self, id: usize) -> Option<StatePtr> {
-        self.raw_states()
+        // SAFETY: By the type invariant.
+        unsafe { Self::state_at(self.raw().states, id) }
+    }
+
+    /// As [`state`](Self::state), in the array at `first`, of a patch that the loader may not know.
+    ///
+    /// # Safety
+    ///
+    /// `first` is null, or an array that has an end.
+    #[doc(hidden)]
+    pub unsafe fn state_at(first: *mut klp_state, id: usize) -> Option<StatePtr> {
+        // SAFETY: By the contract.
+        unsafe { states_at(first) }
             // SAFETY: Points into the array.
             .find(|state| unsafe { (*state.as_ptr()).id } == id)
             .map(StatePtr)
@@ -103,6 +121,24 @@ impl PatchDesc {
     pub fn is(&self, other: &PatchDesc) -> bool {
         self.0 == other.0
     }
+}
+
+/// # Safety
+///
+/// `first` is null, or an array that has an end.
+unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_state>> {
+    let mut next = NonNull::new(first);
+    core::iter::from_fn(move || {
+        let state = next?;
+        // SAFETY: Points into the array, which an id of 0 ends.
+        unsafe {
+            if (*state.as_ptr()).id == 0 {
+                return None;
+            }
+            next = Some(state.add(1));
+        }
+        Some(state)
+    })
 }
 
 /// A state's entry in its patch's array: handed to the author, never followed.
@@ -123,6 +159,16 @@ pub struct ObjectDesc(NonNull<klp_object>);
 unsafe impl Send for ObjectDesc {}
 
 impl ObjectDesc {
+    /// Whether that is what ends an array of objects.
+    ///
+    /// # Safety
+    ///
+    /// It can be read.
+    pub(crate) unsafe fn is_end(object: NonNull<klp_object>) -> bool {
+        // SAFETY: By the contract.
+        unsafe { (*object.as_ptr()).name.is_null() && (*object.as_ptr()).funcs.is_null() }
+    }
+
     fn raw(&self) -> &klp_object {
         // SAFETY: Part of a patch, see `PatchDesc`.
         unsafe { self.0.as_ref() }
@@ -139,8 +185,8 @@ impl ObjectDesc {
         let mut next = NonNull::new(self.raw().funcs)?;
         Some(core::iter::from_fn(move || {
             let func = FuncDesc(next);
-            let raw = func.raw();
-            if raw.old_name.is_null() && raw.new_func.is_null() && raw.old_sympos == 0 {
+            // SAFETY: Part of the array, by the invariant of `PatchDesc`.
+            if unsafe { FuncDesc::is_end(next) } {
                 return None;
             }
             // SAFETY: Not the last, by the invariant of `PatchDesc`.
@@ -208,6 +254,20 @@ impl ObjectDesc {
 pub struct FuncDesc(NonNull<klp_func>);
 
 impl FuncDesc {
+    /// Whether that is what ends an array of functions.
+    ///
+    /// # Safety
+    ///
+    /// It can be read.
+    pub(crate) unsafe fn is_end(func: NonNull<klp_func>) -> bool {
+        // SAFETY: By the contract.
+        let (name, replacement, position) = unsafe {
+            let func = func.as_ptr();
+            ((*func).old_name, (*func).new_func, (*func).old_sympos)
+        };
+        name.is_null() && replacement.is_null() && position == 0
+    }
+
     fn raw(&self) -> &klp_func {
         // SAFETY: Part of a patch, see `PatchDesc`.
         unsafe { self.0.as_ref() }
@@ -254,18 +314,14 @@ macro_rules! export_klp {
         ///
         /// # Safety
         ///
-        /// The contract of klp_enable_patch(): the structures are those of the calling module, and
-        /// arrays and strings in them are terminated.
+        /// The contract of klp_enable_patch(): what the structures refer to stays as it is.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_enable_patch(
             patch: *mut ::rlp_bindings::klp_patch,
         ) -> ::kernel::ffi::c_int {
             ::kernel::error::from_result(|| {
                 // SAFETY: The contract of klp_enable_patch().
-                let Some(patch) = (unsafe { $crate::klp::PatchDesc::from_raw(patch) }) else {
-                    ::kernel::pr_err!("klp_enable_patch() was given no patch\n");
-                    return Err(::kernel::error::code::EINVAL);
-                };
+                let patch = unsafe { $crate::klp::PatchDesc::checked(patch) }?;
                 <$loader as $crate::klp::Loader>::enable(patch)?;
                 Ok(0)
             })
@@ -279,15 +335,17 @@ macro_rules! export_klp {
 
         /// # Safety
         ///
-        /// `patch` is the caller's own, or null.
+        /// `patch` is the caller's own, whose array of states has an end, or null.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_get_state(
             patch: *mut ::rlp_bindings::klp_patch,
             id: usize,
         ) -> *mut ::rlp_bindings::klp_state {
+            if patch.is_null() {
+                return ::core::ptr::null_mut();
+            }
             // SAFETY: The caller's own patch.
-            unsafe { $crate::klp::PatchDesc::from_raw(patch) }
-                .and_then(|patch| patch.state(id))
+            unsafe { $crate::klp::PatchDesc::state_at((*patch).states, id) }
                 .map_or(::core::ptr::null_mut(), |state| state.as_ptr())
         }
     };

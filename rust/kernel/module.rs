@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
+use crate::nofault;
 use core::{ffi::c_void, marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
@@ -13,6 +14,9 @@ use kernel::{
     str::CStr,
     types::Opaque, //
 };
+
+/// `MODULE_NAME_LEN`, with the terminator.
+pub const MODULE_NAME_LEN: usize = 64 - core::mem::size_of::<usize>();
 
 /// How far a module is in its life (`enum module_state`).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +40,16 @@ impl<'a> Module<'a> {
     ///
     /// `ptr` is a module that is not freed during `'a`.
     pub(crate) unsafe fn from_raw(ptr: *mut bindings::module) -> Option<Self> {
-        NonNull::new(ptr).map(|ptr| Self(ptr, PhantomData))
+        // SAFETY: By the contract.
+        (!ptr.is_null()).then(|| unsafe { Self::of(ptr) })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`from_raw`](Self::from_raw); and `ptr` is not null.
+    pub(crate) unsafe fn of(ptr: *mut bindings::module) -> Self {
+        // SAFETY: By the contract.
+        Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
     }
 
     pub(crate) fn as_ptr(self) -> *mut bindings::module {
@@ -159,6 +172,19 @@ pub fn find(name: &CStr) -> Option<Seen> {
         _ => State::Unformed,
     };
     Some(Seen { module, state })
+}
+
+/// The module at `ptr`, which may be any address, if one is loaded there.
+///
+/// Context: any. The caller knows that it stays for `'a`.
+pub(crate) fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<'a>> {
+    // SAFETY: This is arithmetic alone, the name being a part of the structure.
+    let name = unsafe { rlp_bindings::rlp_module_name(ptr) };
+    nofault::terminated(name.cast(), MODULE_NAME_LEN).ok()?;
+    // SAFETY: Just read, with its end.
+    let seen = find(unsafe { CStr::from_char_ptr(name) })?;
+    // SAFETY: The kernel lists it; that it stays is the caller's word.
+    (seen.module == ptr).then(|| unsafe { Module::from_raw(ptr) })?
 }
 
 /// Whether `addr` is in the text of module `name` that is freed when its init is done.

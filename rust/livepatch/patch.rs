@@ -16,12 +16,9 @@ use kernel_ext::{
     ftrace::{self, Site},
     kallsyms,
     klp::{FuncDesc, ObjectDesc, PatchDesc},
-    module::{self, Module, ModuleRef, Seen, State},
+    module::{self, Module, ModuleRef, Seen, State, MODULE_NAME_LEN},
     sort,
 };
-
-/// `MODULE_NAME_LEN`, with the terminator.
-const MODULE_NAME_LEN: usize = 64 - core::mem::size_of::<usize>();
 
 /// Names a patch for as long as the loader lives; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +104,7 @@ impl Patch {
     ///
     /// `EINVAL` with a line in the log; `ENODEV` if the module is on its way out; `ENOMEM`.
     pub(crate) fn new(desc: PatchDesc) -> Result<Self> {
-        let module = desc.module().ok_or(EINVAL).inspect_err(|_| {
-            pr_err!("a patch without a module\n");
-        })?;
+        let module = desc.module();
         let name = module.name();
         let descs = desc.objects().ok_or(EINVAL).inspect_err(|_| {
             pr_err!("patch '{}' has no array of objects\n", name);

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Patches as no author would describe them: made at random, one after the other.
+ *
+ *	insmod rlp_fuzz.ko seed=n
+ *	echo 500 > /sys/module/rlp_fuzz/parameters/run
+ *	cat /sys/module/rlp_fuzz/parameters/told
+ *
+ * run		so many more, or fewer: until one of them is enabled
+ * told		what was made of them so far: "RESULT NUMBER" a line
+ *
+ * A description begins as a good one, with everything in one piece of memory. Then a
+ * few things in it are changed: pointers lead to other places of that memory, before
+ * its end, behind it or nowhere; arrays lose what ends them, or contain themselves;
+ * names have no end; numbers are any numbers. Callbacks alone are always functions, or
+ * none: no loader can tell.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kernel.h>
+#include <linux/livepatch.h>
+#include <linux/module.h>
+#include <linux/prandom.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+static unsigned int seed = 1;
+module_param(seed, uint, 0444);
+
+#define NR_OBJS		6
+#define NR_FUNCS	8
+#define NR_STATES	6
+#define NAME_ROOM	64
+
+/* What each description consists of; no memory of ours follows. */
+static struct memory {
+	struct klp_patch patch;
+	void *noise[32];
+	struct klp_object objs[NR_OBJS];
+	struct klp_func funcs[NR_OBJS][NR_FUNCS];
+	char names[NR_OBJS][NR_FUNCS + 1][NAME_ROOM];
+	struct klp_state states[NR_STATES];
+} *mem;
+static void *room;
+
+static struct rnd_state rnd;
+static unsigned long enabled, refused[MAX_ERRNO + 1];
+
+/* Less than "below". */
+static unsigned int any(unsigned int below)
+{
+	return prandom_u32_state(&rnd) % below;
+}
+
+static bool one_in(unsigned int times)
+{
+	return !any(times);
+}
+
+static unsigned long any_word(void)
+{
+	return (unsigned long)prandom_u32_state(&rnd) << 32 | prandom_u32_state(&rnd);
+}
+
+static int show_fuzzed(struct seq_file *m, void *v)
+{
+	seq_puts(m, "fuzzed\n");
+	return 0;
+}
+
+static int __used show_fuzzed_too(struct seq_file *m, void *v)
+{
+	seq_puts(m, "fuzzed too\n");
+	return 0;
+}
+
+static int refuse_object(struct klp_object *obj)
+{
+	return -ENODEV;
+}
+
+static int accept_object(struct klp_object *obj)
+{
+	return 0;
+}
+
+static void see_object(struct klp_object *obj)
+{
+}
+
+/* A pointer for the worse. */
+static void *wrong_pointer(void)
+{
+	switch (any(12)) {
+	case 0:
+		return NULL;
+	case 1:
+		return (void *)any_word();
+	case 2:
+		return (void *)(unsigned long)any(8192);	/* the first pages */
+	case 3:
+		return (void *)0x0000800000000000;		/* no address */
+	case 4:
+		return (void *)-8L;
+	case 5:
+		return mem + 1;					/* behind the end */
+	case 6:
+		return (void *)mem + sizeof(*mem) - any(64);
+	case 7:
+		return (void *)mem + any(sizeof(*mem));		/* any byte of it */
+	case 8:
+		return THIS_MODULE;
+	default:
+		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word of it */
+	}
+}
+
+static struct klp_object *any_object(void)
+{
+	return &mem->objs[any(NR_OBJS)];
+}
+
+static struct klp_func *any_func(void)
+{
+	return &mem->funcs[any(NR_OBJS)][any(NR_FUNCS)];
+}
+
+static void *any_replacement(void)
+{
+	switch (any(8)) {
+	case 0:
+		return (void *)show_fuzzed + 1;
+	case 1:
+		return seq_puts;
+	case 2:
+		return &rnd;
+	case 3:
+		return wrong_pointer();
+	default:
+		return one_in(2) ? show_fuzzed : show_fuzzed_too;
+	}
+}
+
+/* Of an object, and of functions that are all of one type. */
+static const char *const modules[] = { "rlp_target", "absent", "another_absent" };
+static const char *const functions[] = { "one_show", "two_show", "twin_show", "notrace_show" };
+
+static void describe_object(unsigned int nr, const char *name)
+{
+	unsigned int i, count = 1 + any(3), first = any(ARRAY_SIZE(functions));
+
+	if (name) {
+		strscpy_pad(mem->names[nr][NR_FUNCS], name, NAME_ROOM);
+		mem->objs[nr].name = mem->names[nr][NR_FUNCS];
+	}
+	mem->objs[nr].funcs = mem->funcs[nr];
+	if (one_in(4)) {
+		mem->objs[nr].callbacks.pre_patch = one_in(3) ? refuse_object : accept_object;
+		mem->objs[nr].callbacks.post_patch = see_object;
+		mem->objs[nr].callbacks.pre_unpatch = see_object;
+		mem->objs[nr].callbacks.post_unpatch = see_object;
+	}
+	for (i = 0; i < (name ? count : 1); i++) {
+		struct klp_func *func = &mem->funcs[nr][i];
+		const char *old = name ? functions[(first + i) % ARRAY_SIZE(functions)] :
+					 "cmdline_proc_show";
+
+		strscpy_pad(mem->names[nr][i], old, NAME_ROOM);
+		func->old_name = mem->names[nr][i];
+		func->new_func = any_replacement();
+		if (!strcmp(old, "twin_show"))
+			func->old_sympos = 1 + any(2);
+	}
+}
+
+static void describe(void)
+{
+	unsigned int nr = 0, i;
+
+	memset(mem, 0, sizeof(*mem));
+	for (i = 0; i < ARRAY_SIZE(mem->noise); i++)
+		mem->noise[i] = one_in(2) ? wrong_pointer() : (void *)any_word();
+	mem->patch.mod = THIS_MODULE;
+	mem->patch.objs = mem->objs;
+	mem->patch.replace = one_in(4);
+	if (one_in(2))
+		describe_object(nr++, NULL);
+	for (i = 0; i < ARRAY_SIZE(modules); i++)
+		if (one_in(2))
+			describe_object(nr++, modules[i]);
+	if (one_in(2)) {
+		mem->patch.states = mem->states;
+		for (i = any(NR_STATES); i; i--) {
+			mem->states[i - 1].id = i;
+			mem->states[i - 1].version = any(3);
+		}
+	}
+}
+
+static void change_a_name(void)
+{
+	char *name = mem->names[any(NR_OBJS)][any(NR_FUNCS + 1)];
+
+	switch (any(5)) {
+	case 0:
+		*name = 0;
+		break;
+	case 1:
+		memset(name, 'x', NAME_ROOM);	/* goes on into the next */
+		break;
+	case 2:
+		memset(mem->names, 'x', sizeof(mem->names));
+		break;
+	case 3:
+		prandom_bytes_state(&rnd, name, NAME_ROOM - 1);
+		break;
+	case 4:
+		name[any(NAME_ROOM)] = '/';
+		break;
+	}
+}
+
+static void change_the_patch(void)
+{
+	switch (any(4)) {
+	case 0:
+		mem->patch.mod = wrong_pointer();
+		break;
+	case 1:
+		mem->patch.objs = wrong_pointer();
+		break;
+	case 2:
+		mem->patch.states = wrong_pointer();
+		break;
+	case 3:
+		memset(&mem->patch.replace, any(256), 1);
+		break;
+	}
+}
+
+static void change_an_object(void)
+{
+	struct klp_object *obj = any_object();
+
+	switch (any(6)) {
+	case 0:
+		obj->name = wrong_pointer();
+		break;
+	case 1:
+		obj->funcs = wrong_pointer();
+		break;
+	case 2:
+		obj->funcs = any_func();
+		break;
+	case 3:
+		obj->funcs = (void *)any_object();	/* an array that is another */
+		break;
+	case 4:
+		*obj = *any_object();
+		break;
+	case 5:
+		/* None is the last. */
+		for (obj = mem->objs; obj < mem->objs + NR_OBJS; obj++)
+			if (!obj->name && !obj->funcs)
+				*obj = *any_object();
+		break;
+	}
+}
+
+static void change_a_function(void)
+{
+	struct klp_func *func = any_func();
+	unsigned int nr;
+
+	switch (any(6)) {
+	case 0:
+		func->old_name = wrong_pointer();
+		break;
+	case 1:
+		func->new_func = wrong_pointer();
+		break;
+	case 2:
+		func->old_sympos = one_in(2) ? any(4) : any_word();
+		break;
+	case 3:
+		*func = *any_func();
+		break;
+	case 4:
+		/* None is the last. */
+		nr = any(NR_OBJS);
+		for (func = mem->funcs[nr]; func < mem->funcs[nr] + NR_FUNCS; func++)
+			if (!func->old_name)
+				*func = mem->funcs[nr][0];
+		break;
+	case 5:
+		prandom_bytes_state(&rnd, func, sizeof(*func));
+		break;
+	}
+}
+
+static void change_a_state(void)
+{
+	struct klp_state *state = &mem->states[any(NR_STATES)];
+
+	mem->patch.states = mem->states;
+	switch (any(3)) {
+	case 0:
+		state->id = any_word();
+		break;
+	case 1:
+		state->version = any_word();
+		break;
+	case 2:
+		/* None is the last, and nothing follows. */
+		for (state = mem->states; state < mem->states + NR_STATES; state++)
+			state->id = state->id ?: 1 + any(4);
+		break;
+	}
+}
+
+static int fuzz_once(void)
+{
+	void (*const changes[])(void) = {
+		change_a_name, change_the_patch, change_an_object, change_a_function,
+		change_a_state,
+	};
+	struct klp_patch *patch = &mem->patch;
+	unsigned int left;
+
+	describe();
+	for (left = 4 + any(8); left; left--)
+		changes[any(ARRAY_SIZE(changes))]();
+	if (one_in(50))
+		patch = wrong_pointer();
+	return klp_enable_patch(patch);
+}
+
+static int run_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned int count;
+	int ret = kstrtouint(val, 0, &count);
+
+	if (ret)
+		return ret;
+	/* Its memory is the loader's until the patch is gone. */
+	if (READ_ONCE(THIS_MODULE->state) != MODULE_STATE_LIVE)
+		return -EBUSY;
+	while (count--) {
+		ret = fuzz_once();
+		if (!ret) {
+			enabled++;
+			return 0;
+		}
+		if (ret >= 0 || ret < -MAX_ERRNO)
+			return -ENOTRECOVERABLE;
+		refused[-ret]++;
+		cond_resched();
+	}
+	return 0;
+}
+
+static const struct kernel_param_ops run_ops = {
+	.set = run_set,
+};
+module_param_cb(run, &run_ops, NULL, 0200);
+
+static int told_get(char *buf, const struct kernel_param *kp)
+{
+	int len, i;
+
+	len = sysfs_emit(buf, "0 %lu\n", enabled);
+	for (i = 1; i <= MAX_ERRNO; i++)
+		if (refused[i])
+			len += sysfs_emit_at(buf, len, "%d %lu\n", i, refused[i]);
+	return len;
+}
+
+static const struct kernel_param_ops told_ops = {
+	.get = told_get,
+};
+module_param_cb(told, &told_ops, NULL, 0444);
+
+static int __init fuzz_init(void)
+{
+	prandom_seed_state(&rnd, seed);
+	room = vmalloc(sizeof(*mem));
+	if (!room)
+		return -ENOMEM;
+	/* At its end: a page that cannot be read is next. */
+	mem = room + PAGE_ALIGN(sizeof(*mem)) - sizeof(*mem);
+	return 0;
+}
+
+static void __exit fuzz_exit(void)
+{
+	vfree(room);
+}
+
+module_init(fuzz_init);
+module_exit(fuzz_exit);
+MODULE_DESCRIPTION("Selftest: patches that are described at random");
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");

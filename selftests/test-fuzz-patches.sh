@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Descriptions of patches made at random, see modules/rlp_fuzz.c: those that are refused
+# change nothing, those that are not can be undone. Always the same, and some new ones.
+#
+#	RLP_MINUTES=	for half as long, new ones
+#	RLP_SEED=	what was printed, for the same descriptions once more
+#
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/patches.sh"
+minutes=${RLP_MINUTES:-}
+fuzz=/sys/module/rlp_fuzz/parameters
+declare -A told
+# Where KASAN watches, tens of thousands.
+always=2000
+[[ ! ${RLP_DEBUG:-} ]] || always=20000
+
+# told[RESULT] is how often, and told[all] of how many.
+read_told() {
+	local result number
+
+	told=([all]=0)
+	while read -r result number; do
+		told[$result]=$number
+		told[all]=$((told[all] + number))
+	done <$fuzz/told
+}
+
+# fuzz SEED NUMBER|0 SECONDS|0
+fuzz() {
+	local seed=$1 number=$2 end=$((SECONDS + $3)) result
+
+	echo "# seed $seed"
+	load_module rlp_fuzz seed="$seed"
+	remember
+	read_told
+	while (($2 ? told[all] < number : SECONDS < end)); do
+		echo 100 >$fuzz/run || fail "seed $seed: a result that is none"
+		[[ ! -e $RLP/rlp_fuzz ]] || {
+			wait_settled rlp_fuzz
+			cat $RLP/rlp_fuzz/{,*/,*/*/}* >/dev/null 2>&1 || true
+			patch_off rlp_fuzz
+		}
+		expect_unchanged
+		read_told
+	done
+	for result in "${!told[@]}"; do
+		echo "# $result: ${told[$result]}"
+	done
+	unload_module rlp_fuzz
+}
+
+# Of each kind there must be some.
+expect_all_kinds() {
+	local result
+
+	for result in 0 2 14 19 22; do # enabled, ENOENT, EFAULT, ENODEV, EINVAL
+		((${told[$result]:-0})) || fail "none with the result $result"
+	done
+}
+
+load_loader
+load_module rlp_target
+if [[ ${RLP_SEED:-} ]]; then
+	fuzz "$RLP_SEED" 0 $((${minutes:-2} * 30))
+	pass "seed $RLP_SEED"
+elif [[ $minutes ]]; then
+	fuzz $SRANDOM 0 $((minutes * 30))
+	pass "$minutes minutes, and half of that here: ${told[all]}"
+else
+	fuzz 1 "$always" 0
+	expect_all_kinds
+	pass "always the same: ${told[all]}"
+	fuzz $SRANDOM 500 0
+	pass "new ones: ${told[all]}"
+fi
+unload_module rlp_target
+finish
