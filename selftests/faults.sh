@@ -15,66 +15,14 @@
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/patches.sh"
+# shellcheck disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/inject.sh"
 
-FAIL=/sys/module/rlp_fail/parameters
 FULL=$RLP/rlp_patch_full
 covered=0
-
-# Without the kernel's own means, rlp_fail has them.
-load_faults() {
-	load_module rlp_fail
-	echo -n fail_nth >$FAIL/comm
-	arm() { echo "$1" >$FAIL/nth; }
-	disarm() {
-		where=$(<$FAIL/failed)
-		echo 0 >$FAIL/nth
-	}
-}
-
-# With the kernel's, it is fail_nth that arms itself. There are hundreds of points on the
-# way of a module: so many of each operation, evenly spread, or all.
-kernel_faults() { # NUMBER|all
-	local at
-
-	for at in /sys/kernel/debug/fail{slab,_page_alloc}; do
-		[[ -d $at ]] || continue
-		echo N >$at/ignore-gfp-wait
-		echo 0 >$at/verbose
-	done
-	[[ ! -d $at ]] || {
-		echo 0 >$at/min-order
-		echo N >$at/ignore-gfp-highmem
-	}
-	arm() { kernel_nth=$1; }
-	disarm() {
-		where=
-		[[ $counted != injected ]] || where="allocation $kernel_nth"
-		kernel_nth=0
-	}
-	most=$1
-}
-kernel_nth=0 most=''
-
-# run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: errno is
-# then the name of the error, or 0, and counted what fail_nth has counted.
-run() {
-	local output what=$1 name=$2
-	shift 2
-
-	case $what in
-	load) output=$(fail_nth "$kernel_nth" load "$(module_file "$name")" "$@") ;;
-	*) output=$(fail_nth "$kernel_nth" "$what" "$name" "$@") ;;
-	esac || fail "fail_nth $what $name"
-	read -r errno counted <<<"$output"
-	[[ $what$errno != load0 ]] || loaded+=("$name")
-}
-
-# window FUNCTION [COMM]: where faults are injected, and of which task, "*": of any.
-window() {
-	[[ -d $FAIL ]] || return 0
-	echo -n "${2:-fail_nth}" >$FAIL/comm
-	echo "$1" >$FAIL/within
-}
+# There are hundreds of points on the way of a module: so many of each operation, evenly
+# spread; or all; or, if it is empty, all without the kernel's help.
+most=''
 
 # Two patches may take each other's place.
 fault_state() {

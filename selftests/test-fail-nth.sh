@@ -13,7 +13,8 @@ set -e
 . "$(dirname "$0")/faults.sh"
 [[ -e /proc/thread-self/fail-nth ]] || skip "the kernel injects no faults (CONFIG_FAULT_INJECTION)"
 [[ -d /sys/kernel/debug/failslab ]] || skip "no allocations are injected (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
-kernel_faults "${RLP_FAULTS:-8}"
+kernel_faults
+most=${RLP_FAULTS:-8}
 load_module rlp_target
 
 if ! is_loaded rust_livepatch; then

@@ -2,18 +2,59 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test-moves-pair.sh for longer, with everything else that may get in the way: forks,
-# execs, threads, modules that come and go, CPUs that come and go, tracers.
+# execs, threads, modules that come and go, CPUs that come and go, tracers, memory that
+# cannot be had.
 #
 #	RLP_MINUTES=	for so long (10)
 #	RLP_SEED=	what was printed, for the same choices once more
+#
+# The kernel warns if memory was lacking for a module's jump labels.
+# expect-log: Call Trace|cut here|WARNING: .*jump_label
 
 . "$(dirname "$0")/moves.sh"
+. "$(dirname "$0")/inject.sh"
 seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
 echo "# RLP_SEED=$seed"
 RANDOM=$((seed % 32768))
 end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
 tracing=/sys/kernel/tracing
 load_moves
+forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
+counts=$(mktemp -d)
+faults=0
+
+# What happened beside the patches: "count WHAT" says once more, "counted WHAT" how often.
+count() {
+	echo >>"$counts/$1"
+}
+
+counted() {
+	cat "$counts/$1" 2>/dev/null | wc -l
+}
+
+summary() {
+	echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
+	awk -v forks="$forks" -v rest="$(counted modules) modules, $(counted processors) processors off and on, $faults faults" \
+		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
+}
+
+# Now and then an allocation fails: the patch is refused for that, or goes without.
+try_load() {
+	local patch=$1
+
+	if ((RANDOM % 3 == 0)); then
+		arm $((1 + RANDOM % 150))
+		run load "$@"
+		disarm
+		[[ ! $where ]] || faults=$((faults + 1))
+		case $errno in
+		0) return ;;
+		ENOMEM) [[ $where ]] || fail "$patch: ENOMEM, although nothing has failed" ;;
+		*) fail "$patch: $errno, after '$where'" ;;
+		esac
+	fi
+	load_module "$@"
+}
 
 # another COMMAND...: over and over, with a seed of its own.
 another() {
@@ -34,12 +75,13 @@ plug() {
 	online $cpu 0
 	sleep "0.$((RANDOM % 5))"
 	online $cpu 1
+	count processors
 }
 
 # A module that another patch is for.
 come_and_go() {
 	insmod "$(module_file livepatch_sample_target)" && cat /proc/livepatch_sample/greeting
-	rmmod livepatch_sample_target
+	rmmod livepatch_sample_target && count modules
 }
 
 trace() {
@@ -68,6 +110,12 @@ straggle() {
 	release
 }
 
+if has_kernel_faults; then
+	kernel_faults
+else
+	load_faults
+	window do_one_initcall
+fi
 if [[ -d $tracing ]]; then
 	# All functions at once are too much for an emulated CPU.
 	printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
@@ -88,7 +136,7 @@ while ((SECONDS < end)); do
 	change_at_random
 	rounds=$((rounds + 1))
 	if ((SECONDS >= report)); then
-		echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
+		summary
 		report=$((SECONDS + 60))
 	fi
 done
@@ -96,5 +144,7 @@ jobs -p | xargs kill 2>/dev/null
 echo nop >$tracing/current_tracer
 echo >$tracing/set_ftrace_filter
 wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
-echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
+summary
 expect_no_mixed
+rm -r "$counts"
+((faults)) || fail "no allocation has failed"
