@@ -54,7 +54,8 @@ expect_live() {
 }
 
 # each_fault OPERATION MINIMUM refused|maybe|never WHAT: at least so many allocations can
-# fail, and some of these refuse the operation, or may, or must not.
+# fail, and some of these refuse the operation, or may, or must not. The last one that did
+# is last_refusal.
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 total base base_live refused=0 survived=0
 
@@ -83,7 +84,7 @@ each_fault() {
 		ENOMEM)
 			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
 			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
-			refused=$((refused + 1))
+			refused=$((refused + 1)) last_refusal=$nth
 			"${op}_refused"
 			expect_state "$base" "$op was refused"
 			"${op}_try"

@@ -11,6 +11,16 @@ TARGET=/proc/rlp_target
 PARAMETERS=/sys/module/rlp_target/parameters
 passed=0
 
+# Whoever sleeps in the target would keep lib.sh from removing it.
+trap 'patches_end $?' EXIT
+
+patches_end() {
+	set +e
+	[[ ! -e $PARAMETERS/awake ]] || echo Y >$PARAMETERS/awake
+	(exit "$1")
+	cleanup
+}
+
 pass() {
 	passed=$((passed + 1))
 	echo "ok $passed - $*"

@@ -78,7 +78,7 @@ end_reversals
 # Who could not turn it round has not stopped it.
 fall_asleep
 load_module rlp_patch_full
-arm 12
+arm "$((last_refusal / 2 + 1))"
 run write $FULL/enabled 0
 disarm
 expect "$errno" ENOMEM "the errno"

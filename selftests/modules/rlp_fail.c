@@ -100,12 +100,16 @@ static noinline notrace void *return_null(void)
 static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
+	/* Those of gfp_nested_mask(): what a checker allocates to do its work. */
+	const gfp_t nested = __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
 	struct hook *hook = container_of(ops, struct hook, ops);
 	char caller[KSYM_SYMBOL_LEN];
+	gfp_t gfp;
 
 	if (READ_ONCE(inside) != current || !in_task())
 		return;
-	if (ftrace_regs_get_argument(fregs, hook->alloc->gfp) & __GFP_NOFAIL)
+	gfp = ftrace_regs_get_argument(fregs, hook->alloc->gfp);
+	if (gfp & __GFP_NOFAIL || (gfp & nested) == nested)
 		return;
 	if (hook->alloc->frees && !ftrace_regs_get_argument(fregs, 1))
 		return;
