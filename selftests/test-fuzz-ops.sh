@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random operations against a model, see progs/fuzz_ops.c: always the same ones, and
+# Random operations against a model, see progs/fuzz_ops: always the same ones, and
 # some that are new each time.
 #
 #	RLP_MINUTES=	for half as long, in rounds of a minute

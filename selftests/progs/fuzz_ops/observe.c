@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is to be seen: for each file, what would be read in a state, and a check that it is.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "files.h"
+#include "observe.h"
+#include "report.h"
+#include "states.h"
+
+const char * const attrs[NR_ATTRS] = {
+	"enabled", "transition", "replace", "stack_order", "progress", "blockers",
+	"transition_us", "force",
+};
+
+void expect_attr(const struct state *m, const long *args, char *text)
+{
+	int slot = args[0];
+
+	strcpy(text, "?");
+	if (m->slots[slot].life == LEAVING && args[1] == A_FORCE)
+		return;
+	if (m->slots[slot].life != IN_USE) {
+		strcpy(text, "gone");
+		return;
+	}
+	switch (args[1]) {
+	case A_ENABLED:
+		sprintf(text, "%d", enabled(m, slot));
+		break;
+	case A_TRANSITION:
+		sprintf(text, "%d", moves(m, slot));
+		break;
+	case A_REPLACE:
+		sprintf(text, "%d", descs[m->slots[slot].desc].replace);
+		break;
+	case A_STACK_ORDER:
+		for (int i = 0; i < m->nr_order; i++)
+			if (m->order[i] == slot)
+				sprintf(text, "%d", i + 1);
+		break;
+	case A_PROGRESS:
+		strcpy(text, moves(m, slot) ? "some" : "0 0");
+		break;
+	case A_BLOCKERS:
+		if (!moves(m, slot))
+			strcpy(text, "");
+		break;
+	case A_TRANSITION_US:
+		strcpy(text, m->slots[slot].ran ? "some" : "0");
+		break;
+	case A_FORCE:
+		strcpy(text, "EACCES");
+		break;
+	}
+}
+
+/* Lines "<pid> <comm> <reason> <function>", and maybe a last "...". */
+static bool are_blockers(char *text)
+{
+	static const char * const reasons[] = { "unknown", "running", "unreliable", "inside" };
+
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char *end = strrchr(line, ' '), *reason;
+		bool known = false;
+
+		if (!strcmp(line, "..."))
+			continue;
+		if (!end || end == line)
+			return false;
+		*end++ = '\0';
+		reason = strrchr(line, ' ');
+		if (!reason)
+			return false;
+		*reason++ = '\0';
+		for (int i = 0; i < 4; i++)
+			known |= !strcmp(reason, reasons[i]);
+		if (!known || (strcmp(end, "-") == 0) != (strcmp(reason, "inside") != 0) ||
+		    !strchr(line, ' ') || strspn(line, "0123456789") == 0)
+			return false;
+	}
+	return true;
+}
+
+/* What differs from one time to the other is made alike. */
+void canonical(enum attr attr, char *text)
+{
+	unsigned long moved, all;
+	char end;
+
+	if (!strcmp(text, "ENOENT") || !strcmp(text, "ENODEV")) {
+		strcpy(text, "gone");
+	} else if (attr == A_PROGRESS && strcmp(text, "0 0") &&
+		   sscanf(text, "%lu %lu%c", &moved, &all, &end) == 2 && moved <= all) {
+		strcpy(text, "some");
+	} else if (attr == A_TRANSITION_US && strcmp(text, "0") &&
+		   sscanf(text, "%lu%c", &moved, &end) == 1) {
+		strcpy(text, "some");
+	} else if (attr == A_BLOCKERS && *text) {
+		char copy[4097];
+
+		strcpy(copy, text);
+		if (are_blockers(copy))
+			strcpy(text, "some");
+		text[200] = '\0';
+	}
+}
+
+static void check_attr(int slot, enum attr attr)
+{
+	char text[4097];
+
+	get(slot_file(slot, attrs[attr]), text, sizeof(text));
+	canonical(attr, text);
+	observe(slot_file(slot, attrs[attr]), expect_attr, (long[]){ slot, attr }, text);
+}
+
+static void expect_object(const struct state *m, const long *args, char *text)
+{
+	if (m->slots[args[0]].life != IN_USE)
+		strcpy(text, "gone");
+	else
+		sprintf(text, "%d", present(m, args[1]));
+}
+
+static void expect_mode(const struct state *m, const long *args, char *text)
+{
+	if (m->slots[args[0]].life != IN_USE)
+		strcpy(text, "gone");
+	else
+		strcpy(text, present(m, args[1]) ? "hooked" : "unhooked");
+}
+
+static void check_objects(int slot, const struct desc *d)
+{
+	char text[TEXT], path[100];
+
+	for (int i = 0; i < d->nr; i++) {
+		const struct func *f = &d->funcs[i];
+		long args[] = { slot, f->object };
+
+		snprintf(path, sizeof(path), "%s/patched", objects[f->object]);
+		get(slot_file(slot, path), text, sizeof(text));
+		canonical(NR_ATTRS, text);
+		observe("patched", expect_object, args, text);
+
+		get(func_file(slot, f, "mode"), text, sizeof(text));
+		canonical(NR_ATTRS, text);
+		/* Without a replacement nothing is hooked for longer than a moment. */
+		if (!strncmp(text, "handler ", 8) || !strcmp(text, "jump"))
+			strcpy(text, strcmp(text, "handler original") ? "hooked" : text);
+		observe(func_file(slot, f, "mode"), expect_mode, args, text);
+	}
+}
+
+void expect_list(const struct state *m, const long *args, char *text)
+{
+	*text = '\0';
+	if (!m->loader) {
+		strcpy(text, "none");
+		return;
+	}
+	for (int i = 0; i < NR_SLOTS; i++)
+		if (m->slots[i].life != NONE)
+			sprintf(text + strlen(text), "%c", letter(i));
+}
+
+void expect_refs(const struct state *m, const long *args, char *text)
+{
+	const struct slot *s = &m->slots[args[0]];
+
+	if (!s->loaded)
+		strcpy(text, "ENOENT");
+	else
+		sprintf(text, "%d", s->pins + s->puts + (s->life != NONE));
+}
+
+static void expect_loader_refs(const struct state *m, const long *args, char *text)
+{
+	if (!m->loader)
+		strcpy(text, "ENOENT");
+	else
+		sprintf(text, "%d", nr_loaded(m) + foreign);
+}
+
+const char *output(const struct state *m, enum fn fn, enum universe u)
+{
+	int slot = winner(m, fn, u);
+
+	if (fns[fn].object < NR_TARGETS && !m->here[fns[fn].object])
+		return "ENOENT";
+	return slot < 0 ? fns[fn].original : descs[m->slots[slot].desc].says;
+}
+
+void expect_own_output(const struct state *m, const long *args, char *text)
+{
+	strcpy(text, output(m, args[0], m->self));
+}
+
+/* For a process that is younger than the transition. */
+void expect_new_output(const struct state *m, const long *args, char *text)
+{
+	strcpy(text, output(m, args[0], m->move == STILL ? OLD : m->target));
+}
+
+/* Whether reading the file could put us to sleep. */
+static bool may_sleep(void)
+{
+	for (int i = 0; i < nr_states; i++)
+		if (!set[i].awake && set[i].here[T_RLP])
+			return true;
+	return false;
+}
+
+static void check_outputs(void)
+{
+	char text[TEXT];
+
+	for (int fn = 0; fn < NR_FNS; fn++) {
+		if (fn == F_SLEEP && may_sleep())
+			continue;
+		get(fns[fn].file, text, sizeof(text));
+		observe(fns[fn].file, expect_own_output, (long[]){ fn }, text);
+	}
+}
+
+/* Slots that are in use in some state. */
+static bool is_of_interest(int slot)
+{
+	for (int i = 0; i < nr_states; i++)
+		if (set[i].slots[slot].loaded)
+			return true;
+	return false;
+}
+
+void check_some(void)
+{
+	for (int slot = 0; slot < NR_SLOTS; slot++) {
+		if (!is_of_interest(slot))
+			continue;
+		check_attr(slot, A_TRANSITION);
+		check_attr(slot, A_ENABLED);
+	}
+	check_outputs();
+	observe(RLP, expect_list, NULL, list_patches());
+}
+
+void check_all(void)
+{
+	char text[TEXT];
+
+	for (int slot = 0; slot < NR_SLOTS; slot++) {
+		if (!is_of_interest(slot)) {
+			if (slot < NR_IN_PLAY)
+				check_attr(slot, A_ENABLED);
+			continue;
+		}
+		for (int attr = 0; attr < NR_ATTRS; attr++)
+			check_attr(slot, attr);
+		check_objects(slot, &descs[set[0].slots[slot].desc]);
+		observe(module_file(slot, "refcnt"), expect_refs, (long[]){ slot },
+			get(module_file(slot, "refcnt"), text, sizeof(text)));
+	}
+	check_outputs();
+	observe(RLP, expect_list, NULL, list_patches());
+	observe("refcnt of the loader", expect_loader_refs, NULL,
+		get("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));
+}

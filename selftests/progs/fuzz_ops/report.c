@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What was done and what was read: each leaves those states in which it is possible. When
+ * none is left, the last operations are told.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "states.h"
+
+uint64_t seed;
+unsigned long step, nr_ops;
+bool verbose;
+
+static unsigned long counted[3];	/* operations done, refused; values read */
+static uint64_t digest = 14695981039346656037u;
+static char ring[40][160];
+
+/* Says what comes. The sum over all of this is the same for the same seed. */
+void op(const char *fmt, ...)
+{
+	char *text = ring[nr_ops % 40];
+	va_list ap;
+	int n = snprintf(text, sizeof(ring[0]), "%lu: ", step);
+
+	va_start(ap, fmt);
+	vsnprintf(text + n, sizeof(ring[0]) - n, fmt, ap);
+	va_end(ap);
+	for (char *c = text; *c; c++)
+		digest = (digest ^ (uint8_t)*c) * 1099511628211u;
+	nr_ops++;
+	if (verbose)
+		printf("# %s\n", text);
+}
+
+static void show_result(int got)
+{
+	char *text = ring[(nr_ops - 1) % 40];
+	size_t n = strlen(text);
+
+	snprintf(text + n, sizeof(ring[0]) - n, " = %s",
+		 got ? strerrorname_np(got) : "0");
+}
+
+static void print_state(const struct state *m)
+{
+	static const char * const names[] = { "still", "in", "replacing", "out" };
+
+	printf("#   order");
+	for (int i = 0; i < m->nr_order; i++)
+		printf(" %c", 'a' + m->order[i]);
+	if (m->move != STILL)
+		printf("; %c %s to %s%s, this process in %s", 'a' + m->mover, names[m->move],
+		       m->target ? "new" : "old", m->forced ? " (forced)" : "",
+		       m->self ? "new" : "old");
+	for (int i = 0; i < NR_SLEEPERS; i++)
+		if (m->sleepers[i])
+			printf("; sleeper in %s%s", m->sleepers[i] == 2 ? "new" : "old",
+			       held(m, i) ? " (held)" : "");
+	for (int i = 0; i < NR_SLOTS; i++) {
+		const struct slot *s = &m->slots[i];
+
+		if (s->loaded)
+			printf("; %c%s%s puts %d pins %d: %s", 'a' + i,
+			       s->life == LEAVING ? " leaving" : "", s->ran ? " ran" : "",
+			       s->puts, s->pins, descs[s->desc].params);
+	}
+	printf("; targets %d %d awake %d loader %d promote %d\n", m->here[0], m->here[1],
+	       m->awake, m->loader, m->promote);
+}
+
+void wrong(const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("# the last operations:\n");
+	for (unsigned long i = nr_ops > 40 ? nr_ops - 40 : 0; i < nr_ops; i++)
+		printf("#   %s\n", ring[i % 40]);
+	printf("# states that were possible: %d\n", nr_states);
+	for (int i = 0; i < nr_states && i < 8; i++)
+		print_state(&set[i]);
+	printf("# MISMATCH with RLP_SEED=%llu in step %lu: ", (unsigned long long)seed, step);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+	clean_up();
+	exit(1);
+}
+
+struct applied {
+	op_fn *fn;
+	const long *args;
+	int got;
+};
+
+static bool keep_result(struct state *m, void *data)
+{
+	struct applied *a = data;
+	int ret = a->fn(m, a->args);
+
+	return ret == a->got || ret == GONE_OR + a->got ||
+	       (ret >= GONE && (a->got == ENOENT || a->got == ENODEV));
+}
+
+/* Adds what would have been to text, once. */
+static void alternative(char *text, size_t size, const char *more)
+{
+	char quoted[TEXT + 8];
+
+	snprintf(quoted, sizeof(quoted), " '%s'", more);
+	if (!strstr(text, quoted))
+		snprintf(text + strlen(text), size - strlen(text), "%s", quoted);
+}
+
+/* The operation fn was made, and ended with this errno. */
+void did(op_fn *fn, const long *args, int got)
+{
+	struct applied a = { fn, args, got };
+	char expected[3 * TEXT] = "";
+	static struct state before[8];
+	int nr;
+
+	show_result(got);
+	counted[got ? 1 : 0]++;
+	close_set();
+	nr = nr_states < 8 ? nr_states : 8;
+	memcpy(before, set, nr * sizeof(*before));
+	for (int i = 0; i < nr_states; i++) {
+		struct state m = set[i];
+		int ret = fn(&m, args);
+
+		if (ret >= GONE)
+			alternative(expected, sizeof(expected), "ENOENT or ENODEV");
+		if (ret == GONE)
+			continue;
+		ret %= GONE;
+		alternative(expected, sizeof(expected), ret ? strerrorname_np(ret) : "0");
+	}
+	filter(keep_result, &a);
+	if (!nr_states) {
+		memcpy(set, before, nr * sizeof(*before));
+		nr_states = nr;
+		wrong("expected one of%s, found '%s'", expected,
+		      got ? strerrorname_np(got) : "0");
+	}
+}
+
+struct observed {
+	expect_fn *fn;
+	const long *args;
+	const char *found;
+};
+
+static bool keep_observed(struct state *m, void *data)
+{
+	struct observed *o = data;
+	char text[TEXT];
+
+	o->fn(m, o->args, text);
+	return !strcmp(text, "?") || !strcmp(text, o->found);
+}
+
+/* What reads so was read. */
+void observe(const char *what, expect_fn *fn, const long *args, const char *found)
+{
+	struct observed o = { fn, args, found };
+	char expected[3 * TEXT] = "", text[TEXT];
+	static struct state before[8];
+	int nr;
+
+	counted[2]++;
+	close_set();
+	nr = nr_states < 8 ? nr_states : 8;
+	memcpy(before, set, nr * sizeof(*before));
+	for (int i = 0; i < nr_states; i++) {
+		fn(&set[i], args, text);
+		alternative(expected, sizeof(expected), text);
+	}
+	filter(keep_observed, &o);
+	if (!nr_states) {
+		memcpy(set, before, nr * sizeof(*before));
+		nr_states = nr;
+		wrong("%s: expected one of%s, found '%s'", what, expected, found);
+	}
+}
+
+void summary(double seconds)
+{
+	printf("# RLP_SEED=%llu: %lu steps, %lu operations, %lu of them refused, %lu values read, at most %d states, digest %016llx, %.1f s\n",
+	       (unsigned long long)seed, step, counted[0] + counted[1], counted[1], counted[2],
+	       largest, (unsigned long long)digest, seconds);
+}

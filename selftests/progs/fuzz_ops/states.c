@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The set of all states that the loader may be in, and what they come to by themselves.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "states.h"
+
+#define MAX_STATES 20000
+
+struct state *set;
+int nr_states, largest;
+int toggling = -1;
+static int table[65536];	/* of indices + 1 into set */
+
+static uint32_t hash(const struct state *m)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < sizeof(*m); i++)
+		h = (h ^ ((const uint8_t *)m)[i]) * 16777619u;
+	return h;
+}
+
+static void add(const struct state *m)
+{
+	uint32_t at = hash(m);
+
+	for (;; at++) {
+		int i = table[at & 65535];
+
+		if (!i)
+			break;
+		if (!memcmp(&set[i - 1], m, sizeof(*m)))
+			return;
+	}
+	if (nr_states == MAX_STATES) {
+		fprintf(stderr, "fuzz_ops: too many states\n");
+		exit(2);
+	}
+	set[nr_states++] = *m;
+	table[at & 65535] = nr_states;
+	if (nr_states > largest)
+		largest = nr_states;
+}
+
+/* Keeps what keep() says, as keep() leaves it. */
+void filter(bool (*keep)(struct state *m, void *data), void *data)
+{
+	int nr = nr_states;
+	static struct state next;
+
+	nr_states = 0;
+	memset(table, 0, sizeof(table));
+	for (int i = 0; i < nr; i++) {
+		next = set[i];
+		if (keep(&next, data))
+			add(&next);
+	}
+}
+
+/* Each state that m may come to by itself, at one step. */
+static void each_next(const struct state *m, void (*found)(const struct state *))
+{
+	struct state n;
+	bool all = true;
+
+	if (m->move != STILL) {
+		if (m->self != m->target) {
+			all = false;
+			n = *m;
+			n.self = m->target;
+			found(&n);
+		}
+		for (int i = 0; i < NR_SLEEPERS; i++) {
+			if (!m->sleepers[i] || m->sleepers[i] - 1 == m->target)
+				continue;
+			all = false;
+			if (held(m, i))
+				continue;
+			n = *m;
+			n.sleepers[i] = m->target + 1;
+			found(&n);
+		}
+		if (all) {
+			n = *m;
+			complete(&n);
+			found(&n);
+		}
+	}
+	for (int i = 0; i < NR_SLOTS; i++) {
+		if (m->slots[i].life == LEAVING) {
+			n = *m;
+			n.slots[i].life = NONE;
+			if (n.slots[i].forced)
+				n.slots[i].pins++;
+			else
+				n.slots[i].puts++;
+			n.slots[i].forced = 0;
+			found(&n);
+		}
+		if (m->slots[i].puts) {
+			n = *m;
+			n.slots[i].puts--;
+			found(&n);
+		}
+	}
+	for (long value = 0; toggling >= 0 && value < 2; value++) {
+		n = *m;
+		if (!op_enabled(&n, (long[]){ toggling, value }))
+			found(&n);
+	}
+}
+
+void close_set(void)
+{
+	struct state m;
+
+	for (int i = 0; i < nr_states; i++) {
+		m = set[i];
+		each_next(&m, add);
+	}
+}
+
+static int nr_next;
+
+static void count_next(const struct state *m)
+{
+	nr_next++;
+}
+
+bool at_rest(const struct state *m)
+{
+	nr_next = 0;
+	each_next(m, count_next);
+	return nr_next == 0;
+}
+
+void only(const struct state *m)
+{
+	struct state copy = *m;
+
+	nr_states = 0;
+	memset(table, 0, sizeof(table));
+	add(&copy);
+}
+
+/* The set of one, when all begins. */
+void begin_set(const struct state *m)
+{
+	set = calloc(MAX_STATES, sizeof(*set));
+	add(m);
+}
