@@ -109,6 +109,7 @@ errno_text() {
 	ENOEXEC) echo 'Exec format error|Invalid module format' ;;
 	EAGAIN) echo 'Resource temporarily unavailable' ;;
 	ENOMEM) echo 'Cannot allocate memory' ;;
+	EFAULT) echo 'Bad address' ;;
 	EACCES) echo 'Permission denied' ;;
 	EBUSY) echo 'Device or resource busy' ;;
 	EEXIST) echo 'File exists' ;;

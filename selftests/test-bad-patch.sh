@@ -128,6 +128,18 @@ refuse EINVAL "a patch without a module" \
 pass "no module"
 refuse EINVAL "no patch" rlp_patch_a shape=null-patch
 pass "a null pointer"
+refuse EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
+	rlp_patch_a shape=no-address funcs=rlp_target:one_show
+pass "an array that is nowhere"
+refuse EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
+	rlp_patch_a shape=unaligned funcs=rlp_target:one_show
+pass "an array that cannot be one"
+refuse EINVAL "a patch whose module is none that is loaded" \
+	rlp_patch_a shape=other-module funcs=rlp_target:one_show
+pass "a module that is none"
+refuse EINVAL "patch 'rlp_patch_a': a function's name has no end" \
+	rlp_patch_a shape=endless funcs=rlp_target:one_show
+pass "a name without an end"
 # Without CONFIG_LIVEPATCH the kernel does not keep what a module says of itself.
 if [[ -d /sys/kernel/livepatch ]]; then
 	refuse EINVAL "rlp_patch_untagged is not marked as a livepatch module" \

@@ -15,8 +15,9 @@
  *	the patch replaces all others.
  * shape=WHAT
  *	leave something out: "null-patch", "no-module", "no-objects",
- *	"no-functions" (of the first object). "signed": what the kernel notes of a
- *	module whose signature it has verified.
+ *	"no-functions" (of the first object). Lead nowhere: "no-address",
+ *	"unaligned", "other-module", "endless". "signed": what the kernel notes of
+ *	a module whose signature it has verified.
  * again
  *	writing to it enables the patch once more.
  *
@@ -74,6 +75,7 @@ static const struct {
 	{ "middle", (void *)say + 1 },
 };
 
+static char endless[8192] = { [0 ... 8191] = 'x' };
 static struct klp_func klp_funcs[MAX_FUNCS][MAX_FUNCS + 1];
 static struct klp_object objs[MAX_FUNCS + 1];
 static struct klp_patch patch = {
@@ -136,6 +138,14 @@ static int __init describe(void)
 		patch.objs = NULL;
 	else if (!strcmp(shape, "no-functions"))
 		objs[0].funcs = NULL;
+	else if (!strcmp(shape, "no-address"))
+		patch.objs = (void *)0xdead000000000000;
+	else if (!strcmp(shape, "unaligned"))
+		patch.objs = (void *)objs + 1;
+	else if (!strcmp(shape, "other-module"))
+		patch.mod = (void *)objs;
+	else if (!strcmp(shape, "endless"))
+		klp_funcs[0][0].old_name = endless;
 	return 0;
 }
 
