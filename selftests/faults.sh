@@ -84,7 +84,9 @@ each_fault() {
 		ENOMEM)
 			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
 			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
-			refused=$((refused + 1)) last_refusal=$nth
+			refused=$((refused + 1))
+			# shellcheck disable=SC2034 # for the tests
+			last_refusal=$nth
 			"${op}_refused"
 			expect_state "$base" "$op was refused"
 			"${op}_try"
