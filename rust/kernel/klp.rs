@@ -43,11 +43,12 @@ impl PatchDesc {
     ///
     /// # Safety
     ///
-    /// Whoever has the patch's module in hand leaves what was read as it is, until the loader drops
-    /// its reference to that module.
+    /// The patch's module stays for the call, and whoever has it in hand leaves what was read as it
+    /// is until the loader drops its reference to that module.
     #[doc(hidden)]
     pub unsafe fn checked(patch: *mut klp_patch) -> Result<Self> {
-        klp_check::check(patch)?;
+        // SAFETY: By the contract.
+        unsafe { klp_check::check(patch) }?;
         // INVARIANT: Just seen; the rest is the caller's word.
         NonNull::new(patch).map(Self).ok_or(EFAULT)
     }

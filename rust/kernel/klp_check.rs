@@ -26,7 +26,11 @@ const LONGEST_NAME: usize = 4096;
 /// # Errors
 ///
 /// `EFAULT` or `EINVAL`, with a line in the log.
-pub(crate) fn check(patch: *const klp_patch) -> Result {
+///
+/// # Safety
+///
+/// If its module is one that is loaded, it stays so for the call.
+pub(crate) unsafe fn check(patch: *const klp_patch) -> Result {
     if patch.is_null() {
         pr_err!("klp_enable_patch() was given no patch\n");
         return Err(EINVAL);
@@ -42,7 +46,8 @@ pub(crate) fn check(patch: *const klp_patch) -> Result {
         pr_err!("a patch without a module\n");
         return Err(EINVAL);
     }
-    let Some(module) = module::loaded_at(module) else {
+    // SAFETY: By the contract.
+    let Some(module) = (unsafe { module::loaded_at(module) }) else {
         pr_err!("a patch whose module is none that is loaded\n");
         return Err(EINVAL);
     };

@@ -176,15 +176,19 @@ pub fn find(name: &CStr) -> Option<Seen> {
 
 /// The module at `ptr`, which may be any address, if one is loaded there.
 ///
-/// Context: any. The caller knows that it stays for `'a`.
-pub(crate) fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<'a>> {
+/// Context: any.
+///
+/// # Safety
+///
+/// If there is one, it is not freed during `'a`.
+pub(crate) unsafe fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<'a>> {
     // SAFETY: This is arithmetic alone, the name being a part of the structure.
     let name = unsafe { rlp_bindings::rlp_module_name(ptr) };
     nofault::terminated(name.cast(), MODULE_NAME_LEN).ok()?;
     // SAFETY: Just read, with its end.
     let seen = find(unsafe { CStr::from_char_ptr(name) })?;
-    // SAFETY: The kernel lists it; that it stays is the caller's word.
-    (seen.module == ptr).then(|| unsafe { Module::from_raw(ptr) })?
+    // SAFETY: The kernel lists it, and by the contract it stays.
+    (seen.module == ptr).then(|| unsafe { Module::of(ptr) })
 }
 
 /// Whether `addr` is in the text of module `name` that is freed when its init is done.
