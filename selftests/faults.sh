@@ -25,25 +25,23 @@ covered=0
 most=''
 
 # Two patches may take each other's place.
-fault_state() {
-	local state
-
-	state=$(system_state)
-	echo "${state//rlp_patch_[ab]/rlp_patch}"
+read_fault_state() {
+	read_state
+	state=${state//rlp_patch_[ab]/rlp_patch}
 }
 
 # expect_state STATE AFTER
 expect_state() {
 	local wanted=$1
 
-	wait_until '[[ $(fault_state) == "$wanted" ]]' 30 && return
-	diff <(echo "$1") <(fault_state) | sed 's/^/# /'
+	wait_until 'read_fault_state; [[ $state == "$wanted" ]]' 30 && return
+	diff <(echo "$1") <(echo "$state") | sed 's/^/# /'
 	fail "something was changed, see above: < before, > after $2 in '$where'"
 }
 
 # Objects that Rust code has allocated, if anybody counts them.
 live_objects() {
-	[[ ! -e $FAIL/live ]] || live=$(<$FAIL/live)
+	[[ ! -e $FAIL/live ]] || read -r live <$FAIL/live
 }
 
 expect_live() {
@@ -71,7 +69,8 @@ each_fault() {
 	"${op}_works"
 	"${op}_undo"
 	"${op}_prepare"
-	base=$(fault_state)
+	read_fault_state
+	base=$state
 	live_objects
 	base_live=$live
 
@@ -122,7 +121,8 @@ full_is_on() {
 full_is_off() {
 	[[ ! -e $FULL ]] || fail "$FULL is there, after '$where'"
 	expect_file $TARGET/one one
-	[[ $(</proc/cmdline) != patched ]] || fail "cmdline is patched, after '$where'"
+	read_file /proc/cmdline
+	[[ $REPLY != patched ]] || fail "cmdline is patched, after '$where'"
 }
 
 enable_prepare() { :; }
@@ -181,9 +181,9 @@ MOVES=/proc/moves P1=$RLP/moves_patch1
 sleep_inside() { # NAME
 	local before
 
-	before=$(<$MOVES/waiting)
+	read -r before <$MOVES/waiting
 	moves put $MOVES/inside kill "$1" &
-	wait_until "((\$(<$MOVES/waiting) > $before))" || fail "$1 does not sleep"
+	wait_until "read_file $MOVES/waiting; ((REPLY > $before))" || fail "$1 does not sleep"
 }
 
 start_reversals() {
@@ -208,7 +208,8 @@ moving() {
 }
 
 turn() { # 0|1
-	[[ $(<$P1/enabled) == "$1" ]] || echo "$1" >$P1/enabled
+	read_file $P1/enabled
+	[[ $REPLY == "$1" ]] || echo "$1" >$P1/enabled
 }
 
 turn_out_prepare() { turn 1; }

@@ -17,7 +17,8 @@ load_faults() {
 	echo -n fail_nth >$FAIL/comm
 	arm() { echo "$1" >$FAIL/nth; }
 	disarm() {
-		where=$(<$FAIL/failed)
+		read_file $FAIL/failed
+		where=$REPLY
 		echo 0 >$FAIL/nth
 	}
 }

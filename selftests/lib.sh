@@ -87,6 +87,22 @@ unload_module() {
 	loaded=("${kept[@]}")
 }
 
+# An emulated machine is slow at starting a process; these two do without.
+
+# nap SECONDS
+nap() {
+	[[ ${nap_fd:-} ]] || exec {nap_fd}<> <(:)
+	read -rt "$1" -u "$nap_fd" || true
+}
+
+# read_file FILE: REPLY is then what it reads, less the last newline; nothing if it cannot
+# be read.
+read_file() {
+	REPLY=
+	{ IFS= read -rd '' REPLY <"$1"; } 2>/dev/null || true
+	REPLY=${REPLY%$'\n'}
+}
+
 # wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and
 # RLP_SLOW times as long.
 wait_until() {
@@ -94,7 +110,7 @@ wait_until() {
 
 	until eval "$condition"; do
 		((SECONDS < deadline)) || return 1
-		sleep 0.05
+		nap 0.05
 	done
 }
 
@@ -151,7 +167,6 @@ expect_load_fail() {
 	! is_loaded "$name" || fail "$name is loaded although insmod failed"
 }
 
-# Without another process: an emulated machine is slow at starting one.
 patch_settled() {
 	local moving=0
 
@@ -177,8 +192,9 @@ disable_patch() {
 
 	[[ -e $enabled ]] || return 0
 	wait_settled "$1"
-	[[ $(cat "$enabled" 2>/dev/null) != 1 ]] || echo 0 >"$enabled" || return
-	wait_until "patch_settled $1 && [[ \$(cat $enabled 2>/dev/null) != 1 ]]" 30
+	read_file "$enabled"
+	[[ $REPLY != 1 ]] || echo 0 >"$enabled" || return
+	wait_until "patch_settled $1 && read_file $enabled && [[ \$REPLY != 1 ]]" 30
 }
 
 cleanup() {

@@ -39,7 +39,8 @@ expect() {
 
 # expect_file FILE TEXT: what it reads.
 expect_file() {
-	expect "$(<"$1")" "$2" "$1"
+	read_file "$1"
+	expect "$REPLY" "$2" "$1"
 }
 
 # From here on, log() is what the kernel says next.
@@ -106,7 +107,7 @@ in_use() {
 fall_asleep() {
 	echo N >$PARAMETERS/awake
 	cat $TARGET/sleep >/dev/null &
-	wait_until "[[ \$(cat $PARAMETERS/sleepers) == 1 ]]" || fail "nobody is asleep"
+	wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "nobody is asleep"
 }
 
 wake_up() {
@@ -114,11 +115,13 @@ wake_up() {
 	wait
 }
 
-# Everything that a patch could have changed: hooked functions, modules and their
-# users, kprobes, what the functions print; and which patches there are.
+# Everything that a patch could have changed, in "state": hooked functions, modules and
+# their users, kprobes, what the functions print; and which patches there are.
 # Without processes of its own: some tests ask all the time.
-system_state() {
+read_state() {
 	local file lines line words
+
+	state=
 
 	for file in /sys/kernel/tracing/enabled_functions /proc/modules \
 		/sys/kernel/debug/kprobes/list /proc/{cmdline,version} \
@@ -134,27 +137,29 @@ system_state() {
 				;;
 			*/modules) line="${words[0]} ${words[2]}" ;;
 			esac
-			echo "$file: $line"
+			state+="$file: $line"$'\n'
 		done
 	done
-	echo "$RLP:" "$RLP"/*
+	words=("$RLP"/*)
+	state+="$RLP: ${words[*]}"
 }
 
 # remember: what expect_unchanged compares with.
 remember() {
-	remembered=$(system_state)
+	read_state
+	remembered=$state
 }
 
 # The loader puts the last things away in the background.
 expect_unchanged() {
-	wait_until '[[ $(system_state) == "$remembered" ]]' 10 && return
-	diff <(echo "$remembered") <(system_state) | sed 's/^/# /'
+	wait_until 'read_state; [[ $state == "$remembered" ]]' 10 && return
+	diff <(echo "$remembered") <(echo "$state") | sed 's/^/# /'
 	fail "something was changed, see above: < before, > after"
 }
 
 # Nobody watches the scheduler any more. $PARAMETERS/sched_switch_users at the
 # start of the test is what to compare with.
 expect_probes() {
-	wait_until "[[ \$(<$PARAMETERS/sched_switch_users) == $1 ]]" 10 ||
+	wait_until "read_file $PARAMETERS/sched_switch_users; [[ \$REPLY == $1 ]]" 10 ||
 		fail "$(cat $PARAMETERS/sched_switch_users) probes on sched_switch instead of $1"
 }

@@ -31,7 +31,8 @@ mode_is() { # PATTERN: that of each function whose object is there
 	local file
 
 	for file in $FULL/{vmlinux,rlp_target}/*/mode; do
-		[[ $(<"$file") =~ ^($1)$ ]] || return 1
+		read_file "$file"
+		[[ $REPLY =~ ^($1)$ ]] || return 1
 	done
 }
 

@@ -13,7 +13,8 @@ cycles=${RLP_CYCLES:-10}
 work=$(mktemp -d)
 
 mode_settled() {
-	[[ $(cat "$1") != "handler settling" ]]
+	read_file "$1"
+	[[ $REPLY != "handler settling" ]]
 }
 
 # All that the loader does, failures included.

@@ -132,7 +132,8 @@ static notrace int notrace_file_show(struct seq_file *m, void *v)
 	return inlined_show(m);
 }
 
-static int __init rlp_target_init(void)
+/* As one_show(). */
+static int __init __used rlp_target_init(void)
 {
 	struct proc_dir_entry *dir;
 	struct seq_file m = {
