@@ -384,7 +384,7 @@ module_param_cb(told, &told_ops, NULL, 0444);
 static int __init fuzz_init(void)
 {
 	prandom_seed_state(&rnd, seed);
-	room = vmalloc(sizeof(*mem));
+	room = vmalloc(PAGE_ALIGN(sizeof(*mem)));
 	if (!room)
 		return -ENOMEM;
 	/* At its end: a page that cannot be read is next. */
