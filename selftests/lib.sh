@@ -95,12 +95,14 @@ nap() {
 	read -rt "$1" -u "$nap_fd" || true
 }
 
-# read_file FILE: REPLY is then what it reads, less the last newline; nothing if it cannot
-# be read.
+# read_file FILE: REPLY is then what it reads, less newlines at its end; nothing if it
+# cannot be read.
 read_file() {
 	REPLY=
 	{ IFS= read -rd '' REPLY <"$1"; } 2>/dev/null || true
-	REPLY=${REPLY%$'\n'}
+	while [[ $REPLY == *$'\n' ]]; do
+		REPLY=${REPLY%$'\n'}
+	done
 }
 
 # wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and

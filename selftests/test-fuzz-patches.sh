@@ -38,7 +38,7 @@ fuzz() {
 	remember
 	read_told
 	while (($2 ? told[all] < number : SECONDS < end)); do
-		echo 100 >$fuzz/run || fail "seed $seed: a result that is none"
+		echo 500 >$fuzz/run || fail "seed $seed: a result that is none"
 		[[ ! -e $RLP/rlp_fuzz ]] || {
 			wait_settled rlp_fuzz
 			cat $RLP/rlp_fuzz/{,*/,*/*/}* >/dev/null 2>&1 || true

@@ -329,7 +329,7 @@ static int fuzz_once(void)
 	unsigned int left;
 
 	describe();
-	for (left = 4 + any(8); left; left--)
+	for (left = 5 + any(10); left; left--)
 		changes[any(ARRAY_SIZE(changes))]();
 	if (one_in(50))
 		patch = wrong_pointer();
