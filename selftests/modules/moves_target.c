@@ -21,7 +21,7 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
-#include <linux/random.h>
+#include <linux/prandom.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
@@ -259,11 +259,13 @@ static ssize_t release_write(struct file *file, const char __user *buf,
 static bool ticking;
 static struct hrtimer hard;
 static struct timer_list soft;
+/* Without a lock: get_random_u32() takes one that sleeps on PREEMPT_RT. */
+static struct rnd_state spread;
 
 static enum hrtimer_restart hard_tick(struct hrtimer *timer)
 {
 	moves_session(8, MOVES_NONE);
-	hrtimer_forward_now(timer, us_to_ktime(500 + get_random_u32_below(2000)));
+	hrtimer_forward_now(timer, us_to_ktime(500 + prandom_u32_state(&spread) % 2000));
 	return READ_ONCE(ticking) ? HRTIMER_RESTART : HRTIMER_NORESTART;
 }
 
@@ -353,6 +355,7 @@ static int __init target_init(void)
 
 	if (!dir)
 		return -ENOMEM;
+	prandom_seed_state(&spread, 1);
 	hrtimer_setup(&hard, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	timer_setup(&soft, soft_tick, 0);
 	if (proc_create("inside", 0222, dir, &inside_ops) &&
