@@ -19,15 +19,7 @@ pub(crate) fn readable<T>(ptr: *const T) -> Result {
     if !ptr.is_aligned() {
         return Err(EINVAL);
     }
-    let mut copy = MaybeUninit::<T>::uninit();
-    // SAFETY: There is room for a `T`; the source may be any address.
-    to_result(unsafe {
-        bindings::copy_from_kernel_nofault(
-            copy.as_mut_ptr().cast(),
-            ptr.cast(),
-            core::mem::size_of::<T>(),
-        ) as core::ffi::c_int
-    })
+    copy(ptr).map(|_| ())
 }
 
 /// Whether there is a string at `ptr` with its terminator among the first `most` bytes.
@@ -39,18 +31,25 @@ pub(crate) fn readable<T>(ptr: *const T) -> Result {
 /// `E2BIG` for one that is longer; `EFAULT` or `ERANGE` where it cannot be read.
 pub(crate) fn terminated(ptr: *const u8, most: usize) -> Result {
     for at in 0..most {
-        let mut byte = 0u8;
-        // SAFETY: There is room for a byte; the source may be any address.
-        to_result(unsafe {
-            bindings::copy_from_kernel_nofault(
-                (&raw mut byte).cast(),
-                ptr.wrapping_add(at).cast(),
-                1,
-            ) as core::ffi::c_int
-        })?;
-        if byte == 0 {
+        let byte = copy(ptr.wrapping_add(at))?;
+        // SAFETY: Any bits make a byte, and these were copied.
+        if unsafe { byte.assume_init() } == 0 {
             return Ok(());
         }
     }
     Err(E2BIG)
+}
+
+/// What is at `ptr`, which need not be a `T`. `EFAULT` or `ERANGE` where nothing can be read.
+fn copy<T>(ptr: *const T) -> Result<MaybeUninit<T>> {
+    let mut copy = MaybeUninit::<T>::uninit();
+    // SAFETY: There is room for a `T`; the source may be any address.
+    to_result(unsafe {
+        bindings::copy_from_kernel_nofault(
+            copy.as_mut_ptr().cast(),
+            ptr.cast(),
+            core::mem::size_of::<T>(),
+        ) as core::ffi::c_int
+    })?;
+    Ok(copy)
 }
