@@ -29,10 +29,8 @@ static int share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd c
 	return -EINVAL;
 }
 
-/* PERMANENT: sysctl kernel.ftrace_enabled must not take patches away. */
 static struct ftrace_ops direct_ops = {
 	.ops_func = share,
-	.flags = FTRACE_OPS_FL_PERMANENT,
 };
 
 /**
@@ -82,7 +80,6 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
 	int ret;
 
 	ops->ops_func = share;
-	ops->flags = FTRACE_OPS_FL_PERMANENT;
 	ret = ftrace_set_filter_ip(ops, site, 0, 1);
 	if (!ret)
 		ret = register_ftrace_direct(ops, ftrace_jmp_set(target));

@@ -2,6 +2,7 @@
 /* The ftrace handler's frame: preemption and registers are inline in C. */
 #include <linux/ftrace.h>
 #include <linux/preempt.h>
+#include <linux/version.h>
 
 #include "gate.h"
 #include "helpers.h"
@@ -52,4 +53,17 @@ unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
 			return (unsigned long)ops->func;
 	}
 	return 0;
+}
+
+/**
+ * rlp_ftrace_has_switch() - whether sysctl kernel.ftrace_enabled can be set to 0
+ *
+ * Since 7.3 ftrace_enable_sysctl() refuses. Where that was applied to an older
+ * kernel the answer is wrong on the safe side.
+ *
+ * Context: any.
+ */
+bool rlp_ftrace_has_switch(void)
+{
+	return LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0);
 }

@@ -46,6 +46,7 @@ void rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 			struct ftrace_ops *ops, struct ftrace_regs *fregs);
 unsigned long rlp_ftrace_target(unsigned long ip, struct task_struct *task);
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
+bool rlp_ftrace_has_switch(void);
 
 bool rlp_ftrace_has_direct(unsigned long ip);
 

@@ -61,32 +61,27 @@ pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     site_of(start, size).ok_or(ENOENT)
 }
 
-/// An `ftrace_ops` whose handler asks the function given to [`ftrace_target!`].
+/// An `ftrace_ops` whose handler asks the function given to [`ftrace_target!`]. Dropping it waits
+/// for users of its trampoline, and for RCU-tasks.
 ///
 /// # Invariants
 ///
 /// `ops` is registered.
-pub struct Redirection {
+pub(crate) struct Registered {
     ops: Pin<KBox<Opaque<bindings::ftrace_ops>>>,
 }
 
-// SAFETY: ftrace locks what it does with an ops; the methods take `&mut self`.
-unsafe impl Send for Redirection {}
+// SAFETY: ftrace locks what it does with an ops; the methods that change it take `&mut self`.
+unsafe impl Send for Registered {}
 
-impl Redirection {
-    /// Hooks all of `sites`, or none, with an ops of its own.
+impl Registered {
+    /// Hooks all of `sites`, or none. `flags`: `FTRACE_OPS_FL_*`, beside that of a dynamic one.
     ///
-    /// Registering one, ftrace asks the owner of each direct target on the way to leave room for
-    /// the redirection; adding a site later it does not.
-    ///
-    /// Context: may sleep. Errors of `register_ftrace_function()`: `EBUSY` where somebody else
-    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`.
-    pub fn register(sites: &mut [Site]) -> Result<Self> {
+    /// Context: may sleep. Errors: those of `register_ftrace_function()`; `ENOMEM`.
+    pub(crate) fn new(flags: u32, sites: &mut [Site]) -> Result<Self> {
         let ops = bindings::ftrace_ops {
             func: Some(rlp_bindings::rlp_ftrace_handler),
-            flags: (bindings::FTRACE_OPS_FL_DYNAMIC
-                | bindings::FTRACE_OPS_FL_IPMODIFY
-                | bindings::FTRACE_OPS_FL_PERMANENT) as usize,
+            flags: (bindings::FTRACE_OPS_FL_DYNAMIC | flags) as usize,
             ..Default::default()
         };
         let ops = KBox::pin(Opaque::new(ops), GFP_KERNEL)?;
@@ -102,6 +97,32 @@ impl Redirection {
         }
         Ok(Self { ops })
     }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant `ops` is registered; afterwards the filter is nobody's.
+        unsafe {
+            bindings::unregister_ftrace_function(self.ops.get());
+            bindings::ftrace_free_filter(self.ops.get());
+        }
+    }
+}
+
+/// Functions whose calls go where [`ftrace_target!`]'s function says.
+pub struct Redirection(Registered);
+
+impl Redirection {
+    /// Hooks all of `sites`, or none, with an ops of its own.
+    ///
+    /// Registering one, ftrace asks the owner of each direct target on the way to leave room for
+    /// the redirection; adding a site later it does not.
+    ///
+    /// Context: may sleep. Errors of `register_ftrace_function()`: `EBUSY` where somebody else
+    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`.
+    pub fn register(sites: &mut [Site]) -> Result<Self> {
+        Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites).map(Self)
+    }
 
     /// Hooks nothing yet, but for an anchor that keeps the ops registered for its life.
     pub fn anchored() -> Result<Self> {
@@ -115,21 +136,21 @@ impl Redirection {
     /// Context: may sleep. Errors of `ftrace_set_filter_ips()`: `EBUSY` where somebody else
     /// redirects one of them, `ENOMEM`.
     pub fn hook(&mut self, sites: &mut [Site]) -> Result {
-        filter(&self.ops, sites, false)
+        filter(&self.0.ops, sites, false)
     }
 
     /// Unhooks all of `sites`, which are hooked; one must be left.
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
     pub fn unhook(&mut self, sites: &mut [Site]) -> Result {
-        surely(|| filter(&self.ops, sites, true))
+        surely(|| filter(&self.0.ops, sites, true))
     }
 
     /// The handler of whoever else redirects the function at `site`, as an address to be printed
     /// by [`crate::kallsyms::name_of`]. Stale at once: for messages alone.
     pub fn other_holder(&self, site: Site) -> Option<usize> {
         // SAFETY: `ops` is only compared with.
-        match unsafe { rlp_bindings::rlp_ftrace_holder(site, self.ops.get()) } {
+        match unsafe { rlp_bindings::rlp_ftrace_holder(site, self.0.ops.get()) } {
             0 => None,
             handler => Some(handler),
         }
@@ -149,17 +170,6 @@ fn filter(
     to_result(unsafe {
         bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
     })
-}
-
-impl Drop for Redirection {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant `ops` is registered. This waits for users of its
-        // trampoline, and for RCU-tasks; afterwards the filter is nobody's.
-        unsafe {
-            bindings::unregister_ftrace_function(self.ops.get());
-            bindings::ftrace_free_filter(self.ops.get());
-        }
-    }
 }
 
 /// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates

@@ -10,6 +10,7 @@ const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 pub mod cpu;
 pub mod direct;
 pub mod ftrace;
+pub mod ftrace_switch;
 pub mod gate;
 pub mod kallsyms;
 pub mod klp;

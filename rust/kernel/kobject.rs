@@ -104,7 +104,8 @@ impl fmt::Write for Page<'_> {
         let len = s.len().min(self.room());
         let end = self.len.saturating_add(len);
         if let (Some(to), Some(from)) = (self.buf.get_mut(self.len..end), s.as_bytes().get(..len)) {
-            to.copy_from_slice(from);
+            // Not copy_from_slice(): it can panic, and the compiler does not see that here it does not.
+            to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
             self.len = end;
         }
         Ok(())

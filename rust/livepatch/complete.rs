@@ -87,8 +87,7 @@ impl Registry {
                 leavers.take(patch, forced);
             }
         }
-        self.unhook_or_warn();
-        self.settle_later();
+        self.unhook_after(leavers);
         Ok(())
     }
 }

@@ -133,8 +133,7 @@ impl Registry {
             name
         );
         debug!("'{}': completing unpatching transition\n", name);
-        self.unhook_or_warn();
-        self.settle_later();
+        self.unhook_after(leavers);
         patch
             .present()
             .for_each(|object| object.desc.post_unpatch());

@@ -4,7 +4,7 @@
 
 use crate::patch::Patch;
 use kernel::prelude::*;
-use kernel_ext::rcu;
+use kernel_ext::{ftrace_switch::HeldOn, rcu};
 
 struct Leaver {
     patch: Patch,
@@ -13,22 +13,33 @@ struct Leaver {
 
 /// Patches that no task uses any more, to be let go when the registry is no longer locked.
 #[must_use = "call part() with the registry unlocked"]
-pub(crate) struct Leavers(KVec<Leaver>);
+pub(crate) struct Leavers {
+    leavers: KVec<Leaver>,
+    /// The last of them leaves this.
+    ftrace_on: Option<HeldOn>,
+}
 
 impl Leavers {
     /// No room yet.
     pub(crate) fn none() -> Self {
-        Self(KVec::new())
+        Self::with_room(KVec::new())
     }
 
     /// Room for one. `ENOMEM`.
     pub(crate) fn for_one() -> Result<Self> {
-        Ok(Self(KVec::with_capacity(1, GFP_KERNEL)?))
+        Ok(Self::with_room(KVec::with_capacity(1, GFP_KERNEL)?))
+    }
+
+    fn with_room(leavers: KVec<Leaver>) -> Self {
+        Self {
+            leavers,
+            ftrace_on: None,
+        }
     }
 
     /// Room for `count` more. `ENOMEM`.
     pub(crate) fn reserve(&mut self, count: usize) -> Result {
-        Ok(self.0.reserve(count, GFP_KERNEL)?)
+        Ok(self.leavers.reserve(count, GFP_KERNEL)?)
     }
 
     /// Takes `patch`, for which there is room. `forced`: some task may still be in its code.
@@ -36,7 +47,12 @@ impl Leavers {
         patch.objects.iter_mut().for_each(|object| object.release());
         // Room was made; without it the patch would be dropped here and now, which is as safe as
         // the caller's lock allows.
-        let _ = self.0.push_within_capacity(Leaver { patch, forced });
+        let _ = self.leavers.push_within_capacity(Leaver { patch, forced });
+    }
+
+    /// Takes what held ftrace on for the last patch.
+    pub(crate) fn take_hold(&mut self, ftrace_on: Option<HeldOn>) {
+        self.ftrace_on = ftrace_on;
     }
 
     /// Waits for tasks in trampolines, removes the directories, and gives the modules back.
@@ -44,14 +60,15 @@ impl Leavers {
     /// In this order, so that a patch whose directory is gone can be unloaded. Context: may sleep;
     /// the registry is not locked.
     pub(crate) fn part(mut self) {
-        if self.0.is_empty() {
+        if self.leavers.is_empty() {
             return;
         }
+        drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
-        for leaver in &mut self.0 {
+        for leaver in &mut self.leavers {
             leaver.patch.directory = None;
         }
-        for leaver in self.0 {
+        for leaver in self.leavers {
             if leaver.forced {
                 leaver.patch.module.pin();
             }

@@ -11,6 +11,7 @@
 
 use crate::{
     hooks::Hooks,
+    leave::Leavers,
     patch::{Object, Patch, PatchId, Presence},
     plan::{Move, Plan},
     states::Below,
@@ -24,7 +25,12 @@ use kernel::{
     str::CString,
     time::{Instant, Monotonic}, //
 };
-use kernel_ext::{kallsyms, sched::SchedSwitch, statics::ModuleMutex};
+use kernel_ext::{
+    ftrace_switch::HeldOn,
+    kallsyms,
+    sched::SchedSwitch,
+    statics::ModuleMutex, //
+};
 
 /// The one registry.
 pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
@@ -35,6 +41,8 @@ pub(crate) struct Registry {
     pub(crate) patches: KVec<Patch>,
     pub(crate) transition: Option<Transition>,
     pub(crate) hooks: Hooks,
+    /// Held since the first function was hooked, for as long as there is a patch.
+    pub(crate) ftrace_on: Option<HeldOn>,
     /// Modules whose coming was announced, and whose going was not.
     pub(crate) announced: KVec<CString>,
     /// What callbacks may ask for while a transition is prepared, runs and ends.
@@ -54,6 +62,7 @@ impl Registry {
             patches: KVec::new(),
             transition: None,
             hooks: Hooks::new()?,
+            ftrace_on: None,
             announced: KVec::new(),
             below: None,
             root,
@@ -96,10 +105,9 @@ impl Registry {
     pub(crate) fn hook(&mut self, id: PatchId) -> Result {
         let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
         let sites = patch.active().map(|(_, original)| original.site);
-        if let Err(e) = self.hooks.hook(sites) {
-            report_hook_failure(&self.hooks, patch, e);
-            return Err(e);
-        }
+        hold_on(&mut self.ftrace_on, patch)
+            .and_then(|()| self.hooks.hook(sites))
+            .inspect_err(|&e| report_hook_failure(&self.hooks, patch, e))?;
         for object in &mut self.patch_mut(id)?.objects {
             if object.presence == Presence::Present {
                 object.presence = Presence::Patched;
@@ -115,13 +123,18 @@ impl Registry {
         self.hooks.retain(both)
     }
 
-    pub(crate) fn unhook_or_warn(&mut self) {
+    /// Unhooks what only `leavers` had, who are not among the patches any more.
+    pub(crate) fn unhook_after(&mut self, leavers: &mut Leavers) {
         if let Err(e) = self.unhook_unused() {
             pr_warn!(
                 "some functions stay hooked, without effect ({})\n",
                 e.to_errno()
             );
         }
+        if self.patches.is_empty() {
+            leavers.take_hold(self.ftrace_on.take());
+        }
+        self.settle_later();
     }
 
     /// Publishes what the patches say now, after objects came or went.
@@ -138,6 +151,18 @@ impl Registry {
         drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL)?)));
         Ok(())
     }
+}
+
+/// Holds ftrace on if `patch` has a function to hook. `EBUSY` where it is off; `ENOMEM`.
+fn hold_on(ftrace_on: &mut Option<HeldOn>, patch: &Patch) -> Result {
+    if ftrace_on.is_none() && patch.active().next().is_some() {
+        *ftrace_on = Some(HeldOn::new().inspect_err(|&e| {
+            if e == EBUSY {
+                pr_err!("ftrace is switched off, see sysctl kernel.ftrace_enabled\n");
+            }
+        })?);
+    }
+    Ok(())
 }
 
 /// Names the function that could not be hooked, and who has it.
