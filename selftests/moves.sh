@@ -123,7 +123,11 @@ calls() {
 }
 
 expect_no_mixed() {
-	[[ $(mixed) == 0 ]] || fail "$(mixed) mixed pairs of $(calls)"
+	[[ $(mixed) != 0 ]] || return 0
+	sed 's/^/# /' $MOVES/mixed
+	grep -E '(new|moves)_(step|session)|rlp_ftrace_handler|ftrace_(regs_)?caller' /proc/kallsyms | sed 's/^/# /'
+	sed 's/^/# /' "$RLP"/moves_patch*/*/*/mode
+	fail "$(mixed) mixed pairs of $(calls)"
 }
 
 online() { # CPU 0|1

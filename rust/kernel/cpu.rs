@@ -11,6 +11,7 @@ use kernel::{
     bindings,
     cpu::{nr_cpu_ids, CpuId},
     cpumask::Cpumask,
+    ffi::c_int,
     task::Task,
     types::NotThreadSafe, //
 };
@@ -54,22 +55,43 @@ impl Drop for HotplugLock {
     }
 }
 
-/// Interrupts every online CPU and calls `f` there with the task that was interrupted; waits for all.
+/// What was interrupted on a CPU.
+pub struct Interrupted<'a> {
+    /// The task that was running there.
+    pub task: Quiescent<'a>,
+    /// The CPU's idle task, unless that is it.
+    pub idle: Option<Quiescent<'a>>,
+}
+
+impl Interrupted<'_> {
+    /// # Safety
+    ///
+    /// Interrupts are off as long as the value lives.
+    unsafe fn here() -> Self {
+        let current = Task::current_raw();
+        // SAFETY: This CPU is possible; its idle task is never freed.
+        let idle = unsafe { rlp_bindings::rlp_idle_task(CpuId::current().as_u32() as c_int) };
+        // SAFETY: The one is current. The other is valid, belongs to this CPU, and cannot start to
+        // run before interrupts are on again.
+        unsafe {
+            Self {
+                task: Quiescent::assume(current),
+                idle: (idle != current).then(|| Quiescent::assume(idle)),
+            }
+        }
+    }
+}
+
+/// Interrupts every online CPU and calls `f` there with what was interrupted; waits for all.
 ///
 /// Context: process context, interrupts on. `f` runs with interrupts off, in hard interrupt context
 /// also on PREEMPT_RT: no lock, no allocation.
-pub fn interrupt_each<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(f: F) {
-    extern "C" fn thunk<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
-        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here, and the
-        // interrupted task is current.
-        let (f, proof, task) = unsafe {
-            (
-                &*info.cast::<F>(),
-                ReadSide::assume(),
-                Quiescent::assume(Task::current_raw()),
-            )
-        };
-        f(task, &proof);
+pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
+    extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
+        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here.
+        let (f, proof, here) =
+            unsafe { (&*info.cast::<F>(), ReadSide::assume(), Interrupted::here()) };
+        f(&here, &proof);
     }
     // SAFETY: `f` is shared between CPUs, as `Sync` allows, and outlives the call, which waits.
     unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), (&raw const f).cast_mut().cast()) }

@@ -150,6 +150,15 @@ where
     call.result
 }
 
+/// The CPU of `current` if that is exiting, and may have left the task list; `None` for others.
+///
+/// Context: any, preemption off.
+#[inline(always)]
+pub fn exiting_on() -> Option<u32> {
+    // SAFETY: No requirement.
+    u32::try_from(unsafe { rlp_bindings::rlp_exiting_on() }).ok()
+}
+
 /// Whether `task` has left its last CPU for good.
 pub fn is_dead(task: &Task) -> bool {
     // SAFETY: `task` is valid.

@@ -3,8 +3,9 @@
 //! The record table: which universe each task is in while a transition runs.
 //!
 //! Filled once, then shared: keys do not change any more, states are atomic. A task without a
-//! record became visible after the table was sealed; it has never run before, and starts in the
-//! target universe on an empty stack.
+//! record became visible after the table was sealed: it has never run before, and starts in the
+//! target universe on an empty stack. Or it had left the task list before that, and is about to
+//! leave its CPU for good: such a one is where its CPU is, for which the idle task's record stands.
 
 use crate::{
     table::{self, Table},
@@ -125,6 +126,9 @@ pub(crate) struct Full;
 pub(crate) struct Records<T> {
     slots: Table<Slot>,
     rest: KVVec<Rest<T>>,
+    /// Where the idle tasks' slots are, by CPU. Their records are the first.
+    idle: KVVec<Option<usize>>,
+    idle_tasks: u32,
     target: Universe,
     /// Records that are not in the target universe.
     pending: AtomicUsize,
@@ -137,6 +141,8 @@ impl<T> Records<T> {
         Ok(Self {
             slots: Table::new(capacity, SPREAD)?,
             rest: KVVec::with_capacity(capacity.max(1), GFP_KERNEL)?,
+            idle: KVVec::new(),
+            idle_tasks: 0,
             target,
             pending: AtomicUsize::new(0),
             frozen: AtomicBool::new(false),
@@ -166,6 +172,33 @@ impl<T> Records<T> {
         Ok(())
     }
 
+    /// As [`insert`](Self::insert), for the idle task of `cpu`; before all other tasks. May sleep.
+    /// `ENOMEM`.
+    pub(crate) fn insert_idle(
+        &mut self,
+        cpu: u32,
+        key: usize,
+        task: T,
+        universe: Universe,
+    ) -> Result {
+        let cpu = cpu as usize;
+        while self.idle.len() <= cpu {
+            self.idle.push(None, GFP_KERNEL)?;
+        }
+        self.insert(key, task, universe).map_err(|Full| ENOMEM)?;
+        let slot = self.rest.last().map(|rest| rest.slot);
+        if let Some(place) = self.idle.get_mut(cpu) {
+            *place = slot;
+        }
+        self.idle_tasks = self.idle_tasks.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Whether `record` is that of an idle task, and stands for its CPU.
+    pub(crate) fn is_idle(&self, record: &Record<'_, T>) -> bool {
+        record.slot.nr < self.idle_tasks
+    }
+
     /// The record of the task `key`. Context: any; no lock, no panic.
     pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
         let slot = self.slots.find(key)?;
@@ -175,10 +208,22 @@ impl<T> Records<T> {
 
     /// The universe of the task `key`: its record's, or the target for one that came later.
     pub(crate) fn universe_of(&self, key: usize) -> Universe {
-        self.slots.find(key).map_or(self.target, Slot::universe)
+        self.recorded(key).unwrap_or(self.target)
     }
 
-    /// As [`universe_of`](Self::universe_of), where one look is enough for it; else `None`.
+    /// The universe of the task `key`, if it has a record. Context: any; no lock, no panic.
+    pub(crate) fn recorded(&self, key: usize) -> Option<Universe> {
+        self.slots.find(key).map(Slot::universe)
+    }
+
+    /// The universe of `cpu`: its idle task's, or the target. Context: any; no lock, no panic.
+    pub(crate) fn universe_on(&self, cpu: u32) -> Universe {
+        let at = self.idle.get(cpu as usize).copied().flatten();
+        at.and_then(|at| self.slots.get(at))
+            .map_or(self.target, Slot::universe)
+    }
+
+    /// As [`recorded`](Self::recorded), where one look is enough for it; else `None`.
     #[inline(always)]
     pub(crate) fn universe_at_once(&self, key: usize) -> Option<Universe> {
         self.slots.find_at_once(key).map(Slot::universe)

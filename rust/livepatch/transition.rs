@@ -7,7 +7,8 @@
 //! stack holds no affected code, by whichever comes first:
 //!
 //! - [`Transition::sweep`] looks at tasks that are off the CPU, each held still,
-//! - and interrupts every CPU: idle tasks, busy kthreads and tasks in user mode check themselves;
+//! - and interrupts every CPU: idle tasks, busy kthreads and tasks in user mode check themselves,
+//!   and with its idle task a CPU is moved, for the sake of those who are about to die there;
 //! - [`Probe`] sees a task as it leaves the CPU;
 //! - after a while [`Transition::sweep`] wakes stragglers, and [`Probe`] sees tasks leave system
 //!   calls, too: one that is interrupted in its sleep goes back to sleep in the same function when
@@ -29,7 +30,7 @@ use kernel::{
     time::{Delta, Instant, Monotonic},
 };
 use kernel_ext::{
-    cpu,
+    cpu::{self, Interrupted},
     rcu::{self, ReadSide},
     sched::{LeaveSyscall, SchedSwitch, SwitchOut, SyscallExit},
     stack::{self, Verdict},
@@ -66,7 +67,7 @@ impl Transition {
     /// Context: process context, may sleep; the registry is locked. `ENOMEM`; nothing has changed.
     pub(crate) fn start(plan: &Plan<'_>, step: Move) -> Result<Self> {
         let started = Instant::now();
-        let records = enrol(plan, Universe::New, |_| Universe::Old)?;
+        let records = enrol(plan, Universe::New, None)?;
         Ok(Self {
             step,
             forced: false,
@@ -85,10 +86,8 @@ impl Transition {
         let target = self.target.other();
         self.records.freeze();
         rcu::synchronize();
-        let records = enrol(plan, target, |task| {
-            self.records.universe_of(task.as_usize())
-        })
-        .inspect_err(|_| self.records.thaw())?;
+        let records =
+            enrol(plan, target, Some(&self.records)).inspect_err(|_| self.records.thaw())?;
         self.records = records;
         self.target = target;
         self.pause_ms = FIRST_PAUSE_MS;
@@ -135,10 +134,12 @@ impl Transition {
     pub(crate) fn sweep(&mut self) {
         self.sweep_idle_of_offline_cpus();
         for record in self.records.iter_pending() {
-            look_at(record.task());
+            if !self.records.is_idle(&record) {
+                look_at(record.task());
+            }
         }
         if !self.is_done() {
-            cpu::interrupt_each(|task, proof| try_switch(&task, false, proof));
+            cpu::interrupt_each(look_here);
         }
         if !self.is_done() && self.started.elapsed() > NUDGE_AFTER {
             self.nudge();
@@ -188,8 +189,8 @@ impl Transition {
     }
 }
 
-/// Records every task in the universe that `now` gives, and publishes the view in which all that
-/// come later are in `target`.
+/// Records every task in the universe that it is in, by the records of the transition that is
+/// turned round if it is one, and publishes the view in which all that come later are in `target`.
 ///
 /// In one section under `tasklist_lock` every visible task has a record and the view is published.
 /// A task that becomes visible afterwards saw its parent take that lock for writing: it sees the
@@ -197,12 +198,16 @@ impl Transition {
 fn enrol(
     plan: &Plan<'_>,
     target: Universe,
-    now: impl Fn(TaskId) -> Universe,
+    before: Option<&TaskRecords>,
 ) -> Result<Arc<TaskRecords>> {
+    let now = |task: TaskId| match before {
+        Some(records) => records.universe_of(task.as_usize()),
+        None => target.other(),
+    };
     let redirects = plan.redirects()?;
     let affected = plan.affected(target.other())?;
     let room = KBox::<View>::new_uninit(GFP_KERNEL)?;
-    let mut capacity = count_tasks();
+    let mut capacity = count_tasks().max(before.map_or(0, Records::len));
 
     let (records, list) = loop {
         // Room for those that are forked while the memory is allocated.
@@ -211,17 +216,16 @@ fn enrol(
         for cpu in cpu::possible() {
             if let Some(idle) = task::idle_task(cpu) {
                 let id = TaskId::from(&*idle);
-                records
-                    .insert(id.as_usize(), idle, now(id))
-                    .map_err(|Full| ENOMEM)?;
+                records.insert_idle(cpu, id.as_usize(), idle, now(id))?;
             }
         }
         let list = TaskList::lock();
-        if record_all(&list, &mut records, &now).is_ok() {
+        if record_all(&list, &mut records, now).is_ok() && record_left(before, &mut records).is_ok()
+        {
             break (Arc::from(records), list);
         }
         drop(list);
-        capacity = capacity.max(count_tasks());
+        capacity = capacity.saturating_mul(2).max(count_tasks());
     };
     let moving = Some(Moving {
         records: records.clone(),
@@ -236,7 +240,7 @@ fn enrol(
 fn record_all(
     list: &TaskList,
     records: &mut Records<ARef<Task>>,
-    now: &impl Fn(TaskId) -> Universe,
+    now: impl Fn(TaskId) -> Universe,
 ) -> Result<(), Full> {
     let mut result = Ok(());
     list.for_each(|task| {
@@ -245,6 +249,20 @@ fn record_all(
         result.is_ok()
     });
     result
+}
+
+/// Also those that have left the list since, and not yet their CPU.
+fn record_left(
+    before: Option<&TaskRecords>,
+    records: &mut Records<ARef<Task>>,
+) -> Result<(), Full> {
+    for record in before.into_iter().flat_map(Records::iter) {
+        let key = TaskId::from(&**record.task()).as_usize();
+        if records.recorded(key).is_none() && !task::is_dead(record.task()) {
+            records.insert(key, record.task().clone(), record.universe())?;
+        }
+    }
+    Ok(())
 }
 
 fn count_tasks() -> usize {
@@ -265,27 +283,50 @@ fn look_at(task: &Task) {
     });
 }
 
+/// Looks at a CPU that was interrupted: at the task that runs there, and at the idle task, whose
+/// record stands for the CPU too. Only here is known what is where its CPU is.
+fn look_here(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
+    try_switch(&here.task, false, proof);
+    let Some(idle) = &here.idle else { return };
+    switch_if(idle.id(), proof, |moving| {
+        let apart = moving.records.recorded(here.task.id().as_usize()).is_some();
+        match apart || walk(&here.task, moving) == Verdict::Clear {
+            true => walk(idle, moving),
+            false => Verdict::Unreliable,
+        }
+    });
+}
+
 /// Switches `task`'s record if its stack allows.
 ///
 /// Context: interrupts off, maybe with a runqueue locked: no lock, no allocation, no printing, no
 /// panic.
 fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) {
+    switch_if(task.id(), proof, |moving| match dead {
+        true => Verdict::Clear,
+        false => walk(task, moving),
+    });
+}
+
+fn walk(task: &Quiescent<'_>, moving: &Moving) -> Verdict {
+    stack::walk(task, |addr| moving.affected.contains(addr))
+}
+
+/// Switches the record of `task`, if it has one that is to be switched, on the verdict of `judge`.
+/// Context: as [`try_switch`].
+#[inline(always)]
+fn switch_if(task: TaskId, proof: &ReadSide<'_>, judge: impl FnOnce(&Moving) -> Verdict) {
     let Some(moving) = VIEW.read(proof).and_then(|view| view.moving.as_ref()) else {
         return;
     };
     let records = &moving.records;
-    let Some(record) = records.find(task.id().as_usize()) else {
+    let Some(record) = records.find(task.as_usize()) else {
         return;
     };
     if record.universe() == records.target() || records.is_frozen() {
         return;
     }
-    let verdict = if dead {
-        Verdict::Clear
-    } else {
-        stack::walk(task, |addr| moving.affected.contains(addr))
-    };
-    match verdict {
+    match judge(moving) {
         Verdict::Clear => {
             if records.switch(record) == Switched::Last {
                 WORKER.kick();

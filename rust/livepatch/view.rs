@@ -15,7 +15,7 @@ use kernel::{
 use kernel_ext::{
     ftrace::Site,
     rcu::{RcuBox, ReadSide},
-    task::TaskId, //
+    task::{self, TaskId}, //
 };
 
 /// The records of tasks.
@@ -69,10 +69,24 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<N
 fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<NonZeroUsize> {
     let targets = view.redirects.find(site)?;
     let universe = match &view.moving {
-        Some(moving) => moving.records.universe_of(task.as_usize()),
+        Some(moving) => universe_of_caller(&moving.records, task),
         None => Universe::Old,
     };
     targets.choose(universe)
+}
+
+/// The universe of `task`, which is `current`.
+///
+/// Without a record it came later, or it was on its way out already. Nobody can hold up one of
+/// those until it is moved, but interrupts on it must not see it move either: it is where its CPU
+/// is, which is moved when nothing runs there that would notice.
+fn universe_of_caller(records: &TaskRecords, task: TaskId) -> Universe {
+    records
+        .recorded(task.as_usize())
+        .unwrap_or_else(|| match task::exiting_on() {
+            Some(cpu) => records.universe_on(cpu),
+            None => records.target(),
+        })
 }
 
 kernel_ext::ftrace_target!(crate::view::target);

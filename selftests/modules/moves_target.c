@@ -12,12 +12,14 @@
  *   release	write: lets all that wait or spin go on
  *   waiting	read: how many wait or spin
  *   counts	read: calls of the pair, mixed pairs, then calls of each version
+ *   mixed	read: what is known of the first mixed pairs
  *
  * HOW: none, resched, nap, int, kill, unint, spin, polite; see moves.h.
  */
 
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
+#include <linux/kprobes.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -36,12 +38,51 @@ struct counts {
 
 static DEFINE_PER_CPU(struct counts, counts);
 
+/*
+ * The first mixed pairs: who called, and what was in memory then where the callee
+ * begins. If that leads elsewhere than the call went, it is no patch that is at fault.
+ */
+struct witness {
+	u64 ns;
+	unsigned int caller, callee, seen, cpu, preempt, exit_state;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
+	u8 text[16];
+	bool complete;
+};
+
+static struct witness witnesses[32];
+static atomic_t mixed_pairs;
+
+static noinline void witness(unsigned int caller, unsigned int callee, unsigned int seen)
+{
+	unsigned int nr = atomic_inc_return(&mixed_pairs) - 1;
+	struct witness *w = witnesses + nr;
+
+	if (nr >= ARRAY_SIZE(witnesses))
+		return;
+	w->ns = ktime_get_mono_fast_ns();
+	w->caller = caller;
+	w->callee = callee;
+	w->seen = seen;
+	w->cpu = raw_smp_processor_id();
+	w->preempt = preempt_count();
+	w->exit_state = READ_ONCE(current->exit_state);
+	w->pid = current->pid;
+	memcpy(w->comm, current->comm, sizeof(w->comm));
+	memcpy(w->text, (void *)moves_step, sizeof(w->text));
+	/* Pairs with mixed_show(). */
+	smp_store_release(&w->complete, true);
+}
+
 void moves_account(unsigned int caller, unsigned int step)
 {
 	unsigned int callee = step & 15, seen = step >> 4;
 
-	if (caller != callee || seen != callee)
+	if (caller != callee || seen != callee) {
 		this_cpu_inc(counts.mixed);
+		witness(caller, callee, seen);
+	}
 	this_cpu_inc(counts.calls[caller]);
 }
 EXPORT_SYMBOL_GPL(moves_account);
@@ -302,6 +343,25 @@ static ssize_t ticks_write(struct file *file, const char __user *buf,
 	return len;
 }
 
+/*
+ * A session of each task that is about to die, most of which have left the task list by
+ * then. As in an interrupt, nothing else runs on the CPU until it is over.
+ */
+static unsigned int last_words;
+module_param(last_words, uint, 0444);
+MODULE_PARM_DESC(last_words, "How many calls each task makes that exits (default: none)");
+
+static int dying(struct kprobe *probe, struct pt_regs *regs)
+{
+	moves_session(last_words, MOVES_NONE);
+	return 0;
+}
+
+static struct kprobe do_task_dead_probe = {
+	.symbol_name = "do_task_dead",
+	.pre_handler = dying,
+};
+
 static int waiting_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "%d\n", atomic_read(&waiting));
@@ -329,6 +389,20 @@ static int counts_show(struct seq_file *m, void *v)
 	return 0;
 }
 
+static int mixed_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "moves_step is at %px\n", moves_step);
+	for (const struct witness *w = witnesses; w < witnesses + ARRAY_SIZE(witnesses); w++) {
+		if (!smp_load_acquire(&w->complete))
+			continue;
+		seq_printf(m, "[%llu.%06llu] %u called %u, which saw %u: CPU %u, %s/%d, preempt_count %x, exit_state %x; text %*ph\n",
+			   w->ns / NSEC_PER_SEC, w->ns % NSEC_PER_SEC / 1000,
+			   w->caller, w->callee, w->seen, w->cpu, w->comm, w->pid,
+			   w->preempt, w->exit_state, (int)sizeof(w->text), w->text);
+	}
+	return 0;
+}
+
 #define MOVES_WRITE_OPS(name)						\
 static const struct proc_ops name##_ops = {				\
 	.proc_write	= name##_write,					\
@@ -351,10 +425,14 @@ static const struct proc_ops pair_ops = {
 
 static int __init target_init(void)
 {
-	struct proc_dir_entry *dir = proc_mkdir("moves", NULL);
+	struct proc_dir_entry *dir;
+	int ret = last_words ? register_kprobe(&do_task_dead_probe) : 0;
 
+	if (ret)
+		return ret;
+	dir = proc_mkdir("moves", NULL);
 	if (!dir)
-		return -ENOMEM;
+		goto no_memory;
 	prandom_seed_state(&spread, 1);
 	hrtimer_setup(&hard, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	timer_setup(&soft, soft_tick, 0);
@@ -365,16 +443,22 @@ static int __init target_init(void)
 	    proc_create("release", 0222, dir, &release_ops) &&
 	    proc_create("ticks", 0200, dir, &ticks_ops) &&
 	    proc_create_single("waiting", 0444, dir, waiting_show) &&
-	    proc_create_single("counts", 0444, dir, counts_show))
+	    proc_create_single("counts", 0444, dir, counts_show) &&
+	    proc_create_single("mixed", 0400, dir, mixed_show))
 		return 0;
 
 	proc_remove(dir);
+no_memory:
+	if (last_words)
+		unregister_kprobe(&do_task_dead_probe);
 	return -ENOMEM;
 }
 
 static void __exit target_exit(void)
 {
 	set_ticking(false);
+	if (last_words)
+		unregister_kprobe(&do_task_dead_probe);
 	remove_proc_subtree("moves", NULL);
 }
 

@@ -184,6 +184,11 @@ pub(crate) mod task {
         Some(f((!running).then_some(held), &ReadSide::new()))
     }
 
+    /// The machine's tasks stay on the list when they exit.
+    pub(crate) fn exiting_on() -> Option<u32> {
+        None
+    }
+
     /// Asked for a task that is held still, or not: the kernel takes no lock either.
     pub(crate) fn is_dead(_task: &Task) -> bool {
         false
@@ -228,13 +233,18 @@ pub(crate) mod cpu {
         }
     }
 
-    pub(crate) fn interrupt_each<F: Fn(Quiescent<'_>, &ReadSide<'_>) + Sync>(f: F) {
+    pub(crate) struct Interrupted<'a> {
+        pub(crate) task: Quiescent<'a>,
+        pub(crate) idle: Option<Quiescent<'a>>,
+    }
+
+    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
         let tasks = world().all.borrow().clone();
         for task in tasks {
             let cpu = task.0.cpu.lock().unwrap();
             if cpu.runs {
-                let current = Quiescent(task.clone(), std::marker::PhantomData);
-                f(current, &ReadSide::new());
+                let task = Quiescent(task.clone(), std::marker::PhantomData);
+                f(&Interrupted { task, idle: None }, &ReadSide::new());
             }
         }
     }
@@ -285,6 +295,7 @@ pub(crate) mod sync {
     pub(crate) mod aref {
         use std::ops::Deref;
 
+        #[derive(Clone)]
         pub(crate) struct ARef<T>(T);
 
         impl<T: Clone> From<&T> for ARef<T> {

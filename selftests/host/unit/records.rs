@@ -31,6 +31,26 @@ fn a_task_without_record_is_in_the_target_universe() {
 }
 
 #[test]
+fn an_idle_task_stands_for_its_cpu() {
+    let mut records = Records::with_capacity(4, New).unwrap();
+    records.insert_idle(3, 8, 8, Old).unwrap();
+    records.insert_idle(1, 16, 16, New).unwrap();
+    records.insert(24, 24, Old).unwrap();
+    let on = |cpu| records.universe_on(cpu);
+    assert_eq!(
+        [on(0), on(1), on(2), on(3), on(4)],
+        [New, New, New, Old, New]
+    );
+    for (key, idle) in [(8, true), (16, true), (24, false)] {
+        assert_eq!(records.is_idle(&records.find(key).unwrap()), idle);
+    }
+    assert_eq!(records.switch(records.find(8).unwrap()), Switched::Now);
+    assert_eq!(records.universe_on(3), New);
+    assert_eq!(records.recorded(24), Some(Old));
+    assert_eq!(records.recorded(32), None);
+}
+
+#[test]
 fn empty_has_nobody_pending() {
     let records = table(&[], New);
     assert_eq!((records.pending(), records.len()), (0, 0));

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tasks that have left the task list, and not yet their CPU: nobody can find them to
+# move them, and what runs on their stacks must not be mixed all the same, however
+# often the transition is turned round.
+# timeout: 120
+
+set -e
+. "$(dirname "$0")/moves.sh"
+load_loader
+load_module moves_target last_words=300
+moves threads 2 &
+moves forks 2 &
+
+# It cannot end in either direction.
+put inside unint old
+load_module moves_patch1
+put inside unint new
+turns=0 end=$((SECONDS + 20))
+while ((SECONDS < end)); do
+	echo 0 >"$P1/enabled"
+	echo 1 >"$P1/enabled"
+	turns=$((turns + 2))
+done
+expect_no_mixed
+ok "$turns times turned round, $(calls) calls"
+
+# And while transitions begin and end.
+release
+wait_settled moves_patch1
+patch_off moves_patch1
+for ((i = 0; i < 20; i++)); do
+	there_and_back
+done
+expect_no_mixed
+read -r all _ <$MOVES/counts
+ok "20 times on and off, $all calls"
+((all > 100000 / ${RLP_SLOW:-1})) || fail "only $all calls"
