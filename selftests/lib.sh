@@ -11,7 +11,7 @@
 
 # shellcheck disable=SC2034 # for the tests
 RLP=/sys/kernel/rust_livepatch
-RLP_MODULES=${RLP_MODULES:-/modules}
+RLP_MODULES=${RLP_MODULES:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")/modules}
 test_name=$(basename "${0#*test-}" .sh)
 log_mark="rust_livepatch selftest: log of $test_name $$"
 loaded=()
@@ -71,6 +71,11 @@ load_module() {
 # Load the loader itself, unless the machine has it already.
 load_loader() {
 	is_loaded rust_livepatch || load_module rust_livepatch
+}
+
+# For a test that removes the loader, or loads it with parameters.
+own_loader() {
+	! is_loaded rust_livepatch || skip "the loader is in use on this machine"
 }
 
 # unload_module NAME: retried, for a module whose last user is just leaving.

@@ -7,7 +7,7 @@
 set -e
 . "$(dirname "$0")/patches.sh"
 
-! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+own_loader
 before=$(cat /proc/cmdline)
 remember
 for ((i = 0; i < 5; i++)); do
@@ -24,4 +24,26 @@ pass "5 loaders with 2 patches each"
 
 expect_unchanged
 pass "nothing is left behind"
+
+# Whoever writes a parameter may do so until the files are gone.
+promote=/sys/module/rust_livepatch/parameters/promote
+done=$(mktemp -u)
+(
+	trap - EXIT
+	while [[ ! -e $done ]]; do
+		echo Y >$promote
+		echo N >$promote
+	done
+) 2>/dev/null &
+for ((i = 0; i < 10; i++)); do
+	load_loader
+	load_patch rlp_patch_a funcs=:cmdline_proc_show
+	unload_patch rlp_patch_a
+	unload_module rust_livepatch
+done
+touch "$done"
+wait
+rm "$done"
+expect_unchanged
+pass "10 loaders whose parameters are being written"
 finish

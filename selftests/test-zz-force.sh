@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A patch that is forced out stays in memory for ever, since some task may still be
-# in its code. The last of all tests for this reason: what it loads stays.
+# in its code. One of the last tests for this reason: what it loads stays.
 
 set -e
 . "$(dirname "$0")/moves.sh"

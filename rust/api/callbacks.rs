@@ -21,7 +21,8 @@ use kernel::{error::from_result, prelude::*};
 /// # Context
 ///
 /// All may sleep. The loader holds the lock that serialises all patching: a callback must neither
-/// wait for another patch nor load a module.
+/// wait for another patch, load a module, register or unregister a module notifier, nor start a
+/// thread that runs in the patch.
 ///
 /// # Examples
 ///

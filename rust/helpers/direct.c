@@ -53,7 +53,8 @@ int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
 
 	if (!rlp_gate_has_direct())
 		return -EOPNOTSUPP;
-	hash = rlp_alloc_ftrace_hash(fls(nr));
+	/* As large as ftrace itself makes them, FTRACE_HASH_MAX_BITS. */
+	hash = rlp_alloc_ftrace_hash(min(fls(nr), 12));
 	if (!hash)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < nr; i++)

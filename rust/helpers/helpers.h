@@ -65,6 +65,7 @@ bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
 bool rlp_param_without(const char *symbol);
+void rlp_params_listen(bool on);
 void rlp_rust_params_changed(void);
 
 /* task.c */
@@ -82,6 +83,7 @@ struct tracepoint *rlp_tracepoint(const char *name);
 void rlp_tracepoint_synchronize(void);
 
 /* module.c */
+void rlp_pin_loader(void);
 const char *rlp_module_name(const struct module *mod);
 bool rlp_module_is_livepatch(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);
@@ -103,13 +105,15 @@ void rlp_worker_kick(struct rlp_worker *worker);
 void rlp_worker_after(struct rlp_worker *worker, unsigned int ms);
 void rlp_worker_stop(struct rlp_worker *worker);
 
-/* shadow.c: memory attached to an address from the side; this is its header */
+/* shadow.c: memory attached to an address from the side; this is its header. What
+ * follows it is aligned as in-tree's data are in practice, behind 48 bytes.
+ */
 struct rlp_side {
 	struct rcu_head rcu;
 	struct rlp_side *next;
 	void *obj;
 	unsigned long id;
-};
+} __aligned(16);
 
 unsigned long rlp_side_lock(void);
 void rlp_side_unlock(unsigned long flags);

@@ -4,6 +4,12 @@
 
 #include "helpers.h"
 
+/* This one stays for ever. Context: any. */
+void rlp_pin_loader(void)
+{
+	__module_get(THIS_MODULE);
+}
+
 const char *rlp_module_name(const struct module *mod)
 {
 	return mod->name;

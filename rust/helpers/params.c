@@ -16,11 +16,24 @@ MODULE_PARM_DESC(require_signed,
 
 static bool promote = true;
 
+/* Whether there is somebody to tell. Under the parameters' lock, which whoever
+ * writes one has. Nothing else keeps a writer out while the module goes: its files
+ * are removed after its exit.
+ */
+static bool listening;
+
+void rlp_params_listen(bool on)
+{
+	kernel_param_lock(THIS_MODULE);
+	listening = on;
+	kernel_param_unlock(THIS_MODULE);
+}
+
 static int promote_set(const char *val, const struct kernel_param *kp)
 {
 	int ret = param_set_bool(val, kp);
 
-	if (!ret)
+	if (!ret && listening)
 		rlp_rust_params_changed();
 	return ret;
 }

@@ -7,7 +7,7 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
-use crate::ftrace::{anchor, surely, Site};
+use crate::ftrace::{anchor, stays, surely, Site};
 use kernel::{
     bindings,
     error::to_result,
@@ -96,7 +96,7 @@ impl Drop for Jump {
         let Some(ops) = self.ops.take() else { return };
         // SAFETY: Registered in `new()`, with this target.
         let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target) };
-        if ret != 0 {
+        if stays(to_result(ret)).is_err() {
             pr_err!("a jump stays behind ({})\n", ret);
             core::mem::forget(ops);
         }
@@ -117,5 +117,7 @@ fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
         return Ok(());
     }
     // SAFETY: Both arrays have `nr` elements.
-    to_result(unsafe { rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add) })
+    stays(to_result(unsafe {
+        rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add)
+    }))
 }

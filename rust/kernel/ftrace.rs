@@ -4,6 +4,8 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
+use crate::atomic::{AtomicBool, Ordering};
+use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
     error::to_result,
@@ -68,7 +70,8 @@ pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
 ///
 /// `ops` is registered.
 pub(crate) struct Registered {
-    ops: Pin<KBox<Opaque<bindings::ftrace_ops>>>,
+    /// Freed when ftrace has let go of it, if it does.
+    ops: ManuallyDrop<Pin<KBox<Opaque<bindings::ftrace_ops>>>>,
 }
 
 // SAFETY: ftrace locks what it does with an ops; the methods that change it take `&mut self`.
@@ -95,16 +98,22 @@ impl Registered {
             unsafe { bindings::ftrace_free_filter(ops.get()) };
             return Err(e);
         }
-        Ok(Self { ops })
+        Ok(Self {
+            ops: ManuallyDrop::new(ops),
+        })
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant `ops` is registered; afterwards the filter is nobody's.
-        unsafe {
-            bindings::unregister_ftrace_function(self.ops.get());
-            bindings::ftrace_free_filter(self.ops.get());
+        // SAFETY: By the type invariant `ops` is registered.
+        let ret = unsafe { bindings::unregister_ftrace_function(self.ops.get()) };
+        if stays(to_result(ret)).is_ok() {
+            // SAFETY: The filter is nobody's now, nor is the ops.
+            unsafe {
+                bindings::ftrace_free_filter(self.ops.get());
+                ManuallyDrop::drop(&mut self.ops);
+            }
         }
     }
 }
@@ -167,10 +176,25 @@ fn filter(
         return Ok(());
     }
     // SAFETY: `ops` is initialised, and `sites` has `nr` elements, which are read alone.
-    to_result(unsafe {
+    stays(to_result(unsafe {
         bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
-    })
+    }))
 }
+
+/// Passes `result` on. If ftrace has shut itself down, which it does when it finds the kernel's text
+/// to be other than it should (`ftrace_bug()` in `kernel/trace/ftrace.c`), calls go on coming to this
+/// module, which stays for ever then.
+pub(crate) fn stays(result: Result) -> Result {
+    // ORDERING: Relaxed, partner this same line: one of those that get here wins.
+    if result == Err(ENODEV) && !STAYS.swap(true, Ordering::Relaxed) {
+        pr_err!("ftrace has shut itself down: the loader cannot be unloaded any more\n");
+        // SAFETY: This module runs.
+        unsafe { rlp_bindings::rlp_pin_loader() };
+    }
+    result
+}
+
+static STAYS: AtomicBool = AtomicBool::new(false);
 
 /// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates
 /// to take away, and must not keep it for want of memory.

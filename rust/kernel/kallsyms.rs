@@ -16,6 +16,9 @@ use kernel::{
 /// Longest symbol name with its end, `KSYM_NAME_LEN`.
 pub const NAME_LEN: usize = 512;
 
+/// `KSYM_SYMBOL_LEN`, with room to spare: name, module, offset, size and build id.
+const SYMBOL_LEN: usize = NAME_LEN + 192;
+
 /// Calls `found` with the address of every symbol of vmlinux that is named `name`, in the order of
 /// addresses, until it returns `false`.
 ///
@@ -77,7 +80,7 @@ pub fn extent_of(addr: usize) -> Option<(usize, usize)> {
 /// A symbol's name, for messages.
 pub struct Name {
     // KSYM_SYMBOL_LEN: the name, " [module buildid]", offset and size.
-    buf: [u8; NAME_LEN + 128],
+    buf: [u8; SYMBOL_LEN],
     len: usize,
 }
 
@@ -99,7 +102,7 @@ impl Name {
 pub fn name_of(addr: usize) -> Result<KBox<Name>> {
     let mut name = KBox::new(
         Name {
-            buf: [0; NAME_LEN + 128],
+            buf: [0; SYMBOL_LEN],
             len: 0,
         },
         GFP_KERNEL,

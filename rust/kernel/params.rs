@@ -20,7 +20,28 @@ pub fn promote() -> bool {
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
-/// Emits what is called, in process context, after a parameter was written; also before init.
+/// As long as it lives, [`on_params_changed!`]'s function is called. Afterwards it has returned.
+///
+/// [`on_params_changed!`]: crate::on_params_changed
+pub struct Listening(());
+
+impl Listening {
+    /// Context of this and of the drop: may sleep; waits for that function.
+    pub fn start() -> Self {
+        // SAFETY: Process context; no writer of a parameter calls this.
+        unsafe { rlp_bindings::rlp_params_listen(true) };
+        Self(())
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // SAFETY: As above.
+        unsafe { rlp_bindings::rlp_params_listen(false) };
+    }
+}
+
+/// Emits what is called, in process context and with the parameters locked, after one was written.
 #[macro_export]
 macro_rules! on_params_changed {
     ($changed:path) => {

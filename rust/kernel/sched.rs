@@ -16,8 +16,11 @@ use kernel::{
     task::Task, //
 };
 
-/// A probe, without data of its own, on a tracepoint; dropping it removes it and waits for those
-/// that still run.
+/// A probe, without data of its own, on a tracepoint. When it was dropped it may still run where it
+/// runs already, until [`wait_for_probes`] has returned.
+///
+/// No wait here: any task can hold it up, by what it does in a probe of somebody else's on a system
+/// call, and locks may be held.
 struct Registered {
     tracepoint: *mut bindings::tracepoint,
     probe: *mut c_void,
@@ -46,13 +49,18 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        // SAFETY: Registered in `new()`, with these arguments. The wait keeps the probe's text
-        // until the last that runs it is out.
+        // SAFETY: Registered in `new()`, with these arguments.
         unsafe {
             bindings::tracepoint_probe_unregister(self.tracepoint, self.probe, null_mut());
-            rlp_bindings::rlp_tracepoint_synchronize();
         }
     }
+}
+
+/// Waits until no probe runs that was dropped before. Context: process context, sleeps; no lock
+/// held that others need. To be called before the module's text goes.
+pub fn wait_for_probes() {
+    // SAFETY: Process context.
+    unsafe { rlp_bindings::rlp_tracepoint_synchronize() }
 }
 
 /// What wants to see tasks leave the CPU.
@@ -64,7 +72,7 @@ pub trait SwitchOut {
     fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
 }
 
-/// A registered probe; dropping it removes it and waits for those that still run.
+/// A registered probe; dropping it removes it, see [`wait_for_probes`].
 pub struct SchedSwitch<P: SwitchOut> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
@@ -102,7 +110,7 @@ pub trait LeaveSyscall {
 }
 
 /// A registered probe; while there is one, all system calls of all tasks take the slow path.
-/// Dropping it removes it and waits for those that still run.
+/// Dropping it removes it, see [`wait_for_probes`].
 pub struct SyscallExit<P: LeaveSyscall> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,

@@ -12,18 +12,50 @@ use crate::{
     sysfs,
     transition::{self, Transition},
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::lock::{mutex::MutexBackend, Guard},
+    time::{delay::fsleep, Delta},
+};
 use kernel_ext::{klp::PatchDesc, params};
 
 /// Enables the patch of a module that is being initialised. Context: may sleep.
 pub(crate) fn enable(desc: PatchDesc) -> Result {
     let mut leavers = Leavers::for_one()?;
     let patch = Patch::new(desc)?;
-    let mut registry = REGISTRY.lock()?;
+    let mut registry = lock_when_known(&patch)?;
     let result = registry.enable(patch, &mut leavers);
     drop(registry);
     leavers.part();
     result
+}
+
+/// How often, and with what pause in milliseconds, a module that is loading is looked at again.
+const ASK_AGAIN: (u32, i64) = (200, 50);
+
+/// Locks the registry when of each module that `patch` is for it is known whether it is there.
+///
+/// One whose init has begun before the loader was loaded is not announced any more, and runs already
+/// unpatched; one that was just about to be announced waits for the lock. Context: may sleep.
+/// `EBUSY` if one stays so for long.
+fn lock_when_known(patch: &Patch) -> Result<Guard<'static, Registry, MutexBackend>> {
+    let (times, pause_ms) = ASK_AGAIN;
+    for again in (0..times).rev() {
+        let registry = REGISTRY.lock()?;
+        let Some(name) = patch.unannounced(&registry.announced) else {
+            return Ok(registry);
+        };
+        drop(registry);
+        if again == 0 {
+            pr_err!(
+                "patch '{}' has to wait: module '{}' is still loading, since before the loader was\n",
+                patch.name(),
+                name
+            );
+        }
+        fsleep(Delta::from_millis(pause_ms));
+    }
+    Err(EBUSY)
 }
 
 impl Registry {

@@ -18,6 +18,7 @@ use kernel_ext::{
     klp::{Loader, PatchDesc, StatePtr},
     kobject,
     module::Notifier,
+    params, sched,
     statics::Filled,
     worker::Started,
 };
@@ -59,6 +60,7 @@ module! {
 /// outside, last what that uses. Patch modules hold references to this module, so that none is left
 /// when it is dropped.
 struct RustLivepatch {
+    _parameters: params::Listening,
     _notifier: Notifier<modules::Watcher>,
     _worker: Started,
     _registry: Filled<registry::Registry>,
@@ -76,6 +78,7 @@ impl kernel::Module for RustLivepatch {
         let worker = worker::WORKER.start(worker::run)?;
         let this = Self {
             _notifier: Notifier::register()?,
+            _parameters: params::Listening::start(),
             _worker: worker,
             _registry: registry,
             _shadows: shadow::Variables,
@@ -86,12 +89,13 @@ impl kernel::Module for RustLivepatch {
     }
 }
 
-/// After everything else: no reader of a view and no directory may need this module's code.
+/// After everything else: no reader of a view, no probe and no directory may need this module's code.
 struct Last;
 
 impl Drop for Last {
     fn drop(&mut self) {
         drop(view::VIEW.publish(None));
+        sched::wait_for_probes();
         kobject::wait_for_releases();
     }
 }

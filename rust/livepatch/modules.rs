@@ -133,7 +133,7 @@ impl Registry {
 
     /// A hook left behind would be on whatever is loaded at that address next.
     fn unhook_surely(&mut self) {
-        while self.unhook_unused().is_err() {
+        while self.unhook_unused() == Err(ENOMEM) {
             fsleep(Delta::from_millis(10));
         }
     }

@@ -144,6 +144,16 @@ impl Patch {
         self.module.module().name()
     }
 
+    /// A module that it is for, and that has begun to load before anybody listened.
+    pub(crate) fn unannounced(&self, announced: &[CString]) -> Option<&CStr> {
+        let names = self
+            .objects
+            .iter()
+            .filter_map(|object| object.name.as_deref());
+        let mut names = names.filter(|&name| !announced.iter().any(|other| **other == *name));
+        names.find(|name| module::find(name).is_some_and(|seen| seen.state == State::Coming))
+    }
+
     /// Functions whose object is there, with what they replace.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&Func, &Original)> {
         self.objects
