@@ -8,7 +8,7 @@ FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
-	CPUS MEM DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED
+	CPUS MEM DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED FAULTS
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -30,7 +30,7 @@ endif
 demo shell torture fuzz:
 	@$(asroot) $(if $(DEBUG),tools/with-debug $(DEBUG)) tools/$@
 
-check check-debug kselftest-upstream bench bench-table:
+check check-debug kselftest-upstream selftests bench bench-table:
 	@$(asroot) tools/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -53,7 +53,7 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell torture fuzz kselftest-upstream bench bench-table \
+.PHONY: modules demo check check-debug shell torture fuzz kselftest-upstream selftests bench bench-table \
 	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
 	help
 
@@ -67,6 +67,8 @@ help:
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
+#: make selftests DESTDIR=d
+#:                 lay down all that selftests/run.sh needs on another machine
 #: make shell      boot it with everything loaded, and give a prompt
 #: make torture MINUTES=n
 #:                 change patches under load, for as long as that
@@ -85,6 +87,8 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove all that was made (everything is in CACHE_DIR)
 #:
+#: FAULTS=all      for check and check-debug: the kernel's fault injection at every point
+#:                 of the test fail-nth, instead of 8 of each operation
 #: DEBUG=name      for demo, shell, torture and fuzz too: use that debug kernel
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64

@@ -57,6 +57,8 @@ show_moves() {
 	wait "$watcher" 2>/dev/null
 	sed -n '2,12p' "$samples"
 	(($(wc -l <"$samples") <= 12)) || { echo "..." && tail -n 1 "$samples"; }
+	grep -q '^enabled' "$samples" || die "nothing was seen of the patch"
+	grep -q 'transition 1' "$samples" || echo "(nobody was left to wait for after the first look at all tasks)"
 }
 
 settled() {

@@ -5,16 +5,18 @@
 # A test passes if it says so and if the kernel had nothing to complain about
 # meanwhile. Needs root, the modules, and the kernel's kselftest helpers:
 #
-#	RLP_MODULES=folder of the .ko files (/modules)
-#	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (see lib.sh)
+#	RLP_MODULES=folder of the .ko files (../modules)
+#	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib.sh)
 #	RLP_TIMEOUT=seconds a test may take (120); a test that needs more has a
 #		line "# timeout: seconds"
 #	RLP_SLOW=n: this machine is so many times slower; wait longer for everything
 #	RLP_DEBUG=name: this is that debug kernel (debug/); run the tests for it too
 #	RLP_AFTER=name: go on behind this test, in a list that was begun before
 
-export RLP_MODULES=${RLP_MODULES:-/modules}
 cd "$(dirname "$0")" || exit 1
+# As tools/stage lays it down.
+base=$(realpath ..)
+export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 
 # What must not be in the kernel's log. A test that provokes one of these on
 # purpose says which lines are meant: "# expect-log: extended regular expression".
@@ -107,6 +109,8 @@ run_one() {
 	((late == 0)) || status=1
 	if [[ $found ]]; then
 		echo "# the kernel complained:"
+		head -n 10 <<<"$found" | sed 's/^/#   /'
+		echo "# the end of its log:"
 		log_since "$mark" | tail -n 80 | sed 's/^/#   /'
 		status=1
 	fi
@@ -142,6 +146,8 @@ if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	debug/state >"$RLP_STATE"
 fi
 
+inner=${RLP_INNER:-}
+export RLP_INNER=1
 number=0 failed=0 skip_to=${RLP_AFTER:-}
 echo "TAP version 13"
 echo "1..${#files[@]}"
@@ -163,9 +169,10 @@ for file in "${files[@]}"; do
 	run_one "$file" "$name"
 done
 
-# A leak shows only some time after the last reference is gone.
+# A leak shows only some time after the last reference is gone. A run inside of a test
+# (log-check) leaves that to the one outside.
 kmemleak=/sys/kernel/debug/kmemleak
-if [[ -w $kmemleak ]]; then
+if [[ -w $kmemleak && ! $inner ]]; then
 	echo scan >$kmemleak
 	sleep 6
 	echo scan >$kmemleak

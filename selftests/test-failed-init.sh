@@ -16,6 +16,7 @@ load_patch() {
 	wait_settled takeover_patch
 }
 
+own_loader
 load_loader
 load_patch
 for ((i = 0; i < 3; i++)); do

@@ -22,6 +22,7 @@ is_off() {
 	[[ $REPLY == 0 ]]
 }
 
+own_loader
 load_loader
 if write 0 $switch 2>/dev/null; then errno=EBUSY; else errno=EOPNOTSUPP; fi
 

@@ -8,7 +8,7 @@
 
 set -e
 . "$(dirname "$0")/patches.sh"
-! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+own_loader
 load_module rlp_target
 
 # lacking PATTERN: the symbols of that pattern that the loader misses.

@@ -7,6 +7,7 @@
 
 set -e
 . "$(dirname "$0")/patches.sh"
+own_loader
 load_loader
 load_module bench_target
 first=bench_rlp_1000 second=bench_rlp_again

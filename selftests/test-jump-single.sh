@@ -7,7 +7,7 @@
 
 set -e
 . "$(dirname "$0")/patches.sh"
-! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+own_loader
 load_module bench_target
 load_module rlp_target
 remember

@@ -52,6 +52,7 @@ undo_tracing() {
 
 ktap_print_header
 ktap_set_plan 8
+own_loader
 load_loader
 
 load_module $patch

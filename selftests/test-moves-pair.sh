@@ -38,4 +38,5 @@ fi
 read -r all bad zero one two <$MOVES/counts
 echo "# $transitions transitions, $reversals of them reversals, $jumps from jumps; $all calls, $bad mixed"
 echo "# calls of each version: $zero $one $two"
+expect_no_mixed
 ((one && two)) || fail "not every version was called"

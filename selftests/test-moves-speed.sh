@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# How long a transition takes when nothing else happens.
+# How long a transition takes when nothing else happens, and that nobody waits for the
+# next look at all tasks who can be moved before.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -23,5 +24,26 @@ for ((i = 0; i < 20; i++)); do
 done
 on_median=$(printf '%s\n' "${on[@]}" | median)
 ok "transition_us of 20: median $on_median, longest $(printf '%s\n' "${on[@]}" | sort -n | tail -n 1)"
-ok "us from disabling to rmmod: median $(printf '%s\n' "${off[@]}" | median)"
-((on_median < 200000 * ${RLP_SLOW:-1})) || fail "a transition takes $on_median us"
+off_median=$(printf '%s\n' "${off[@]}" | median)
+ok "us from disabling to rmmod: median $off_median"
+((on_median < 50000 * ${RLP_SLOW:-1})) || fail "a transition takes $on_median us"
+# In this one RCU-tasks is waited for, which looks ten times a second.
+((off_median < 1000000 * ${RLP_SLOW:-1})) || fail "it takes $off_median us to disable and unload"
+
+# After a second and a half the looks are a second apart. Who leaves the function is
+# seen as it leaves the CPU, and the worker is told if it is the last one.
+waited=()
+for ((i = 0; i < 5; i++)); do
+	put inside unint sleeper
+	load_module moves_patch1
+	nap 1.5
+	start=${EPOCHREALTIME/./}
+	release
+	until value "$P1/transition" && [[ $REPLY == 0 ]]; do :; done
+	waited+=($((${EPOCHREALTIME/./} - start)))
+	wait "$put_pid"
+	patch_off moves_patch1
+done
+waited_median=$(printf '%s\n' "${waited[@]}" | median)
+ok "us from the end of a sleep to the end of the transition: median $waited_median"
+((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) || fail "the last task was not noticed for $waited_median us"

@@ -21,7 +21,7 @@ tracing=/sys/kernel/tracing
 load_moves
 forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
 counts=$(mktemp -d)
-faults=0
+faults=0 disturbances=()
 
 # What happened beside the patches: "count WHAT" says once more, "counted WHAT" how often.
 count() {
@@ -34,7 +34,7 @@ counted() {
 
 summary() {
 	echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
-	awk -v forks="$forks" -v rest="$(counted modules) modules, $(counted processors) processors off and on, $faults faults" \
+	awk -v forks="$forks" -v rest="$(for what in "${disturbances[@]}"; do echo -n "$(counted "$what") $what, "; done)$faults faults" \
 		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
 }
 
@@ -56,10 +56,12 @@ try_load() {
 	load_module "$@"
 }
 
-# another COMMAND...: over and over, with a seed of its own.
+# another WHAT COMMAND...: over and over, with a seed of its own; it counts WHAT.
 another() {
 	local own=$RANDOM
 
+	disturbances+=("$1")
+	shift
 	(
 		trap - EXIT
 		RANDOM=$own
@@ -72,10 +74,9 @@ another() {
 plug() {
 	local cpu=$((1 + RANDOM % (cpus - 1)))
 
-	online $cpu 0
+	online $cpu 0 || return
 	sleep "0.$((RANDOM % 5))"
-	online $cpu 1
-	count processors
+	online $cpu 1 && count processors
 }
 
 # A module that another patch is for.
@@ -87,8 +88,9 @@ come_and_go() {
 trace() {
 	local tracers=(function function_graph nop)
 
-	echo "${tracers[RANDOM % 3]}" >$tracing/current_tracer
+	echo "${tracers[RANDOM % 3]}" >$tracing/current_tracer || return
 	sleep "0.$((RANDOM % 10))"
+	count tracers
 }
 
 storms() {
@@ -99,6 +101,7 @@ storms() {
 	sleep $((1 + RANDOM % 5))
 	kill -TERM $pid
 	wait $pid
+	count storms
 }
 
 # A straggler now and then: the transition has to wait, and is turned round more often.
@@ -108,6 +111,7 @@ straggle() {
 	timeout 5 moves put $MOVES/inside "${kinds[RANDOM % 4]}" &
 	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
 	release
+	count stragglers
 }
 
 if has_kernel_faults; then
@@ -119,15 +123,15 @@ fi
 if [[ -d $tracing ]]; then
 	# All functions at once are too much for an emulated CPU.
 	printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
-	another trace
+	another tracers trace
 fi
-((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another plug
+((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another processors plug
 if [[ -e $(module_file livepatch_late_c) ]]; then
 	load_module livepatch_late_c
-	another come_and_go
+	another modules come_and_go
 fi
-another storms
-another straggle
+another storms storms
+another stragglers straggle
 moves hammer 3 "$seed" &
 echo 1 >$MOVES/ticks
 
@@ -146,5 +150,8 @@ echo >$tracing/set_ftrace_filter
 wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
 summary
 expect_no_mixed
+for what in "${disturbances[@]}"; do
+	(($(counted "$what"))) || fail "there were no $what"
+done
 rm -r "$counts"
 ((faults)) || fail "no allocation has failed"

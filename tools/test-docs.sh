@@ -60,11 +60,28 @@ unsafe_is_noticed() {
 	diff -u <(sort <<<"$all") <(sed 's,.*/,,; s,:.*,,' "$out/noticed" | sort -u)
 }
 
+# Each message's longest stretch without a value, or what it begins with, is in the user guide.
+same_messages() {
+	local missing
+
+	missing=$(perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"/g) {
+			my ($longest) = sort { length $b <=> length $a }
+				split /\x27?\{[^}]*\}\x27?|\x27?<?%[a-z]+/, $1 =~ s/\\n$//r;
+			print "$longest\n" if length $longest > 3;
+		}' "$top"/rust/{livepatch,kernel,api}/*.rs "$top"/rust/helpers/*.c | sed 's/^:* *//; s/ *$//' | sort -u |
+		while IFS= read -r text; do
+			grep -qF -- "$text" "$top/Documentation/user-guide.rst" || echo "not in user-guide.rst: $text"
+		done)
+	echo "$missing"
+	[[ ! $missing ]]
+}
+
 rm -rf "$out"
 mkdir -p "$out"
 result "tables are those of the source" same_tables
 result "unsafe code without a reason is found" unsafe_is_noticed
 result "ABI has every file and parameter" same_files
+result "the user guide has every message" same_messages
 
 if "$tools/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
 	"$tools/inroot" env PYTHONPATH="$CACHE_DIR/unpacked/docutils/usr/lib/python3/dist-packages" \

@@ -38,16 +38,18 @@ fi
 	sed -nE 's/^[a-z].*[ *]((__)?[a-z_]*(klp|_show|_store|clear_relocate)[a-z_]*)\(.*/\1()/p' \
 		"$klp"/*.[ch] "$header" "$source/include/linux/livepatch_sched.h" | grep -v '^_*DEFINE'
 	sed -nE 's/^#define (klp_for_each_[a-z_]*)\(.*/\1/p' "$header"
+	sed -nE 's/^#define (_*KLP_[A-Za-z0-9_]+).*/\1/p' "$source/include/linux/livepatch_helpers.h"
 } | sort -u | covered functions
 
-awk '/^struct klp_[a-z]+ \{/ { name = $2 }
+awk '/^struct klp_[a-z_]+ \{/ { name = $2; if (name == "klp_callbacks") name = "" }
 	name && /;$/ && !/^}/ {
 		sub(/^[^,]*[ \t*(]/, "&\001"); sub(/.*\001/, "")
-		gsub(/[;,*]/, " ")
+		gsub(/[];,*[]/, " ")
 		n = split($0, member, " ")
 		for (i = 1; i <= n; i++) print name "." member[i]
 	}
-	/^};/ { name = "" }' "$header" | sort -u | covered "structure members"
+	/^};/ { name = "" }' "$header" "$source/include/linux/livepatch_external.h" "$klp"/*.[ch] |
+	sort -u | covered "structure members"
 
 awk '/^struct klp_callbacks \{/ { on = 1 }
 	on && match($0, /\(\*[a-z_]+\)/) { print "klp_callbacks." substr($0, RSTART + 2, RLENGTH - 3); next }
