@@ -2,26 +2,45 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A patch that is forced out stays in memory for ever, since some task may still be
-# in its code. One of the last tests for this reason: what it loads stays.
+# in its code: one that another replaces, and one that is disabled. One of the last tests
+# for this reason: what it loads stays.
 
 set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 
+# force PATCH: whatever has not moved, because of the straggler.
+force() {
+	expect_blocker "$1" straggler inside new_inside
+	echo 1 >"$RLP/$1/force"
+}
+
+# pinned PATCH: it is gone, and its module stays, also when nobody is in there any more.
+pinned() {
+	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 is still shown"
+	! rmmod "$1" 2>/dev/null || fail "$1 can be removed"
+	sleep 1
+	is_loaded "$1" || fail "$1 is gone"
+	release
+	wait "$put_pid"
+	! rmmod "$1" 2>/dev/null || fail "$1 can be removed later"
+	ok "pinned: $(lsmod | grep "^$1 ")"
+}
+
 load_module moves_patch1
 wait_settled moves_patch1
 put inside unint straggler
-echo 0 >"$P1/enabled"
-expect_blocker moves_patch1 straggler inside new_inside
-echo 1 >"$P1/force"
-wait_until "[[ ! -d $P1 ]]" || fail "the patch is still shown"
+load_module moves_patch2 replace=1
+force moves_patch2
+wait_settled moves_patch2
+expect_version 2
+loaded=(moves_patch2)
+pinned moves_patch1
+expect_version 2
+
+put inside unint straggler
+echo 0 >"$RLP/moves_patch2/enabled"
+force moves_patch2
 loaded=()
+pinned moves_patch2
 expect_version 0
-! rmmod moves_patch1 2>/dev/null || fail "it can be removed"
-sleep 1
-is_loaded moves_patch1 || fail "it is gone"
-release
-wait $put_pid
-expect_version 0
-! rmmod moves_patch1 2>/dev/null || fail "it can be removed later"
-ok "pinned: $(lsmod | grep '^moves_patch1 ')"

@@ -72,6 +72,7 @@ rm -rf "$test"
 mkdir -p "$test" "$(dirname "$log")"
 : >"$log"
 result "below DESTDIR" env DESTDIR="$test/root" "$tools/install"
+result "the loader is there" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
 patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
 # The same as it is written for in-tree livepatch.

@@ -165,9 +165,8 @@ pub(crate) mod task {
         }
     }
 
-    /// The machine's idle tasks do nothing.
     pub(crate) fn idle_task(_cpu: u32) -> Option<ARef<Task>> {
-        None
+        world().idle.borrow().as_ref().map(ARef::from)
     }
 
     pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
@@ -184,9 +183,8 @@ pub(crate) mod task {
         Some(f((!running).then_some(held), &ReadSide::new()))
     }
 
-    /// The machine's tasks stay on the list when they exit.
     pub(crate) fn exiting_on() -> Option<u32> {
-        None
+        (world::is_dying() && !world::is(Broken::Dying)).then_some(0)
     }
 
     /// Asked for a task that is held still, or not: the kernel takes no lock either.
@@ -217,8 +215,9 @@ pub(crate) mod stack {
 pub(crate) mod cpu {
     use crate::{rcu::ReadSide, task::Quiescent, world::world};
 
+    /// Those with idle tasks.
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
-        0..0
+        0..u32::from(world().idle.borrow().is_some())
     }
 
     pub(crate) struct HotplugLock;
@@ -242,10 +241,17 @@ pub(crate) mod cpu {
         let tasks = world().all.borrow().clone();
         for task in tasks {
             let cpu = task.0.cpu.lock().unwrap();
-            if cpu.runs {
-                let task = Quiescent(task.clone(), std::marker::PhantomData);
-                f(&Interrupted { task, idle: None }, &ReadSide::new());
-            }
+            let idle = world().idle.borrow().clone().filter(|_| task.0.dying);
+            let idle = idle.map(|idle| Quiescent(idle, std::marker::PhantomData));
+            let here = match (cpu.runs, idle) {
+                (true, idle) => Interrupted {
+                    task: Quiescent(task.clone(), std::marker::PhantomData),
+                    idle,
+                },
+                (false, Some(task)) => Interrupted { task, idle: None },
+                (false, None) => continue,
+            };
+            f(&here, &ReadSide::new());
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Broken {
     Walk,
     /// The transition is completed while tasks are left.
     CompleteEarly,
+    /// A task that is about to die counts as new if it has no record.
+    Dying,
 }
 
 /// The functions that are patched together; the first calls the second.
@@ -60,6 +62,8 @@ pub(crate) struct TaskInner {
     pub(crate) stack: UnsafeCell<Vec<usize>>,
     /// The CPU that it is on, if it is.
     pub(crate) cpu: Mutex<Cpu>,
+    /// It is past `exit_notify()`; its CPU has an idle task.
+    pub(crate) dying: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -85,6 +89,8 @@ pub(crate) struct World {
     pub(crate) list: Mutex<Vec<Task>>,
     /// The same, for what is no part of the loader; the list's lock is not taken.
     pub(crate) all: RefCell<Vec<Task>>,
+    /// That of the dying task's CPU; those of the others do nothing.
+    pub(crate) idle: RefCell<Option<Task>>,
     pub(crate) view: AtomicPtr<()>,
     pub(crate) published: RefCell<Vec<(usize, std::rc::Rc<Published>)>>,
     boxes: RefCell<Vec<Box<dyn std::any::Any>>>,
@@ -97,6 +103,15 @@ thread_local! {
     // All of loom's threads are on one of the machine's.
     static WORLD: RefCell<Option<std::rc::Rc<World>>> = const { RefCell::new(None) };
     static BROKEN: Cell<Option<Broken>> = const { Cell::new(None) };
+}
+
+loom::thread_local! {
+    static DYING: Cell<bool> = Cell::new(false);
+}
+
+/// Whether the current task is past `exit_notify()`.
+pub(crate) fn is_dying() -> bool {
+    DYING.with(Cell::get)
 }
 
 pub(crate) fn set_broken(broken: Option<Broken>) {
@@ -116,6 +131,7 @@ pub(crate) fn run(f: impl FnOnce()) {
     let world = World {
         list: Mutex::new(Vec::new()),
         all: RefCell::default(),
+        idle: RefCell::default(),
         view: AtomicPtr::new(std::ptr::null_mut()),
         published: RefCell::default(),
         boxes: RefCell::default(),
@@ -157,18 +173,46 @@ impl Task {
     /// A task on a CPU of its own, not on the list yet.
     pub(crate) fn new() -> Self {
         let world = world();
-        let mut all = world.all.borrow_mut();
-        let task = Self(Arc::new(TaskInner {
-            id: (all.len() + 1) * 64,
+        let task = Self::with_id(world.all.borrow().len() + 1, true, false);
+        world.all.borrow_mut().push(task.clone());
+        task
+    }
+
+    /// A task that is about to die, and the idle task that runs when it has.
+    pub(crate) fn dying() -> Self {
+        let world = world();
+        let task = Self::with_id(world.all.borrow().len() + 1, true, true);
+        world.all.borrow_mut().push(task.clone());
+        *world.idle.borrow_mut() = Some(Self::with_id(1000, false, false));
+        task
+    }
+
+    fn with_id(nr: usize, runs: bool, dying: bool) -> Self {
+        Self(Arc::new(TaskInner {
+            id: nr * 64,
             sched: Mutex::new(Sched {
-                on_cpu: true,
+                on_cpu: runs,
                 dead: false,
             }),
             stack: UnsafeCell::new(Vec::new()),
-            cpu: Mutex::new(Cpu { runs: true }),
-        }));
-        all.push(task.clone());
-        task
+            cpu: Mutex::new(Cpu { runs }),
+            dying,
+        }))
+    }
+
+    /// What the task does, which has run before.
+    pub(crate) fn last_words(&self) {
+        DYING.with(|dying| dying.set(true));
+        // As a soft interrupt does it: not asleep, and open to hard ones.
+        self.syscall();
+        self.exit();
+    }
+
+    /// Becomes invisible, as in `release_task()`.
+    pub(crate) fn unlist(&self) {
+        let world = world();
+        let mut list = world.list.lock().unwrap();
+        list.retain(|task| !Arc::ptr_eq(&task.0, &self.0));
     }
 
     /// Becomes visible, as in `copy_process()`.

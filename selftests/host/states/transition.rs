@@ -158,6 +158,41 @@ fn reversal_twice() {
     machine.finish(transition, vec![thread]);
 }
 
+/// A task that has left the list, and has something running on its stack, when all begins.
+fn dying() {
+    let machine = Machine::going();
+    let task = Task::dying();
+    let thread = thread::spawn(move || task.last_words());
+    let transition = machine.start();
+    machine.finish(transition, vec![thread]);
+}
+
+/// And the direction is changed.
+fn dying_reversal() {
+    let machine = Machine::going();
+    let task = Task::dying();
+    let thread = thread::spawn(move || task.last_words());
+    let mut transition = machine.start();
+    transition.sweep();
+    transition.reverse(&machine.plan()).unwrap();
+    machine.finish(transition, vec![thread]);
+}
+
+/// It leaves the list in between.
+fn unlisted_reversal() {
+    let machine = Machine::going();
+    let task = Task::dying();
+    task.list();
+    let thread = thread::spawn(move || {
+        task.unlist();
+        task.last_words();
+    });
+    let mut transition = machine.start();
+    transition.sweep();
+    transition.reverse(&machine.plan()).unwrap();
+    machine.finish(transition, vec![thread]);
+}
+
 /// By force: calls may mix, but nobody uses what was freed, and nobody is left.
 fn force() {
     let machine = Machine::going();
@@ -203,4 +238,7 @@ explored!(fork: not_without_task_list_lock = TaskList);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
 explored!(reversal_twice: not_without_walk = Walk);
+explored!(dying: not_as_new = Dying, not_without_walk = Walk);
+explored!(dying_reversal: not_as_new = Dying);
+explored!(unlisted_reversal: not_without_walk = Walk);
 explored!(force: not_without_grace_period = GracePeriod);
