@@ -60,7 +60,7 @@ unsafe_is_noticed() {
 	diff -u <(sort <<<"$all") <(sed 's,.*/,,; s,:.*,,' "$out/noticed" | sort -u)
 }
 
-# Each message's longest stretch without a value, or what it begins with, is in the user guide.
+# Each message's longest stretch without a value is in the user guide.
 same_messages() {
 	local missing
 

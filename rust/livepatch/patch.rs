@@ -150,7 +150,7 @@ impl Patch {
             .objects
             .iter()
             .filter_map(|object| object.name.as_deref());
-        let mut names = names.filter(|&name| !announced.iter().any(|other| **other == *name));
+        let mut names = names.filter(|&name| !is_announced(name, announced));
         names.find(|name| module::find(name).is_some_and(|seen| seen.state == State::Coming))
     }
 
@@ -446,7 +446,11 @@ fn checked_name(patch: Module<'_>, name: &CStr) -> Result<CString> {
 pub(crate) fn find_module(name: &CStr, announced: &[CString]) -> Option<Seen> {
     module::find(name).filter(|seen| match seen.state {
         State::Live => true,
-        State::Coming | State::Going => announced.iter().any(|other| **other == *name),
+        State::Coming | State::Going => is_announced(name, announced),
         State::Unformed => false,
     })
+}
+
+fn is_announced(name: &CStr, announced: &[CString]) -> bool {
+    announced.iter().any(|other| **other == *name)
 }

@@ -49,6 +49,15 @@ impl Machine {
         Transition::start(&self.plan(), self.step).unwrap()
     }
 
+    /// A transition whose direction is changed half-way.
+    fn turn_round(&self, threads: Vec<JoinHandle<()>>) {
+        let mut transition = self.start();
+        transition.sweep();
+        transition.reverse(&self.plan()).unwrap();
+        assert_eq!(transition.target, Universe::Old);
+        self.finish(transition, threads);
+    }
+
     /// As `Registry::complete()`, and then the patch goes if it should.
     fn complete(&self, transition: Transition) {
         assert!(transition.is_done() || is(Broken::CompleteEarly));
@@ -137,11 +146,7 @@ fn fork() {
 fn reversal() {
     let machine = Machine::going();
     let threads = vec![worker(listed())];
-    let mut transition = machine.start();
-    transition.sweep();
-    transition.reverse(&machine.plan()).unwrap();
-    assert_eq!(transition.target, Universe::Old);
-    machine.finish(transition, threads);
+    machine.turn_round(threads);
 }
 
 /// And changed again: the patch goes in the end.
@@ -172,10 +177,7 @@ fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
     let thread = thread::spawn(move || task.last_words());
-    let mut transition = machine.start();
-    transition.sweep();
-    transition.reverse(&machine.plan()).unwrap();
-    machine.finish(transition, vec![thread]);
+    machine.turn_round(vec![thread]);
 }
 
 /// It leaves the list in between.
@@ -187,10 +189,7 @@ fn unlisted_reversal() {
         task.unlist();
         task.last_words();
     });
-    let mut transition = machine.start();
-    transition.sweep();
-    transition.reverse(&machine.plan()).unwrap();
-    machine.finish(transition, vec![thread]);
+    machine.turn_round(vec![thread]);
 }
 
 /// By force: calls may mix, but nobody uses what was freed, and nobody is left.
