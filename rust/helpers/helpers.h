@@ -74,6 +74,7 @@ void rlp_tasklist_read_unlock(void);
 void rlp_for_each_task(bool (*fn)(void *cookie, struct task_struct *task),
 		       void *cookie);
 bool rlp_task_is_dead(struct task_struct *task);
+bool rlp_task_is_exiting(struct task_struct *task);
 int rlp_exiting_on(void);
 bool rlp_task_on_cpu(struct task_struct *task);
 bool rlp_task_is_kthread(struct task_struct *task);

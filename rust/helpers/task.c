@@ -40,10 +40,16 @@ bool notrace rlp_task_is_dead(struct task_struct *task)
 	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
 }
 
-/* The CPU, if current is past exit_notify(), or -1. Context: any, preemption off. */
+/* Past exit_notify(), which says so with tasklist_lock held for writing. */
+bool notrace rlp_task_is_exiting(struct task_struct *task)
+{
+	return READ_ONCE(task->exit_state);
+}
+
+/* The CPU, if current is exiting, or -1. Context: any, preemption off. */
 int notrace rlp_exiting_on(void)
 {
-	return READ_ONCE(current->exit_state) ? raw_smp_processor_id() : -1;
+	return rlp_task_is_exiting(current) ? raw_smp_processor_id() : -1;
 }
 
 bool notrace rlp_task_on_cpu(struct task_struct *task)

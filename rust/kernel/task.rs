@@ -159,6 +159,14 @@ pub fn exiting_on() -> Option<u32> {
     u32::try_from(unsafe { rlp_bindings::rlp_exiting_on() }).ok()
 }
 
+/// Whether `task` is on its way out, and may leave the task list.
+///
+/// Context: any. The answer holds while a [`TaskList`] is held.
+pub fn is_exiting(task: &Task) -> bool {
+    // SAFETY: `task` is valid.
+    unsafe { rlp_bindings::rlp_task_is_exiting(task.as_ptr()) }
+}
+
 /// Whether `task` has left its last CPU for good.
 pub fn is_dead(task: &Task) -> bool {
     // SAFETY: `task` is valid.

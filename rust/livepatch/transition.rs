@@ -220,7 +220,8 @@ fn enrol(
             }
         }
         let list = TaskList::lock();
-        if record_all(&list, &mut records, now).is_ok() && record_left(before, &mut records).is_ok()
+        if record_all(&list, before, &mut records, now).is_ok()
+            && record_left(before, &mut records).is_ok()
         {
             break (Arc::from(records), list);
         }
@@ -239,13 +240,18 @@ fn enrol(
 
 fn record_all(
     list: &TaskList,
+    before: Option<&TaskRecords>,
     records: &mut Records<ARef<Task>>,
     now: impl Fn(TaskId) -> Universe,
 ) -> Result<(), Full> {
     let mut result = Ok(());
     list.for_each(|task| {
         let id = TaskId::from(task);
-        result = records.insert(id.as_usize(), ARef::from(task), now(id));
+        // Who had no record and is on the way out was where its CPU is, and stays there.
+        let came_later = before.is_some_and(|before| before.recorded(id.as_usize()).is_none());
+        if !(came_later && task::is_exiting(task)) {
+            result = records.insert(id.as_usize(), ARef::from(task), now(id));
+        }
         result.is_ok()
     });
     result

@@ -104,7 +104,7 @@ pub(crate) mod task {
         sync::aref::ARef,
         world::{self, world, Broken},
     };
-    use loom::sync::MutexGuard;
+    use loom::sync::{atomic::Ordering, MutexGuard};
     use std::rc::Rc;
 
     #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,6 +185,10 @@ pub(crate) mod task {
 
     pub(crate) fn exiting_on() -> Option<u32> {
         (world::is_dying() && !world::is(Broken::Dying)).then_some(0)
+    }
+
+    pub(crate) fn is_exiting(task: &Task) -> bool {
+        task.0.exiting.load(Ordering::Relaxed) && !world::is(Broken::Exiting)
     }
 
     /// Asked for a task that is held still, or not: the kernel takes no lock either.

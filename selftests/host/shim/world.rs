@@ -17,7 +17,10 @@ use crate::{
 };
 use loom::{
     cell::UnsafeCell,
-    sync::{atomic::AtomicPtr, Mutex},
+    sync::{
+        atomic::{AtomicBool, AtomicPtr, Ordering},
+        Mutex,
+    },
 };
 use std::{
     cell::{Cell, RefCell},
@@ -47,6 +50,8 @@ pub(crate) enum Broken {
     CompleteEarly,
     /// A task that is about to die counts as new if it has no record.
     Dying,
+    /// It gets a record like any other.
+    Exiting,
 }
 
 /// The functions that are patched together; the first calls the second.
@@ -62,8 +67,10 @@ pub(crate) struct TaskInner {
     pub(crate) stack: UnsafeCell<Vec<usize>>,
     /// The CPU that it is on, if it is.
     pub(crate) cpu: Mutex<Cpu>,
-    /// It is past `exit_notify()`; its CPU has an idle task.
+    /// It is about to die; its CPU has an idle task.
     pub(crate) dying: bool,
+    /// It is on the list, and past `exit_notify()`.
+    pub(crate) exiting: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -197,10 +204,18 @@ impl Task {
             stack: UnsafeCell::new(Vec::new()),
             cpu: Mutex::new(Cpu { runs }),
             dying,
+            exiting: AtomicBool::new(false),
         }))
     }
 
-    /// What the task does, which has run before.
+    /// Tells its parent, and may be taken off the list from then on.
+    pub(crate) fn exit_notify(&self) {
+        let world = world();
+        let _list = world.list.lock().unwrap();
+        self.0.exiting.store(true, Ordering::Relaxed);
+    }
+
+    /// What the task does past `exit_notify()`; it has run before.
     pub(crate) fn last_words(&self) {
         DYING.with(|dying| dying.set(true));
         // As a soft interrupt does it: not asleep, and open to hard ones.

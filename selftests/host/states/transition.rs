@@ -49,9 +49,8 @@ impl Machine {
         Transition::start(&self.plan(), self.step).unwrap()
     }
 
-    /// A transition whose direction is changed half-way.
-    fn turn_round(&self, threads: Vec<JoinHandle<()>>) {
-        let mut transition = self.start();
+    /// Changes its direction half-way.
+    fn turn_round(&self, mut transition: Transition, threads: Vec<JoinHandle<()>>) {
         transition.sweep();
         transition.reverse(&self.plan()).unwrap();
         assert_eq!(transition.target, Universe::Old);
@@ -146,7 +145,7 @@ fn fork() {
 fn reversal() {
     let machine = Machine::going();
     let threads = vec![worker(listed())];
-    machine.turn_round(threads);
+    machine.turn_round(machine.start(), threads);
 }
 
 /// And changed again: the patch goes in the end.
@@ -177,7 +176,7 @@ fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
     let thread = thread::spawn(move || task.last_words());
-    machine.turn_round(vec![thread]);
+    machine.turn_round(machine.start(), vec![thread]);
 }
 
 /// It leaves the list in between.
@@ -186,10 +185,24 @@ fn unlisted_reversal() {
     let task = Task::dying();
     task.list();
     let thread = thread::spawn(move || {
+        task.exit_notify();
         task.unlist();
         task.last_words();
     });
-    machine.turn_round(vec![thread]);
+    machine.turn_round(machine.start(), vec![thread]);
+}
+
+/// It came after the transition had begun, and is still on the list when that is turned round.
+fn newborn_reversal() {
+    let machine = Machine::going();
+    let task = Task::dying();
+    let transition = machine.start();
+    let thread = thread::spawn(move || {
+        task.list();
+        task.exit_notify();
+        task.last_words();
+    });
+    machine.turn_round(transition, vec![thread]);
 }
 
 /// By force: calls may mix, but nobody uses what was freed, and nobody is left.
@@ -240,4 +253,5 @@ explored!(reversal_twice: not_without_walk = Walk);
 explored!(dying: not_as_new = Dying, not_without_walk = Walk);
 explored!(dying_reversal: not_as_new = Dying);
 explored!(unlisted_reversal: not_without_walk = Walk);
+explored!(newborn_reversal: not_like_others = Exiting);
 explored!(force: not_without_grace_period = GracePeriod);
