@@ -51,11 +51,12 @@ expect_live() {
 		fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
 }
 
-# each_fault OPERATION MINIMUM refused|maybe|never WHAT: at least so many allocations can
-# fail, and some of these refuse the operation, or may, or must not. The last one that did
-# is last_refusal.
+# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least so many allocations
+# can fail, and some of these refuse the operation, or may, or must not. LINE is what the
+# log says of each that the loader refused. The last one refused is last_refusal.
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 total base base_live refused=0 survived=0
+	local line=${5:-} said by_us=0
 
 	where=nothing errno=0 counted=0 live=0
 	# Once in peace: what is made once and kept has been made.
@@ -73,6 +74,7 @@ each_fault() {
 	base=$state
 	live_objects
 	base_live=$live
+	new_log
 
 	for ((nth = 1; ; nth += step)); do
 		arm "$nth"
@@ -84,6 +86,8 @@ each_fault() {
 			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
 			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
 			refused=$((refused + 1))
+			# The kernel's own buffer, before the loader is asked.
+			[[ $where == kernfs_fop_write_iter+* ]] || by_us=$((by_us + 1))
 			# shellcheck disable=SC2034 # for the tests
 			last_refusal=$nth
 			"${op}_refused"
@@ -106,6 +110,10 @@ each_fault() {
 	((total >= minimum)) || fail "$op: only $total allocations"
 	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
 	covered=$((covered + refused + survived))
+	if [[ $line && ! $most ]]; then
+		said=$(log | grep -cE -- "$line") || true
+		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
+	fi
 	pass "$4: $((refused + survived)) failures${most:+ of $total}: $refused are ENOMEM, $survived do no harm"
 }
 

@@ -4,6 +4,7 @@
 # Memory that cannot be had while a module comes for which a patch waits: it is
 # refused, or patched. When it goes, the patch is taken off it, whatever happens.
 # timeout: 600
+# guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"
@@ -17,7 +18,7 @@ notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext6module[A-Za-z0-9_]*Notifier[A-Za-
 	/proc/kallsyms | head -n 1)
 [[ $notifier ]] || fail "no symbol of the loader's notifier"
 window "$notifier"
-each_fault come 15 refused "a module comes"
+each_fault come 15 refused "a module comes" "refusing to load module '$LATE'"
 each_fault go 5 never "a module goes"
 unload_patch rlp_patch_full
 finish_faults

@@ -4,6 +4,7 @@
 # Memory that cannot be had while the loader itself is loaded: it is refused with
 # ENOMEM, or works without what is optional, and leaves nothing.
 # timeout: 600
+# guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"
@@ -12,5 +13,5 @@ load_module rlp_target
 load_faults
 
 window do_one_initcall
-each_fault loader 15 refused "the loader is loaded"
+each_fault loader 15 refused "the loader is loaded" "the loader does not load \(-12\)"
 finish_faults

@@ -6,6 +6,7 @@
 # and lets functions jump and puts them back under the handler. The worker has
 # nobody to report to: it tries again.
 # timeout: 900
+# guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"
@@ -72,8 +73,8 @@ load_faults
 
 window kernfs_fop_write_iter
 start_reversals
-each_fault turn_out 5 refused "a patch that comes is turned round"
-each_fault turn_in 5 refused "a patch that goes is turned round"
+each_fault turn_out 5 refused "a patch that comes is turned round" "'moves_patch1' is not turned round \(-12\)"
+each_fault turn_in 5 refused "a patch that goes is turned round" "'moves_patch1' is not turned round \(-12\)"
 end_reversals
 
 # Who could not turn it round has not stopped it.
@@ -97,7 +98,7 @@ promote Y
 unload_patch rlp_patch_full
 
 window do_one_initcall
-each_fault replace 50 refused "a patch replaces another"
+each_fault replace 50 refused "a patch replaces another" "patch 'rlp_patch_[ab]': out of memory"
 unload_patch $replaced
 
 expect_probes "$probes"

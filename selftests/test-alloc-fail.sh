@@ -5,6 +5,7 @@
 # loader's own ones and those of the kernel on its behalf. Either it works all the
 # same, or it is refused with ENOMEM, nothing is changed, and the next try succeeds.
 # timeout: 900
+# guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"
@@ -14,10 +15,10 @@ probes=$(<$PARAMETERS/sched_switch_users)
 load_faults
 
 window do_one_initcall
-each_fault enable 100 refused "a patch is enabled"
+each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full': out of memory"
 
 window kernfs_fop_write_iter
-each_fault disable 10 refused "a patch is disabled"
+each_fault disable 10 refused "a patch is disabled" "'rlp_patch_full' stays enabled \(-12\)"
 
 expect_probes "$probes"
 finish_faults

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What must not be written to "enabled" and "force", and when: the writer gets an
-# errno, and nothing is changed.
+# errno, the log says why, and nothing is changed.
 # timeout: 300
 
 set -e
@@ -15,22 +15,36 @@ force=$RLP/rlp_patch_a/force
 load_patch rlp_patch_a funcs=rlp_target:sleep_show
 remember
 
-# bad_write ERRNO VALUE FILE
-bad_write() {
-	expect_fail "$1" write "$2" "$3"
-	expect_file "$enabled" 1
+# refuse_write ERRNO LINE VALUE FILE
+refuse_write() {
+	local errno=$1 line=$2
+	shift 2
+
+	new_log
+	expect_fail "$errno" write "$@"
+	said "rust_livepatch: $line\$"
 	expect_unchanged
-	pass "'$2' to $(basename "$3")"
 }
 
-bad_write EINVAL junk "$enabled"
-bad_write EINVAL 2 "$enabled"
-bad_write EINVAL -1 "$enabled"
-bad_write EINVAL "" "$enabled"
-bad_write EINVAL 1 "$enabled" # its value
-bad_write EINVAL 1 "$force"   # nothing moves
-bad_write EINVAL junk "$force"
-bad_write EINVAL "" "$force"
+# bad_write VALUE FILE: not a boolean.
+bad_write() {
+	refuse_write EINVAL "'rlp_patch_a': ${2##*/} takes 0 or 1" "$@"
+	expect_file "$enabled" 1
+	pass "'$1' to ${2##*/}"
+}
+
+for file in "$enabled" "$force"; do
+	for value in junk 2 -1 ""; do
+		bad_write "$value" "$file"
+	done
+	moves put "$file" "" || fail "an empty write to $file is an error"
+	expect_unchanged
+	pass "nothing to ${file##*/}"
+done
+refuse_write EINVAL "'rlp_patch_a' is enabled already" 1 "$enabled"
+pass "its value to enabled"
+refuse_write EINVAL "'rlp_patch_a' is not in transition" 1 "$force"
+pass "force while nothing moves"
 write 0 "$force" || fail "force=0 is an error"
 expect_unchanged
 pass "'0' to force asks for nothing"
@@ -44,10 +58,11 @@ sleep 0.2
 expect_file "$RLP/rlp_patch_a/transition" 1
 remember
 
-expect_fail EBUSY write 0 "$RLP/rlp_patch_b/enabled"
-expect_fail EINVAL write 1 "$RLP/rlp_patch_b/enabled"
-expect_fail EINVAL write 1 "$RLP/rlp_patch_b/force"
-expect_unchanged
+refuse_write EBUSY "patch 'rlp_patch_b' has to wait: 'rlp_patch_a' is in transition" \
+	0 "$RLP/rlp_patch_b/enabled"
+said "'rlp_patch_b' stays enabled \(-16\)"
+refuse_write EINVAL "'rlp_patch_b' is enabled already" 1 "$RLP/rlp_patch_b/enabled"
+refuse_write EINVAL "'rlp_patch_b' is not in transition" 1 "$RLP/rlp_patch_b/force"
 pass "writes to a patch while another one moves"
 
 refuse EBUSY "'rlp_patch_c' has to wait: 'rlp_patch_a' is in transition" \
@@ -58,9 +73,8 @@ expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
 expect_unchanged
 pass "the moving patch once more"
 
-expect_fail EINVAL write 1 "$enabled"
-expect_fail EINVAL write 2 "$enabled"
-expect_unchanged
+refuse_write EINVAL "'rlp_patch_a' is enabled already" 1 "$enabled"
+bad_write 2 "$enabled"
 expect_file "$RLP/rlp_patch_a/transition" 1
 pass "the direction in which it moves already"
 

@@ -30,24 +30,47 @@ pub(crate) fn force(id: PatchId) -> Result {
 
 impl Registry {
     fn set_enabled(&mut self, id: PatchId, enabled: bool) -> Result {
-        self.patch(id)?;
+        let name = self.patch(id)?.name();
         if self.is_enabled(id) == enabled {
+            let state = match enabled {
+                true => "enabled",
+                false => "disabled",
+            };
+            pr_err!("'{}' is {} already\n", name, state);
             return Err(EINVAL);
         }
         if self.transition_of(id).is_some() {
-            return self.reverse();
+            return self.reverse().inspect_err(|e| {
+                if let Ok(patch) = self.patch(id) {
+                    pr_err!(
+                        "'{}' is not turned round ({})\n",
+                        patch.name(),
+                        e.to_errno()
+                    );
+                }
+            });
         }
         // A patch that is disabled and does not move is gone: this one is enabled.
-        self.disable(id).inspect_err(|_| self.settle_later())
+        self.disable(id).inspect_err(|e| {
+            if let Ok(patch) = self.patch(id) {
+                pr_err!("'{}' stays enabled ({})\n", patch.name(), e.to_errno());
+            }
+            self.settle_later();
+        })
     }
 
     fn disable(&mut self, id: PatchId) -> Result {
-        if self.transition.is_some() {
-            return Err(EBUSY);
-        }
         let step = Move::Out(id);
         let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
         let name = patch.name();
+        if let Some(busy) = self.moving_patch() {
+            pr_err!(
+                "patch '{}' has to wait: '{}' is in transition\n",
+                name,
+                busy.name()
+            );
+            return Err(EBUSY);
+        }
         let plan = Plan::new(&self.patches, step)?;
         self.hooks.demote(plan.changing())?;
         transition::watch(&mut self.probe)?;
@@ -58,7 +81,6 @@ impl Registry {
         match Transition::start(&plan, step) {
             Ok(transition) => self.transition = Some(transition),
             Err(e) => {
-                pr_err!("'{}' stays enabled ({})\n", name, e.to_errno());
                 patch.present().for_each(|object| object.desc.post_patch());
                 drop(plan);
                 self.below = None;
@@ -92,11 +114,11 @@ impl Registry {
     }
 
     fn force(&mut self, id: PatchId) -> Result {
-        let transition = self
-            .transition
-            .as_mut()
-            .filter(|t| t.step.moves(id))
-            .ok_or(EINVAL)?;
+        let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
+        let transition = self.transition.as_mut().filter(|t| t.step.moves(id));
+        let transition = transition.ok_or(EINVAL).inspect_err(|_| {
+            pr_err!("'{}' is not in transition\n", patch.name());
+        })?;
         pr_warn!("forcing remaining tasks to the patched state\n");
         transition.force();
         WORKER.after(0);

@@ -21,6 +21,16 @@ use kernel_ext::{klp::PatchDesc, params};
 
 /// Enables the patch of a module that is being initialised. Context: may sleep.
 pub(crate) fn enable(desc: PatchDesc) -> Result {
+    let module = desc.module().get()?;
+    check_and_start(desc).inspect_err(|e| {
+        // All others have been told where they came up.
+        if *e == ENOMEM {
+            pr_err!("patch '{}': out of memory\n", module.module().name());
+        }
+    })
+}
+
+fn check_and_start(desc: PatchDesc) -> Result {
     let mut leavers = Leavers::for_one()?;
     let patch = Patch::new(desc)?;
     let mut registry = lock_when_known(&patch)?;

@@ -70,6 +70,12 @@ struct RustLivepatch {
 
 impl kernel::Module for RustLivepatch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        Self::start().inspect_err(|e| pr_err!("the loader does not load ({})\n", e.to_errno()))
+    }
+}
+
+impl RustLivepatch {
+    fn start() -> Result<Self> {
         gate::open()?;
         let root = sysfs::root()?;
         let registry = registry::Registry::new(root)?;

@@ -24,8 +24,12 @@ pub(crate) struct Watcher;
 impl Events for Watcher {
     fn coming(module: Module<'_>) -> Result {
         let mut registry = REGISTRY.lock()?;
-        let name = CString::try_from(module.name())?;
-        registry.announced.push(name, GFP_KERNEL)?;
+        registry.announce(module).inspect_err(|_| {
+            pr_err!(
+                "out of memory, refusing to load module '{}'\n",
+                module.name()
+            );
+        })?;
         registry.patch_arriving(module).inspect_err(|_| {
             registry.forget_announced(module.name());
         })
@@ -40,6 +44,11 @@ impl Events for Watcher {
 }
 
 impl Registry {
+    fn announce(&mut self, module: Module<'_>) -> Result {
+        let name = CString::try_from(module.name())?;
+        Ok(self.announced.push(name, GFP_KERNEL)?)
+    }
+
     fn forget_announced(&mut self, name: &CStr) {
         self.announced.retain(|other| **other != *name);
     }
@@ -62,7 +71,10 @@ impl Registry {
     /// Applies every patch for `module`, or none and refuses it.
     fn patch_arriving(&mut self, module: Module<'_>) -> Result {
         let name = module.name();
-        for id in self.interested(name)? {
+        let interested = self.interested(name).inspect_err(|_| {
+            pr_err!("out of memory, refusing to load module '{}'\n", name);
+        })?;
+        for id in interested {
             if let Err(e) = self.patch_arriving_with(id, module) {
                 let patch = self.patch(id)?.name();
                 let module_name = name;

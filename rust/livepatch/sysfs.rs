@@ -135,7 +135,18 @@ fn show_enabled(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn store_enabled(entry: &PatchEntry, text: &[u8]) -> Result {
-    control::set_enabled(entry.0, kstrtobool_bytes(text)?)
+    control::set_enabled(entry.0, boolean(entry, &ENABLED, text)?)
+}
+
+fn boolean(entry: &PatchEntry, file: &Attribute<PatchEntry>, text: &[u8]) -> Result<bool> {
+    kstrtobool_bytes(text).inspect_err(|_| {
+        let Ok(registry) = REGISTRY.lock() else {
+            return;
+        };
+        if let Ok(patch) = registry.patch(entry.0) {
+            pr_err!("'{}': {} takes 0 or 1\n", patch.name(), file.name());
+        }
+    })
 }
 
 fn show_transition(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
@@ -145,7 +156,7 @@ fn show_transition(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn store_force(entry: &PatchEntry, text: &[u8]) -> Result {
-    match kstrtobool_bytes(text)? {
+    match boolean(entry, &FORCE, text)? {
         true => control::force(entry.0),
         false => Ok(()),
     }
