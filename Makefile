@@ -8,7 +8,7 @@ FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
-	CPUS MEM DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED FAULTS
+	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED FAULTS
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -99,3 +99,4 @@ help:
 #:                 makes it accept a snapshot
 #: ACCEL=a         kvm or tcg; by default kvm if a guest boots with it
 #: CPUS=n, MEM=m   the guest's processors and memory (default: 2, 1536M)
+#: KERNEL_ARGS=p   more parameters for the guest's kernel
