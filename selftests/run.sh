@@ -3,7 +3,7 @@
 #
 # run.sh [NAME...]: run the tests test-NAME.sh, or all of them, on this machine.
 # A test passes if it says so and if the kernel had nothing to complain about
-# meanwhile. Needs root, the modules, and the kernel's kselftest helpers:
+# since the one before it. Needs root, the modules, and the kernel's kselftest helpers:
 #
 #	RLP_MODULES=folder of the .ko files (../modules)
 #	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib.sh)
@@ -11,6 +11,8 @@
 #		line "# timeout: seconds"
 #	RLP_SLOW=n: this machine is so many times slower; wait longer for everything
 #	RLP_DEBUG=name: this is that debug kernel (debug/); run the tests for it too
+#	RLP_GUEST=1: this machine is there for the tests alone; what the kernel said as
+#		it booted counts, and a test may leave it without ftrace
 #	RLP_AFTER=name: go on behind this test, in a list that was begun before
 
 cd "$(dirname "$0")" || exit 1
@@ -20,7 +22,7 @@ export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 
 # What must not be in the kernel's log. A test that provokes one of these on
 # purpose says which lines are meant: "# expect-log: extended regular expression".
-complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN|KMSAN|KFENCE|UBSAN|kmemleak:.*leak|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
+complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN|KMSAN|KFENCE|UBSAN|kmemleak: .* suspected|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
 
 marker() {
 	echo "rust_livepatch selftest: $*" >/dev/kmsg
@@ -32,6 +34,15 @@ log_since() {
 		index($0, mark) { found = 1 }
 		!found { kept[++n] = $0 }
 		END { if (!found) for (i = 1; i <= n; i++) print kept[i] }'
+}
+
+# What the kernel complained of since "since", which is moved on to here.
+new_complaints() { # EXPECTED
+	local from=$since
+
+	since="end $$.$number"
+	marker "$since"
+	log_since "$from" | without_foreign_races | grep -E "$complaints" | grep -vE "${1:-^$}"
 }
 
 # Without the reports of KCSAN in which no module has part: the kernel's own races are
@@ -104,7 +115,8 @@ run_one() {
 	status=$?
 	pkill -KILL -s $pid
 
-	found=$(log_since "$mark" | without_foreign_races | grep -E "$complaints" | grep -vE "${expected:-^$}")
+	new_complaints "$expected" >"$output.complaints"
+	found=$(<"$output.complaints")
 	sed 's/^\(# \)\?/# /' "$output"
 	((late == 0)) || status=1
 	if [[ $found ]]; then
@@ -123,7 +135,7 @@ run_one() {
 		failed=$((failed + 1))
 		;;
 	esac
-	rm -f "$output"
+	rm -f "$output" "$output.complaints"
 }
 
 files=()
@@ -149,6 +161,9 @@ fi
 inner=${RLP_INNER:-}
 export RLP_INNER=1
 number=0 failed=0 skip_to=${RLP_AFTER:-}
+since="begin run.sh $$"
+# A machine of its own has said nothing yet that was not meant for the tests.
+[[ ${RLP_GUEST:-} && ! $inner ]] || marker "$since"
 echo "TAP version 13"
 echo "1..${#files[@]}"
 for file in "${files[@]}"; do
@@ -184,5 +199,12 @@ if [[ -w $kmemleak && ! $inner ]]; then
 	else
 		echo "ok $number kmemleak"
 	fi
+fi
+
+if found=$(new_complaints); then
+	echo "# the kernel complained after the last test:"
+	head -n 10 <<<"$found" | sed 's/^/#   /'
+	echo "not ok $((number + 1)) log"
+	failed=$((failed + 1))
 fi
 exit $((failed > 0))

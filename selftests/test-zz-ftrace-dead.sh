@@ -8,6 +8,7 @@
 
 set -e
 . "$(dirname "$0")/patches.sh"
+[[ ${RLP_GUEST:-} ]] || skip "it leaves a machine without ftrace, and this one is not for tests alone"
 load_loader
 pinned=$(</sys/module/rust_livepatch/refcnt)
 echo N >/sys/module/rust_livepatch/parameters/promote
