@@ -25,7 +25,19 @@ wait_gone moves_patch1 10
 kill -0 $put_pid || fail "the restarted system call has ended"
 ok "the same in the replacement"
 
-# A kthread cannot leave by itself: it is woken, and no harm is done.
+# A kthread is woken as well, and may leave the function then.
+kthread k-once inside once
+load_module moves_patch1
+expect_blocker moves_patch1 k-once inside moves_inside
+sleep 2
+expect_transition moves_patch1
+wait_settled moves_patch1 10
+took=$(cat "$P1/transition_us")
+((took > 2900000)) || fail "woken after $took us already"
+ok "a kthread that leaves the function when it is woken: patched in $took us"
+patch_off moves_patch1
+
+# One that goes to sleep again at once: no harm is done.
 kthread k-int inside int
 load_module moves_patch1
 sleep 5

@@ -19,6 +19,7 @@ enum moves_how {
 	MOVES_INT,	/* asleep until released, or interrupted by a signal */
 	MOVES_KILL,	/* asleep until released, or killed */
 	MOVES_UNINT,	/* asleep until released */
+	MOVES_ONCE,	/* asleep until woken, whatever for */
 	MOVES_SPIN,	/* on the CPU until released, without scheduling */
 	MOVES_POLITE,	/* on the CPU until released, with cond_resched() */
 };

@@ -91,6 +91,15 @@ static DECLARE_WAIT_QUEUE_HEAD(released);
 static unsigned long generation;
 static atomic_t waiting;
 
+/* Returns when it is woken, whoever does that. */
+static void wait_woken_once(unsigned long mine)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (READ_ONCE(generation) == mine)
+		schedule();
+	__set_current_state(TASK_RUNNING);
+}
+
 static noinline int wait_for_release(enum moves_how how)
 {
 	unsigned long mine = READ_ONCE(generation);
@@ -103,6 +112,9 @@ static noinline int wait_for_release(enum moves_how how)
 		break;
 	case MOVES_KILL:
 		ret = wait_event_killable(released, READ_ONCE(generation) != mine);
+		break;
+	case MOVES_ONCE:
+		wait_woken_once(mine);
 		break;
 	case MOVES_UNINT:
 		wait_event(released, READ_ONCE(generation) != mine);
@@ -158,7 +170,8 @@ static noinline int outside(enum moves_how how)
 static const char * const hows[] = {
 	[MOVES_NONE] = "none", [MOVES_RESCHED] = "resched",
 	[MOVES_NAP] = "nap", [MOVES_INT] = "int", [MOVES_KILL] = "kill",
-	[MOVES_UNINT] = "unint", [MOVES_SPIN] = "spin", [MOVES_POLITE] = "polite",
+	[MOVES_UNINT] = "unint", [MOVES_ONCE] = "once",
+	[MOVES_SPIN] = "spin", [MOVES_POLITE] = "polite",
 };
 
 static int get_text(const char __user *buf, size_t len, char *text, size_t size)
@@ -240,8 +253,12 @@ static int work(void *data)
 
 	kfree(data);
 	if (!strcmp(job.where, "inside")) {
-		while (READ_ONCE(generation) == mine)
+		while (READ_ONCE(generation) == mine) {
 			moves_inside(job.how);
+			/* Also asleep outside: there it is moved. */
+			if (job.how == MOVES_ONCE)
+				moves_pass(MOVES_NAP, 31);
+		}
 	} else if (!strcmp(job.where, "outside")) {
 		outside(job.how);
 	} else {
@@ -323,8 +340,11 @@ static void set_ticking(bool on)
 		return;
 	WRITE_ONCE(ticking, on);
 	if (on) {
-		hrtimer_start(&hard, us_to_ktime(1000), HRTIMER_MODE_REL_HARD);
+		/* On this CPU, and they stay there. */
+		preempt_disable();
+		hrtimer_start(&hard, us_to_ktime(1000), HRTIMER_MODE_REL_PINNED_HARD);
 		mod_timer(&soft, jiffies + 1);
+		preempt_enable();
 	} else {
 		hrtimer_cancel(&hard);
 		timer_delete_sync(&soft);
@@ -434,8 +454,8 @@ static int __init target_init(void)
 	if (!dir)
 		goto no_memory;
 	prandom_seed_state(&spread, 1);
-	hrtimer_setup(&hard, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
-	timer_setup(&soft, soft_tick, 0);
+	hrtimer_setup(&hard, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	timer_setup(&soft, soft_tick, TIMER_PINNED);
 	if (proc_create("inside", 0222, dir, &inside_ops) &&
 	    proc_create("outside", 0222, dir, &outside_ops) &&
 	    proc_create("pair", 0666, dir, &pair_ops) &&
