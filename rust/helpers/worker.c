@@ -20,14 +20,23 @@ static void worker_kicked(struct irq_work *kick)
 void rlp_worker_init(struct rlp_worker *worker, void (*run)(void))
 {
 	INIT_DELAYED_WORK(&worker->work, worker_run);
-	init_irq_work(&worker->kick, worker_kicked);
+	/*
+	 * Hard: where soft ones are left to threads (PREEMPT_RT), that of a CPU may be
+	 * parked, or starved by a real-time task.
+	 */
+	worker->kick = IRQ_WORK_INIT_HARD(worker_kicked);
 	worker->run = run;
 }
 
-/* Context: any, also with a runqueue locked: irq_work_queue() wakes nobody. */
+/*
+ * Context: any, also with a runqueue locked: irq_work_queue() wakes nobody. On a CPU that
+ * goes down the interrupt may be lost, and the work stay pending until the CPU is back:
+ * there it is left to the timer.
+ */
 void notrace rlp_worker_kick(struct rlp_worker *worker)
 {
-	irq_work_queue(&worker->kick);
+	if (cpu_online(raw_smp_processor_id()))
+		irq_work_queue(&worker->kick);
 }
 
 /* Context: process or soft interrupt. */
