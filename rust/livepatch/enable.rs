@@ -118,6 +118,12 @@ impl Registry {
             );
             return Err(EBUSY);
         }
+        // First of what is to be undone: it tells a patch that is still leaving, whose relocations
+        // are those of this one.
+        let mut directory = sysfs::PatchDirectory::default();
+        let result = directory.fill(&self.root, patch);
+        patch.directory = Some(directory);
+        result?;
         for object in &mut patch.objects {
             if let Some(name) = &object.name {
                 let Some(module) = patch::find_module(name, &self.announced) else {
@@ -127,11 +133,7 @@ impl Registry {
             }
             object.resolve(patch.module.module())?;
         }
-        self.patches.reserve(1, GFP_KERNEL)?;
-        let mut directory = sysfs::PatchDirectory::default();
-        let result = directory.fill(&self.root, patch);
-        patch.directory = Some(directory);
-        result
+        Ok(self.patches.reserve(1, GFP_KERNEL)?)
     }
 
     fn start_enabling(&mut self, id: PatchId, step: Move) -> Result {

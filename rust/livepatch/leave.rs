@@ -66,6 +66,9 @@ impl Leavers {
         drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
         for leaver in &mut self.leavers {
+            if !leaver.forced {
+                leaver.patch.clear_relocations();
+            }
             leaver.patch.directory = None;
         }
         for leaver in self.leavers {

@@ -73,6 +73,8 @@ pub(crate) struct Object {
     pub(crate) funcs: KVec<Func>,
     /// Whether it is there.
     pub(crate) presence: Presence,
+    /// Whether the patch's relocations for it were applied.
+    relocated: bool,
     /// The author's structure, for callbacks.
     pub(crate) desc: ObjectDesc,
 }
@@ -142,6 +144,14 @@ impl Patch {
     /// Its name: its module's.
     pub(crate) fn name(&self) -> &CStr {
         self.module.module().name()
+    }
+
+    /// Leaves the module as it was loaded, so that it can enable the patch once more. Nobody runs
+    /// its code any more. Context: may sleep.
+    pub(crate) fn clear_relocations(&mut self) {
+        for object in &mut self.objects {
+            object.clear_relocations(self.module.module());
+        }
     }
 
     /// A module that it is for, and that has begun to load before anybody listened.
@@ -215,6 +225,7 @@ impl Object {
             name,
             funcs,
             presence: Presence::Absent,
+            relocated: false,
             desc,
         })
     }
@@ -237,12 +248,18 @@ impl Object {
         // For vmlinux the kernel did that when it loaded the patch.
         if let Some(name) = &self.name {
             patch.apply_relocations(name)?;
+            self.relocated = true;
         }
-        let result = self.find_functions();
-        if let (Err(_), Some(name)) = (&result, &self.name) {
+        self.find_functions()
+            .inspect_err(|_| self.clear_relocations(patch))
+    }
+
+    /// Undoes what of the module `patch` refers to the object, so that it can be done again. Nobody
+    /// runs that code. Context: may sleep.
+    fn clear_relocations(&mut self, patch: Module<'_>) {
+        if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             patch.clear_relocations(name);
         }
-        result
     }
 
     fn find_functions(&mut self) -> Result {
@@ -311,9 +328,7 @@ impl Object {
     /// module `patch` knows of it is undone, so that it can come again.
     pub(crate) fn forget_module(&mut self, patch: Module<'_>) {
         self.release();
-        if let Some(name) = &self.name {
-            patch.clear_relocations(name);
-        }
+        self.clear_relocations(patch);
     }
 
     /// As [`release`](Self::release), for callbacks that still want to know the module.

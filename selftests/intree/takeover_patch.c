@@ -49,6 +49,17 @@ static struct klp_patch patch = {
 	.objs = objs,
 };
 
+/* Once more: for our loader's tests alone. */
+static int again_set(const char *val, const struct kernel_param *kp)
+{
+	return THIS_MODULE->state == MODULE_STATE_LIVE ? klp_enable_patch(&patch) : -ENOEXEC;
+}
+
+static const struct kernel_param_ops again_ops = {
+	.set = again_set,
+};
+module_param_cb(again, &again_ops, NULL, 0200);
+
 static int __init takeover_patch_init(void)
 {
 	return klp_enable_patch(&patch);
