@@ -126,6 +126,10 @@ pass "no array of functions"
 refuse EINVAL "a patch without a module" \
 	rlp_patch_a shape=no-module funcs=rlp_target:one_show
 pass "no module"
+refuse EINVAL "pre-patch callback failed for object 'rlp_target'" \
+	rlp_patch_a shape=veto funcs=rlp_target:one_show
+pass "a callback that returns 1"
+
 refuse EINVAL "no patch" rlp_patch_a shape=null-patch
 pass "a null pointer"
 refuse EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \

@@ -209,13 +209,17 @@ impl ObjectDesc {
         unsafe { (*self.0.as_ptr()).mod_ = module.module }
     }
 
-    /// Before the object is patched. The author's error stops the patch.
+    /// Before the object is patched. The author's error stops the patch; `EINVAL` stands for what
+    /// is not 0 and no error.
     ///
     /// Context of all callbacks: process context, the loader's lock held.
     pub fn pre_patch(&self) -> Result {
         let ret = match self.raw().callbacks.pre_patch {
             // SAFETY: The author's function, of this type, in a module that stays.
-            Some(call) => to_result(unsafe { call(self.0.as_ptr()) }),
+            Some(call) => match unsafe { call(self.0.as_ptr()) } {
+                1.. => Err(EINVAL),
+                ret => to_result(ret),
+            },
             None => Ok(()),
         };
         // SAFETY: The member is the loader's.

@@ -16,7 +16,8 @@
  * shape=WHAT
  *	leave something out: "null-patch", "no-module", "no-objects",
  *	"no-functions" (of the first object). Lead nowhere: "no-address",
- *	"unaligned", "other-module", "endless". "signed": what the kernel notes of
+ *	"unaligned", "other-module", "endless". "veto": a callback of the first object
+ *	that says no by a positive number. "signed": what the kernel notes of
  *	a module whose signature it has verified.
  * again
  *	writing to it enables the patch once more.
@@ -110,6 +111,12 @@ static int __init describe_func(struct klp_func *func, char *text)
 	return -ENOEXEC;
 }
 
+/* In-tree takes whatever is not 0 for a no. */
+static int veto(struct klp_object *obj)
+{
+	return 1;
+}
+
 /* ENOEXEC, which the loader never returns, for a description that is wrong. */
 static int __init describe(void)
 {
@@ -146,6 +153,8 @@ static int __init describe(void)
 		patch.mod = (void *)objs;
 	else if (!strcmp(shape, "endless"))
 		klp_funcs[0][0].old_name = endless;
+	else if (!strcmp(shape, "veto"))
+		objs[0].callbacks.pre_patch = veto;
 	return 0;
 }
 
