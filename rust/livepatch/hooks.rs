@@ -76,6 +76,11 @@ impl Hooks {
         set_mode(&mut self.hooks, site, mode);
     }
 
+    /// Whether one of the sites that `is_meant` is hooked.
+    pub(crate) fn any(&self, is_meant: impl Fn(Site) -> bool) -> bool {
+        self.hooks.iter().any(|hook| is_meant(hook.site))
+    }
+
     /// Who else redirects the function at `site`: an address for
     /// [`name_of`](kernel_ext::kallsyms::name_of).
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {

@@ -77,9 +77,9 @@ impl kernel::Module for RustLivepatch {
 impl RustLivepatch {
     fn start() -> Result<Self> {
         gate::open()?;
+        let last = Last;
         let root = sysfs::root()?;
         let registry = registry::Registry::new(root)?;
-        let last = Last;
         let registry = registry::REGISTRY.fill(registry)?;
         let worker = worker::WORKER.start(worker::run)?;
         let this = Self {

@@ -39,6 +39,11 @@ impl Events for Watcher {
         if let Ok(mut registry) = REGISTRY.lock() {
             registry.forget_announced(module.name());
             registry.unpatch_leaving(module, None);
+            // A patch that left before may have left it hooked, for want of memory.
+            let (text, size) = module.text();
+            if registry.hooks.any(|site| site.wrapping_sub(text) < size) {
+                registry.unhook_surely();
+            }
         }
     }
 }
