@@ -82,7 +82,7 @@ help:
 #: make rustfmt, make clippy, make shellcheck, make host-tests, make litmus
 #:                 single parts of "make check"
 #: make install DESTDIR=d
-#:                 install the module and what patches are built against
+#:                 install the module, what patches are built against, and klp-takeover
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove all that was made (everything is in CACHE_DIR)

@@ -64,6 +64,20 @@ knows_nothing_else() {
 	! grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd
 }
 
+# A module built for in-tree livepatch, with nothing around it.
+intree=$(out_dir)/selftests/intree/takeover_patch.ko
+takes_over() {
+	local dir=$test/takeover undefined
+
+	mkdir -p "$dir"
+	cp "$intree" "$dir/old.ko"
+	tool env -C "$dir" "$test/root/usr/bin/klp-takeover" old.ko new.ko &&
+		cmp "$dir/old.ko" "$intree" &&
+		undefined=$(tool nm --undefined-only --format=just-symbols "$dir/new.ko") &&
+		grep -x rlp_enable_patch <<<"$undefined" &&
+		! grep -x klp_enable_patch <<<"$undefined"
+}
+
 cleans() {
 	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
 }
@@ -89,4 +103,9 @@ result "and is one" is_patch documented my_patch
 result "none needs this project" knows_nothing_else
 result "clippy works there" in_patch_dir rust CLIPPY=1
 result "make clean works there" cleans rust
+if [[ -e $intree ]]; then
+	result "klp-takeover works there" takes_over
+else
+	echo "ok - install klp-takeover works there # SKIP nothing was built for in-tree livepatch"
+fi
 exit $rc
