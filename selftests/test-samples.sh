@@ -116,6 +116,7 @@ expect "$(cut -f1 /proc/sys/kernel/printk)" 15 "log level"
 new_log
 load_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" 14 "log level"
+said "version before: Some\(1\)"
 said "found $level, inherited: true"
 wait_gone rust_livepatch_state1
 unload_module rust_livepatch_state1
@@ -126,6 +127,7 @@ unload_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" "$level" "log level"
 new_log
 load_patch rust_livepatch_state2
+said "version before: None"
 said "found $level, inherited: false"
 unload_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" "$level" "log level"

@@ -44,6 +44,7 @@ impl livepatch::Callbacks for Console {
             found: swap_loglevel(None),
             inherited: false,
         };
+        pr_info!("version before: {:?}\n", LOGLEVEL.prev_version(cx));
         LOGLEVEL.set(cx, KBox::new(level, GFP_KERNEL)?)?;
         Ok(())
     }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Calls each method of `livepatch::Shadow`, and says in the log what came of it.
+
+use kernel::{fmt::Debug, prelude::*};
+use livepatch::{Context, Shadow};
+
+module! {
+    type: ShadowTest,
+    name: "rlp_rust_shadow",
+    authors: ["The rust_livepatch authors"],
+    description: "Selftest: shadow variables, in Rust",
+    license: "GPL",
+}
+
+livepatch::patch! {
+    struct ShadowTest;
+
+    vmlinux with Calls {}
+}
+
+struct Object(#[expect(dead_code)] u64);
+
+/// Says when it is dropped.
+struct Value(u32);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        pr_info!("dropped {}\n", self.0);
+    }
+}
+
+// SAFETY: No other patch uses this number.
+const ONE: Shadow<Object, Value> = unsafe { Shadow::new(0x746f6e65) };
+// SAFETY: No other patch uses this number.
+const TWO: Shadow<Object, Value> = unsafe { Shadow::new(0x7474776f) };
+
+/// Has its variables until the module is removed.
+static KEPT: Object = Object(0);
+
+struct Calls;
+
+impl livepatch::Callbacks for Calls {
+    fn pre_patch(_cx: &mut Context<'_>) -> Result {
+        let mut object = Object(1);
+        let other = Object(2);
+
+        say("get, before", ONE.get(&object));
+        say("get_mut, before", ONE.get_mut(&mut object));
+        say("alloc", ONE.alloc(&object, GFP_KERNEL, Value(1)));
+        say("alloc again", ONE.alloc(&object, GFP_KERNEL, Value(2)));
+        say("get", ONE.get(&object));
+        say("get, other number", TWO.get(&object));
+        say("get, other object", ONE.get(&other));
+        say("get_mut, other number", TWO.get_mut(&mut object));
+        if let Some(value) = ONE.get_mut(&mut object) {
+            value.0 += 10;
+        }
+        say("get, changed", ONE.get(&object));
+
+        let second = TWO.alloc(&object, GFP_ATOMIC, Value(3));
+        say("alloc, other number", second);
+        say("get, both", (ONE.get(&object), TWO.get(&object)));
+        let there = ONE.get_or_alloc(&object, GFP_KERNEL, || Ok(Value(4)));
+        say("get_or_alloc, there", there);
+        let failed = ONE.get_or_alloc(&other, GFP_KERNEL, || Err(ENODEV));
+        say("get_or_alloc, failed", failed);
+        say("get, after that", ONE.get(&other));
+
+        say("remove", ONE.remove(&mut object));
+        say("remove again", ONE.remove(&mut object));
+        say("get, removed", (ONE.get(&object), TWO.get(&object)));
+        say("remove, other number", TWO.remove(&mut object));
+
+        ONE.alloc(&KEPT, GFP_KERNEL, Value(5))?;
+        TWO.alloc(&KEPT, GFP_KERNEL, Value(6))?;
+        Ok(())
+    }
+}
+
+impl Drop for ShadowTest {
+    fn drop(&mut self) {
+        // SAFETY: No reference to a variable was kept.
+        unsafe { ONE.free_all() };
+        say("get, all freed", (ONE.get(&KEPT), TWO.get(&KEPT)));
+        // SAFETY: As above.
+        unsafe { TWO.free_all() };
+    }
+}
+
+impl Debug for Value {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn say(what: &str, value: impl Debug) {
+    pr_info!("{}: {:?}\n", what, value);
+}
