@@ -71,7 +71,8 @@ help:
 #:                 lay down all that selftests/run.sh needs on another machine
 #: make shell      boot it with everything loaded, and give a prompt
 #: make torture MINUTES=n
-#:                 change patches under load, for as long as that
+#:                 change patches under load, for as long as that;
+#:                 FUZZ_SEED=n: with the choices of that seed, once more
 #: make fuzz MINUTES=n
 #:                 random operations and patches, for as long as that;
 #:                 FUZZ_SEED=n T=x: what failed with that seed, once more

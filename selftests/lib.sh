@@ -35,6 +35,15 @@ fail() {
 	exit "$KSFT_FAIL"
 }
 
+# say_replay ARGUMENTS: of make, that choose the same again. In the kernel's log too: what
+# a test prints is lost with the machine, and tools/guest looks there.
+say_replay() {
+	local line="replay: make $*${RLP_DEBUG:+ DEBUG=$RLP_DEBUG}"
+
+	echo "# $line"
+	echo "rust_livepatch selftest: $line" >/dev/kmsg
+}
+
 skip() {
 	ktap_skip_all "$@"
 	exit "$KSFT_SKIP"

@@ -14,20 +14,26 @@ set -e
 . "$(dirname "$0")/patches.sh"
 minutes=${RLP_MINUTES:-} pins=${RLP_PINS:-0}
 
+# play SEED STEPS SECONDS [verbose]
+play() {
+	say_replay "fuzz T=fuzz-ops FUZZ_SEED=$1"
+	fuzz_ops "$1" "$2" "$3" "$pins" ${4:+"$4"}
+}
+
 if [[ ${RLP_SEED:-} ]]; then
-	fuzz_ops "$RLP_SEED" 0 $((${minutes:-2} * 30)) "$pins" verbose
+	play "$RLP_SEED" 0 $((${minutes:-2} * 30)) verbose
 	pass "seed $RLP_SEED"
 elif [[ $minutes ]]; then
 	end=$((SECONDS + minutes * 30))
 	while ((SECONDS < end)); do
 		left=$((end - SECONDS))
-		fuzz_ops $SRANDOM 0 $((left < 60 ? left : 60)) "$pins"
+		play $SRANDOM 0 $((left < 60 ? left : 60))
 	done
 	pass "$minutes minutes, and half of that here"
 else
-	fuzz_ops 1 60 0 "$pins"
+	play 1 60 0
 	pass "always the same"
-	fuzz_ops $SRANDOM 0 10 "$pins"
+	play $SRANDOM 0 10
 	pass "new ones"
 fi
 finish

@@ -33,7 +33,7 @@ read_told() {
 fuzz() {
 	local seed=$1 number=$2 end=$((SECONDS + $3)) result
 
-	echo "# seed $seed"
+	say_replay "fuzz T=fuzz-patches FUZZ_SEED=$seed"
 	load_module rlp_fuzz seed="$seed"
 	remember
 	read_told

@@ -12,7 +12,7 @@ set -e
 . "$(dirname "$0")/moves.sh"
 seed=${RLP_SEED:-$RANDOM}
 RANDOM=$seed
-echo "# seed $seed"
+say_replay "fuzz T=moves-pair FUZZ_SEED=$seed"
 load_moves
 
 # With the processors to themselves, they leave little for who changes the patches.

@@ -14,7 +14,7 @@
 . "$(dirname "$0")/moves.sh"
 . "$(dirname "$0")/inject.sh"
 seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
-echo "# RLP_SEED=$seed"
+say_replay "torture FUZZ_SEED=$seed"
 RANDOM=$((seed % 32768))
 end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
 tracing=/sys/kernel/tracing
