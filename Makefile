@@ -8,7 +8,8 @@ FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
-	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED FAULTS
+	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED \
+	FUZZ_PINS FUZZ_KEPT FAULTS
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -75,7 +76,8 @@ help:
 #:                 FUZZ_SEED=n: with the choices of that seed, once more
 #: make fuzz MINUTES=n
 #:                 random operations and patches, for as long as that;
-#:                 FUZZ_SEED=n T=x: what failed with that seed, once more
+#:                 FUZZ_SEED=n T=x: what failed with that seed, once more;
+#:                 it said which FUZZ_PINS= and FUZZ_KEPT= go with it
 #: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The choice of the next step, by the seed and by the state that is left.
+ * The choice of the next step, by the seed and by the state that is left. Whether a number
+ * is drawn does not hang on what the seed does not know: how many pins are left, and whether
+ * the loader is kept.
  */
 #include <errno.h>
 
@@ -84,6 +86,7 @@ static void change_a_patch(void)
 {
 	const struct state *m = &set[0];
 	int slot = percent(85) ? pick(is_in_use) : in_play(below(NR_IN_PLAY));
+	bool dares;
 
 	if (slot < 0)
 		return;
@@ -99,8 +102,9 @@ static void change_a_patch(void)
 		break;
 	default:
 		/* Pins are few, and count only where somebody leaves by it. */
+		dares = percent(40);
 		if (moves(m, slot) && would_pin(m)) {
-			if (would_pin(m) > pins_left || !percent(40))
+			if (would_pin(m) > pins_left || !dares)
 				return;
 			pins_left -= would_pin(m);
 		}
@@ -191,9 +195,10 @@ static void race(void)
 static void try_something(void)
 {
 	const struct state *m = &set[0];
+	bool lacks = percent(60), insists = percent(30);
 	int slot;
 
-	if (!m->loader && percent(60)) {
+	if (!m->loader && lacks) {
 		use_loader(1);
 		return;
 	}
@@ -238,7 +243,7 @@ static void try_something(void)
 			set_promote(!m->promote);
 		break;
 	case 94:
-		use_loader(m->loader && nr_loaded(m) && percent(30));
+		use_loader(m->loader && nr_loaded(m) && insists);
 		break;
 	case 95 ... 96:
 		set_noise(percent(50));

@@ -5,7 +5,8 @@
  *   fuzz_ops SEED STEPS SECONDS PINS
  *	end after so many steps, or after the first step that ends later than so many
  *	seconds (0: no such limit); let at most PINS patches leave by force, which keeps
- *	their modules for ever. The same seed makes the same operations in the same order.
+ *	their modules for ever. The same seed makes the same operations in the same order, if
+ *	PINS are the same and the loader is kept, or not, by a patch that left so before.
  *
  * The model is not one state but the set of all states that the loader may be in: tasks
  * move, transitions end and patches part with their modules when they like. An operation
