@@ -8,6 +8,7 @@
 #
 #	RLP_LOADER=ours or intree (ours)
 #	RLP_BREAK=module: load this first; it breaks our loader on purpose
+#	RLP_LOADER_DEBUG=N: our loader leaves the debug lines out, on purpose
 #	RLP_SCRIPTS=some of its scripts, with commas (all)
 #	RLP_UPSTREAM=folder with what tools/build-upstream made (/upstream)
 #
@@ -29,7 +30,7 @@ cd "$suite" || exit 1
 
 if [[ $loader == ours ]]; then
 	[[ ! -d /sys/module/rust_livepatch ]] || rmmod rust_livepatch
-	insmod "$modules/rust_livepatch.ko" debug=Y || die "the loader cannot be loaded"
+	insmod "$modules/rust_livepatch.ko" debug="${RLP_LOADER_DEBUG:-Y}" || die "the loader cannot be loaded"
 	if [[ ${RLP_BREAK:-} ]]; then
 		insmod "$modules/$RLP_BREAK.ko" || die "$RLP_BREAK cannot be loaded"
 		until [[ $(cat "/sys/kernel/livepatch/$RLP_BREAK/transition") == 0 ]]; do
