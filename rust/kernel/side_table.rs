@@ -260,7 +260,8 @@ impl Locked<'_> {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: whoever comes to the next node by
-            // this link sees it whole. The removed one leads there still.
+            // this link sees it whole. The lock, which its writer had before, would do for that. The
+            // removed one leads there still.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }
