@@ -32,11 +32,27 @@ unload_patch rlp_patch_a
 expect_file $TARGET/one intree
 expect_file $TARGET/two two
 
+# refused_by PREFIX PATCH: that loader's log has what both say of one_show.
+refused_by() {
+	said "\] $1: failed to register ftrace handler for function 'one_show' \(-16\)"
+	said "\] $1: failed to patch object 'rlp_target'"
+	said "\] $1: failed to enable patch '$2'"
+}
+
+# holder DIRECTORY PATTERN: how an operator finds who has one_show: of which patch that is
+# a file, and what ftrace calls.
+holder() {
+	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" "$1/rlp_target/one_show,1" "the holder"
+	grep -A1 '^one_show ' /sys/kernel/tracing/enabled_functions | grep -qE -- "$2" ||
+		fail "ftrace does not name $2"
+}
+
 refuse_ours() {
 	new_log
 	expect_load_fail EBUSY rlp_patch_a "funcs=$1"
-	said "function 'one_show' is redirected by klp_ftrace_handler"
-	said "failed to register ftrace handler for function 'one_show' \(-16\)"
+	said "\] rust_livepatch: function 'one_show' is redirected by klp_ftrace_handler"
+	refused_by rust_livepatch rlp_patch_a
+	holder $intree '->klp_ftrace_handler'
 }
 
 refuse_ours rlp_target:one_show
@@ -65,6 +81,12 @@ for promote in N Y; do
 	now=$(cat "$mode")
 	new_log
 	expect_load_fail EBUSY rlp_intree says=intree funcs=rlp_target:one_show
+	refused_by livepatch rlp_intree
+	! log_has '\] rust_livepatch:' || fail "our loader has something to say"
+	case $now in
+	jump) holder $RLP/rlp_patch_a 'direct.*-->.*\[rlp_patch_a\]' ;;
+	*) holder $RLP/rlp_patch_a '->rlp_ftrace_handler.*\[rust_livepatch\]' ;;
+	esac
 	expect_file $TARGET/one patched
 	load_intree funcs=rlp_target:two_show
 	expect_file $TARGET/two intree
