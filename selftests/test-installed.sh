@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Patches that were built with an installed loader, outside of this project, load and patch:
+# the first one that the documentation shows, and one in C for in-tree livepatch. They are
+# those of the last run of tools/test-install.sh, which "make check" has before the guest.
+
+set -e
+. "$(dirname "$0")/patches.sh"
+[[ -d $RLP_MODULES/installed ]] || skip "tools/test-install.sh has not been run"
+load_loader
+before=$(cat /proc/cmdline)
+remember
+
+RLP_MODULES+=/installed
+for patch in my_patch livepatch_cmdline_c; do
+	load_patch $patch
+	expect_file /proc/cmdline "this has been live patched"
+	unload_patch $patch
+	expect_file /proc/cmdline "$before"
+	expect_unchanged
+	pass "$patch"
+done
+finish
