@@ -61,6 +61,24 @@ kthread() { # NAME WHERE HOW
 	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "kthread $* does not wait"
 }
 
+# work COMMAND...: in the background, for as long as the test lasts; expect_workers: each
+# is still there. The calls of others would make up for those that it owes.
+workers=()
+work() {
+	"$@" &
+	workers+=("$!:$*")
+}
+
+# By bash's own list: where processes come and go, a PID is soon another's.
+expect_workers() {
+	local worker running
+
+	running=$(jobs -rp)
+	for worker in "${workers[@]}"; do
+		grep -qx "${worker%%:*}" <<<"$running" || fail "'${worker#*:}' has ended"
+	done
+}
+
 # What a call made now gets: the versions of caller and callee.
 expect_version() {
 	[[ $(cat $MOVES/pair) == "$1 $1" ]] || fail "the pair is '$(cat $MOVES/pair)', not '$1 $1'"

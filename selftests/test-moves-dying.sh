@@ -11,8 +11,8 @@ set -e
 load_loader
 slow=${RLP_SLOW:-1}
 load_module moves_target last_words=$((300 / slow))
-moves threads 2 &
-moves forks 2 &
+work moves threads 2
+work moves forks 2
 
 # It cannot end in either direction.
 put inside unint old
@@ -34,6 +34,7 @@ patch_off moves_patch1
 for ((i = 0; i < 20 / slow; i++)); do
 	there_and_back
 done
+expect_workers
 expect_no_mixed
 read -r all _ <$MOVES/counts
 ok "$((20 / slow)) times on and off, $all calls"

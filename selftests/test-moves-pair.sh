@@ -16,14 +16,15 @@ say_replay "fuzz T=moves-pair FUZZ_SEED=$seed"
 load_moves
 
 # With the processors to themselves, they leave little for who changes the patches.
-nice -n 10 moves hammer 2 "$seed" &
-nice -n 10 moves forks 1 &
+work nice -n 10 moves hammer 2 "$seed"
+work nice -n 10 moves forks 1
 echo "k-pair pair nap" >$MOVES/kthread
 echo 1 >$MOVES/ticks
 
 while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-$((1000000 / ${RLP_SLOW:-1}))})); do
 	change_at_random
 done
+expect_workers
 # At least once from jumps to the handler and back, where there are jumps.
 patch_jumps() {
 	value "$RLP/moves_patch1/moves_target/moves_session,1/mode"

@@ -62,13 +62,17 @@ another() {
 
 	disturbances+=("$1")
 	shift
-	(
-		trap - EXIT
-		RANDOM=$own
-		while sleep "0.$((RANDOM % 10))"; do
-			"$@"
-		done
-	) >/dev/null 2>&1 &
+	work disturb "$own" "$@" >/dev/null 2>&1
+}
+
+# disturb SEED COMMAND...
+disturb() {
+	trap - EXIT
+	RANDOM=$1
+	shift
+	while sleep "0.$((RANDOM % 10))"; do
+		"$@"
+	done
 }
 
 plug() {
@@ -132,7 +136,7 @@ if [[ -e $(module_file livepatch_late_c) ]]; then
 fi
 another storms storms
 another stragglers straggle
-moves hammer 3 "$seed" &
+work moves hammer 3 "$seed"
 echo 1 >$MOVES/ticks
 
 rounds=0 report=$SECONDS
@@ -144,6 +148,7 @@ while ((SECONDS < end)); do
 		report=$((SECONDS + 60))
 	fi
 done
+expect_workers
 jobs -p | xargs kill 2>/dev/null
 echo nop >$tracing/current_tracer
 echo >$tracing/set_ftrace_filter
