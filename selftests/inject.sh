@@ -6,7 +6,8 @@
 #	load_faults, or kernel_faults and then
 #	arm 7; run load MODULE; disarm
 #
-# errno is what came of it, and where, if it is not empty, what failed.
+# errno is what came of it, and where, if it is not empty, what failed; counted is how many
+# allocations there were, if none of them did.
 # shellcheck disable=SC2034 # variables for the tests
 
 FAIL=/sys/module/rlp_fail/parameters
@@ -19,6 +20,8 @@ load_faults() {
 	disarm() {
 		read_file $FAIL/failed
 		where=$REPLY
+		read_file $FAIL/seen
+		counted=$REPLY
 		echo 0 >$FAIL/nth
 	}
 }
@@ -51,7 +54,8 @@ kernel_faults() {
 kernel_nth=0
 
 # run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: errno is
-# then the name of the error, or 0, and counted what fail_nth has counted.
+# then the name of the error, or 0, and counted what fail_nth has counted, if the kernel
+# has its own means.
 run() {
 	local output what=$1 name=$2
 	shift 2

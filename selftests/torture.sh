@@ -21,7 +21,23 @@ tracing=/sys/kernel/tracing
 load_moves
 forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
 counts=$(mktemp -d)
+trap 'torture_end $?' EXIT
 faults=0 disturbances=()
+
+# However it ends. Who counts is let go first.
+torture_end() {
+	calm_down
+	rm -rf "$counts"
+	moves_end "$1"
+}
+
+calm_down() {
+	jobs -p | xargs -r kill 2>/dev/null
+	[[ ! -d $tracing ]] || {
+		echo nop >$tracing/current_tracer
+		echo >$tracing/set_ftrace_filter
+	}
+}
 
 # What happened beside the patches: "count WHAT" says once more, "counted WHAT" how often.
 count() {
@@ -38,12 +54,26 @@ summary() {
 		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
 }
 
+# points: how many allocations there are on the way of a patch. If it is the kernel that
+# lets them fail, most of them are made before the patch's init is called.
+count_points() {
+	arm 1000000
+	run load moves_patch1
+	disarm
+	[[ $errno == 0 ]] || fail "moves_patch1: $errno"
+	points=$counted
+	((points > 0)) || fail "a patch is loaded without an allocation"
+	wait_settled moves_patch1
+	patch_off moves_patch1
+	echo "# $points allocations for a patch"
+}
+
 # Now and then an allocation fails: the patch is refused for that, or goes without.
 try_load() {
 	local patch=$1
 
 	if ((RANDOM % 3 == 0)); then
-		arm $((1 + RANDOM % 150))
+		arm $((1 + RANDOM % points))
 		run load "$@"
 		disarm
 		[[ ! $where ]] || faults=$((faults + 1))
@@ -124,6 +154,7 @@ else
 	load_faults
 	window do_one_initcall
 fi
+count_points
 if [[ -d $tracing ]]; then
 	# All functions at once are too much for an emulated CPU.
 	printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
@@ -149,14 +180,11 @@ while ((SECONDS < end)); do
 	fi
 done
 expect_workers
-jobs -p | xargs kill 2>/dev/null
-echo nop >$tracing/current_tracer
-echo >$tracing/set_ftrace_filter
+calm_down
 wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
 summary
 expect_no_mixed
 for what in "${disturbances[@]}"; do
 	(($(counted "$what"))) || fail "there were no $what"
 done
-rm -r "$counts"
 ((faults)) || fail "no allocation has failed"
