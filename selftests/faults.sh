@@ -21,8 +21,9 @@
 FULL=$RLP/rlp_patch_full
 covered=0
 # There are hundreds of points on the way of a module: so many of each operation, evenly
-# spread; or all; or, if it is empty, all without the kernel's help.
-most=''
+# spread; or all; or, if it is empty, all without the kernel's help. "offset" shifts those
+# that are not all, so that they need not be the same each time.
+most='' offset=0
 
 # Two patches may take each other's place.
 read_fault_state() {
@@ -55,8 +56,8 @@ expect_live() {
 # can fail, and some of these refuse the operation, or may, or must not. LINE is what the
 # log says of each that the loader refused. The last one refused is last_refusal.
 each_fault() {
-	local op=$1 minimum=$2 how=$3 nth step=1 total base base_live refused=0 survived=0
-	local line=${5:-} said by_us=0
+	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0
+	local line=${5:-} said by_us=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
 	# Once in peace: what is made once and kept has been made.
@@ -67,6 +68,8 @@ each_fault() {
 	[[ $errno == 0 ]] || fail "$op: $errno"
 	total=$counted
 	[[ ! $most || $most == all ]] || step=$((total / most + 1))
+	first=$((1 + offset % step))
+	((step == 1)) || which=", every $step from number $first"
 	"${op}_works"
 	"${op}_undo"
 	"${op}_prepare"
@@ -76,7 +79,7 @@ each_fault() {
 	base_live=$live
 	new_log
 
-	for ((nth = 1; ; nth += step)); do
+	for ((nth = first; ; nth += step)); do
 		arm "$nth"
 		"${op}_try"
 		disarm
@@ -99,13 +102,20 @@ each_fault() {
 		esac
 		"${op}_works"
 		"${op}_undo"
-		[[ $where ]] || break
+		if [[ ! $where ]]; then
+			# This one did not fail.
+			survived=$((survived - 1))
+			# Where few were chosen, all of them may have done no harm: then the
+			# neighbours.
+			[[ $how == refused ]] && ((refused == 0 && pass < step)) || break
+			first=$((1 + (offset + pass++) % step))
+			nth=$((first - step))
+			which+=" and $first"
+		fi
 		"${op}_prepare"
 		expect_state "$base" "$op was undone"
 		expect_live "$base_live"
 	done
-	# The last one did not fail.
-	survived=$((survived - 1))
 	[[ $most ]] || total=$((refused + survived))
 	((total >= minimum)) || fail "$op: only $total allocations"
 	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
@@ -114,7 +124,7 @@ each_fault() {
 		said=$(log | grep -cE -- "$line") || true
 		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
 	fi
-	pass "$4: $((refused + survived)) failures${most:+ of $total}: $refused are ENOMEM, $survived do no harm"
+	pass "$4: $((refused + survived)) failures${most:+ of $total}$which: $refused are ENOMEM, $survived do no harm"
 }
 
 # A patch with callbacks, shadow variables, two objects that are there, and one that

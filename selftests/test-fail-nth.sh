@@ -3,9 +3,12 @@
 #
 # The operations of test-alloc-fail*.sh once more, as far as the calling task does
 # them, with the kernel's own fault injection: it knows pages too, and all that comes
-# before the loader is asked and after it. RLP_FAULTS=number says how many points of
-# each operation are tried, RLP_FAULTS=all each. The kernel shows where pages were
-# lacking, and warns if it was for a module's jump labels.
+# before the loader is asked and after it. The kernel shows where pages were lacking, and
+# warns if it was for a module's jump labels.
+#
+#	RLP_FAULTS=	so many points of each operation (8), or "all" of them
+#	RLP_SEED=	what was printed: which points, if not all
+#
 # expect-log: Call Trace|cut here|WARNING: .*jump_label
 # timeout: 1800
 
@@ -15,6 +18,10 @@ set -e
 [[ -d /sys/kernel/debug/failslab ]] || skip "no allocations are injected (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
 kernel_faults
 most=${RLP_FAULTS:-8}
+[[ $most == all ]] || {
+	offset=${RLP_SEED:-$RANDOM}
+	say_replay "check${RLP_DEBUG:+-debug} T=fail-nth FAULTS=$most FUZZ_SEED=$offset"
+}
 load_module rlp_target
 
 if ! is_loaded rust_livepatch; then
