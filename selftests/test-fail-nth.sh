@@ -11,6 +11,7 @@
 #
 # expect-log: Call Trace|cut here|WARNING: .*jump_label
 # timeout: 1800
+# guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"

@@ -110,23 +110,6 @@ kernel_source() {
 	fi
 }
 
-# tap_part NAME COMMAND...: run what prints TAP, and keep that in the file $tap too. To end
-# before the first test is a failure, and so is a status that no failed test explains.
-tap='' # the caller's to set
-tap_part() {
-	local name=$1 rc=0
-	shift
-
-	"$@" | tee "$tap.part" || rc=$?
-	if ! grep -qE '^(not )?ok ' "$tap.part"; then
-		echo "not ok $name: no test ran" | tee -a "$tap.part"
-	elif ((rc)) && ! grep -q '^not ok ' "$tap.part"; then
-		echo "not ok $name: it ended with status $rc" | tee -a "$tap.part"
-	fi
-	cat "$tap.part" >>"$tap"
-	rm "$tap.part"
-}
-
 make_initramfs() {
 	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" "$tools/initramfs"
 }
