@@ -4,7 +4,7 @@
 # Tasks that have left the task list, and not yet their CPU: nobody can find them to
 # move them, and what runs on their stacks must not be mixed all the same, however
 # often the transition is turned round.
-# timeout: 120
+# timeout: 240
 
 set -e
 . "$(dirname "$0")/moves.sh"
