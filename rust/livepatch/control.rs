@@ -63,14 +63,7 @@ impl Registry {
         let step = Move::Out(id);
         let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
         let name = patch.name();
-        if let Some(busy) = self.moving_patch() {
-            pr_err!(
-                "patch '{}' has to wait: '{}' is in transition\n",
-                name,
-                busy.name()
-            );
-            return Err(EBUSY);
-        }
+        self.check_still(name)?;
         let plan = Plan::new(&self.patches, step)?;
         self.hooks.demote(plan.changing())?;
         transition::watch(&mut self.probe)?;

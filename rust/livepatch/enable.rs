@@ -110,14 +110,7 @@ impl Registry {
             })?;
         }
         states::check_compatible(&self.patches, patch)?;
-        if let Some(busy) = self.moving_patch() {
-            pr_err!(
-                "patch '{}' has to wait: '{}' is in transition\n",
-                name,
-                busy.name()
-            );
-            return Err(EBUSY);
-        }
+        self.check_still(name)?;
         // First of what is to be undone: it tells a patch that is still leaving, whose relocations
         // are those of this one.
         let mut directory = sysfs::PatchDirectory::default();

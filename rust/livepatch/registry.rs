@@ -22,7 +22,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CString,
+    str::{CStr, CString},
     time::{Instant, Monotonic}, //
 };
 use kernel_ext::{
@@ -99,6 +99,19 @@ impl Registry {
     pub(crate) fn moving_patch(&self) -> Option<&Patch> {
         let step = self.step();
         self.patches.iter().find(|p| step.moves(p.id))
+    }
+
+    /// One at a time: `EBUSY`, with a line in the log, if another patch than `name` moves.
+    pub(crate) fn check_still(&self, name: &CStr) -> Result {
+        let Some(busy) = self.moving_patch() else {
+            return Ok(());
+        };
+        pr_err!(
+            "patch '{}' has to wait: '{}' is in transition\n",
+            name,
+            busy.name()
+        );
+        Err(EBUSY)
     }
 
     /// Hooks the functions of `id`, whose objects are present. A line in the log on failure.
