@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What torture.sh has going on beside the patches, on top of moves.sh: each disturbance is
+# a process that does one thing over and over, with random pauses, and counts it.
+# shellcheck disable=SC2154 # variables of moves.sh
+
+tracing=/sys/kernel/tracing
+intree=/sys/kernel/livepatch/rlp_intree
+counts=$(mktemp -d)
+disturbances=()
+
+# disturb_all: start whatever this kernel can have.
+disturb_all() {
+	if [[ -d $tracing ]]; then
+		# All functions at once are too much for an emulated CPU.
+		printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
+		another tracers trace
+	fi
+	[[ ! -e $tracing/kprobe_events ]] || another kprobes probe
+	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another processors plug
+	if [[ -e $(module_file livepatch_late_c) ]]; then
+		load_module livepatch_late_c
+		another modules come_and_go
+	fi
+	if [[ -d ${intree%/*} && -e $(module_file rlp_intree) ]]; then
+		load_module rlp_target
+		another "patches of in-tree livepatch" patch_in_tree
+	fi
+	another storms storms
+	another stragglers straggle
+}
+
+# another WHAT COMMAND...: over and over, with a seed of its own; it counts WHAT.
+another() {
+	local own=$RANDOM
+
+	disturbances+=("$1")
+	shift
+	work disturb "$own" "$@" >/dev/null 2>&1
+}
+
+# disturb SEED COMMAND...
+disturb() {
+	trap - EXIT
+	RANDOM=$1
+	shift
+	while sleep "0.$((RANDOM % 10))"; do
+		"$@"
+	done
+}
+
+# "count WHAT" says once more, "counted WHAT" how often.
+count() {
+	echo >>"$counts/$1"
+}
+
+counted() {
+	cat "$counts/$1" 2>/dev/null | wc -l
+}
+
+say_disturbances() {
+	local what
+
+	for what in "${disturbances[@]}"; do
+		echo -n "$(counted "$what") $what, "
+	done
+}
+
+expect_disturbances() {
+	local what
+
+	for what in "${disturbances[@]}"; do
+		(($(counted "$what"))) || fail "there were no $what"
+	done
+}
+
+# calm_down: end them all, wherever they are, and take back what they have begun.
+calm_down() {
+	jobs -p | xargs -r kill 2>/dev/null
+	[[ ! -d $tracing ]] || {
+		echo nop >$tracing/current_tracer
+		echo >$tracing/set_ftrace_filter
+	}
+	[[ ! -e $tracing/kprobe_events ]] || no_probes
+	leave_in_tree
+	wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
+}
+
+plug() {
+	local cpu=$((1 + RANDOM % (cpus - 1)))
+
+	online $cpu 0 || return
+	sleep "0.$((RANDOM % 5))"
+	online $cpu 1 && count processors
+}
+
+# A module that another patch is for.
+come_and_go() {
+	insmod "$(module_file livepatch_sample_target)" && cat /proc/livepatch_sample/greeting
+	rmmod livepatch_sample_target && count modules
+}
+
+trace() {
+	local tracers=(function function_graph nop)
+
+	echo "${tracers[RANDOM % 3]}" >$tracing/current_tracer || return
+	sleep "0.$((RANDOM % 10))"
+	count tracers
+}
+
+# At the entry of the pair's callee, and at its caller's return.
+probe() {
+	echo "p:rlp_torture/entry moves_step" >>$tracing/kprobe_events
+	echo "r:rlp_torture/return moves_session" >>$tracing/kprobe_events
+	echo 1 >$tracing/events/rlp_torture/enable || return
+	sleep "0.$((RANDOM % 10))"
+	no_probes && count kprobes
+}
+
+no_probes() {
+	[[ ! -d $tracing/events/rlp_torture ]] || echo 0 >$tracing/events/rlp_torture/enable
+	echo >$tracing/kprobe_events
+}
+
+# In-tree livepatch waits for the same tasks, with a function of its own.
+patch_in_tree() {
+	insmod "$(module_file rlp_intree)" says=intree funcs=rlp_target:one_show || return
+	leave_in_tree && count "patches of in-tree livepatch"
+}
+
+leave_in_tree() {
+	is_loaded rlp_intree || return 0
+	wait_until "value $intree/transition; [[ \$REPLY != 1 ]]" 60
+	[[ ! -d $intree ]] || echo 0 >$intree/enabled
+	wait_until "rmmod rlp_intree 2>/dev/null || ! is_loaded rlp_intree" 60
+}
+
+storms() {
+	local kinds=(forks execs threads) pid
+
+	moves "${kinds[RANDOM % 3]}" $((1 + RANDOM % 3)) &
+	pid=$!
+	sleep $((1 + RANDOM % 5))
+	kill -TERM $pid
+	wait $pid
+	count storms
+}
+
+# A straggler now and then: the transition has to wait, and is turned round more often.
+straggle() {
+	local kinds=(int unint kill spin)
+
+	timeout 5 moves put $MOVES/inside "${kinds[RANDOM % 4]}" &
+	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+	release
+	count stragglers
+}
