@@ -7,6 +7,7 @@ use crate::{
     patch::{Patch, PatchId},
     plan::{Move, Plan},
     prelude::*,
+    redirects::Redirects,
     transition::Transition,
     universe::Universe,
     view::{View, VIEW},
@@ -28,17 +29,23 @@ struct Machine {
 impl Machine {
     /// The patch is enabled; it goes.
     fn going() -> Self {
-        let this = Self {
-            patches: [Patch::of(1, [CALLER, CALLEE])],
-            step: Move::Out(PatchId(1)),
-        };
+        let this = Self::with(Move::Out(PatchId(1)));
         let plan = Plan::new(&this.patches, Move::Still).unwrap();
-        let view = View {
-            redirects: plan.redirects().unwrap(),
-            moving: None,
-        };
-        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+        publish_settled(plan.redirects().unwrap());
         this
+    }
+
+    /// The patch comes; nobody has seen it yet.
+    fn coming() -> Self {
+        publish_settled(Plan::new(&[], Move::Still).unwrap().redirects().unwrap());
+        Self::with(Move::In(PatchId(1)))
+    }
+
+    fn with(step: Move) -> Self {
+        Self {
+            patches: [Patch::of(1, [CALLER, CALLEE])],
+            step,
+        }
     }
 
     fn plan(&self) -> Plan<'_> {
@@ -60,12 +67,8 @@ impl Machine {
     /// As `Registry::complete()`, and then the patch goes if it should.
     fn complete(&self, transition: Transition) {
         assert!(transition.is_done() || is(Broken::CompleteEarly));
-        let (target, stays) = (transition.target, transition.patching());
-        let view = View {
-            redirects: self.plan().settled(target).unwrap(),
-            moving: None,
-        };
-        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+        let stays = transition.patching();
+        publish_settled(self.plan().settled(transition.target).unwrap());
         drop(transition);
         world().text_gone.set(!stays);
     }
@@ -82,6 +85,15 @@ impl Machine {
         threads.drain(..).for_each(join);
         assert!(!world().mixed.get(), "mixed universes in one call");
     }
+}
+
+/// Both universes are like this.
+fn publish_settled(redirects: Redirects) {
+    let view = View {
+        redirects,
+        moving: None,
+    };
+    drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
 }
 
 fn join(thread: JoinHandle<()>) {
@@ -107,6 +119,14 @@ fn listed() -> Task {
 /// One task, a patch that goes.
 fn one_task() {
     let machine = Machine::going();
+    let threads = vec![worker(listed())];
+    let transition = machine.start();
+    machine.finish(transition, threads);
+}
+
+/// One task, a patch that comes.
+fn coming() {
+    let machine = Machine::coming();
     let threads = vec![worker(listed())];
     let transition = machine.start();
     machine.finish(transition, threads);
@@ -144,6 +164,13 @@ fn fork() {
 /// The direction is changed half-way.
 fn reversal() {
     let machine = Machine::going();
+    let threads = vec![worker(listed())];
+    machine.turn_round(machine.start(), threads);
+}
+
+/// A patch comes, and goes before everybody has seen it.
+fn coming_reversal() {
+    let machine = Machine::coming();
     let threads = vec![worker(listed())];
     machine.turn_round(machine.start(), threads);
 }
@@ -216,11 +243,7 @@ fn force() {
         threads.drain(..).for_each(join);
     }
     assert!(transition.is_done(), "nobody was to be left");
-    let view = View {
-        redirects: machine.plan().settled(transition.target).unwrap(),
-        moving: None,
-    };
-    drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+    publish_settled(machine.plan().settled(transition.target).unwrap());
     // The module is pinned: its text stays.
     threads.into_iter().for_each(join);
 }
@@ -245,10 +268,14 @@ macro_rules! explored {
 
 explored!(one_task: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
+explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Walk,
+    not_completed_early = CompleteEarly);
 explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
 explored!(fork: not_without_task_list_lock = TaskList);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
+explored!(coming_reversal: not_without_freeze = Freeze,
+    not_without_waiting_for_switches = FreezeGracePeriod, not_without_walk = Walk);
 explored!(reversal_twice: not_without_walk = Walk);
 explored!(dying: not_as_new = Dying, not_without_walk = Walk);
 explored!(dying_reversal: not_as_new = Dying);
