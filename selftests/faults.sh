@@ -40,6 +40,20 @@ expect_state() {
 	fail "something was changed, see above: < before, > after $2 in '$where'"
 }
 
+# Whether each function that does not move is hooked as it will be: to come there, the
+# loader takes memory for a moment, in the background.
+at_rest() {
+	local mode
+
+	for mode in "$RLP"/*/*/*/mode; do
+		[[ -e $mode ]] || continue
+		read_file "${mode%/*/*/*}/transition"
+		[[ $REPLY == 0 ]] || continue
+		read_file "$mode"
+		[[ $REPLY != "handler settling" ]] || return 1
+	done
+}
+
 # Objects that Rust code has allocated, if anybody counts them.
 live_objects() {
 	[[ ! -e $FAIL/live ]] || read -r live <$FAIL/live
@@ -75,6 +89,7 @@ each_fault() {
 	"${op}_prepare"
 	read_fault_state
 	base=$state
+	wait_until at_rest 30 || fail "$op: the loader does not come to rest"
 	live_objects
 	base_live=$live
 	new_log
