@@ -9,9 +9,14 @@ load_loader
 remember
 new_log
 
-# What the module said since the last new_log.
+# What the module said since the last new_log. Errors have names only with
+# CONFIG_SYMBOLIC_ERRNAME.
 expect_said() {
-	expect "$(log | grep -v taint | sed -n 's/.*\] rlp_rust_shadow: //p')" "$(cat)" "the log"
+	expect "$(log | grep -v taint | sed -n 's/.*\] rlp_rust_shadow: //
+		T
+		s/Error(17)/EEXIST/
+		s/Error(19)/ENODEV/
+		p')" "$(cat)" "the log"
 }
 
 load_patch rlp_rust_shadow
