@@ -8,8 +8,9 @@
 #	RLP_MINUTES=	for so long (10)
 #	RLP_SEED=	what was printed, for the same choices once more
 #
-# The kernel warns if memory was lacking for a module's jump labels.
-# expect-log: Call Trace|cut here|WARNING: .*jump_label
+# The kernel warns if memory was lacking for a module's jump labels; and about one spot of
+# the function graph tracer's (Documentation/design.rst, "Known limits").
+# expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler
 
 . "$(dirname "$0")/moves.sh"
 . "$(dirname "$0")/inject.sh"
