@@ -20,12 +20,21 @@ turn() { # ENABLED
 	expect_fail EINVAL write "$1" "$P1/enabled"
 }
 
+# What the last transition was in the end; the callbacks go by that, too.
+expect_end() { # patching|unpatching
+	local last
+
+	last=$(log | sed -n "s/.*'moves_patch1': \([a-z]*\) complete$/\1/p" | tail -n 1)
+	[[ $last == "$1" ]] || fail "$last is complete, not $1"
+}
+
 # Patching, turned round: nobody is inside the patch, it ends and the patch goes.
 put inside unint straggler
 load_module moves_patch1
 state 1 1
 echo 0 >"$P1/enabled"
 wait_gone moves_patch1
+expect_end unpatching
 expect_version 0
 release
 wait $put_pid
@@ -40,6 +49,7 @@ state 0 1
 expect_version 0
 echo 1 >"$P1/enabled"
 wait_settled moves_patch1
+expect_end patching
 state 1 0
 expect_version 1
 release
