@@ -7,7 +7,6 @@ use crate::{
     leave::Leavers,
     plan::Plan,
     registry::{Registry, REGISTRY},
-    view::{View, VIEW},
     worker::WORKER,
 };
 use kernel::prelude::*;
@@ -52,20 +51,11 @@ impl Registry {
         let transition = self.transition.as_ref().ok_or(EINVAL)?;
         let (step, target, forced) = (transition.step, transition.target, transition.forced);
         let patching = transition.patching();
+        let moving = self.moving_patch().ok_or(EINVAL)?;
+        let (id, name) = (moving.id, moving.name());
         leavers.reserve(self.patches.len())?;
-        let view = KBox::new(
-            View {
-                redirects: Plan::new(&self.patches, step)?.settled(target)?,
-                moving: None,
-            },
-            GFP_KERNEL,
-        )?;
-        let id = self.moving_patch().ok_or(EINVAL)?.id;
-        let name = self.patch(id)?.name();
         debug!("'{}': completing {} transition\n", name, doing(patching));
-
-        // Waits until nobody uses the records any more.
-        drop(VIEW.publish(Some(view)));
+        transition.conclude(&Plan::new(&self.patches, step)?)?;
         let took = self.transition.take().map(|t| t.elapsed_us());
 
         let patch = self.patch_mut(id)?;

@@ -105,6 +105,19 @@ impl Transition {
         })
     }
 
+    /// Makes the target universe, in which everybody is, the only one. Nobody uses the records any
+    /// more when this returns. `plan` is of the same step.
+    ///
+    /// Context: as [`start`](Self::start). `ENOMEM`; nothing has changed.
+    pub(crate) fn conclude(&self, plan: &Plan<'_>) -> Result {
+        let view = View {
+            redirects: plan.settled(self.target)?,
+            moving: None,
+        };
+        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL)?)));
+        Ok(())
+    }
+
     /// Whether the moving patch will be enabled when this ends.
     pub(crate) fn patching(&self) -> bool {
         match (self.step, self.target) {

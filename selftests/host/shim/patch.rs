@@ -66,6 +66,12 @@ pub(crate) fn text_of(id: u64) -> usize {
     0x8000_0000 + id as usize * 0x100_0000
 }
 
+/// The patch that the code at `addr` belongs to; `None`: the kernel.
+pub(crate) fn owner_of(addr: usize) -> Option<PatchId> {
+    let nr = addr.checked_sub(text_of(0))? / (text_of(1) - text_of(0));
+    Some(PatchId(nr as u64))
+}
+
 /// What it replaces function number `nr` with.
 pub(crate) fn replacement_of(id: u64, nr: usize) -> usize {
     text_of(id) + 0x100 + nr * STRIDE

@@ -8,6 +8,7 @@
 //! stands for the scheduler's locks: pi_lock and the runqueue's.
 
 use crate::{
+    patch::{code_of, owner_of, site_of, PatchId},
     prelude::*,
     sched::SwitchOut,
     stack::Verdict,
@@ -101,8 +102,8 @@ pub(crate) struct World {
     pub(crate) view: AtomicPtr<()>,
     pub(crate) published: RefCell<Vec<(usize, std::rc::Rc<Published>)>>,
     boxes: RefCell<Vec<Box<dyn std::any::Any>>>,
-    /// The text of the patch is gone.
-    pub(crate) text_gone: Cell<bool>,
+    /// The patches whose text is gone.
+    pub(crate) gone: RefCell<Vec<PatchId>>,
     pub(crate) mixed: Cell<bool>,
 }
 
@@ -142,7 +143,7 @@ pub(crate) fn run(f: impl FnOnce()) {
         view: AtomicPtr::new(std::ptr::null_mut()),
         published: RefCell::default(),
         boxes: RefCell::default(),
-        text_gone: Cell::new(false),
+        gone: RefCell::default(),
         mixed: Cell::new(false),
     };
     WORLD.set(Some(std::rc::Rc::new(world)));
@@ -258,7 +259,6 @@ impl Task {
 
     /// Calls patched function `nr`, which runs `body`. Returns where the call went.
     fn call(&self, nr: usize, body: impl FnOnce()) -> usize {
-        use crate::patch::{code_of, site_of};
         let site = site_of(nr);
         let target = self.step(|stack| {
             let proof = crate::rcu::ReadSide::new();
@@ -270,45 +270,33 @@ impl Task {
         self.step(|stack| {
             stack.pop();
             stack.push(target + 0x20);
-            assert!(
-                target == code_of(nr) || !world().text_gone.get(),
-                "call of a function that is gone"
-            );
+            assert!(is_there(target), "call of a function that is gone");
         });
         body();
         self.step(|stack| {
             stack.pop();
-            assert!(
-                target == code_of(nr) || !world().text_gone.get(),
-                "return into a function that is gone"
-            );
+            assert!(is_there(target), "return into a function that is gone");
         });
         target
     }
 
     /// A system call in which both functions are called.
     pub(crate) fn syscall(&self) {
-        use crate::patch::code_of;
         let callee = Cell::new(0);
         let caller = self.call(CALLER, || {
             callee.set(self.call(CALLEE, || ()));
         });
-        if (caller == code_of(CALLER)) != (callee.get() == code_of(CALLEE)) {
-            world().mixed.set(true);
-        }
+        expect_one_universe(caller, callee.get());
     }
 
     /// The same, asleep between the two calls.
     pub(crate) fn syscall_asleep(&self) {
-        use crate::patch::code_of;
         let callee = Cell::new(0);
         let caller = self.call(CALLER, || {
             self.sleep();
             callee.set(self.call(CALLEE, || ()));
         });
-        if (caller == code_of(CALLER)) != (callee.get() == code_of(CALLEE)) {
-            world().mixed.set(true);
-        }
+        expect_one_universe(caller, callee.get());
     }
 
     /// Leaves the CPU: `__schedule()` and `finish_task()`.
@@ -334,6 +322,17 @@ impl Task {
     /// Exits; it stays on the list as a zombie.
     pub(crate) fn exit(&self) {
         self.leave(true);
+    }
+}
+
+/// Whether the code at `addr` can be run.
+fn is_there(addr: usize) -> bool {
+    owner_of(addr).is_none_or(|patch| !world().gone.borrow().contains(&patch))
+}
+
+fn expect_one_universe(caller: usize, callee: usize) {
+    if owner_of(caller) != owner_of(callee) {
+        world().mixed.set(true);
     }
 }
 

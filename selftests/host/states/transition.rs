@@ -7,7 +7,6 @@ use crate::{
     patch::{Patch, PatchId},
     plan::{Move, Plan},
     prelude::*,
-    redirects::Redirects,
     transition::Transition,
     universe::Universe,
     view::{View, VIEW},
@@ -22,30 +21,40 @@ const BOUND: Option<usize> = Some(4);
 const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
 
 struct Machine {
-    patches: [Patch; 1],
+    patches: Vec<Patch>,
     step: Move,
 }
 
 impl Machine {
     /// The patch is enabled; it goes.
     fn going() -> Self {
-        let this = Self::with(Move::Out(PatchId(1)));
-        let plan = Plan::new(&this.patches, Move::Still).unwrap();
-        publish_settled(plan.redirects().unwrap());
-        this
+        Self::with(1, Move::Out(PatchId(1)))
     }
 
     /// The patch comes; nobody has seen it yet.
     fn coming() -> Self {
-        publish_settled(Plan::new(&[], Move::Still).unwrap().redirects().unwrap());
-        Self::with(Move::In(PatchId(1)))
+        Self::with(1, Move::In(PatchId(1)))
     }
 
-    fn with(step: Move) -> Self {
-        Self {
-            patches: [Patch::of(1, [CALLER, CALLEE])],
-            step,
-        }
+    /// A patch is enabled; another comes in its place.
+    fn replacing() -> Self {
+        Self::with(2, Move::Replacing(PatchId(2)))
+    }
+
+    /// With patches of the same two functions, of which those of the old universe are enabled.
+    fn with(patches: u64, step: Move) -> Self {
+        let patches: Vec<_> = (1..=patches)
+            .map(|id| Patch::of(id, [CALLER, CALLEE]))
+            .collect();
+        let enabled = (patches.iter()).filter(|patch| step.has(patch.id, Universe::Old));
+        let enabled = &patches[..enabled.count()];
+        let redirects = Plan::new(enabled, Move::Still).unwrap().redirects();
+        let view = View {
+            redirects: redirects.unwrap(),
+            moving: None,
+        };
+        drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
+        Self { patches, step }
     }
 
     fn plan(&self) -> Plan<'_> {
@@ -64,13 +73,15 @@ impl Machine {
         self.finish(transition, threads);
     }
 
-    /// As `Registry::complete()`, and then the patch goes if it should.
+    /// Ends it, and then patches go that should.
     fn complete(&self, transition: Transition) {
         assert!(transition.is_done() || is(Broken::CompleteEarly));
-        let stays = transition.patching();
-        publish_settled(self.plan().settled(transition.target).unwrap());
+        transition.conclude(&self.plan()).unwrap();
+        let target = transition.target;
         drop(transition);
-        world().text_gone.set(!stays);
+        let ids = self.patches.iter().map(|patch| patch.id);
+        let gone = ids.filter(|&id| !self.step.has(id, target));
+        world().gone.borrow_mut().extend(gone);
     }
 
     /// Goes on until everybody has moved; a task that has left the CPU for good is the worst case.
@@ -85,15 +96,6 @@ impl Machine {
         threads.drain(..).for_each(join);
         assert!(!world().mixed.get(), "mixed universes in one call");
     }
-}
-
-/// Both universes are like this.
-fn publish_settled(redirects: Redirects) {
-    let view = View {
-        redirects,
-        moving: None,
-    };
-    drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
 }
 
 fn join(thread: JoinHandle<()>) {
@@ -127,6 +129,14 @@ fn one_task() {
 /// One task, a patch that comes.
 fn coming() {
     let machine = Machine::coming();
+    let threads = vec![worker(listed())];
+    let transition = machine.start();
+    machine.finish(transition, threads);
+}
+
+/// One task, a patch that replaces another.
+fn replacing() {
+    let machine = Machine::replacing();
     let threads = vec![worker(listed())];
     let transition = machine.start();
     machine.finish(transition, threads);
@@ -171,6 +181,13 @@ fn reversal() {
 /// A patch comes, and goes before everybody has seen it.
 fn coming_reversal() {
     let machine = Machine::coming();
+    let threads = vec![worker(listed())];
+    machine.turn_round(machine.start(), threads);
+}
+
+/// The patch that was to be replaced stays after all.
+fn replacing_reversal() {
+    let machine = Machine::replacing();
     let threads = vec![worker(listed())];
     machine.turn_round(machine.start(), threads);
 }
@@ -243,7 +260,7 @@ fn force() {
         threads.drain(..).for_each(join);
     }
     assert!(transition.is_done(), "nobody was to be left");
-    publish_settled(machine.plan().settled(transition.target).unwrap());
+    transition.conclude(&machine.plan()).unwrap();
     // The module is pinned: its text stays.
     threads.into_iter().for_each(join);
 }
@@ -270,11 +287,15 @@ explored!(one_task: not_without_grace_period = GracePeriod, not_without_walk = W
     not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
 explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_completed_early = CompleteEarly);
+explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = Walk,
+    not_completed_early = CompleteEarly);
 explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
 explored!(fork: not_without_task_list_lock = TaskList);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
 explored!(coming_reversal: not_without_freeze = Freeze,
+    not_without_waiting_for_switches = FreezeGracePeriod, not_without_walk = Walk);
+explored!(replacing_reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_walk = Walk);
 explored!(reversal_twice: not_without_walk = Walk);
 explored!(dying: not_as_new = Dying, not_without_walk = Walk);
