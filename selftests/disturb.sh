@@ -18,6 +18,9 @@ disturb_all() {
 		another tracers trace
 	fi
 	[[ ! -e $tracing/kprobe_events ]] || another kprobes probe
+	if [[ -e /sys/kernel/btf/vmlinux ]] && command -v bpf_trace >/dev/null; then
+		another "bpf programs" program
+	fi
 	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another processors plug
 	if [[ -e $(module_file livepatch_late_c) ]]; then
 		load_module livepatch_late_c
@@ -78,6 +81,8 @@ expect_disturbances() {
 # calm_down: end them all, wherever they are, and take back what they have begun.
 calm_down() {
 	jobs -p | xargs -r kill 2>/dev/null
+	# Whoever spins in the kernel holds up RCU-tasks, and with it all that ftrace is to undo.
+	wait_until 'release; pkill -x moves; ! pgrep -x moves >/dev/null' 20
 	[[ ! -d $tracing ]] || {
 		echo nop >$tracing/current_tracer
 		echo >$tracing/set_ftrace_filter
@@ -121,6 +126,14 @@ probe() {
 no_probes() {
 	[[ ! -d $tracing/events/rlp_torture ]] || echo 0 >$tracing/events/rlp_torture/enable
 	echo >$tracing/kprobe_events
+}
+
+# bpf programs are called as functions that jump are, with the kernel's same table of both.
+# The pair's tasks are in this function around it.
+program() {
+	local kinds=(fentry fexit)
+
+	sleep "0.$((RANDOM % 10))" | bpf_trace "${kinds[RANDOM % 2]}" vfs_write && count "bpf programs"
 }
 
 # In-tree livepatch waits for the same tasks, with a function of its own.

@@ -93,7 +93,8 @@ run_one() {
 	if ! wait_for $pid "$limit"; then
 		late=1
 		echo "# timeout after $limit s" >>"$output"
-		for task in $(pgrep -s $pid); do
+		# The test's own, and whoever else may hold what they wait for.
+		for task in $({ pgrep -s $pid; pgrep -r D; } | sort -nu); do
 			echo "# $task $(<"/proc/$task/comm"): $(<"/proc/$task/wchan")"
 			sed 's/^/#     /' "/proc/$task/stack"
 		done >>"$output" 2>&1

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # test-moves-pair.sh for longer, with everything else that may get in the way: forks,
-# execs, threads, modules that come and go, CPUs that come and go, tracers, probes, in-tree
-# livepatch, memory that cannot be had.
+# execs, threads, modules that come and go, CPUs that come and go, tracers, probes, bpf
+# programs, in-tree livepatch, memory that cannot be had. All but force: that mixes calls.
 #
 #	RLP_MINUTES=	for so long (10)
 #	RLP_SEED=	what was printed, for the same choices once more
