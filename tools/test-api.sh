@@ -6,22 +6,11 @@
 # each mistake in rust/api/tests does not compile, for the reason it should.
 
 . "$(dirname "$0")/env.sh"
+. "$tools/tap.sh"
+suite=api
 tests=$top/rust/api/tests
 out=$(out_dir)/test-api
-log=$CACHE_DIR/log/$checkout-test-api.log
-rc=0
-
-result() { # NAME COMMAND...
-	local name=$1
-	shift
-
-	if "$@"; then
-		echo "ok - api $name"
-	else
-		echo "not ok - api $name"
-		rc=1
-	fi
-}
+log=$out/mistakes.log
 
 objects() { # made of these sources
 	cd "$tests" && printf '%s\n' "$@" | sed -E 's/\.(rs|c)$/.o/'
@@ -44,8 +33,7 @@ mapfile -t correct < <(cd "$tests" && printf '%s\n' *.rs *.c | grep -vxF "$(prin
 rm -rf "$out"
 mkdir -p "$out"
 # shellcheck disable=SC2046
-result "what is allowed builds" build $(objects "${correct[@]}") >"$log" 2>&1 || true
-tail -n 1 "$log"
+result "what is allowed builds" build $(objects "${correct[@]}")
 
 same_abi() {
 	local object
@@ -72,14 +60,14 @@ result "a C patch without CONFIG_LIVEPATCH asks for our functions" no_original
 
 # All in one run, one after the other, so that the log has a section for each.
 # shellcheck disable=SC2046
-build -k -j1 $(objects "${mistakes[@]}") >"$log.mistakes" 2>&1 || true
+build -k -j1 $(objects "${mistakes[@]}") >"$log" 2>&1 || true
 
 fails_with() { # OBJECT ERROR
 	awk -v object="$1" -v error="$2" '
 		$1 == "RUSTC"                        { ours = $NF == object }
 		ours && /^error/ && index($0, error) { expected = 1; next }
 		ours && /^error/ && !/aborting due/  { other = 1 }
-		END                                  { exit !expected || other }' "$log.mistakes"
+		END                                  { exit !expected || other }' "$log"
 }
 for source in "${mistakes[@]}"; do
 	error=$(sed -n 's,^// error: ,,p' "$tests/$source")

@@ -4,22 +4,10 @@
 # Is the documentation well formed, and does it say what the source says? TAP.
 
 . "$(dirname "$0")/env.sh"
+. "$tools/tap.sh"
+suite=docs
 out=$(out_dir)/test-docs
 abi=$top/Documentation/ABI/sysfs-kernel-rust-livepatch
-rc=0
-
-result() { # NAME COMMAND...
-	local name=$1 output
-	shift
-
-	if output=$("$@" 2>&1 </dev/null); then
-		echo "ok - docs $name"
-	else
-		[[ ! $output ]] || echo "# ${output//$'\n'/$'\n'# }"
-		echo "not ok - docs $name"
-		rc=1
-	fi
-}
 
 same_tables() {
 	"$tools/doc-tables" "$out/tables"

@@ -5,21 +5,9 @@
 # sources and a Makefile of three lines are all they have.
 
 . "$(dirname "$0")/env.sh"
+. "$tools/tap.sh"
+suite=install
 test=$(out_dir)/test-install
-log=$CACHE_DIR/log/$checkout-test-install.log
-rc=0
-
-result() { # NAME COMMAND...
-	local name=$1
-	shift
-
-	if "$@" >>"$log" 2>&1 </dev/null; then
-		echo "ok - install $name"
-	else
-		echo "not ok - install $name # see $log"
-		rc=1
-	fi
-}
 
 patch_dir() { # NAME SOURCE: a project of its own
 	mkdir -p "$test/$1"
@@ -83,8 +71,7 @@ cleans() {
 }
 
 rm -rf "$test"
-mkdir -p "$test" "$(dirname "$log")"
-: >"$log"
+mkdir -p "$test"
 result "below DESTDIR" env DESTDIR="$test/root" "$tools/install"
 result "the loader is there" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"

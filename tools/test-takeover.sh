@@ -5,21 +5,9 @@
 # object files that have the symbols and sections in question, and nothing else.
 
 . "$(dirname "$0")/env.sh"
+. "$tools/tap.sh"
+suite=takeover
 test=$(out_dir)/test-takeover
-log=$CACHE_DIR/log/$checkout-test-takeover.log
-rc=0
-
-result() { # NAME COMMAND...
-	local name=$1
-	shift
-
-	if "$@" >>"$log" 2>&1 </dev/null; then
-		echo "ok - takeover $name"
-	else
-		echo "not ok - takeover $name # see $log"
-		rc=1
-	fi
-}
 
 # In the folder of the test. The machine itself need not have binutils.
 tool() {
@@ -65,8 +53,7 @@ accepts() { # OLD NEW
 }
 
 rm -rf "$test"
-mkdir -p "$test" "$(dirname "$log")"
-: >"$log"
+mkdir -p "$test"
 cd "$test"
 with=()
 
