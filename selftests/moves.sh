@@ -79,6 +79,19 @@ expect_workers() {
 	done
 }
 
+# dismiss: they are all there still, and end now.
+dismiss() {
+	local worker pids=()
+
+	expect_workers
+	for worker in "${workers[@]}"; do
+		pids+=("${worker%%:*}")
+	done
+	workers=()
+	kill -TERM "${pids[@]}"
+	wait "${pids[@]}" || true
+}
+
 # What a call made now gets: the versions of caller and callee.
 expect_version() {
 	[[ $(cat $MOVES/pair) == "$1 $1" ]] || fail "the pair is '$(cat $MOVES/pair)', not '$1 $1'"

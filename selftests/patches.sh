@@ -82,6 +82,21 @@ unload_patch() {
 	unload_module "$1"
 }
 
+# there_and_gone PATCH FILE TEXT: the file reads so while the patch is loaded, and then as
+# before; nothing else is left of it.
+there_and_gone() {
+	local before
+
+	read_file "$2"
+	before=$REPLY
+	load_patch "$1"
+	expect_file "$2" "$3"
+	unload_patch "$1"
+	expect_file "$2" "$before"
+	expect_unchanged
+	pass "$1"
+}
+
 # refuse ERRNO PATTERN MODULE [PARAMETER=VALUE...]: the module must not load, the
 # kernel say why, and all be as before.
 refuse() {

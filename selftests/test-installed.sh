@@ -9,16 +9,10 @@ set -e
 . "$(dirname "$0")/patches.sh"
 [[ -d $RLP_MODULES/installed ]] || skip "tools/test-install.sh has not been run"
 load_loader
-before=$(cat /proc/cmdline)
 remember
 
 RLP_MODULES+=/installed
 for patch in my_patch livepatch_cmdline_c; do
-	load_patch $patch
-	expect_file /proc/cmdline "this has been live patched"
-	unload_patch $patch
-	expect_file /proc/cmdline "$before"
-	expect_unchanged
-	pass "$patch"
+	there_and_gone $patch /proc/cmdline "this has been live patched"
 done
 finish

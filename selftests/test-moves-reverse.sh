@@ -71,10 +71,8 @@ for first in patching unpatching; do
 		echo 0 >"$P1/enabled"
 		put inside unint old
 	fi
-	nice -n 10 moves hammer 1 $RANDOM &
-	hammer=$!
-	nice -n 10 moves forks 1 &
-	forks=$!
+	work nice -n 10 moves hammer 1 $RANDOM
+	work nice -n 10 moves forks 1
 	echo 1 >$MOVES/ticks
 	for ((i = 0; i < 3; i++)); do
 		[[ $(cat "$P1/enabled") == 0 ]] || turn 0
@@ -95,8 +93,7 @@ for first in patching unpatching; do
 		turn 1
 	done
 	echo 0 >$MOVES/ticks
-	kill -TERM $hammer $forks
-	wait $hammer $forks || true
+	dismiss
 	release
 	wait_settled moves_patch1
 	state 1 0

@@ -10,13 +10,11 @@ set -e
 load_moves
 
 for storm in forks threads execs; do
-	nice -n 10 moves $storm 3 &
-	pid=$!
+	work nice -n 10 moves $storm 3
 	for ((i = 0; i < 2; i++)); do
 		there_and_back
 	done
-	kill -TERM $pid
-	wait $pid || true
+	dismiss
 	expect_no_mixed
 	ok "$storm: 2 times on and off, $(calls) calls"
 done

@@ -8,16 +8,10 @@ set -e
 . "$(dirname "$0")/patches.sh"
 load_loader
 sample=/proc/livepatch_sample
-before=$(cat /proc/cmdline)
 remember
 
 for patch in rust_livepatch_cmdline livepatch_cmdline_c; do
-	load_patch $patch
-	expect_file /proc/cmdline "this has been live patched"
-	unload_patch $patch
-	expect_file /proc/cmdline "$before"
-	expect_unchanged
-	pass "$patch"
+	there_and_gone $patch /proc/cmdline "this has been live patched"
 done
 
 for patch in rust_livepatch_late livepatch_late_c; do
