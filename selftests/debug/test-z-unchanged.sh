@@ -20,7 +20,7 @@ for look in 1 2 3 4 5; do
 	sleep 1
 done
 rm "$after"
-# Who allocated it, where the machine was booted with slab_debug=U,CACHE.
+# Who allocated it, where the machine was booted with slab_debug=F;U,CACHE.
 while IFS=: read -r cache _; do
 	traces=/sys/kernel/debug/slab/$cache/alloc_traces
 	[[ ! -s $traces ]] || sort -rn "$traces" | grep -E '^ *[0-9]+ ' | head -n 20
