@@ -4,7 +4,7 @@
 # The runner itself: a complaint of the kernel makes a test fail that would have
 # passed, unless the test says which one it expects; a status other than 0 or 4
 # fails, and 4 is a skip.
-# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two
+# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two|WARNING: two.c:2
 # timeout: 300
 
 set -e
@@ -84,5 +84,8 @@ outcome "$(race 'one+0x12/0x34')
 $(race 'one+0x12/0x34 [rlp_target]')"
 [[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "two races: $line"
 pass "a race of a module is"
+outcome "$(race 'WARNING: two.c:2 at two')"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a warning amid a race: $line"
+pass "what another CPU says amid a race is not lost"
 rm -r "$tests"
 finish
