@@ -155,6 +155,11 @@ for file in $(files ! -perm -200); do
 	cannot_write as_owner "$file"
 done
 cannot_load as_owner
+expect_fail EINVAL as_owner sh -c "echo 1 >$here/force" # nothing moves
+for parameter in debug promote; do
+	as_owner sh -c "echo Y >$loader_parameters/$parameter" ||
+		fail "the owner cannot write $parameter"
+done
 as_owner sh -c "echo 0 >$here/enabled" || fail "the owner cannot write"
 wait_gone rlp_patch_a
 unload_module rlp_patch_a
