@@ -35,7 +35,9 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
  * @ip: its fentry site
  * @ours: the ops that is not meant
  *
- * Context: process context. Diagnosis only: the answer may be stale at once.
+ * Context: process context. Diagnosis only: the answer may be stale at once. The list's
+ * READ_ONCE() pairs with rcu_assign_pointer() in add_ftrace_ops() by address dependency; an
+ * ops is not freed before a grace period that waits for preemption off.
  * Return: the address of the other's handler, or 0.
  */
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)

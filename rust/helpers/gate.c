@@ -199,7 +199,9 @@ unsigned long notrace rlp_ftrace_location_range(unsigned long start,
 	return static_call(rlp_gate_ftrace_location_range)(start, end);
 }
 
-/* The module may be gone when this returns: @state is what it was. */
+/* The module may be gone when this returns: @state is what it was. (READ_ONCE() against the
+ * plain stores of kernel/module/main.c: nothing that they publish is read.)
+ */
 struct module *notrace rlp_find_module(const char *name, enum module_state *state)
 {
 	struct module *mod;

@@ -5,6 +5,9 @@
 
 #include "helpers.h"
 
+/* Read with READ_ONCE(), whose partner is the plain store of param_set_bool(): a byte that
+ * nothing else depends on.
+ */
 static bool debug;
 module_param(debug, bool, 0644);
 MODULE_PARM_DESC(debug, "Log every phase of a transition (default: N)");
@@ -14,6 +17,7 @@ module_param(require_signed, bool, 0444);
 MODULE_PARM_DESC(require_signed,
 		 "Refuse patch modules whose signature the kernel did not verify (default: N)");
 
+/* Read like debug. Who changes it tells the loader after the store, see promote_set(). */
 static bool promote = true;
 
 /* Whether there is somebody to tell. Under the parameters' lock, which whoever

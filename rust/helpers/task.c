@@ -34,13 +34,17 @@ void notrace rlp_for_each_task(bool (*fn)(void *, struct task_struct *),
 			return;
 }
 
-/* Dead: it left the CPU for the last time, see do_task_dead(). */
+/* Dead: it left the CPU for the last time, see do_task_dead(). Pairs with the release of
+ * on_cpu in finish_task(): what it did there has been done.
+ */
 bool notrace rlp_task_is_dead(struct task_struct *task)
 {
 	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
 }
 
-/* Past exit_notify(), which says so with tasklist_lock held for writing. */
+/* Past exit_notify(), which says so with tasklist_lock held for writing: for whoever has
+ * that lock, or is the task, no partner but the lock is needed.
+ */
 bool notrace rlp_task_is_exiting(struct task_struct *task)
 {
 	return READ_ONCE(task->exit_state);
@@ -52,6 +56,7 @@ int notrace rlp_exiting_on(void)
 	return rlp_task_is_exiting(current) ? raw_smp_processor_id() : -1;
 }
 
+/* Pairs with the release in finish_task(): off its CPU, its stack is written. */
 bool notrace rlp_task_on_cpu(struct task_struct *task)
 {
 	return smp_load_acquire(&task->on_cpu);

@@ -88,7 +88,9 @@ impl Interrupted<'_> {
 /// also on PREEMPT_RT: no lock, no allocation.
 pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
     extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
-        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here.
+        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here,
+        // and RCU watches: an interrupt, the idle loop about to leave, or the caller itself.
+        // (`flush_smp_call_function_queue()` in `kernel/smp.c`)
         let (f, proof, here) =
             unsafe { (&*info.cast::<F>(), ReadSide::assume(), Interrupted::here()) };
         f(&here, &proof);

@@ -43,7 +43,9 @@ macro_rules! ftrace_target {
             site: usize,
             task: *mut ::kernel::bindings::task_struct,
         ) -> usize {
-            // SAFETY: `rlp_ftrace_handler()` calls this with preemption off.
+            // SAFETY: `rlp_ftrace_handler()` calls this with preemption off. RCU watches: what
+            // runs where it does not is noinstr, but for little that is not for patching
+            // (Documentation/ordering.rst, "What is not claimed").
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
             $decide(site, $crate::task::TaskId::from_raw(task), &proof)
                 .map_or(0, ::core::num::NonZeroUsize::get)

@@ -2,7 +2,7 @@
 
 //! Safe wrappers for what the `kernel` crate does not have yet.
 //!
-//! All unsafe code of the project is here (and in the C helpers), each file shaped so that it could
+//! All unsafe code of the loader is here (and in the C helpers), each file shaped so that it could
 //! become a module of the `kernel` crate of the same name. The loader on top has none.
 
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";

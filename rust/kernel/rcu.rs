@@ -9,7 +9,8 @@ use core::{marker::PhantomData, ptr};
 use kernel::{bindings, prelude::*, sync::rcu};
 
 /// Proof that the code runs in a section that `synchronize_rcu()` waits for: an RCU read side, or
-/// any stretch with preemption or interrupts off (`synchronize_rcu()` in `kernel/rcu/tree.c`).
+/// any stretch with preemption or interrupts off (`synchronize_rcu()` in `kernel/rcu/tree.c`), on a
+/// CPU that RCU watches.
 pub struct ReadSide<'a>(PhantomData<&'a ()>);
 
 impl ReadSide<'_> {
@@ -17,7 +18,8 @@ impl ReadSide<'_> {
     ///
     /// # Safety
     ///
-    /// Preemption, interrupts or both are off for as long as the returned value lives.
+    /// Preemption, interrupts or both are off for as long as the returned value lives, and RCU
+    /// watches this CPU (`rcu_is_watching()` in `kernel/rcu/tree.c`).
     pub unsafe fn assume<'a>() -> ReadSide<'a> {
         ReadSide(PhantomData)
     }

@@ -95,7 +95,8 @@ impl<P: SwitchOut> SchedSwitch<P> {
         _next: *mut bindings::task_struct,
         prev_state: c_uint,
     ) {
-        // SAFETY: In __schedule() interrupts are off; `prev` is still current.
+        // SAFETY: In __schedule() interrupts are off, and RCU watches, as each tracepoint demands
+        // (`__DECLARE_TRACE()` in `include/linux/tracepoint.h`); `prev` is still current.
         let (proof, task) = unsafe { (ReadSide::assume(), Quiescent::assume(prev)) };
         P::switch_out(task, prev_state & bindings::TASK_DEAD != 0, &proof);
     }
@@ -129,7 +130,8 @@ impl<P: LeaveSyscall> SyscallExit<P> {
     extern "C" fn probe(_data: *mut c_void, _regs: *mut bindings::pt_regs, _ret: c_long) {
         // SAFETY: Restored below, by the same CPU.
         let flags = unsafe { rlp_bindings::rlp_irq_save() };
-        // SAFETY: Interrupts are off, and the task is the current one.
+        // SAFETY: Interrupts are off, RCU watches a system call's exit work, and the task is the
+        // current one.
         let (proof, task) = unsafe { (ReadSide::assume(), Quiescent::assume(Task::current_raw())) };
         P::leave_syscall(task, &proof);
         // SAFETY: Saved above.

@@ -129,7 +129,7 @@ where
         let running = unsafe { rlp_bindings::rlp_task_on_cpu(task) };
         // SAFETY: Off the CPU, and its locks, which task_call_func() holds, keep it off.
         let task = (!running).then(|| unsafe { Quiescent::assume(task) });
-        // SAFETY: task_call_func() has interrupts off.
+        // SAFETY: task_call_func() has interrupts off; it was called by a task, where RCU watches.
         let proof = unsafe { ReadSide::assume() };
         call.result = call.f.take().map(|f| f(task, &proof));
         0
