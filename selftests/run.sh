@@ -79,6 +79,18 @@ option() { # FILE OPTION: what follows "# option: " in a test
 	sed -n "s/^# $2: *//p" "$1" | head -n 1
 }
 
+# What kmemleak finds, or why it finds nothing. A leak shows only some time after the last
+# reference is gone.
+kmemleak=/sys/kernel/debug/kmemleak
+leaks() {
+	# It refuses when it has ended, which it does for good if something goes wrong with it.
+	if echo scan >$kmemleak && sleep 6 && echo scan >$kmemleak; then
+		head -n 80 $kmemleak
+	else
+		echo "kmemleak has ended"
+	fi
+}
+
 run_one() {
 	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found
 	local mark="begin $name $$.$number" output late=0
@@ -187,18 +199,12 @@ for file in "${files[@]}"; do
 	run_one "$file" "$name"
 done
 
-# A leak shows only some time after the last reference is gone. A run inside of a test
-# (log-check) leaves that to the one outside.
-kmemleak=/sys/kernel/debug/kmemleak
+# A run inside of a test (log-check) leaves that to the one outside.
 if [[ -w $kmemleak && ! $inner ]]; then
 	number=$((number + 1))
-	# It refuses when it has ended, which it does for good if something goes wrong with it.
-	if ! { echo scan >$kmemleak && sleep 6 && echo scan >$kmemleak; }; then
-		echo "# kmemleak has ended"
-		echo "not ok $number kmemleak"
-		failed=$((failed + 1))
-	elif grep -q 'unreferenced object' $kmemleak; then
-		head -n 80 $kmemleak | sed 's/^/# /'
+	found=$(leaks)
+	if [[ $found ]]; then
+		sed 's/^/# /' <<<"$found"
 		echo "not ok $number kmemleak"
 		failed=$((failed + 1))
 	else

@@ -19,6 +19,7 @@ for look in 1 2 3 4 5; do
 	echo "# look $look: $(tr '\n' ';' <<<"$left")"
 	sleep 1
 done
+"$here/grown" "$RLP_STATE" "$after" 50 | sed 's/^/# grown: /'
 rm "$after"
 # Who allocated it, where the machine was booted with slab_debug=F;U,CACHE.
 while IFS=: read -r cache _; do
