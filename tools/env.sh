@@ -54,14 +54,22 @@ excerpt() {
 }
 
 # step TEXT LOG COMMAND...: run a command with its output in a file, and say in
-# one line what was done and how long it took.
+# one line what was done and how long it took. The command may be a function, in a shell of
+# its own, which ends at the first failure like any script here (but not if step's own
+# caller looks at its status: bash has no set -e there).
 step() {
-	local text=$1 log=$2 start=${EPOCHREALTIME/./} rc=0 hint
+	local text=$1 log=$2 start=${EPOCHREALTIME/./} rc hint
 	shift 2
 
 	mkdir -p "$(dirname "$log")"
 	printf '  %-56s' "$text"
-	"$@" >"$log" 2>&1 </dev/null || rc=$?
+	set +e
+	(
+		set -e
+		"$@"
+	) >"$log" 2>&1 </dev/null
+	rc=$?
+	set -e
 	if ((rc == 0)); then
 		awk -v us=$((${EPOCHREALTIME/./} - start)) 'BEGIN { printf "%7.1f s\n", us / 1e6 }'
 		return

@@ -50,16 +50,20 @@ unsafe_is_noticed() {
 
 # Each message's longest stretch without a value is in the user guide.
 same_messages() {
-	local missing
+	local texts missing
 
-	missing=$(perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"/g) {
+	texts=$(perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"/g) {
 			my ($longest) = sort { length $b <=> length $a }
 				split /\x27?\{[^}]*\}\x27?|\x27?<?%[a-z]+/, $1 =~ s/\\n$//r;
 			print "$longest\n" if length $longest > 3;
-		}' "$top"/rust/{livepatch,kernel,api}/*.rs "$top"/rust/helpers/*.c | sed 's/^:* *//; s/ *$//' | sort -u |
-		while IFS= read -r text; do
-			grep -qF -- "$text" "$top/Documentation/user-guide.rst" || echo "not in user-guide.rst: $text"
-		done)
+		}' "$top"/rust/{livepatch,kernel,api}/*.rs "$top"/rust/helpers/*.c | sed 's/^:* *//; s/ *$//' | sort -u)
+	(($(wc -l <<<"$texts") > 40)) || {
+		echo "there should be more messages: $texts"
+		return 1
+	}
+	missing=$(while IFS= read -r text; do
+		grep -qF -- "$text" "$top/Documentation/user-guide.rst" || echo "not in user-guide.rst: $text"
+	done <<<"$texts")
 	echo "$missing"
 	[[ ! $missing ]]
 }
