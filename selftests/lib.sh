@@ -49,6 +49,11 @@ skip() {
 	exit "$KSFT_SKIP"
 }
 
+# untested WHAT: a part that this machine cannot have. The runner says so with the result.
+untested() {
+	echo "# not tested: $*"
+}
+
 # The kernel's log since the test began.
 log() {
 	dmesg | sed "1,/$log_mark/d"
@@ -75,6 +80,14 @@ load_module() {
 	[[ -e $(module_file "$name") ]] || fail "there is no $(module_file "$name")"
 	insmod "$(module_file "$name")" "$@" || return
 	loaded+=("$name")
+}
+
+# load_takeover FILE: takeover_patch, which was built for in-tree livepatch, as it was
+# converted into this file.
+load_takeover() {
+	insmod "$(module_file "$1")"
+	loaded+=(takeover_patch)
+	wait_settled takeover_patch
 }
 
 # Load the loader itself, unless the machine has it already.

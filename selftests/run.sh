@@ -49,7 +49,7 @@ new_complaints() { # EXPECTED
 # not for us to find. (KASAN's begin and end with such a line too.) Another CPU may say
 # something meanwhile.
 without_foreign_races() {
-	awk '
+	awk -v complaints="$complaints" '
 		/====================$/ {
 			if (race && ours) printf "%s", report
 			else if (!race && held) printf "%s", report
@@ -58,7 +58,7 @@ without_foreign_races() {
 			next
 		}
 		held && / BUG: KCSAN: / { race = 1; held = 0 }
-		race && /WARNING: |BUG: |INFO: / && !/ BUG: KCSAN: /
+		race && $0 ~ complaints && !/KCSAN|\+0x[0-9a-f]+\//
 		race { report = report $0 "\n"; ours = ours || /\+0x[0-9a-f]+\/0x[0-9a-f]+ \[/; next }
 		held { printf "%s", report; held = 0 }
 		{ print }
@@ -92,7 +92,7 @@ leaks() {
 }
 
 run_one() {
-	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found
+	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found parts
 	local mark="begin $name $$.$number" output late=0
 
 	output=$(mktemp)
@@ -134,6 +134,12 @@ run_one() {
 	found=$(<"$output.complaints")
 	sed 's/^\(# \)\?/# /' "$output"
 	((late == 0)) || status=1
+	# Of these bash ends a function or a loop, but not the script.
+	! grep -q '(error token is' "$output" || status=1
+	if ((status == 4)) && ! grep -q '# SKIP .' "$output"; then
+		echo "# it ended with 4, as who skips, and gave no reason"
+		status=1
+	fi
 	if [[ $found ]]; then
 		echo "# the kernel complained:"
 		head -n 10 <<<"$found" | sed 's/^/#   /'
@@ -142,6 +148,8 @@ run_one() {
 		status=1
 	fi
 	took=$(awk -v us=$((${EPOCHREALTIME/./} - start)) 'BEGIN { printf "%.1f s", us / 1e6 }')
+	parts=$(sed -n 's/^# not tested: //p' "$output" | tr '\n' ';')
+	took+=${parts:+, not tested: ${parts%;}}
 	case $status in
 	0) echo "ok $number $name # $took" ;;
 	4) echo "ok $number $name # SKIP $(grep -oP '# SKIP \K.*' "$output" | head -n 1)" ;;
@@ -151,6 +159,7 @@ run_one() {
 		;;
 	esac
 	rm -f "$output" "$output.complaints"
+	results=$((results + 1))
 }
 
 files=()
@@ -170,12 +179,12 @@ done
 if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	RLP_STATE=$(mktemp)
 	export RLP_STATE
-	debug/state >"$RLP_STATE"
+	debug/state >"$RLP_STATE" || : >"$RLP_STATE"
 fi
 
 inner=${RLP_INNER:-}
 export RLP_INNER=1
-number=0 failed=0 skip_to=${RLP_AFTER:-}
+number=0 failed=0 results=0 skip_to=${RLP_AFTER:-}
 since="begin run.sh $$"
 # A machine of its own has said nothing yet that was not meant for the tests.
 [[ ${RLP_GUEST:-} && ! $inner ]] || marker "$since"
@@ -187,17 +196,24 @@ for file in "${files[@]}"; do
 	name=${name#test-}
 	if [[ $skip_to ]]; then
 		[[ $name != "$skip_to" ]] || skip_to=
+		results=$((results + 1))
 		continue
 	fi
 	if [[ ! -e $file ]]; then
 		echo "not ok $number $name # there is no $file"
-		failed=$((failed + 1))
+		failed=$((failed + 1)) results=$((results + 1))
 		continue
 	fi
 	# Said beforehand: it names the culprit if the machine does not survive.
 	echo "# running $name"
 	run_one "$file" "$name"
 done
+# An error in our own arithmetic ends the loop without a word.
+if ((results < ${#files[@]})); then
+	number=$((number + 1))
+	echo "not ok $number run.sh # $results of ${#files[@]} tests have a result"
+	failed=$((failed + 1))
+fi
 
 # A run inside of a test (log-check) leaves that to the one outside.
 if [[ -w $kmemleak && ! $inner ]]; then

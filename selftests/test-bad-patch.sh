@@ -41,6 +41,8 @@ if (($(grep -cE ' [tT] s_show$' /proc/kallsyms) > 1)); then
 		:s_show "ambiguous symbol of vmlinux"
 	bad EINVAL "symbol position 99 for symbol 's_show' in object 'vmlinux' not found" \
 		:s_show@99 "position out of range, in vmlinux"
+else
+	untested "an ambiguous symbol of vmlinux: there is one s_show at most"
 fi
 bad EINVAL "ambiguity for symbol 'twin_show' in object 'rlp_target'" \
 	rlp_target:twin_show "ambiguous symbol of a module"
@@ -105,10 +107,14 @@ first() {
 notrace=$(first 'rust_helper_[a-z_]+$')
 if [[ $notrace ]] && ! grep -q "^$notrace\>" /sys/kernel/tracing/available_filter_functions; then
 	bad EINVAL "$where '$notrace': notrace" :"$notrace" "a notrace function of vmlinux"
+else
+	untested "a notrace function of vmlinux: there is no helper of Rust, or it can be traced"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+$')
 if [[ $rust ]]; then
 	bad EINVAL "$where '$rust': a Rust function" :"$rust" "a Rust function of vmlinux"
+else
+	untested "a Rust function of vmlinux: there is none"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
 bad EINVAL "$where '$rust': a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
@@ -149,6 +155,8 @@ if [[ -d /sys/kernel/livepatch ]]; then
 	refuse EINVAL "rlp_patch_untagged is not marked as a livepatch module" \
 		rlp_patch_untagged funcs=rlp_target:one_show
 	pass "a module that does not say that it is a patch"
+else
+	untested "a module that does not say that it is a patch"
 fi
 
 load_patch rlp_patch_a funcs=rlp_target:one_show

@@ -9,16 +9,9 @@ set -e
 patched=$RLP/takeover_patch/takeover_target/patched
 [[ -e $(module_file takeover_alone) ]] || skip "this kernel has no in-tree livepatch"
 
-# The file has another name than the module.
-load_patch() {
-	insmod "$(module_file takeover_alone)"
-	loaded+=(takeover_patch)
-	wait_settled takeover_patch
-}
-
 own_loader
 load_loader
-load_patch
+load_takeover takeover_alone
 for ((i = 0; i < 3; i++)); do
 	expect_load_fail ENODEV takeover_target fail=1
 	[[ $(cat "$patched") == 0 ]] || fail "a module that did not load is patched"

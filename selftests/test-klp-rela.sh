@@ -15,17 +15,10 @@ check_patched() {
 	[[ $(cat $file) == "$patched" ]] || fail "$1: $(cat $file)"
 }
 
-# The file has another name than the module.
-load_patch() {
-	insmod "$(module_file takeover_both)"
-	loaded+=(takeover_patch)
-	wait_settled takeover_patch
-}
-
 load_loader
 
 # The patch first; its target comes, goes, fails, and comes again.
-load_patch
+load_takeover takeover_both
 for round in 1 2; do
 	load_module takeover_target
 	check_patched "round $round"
@@ -39,7 +32,7 @@ disable_patch takeover_patch
 unload_module takeover_patch
 
 # The target first.
-load_patch
+load_takeover takeover_both
 check_patched "the target first"
 
 # Its module enables it once more: at once, which may be too early, and with a target that

@@ -4,7 +4,7 @@
 # The runner itself: a complaint of the kernel makes a test fail that would have
 # passed, unless the test says which one it expects; a status other than 0 or 4
 # fails, and 4 is a skip.
-# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two|WARNING: two.c:2
+# expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two|WARNING: two.c:2|UBSAN: .* in two.c:2
 # timeout: 300
 
 set -e
@@ -37,6 +37,14 @@ pass "a test that fails is red"
 outcome "echo '1..0 # SKIP no reason'; exit 4"
 [[ $line == "ok 1 inner # SKIP no reason"* && $status == 0 ]] || fail "a skipped test: $line"
 pass "a test that skips is counted as such"
+
+outcome "exit 4"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a skip without a reason: $line"
+pass "a test that skips without a reason is red"
+
+outcome "for i in 1 2; do no=\$((1 / 0)); done"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "an error in arithmetic: $line"
+pass "a test with an error in its arithmetic is red"
 
 outcome "$warn"
 [[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a warning: $line"
@@ -84,8 +92,10 @@ outcome "$(race 'one+0x12/0x34')
 $(race 'one+0x12/0x34 [rlp_target]')"
 [[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "two races: $line"
 pass "a race of a module is"
-outcome "$(race 'WARNING: two.c:2 at two')"
-[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a warning amid a race: $line"
+for text in "WARNING: two.c:2 at two" "UBSAN: shift-out-of-bounds in two.c:2:2"; do
+	outcome "$(race "$text")"
+	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "'$text' amid a race: $line"
+done
 pass "what another CPU says amid a race is not lost"
 rm -r "$tests"
 finish

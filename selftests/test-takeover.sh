@@ -9,18 +9,11 @@ set -e
 file=/proc/takeover_target
 [[ -e $(module_file takeover_alone) ]] || skip "this kernel has no in-tree livepatch"
 
-# The file has another name than the module.
-load_patch() {
-	insmod "$(module_file takeover_alone)"
-	loaded+=(takeover_patch)
-	wait_settled takeover_patch
-}
-
 load_loader
 load_module takeover_target
 [[ $(cat $file) == original ]] || fail "not original: $(cat $file)"
 
-load_patch
+load_takeover takeover_alone
 [[ $(cat $file) == "patched alone" ]] || fail "not patched: $(cat $file)"
 log_has 'takeover_patch: attempt 1 for takeover_target' || fail "no callback, or no shadow variable"
 [[ -d $RLP/takeover_patch/takeover_target/takeover_show,1 ]] || fail "not in $RLP"

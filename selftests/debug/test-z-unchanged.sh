@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# After all tests but the very last, which leaves something on purpose: functions hooked,
-# kprobes, probes on tracepoints and modules are as when the machine had booted, and no
-# slab cache has grown out of proportion.
+# After all tests but those that come behind it by their names, some of which leave
+# something on purpose: functions hooked, kprobes, probes on tracepoints and modules are as
+# when the machine had booted, and no slab cache has grown out of proportion.
 
 set -e
 . "$(dirname "$0")/../lib.sh"
