@@ -26,7 +26,7 @@ pass() {
 	echo "ok $passed - $*"
 }
 
-# The last line of a test. (Some of bash's own errors leave a test and no trace.)
+# The last line of a test.
 finish() {
 	((passed)) || fail "nothing was tested"
 	echo "1..$passed"
@@ -55,6 +55,19 @@ said() {
 	echo "# the kernel's log:"
 	log | sed 's/^/#   /'
 	fail "there is no '$1' in the log"
+}
+
+# pointer_in TEXT: what could be an address of the kernel, in either base. What "%p"
+# prints is a number of 32 bits.
+pointer_in() {
+	grep -oiE '\bf{4}[0-9a-f]{8,}\b|\b(0x)?[0-9a-f]{16}\b|\b[0-9]{16,}\b' <<<"$1" |
+		grep -vE '^(0x)?0{8}'
+}
+
+no_pointers() { # WHAT TEXT
+	local found
+
+	! found=$(pointer_in "$2") || fail "$1: an address, $found"
 }
 
 # load_patch NAME [PARAMETER=VALUE...]: until everybody uses it.

@@ -29,13 +29,6 @@ reap() {
 	wait "$crowd_pid" 2>/dev/null || true
 }
 
-alone() {
-	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
-		show_patch moves_patch1
-		fail "$1: others than the straggler block"
-	}
-}
-
 # During a transition that somebody else holds up.
 crowd 100
 put inside unint straggler

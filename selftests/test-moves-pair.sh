@@ -9,7 +9,7 @@
 #	RLP_SEED=, RLP_TRANSITIONS=, RLP_CALLS=: at least so many
 
 set -e
-. "$(dirname "$0")/moves.sh"
+. "$(dirname "$0")/changes.sh"
 seed=${RLP_SEED:-$RANDOM}
 RANDOM=$seed
 say_replay "fuzz T=moves-pair FUZZ_SEED=$seed"

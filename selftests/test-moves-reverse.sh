@@ -76,13 +76,13 @@ for first in patching unpatching; do
 	echo 1 >$MOVES/ticks
 	for ((i = 0; i < 3; i++)); do
 		[[ $(cat "$P1/enabled") == 0 ]] || turn 0
-		wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || show_patch moves_patch1
+		alone "turned off"
 		expect_blocker moves_patch1 new inside new_inside
 		expect_version 0
 		turn 1
 		# One that is born in this universe has to be taken along.
 		moves put $MOVES/pair "200 nap"
-		wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || show_patch moves_patch1
+		alone "turned on"
 		expect_blocker moves_patch1 old inside moves_inside
 		expect_version 1
 		expect_no_mixed

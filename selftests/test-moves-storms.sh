@@ -10,11 +10,13 @@ set -e
 load_moves
 
 for storm in forks threads execs; do
+	before=$(calls)
 	work nice -n 10 moves $storm 3
 	for ((i = 0; i < 2; i++)); do
 		there_and_back
 	done
 	dismiss
 	expect_no_mixed
+	(($(calls) > before)) || fail "$storm: nobody has called the pair"
 	ok "$storm: 2 times on and off, $(calls) calls"
 done

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What the loader must not give away, and to whom: files by owner, mode and
-# capability; addresses in files and in the log; names that are too long for it;
-# and patches without a signature, where one is asked for. (Modes of a patch's files,
-# and an unprivileged user, are in test-sysfs.sh.)
+# capability; addresses in files and in the log; names that are too long for it. (Modes
+# of a patch's files, and an unprivileged user, are in test-sysfs.sh; patches without a
+# signature in test-unsigned.sh.)
 # timeout: 300
 
 set -e
@@ -61,19 +61,6 @@ cannot_load() {
 
 files() {
 	find $RLP $loader_parameters -type f "$@"
-}
-
-# pointer_in TEXT: what could be an address of the kernel, in either base. What "%p"
-# prints is a number of 32 bits.
-pointer_in() {
-	grep -oiE '\bf{4}[0-9a-f]{8,}\b|\b(0x)?[0-9a-f]{16}\b|\b[0-9]{16,}\b' <<<"$1" |
-		grep -vE '^(0x)?0{8}'
-}
-
-no_pointers() { # WHAT TEXT
-	local found
-
-	! found=$(pointer_in "$2") || fail "$1: an address, $found"
 }
 
 longest_line() {
@@ -217,32 +204,4 @@ ours=$(log | grep -E 'rust_livepatch: ')
 (($(wc -l <<<"$ours") > 30)) || fail "only $(wc -l <<<"$ours") lines of the loader in the log"
 no_pointers "log" "$ours"
 pass "no address in the loader's $(wc -l <<<"$ours") lines of the log"
-
-# Signatures: these modules have none. What the kernel notes when it has verified one, a
-# patch can note for itself; debug/test-signed.sh has a real one.
-load_module rust_livepatch require_signed=1
-remember
-expect_file $loader_parameters/require_signed Y
-expect_fail EACCES as_owner sh -c "echo 0 >$loader_parameters/require_signed"
-refuse EKEYREJECTED "patch 'rlp_patch_a': its signature was not verified" \
-	rlp_patch_a funcs=rlp_target:one_show
-expect_file $TARGET/one one
-[[ -z $(ls -A $RLP) ]] || fail "$(ls $RLP) is left"
-pass "require_signed=1: a patch whose signature was not verified"
-if grep -q ' mod_verify_sig$' /proc/kallsyms; then
-	load_patch rlp_patch_a shape=signed funcs=rlp_target:one_show
-	expect_file $TARGET/one patched
-	unload_patch rlp_patch_a
-	pass "require_signed=1: one whose signature was"
-else
-	expect_load_fail EKEYREJECTED rlp_patch_a shape=signed funcs=rlp_target:one_show
-	pass "require_signed=1: any, on a kernel that knows no signatures"
-fi
-expect_unchanged
-unload_module rust_livepatch
-load_loader
-load_patch rlp_patch_a funcs=rlp_target:one_show
-expect_file $TARGET/one patched
-unload_patch rlp_patch_a
-pass "without it, the same patch is welcome"
 finish

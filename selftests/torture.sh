@@ -12,7 +12,7 @@
 # the function graph tracer's (Documentation/design.rst, "Known limits").
 # expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler
 
-. "$(dirname "$0")/moves.sh"
+. "$(dirname "$0")/changes.sh"
 . "$(dirname "$0")/inject.sh"
 . "$(dirname "$0")/disturb.sh"
 seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}

@@ -14,7 +14,7 @@
  *   counts	read: calls of the pair, mixed pairs, then calls of each version
  *   mixed	read: what is known of the first mixed pairs
  *
- * HOW: none, resched, nap, int, kill, unint, spin, polite; see moves.h.
+ * HOW: none, resched, nap, int, kill, unint, spin, polite, once; see moves.h.
  */
 
 #include <linux/delay.h>
