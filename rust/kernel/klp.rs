@@ -227,6 +227,13 @@ impl ObjectDesc {
         ret
     }
 
+    /// Its patch has left: what `pre_patch` has said is of no meaning any more. Nobody has called
+    /// `post_unpatch` if another patch replaced it.
+    pub fn forget_pre_patch(&self) {
+        // SAFETY: The member is the loader's.
+        unsafe { (*self.0.as_ptr()).callbacks.post_unpatch_enabled = false };
+    }
+
     /// After the object was patched, and every task uses the new code.
     pub fn post_patch(&self) {
         if let Some(call) = self.raw().callbacks.post_patch {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Patches that go: their directories, and then their modules.
+//! Patches that go: their modules, and then their directories.
 
 use crate::patch::Patch;
 use kernel::prelude::*;
@@ -55,26 +55,27 @@ impl Leavers {
         self.ftrace_on = ftrace_on;
     }
 
-    /// Waits for tasks in trampolines, removes the directories, and gives the modules back.
+    /// Waits for tasks in trampolines, gives the modules back, and removes the directories.
     ///
-    /// In this order, so that a patch whose directory is gone can be unloaded. Context: may sleep;
-    /// the registry is not locked.
+    /// In this order, patch by patch: a patch whose directory is gone can be unloaded. Context: may
+    /// sleep; the registry is not locked.
     pub(crate) fn part(mut self) {
         if self.leavers.is_empty() {
             return;
         }
         drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
-        for leaver in &mut self.leavers {
-            if !leaver.forced {
-                leaver.patch.clear_relocations();
+        for Leaver { mut patch, forced } in self.leavers {
+            // It has nothing of the module's.
+            let directory = patch.directory.take();
+            match forced {
+                true => patch.module.pin(),
+                false => {
+                    patch.clear_relocations();
+                    drop(patch);
+                }
             }
-            leaver.patch.directory = None;
-        }
-        for leaver in self.leavers {
-            if leaver.forced {
-                leaver.patch.module.pin();
-            }
+            drop(directory);
         }
     }
 }

@@ -322,6 +322,7 @@ impl Object {
     pub(crate) fn release(&mut self) {
         self.release_code();
         self.desc.set_module(None);
+        self.desc.forget_pre_patch();
     }
 
     /// Forgets what was found: the module of the object goes, or does not come after all. What the

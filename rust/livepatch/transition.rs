@@ -193,11 +193,11 @@ impl Transition {
         self.pause_ms = self.pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
     }
 
-    /// Switches all that are left, without any proof. The consistency of the patch is lost.
+    /// Switches all that are left, without any proof. The consistency of the patch is lost, unless
+    /// nobody was left.
     pub(crate) fn force(&mut self) {
-        self.forced = true;
         for record in self.records.iter_pending() {
-            self.records.switch(record);
+            self.forced |= self.records.switch(record) != Switched::Before;
         }
     }
 }

@@ -18,7 +18,10 @@
  *	"no-functions" (of the first object). Lead nowhere: "no-address",
  *	"unaligned", "other-module", "endless". "veto": a callback of the first object
  *	that says no by a positive number. "signed": what the kernel notes of
- *	a module whose signature it has verified.
+ *	a module whose signature it has verified. "pairs": callbacks that warn if there
+ *	is a post_unpatch without a pre_patch.
+ * refuse=NUMBER
+ *	with shape=pairs, the pre_patch of this object fails, counted from 0.
  * again
  *	writing to it enables the patch once more.
  *
@@ -117,6 +120,25 @@ static int veto(struct klp_object *obj)
 	return 1;
 }
 
+static int refuse = -1;
+module_param(refuse, int, 0644);
+
+/* Since the patch was enabled the last time. */
+static bool prepared[MAX_FUNCS];
+
+static int pre_patch(struct klp_object *obj)
+{
+	if (obj - objs == refuse)
+		return -ENOMEM;
+	prepared[obj - objs] = true;
+	return 0;
+}
+
+static void post_unpatch(struct klp_object *obj)
+{
+	WARN_ON(!prepared[obj - objs]);
+}
+
 /* ENOEXEC, which the loader never returns, for a description that is wrong. */
 static int __init describe(void)
 {
@@ -155,13 +177,20 @@ static int __init describe(void)
 		klp_funcs[0][0].old_name = endless;
 	else if (!strcmp(shape, "veto"))
 		objs[0].callbacks.pre_patch = veto;
+	for (i = 0; !strcmp(shape, "pairs") && i <= obj; i++) {
+		objs[i].callbacks.pre_patch = pre_patch;
+		objs[i].callbacks.post_unpatch = post_unpatch;
+	}
 	return 0;
 }
 
 static int again_set(const char *val, const struct kernel_param *kp)
 {
 	/* Not while parameters are parsed, before the module's init. */
-	return THIS_MODULE->state == MODULE_STATE_LIVE ? klp_enable_patch(&patch) : -ENOEXEC;
+	if (THIS_MODULE->state != MODULE_STATE_LIVE)
+		return -ENOEXEC;
+	memset(prepared, 0, sizeof(prepared));
+	return klp_enable_patch(&patch);
 }
 
 static const struct kernel_param_ops again_ops = {

@@ -265,6 +265,16 @@ fn force() {
     threads.into_iter().for_each(join);
 }
 
+/// Nobody is left to be forced: then nothing was.
+fn force_nobody() {
+    let machine = Machine::going();
+    let mut transition = machine.start();
+    assert!(transition.is_done());
+    transition.force();
+    assert!(!transition.forced, "nobody was forced");
+    machine.complete(transition);
+}
+
 macro_rules! explored {
     ($model:ident: $($twin:ident = $broken:ident),*) => {
         mod $model {
@@ -283,8 +293,8 @@ macro_rules! explored {
     };
 }
 
-explored!(one_task: not_without_grace_period = GracePeriod, not_without_walk = Walk,
-    not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
+explored!(one_task: not_relaxed = Orderings, not_without_grace_period = GracePeriod,
+    not_without_walk = Walk, not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
 explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_completed_early = CompleteEarly);
 explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = Walk,
@@ -302,4 +312,5 @@ explored!(dying: not_as_new = Dying, not_without_walk = Walk);
 explored!(dying_reversal: not_as_new = Dying);
 explored!(unlisted_reversal: not_without_walk = Walk);
 explored!(newborn_reversal: not_like_others = Exiting);
+explored!(force_nobody:);
 explored!(force: not_without_grace_period = GracePeriod);
