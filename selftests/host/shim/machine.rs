@@ -192,8 +192,8 @@ pub(crate) mod task {
     }
 
     /// Asked for a task that is held still, or not: the kernel takes no lock either.
-    pub(crate) fn is_dead(_task: &Task) -> bool {
-        false
+    pub(crate) fn is_dead(task: &Task) -> bool {
+        task.0.dead.load(Ordering::Acquire)
     }
 
     pub(crate) fn nudge(_task: &Task) {}

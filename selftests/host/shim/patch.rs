@@ -16,7 +16,7 @@ pub(crate) struct Original {
 
 pub(crate) struct Func {
     pub(crate) replacement: Range,
-    pub(crate) original: Option<Original>,
+    pub(crate) original: Original,
 }
 
 pub(crate) struct ModuleRef {
@@ -40,11 +40,9 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    /// A function without an original belongs to an object that is not loaded.
+    /// All of them: whose object is not there is the loader's own `active()` to leave out.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&Func, &Original)> {
-        self.funcs
-            .iter()
-            .filter_map(|func| Some((func, func.original.as_ref()?)))
+        self.funcs.iter().map(|func| (func, &func.original))
     }
 }
 
@@ -82,11 +80,11 @@ impl Patch {
     pub(crate) fn of(id: u64, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
-            original: Some(Original {
+            original: Original {
                 site: site_of(nr),
                 code: Range::of(code_of(nr), STRIDE / 2),
                 cold: vec![Range::of(code_of(nr) + STRIDE / 2 + 16, STRIDE / 4)].into(),
-            }),
+            },
         };
         Self {
             id: PatchId(id),

@@ -72,12 +72,13 @@ pub(crate) struct TaskInner {
     pub(crate) dying: bool,
     /// It is on the list, and past `exit_notify()`.
     pub(crate) exiting: AtomicBool,
+    /// It has left its CPU for good: `TASK_DEAD`, and then a release of `on_cpu`.
+    pub(crate) dead: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) struct Sched {
     pub(crate) on_cpu: bool,
-    pub(crate) dead: bool,
 }
 
 pub(crate) struct Cpu {
@@ -198,14 +199,12 @@ impl Task {
     fn with_id(nr: usize, runs: bool, dying: bool) -> Self {
         Self(Arc::new(TaskInner {
             id: nr * 64,
-            sched: Mutex::new(Sched {
-                on_cpu: runs,
-                dead: false,
-            }),
+            sched: Mutex::new(Sched { on_cpu: runs }),
             stack: UnsafeCell::new(Vec::new()),
             cpu: Mutex::new(Cpu { runs }),
             dying,
             exiting: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
         }))
     }
 
@@ -309,7 +308,9 @@ impl Task {
         drop(proof);
         cpu.runs = false;
         sched.on_cpu = false;
-        sched.dead = dead;
+        if dead {
+            self.0.dead.store(true, Ordering::Release);
+        }
     }
 
     /// Sleeps, and is woken at some time.

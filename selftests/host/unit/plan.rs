@@ -141,16 +141,6 @@ fn settled_is_one_universe_for_all() {
     }
 }
 
-#[test]
-fn objects_that_are_not_there_are_left_out() {
-    let mut patches = [Patch::of(1, [3, 4])];
-    patches[0].funcs[0].original = None;
-    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
-    assert_eq!(targets(&plan, 3), None);
-    assert_eq!(sites(&plan, New), [site_of(4)]);
-    assert!(!plan.affected(Old).unwrap().contains(code_of(3)));
-}
-
 /// A task that was stopped at the entry may have decided, or be about to, whichever way it goes.
 #[test]
 fn the_entry_is_affected_in_both_directions() {
