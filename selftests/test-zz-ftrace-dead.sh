@@ -2,24 +2,47 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # ftrace finds something wrong and shuts itself down for good: what is hooked stays so.
-# Patches can still be disabled, their targets be removed, and the loader stays, since
-# calls go on coming to it. After this, nothing can be patched: the very last test.
+# What jumps goes on jumping, in a patch that stays; others can still be disabled, and their
+# targets be removed. The loader stays, since calls go on coming to it. After this,
+# nothing can be patched: the very last test.
 # timeout: 120
 
 set -e
 . "$(dirname "$0")/patches.sh"
 [[ ${RLP_GUEST:-} ]] || skip "it leaves a machine without ftrace, and this one is not for tests alone"
 load_loader
-pinned=$(</sys/module/rust_livepatch/refcnt)
-echo N >/sys/module/rust_livepatch/parameters/promote
 load_module rlp_target
+mode=$RLP/rlp_patch_a/vmlinux/cmdline_proc_show,1/mode
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show
+wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 || fail "it does not settle"
+jumps=$REPLY
+
+# Another one stays under the handler: for that, something has to happen all the time.
+while sleep 0.1; do
+	echo Y >/sys/module/rust_livepatch/parameters/promote
+done &
+stirrer=$!
 load_patch rlp_patch_b funcs=rlp_target:two_show
-users=$(</sys/module/rust_livepatch/refcnt)
+expect_file $RLP/rlp_patch_b/rlp_target/two_show,1/mode "handler settling"
+
 new_log
 load_module rlp_ftrace_dead
-
-expect_file $TARGET/one patched
+users=$(</sys/module/rust_livepatch/refcnt)
+if [[ $jumps == jump ]]; then
+	expect_fail ENODEV write 0 $RLP/rlp_patch_a/enabled
+	said "'rlp_patch_a' stays enabled \\(-19\\)"
+	expect_file $RLP/rlp_patch_a/enabled 1
+	expect_file $RLP/rlp_patch_a/transition 0
+	in_use rlp_patch_a
+	pass "what jumped when ftrace died goes on jumping, and the patch stays"
+else
+	patch_off rlp_patch_a
+	pass "a patch is disabled when ftrace dies"
+fi
+expect_file /sys/module/rlp_ftrace_dead/parameters/done Y
+kill $stirrer
+wait $stirrer || true
+expect_file $TARGET/two patched
 expect_load_fail ENODEV rlp_patch_c funcs=:version_proc_show
 expect "$(</sys/module/rust_livepatch/refcnt)" $((users + 1)) "the loader's reference count"
 said "ftrace has shut itself down: the loader cannot be unloaded any more"
@@ -27,19 +50,14 @@ pass "no more patches, and the loader stays"
 
 unload_patch rlp_patch_b
 expect_file $TARGET/two two
-pass "a patch is disabled and unloaded"
+pass "a patch under the handler is disabled and unloaded"
 
 unload_module rlp_target
 [[ ! -e $TARGET ]] || fail "the target is still there"
-expect_file /proc/cmdline patched
+[[ $jumps != jump ]] || expect_file /proc/cmdline patched
 pass "the target of a patch is removed"
 
-unload_patch rlp_patch_a
-read_file /proc/cmdline
-[[ $REPLY != patched ]] || fail "it is still patched"
 ! rmmod rust_livepatch 2>/dev/null || fail "the loader is unloaded, and calls come to it"
-expect_file /sys/module/rust_livepatch/refcnt $((pinned + 1))
 unload_module rlp_ftrace_dead
 loaded=()
-pass "calls take their original way, through a loader that stays"
 finish

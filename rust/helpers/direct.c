@@ -29,12 +29,9 @@ static int share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd c
 	return -EINVAL;
 }
 
-static struct ftrace_ops direct_ops = {
-	.ops_func = share,
-};
-
 /**
  * rlp_direct_change() - make functions jump, or no longer
+ * @ops: of all that is changed so; zeroed, until the first is added
  * @sites: fentry sites, each once
  * @targets: where each jumps to
  * @nr: how many
@@ -45,8 +42,8 @@ static struct ftrace_ops direct_ops = {
  * Return: 0, -EOPNOTSUPP where the kernel lacks a symbol, -ENOMEM, or -EINVAL
  * if a function has a direct target already. All or nothing.
  */
-int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
-		      unsigned int nr, bool add)
+int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
+		      const unsigned long *targets, unsigned int nr, bool add)
 {
 	struct ftrace_hash *hash;
 	int ret = -ENOMEM;
@@ -60,8 +57,10 @@ int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
 	for (unsigned int i = 0; i < nr; i++)
 		if (!rlp_add_ftrace_hash_entry_direct(hash, sites[i], ftrace_jmp_set(targets[i])))
 			goto out;
-	ret = add ? rlp_update_ftrace_direct_add(&direct_ops, hash) :
-		    rlp_update_ftrace_direct_del(&direct_ops, hash);
+	if (!ops->ops_func)
+		ops->ops_func = share;
+	ret = add ? rlp_update_ftrace_direct_add(ops, hash) :
+		    rlp_update_ftrace_direct_del(ops, hash);
 out:
 	rlp_free_ftrace_hash(hash);
 	return ret;
@@ -114,8 +113,8 @@ int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
 	return 0;
 }
 
-int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
-		      unsigned int nr, bool add)
+int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
+		      const unsigned long *targets, unsigned int nr, bool add)
 {
 	return -EOPNOTSUPP;
 }

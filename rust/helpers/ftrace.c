@@ -57,6 +57,27 @@ unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
 	return 0;
 }
 
+/* To register it is refused (FTRACE_OPS_FL_DELETED): __register_ftrace_function() says
+ * -EINVAL.
+ */
+static struct ftrace_ops never = {
+	.flags = FTRACE_OPS_FL_DELETED,
+};
+
+/**
+ * rlp_ftrace_alive() - whether ftrace has not shut itself down
+ *
+ * It does (ftrace_kill()) when it finds text to be other than it should, and most of what
+ * changes text does not say so: ftrace_update_ops() is void to its callers. But
+ * ftrace_startup() asks before all else.
+ *
+ * Context: process context, sleeps.
+ */
+bool rlp_ftrace_alive(void)
+{
+	return register_ftrace_function(&never) != -ENODEV;
+}
+
 /**
  * rlp_ftrace_has_switch() - whether sysctl kernel.ftrace_enabled can be set to 0
  *

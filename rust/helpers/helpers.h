@@ -46,6 +46,7 @@ void rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 			struct ftrace_ops *ops, struct ftrace_regs *fregs);
 unsigned long rlp_ftrace_target(unsigned long ip, struct task_struct *task);
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
+bool rlp_ftrace_alive(void);
 bool rlp_ftrace_has_switch(void);
 
 bool rlp_ftrace_has_direct(unsigned long ip);
@@ -57,8 +58,8 @@ void rlp_anchor_jump(void);
 /* direct.c: functions that jump */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target);
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);
-int rlp_direct_change(const unsigned long *sites, const unsigned long *targets,
-		      unsigned int nr, bool add);
+int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
+		      const unsigned long *targets, unsigned int nr, bool add);
 
 /* params.c */
 bool rlp_param_debug(void);

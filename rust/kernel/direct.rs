@@ -7,7 +7,8 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
-use crate::ftrace::{anchor, stays, surely, Site};
+use crate::ftrace::{anchor, outcome, surely, Site};
+use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
     error::to_result,
@@ -20,8 +21,17 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// An anchor jumps as long as this lives, so that ftrace's ops stays registered.
-pub struct Batches(Site);
+/// `anchor` jumps as long as this lives, so that `ops` stays registered.
+pub struct Batches {
+    anchor: Site,
+    /// Freed when ftrace has let go of it, if it does.
+    ops: ManuallyDrop<Ops>,
+}
+
+type Ops = Pin<KBox<Opaque<bindings::ftrace_ops>>>;
+
+// SAFETY: ftrace locks what it does with an ops; the methods that change it take `&mut self`.
+unsafe impl Send for Batches {}
 
 impl Batches {
     /// None yet, but for the anchor; `None` where the kernel has no means. Context: may sleep.
@@ -29,10 +39,20 @@ impl Batches {
     pub fn anchored() -> Result<Option<Self>> {
         let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
         let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
-        match change(&[anchor], &[target], true) {
-            Ok(()) => Ok(Some(Self(anchor))),
+        let ops = zeroed_ops()?;
+        match change(&ops, &[anchor], &[target], true) {
+            Ok(()) => Ok(Some(Self {
+                anchor,
+                ops: ManuallyDrop::new(ops),
+            })),
             Err(e) if is_unsupported(e) => Ok(None),
-            Err(e) => Err(e),
+            Err(e) => {
+                if e == ENODEV {
+                    // ftrace may have kept it.
+                    core::mem::forget(ops);
+                }
+                Err(e)
+            }
         }
     }
 
@@ -41,24 +61,26 @@ impl Batches {
     /// none.
     ///
     /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
-    /// `ENOMEM`.
+    /// `ENOMEM`; `ENODEV` if ftrace has shut itself down meanwhile: they may jump or not.
     pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        change(sites, targets, true)
+        change(&self.ops, sites, targets, true)
     }
 
     /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
     pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        surely(|| change(sites, targets, false))
+        surely(|| change(&self.ops, sites, targets, false))
     }
 }
 
 impl Drop for Batches {
     fn drop(&mut self) {
         let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
-        if let Err(e) = self.remove(&[self.0], &[target]) {
-            pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno());
+        match self.remove(&[self.anchor], &[target]) {
+            // SAFETY: It was the last: the ops is not registered any more, and not used again.
+            Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
+            Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),
         }
     }
 }
@@ -69,7 +91,7 @@ impl Drop for Batches {
 /// its drop waits for RCU-tasks.
 pub struct Jump {
     /// `None` while it is dropped.
-    ops: Option<Pin<KBox<Opaque<bindings::ftrace_ops>>>>,
+    ops: Option<Ops>,
     target: usize,
 }
 
@@ -83,7 +105,7 @@ impl Jump {
     /// Context: may sleep. `EBUSY` if it has another direct target, as of a bpf program; `ENOMEM`;
     /// `EOPNOTSUPP` where the kernel has no means.
     pub fn new(site: Site, target: usize) -> Result<Self> {
-        let ops = KBox::pin(Opaque::new(bindings::ftrace_ops::default()), GFP_KERNEL)?;
+        let ops = zeroed_ops()?;
         // SAFETY: `ops` is zeroed and pinned; it is freed when ftrace has let go of it.
         to_result(unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) })?;
         let ops = Some(ops);
@@ -96,8 +118,8 @@ impl Drop for Jump {
         let Some(ops) = self.ops.take() else { return };
         // SAFETY: Registered in `new()`, with this target.
         let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target) };
-        if stays(to_result(ret)).is_err() {
-            pr_err!("a jump stays behind ({})\n", ret);
+        if let Err(e) = outcome(ret) {
+            pr_err!("a jump stays behind ({})\n", e.to_errno());
             core::mem::forget(ops);
         }
     }
@@ -108,7 +130,14 @@ pub fn is_unsupported(error: Error) -> bool {
     error.to_errno() == -(bindings::EOPNOTSUPP as c_int)
 }
 
-fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
+fn zeroed_ops() -> Result<Ops> {
+    Ok(KBox::pin(
+        Opaque::new(bindings::ftrace_ops::default()),
+        GFP_KERNEL,
+    )?)
+}
+
+fn change(ops: &Ops, sites: &[Site], targets: &[usize], add: bool) -> Result {
     if sites.len() != targets.len() {
         return Err(EINVAL);
     }
@@ -116,8 +145,9 @@ fn change(sites: &[Site], targets: &[usize], add: bool) -> Result {
     if nr == 0 {
         return Ok(());
     }
-    // SAFETY: Both arrays have `nr` elements.
-    stays(to_result(unsafe {
-        rlp_bindings::rlp_direct_change(sites.as_ptr(), targets.as_ptr(), nr, add)
-    }))
+    // SAFETY: `ops` is pinned, was zeroed at first, and is freed when ftrace has let go of it. Both
+    // arrays have `nr` elements.
+    outcome(unsafe {
+        rlp_bindings::rlp_direct_change(ops.get(), sites.as_ptr(), targets.as_ptr(), nr, add)
+    })
 }

@@ -9,6 +9,7 @@ use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
     error::to_result,
+    ffi::c_int,
     prelude::*,
     time::{delay::fsleep, Delta},
     types::Opaque, //
@@ -110,7 +111,7 @@ impl Drop for Registered {
     fn drop(&mut self) {
         // SAFETY: By the type invariant `ops` is registered.
         let ret = unsafe { bindings::unregister_ftrace_function(self.ops.get()) };
-        if stays(to_result(ret)).is_ok() {
+        if outcome(ret).is_ok() {
             // SAFETY: The filter is nobody's now, nor is the ops.
             unsafe {
                 bindings::ftrace_free_filter(self.ops.get());
@@ -178,15 +179,28 @@ fn filter(
         return Ok(());
     }
     // SAFETY: `ops` is initialised, and `sites` has `nr` elements, which are read alone.
-    stays(to_result(unsafe {
+    outcome(unsafe {
         bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
-    }))
+    })
 }
 
-/// Passes `result` on. If ftrace has shut itself down, which it does when it finds the kernel's text
-/// to be other than it should (`ftrace_bug()` in `kernel/trace/ftrace.c`), calls go on coming to this
-/// module, which stays for ever then.
-pub(crate) fn stays(result: Result) -> Result {
+/// Fails with `ENODEV` where ftrace has shut itself down, which it does when it finds the kernel's
+/// text to be other than it should (`ftrace_bug()` in `kernel/trace/ftrace.c`).
+///
+/// Context: process context, may sleep.
+pub fn alive() -> Result {
+    // SAFETY: Nothing is asked of the caller but that it may sleep.
+    match unsafe { rlp_bindings::rlp_ftrace_alive() } {
+        true => Ok(()),
+        false => Err(ENODEV),
+    }
+}
+
+/// What a change of text that returned `ret` has come to: `ENODEV` also if ftrace has shut itself
+/// down in the middle of it, of which it says nothing. Calls go on coming to this module then, which
+/// stays for ever.
+pub(crate) fn outcome(ret: c_int) -> Result {
+    let result = to_result(ret).and_then(|()| alive());
     // ORDERING: Relaxed, partner this same line: one of those that get here wins.
     if result == Err(ENODEV) && !STAYS.swap(true, Ordering::Relaxed) {
         pr_err!("ftrace has shut itself down: the loader cannot be unloaded any more\n");

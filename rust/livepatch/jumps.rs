@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 use kernel_ext::{
     direct::{is_unsupported, Batches, Jump},
-    ftrace::Site,
+    ftrace::{self, Site},
 };
 
 /// Why a function does not jump.
@@ -61,13 +61,15 @@ impl Jumps {
 
     /// Makes those of `sites` jump to their `targets` that can, and tells what became of each.
     ///
-    /// Context: may sleep. `ENOMEM`; some may jump then, as was told.
+    /// Context: may sleep. `ENOMEM`, or `ENODEV` where ftrace has shut itself down; some may jump
+    /// then, as was told.
     pub(crate) fn add(
         &mut self,
         sites: &[Site],
         targets: &[usize],
         tell: &mut impl FnMut(Site, Result<usize, Why>),
     ) -> Result {
+        ftrace::alive()?;
         match self {
             Self::Batched(batches) => add_batch(batches, sites, targets, tell),
             Self::Single(jumps) => {
@@ -100,25 +102,30 @@ fn add_batch(
     targets: &[usize],
     tell: &mut impl FnMut(Site, Result<usize, Why>),
 ) -> Result {
-    match batches.add(sites, targets) {
-        Ok(()) => {
+    let result = batches.add(sites, targets);
+    match result {
+        Err(e) if e == ENOMEM => result,
+        Err(e) if e != ENODEV => {
+            let half = sites.len() / 2;
+            match (sites.split_at_checked(half), targets.split_at_checked(half)) {
+                (Some((a, b)), Some((c, d))) if half > 0 => {
+                    add_batch(batches, a, c, tell)?;
+                    add_batch(batches, b, d, tell)
+                }
+                _ => {
+                    sites.iter().for_each(|&site| tell(site, Err(Why::Taken)));
+                    Ok(())
+                }
+            }
+        }
+        // If ftrace has shut itself down, nobody knows: what is taken to jump keeps its patch.
+        _ => {
             for (&site, &target) in sites.iter().zip(targets) {
                 tell(site, Ok(target));
             }
+            result
         }
-        Err(e) if e == ENOMEM => return Err(e),
-        Err(_) if sites.len() > 1 => {
-            let half = sites.len() / 2;
-            if let (Some((a, b)), Some((c, d))) =
-                (sites.split_at_checked(half), targets.split_at_checked(half))
-            {
-                add_batch(batches, a, c, tell)?;
-                add_batch(batches, b, d, tell)?;
-            }
-        }
-        Err(_) => sites.iter().for_each(|&site| tell(site, Err(Why::Taken))),
     }
-    Ok(())
 }
 
 fn add_single(
@@ -135,7 +142,7 @@ fn add_single(
             jumps.push((site, jump), GFP_KERNEL)?;
             Ok(Ok(target))
         }
-        Err(e) if e == ENOMEM => Err(e),
+        Err(e) if e == ENOMEM || e == ENODEV => Err(e),
         Err(e) if is_unsupported(e) => Ok(Err(Why::Unsupported)),
         Err(_) => Ok(Err(Why::Taken)),
     }

@@ -5,7 +5,10 @@
 //! In the background, and an optimisation only: everything works under the handler.
 
 use crate::{plan::Plan, registry::Registry, worker::WORKER};
-use kernel::time::{Delta, Instant};
+use kernel::{
+    prelude::*,
+    time::{Delta, Instant},
+};
 use kernel_ext::params;
 
 /// How long nothing must have changed, so that patches in a row cost one change of the text.
@@ -42,6 +45,8 @@ impl Registry {
         });
         match result {
             Ok(()) => self.settling = None,
+            // ftrace has shut itself down: nothing comes of it any more.
+            Err(e) if e == ENODEV => self.settling = None,
             Err(_) => self.settle_later(),
         }
     }
