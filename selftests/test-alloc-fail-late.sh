@@ -9,7 +9,7 @@
 set -e
 . "$(dirname "$0")/faults.sh"
 load_loader
-load_module rlp_target
+begin_faults
 load_faults
 load_patch rlp_patch_full
 

@@ -9,7 +9,7 @@
 set -e
 . "$(dirname "$0")/faults.sh"
 own_loader
-load_module rlp_target
+begin_faults
 load_faults
 
 window do_one_initcall

@@ -67,8 +67,7 @@ mode_works() {
 mode_undo() { :; }
 
 load_loader
-load_module rlp_target
-probes=$(<$PARAMETERS/sched_switch_users)
+begin_faults
 load_faults
 
 window kernfs_fop_write_iter
@@ -101,5 +100,4 @@ window do_one_initcall
 each_fault replace 50 refused "a patch replaces another" "patch 'rlp_patch_[ab]': out of memory"
 unload_patch $replaced
 
-expect_probes "$probes"
 finish_faults

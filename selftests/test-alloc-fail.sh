@@ -10,8 +10,7 @@
 set -e
 . "$(dirname "$0")/faults.sh"
 load_loader
-load_module rlp_target
-probes=$(<$PARAMETERS/sched_switch_users)
+begin_faults
 load_faults
 
 window do_one_initcall
@@ -20,5 +19,4 @@ each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full': out 
 window kernfs_fop_write_iter
 each_fault disable 10 refused "a patch is disabled" "'rlp_patch_full' stays enabled \(-12\)"
 
-expect_probes "$probes"
 finish_faults

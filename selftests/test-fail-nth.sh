@@ -23,7 +23,7 @@ most=${RLP_FAULTS:-8}
 	offset=${RLP_SEED:-$RANDOM}
 	say_replay "check${RLP_DEBUG:+-debug} T=fail-nth FAULTS=$most FUZZ_SEED=$offset"
 }
-load_module rlp_target
+begin_faults
 
 if ! is_loaded rust_livepatch; then
 	each_fault loader 100 refused "the loader is loaded"

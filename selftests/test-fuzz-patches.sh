@@ -16,7 +16,7 @@ fuzz=/sys/module/rlp_fuzz/parameters
 declare -A told
 # Where KASAN watches, tens of thousands.
 always=2000
-[[ ! ${RLP_DEBUG:-} ]] || always=20000
+! grep -q ' kasan_report$' /proc/kallsyms || always=20000
 
 # told[RESULT] is how often, and told[all] of how many.
 read_told() {

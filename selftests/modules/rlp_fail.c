@@ -77,8 +77,11 @@ static const struct alloc {
 } allocs[] = {
 	{ "kmem_cache_alloc_noprof", 1 },
 	{ "kmem_cache_alloc_lru_noprof", 2 },
+	{ "kmem_cache_alloc_node_noprof", 1 },
 	{ "__kmalloc_noprof", 1 },
 	{ "__kmalloc_cache_noprof", 1 },
+	{ "__kmalloc_cache_node_noprof", 1 },
+	{ "__kmalloc_large_noprof", 1 },
 	/* With CONFIG_SLAB_BUCKETS there is a bucket in front of the flags. */
 	{ "__kmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
 	{ "__kmalloc_node_track_caller_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
