@@ -92,13 +92,18 @@ impl Registered {
         };
         let ops = KBox::pin(Opaque::new(ops), GFP_KERNEL)?;
         let result = filter(&ops, sites, false).and_then(|()| {
-            // SAFETY: `ops` is pinned and initialised, and its handler is a function of this
-            // module, which the registration's owner outlives.
+            // SAFETY: `ops` is pinned and initialised, and is freed when ftrace has let go of it.
+            // Its handler is in this module, which does not go before it is unregistered; or, if
+            // ftrace has shut itself down, before all but its anchor is: see `outcome()`.
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {
-            // SAFETY: `ops` is not registered.
-            unsafe { bindings::ftrace_free_filter(ops.get()) };
+            match e == ENODEV {
+                // What is left of it when ftrace has shut itself down, is ftrace's.
+                true => core::mem::forget(ops),
+                // SAFETY: `ops` is not registered.
+                false => unsafe { bindings::ftrace_free_filter(ops.get()) },
+            }
             return Err(e);
         }
         Ok(Self {
