@@ -49,6 +49,11 @@ skip() {
 	exit "$KSFT_SKIP"
 }
 
+# site FUNCTION: how ftrace sees it: its line in enabled_functions and the one below.
+site() {
+	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
+}
+
 # untested WHAT: a part that this machine cannot have. The runner says so with the result.
 untested() {
 	echo "# not tested: $*"

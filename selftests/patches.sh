@@ -70,6 +70,11 @@ no_pointers() { # WHAT TEXT
 	! found=$(pointer_in "$2") || fail "$1: an address, $found"
 }
 
+# long NUMBER: a name of so many characters.
+long() {
+	printf "%0*d" "$1" 0
+}
+
 # load_patch NAME [PARAMETER=VALUE...]: until everybody uses it.
 load_patch() {
 	load_module "$@"

@@ -17,10 +17,6 @@ bad() {
 	pass "$4"
 }
 
-long() {
-	printf "%0*d" "$1" 0
-}
-
 where="failed to find location for function"
 
 bad EINVAL "symbol 'no_such_function' not found" \

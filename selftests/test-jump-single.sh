@@ -15,11 +15,6 @@ load_module rust_livepatch 'without=update_ftrace_direct_*'
 promote=/sys/module/rust_livepatch/parameters/promote
 one=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
 
-# site FUNCTION: its line in ftrace's list, and the next.
-site() {
-	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
-}
-
 load_patch rlp_patch_a funcs=rlp_target:one_show,:cmdline_proc_show
 wait_until "[[ \$(cat $one) == jump ]]" 20 || fail "mode reads '$(cat $one)'"
 [[ $(site one_show) == *'direct(jmp)'* && $(site one_show) != *rlp_ftrace_handler* ]] ||

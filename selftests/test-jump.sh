@@ -27,18 +27,13 @@ wait_mode() {
 	wait_until "[[ \$(cat $mode) == '$1' ]]" || fail "mode is '$(cat "$mode")', not '$1'"
 }
 
-# How ftrace sees the function: its line in enabled_functions and the one below.
-site() {
-	grep -A1 "^$function " "$tracing/enabled_functions" | tr '\n' ' '
-}
-
 jumps() {
-	[[ $(site) == *'direct(jmp)'* ]] || fail "ftrace does not let it jump: $(site)"
+	[[ $(site $function) == *'direct(jmp)'* ]] || fail "ftrace does not let it jump: $(site $function)"
 }
 
 is_handled() {
-	[[ $(site) == *rlp_ftrace_handler* && $(site) != *direct* ]] ||
-		fail "it is not under the handler: $(site)"
+	[[ $(site $function) == *rlp_ftrace_handler* && $(site $function) != *direct* ]] ||
+		fail "it is not under the handler: $(site $function)"
 }
 
 undo_tracing() {
@@ -106,7 +101,7 @@ ktap_test_pass "kprobes at entry, inside and at the return"
 
 disable_patch $patch
 is_original "after a jump"
-[[ -z $(site) ]] || fail "ftrace still has it: $(site)"
+[[ -z $(site $function) ]] || fail "ftrace still has it: $(site $function)"
 unload_module $patch
 ktap_test_pass "a function that jumps is unpatched"
 
@@ -117,10 +112,10 @@ load_module livepatch_cmdline_c
 wait_settled livepatch_cmdline_c
 is_patched "two patches"
 wait_until "[[ \$(cat $RLP/livepatch_cmdline_c/vmlinux/$function,1/mode) == jump ]]"
-[[ $(site) == *livepatch_cmdline_c* ]] || fail "it does not jump to the later patch: $(site)"
+[[ $(site $function) == *livepatch_cmdline_c* ]] || fail "it does not jump to the later patch: $(site $function)"
 disable_patch livepatch_cmdline_c
 wait_mode jump
-[[ $(site) == *$patch* ]] || fail "it does not jump to the patch below: $(site)"
+[[ $(site $function) == *$patch* ]] || fail "it does not jump to the patch below: $(site $function)"
 unload_module livepatch_cmdline_c
 ktap_test_pass "a patch on top of a function that jumps"
 

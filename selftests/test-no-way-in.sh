@@ -67,10 +67,6 @@ longest_line() {
 	awk '{ if (length > longest) longest = length } END { print longest + 0 }'
 }
 
-long() {
-	printf "%0*d" "$1" 0
-}
-
 module_parameters() {
 	stat -c '%A %u:%g %n' $loader_parameters/*
 }
