@@ -18,12 +18,12 @@ wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 || fail "it
 jumps=$REPLY
 
 # Another one stays under the handler: for that, something has to happen all the time.
-while sleep 0.1; do
+while :; do
 	echo Y >/sys/module/rust_livepatch/parameters/promote
+	nap 0.1
 done &
 stirrer=$!
 load_patch rlp_patch_b funcs=rlp_target:two_show
-expect_file $RLP/rlp_patch_b/rlp_target/two_show,1/mode "handler settling"
 
 new_log
 load_module rlp_ftrace_dead
@@ -40,6 +40,7 @@ else
 	pass "a patch is disabled when ftrace dies"
 fi
 expect_file /sys/module/rlp_ftrace_dead/parameters/done Y
+expect_file $RLP/rlp_patch_b/rlp_target/two_show,1/mode "handler settling"
 kill $stirrer
 wait $stirrer || true
 expect_file $TARGET/two patched
