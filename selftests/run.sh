@@ -175,8 +175,10 @@ done
 	[[ ! ${RLP_DEBUG:-} ]] || compgen -G 'debug/test-*.sh'
 } | awk -F/ '{ print $NF, $0 }' | sort | cut -d' ' -f2)
 
-# What debug/test-z-unchanged.sh compares with.
+# What debug/test-z-unchanged.sh compares with. With the first tracer, whichever it is, the
+# trace buffer grows to its full size and stays there.
 if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
+	echo nop >/sys/kernel/tracing/current_tracer
 	RLP_STATE=$(mktemp)
 	export RLP_STATE
 	debug/state >"$RLP_STATE" || : >"$RLP_STATE"

@@ -24,6 +24,6 @@ rm "$after"
 # Who allocated it, where the machine was booted with slab_debug=F;U,CACHE.
 while IFS=: read -r cache _; do
 	traces=/sys/kernel/debug/slab/$cache/alloc_traces
-	[[ ! -s $traces ]] || sort -rn "$traces" | grep -E '^ *[0-9]+ ' | head -n 20
+	[[ ! -e $traces ]] || sort -rn "$traces" | grep -E '^ *[0-9]+ ' | head -n 20
 done <<<"$left"
 [[ ! $left ]] || fail "left behind:"$'\n'"$left"
