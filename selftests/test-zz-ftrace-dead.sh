@@ -33,10 +33,13 @@ if [[ $jumps == jump ]]; then
 	said "'rlp_patch_a' stays enabled \\(-19\\)"
 	expect_file $RLP/rlp_patch_a/enabled 1
 	expect_file $RLP/rlp_patch_a/transition 0
+	expect_file $TARGET/one patched
+	expect_file /proc/cmdline patched
 	in_use rlp_patch_a
 	pass "what jumped when ftrace died goes on jumping, and the patch stays"
 else
 	patch_off rlp_patch_a
+	expect_file $TARGET/one one
 	pass "a patch is disabled when ftrace dies"
 fi
 expect_file /sys/module/rlp_ftrace_dead/parameters/done Y

@@ -68,8 +68,8 @@ static struct ftrace_ops never = {
  * rlp_ftrace_alive() - whether ftrace has not shut itself down
  *
  * It does (ftrace_kill()) when it finds text to be other than it should, and most of what
- * changes text does not say so: ftrace_update_ops() is void to its callers. But
- * ftrace_startup() asks before all else.
+ * changes text returns 0 all the same, as ftrace_update_ops() does. But ftrace_startup()
+ * asks before all else.
  *
  * Context: process context, sleeps.
  */

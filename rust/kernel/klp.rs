@@ -257,8 +257,7 @@ impl ObjectDesc {
             // SAFETY: As in `pre_patch()`.
             unsafe { call(self.0.as_ptr()) }
         }
-        // SAFETY: The member is the loader's.
-        unsafe { (*self.0.as_ptr()).callbacks.post_unpatch_enabled = false };
+        self.forget_pre_patch();
     }
 }
 
