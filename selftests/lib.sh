@@ -35,6 +35,14 @@ fail() {
 	exit "$KSFT_FAIL"
 }
 
+# A name that nobody has would be a condition that is never met, or a check that is never
+# made. Bash calls this in a process of its own.
+command_not_found_handle() {
+	echo "# FAIL: there is no command '$1'" >&2
+	kill -TERM $$
+	return 127
+}
+
 # say_replay ARGUMENTS: of make, that choose the same again. In the kernel's log too: what
 # a test prints is lost with the machine, and tools/guest looks there.
 say_replay() {

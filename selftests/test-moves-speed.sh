@@ -39,7 +39,10 @@ for ((i = 0; i < 5; i++)); do
 	nap 1.5
 	start=${EPOCHREALTIME/./}
 	release
-	until value "$P1/transition" && [[ $REPLY == 0 ]]; do :; done
+	until
+		read_file "$P1/transition"
+		[[ $REPLY == 0 ]]
+	do :; done
 	waited+=($((${EPOCHREALTIME/./} - start)))
 	wait "$put_pid"
 	patch_off moves_patch1
