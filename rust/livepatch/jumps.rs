@@ -74,7 +74,12 @@ impl Jumps {
             Self::Batched(batches) => add_batch(batches, sites, targets, tell),
             Self::Single(jumps) => {
                 for (&site, &target) in sites.iter().zip(targets) {
-                    tell(site, add_single(jumps, site, target)?);
+                    let result = add_single(jumps, site, target);
+                    // As for a batch: nobody knows.
+                    if result == Err(ENODEV) {
+                        tell(site, Ok(target));
+                    }
+                    tell(site, result?);
                 }
                 Ok(())
             }
@@ -89,7 +94,8 @@ impl Jumps {
             Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),
             Self::Single(jumps) => {
                 jumps.retain(|(site, _)| !batch.sites.contains(site));
-                Ok(())
+                // Dropped, they cannot tell.
+                ftrace::alive()
             }
         }
     }
