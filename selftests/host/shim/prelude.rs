@@ -16,8 +16,12 @@ pub(crate) use std::{iter::Iterator, prelude::v1::*};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Error(i32);
 
+pub(crate) const EAGAIN: Error = Error(11);
 pub(crate) const ENOMEM: Error = Error(12);
+pub(crate) const EBUSY: Error = Error(16);
+pub(crate) const ENODEV: Error = Error(19);
 pub(crate) const EINVAL: Error = Error(22);
+pub(crate) const EOPNOTSUPP: Error = Error(95);
 
 pub(crate) type Result<T = (), E = Error> = core::result::Result<T, E>;
 
@@ -82,7 +86,7 @@ impl<T> KVVec<T> {
         Ok(this)
     }
 
-    fn reserve(&mut self, additional: usize, _flags: Flags) -> Result {
+    pub(crate) fn reserve(&mut self, additional: usize, _flags: Flags) -> Result {
         let wanted = self.items.len().checked_add(additional).ok_or(ENOMEM)?;
         if wanted > self.capacity {
             allocate()?;
@@ -117,6 +121,16 @@ impl<T> KVVec<T> {
     pub(crate) fn truncate(&mut self, len: usize) {
         self.items.truncate(len);
     }
+
+    pub(crate) fn retain(&mut self, f: impl FnMut(&mut T) -> bool) {
+        self.items.retain_mut(f);
+    }
+}
+
+impl<T> Default for KVVec<T> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<T> Deref for KVVec<T> {
@@ -139,6 +153,24 @@ impl<'a, T> IntoIterator for &'a KVVec<T> {
 
     fn into_iter(self) -> Self::IntoIter {
         self.items.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut KVVec<T> {
+    type Item = &'a mut T;
+    type IntoIter = std::slice::IterMut<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.iter_mut()
+    }
+}
+
+impl<T> IntoIterator for KVVec<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
     }
 }
 

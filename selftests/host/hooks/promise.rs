@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What [`crate::hooks`] promises its caller: for every moment, and for when a change is over.
+
+use crate::{
+    explore::{is_in, Op, SITES},
+    hooks::{Hooks, Mode},
+    jumps::Why,
+    prelude::*,
+    text::{self, Site, Text},
+};
+use std::{cell::RefCell, collections::BTreeMap};
+
+/// What the caller relies on just now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Promise {
+    /// Calls of these must come to the handler, or jump.
+    pub(crate) held: Vec<Site>,
+    /// Where those may jump to that may.
+    pub(crate) asked: BTreeMap<Site, usize>,
+}
+
+thread_local! {
+    static PROMISE: RefCell<Promise> = RefCell::default();
+}
+
+/// What is relied on from here on.
+pub(crate) fn change(f: impl FnOnce(&mut Promise)) {
+    PROMISE.with_borrow_mut(f);
+}
+
+pub(crate) fn now() -> Promise {
+    PROMISE.with_borrow(Promise::clone)
+}
+
+/// A moment at which calls come.
+pub(crate) fn look(text: &Text) {
+    let promise = now();
+    for site in promise.held {
+        let led = text.is_handled(site) || text.jumps.contains_key(&site);
+        assert!(led, "{site} goes its original way for a moment");
+    }
+    for (site, target) in &text.jumps {
+        let asked = promise.asked.get(site);
+        assert_eq!(asked, Some(target), "{site} jumps where nobody asked for");
+    }
+}
+
+/// The modes that `hooks` tells, by site.
+pub(crate) fn modes(hooks: &Hooks) -> Vec<Option<Mode>> {
+    SITES.iter().map(|&site| hooks.mode(site)).collect()
+}
+
+/// What is told is so. Of a text that nobody can change any more, it is enough that no patch is
+/// let go which may be jumped to.
+pub(crate) fn agree(hooks: &Hooks, text: &Text) {
+    for (site, mode) in SITES.into_iter().zip(modes(hooks)) {
+        let told = match mode {
+            None => (false, None),
+            Some(Mode::Handler(_)) => (true, None),
+            Some(Mode::Both(target)) => (true, Some(target)),
+            Some(Mode::Jump(target)) => (false, Some(target)),
+        };
+        let found = (text.is_handled(site), text.jumps.get(&site).copied());
+        match text.dead {
+            false => assert_eq!(told, found, "{site} is told to be {mode:?}"),
+            true => assert!(
+                found.1.is_none() || told.1 == found.1,
+                "{site} is told to be {mode:?}, and may jump"
+            ),
+        }
+    }
+}
+
+/// What `op` came to, where the modes were `before`. `refused`: a change of the text was.
+pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>], hooks: &Hooks) {
+    let text = text::text();
+    if text.dead {
+        return;
+    }
+    for ((site, was), mode) in SITES.into_iter().zip(before).zip(modes(hooks)) {
+        match (op, result) {
+            (Op::Hook(_), Err(_)) => assert_eq!(mode, *was, "{site}: all or none"),
+            (Op::Hook(set), Ok(())) => {
+                assert_eq!(mode.is_some(), was.is_some() || is_in(set, site))
+            }
+            (Op::Retain(set), Ok(())) => {
+                assert_eq!(mode.is_some(), was.is_some() && is_in(set, site))
+            }
+            (Op::Demote(set), Ok(())) if is_in(set, site) => assert!(!jumps(mode)),
+            (Op::DemoteAll, Ok(())) => {
+                assert!(mode.is_none() || mode == Some(Mode::Handler(Why::Off)))
+            }
+            (Op::Promote(targets), Ok(())) => {
+                assert!(!matches!(mode, Some(Mode::Both(_))), "{site} has both");
+                let Some(target) = targets.of(site).filter(|_| was.is_some()) else {
+                    continue;
+                };
+                let expected = match target {
+                    0 => Mode::Handler(Why::Original),
+                    _ if text.bpf.contains(&site) => Mode::Handler(Why::Taken),
+                    _ => Mode::Jump(target),
+                };
+                let somebody = refused && mode == Some(Mode::Handler(Why::Taken));
+                assert!(
+                    somebody || mode == Some(expected),
+                    "{site}: {mode:?}, not {expected:?}"
+                );
+            }
+            _ => (),
+        }
+    }
+}
+
+pub(crate) fn jumps(mode: Option<Mode>) -> bool {
+    matches!(mode, Some(Mode::Both(_) | Mode::Jump(_)))
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A kernel's text for [`crate::hooks`]: who has each function's fentry site.
+//!
+//! A change of it may fail, find somebody else there, or see ftrace shut itself down, before it had
+//! its effect or after. Each is a moment at which calls come: the one who explores looks at it.
+
+use crate::prelude::*;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+pub(crate) type Site = usize;
+
+/// What is to go wrong, at a change of the text that is counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It is refused with this error, if it is one that may be.
+    Refused(usize, Error),
+    /// A bpf program is attached to the site after it, if it may be there.
+    Attached(usize, Site),
+    /// ftrace shuts itself down and has changed nothing, or all.
+    Death { at: usize, changed: bool },
+}
+
+/// What can be wrong with the machine, or with who uses the loader's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A function that jumps gets no handler, though none was refused.
+    HandlerLost,
+    /// ftrace does not say that it has shut itself down when it was to take something away.
+    DeathUntold,
+    /// What jumps is to lead elsewhere, and nobody puts it under the handler first.
+    Undemoted,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Text {
+    /// What each of the loader's ops has; the first is the one with the anchor.
+    pub(crate) handled: BTreeMap<usize, BTreeSet<Site>>,
+    /// What jumps, and where to.
+    pub(crate) jumps: BTreeMap<Site, usize>,
+    /// What a bpf program is attached to.
+    pub(crate) bpf: BTreeSet<Site>,
+    pub(crate) dead: bool,
+}
+
+impl Text {
+    pub(crate) fn is_handled(&self, site: Site) -> bool {
+        self.handled.values().any(|sites| sites.contains(&site))
+    }
+
+    /// Who jumps for us has no room for it.
+    pub(crate) fn attach(&mut self, site: Site) -> bool {
+        !self.dead && !self.jumps.contains_key(&site) && self.bpf.insert(site)
+    }
+
+    fn has_direct(&self, site: Site) -> bool {
+        self.jumps.contains_key(&site) || self.bpf.contains(&site)
+    }
+}
+
+struct Machine {
+    text: Text,
+    /// Whether it can make functions jump in batches.
+    batches: bool,
+    fault: Option<Fault>,
+    changes: usize,
+    met: bool,
+    look: fn(&Text),
+    broken: Option<Broken>,
+}
+
+thread_local! {
+    static MACHINE: RefCell<Machine> = RefCell::new(Machine {
+        text: Text::default(),
+        batches: false,
+        fault: None,
+        changes: 0,
+        met: false,
+        look: |_| (),
+        broken: None,
+    });
+}
+
+pub(crate) fn set_broken(broken: Option<Broken>) {
+    MACHINE.with_borrow_mut(|machine| machine.broken = broken);
+}
+
+pub(crate) fn is(broken: Broken) -> bool {
+    MACHINE.with_borrow(|machine| machine.broken == Some(broken))
+}
+
+/// A new machine; `look` sees its text after each change.
+pub(crate) fn boot(batches: bool, look: fn(&Text)) {
+    MACHINE.with_borrow_mut(|machine| {
+        machine.text = Text::default();
+        machine.batches = batches;
+        machine.look = look;
+    });
+}
+
+/// As it is now.
+pub(crate) fn text() -> Text {
+    MACHINE.with_borrow(|machine| machine.text.clone())
+}
+
+/// Somebody else changes it.
+pub(crate) fn disturb<T>(f: impl FnOnce(&mut Text) -> T) -> T {
+    MACHINE.with_borrow_mut(|machine| f(&mut machine.text))
+}
+
+/// Runs `f` with `fault`. The second value says whether it came to that.
+pub(crate) fn with_fault<T>(fault: Option<Fault>, f: impl FnOnce() -> T) -> (T, bool) {
+    let set = |fault| {
+        MACHINE.with_borrow_mut(|machine| {
+            machine.fault = fault;
+            machine.changes = 0;
+            std::mem::take(&mut machine.met)
+        })
+    };
+    set(fault);
+    let value = f();
+    (value, set(None))
+}
+
+/// A change of the text. `may_fail`: it may be refused for want of memory, or for others.
+fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
+    MACHINE.with_borrow_mut(|machine| {
+        let at = machine.changes;
+        machine.changes += 1;
+        if machine.text.dead {
+            return Err(ENODEV);
+        }
+        let result = match machine.fault {
+            Some(Fault::Refused(nr, error)) if nr == at && may_fail => {
+                machine.met = true;
+                return Err(error);
+            }
+            Some(Fault::Attached(nr, site)) if nr == at => {
+                machine.met = true;
+                let result = effect(&mut machine.text);
+                machine.text.attach(site);
+                result
+            }
+            Some(Fault::Death { at: nr, changed }) if nr == at => {
+                machine.met = true;
+                let result = if changed {
+                    effect(&mut machine.text)
+                } else {
+                    Ok(())
+                };
+                machine.text.dead = true;
+                match machine.broken {
+                    Some(Broken::DeathUntold) if !may_fail => result,
+                    _ => result.and(Err(ENODEV)),
+                }
+            }
+            _ => effect(&mut machine.text),
+        };
+        (machine.look)(&machine.text);
+        result
+    })
+}
+
+/// `kernel_ext::ftrace`
+pub(crate) mod ftrace {
+    pub(crate) use super::Site;
+    use super::{change, disturb, is, text, Broken};
+    use crate::prelude::*;
+    use std::collections::BTreeSet;
+
+    pub(crate) fn has_direct_target(site: Site) -> bool {
+        text().has_direct(site)
+    }
+
+    pub(crate) fn alive() -> Result {
+        match text().dead {
+            true => Err(ENODEV),
+            false => Ok(()),
+        }
+    }
+
+    /// By its number.
+    pub(crate) struct Redirection(usize);
+
+    impl Redirection {
+        pub(crate) fn anchored() -> Result<Self> {
+            Self::register(&mut [])
+        }
+
+        pub(crate) fn register(sites: &mut [Site]) -> Result<Self> {
+            let mut number = 0;
+            change(true, |text| {
+                let is_free = |number: &usize| !text.handled.contains_key(number);
+                number = (0..).find(is_free).unwrap();
+                text.handled.insert(number, BTreeSet::new());
+                add(text, number, sites)
+            })?;
+            Ok(Self(number))
+        }
+
+        pub(crate) fn hook(&mut self, sites: &mut [Site]) -> Result {
+            let lost = |site: &Site| is(Broken::HandlerLost) && text().jumps.contains_key(site);
+            if sites.is_empty() || sites.iter().any(lost) {
+                return Ok(());
+            }
+            change(true, |text| add(text, self.0, sites))
+        }
+
+        pub(crate) fn unhook(&mut self, sites: &mut [Site]) -> Result {
+            if sites.is_empty() {
+                return Ok(());
+            }
+            change(false, |text| {
+                let handled = text.handled.get_mut(&self.0).unwrap();
+                for site in sites.iter() {
+                    assert!(handled.remove(site), "{site} is not in these ops");
+                }
+                assert!(
+                    self.0 == 0 || !handled.is_empty(),
+                    "nothing is left of the filter"
+                );
+                Ok(())
+            })
+        }
+
+        pub(crate) fn other_holder(&self, _site: Site) -> Option<usize> {
+            None
+        }
+    }
+
+    impl Drop for Redirection {
+        fn drop(&mut self) {
+            let _ = change(false, |text| {
+                text.handled.remove(&self.0);
+                Ok(())
+            });
+        }
+    }
+
+    fn add(text: &mut super::Text, number: usize, sites: &[Site]) -> Result {
+        for &site in sites {
+            assert!(
+                !text.is_handled(site),
+                "{site} would have the handler twice"
+            );
+        }
+        text.handled.get_mut(&number).unwrap().extend(sites);
+        Ok(())
+    }
+
+    /// A bpf program comes or goes; whether it did.
+    pub(crate) fn toggle_bpf(site: Site) -> bool {
+        disturb(|text| !text.dead && (text.bpf.remove(&site) || text.attach(site)))
+    }
+}
+
+/// `kernel_ext::direct`
+pub(crate) mod direct {
+    use super::{change, Site, Text, MACHINE};
+    use crate::prelude::*;
+
+    pub(crate) struct Batches;
+
+    impl Batches {
+        pub(crate) fn anchored() -> Result<Option<Self>> {
+            Ok(MACHINE
+                .with_borrow(|machine| machine.batches)
+                .then_some(Self))
+        }
+
+        pub(crate) fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+            if sites.is_empty() {
+                return Ok(());
+            }
+            change(true, |text| {
+                if sites.iter().any(|&site| text.has_direct(site)) {
+                    return Err(EINVAL);
+                }
+                let pairs = sites.iter().zip(targets);
+                pairs.for_each(|(&site, &target)| jump(text, site, target));
+                Ok(())
+            })
+        }
+
+        pub(crate) fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+            if sites.is_empty() {
+                return Ok(());
+            }
+            change(false, |text| {
+                let pairs = sites.iter().zip(targets);
+                pairs.for_each(|(&site, &target)| back(text, site, target));
+                Ok(())
+            })
+        }
+    }
+
+    pub(crate) struct Jump(Site, usize);
+
+    impl Jump {
+        pub(crate) fn new(site: Site, target: usize) -> Result<Self> {
+            change(true, |text| {
+                if text.has_direct(site) {
+                    return Err(EBUSY);
+                }
+                jump(text, site, target);
+                Ok(())
+            })?;
+            Ok(Self(site, target))
+        }
+    }
+
+    impl Drop for Jump {
+        fn drop(&mut self) {
+            let _ = change(false, |text| {
+                back(text, self.0, self.1);
+                Ok(())
+            });
+        }
+    }
+
+    fn jump(text: &mut Text, site: Site, target: usize) {
+        assert!(
+            text.is_handled(site),
+            "{site} jumps without a handler under it"
+        );
+        text.jumps.insert(site, target);
+    }
+
+    fn back(text: &mut Text, site: Site, target: usize) {
+        let jumped = text.jumps.remove(&site);
+        assert_eq!(jumped, Some(target), "{site} did not jump there");
+    }
+
+    pub(crate) fn is_unsupported(error: Error) -> bool {
+        error == EOPNOTSUPP
+    }
+}
+
+/// `kernel::time`: it stands still.
+pub(crate) mod time {
+    pub(crate) struct Delta;
+
+    impl Delta {
+        pub(crate) const fn from_millis(_millis: i64) -> Self {
+            Self
+        }
+    }
+
+    pub(crate) mod delay {
+        pub(crate) fn fsleep(_delta: super::Delta) {}
+    }
+}
