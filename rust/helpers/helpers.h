@@ -85,7 +85,7 @@ struct tracepoint *rlp_tracepoint(const char *name);
 void rlp_tracepoint_synchronize(void);
 
 /* module.c */
-void rlp_pin_loader(void);
+bool rlp_pin_loader(void);
 const char *rlp_module_name(const struct module *mod);
 bool rlp_module_is_livepatch(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);

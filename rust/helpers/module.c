@@ -4,10 +4,10 @@
 
 #include "helpers.h"
 
-/* This one stays for ever. Context: any. */
-void rlp_pin_loader(void)
+/* This one stays for ever; false if it is on its way out. Context: any. */
+bool rlp_pin_loader(void)
 {
-	__module_get(THIS_MODULE);
+	return try_module_get(THIS_MODULE);
 }
 
 const char *rlp_module_name(const struct module *mod)

@@ -14,7 +14,7 @@
 
 use kernel::prelude::*;
 use kernel_ext::{
-    gate,
+    ftrace, gate,
     klp::{Loader, PatchDesc, StatePtr},
     kobject,
     module::Notifier,
@@ -77,6 +77,9 @@ impl kernel::Module for RustLivepatch {
 impl RustLivepatch {
     fn start() -> Result<Self> {
         gate::open()?;
+        ftrace::alive().inspect_err(|_| {
+            pr_err!("ftrace has shut itself down, until the next boot\n");
+        })?;
         let last = Last;
         let root = sysfs::root()?;
         let registry = registry::Registry::new(root)?;
