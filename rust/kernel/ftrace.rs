@@ -60,10 +60,14 @@ pub fn has_direct_target(site: Site) -> bool {
     unsafe { rlp_bindings::rlp_ftrace_has_direct(site) }
 }
 
-/// The site of a function of this module that nobody calls: something to keep in a filter.
+/// The site of a function of this module that nobody calls: something to keep in a filter. `ENOMEM`
+/// if ftrace lacked memory when this module was loaded, which it did not tell the one who loads
+/// (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
 pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     let (start, size) = crate::kallsyms::extent_of(function as usize).ok_or(ENOENT)?;
-    site_of(start, size).ok_or(ENOENT)
+    site_of(start, size).ok_or(ENOMEM).inspect_err(|_| {
+        pr_err!("ftrace has no records of this module: it had no memory for them\n");
+    })
 }
 
 /// An `ftrace_ops` whose handler asks the function given to [`ftrace_target!`]. Dropping it waits
