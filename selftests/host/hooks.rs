@@ -11,21 +11,26 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
+#[path = "shim/kernel.rs"]
+mod kernel_parts;
 #[path = "shim/prelude.rs"]
 mod prelude;
+#[path = "shim/search.rs"]
+mod search;
 #[path = "shim/sort.rs"]
 mod sort;
 #[path = "shim/text.rs"]
 mod text;
 
-use text::{direct, ftrace, time};
+use kernel_parts::time;
+use text::{direct, ftrace};
 
 #[path = "../../rust/livepatch/hooks.rs"]
 mod hooks;
 #[path = "../../rust/livepatch/jumps.rs"]
 mod jumps;
 
-#[path = "hooks/explore.rs"]
-mod explore;
+#[path = "hooks/caller.rs"]
+mod caller;
 #[path = "hooks/promise.rs"]
 mod promise;

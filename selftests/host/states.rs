@@ -14,6 +14,8 @@ extern crate self as kernel_ext;
 
 #[path = "shim/loom_atomic.rs"]
 mod atomic;
+#[path = "shim/kernel.rs"]
+mod kernel_parts;
 #[path = "shim/machine.rs"]
 mod machine;
 #[path = "shim/prelude.rs"]
@@ -23,6 +25,7 @@ mod sort;
 #[path = "shim/world.rs"]
 mod world;
 
+use kernel_parts::{sync, time};
 use machine::*;
 
 #[macro_export]

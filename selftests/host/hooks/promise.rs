@@ -3,7 +3,7 @@
 //! What [`crate::hooks`] promises its caller: for every moment, and for when a change is over.
 
 use crate::{
-    explore::{is_in, Op, SITES},
+    caller::{is_in, Op, SITES},
     hooks::{Hooks, Mode},
     jumps::Why,
     prelude::*,

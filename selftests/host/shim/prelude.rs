@@ -16,9 +16,17 @@ pub(crate) use std::{iter::Iterator, prelude::v1::*};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Error(i32);
 
+impl Error {
+    pub(crate) fn to_errno(self) -> i32 {
+        -self.0
+    }
+}
+
+pub(crate) const ENOENT: Error = Error(2);
 pub(crate) const EAGAIN: Error = Error(11);
 pub(crate) const ENOMEM: Error = Error(12);
 pub(crate) const EBUSY: Error = Error(16);
+pub(crate) const EEXIST: Error = Error(17);
 pub(crate) const ENODEV: Error = Error(19);
 pub(crate) const EINVAL: Error = Error(22);
 pub(crate) const EOPNOTSUPP: Error = Error(95);
@@ -120,6 +128,13 @@ impl<T> KVVec<T> {
 
     pub(crate) fn truncate(&mut self, len: usize) {
         self.items.truncate(len);
+    }
+
+    pub(crate) fn remove(&mut self, at: usize) -> Result<T> {
+        match at < self.items.len() {
+            true => Ok(self.items.remove(at)),
+            false => Err(EINVAL),
+        }
     }
 
     pub(crate) fn retain(&mut self, f: impl FnMut(&mut T) -> bool) {

@@ -171,6 +171,11 @@ pub(crate) mod ftrace {
     use crate::prelude::*;
     use std::collections::BTreeSet;
 
+    /// It is behind an `endbr64`.
+    pub(crate) fn site_of(addr: usize, _size: usize) -> Option<Site> {
+        Some(addr + 4)
+    }
+
     pub(crate) fn has_direct_target(site: Site) -> bool {
         text().has_direct(site)
     }
@@ -336,20 +341,5 @@ pub(crate) mod direct {
 
     pub(crate) fn is_unsupported(error: Error) -> bool {
         error == EOPNOTSUPP
-    }
-}
-
-/// `kernel::time`: it stands still.
-pub(crate) mod time {
-    pub(crate) struct Delta;
-
-    impl Delta {
-        pub(crate) const fn from_millis(_millis: i64) -> Self {
-            Self
-        }
-    }
-
-    pub(crate) mod delay {
-        pub(crate) fn fsleep(_delta: super::Delta) {}
     }
 }

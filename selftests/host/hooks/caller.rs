@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the loader's registry asks of [`crate::hooks`], and what can go wrong.
+
+use crate::{
+    hooks::{Hooks, Mode},
+    prelude::*,
+    promise::{self, jumps},
+    search::{self, must_fail, Step, System},
+    text::{self, ftrace::toggle_bpf, Broken, Fault, Site},
+};
+
+/// Two functions: a batch can be halved, and one can stay as it is.
+pub(crate) const SITES: [Site; 2] = [0x10, 0x20];
+
+/// Some of [`SITES`], by bits.
+pub(crate) type Set = u8;
+const ALL: Set = 3;
+
+pub(crate) fn is_in(set: Set, site: Site) -> bool {
+    set & (site >> 4) as Set != 0
+}
+
+fn sites_of(set: Set) -> impl Iterator<Item = Site> + Clone {
+    SITES.into_iter().filter(move |&site| is_in(set, site))
+}
+
+/// For each of [`SITES`]: not asked for, the original code, or one of two replacements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Targets(u8);
+
+impl Targets {
+    const COUNT: u8 = 16;
+
+    pub(crate) fn of(self, site: Site) -> Option<usize> {
+        let shift = if site == SITES[0] { 0 } else { 2 };
+        match usize::from(self.0 >> shift & 3) {
+            0 => None,
+            1 => Some(0),
+            nr => Some(site + nr),
+        }
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (Site, usize)> {
+        SITES
+            .into_iter()
+            .filter_map(move |site| Some((site, self.of(site)?)))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    Hook(Set),
+    Retain(Set),
+    Demote(Set),
+    Promote(Targets),
+    DemoteAll,
+    /// Somebody else's.
+    Bpf(Site),
+}
+
+/// What can go wrong, at the allocation or change number `at`.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Allocation(usize),
+    Text(Fault),
+}
+
+/// The loader's registry, as far as it asks for hooks.
+struct Caller {
+    hooks: Hooks,
+}
+
+impl Caller {
+    fn new(batches: bool) -> Self {
+        promise::change(|promise| *promise = Default::default());
+        text::boot(batches, promise::look);
+        let hooks = Hooks::new().unwrap();
+        Self { hooks }
+    }
+
+    fn run(&mut self, op: Op) -> Result {
+        match op {
+            Op::Hook(set) => self.hooks.hook(sites_of(set)),
+            Op::Retain(set) => self.hooks.retain(sites_of(set)),
+            Op::Demote(set) => self.hooks.demote(sites_of(set)),
+            Op::Promote(targets) => self.hooks.promote(targets.pairs()),
+            Op::DemoteAll => self.hooks.demote_all(),
+            Op::Bpf(site) => {
+                toggle_bpf(site);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is given up by asking for `op`, and what is asked for.
+    fn rely_before(&self, op: Op) {
+        promise::change(|promise| match op {
+            Op::Retain(set) => promise.held.retain(|&site| is_in(set, site)),
+            Op::Promote(targets) => promise.asked.extend(targets.pairs()),
+            _ => (),
+        });
+    }
+
+    fn rely_after(&self) {
+        // Nothing comes true any more, and nothing is asked for.
+        if text::text().dead {
+            return;
+        }
+        promise::change(|promise| {
+            promise.held = self.hooked();
+            promise
+                .asked
+                .retain(|&site, _| jumps(self.hooks.mode(site)));
+        });
+    }
+
+    fn hooked(&self) -> Vec<Site> {
+        let hooked = SITES.into_iter();
+        hooked
+            .filter(|&site| self.hooks.mode(site).is_some())
+            .collect()
+    }
+}
+
+impl Drop for Caller {
+    /// What the loader does at its end is not looked at: it has no patches then.
+    fn drop(&mut self) {
+        text::disturb(|text| text.dead = true);
+    }
+}
+
+impl System for Caller {
+    type Op = Op;
+    type Trouble = Trouble;
+
+    fn operations() -> Vec<Op> {
+        let mut all = vec![Op::Retain(0), Op::DemoteAll];
+        for set in 1..=ALL {
+            all.extend([Op::Hook(set), Op::Retain(set), Op::Demote(set)]);
+        }
+        all.extend((1..Targets::COUNT).map(|nr| Op::Promote(Targets(nr))));
+        all.extend(SITES.map(Op::Bpf));
+        all
+    }
+
+    const TROUBLES: &'static [fn(usize) -> Trouble] = &[
+        Trouble::Allocation,
+        |at| Trouble::Text(Fault::Refused(at, ENOMEM)),
+        |at| Trouble::Text(Fault::Refused(at, EBUSY)),
+        |at| Trouble::Text(Fault::Refused(at, EAGAIN)),
+        |at| Trouble::Text(Fault::Attached(at, SITES[0])),
+        |at| Trouble::Text(Fault::Attached(at, SITES[1])),
+        |at| Trouble::Text(Fault::Death { at, changed: false }),
+        |at| Trouble::Text(Fault::Death { at, changed: true }),
+    ];
+
+    /// A function that jumps is put back under the handler before it is to lead elsewhere.
+    fn may(&self, op: Op) -> bool {
+        let Op::Promote(targets) = op else {
+            return true;
+        };
+        let mut pairs = targets.pairs();
+        text::is(Broken::Undemoted)
+            || pairs.all(|(site, target)| match self.hooks.mode(site) {
+                Some(Mode::Both(old) | Mode::Jump(old)) => old == target,
+                _ => true,
+            })
+    }
+
+    fn step(&mut self, (op, trouble): Step<Self>) -> bool {
+        let before = promise::modes(&self.hooks);
+        self.rely_before(op);
+        let (result, met) = match trouble {
+            None => (self.run(op), true),
+            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
+            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)),
+        };
+        let text = text::text();
+        assert!(
+            result.is_ok() || trouble.is_some() || text.dead,
+            "{result:?} without a reason"
+        );
+        let refused = matches!(trouble, Some(Trouble::Text(Fault::Refused(..))));
+        promise::look(&text);
+        promise::kept(op, result, refused, &before, &self.hooks);
+        promise::agree(&self.hooks, &text);
+        self.rely_after();
+        met
+    }
+
+    fn state(&self) -> String {
+        format!("{:?} {:?}", promise::modes(&self.hooks), text::text())
+    }
+
+    fn rest(&mut self) {}
+}
+
+/// The machine or the caller is `broken`: that must be found, and told as `expected`.
+fn twin(broken: Broken, expected: &str) {
+    text::set_broken(Some(broken));
+    must_fail(|| search::explore(|| Caller::new(true)), expected);
+    text::set_broken(None);
+}
+
+#[test]
+fn batches_hold() {
+    search::explore(|| Caller::new(true));
+}
+
+#[test]
+fn single_jumps_hold() {
+    search::explore(|| Caller::new(false));
+}
+
+#[test]
+fn not_without_the_handler_first() {
+    twin(Broken::HandlerLost, "original way for a moment");
+}
+
+#[test]
+fn not_with_deaths_untold() {
+    twin(Broken::DeathUntold, "may jump");
+}
+
+#[test]
+fn not_without_demoting_first() {
+    twin(Broken::Undemoted, "jumps where nobody asked for");
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The life of patches: every state that can be reached, explored.
+//!
+//! Nearly all of the loader's own files are here. Under them are a model of the kernel's text, see
+//! [`text`], and a machine with one task, a module that comes and goes, and two patches for it and
+//! for the kernel, see [`small`]. The lock makes all changes one after the other, so the search is
+//! over what is asked for and what goes wrong; for what runs beside each other see `states.rs`.
+
+// What is only for the log is not used.
+#![allow(dead_code, unused_variables)]
+
+extern crate self as kernel;
+extern crate self as kernel_ext;
+
+/// The log: nobody reads it here.
+#[macro_export]
+macro_rules! pr_info {
+    ($($arg:tt)*) => {
+        ()
+    };
+}
+
+#[path = "shim/kernel.rs"]
+mod kernel_parts;
+#[path = "shim/prelude.rs"]
+mod quiet_prelude;
+#[path = "shim/search.rs"]
+mod search;
+#[path = "shim/small.rs"]
+mod small;
+#[path = "shim/sort.rs"]
+mod sort;
+#[path = "shim/text.rs"]
+mod text;
+
+mod atomic {
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+}
+
+mod prelude {
+    pub(crate) use crate::quiet_prelude::*;
+    pub(crate) use crate::{pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn};
+}
+
+use kernel_parts::time;
+use small::*;
+use text::{direct, ftrace};
+
+#[macro_export]
+macro_rules! ftrace_target {
+    ($decide:path) => {};
+}
+
+#[macro_export]
+macro_rules! on_params_changed {
+    ($call:path) => {};
+}
+
+#[path = "../../rust/livepatch/complete.rs"]
+mod complete;
+#[path = "../../rust/livepatch/control.rs"]
+mod control;
+#[path = "../../rust/livepatch/debug.rs"]
+mod debug;
+#[path = "../../rust/livepatch/enable.rs"]
+mod enable;
+#[path = "../../rust/livepatch/hooks.rs"]
+mod hooks;
+#[path = "../../rust/livepatch/jumps.rs"]
+mod jumps;
+#[path = "../../rust/livepatch/leave.rs"]
+mod leave;
+#[path = "../../rust/livepatch/modules.rs"]
+mod modules;
+#[path = "../../rust/livepatch/patch.rs"]
+mod patch;
+#[path = "../../rust/livepatch/plan.rs"]
+mod plan;
+#[path = "../../rust/livepatch/ranges.rs"]
+mod ranges;
+#[path = "../../rust/livepatch/records.rs"]
+mod records;
+#[path = "../../rust/livepatch/redirects.rs"]
+mod redirects;
+#[path = "../../rust/livepatch/registry.rs"]
+mod registry;
+#[path = "../../rust/livepatch/settle.rs"]
+mod settle;
+#[path = "../../rust/livepatch/states.rs"]
+mod states;
+#[path = "../../rust/livepatch/table.rs"]
+mod table;
+#[path = "../../rust/livepatch/transition.rs"]
+mod transition;
+#[path = "../../rust/livepatch/universe.rs"]
+mod universe;
+#[path = "../../rust/livepatch/view.rs"]
+mod view;
+
+#[path = "registry/promise.rs"]
+mod promise;
+#[path = "registry/requests.rs"]
+mod requests;

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What operators, patches and modules ask of the loader, and what can go wrong.
+
+use crate::{
+    complete, control, enable,
+    kernel_parts::time,
+    klp::PatchDesc,
+    module::{Events, Module, State},
+    modules::Watcher,
+    prelude::*,
+    promise,
+    rcu::ReadSide,
+    registry::{Registry, REGISTRY},
+    sched::SwitchOut,
+    search::{self, must_fail, Step, System},
+    settle,
+    small::{self, machine, Machine, MODULE, PATCHES, TASK},
+    sysfs,
+    task::Quiescent,
+    text::{self, Broken, Fault},
+    transition::Probe,
+    view::VIEW,
+};
+use std::{
+    marker::PhantomData,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What may be asked for, or happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// The patch's module enables it.
+    Load(usize),
+    /// Somebody writes to its `enabled`.
+    Enabled(usize, bool),
+    Force(usize),
+    /// The module comes or goes.
+    Come,
+    Go,
+    /// The task goes to where nothing is patched, or leaves that.
+    Move,
+    /// It leaves the CPU.
+    SwitchOut,
+    Work,
+    /// Parameter `promote` is written.
+    Promote,
+}
+
+/// What can go wrong, at the n-th time that it can.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Allocation(usize),
+    Callback(usize),
+    Text(Fault),
+}
+
+/// A machine that has just loaded the loader; it is switched off when this is dropped.
+struct Loader;
+
+impl Loader {
+    fn new(batches: bool) -> Self {
+        machine(|machine| {
+            *machine = Machine {
+                promote: true,
+                ..Default::default()
+            }
+        });
+        time::set_elapsed(time::Delta::from_secs(10));
+        text::boot(batches, promise::look);
+        REGISTRY.replace(Some(Registry::new(sysfs::Root).unwrap()));
+        Self
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        text::disturb(|text| text.dead = true);
+        machine(|machine| machine.modules[MODULE].state = None);
+        REGISTRY.replace(None);
+        drop(VIEW.publish(None));
+    }
+}
+
+impl Loader {
+    fn set_module(&self, state: Option<State>) {
+        machine(|machine| machine.modules[MODULE].state = state);
+    }
+
+    fn module_state(&self) -> Option<State> {
+        machine(|machine| machine.modules[MODULE].state)
+    }
+
+    fn run(&self, op: Op) -> Result {
+        let id = |patch| {
+            let registry = REGISTRY.lock().unwrap();
+            let mut patches = registry.patches.iter();
+            patches.find(|p| p.desc.0 == patch).unwrap().id
+        };
+        let module = Module(MODULE, PhantomData);
+        match op {
+            Op::Load(patch) => {
+                let in_init = |now| machine(|machine| machine.modules[patch].in_init = now);
+                in_init(true);
+                let result = enable::enable(PatchDesc(patch));
+                in_init(false);
+                result
+            }
+            Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
+            Op::Force(patch) => control::force(id(patch)),
+            Op::Come => {
+                self.set_module(Some(State::Coming));
+                let result = Watcher::coming(module);
+                self.set_module(result.is_ok().then_some(State::Live));
+                result
+            }
+            Op::Go => {
+                self.set_module(Some(State::Going));
+                Watcher::going(module);
+                self.set_module(None);
+                Ok(())
+            }
+            Op::Move => {
+                machine(|machine| machine.clear = !machine.clear);
+                Ok(())
+            }
+            Op::SwitchOut => {
+                Probe::switch_out(Quiescent(&TASK), false, &ReadSide::new());
+                Ok(())
+            }
+            Op::Work => {
+                machine(|machine| machine.asked = false);
+                complete::advance();
+                Ok(())
+            }
+            Op::Promote => {
+                machine(|machine| machine.promote = !machine.promote);
+                settle::params_changed();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl System for Loader {
+    type Op = Op;
+    type Trouble = Trouble;
+
+    fn operations() -> Vec<Op> {
+        let mut all = vec![
+            Op::Come,
+            Op::Go,
+            Op::Move,
+            Op::SwitchOut,
+            Op::Work,
+            Op::Promote,
+        ];
+        for patch in PATCHES {
+            all.extend([Op::Load(patch), Op::Force(patch)]);
+            all.extend([true, false].map(|enabled| Op::Enabled(patch, enabled)));
+        }
+        all
+    }
+
+    const TROUBLES: &'static [fn(usize) -> Trouble] = &[
+        Trouble::Allocation,
+        Trouble::Callback,
+        |at| Trouble::Text(Fault::Refused(at, ENOMEM)),
+        |at| Trouble::Text(Fault::Refused(at, EBUSY)),
+        |at| Trouble::Text(Fault::Death { at, changed: false }),
+        |at| Trouble::Text(Fault::Death { at, changed: true }),
+    ];
+
+    fn may(&self, op: Op) -> bool {
+        let has = |patch| promise::seen().patches.contains(&patch);
+        match op {
+            Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
+            Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
+            Op::Come => self.module_state().is_none(),
+            Op::Go => self.module_state().is_some(),
+            Op::SwitchOut | Op::Move | Op::Promote => true,
+            Op::Work => machine(|machine| machine.asked),
+        }
+    }
+
+    fn step(&mut self, (op, trouble): Step<Self>) -> bool {
+        let before = promise::seen();
+        let (result, met) = match trouble {
+            None => (self.run(op), true),
+            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
+            Some(Trouble::Callback(nth)) => {
+                machine(|machine| machine.refuse = Some(nth));
+                let result = self.run(op);
+                (result, machine(|machine| machine.refuse.take()).is_none())
+            }
+            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)),
+        };
+        if text::text().dead {
+            promise::stays();
+            return met;
+        }
+        promise::holds();
+        match result {
+            Ok(()) => promise::fulfilled(op, &before),
+            Err(_) => promise::unchanged(&before),
+        }
+        met
+    }
+
+    fn state(&self) -> String {
+        let registry = REGISTRY.lock().unwrap();
+        let settling = registry.settling.is_some();
+        let announced = registry.announced.len();
+        drop(registry);
+        let machine = machine(|machine| machine.clone());
+        format!(
+            "{:?} {machine:?} {:?} {settling} {announced}",
+            promise::seen(),
+            text::text()
+        )
+    }
+
+    /// The task is clear.
+    fn rest(&mut self) {
+        machine(|machine| machine.clear = true);
+        for _ in 0..10 {
+            if self.may(Op::Work) {
+                self.step((Op::Work, None));
+            }
+        }
+        if !text::text().dead {
+            promise::rests();
+        }
+    }
+}
+
+/// There is one registry.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn explore(batches: bool) {
+    search::explore(|| Loader::new(batches));
+}
+
+#[test]
+fn batches_hold() {
+    let _turn = alone();
+    explore(true);
+}
+
+#[test]
+fn single_jumps_hold() {
+    let _turn = alone();
+    explore(false);
+}
+
+/// The machine's text is `broken`: that must be found, and told as `expected`.
+fn twin(broken: Broken, expected: &str) {
+    let _turn = alone();
+    text::set_broken(Some(broken));
+    must_fail(|| explore(true), expected);
+    text::set_broken(None);
+}
+
+#[test]
+fn not_without_the_handler_first() {
+    twin(Broken::HandlerLost, "is not the one expected");
+}
+
+#[test]
+fn not_with_deaths_untold() {
+    twin(Broken::DeathUntold, "is called, and may go");
+}
+
+#[test]
+fn not_without_the_worker() {
+    let _turn = alone();
+    small::set_deaf(true);
+    must_fail(|| explore(true), "nobody comes to go on");
+    small::set_deaf(false);
+}
