@@ -17,7 +17,7 @@ outcome() {
 	local file=$tests/test-inner.sh output
 
 	printf '#!/bin/bash\n%s\n' "$1" >"$file"
-	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' bash "$runner" "$file") && status=0 || status=$?
+	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' RLP_INNER=$inner bash "$runner" "$file") && status=0 || status=$?
 	line=$(grep -E '^(not )?ok 1 inner ' <<<"$output") || {
 		sed 's/^/#     /' <<<"$output"
 		fail "the runner has no result"
@@ -25,6 +25,19 @@ outcome() {
 }
 
 warn="insmod '$(module_file rlp_warn)' && rmmod rlp_warn"
+
+# First as in a guest, where the log is taken away with each test.
+inner=
+for round in 1 2; do
+	outcome "true"
+	[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a good test, round $round: $line"
+	outcome "$warn"
+	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a warning, round $round: $line"
+done
+outcome "true"
+[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "after a warning: $line"
+pass "a test is red if the kernel warned, and the next one is not"
+inner=1
 
 outcome "true"
 [[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a good test: $line"
