@@ -202,7 +202,11 @@ impl System for Loader {
         promise::holds();
         match result {
             Ok(()) => promise::fulfilled(op, &before),
-            Err(_) => promise::unchanged(&before),
+            Err(e) => {
+                let told = [EEXIST, EBUSY, EINVAL].contains(&e);
+                assert!(told || e == ENOMEM && trouble.is_some(), "{e:?}");
+                promise::unchanged(&before);
+            }
         }
         met
     }
