@@ -24,7 +24,8 @@ export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 # purpose says which lines are meant: "# expect-log: extended regular expression".
 complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN|KMSAN|KFENCE|UBSAN|kmemleak: .* suspected|memory leak detector disabled|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
 
-# A run inside of a test (log-check) leaves some things to the one outside.
+# A run inside of a test (log-check) leaves some things to the one outside; the log not, if
+# RLP_INNER says "takes".
 inner=${RLP_INNER:-}
 export RLP_INNER=1
 
@@ -36,7 +37,7 @@ marker() {
 # log: that would be longer to read with each of them. (The system call does both at once.)
 taken=$(mktemp)
 take_log() {
-	if [[ ${RLP_GUEST:-} && ! $inner ]]; then
+	if [[ ${RLP_GUEST:-} && ${inner:-takes} == takes ]]; then
 		dmesg --syslog --read-clear >"$taken"
 	else
 		dmesg >"$taken"

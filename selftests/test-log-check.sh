@@ -27,7 +27,7 @@ outcome() {
 warn="insmod '$(module_file rlp_warn)' && rmmod rlp_warn"
 
 # First as in a guest, where the log is taken away with each test.
-inner=
+inner=takes
 for round in 1 2; do
 	outcome "true"
 	[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a good test, round $round: $line"
