@@ -21,6 +21,8 @@ mod search;
 mod sort;
 #[path = "shim/text.rs"]
 mod text;
+#[path = "shim/twin.rs"]
+mod twin;
 
 use kernel_parts::time;
 use text::{direct, ftrace};

@@ -33,6 +33,8 @@ mod small;
 mod sort;
 #[path = "shim/text.rs"]
 mod text;
+#[path = "shim/twin.rs"]
+mod twin;
 
 mod atomic {
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};

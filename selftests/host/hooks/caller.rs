@@ -6,8 +6,9 @@ use crate::{
     hooks::{Hooks, Mode},
     prelude::*,
     promise::{self, jumps},
-    search::{self, must_fail, Step, System},
+    search::{self, Step, System},
     text::{self, ftrace::toggle_bpf, Broken, Fault, Site},
+    twin::must_fail,
 };
 
 /// Two functions: a batch can be halved, and one can stay as it is.
@@ -174,7 +175,7 @@ impl System for Caller {
         let (result, met) = match trouble {
             None => (self.run(op), true),
             Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
-            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)),
+            Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
         };
         let text = text::text();
         assert!(
@@ -199,7 +200,11 @@ impl System for Caller {
 /// The machine or the caller is `broken`: that must be found, and told as `expected`.
 fn twin(broken: Broken, expected: &str) {
     text::set_broken(Some(broken));
-    must_fail(|| search::explore(|| Caller::new(true)), expected);
+    must_fail(
+        broken,
+        || search::explore(|| Caller::new(true)),
+        &[expected],
+    );
     text::set_broken(None);
 }
 

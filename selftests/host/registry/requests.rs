@@ -13,13 +13,14 @@ use crate::{
     rcu::ReadSide,
     registry::{Registry, REGISTRY},
     sched::SwitchOut,
-    search::{self, must_fail, Step, System},
+    search::{self, Step, System},
     settle,
     small::{self, machine, Machine, MODULE, PATCHES, TASK},
     sysfs,
     task::Quiescent,
     text::{self, Broken, Fault},
     transition::Probe,
+    twin::must_fail,
     view::VIEW,
 };
 use std::{
@@ -193,7 +194,7 @@ impl System for Loader {
                 let result = self.run(op);
                 (result, machine(|machine| machine.refuse.take()).is_none())
             }
-            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)),
+            Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
         };
         if text::text().dead {
             promise::stays();
@@ -264,7 +265,7 @@ fn single_jumps_hold() {
 fn twin(broken: Broken, expected: &str) {
     let _turn = alone();
     text::set_broken(Some(broken));
-    must_fail(|| explore(true), expected);
+    must_fail(broken, || explore(true), &[expected]);
     text::set_broken(None);
 }
 
@@ -282,6 +283,6 @@ fn not_with_deaths_untold() {
 fn not_without_the_worker() {
     let _turn = alone();
     small::set_deaf(true);
-    must_fail(|| explore(true), "nobody comes to go on");
+    must_fail("deaf", || explore(true), &["nobody comes to go on"]);
     small::set_deaf(false);
 }

@@ -102,16 +102,3 @@ pub(crate) fn explore<S: System>(start: impl Fn() -> S) {
     println!("{} states, {} steps", search.seen.len(), search.steps);
     assert!(search.seen.len() > 100);
 }
-
-/// `search` must end in a panic that says `expected`.
-pub(crate) fn must_fail(search: impl FnOnce() + std::panic::UnwindSafe, expected: &str) {
-    let Err(why) = std::panic::catch_unwind(search) else {
-        panic!("not found: {expected}");
-    };
-    let text = why
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| why.downcast_ref::<&str>().map(|text| text.to_string()))
-        .unwrap_or_default();
-    assert!(text.contains(expected), "found, but as: {text}");
-}

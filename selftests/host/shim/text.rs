@@ -112,7 +112,7 @@ pub(crate) fn disturb<T>(f: impl FnOnce(&mut Text) -> T) -> T {
 }
 
 /// Runs `f` with `fault`. The second value says whether it came to that.
-pub(crate) fn with_fault<T>(fault: Option<Fault>, f: impl FnOnce() -> T) -> (T, bool) {
+pub(crate) fn with_fault<T>(fault: Fault, f: impl FnOnce() -> T) -> (T, bool) {
     let set = |fault| {
         MACHINE.with_borrow_mut(|machine| {
             machine.fault = fault;
@@ -120,7 +120,7 @@ pub(crate) fn with_fault<T>(fault: Option<Fault>, f: impl FnOnce() -> T) -> (T, 
             std::mem::take(&mut machine.met)
         })
     };
-    set(fault);
+    set(Some(fault));
     let value = f();
     (value, set(None))
 }

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Twins: a search in which one thing is broken must find that.
+
+use std::{
+    fmt::Debug,
+    panic::{catch_unwind, UnwindSafe},
+};
+
+/// With `broken`, `search` must end in a panic that says one of `expected`.
+pub(crate) fn must_fail(broken: impl Debug, search: impl FnOnce() + UnwindSafe, expected: &[&str]) {
+    let Err(why) = catch_unwind(search) else {
+        panic!("not found: {broken:?}");
+    };
+    let text = why
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| why.downcast_ref::<&str>().map(|text| text.to_string()))
+        .unwrap_or_default();
+    let known = expected.iter().any(|part| text.contains(part));
+    assert!(known, "{broken:?} found, but as: {text}");
+}
