@@ -21,6 +21,8 @@ macro_rules! pr_info {
     };
 }
 
+#[path = "shim/kernel_ext.rs"]
+mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
 #[path = "shim/prelude.rs"]

@@ -14,6 +14,8 @@ extern crate self as kernel_ext;
 
 #[path = "shim/loom_atomic.rs"]
 mod atomic;
+#[path = "shim/kernel_ext.rs"]
+mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
 #[path = "shim/machine.rs"]

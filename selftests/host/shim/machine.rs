@@ -98,7 +98,7 @@ pub(crate) mod rcu {
 
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
-    pub(crate) use crate::world::Task;
+    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use crate::{
         rcu::ReadSide,
         sync::aref::ARef,
@@ -106,15 +106,6 @@ pub(crate) mod task {
     };
     use loom::sync::{atomic::Ordering, MutexGuard};
     use std::rc::Rc;
-
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) struct TaskId(usize);
-
-    impl TaskId {
-        pub(crate) fn as_usize(self) -> usize {
-            self.0
-        }
-    }
 
     impl From<&Task> for TaskId {
         fn from(task: &Task) -> Self {
@@ -201,14 +192,8 @@ pub(crate) mod task {
 
 /// `kernel_ext::stack`
 pub(crate) mod stack {
+    pub(crate) use crate::kernel_ext_parts::stack::*;
     use crate::{task::Quiescent, world};
-
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Verdict {
-        Clear,
-        Hit(usize),
-        Unreliable,
-    }
 
     pub(crate) fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, looked_for: F) -> Verdict {
         world::walk(&task.0, looked_for)
@@ -217,28 +202,12 @@ pub(crate) mod stack {
 
 /// `kernel_ext::cpu`
 pub(crate) mod cpu {
+    pub(crate) use crate::kernel_ext_parts::cpu::*;
     use crate::{rcu::ReadSide, task::Quiescent, world::world};
 
     /// Those with idle tasks.
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..u32::from(world().idle.borrow().is_some())
-    }
-
-    pub(crate) struct HotplugLock;
-
-    impl HotplugLock {
-        pub(crate) fn read() -> Self {
-            Self
-        }
-
-        pub(crate) fn is_online(&self, _cpu: u32) -> bool {
-            true
-        }
-    }
-
-    pub(crate) struct Interrupted<'a> {
-        pub(crate) task: Quiescent<'a>,
-        pub(crate) idle: Option<Quiescent<'a>>,
     }
 
     pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
@@ -262,30 +231,14 @@ pub(crate) mod cpu {
 
 /// `kernel_ext::sched`
 pub(crate) mod sched {
-    use crate::{prelude::*, rcu::ReadSide, task::Quiescent};
+    pub(crate) use crate::kernel_ext_parts::sched::*;
+    use crate::prelude::*;
     use std::marker::PhantomData;
-
-    pub(crate) trait SwitchOut {
-        fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
-    }
-
-    pub(crate) trait LeaveSyscall {
-        fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
-    }
 
     /// The machine's tasks always pass the probe.
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
-        pub(crate) fn register() -> Result<Self> {
-            Ok(Self(PhantomData))
-        }
-    }
-
-    /// Not before a task is nudged.
-    pub(crate) struct SyscallExit<P>(PhantomData<P>);
-
-    impl<P: LeaveSyscall> SyscallExit<P> {
         pub(crate) fn register() -> Result<Self> {
             Ok(Self(PhantomData))
         }

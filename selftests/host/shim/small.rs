@@ -255,19 +255,11 @@ pub(crate) mod rcu {
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
     use super::TASK;
+    pub(crate) use crate::kernel_ext_parts::task::*;
     use crate::{rcu::ReadSide, sync::aref::ARef};
 
     #[derive(Clone)]
     pub(crate) struct Task;
-
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) struct TaskId(usize);
-
-    impl TaskId {
-        pub(crate) fn as_usize(self) -> usize {
-            self.0
-        }
-    }
 
     impl From<&Task> for TaskId {
         fn from(_task: &Task) -> Self {
@@ -323,14 +315,8 @@ pub(crate) mod task {
 
 /// `kernel_ext::stack`
 pub(crate) mod stack {
+    pub(crate) use crate::kernel_ext_parts::stack::*;
     use crate::task::Quiescent;
-
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Verdict {
-        Clear,
-        Hit(usize),
-        Unreliable,
-    }
 
     pub(crate) fn walk<F: FnMut(usize) -> bool>(_task: &Quiescent<'_>, _looked_for: F) -> Verdict {
         match super::machine(|machine| machine.clear) {
@@ -342,27 +328,11 @@ pub(crate) mod stack {
 
 /// `kernel_ext::cpu`: the task is on none.
 pub(crate) mod cpu {
-    use crate::{rcu::ReadSide, task::Quiescent};
+    pub(crate) use crate::kernel_ext_parts::cpu::*;
+    use crate::rcu::ReadSide;
 
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..0
-    }
-
-    pub(crate) struct HotplugLock;
-
-    impl HotplugLock {
-        pub(crate) fn read() -> Self {
-            Self
-        }
-
-        pub(crate) fn is_online(&self, _cpu: u32) -> bool {
-            true
-        }
-    }
-
-    pub(crate) struct Interrupted<'a> {
-        pub(crate) task: Quiescent<'a>,
-        pub(crate) idle: Option<Quiescent<'a>>,
     }
 
     pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(_f: F) {}
@@ -371,16 +341,9 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     use super::machine;
-    use crate::{prelude::*, rcu::ReadSide, task::Quiescent};
+    pub(crate) use crate::kernel_ext_parts::sched::*;
+    use crate::prelude::*;
     use std::marker::PhantomData;
-
-    pub(crate) trait SwitchOut {
-        fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
-    }
-
-    pub(crate) trait LeaveSyscall {
-        fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
-    }
 
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
@@ -395,15 +358,6 @@ pub(crate) mod sched {
     impl<P> Drop for SchedSwitch<P> {
         fn drop(&mut self) {
             machine(|machine| machine.probes -= 1);
-        }
-    }
-
-    pub(crate) struct SyscallExit<P>(PhantomData<P>);
-
-    impl<P: LeaveSyscall> SyscallExit<P> {
-        pub(crate) fn register() -> Result<Self> {
-            KBox::new((), GFP_KERNEL)?;
-            Ok(Self(PhantomData))
         }
     }
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-ins for what `kernel_ext` declares and no machine does differently. Whoever has a machine
+//! has its tasks in `crate::task`, and read sides in `crate::rcu`.
+
+/// `kernel_ext::task`
+pub(crate) mod task {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct TaskId(pub(crate) usize);
+
+    impl TaskId {
+        pub(crate) fn as_usize(self) -> usize {
+            self.0
+        }
+    }
+}
+
+/// `kernel_ext::stack`
+pub(crate) mod stack {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Verdict {
+        Clear,
+        Hit(usize),
+        Unreliable,
+    }
+}
+
+/// `kernel_ext::cpu`
+pub(crate) mod cpu {
+    use crate::task::Quiescent;
+
+    pub(crate) struct HotplugLock;
+
+    impl HotplugLock {
+        pub(crate) fn read() -> Self {
+            Self
+        }
+
+        pub(crate) fn is_online(&self, _cpu: u32) -> bool {
+            true
+        }
+    }
+
+    pub(crate) struct Interrupted<'a> {
+        pub(crate) task: Quiescent<'a>,
+        pub(crate) idle: Option<Quiescent<'a>>,
+    }
+}
+
+/// `kernel_ext::sched`
+pub(crate) mod sched {
+    use crate::{prelude::*, rcu::ReadSide, task::Quiescent};
+    use std::marker::PhantomData;
+
+    pub(crate) trait SwitchOut {
+        fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
+    }
+
+    pub(crate) trait LeaveSyscall {
+        fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
+    }
+
+    /// Nobody leaves a system call.
+    pub(crate) struct SyscallExit<P>(PhantomData<P>);
+
+    impl<P: LeaveSyscall> SyscallExit<P> {
+        pub(crate) fn register() -> Result<Self> {
+            KBox::new((), GFP_KERNEL)?;
+            Ok(Self(PhantomData))
+        }
+    }
+}
