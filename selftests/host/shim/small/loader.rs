@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-ins for those of the loader's files that are not explored.
+
+/// The loader's `symbols.rs`: there is a table of them.
+pub(crate) mod symbols {
+    use crate::{
+        prelude::*,
+        ranges::Range,
+        small::{code_of, LEN},
+        str::CStr,
+    };
+
+    pub(crate) struct Wanted<'a>(&'a CStr);
+
+    impl<'a> Wanted<'a> {
+        pub(crate) fn new(name: &'a CStr, _sympos: usize) -> Self {
+            Self(name)
+        }
+    }
+
+    pub(crate) struct Found {
+        pub(crate) address: usize,
+        pub(crate) size: usize,
+        pub(crate) code: Range,
+        pub(crate) cold: KVec<Range>,
+    }
+
+    pub(crate) struct Extents;
+
+    impl Extents {
+        pub(crate) fn of_module(_name: &CStr) -> Result<Self> {
+            KBox::new((), GFP_KERNEL)?;
+            Ok(Self)
+        }
+
+        pub(crate) fn of(&self, addr: usize) -> Option<(usize, usize)> {
+            Some((addr, LEN))
+        }
+    }
+
+    pub(crate) fn find<'a>(
+        object: Option<&CStr>,
+        wanted: KVec<Wanted<'a>>,
+        mut found: impl FnMut(usize, Found) -> Result,
+    ) -> Result {
+        KBox::new((), GFP_KERNEL)?;
+        let address = code_of(0, usize::from(object.is_some()));
+        for nr in 0..wanted.len() {
+            found(
+                nr,
+                Found {
+                    address,
+                    size: LEN,
+                    code: Range::of(address, LEN),
+                    cold: KVec::new(),
+                },
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The loader's `sysfs.rs`: who has a directory.
+pub(crate) mod sysfs {
+    use crate::{patch::Patch, prelude::*, small::machine, str::CStr, text};
+
+    /// Nobody is there to see it.
+    fn is_off() -> bool {
+        text::text().dead
+    }
+
+    pub(crate) struct Root;
+
+    #[derive(Default)]
+    pub(crate) struct PatchDirectory(Option<usize>);
+
+    pub(crate) fn is_taken(_name: &CStr) -> bool {
+        false
+    }
+
+    impl PatchDirectory {
+        pub(crate) fn fill(&mut self, _root: &Root, patch: &Patch) -> Result {
+            KBox::new((), GFP_KERNEL)?;
+            let nr = patch.desc.0;
+            machine(|machine| {
+                let was = std::mem::replace(&mut machine.modules[nr].directory, true);
+                assert!(!was, "two directories");
+            });
+            self.0 = Some(nr);
+            KBox::new((), GFP_KERNEL)?;
+            Ok(())
+        }
+    }
+
+    impl Drop for PatchDirectory {
+        fn drop(&mut self) {
+            let Some(nr) = self.0 else { return };
+            machine(|machine| machine.modules[nr].directory = false);
+            let info = machine(|machine| machine.modules[nr].clone());
+            // Whoever waits for that unloads the module.
+            let free = info.refs == usize::from(info.in_init) || info.pinned;
+            assert!(free || is_off(), "the directory goes before the module can");
+        }
+    }
+}
+
+/// The loader's `worker.rs`: it runs when the one who explores says so.
+pub(crate) mod worker {
+    use crate::small::{machine, DEAF};
+
+    pub(crate) struct Worker;
+
+    pub(crate) static WORKER: Worker = Worker;
+
+    impl Worker {
+        pub(crate) fn kick(&self) {
+            self.after(0);
+        }
+
+        pub(crate) fn after(&self, _ms: u32) {
+            machine(|machine| machine.asked = !DEAF.get());
+        }
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-ins for what `kernel_ext` knows of the modules, and of the patches in them.
+
+/// `kernel_ext::params`
+pub(crate) mod params {
+    use crate::small::machine;
+
+    pub(crate) fn debug() -> bool {
+        false
+    }
+
+    pub(crate) fn require_signed() -> bool {
+        false
+    }
+
+    pub(crate) fn promote() -> bool {
+        machine(|machine| machine.promote)
+    }
+}
+
+/// `kernel_ext::kallsyms`
+pub(crate) mod kallsyms {
+    use crate::prelude::*;
+
+    pub(crate) const NAME_LEN: usize = 512;
+
+    pub(crate) struct Name;
+
+    impl Name {
+        pub(crate) fn as_str(&self) -> &str {
+            ""
+        }
+    }
+
+    pub(crate) fn name_of(_addr: usize) -> Result<Name> {
+        Ok(Name)
+    }
+}
+
+/// `kernel_ext::module`
+pub(crate) mod module {
+    use crate::{
+        prelude::*,
+        small::{machine, APART, MODULE},
+        str::CStr,
+    };
+    use std::marker::PhantomData;
+
+    pub(crate) const MODULE_NAME_LEN: usize = 56;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum State {
+        Live,
+        Coming,
+        Going,
+        Unformed,
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Module<'a>(pub(crate) usize, pub(crate) PhantomData<&'a ()>);
+
+    impl<'a> Module<'a> {
+        pub(crate) fn name(self) -> &'a CStr {
+            [c"module", c"patch1", c"patch2"][self.0]
+        }
+
+        pub(crate) fn is_livepatch(self) -> bool {
+            true
+        }
+
+        pub(crate) fn check_signature(self) -> Result {
+            Ok(())
+        }
+
+        pub(crate) fn text(self) -> (usize, usize) {
+            (APART * (self.0 + 1), APART)
+        }
+
+        pub(crate) fn apply_relocations(self, _object: &CStr) -> Result {
+            KBox::new((), GFP_KERNEL)?;
+            machine(|machine| {
+                let was = std::mem::replace(&mut machine.modules[self.0].relocated, true);
+                assert!(!was, "relocated twice");
+            });
+            Ok(())
+        }
+
+        pub(crate) fn clear_relocations(self, _object: &CStr) {
+            machine(|machine| {
+                let was = std::mem::take(&mut machine.modules[self.0].relocated);
+                assert!(was, "relocations are cleared that were not applied");
+            });
+        }
+
+        pub(crate) fn get(self) -> Result<ModuleRef> {
+            machine(|machine| machine.modules[self.0].refs += 1);
+            Ok(ModuleRef(self.0))
+        }
+    }
+
+    pub(crate) struct ModuleRef(usize);
+
+    impl ModuleRef {
+        pub(crate) fn module(&self) -> Module<'_> {
+            Module(self.0, PhantomData)
+        }
+
+        pub(crate) fn pin(self) {
+            machine(|machine| machine.modules[self.0].pinned = true);
+            std::mem::forget(self);
+        }
+    }
+
+    impl Drop for ModuleRef {
+        fn drop(&mut self) {
+            machine(|machine| machine.modules[self.0].refs -= 1);
+        }
+    }
+
+    pub(crate) struct Seen {
+        pub(crate) state: State,
+    }
+
+    pub(crate) fn find(_name: &CStr) -> Option<Seen> {
+        let state = machine(|machine| machine.modules[MODULE].state)?;
+        Some(Seen { state })
+    }
+
+    pub(crate) fn goes_after_init(_name: &CStr, _addr: usize) -> bool {
+        false
+    }
+
+    pub(crate) trait Events {
+        fn coming(module: Module<'_>) -> Result;
+        fn going(module: Module<'_>);
+    }
+}
+
+/// `kernel_ext::klp`
+pub(crate) mod klp {
+    use crate::{
+        module::{Module, Seen},
+        prelude::*,
+        small::{code_of, machine, Phase},
+        str::CStr,
+    };
+    use std::marker::PhantomData;
+
+    /// A patch by its number.
+    #[derive(Clone, Copy)]
+    pub(crate) struct PatchDesc(pub(crate) usize);
+
+    pub(crate) struct StatePtr;
+
+    impl PatchDesc {
+        pub(crate) fn module(&self) -> Module<'static> {
+            Module(self.0, PhantomData)
+        }
+
+        pub(crate) fn replaces(&self) -> bool {
+            self.0 == 2
+        }
+
+        pub(crate) fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc>> {
+            let patch = self.0;
+            Some((0..2).map(move |nr| ObjectDesc { patch, nr }))
+        }
+
+        pub(crate) fn states(&self) -> impl Iterator<Item = (usize, u32)> {
+            std::iter::once((1, 1))
+        }
+
+        pub(crate) fn state(&self, _id: usize) -> Option<StatePtr> {
+            Some(StatePtr)
+        }
+    }
+
+    /// The kernel, number 0, or the module in a patch.
+    #[derive(Clone, Copy)]
+    pub(crate) struct ObjectDesc {
+        patch: usize,
+        nr: usize,
+    }
+
+    impl ObjectDesc {
+        pub(crate) fn name(&self) -> Option<&'static CStr> {
+            (self.nr != 0).then_some(c"module")
+        }
+
+        pub(crate) fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc>> {
+            Some(std::iter::once(FuncDesc(*self)))
+        }
+
+        pub(crate) fn set_module(&self, _module: Option<Module<'_>>) {}
+
+        pub(crate) fn set_seen(&self, _module: &Seen) {}
+
+        /// Its author is in one of the phases `from`, and then in `to`.
+        fn call(&self, from: &[Phase], to: Phase) {
+            machine(|machine| {
+                let phase = &mut machine.modules[self.patch].phases[self.nr];
+                assert!(from.contains(phase), "from {phase:?} to {to:?}");
+                *phase = to;
+            });
+        }
+
+        fn set_post_unpatch(&self, enabled: bool) {
+            machine(|machine| machine.modules[self.patch].post_unpatch[self.nr] = enabled);
+        }
+
+        pub(crate) fn pre_patch(&self) -> Result {
+            let refused = machine(|machine| {
+                let left = machine.refuse;
+                machine.refuse = left.and_then(|n| n.checked_sub(1));
+                left == Some(0)
+            });
+            self.set_post_unpatch(!refused);
+            if refused {
+                return Err(EINVAL);
+            }
+            self.call(&[Phase::Idle], Phase::Patching);
+            Ok(())
+        }
+
+        pub(crate) fn forget_pre_patch(&self) {
+            self.set_post_unpatch(false);
+            // Who is replaced is not told.
+            self.call(&[Phase::Idle, Phase::Patched], Phase::Idle);
+        }
+
+        pub(crate) fn post_patch(&self) {
+            self.call(&[Phase::Patching, Phase::Unpatching], Phase::Patched);
+        }
+
+        pub(crate) fn pre_unpatch(&self) {
+            self.call(&[Phase::Patched], Phase::Unpatching);
+        }
+
+        pub(crate) fn post_unpatch(&self) {
+            if machine(|machine| machine.modules[self.patch].post_unpatch[self.nr]) {
+                self.call(&[Phase::Patching, Phase::Unpatching], Phase::Idle);
+            }
+            self.forget_pre_patch();
+        }
+    }
+
+    pub(crate) struct FuncDesc(ObjectDesc);
+
+    impl FuncDesc {
+        pub(crate) fn name(&self) -> Option<&'static CStr> {
+            Some([c"function", c"module_function"][self.0.nr])
+        }
+
+        pub(crate) fn replacement(&self) -> usize {
+            code_of(self.0.patch, self.0.nr)
+        }
+
+        pub(crate) fn sympos(&self) -> usize {
+            0
+        }
+    }
+}

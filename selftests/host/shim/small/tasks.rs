@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-ins for what `kernel` and `kernel_ext` know of tasks: there is one.
+
+/// `kernel::task` and `kernel_ext::task`
+pub(crate) mod task {
+    pub(crate) use crate::kernel_ext_parts::task::*;
+    use crate::{rcu::ReadSide, small::TASK, sync::aref::ARef};
+
+    #[derive(Clone)]
+    pub(crate) struct Task;
+
+    impl From<&Task> for TaskId {
+        fn from(_task: &Task) -> Self {
+            Self(1)
+        }
+    }
+
+    pub(crate) struct Quiescent<'a>(pub(crate) &'a Task);
+
+    impl Quiescent<'_> {
+        pub(crate) fn id(&self) -> TaskId {
+            TaskId::from(self.0)
+        }
+    }
+
+    pub(crate) struct TaskList;
+
+    impl TaskList {
+        pub(crate) fn lock() -> Self {
+            Self
+        }
+
+        pub(crate) fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
+            visit(&TASK);
+        }
+    }
+
+    pub(crate) fn idle_task(_cpu: u32) -> Option<ARef<Task>> {
+        None
+    }
+
+    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    where
+        F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+    {
+        Some(f(Some(Quiescent(task)), &ReadSide::new()))
+    }
+
+    pub(crate) fn exiting_on() -> Option<u32> {
+        None
+    }
+
+    pub(crate) fn is_exiting(_task: &Task) -> bool {
+        false
+    }
+
+    pub(crate) fn is_dead(_task: &Task) -> bool {
+        false
+    }
+
+    pub(crate) fn nudge(_task: &Task) {}
+}
+
+/// `kernel_ext::stack`
+pub(crate) mod stack {
+    pub(crate) use crate::kernel_ext_parts::stack::*;
+    use crate::{small::machine, task::Quiescent};
+
+    pub(crate) fn walk<F: FnMut(usize) -> bool>(_task: &Quiescent<'_>, _looked_for: F) -> Verdict {
+        match machine(|machine| machine.clear) {
+            true => Verdict::Clear,
+            false => Verdict::Unreliable,
+        }
+    }
+}
+
+/// `kernel_ext::cpu`: the task is on none.
+pub(crate) mod cpu {
+    pub(crate) use crate::kernel_ext_parts::cpu::*;
+    use crate::rcu::ReadSide;
+
+    pub(crate) fn possible() -> impl Iterator<Item = u32> {
+        0..0
+    }
+
+    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(_f: F) {}
+}
+
+/// `kernel_ext::sched`
+pub(crate) mod sched {
+    pub(crate) use crate::kernel_ext_parts::sched::*;
+    use crate::{prelude::*, small::machine};
+    use std::marker::PhantomData;
+
+    pub(crate) struct SchedSwitch<P>(PhantomData<P>);
+
+    impl<P: SwitchOut> SchedSwitch<P> {
+        pub(crate) fn register() -> Result<Self> {
+            KBox::new((), GFP_KERNEL)?;
+            machine(|machine| machine.probes += 1);
+            Ok(Self(PhantomData))
+        }
+    }
+
+    impl<P> Drop for SchedSwitch<P> {
+        fn drop(&mut self) {
+            machine(|machine| machine.probes -= 1);
+        }
+    }
+}
+
+/// `kernel_ext::ftrace_switch`
+pub(crate) mod ftrace_switch {
+    use crate::{prelude::*, small::machine};
+
+    pub(crate) struct HeldOn;
+
+    impl HeldOn {
+        pub(crate) fn new() -> Result<Self> {
+            KBox::new((), GFP_KERNEL)?;
+            machine(|machine| machine.held_on += 1);
+            Ok(Self)
+        }
+    }
+
+    impl Drop for HeldOn {
+        fn drop(&mut self) {
+            machine(|machine| machine.held_on -= 1);
+        }
+    }
+}
