@@ -9,7 +9,7 @@ CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
 	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED \
-	FUZZ_PINS FUZZ_KEPT FAULTS
+	FUZZ_PINS FUZZ_KEPT FAULTS PATCH TCG_THREAD
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -28,7 +28,7 @@ else
 endif
 
 # With a debug kernel in the stock kernel's place, if DEBUG= says so.
-demo shell torture fuzz:
+demo shell patch torture fuzz:
 	@$(asroot) $(if $(DEBUG),tools/with-debug $(DEBUG)) tools/$@
 
 check check-debug kselftest-upstream selftests bench bench-table:
@@ -54,7 +54,7 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell torture fuzz kselftest-upstream selftests bench bench-table \
+.PHONY: modules demo check check-debug shell patch torture fuzz kselftest-upstream selftests bench bench-table \
 	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
 	help
 
@@ -68,9 +68,14 @@ help:
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
+#: make modules    the same as make alone
 #: make selftests DESTDIR=d
 #:                 lay down all that selftests/run.sh needs on another machine
-#: make shell      boot it with everything loaded, and give a prompt
+#: make patch PATCH=d
+#:                 build the patch in that folder for the newest stock kernel, with the
+#:                 compilers and the prepared tree of the build root
+#: make shell      boot that kernel with everything loaded, and give a prompt;
+#:                 PATCH=d: with the loader alone, and the patch of that folder in /patch
 #: make torture MINUTES=n
 #:                 change patches under load, for as long as that;
 #:                 FUZZ_SEED=n: with the choices of that seed, once more
@@ -92,8 +97,15 @@ help:
 #:
 #: FAULTS=all      for check and check-debug: the kernel's fault injection at every point
 #:                 of the test fail-nth, instead of 8 of each operation
-#: DEBUG=name      for demo, shell, torture and fuzz too: use that debug kernel
-#: KDIR=tree       build for your own prepared kernel tree, with your own compilers
+#: DEBUG=name      for demo, shell, torture and fuzz too: use that debug kernel; nolivepatch
+#:                 is one that check-debug alone does not run
+#: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)
+#: TCG_THREAD=single
+#:                 an emulated machine has one thread of the host for all its processors
+#: BENCH_SECTIONS=a,b, BENCH_LOADERS=a,b
+#:                 for bench: only these parts (tools/bench has the list); rlp (this loader), klp or both
+#: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
+#:                 What else is given (LLVM=1, V=1) goes to the kernel's make then
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid
 #: CACHE_DIR=d     where everything is kept (default: build); can be shared

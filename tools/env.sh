@@ -18,6 +18,8 @@ export PATH=$PATH:/usr/sbin:/sbin
 export SUITE=${SUITE:-trixie}
 export FLAVOUR=${FLAVOUR:-amd64}
 export KDIR=${KDIR:-} MIRROR=${MIRROR:-} MAKEVARS=${MAKEVARS:-}
+# The folder of a user's patch is looked for from where make was called, which is here.
+export PATCH=${PATCH:+$(realpath -m "$PATCH")}
 CACHE_DIR=$(cd "$top" && realpath -m "${CACHE_DIR:-build}")
 export CACHE_DIR
 

@@ -87,6 +87,11 @@ documented >"$test/my_patch.rs"
 patch_dir documented "$test/my_patch.rs"
 result "the documented patch builds" in_patch_dir documented
 result "and is one" is_patch documented my_patch
+if in_build_root; then
+	in_patch_dir documented clean >/dev/null
+	result "make patch builds it" env PATCH="$test/documented" "$tools/patch" --built
+	result "and it is one" is_patch documented my_patch
+fi
 result "none needs this project" knows_nothing_else
 result "clippy works there" in_patch_dir rust CLIPPY=1
 result "make clean works there" cleans rust
