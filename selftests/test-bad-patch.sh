@@ -14,6 +14,7 @@ remember
 # bad ERRNO PATTERN FUNCS WHAT: a patch of these functions.
 bad() {
 	refuse "$1" "$2" rlp_patch_a "funcs=$3"
+	said "patch 'rlp_patch_a'"
 	pass "$4"
 }
 

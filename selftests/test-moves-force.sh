@@ -23,7 +23,8 @@ expect_fail EINVAL write x "$P1/force"
 expect_no_mixed
 echo 1 >"$P1/force"
 wait_settled moves_patch1
-log_has 'forcing remaining tasks' || fail "no word about the force"
+log_has "'moves_patch1': forcing remaining tasks" || fail "no word about the force"
+[[ $(cat "$P1/transition_forced") == 1 ]] || fail "its transition is not shown as forced"
 expect_version 1
 wait_until "release; ! kill -0 $put_pid 2>/dev/null"
 # The caller of version 0 has called the callee of version 1 for its last steps.

@@ -17,6 +17,7 @@ load_module rlp_target
 remember
 [[ -z $(ls -A $RLP) ]] || skip "there are patches on this machine"
 here=$RLP/rlp_patch_a
+before=$(date +%s.%6N)
 
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:twin_show@2,absent:any
 expect "$(ls $RLP)" rlp_patch_a "$RLP"
@@ -41,6 +42,8 @@ expect "$(cd $here && find . -exec stat -c "%A %n" {} + | sort -k2)" "$(sort -k2
 	-r--r--r-- ./rlp_target/twin_show,2/mode
 	-r--r--r-- ./stack_order
 	-r--r--r-- ./transition
+	-r--r--r-- ./transition_end
+	-r--r--r-- ./transition_forced
 	-r--r--r-- ./transition_us
 	drwxr-xr-x ./vmlinux
 	drwxr-xr-x ./vmlinux/cmdline_proc_show,1
@@ -62,6 +65,10 @@ expect_file $here/absent/patched 0
 expect_file $here/absent/any,1/mode unhooked
 took=$(cat $here/transition_us)
 [[ $took =~ ^[1-9][0-9]*$ ]] || fail "transition_us reads '$took'"
+ended=$(cat $here/transition_end)
+printf '%s\n' "$before" "$ended" "$(date +%s.%6N)" | sort -C || fail "transition_end reads '$ended'"
+[[ $ended =~ ^[0-9]+\.[0-9]{6}$ ]] || fail "transition_end reads '$ended'"
+expect_file $here/transition_forced 0
 for ((i = 0; i < 100; i++)); do
 	mode=$(cat $here/vmlinux/cmdline_proc_show,1/mode)
 	[[ $mode =~ ^(jump|handler\ (settling|unsupported|taken|off))$ ]] || fail "mode reads '$mode'"
@@ -71,7 +78,7 @@ done
 pass "values of a patch at rest (mode: $mode)"
 
 # An unprivileged user may look, but not at whom others wait for, and touch nothing.
-for file in enabled transition replace stack_order progress transition_us; do
+for file in enabled transition replace stack_order progress transition_{us,end,forced}; do
 	as_nobody cat $here/$file >/dev/null || fail "nobody cannot read $file"
 done
 files() {
@@ -98,6 +105,7 @@ wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here
 expect_file $here/enabled 1
 expect_file $here/transition 1
 expect_file $here/replace 1
+expect_file $here/transition_end 0.000000
 expect_file $here/blockers "$(pgrep -x cat) cat inside sleep_show"
 read -r switched total <$here/progress
 ((switched + 1 == total)) || fail "progress reads '$switched $total'"

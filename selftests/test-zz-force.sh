@@ -19,6 +19,7 @@ force() {
 pinned() {
 	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 is still shown"
 	! rmmod "$1" 2>/dev/null || fail "$1 can be removed"
+	log_has "'$1': its module stays" || fail "no word about $1"
 	sleep 1
 	is_loaded "$1" || fail "$1 is gone"
 	release
@@ -34,6 +35,7 @@ load_module moves_patch2 replace=1
 force moves_patch2
 wait_settled moves_patch2
 expect_version 2
+log_has "'moves_patch1': replaced by 'moves_patch2'" || fail "no word about the replacement"
 loaded=(moves_patch2)
 pinned moves_patch1
 expect_version 2

@@ -1,13 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the upstream suite is shown of the kernel's log (selftests/upstream/bin/dmesg): two
-# lines of our loader are left out, where in-tree's own follows; anything else is shown.
+# What the upstream suite is shown of the kernel's log (selftests/upstream/bin/dmesg): three
+# lines of our loader are left out, each beside the line of in-tree's that it goes with;
+# anything else is shown.
 
 . "$(dirname "$0")/env.sh"
 dmesg=$top/selftests/upstream/bin/dmesg
 ours="livepatch: function 'f' is redirected by somebody+0x0/0x10"
 off="livepatch: ftrace is switched off, see sysctl kernel.ftrace_enabled"
+complete="livepatch: 'p': patching complete"
+replaced="livepatch: 'o': replaced by 'p'"
 failed="livepatch: failed to register ftrace handler for function"
 log=$(out_dir)/test-upstream-log
 rc=0
@@ -43,4 +46,8 @@ shown "says who has it if nothing failed" "$ours" "livepatch: enabling patch 'p'
 shown "says who has it if nothing comes" "$ours"
 shown "says who has it once too often" "$ours" "$ours" "$failed 'f' (-16)" -- "$ours" "$failed 'f' (-16)"
 shown "says that ftrace is off if nothing failed" "$off" "livepatch: enabling patch 'p'"
+shown "does not say who was replaced" "$complete" "$replaced" "livepatch: 'n': replaced by 'p'" -- "$complete"
+shown "says who was replaced by another" "$complete" "livepatch: 'o': replaced by 'pp'"
+shown "says who was replaced later" "$complete" "% rmmod o" "$replaced"
+shown "says who was replaced by nobody" "livepatch: 'p': unpatching complete" "$replaced"
 exit $rc

@@ -219,7 +219,7 @@ pub const fn object<const N: usize>(
 /// - `with Callbacks` names a type that implements [`Callbacks`].
 /// - `old_name` is an identifier, or a string for a symbol that is none (`"show.isra.0"`).
 /// - `sympos n` picks the n-th symbol of that name in the object, counted from 1 in the order of
-///   addresses; without it the name must be unique.
+///   `/proc/kallsyms`; without it the name must be unique.
 /// - The replacement is a function with exactly the type
 ///   `unsafe extern "C" fn(arguments) -> type`, or its safe counterpart.
 ///

@@ -14,8 +14,8 @@ use kernel::{alloc::KBox, prelude::*};
 /// A version of a system state whose data are a boxed `T`.
 ///
 /// A patch lists the states that it changes in `states` of [`patch!`](crate::patch). The loader
-/// refuses a cumulative patch that lacks a state of a patch that is active, or has an older
-/// version of it.
+/// refuses a patch that lists an older version of a state than a patch that is active, and a
+/// cumulative one that lacks a state of such a patch.
 ///
 /// The data belong to the patch until they are taken out. They can be reached from callbacks
 /// alone, whose [`Context`] is the proof that the loader's lock is held. Data still there when the

@@ -7,6 +7,7 @@
 
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 
+pub mod clock;
 pub mod cpu;
 pub mod direct;
 pub mod ftrace;

@@ -5,11 +5,14 @@
 use crate::{
     debug,
     leave::Leavers,
-    plan::Plan,
+    patch::{Ended, PatchId},
+    plan::{Move, Plan},
     registry::{Registry, REGISTRY},
+    universe::Universe,
     worker::WORKER,
 };
 use kernel::prelude::*;
+use kernel_ext::clock;
 
 /// How long to wait before a completion that lacked memory is tried again, in milliseconds.
 const RETRY_MS: u32 = 100;
@@ -36,10 +39,7 @@ impl Registry {
         if !transition.is_done() {
             transition.schedule();
         } else if let Err(e) = self.complete(leavers) {
-            pr_warn!(
-                "completing the transition failed ({}), trying again\n",
-                e.to_errno()
-            );
+            self.tell_once(e);
             WORKER.after(RETRY_MS);
         }
     }
@@ -56,10 +56,14 @@ impl Registry {
         leavers.reserve(self.patches.len())?;
         debug!("'{}': completing {} transition\n", name, doing(patching));
         transition.conclude(&Plan::new(&self.patches, step)?)?;
-        let took = self.transition.take().map(|t| t.elapsed_us());
+        let ended = self.transition.take().map(|transition| Ended {
+            took_us: transition.elapsed_us(),
+            at: clock::since_epoch(),
+            forced,
+        });
 
         let patch = self.patch_mut(id)?;
-        patch.transition_us = took;
+        patch.ended = ended;
         for object in patch.present() {
             match patching {
                 true => object.desc.post_patch(),
@@ -67,6 +71,7 @@ impl Registry {
             }
         }
         pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));
+        self.tell_replaced(id, step, target);
         self.below = None;
 
         let mut at = 0;
@@ -79,6 +84,29 @@ impl Registry {
         }
         self.unhook_after(leavers);
         Ok(())
+    }
+
+    /// That the transition cannot be completed yet.
+    fn tell_once(&mut self, e: Error) {
+        let Some(transition) = &mut self.transition else {
+            return;
+        };
+        if !core::mem::replace(&mut transition.complained, true) {
+            pr_warn!(
+                "completing the transition failed ({}), trying again\n",
+                e.to_errno()
+            );
+        }
+    }
+
+    /// In the log, for those who want to know when it was: no file will tell.
+    fn tell_replaced(&self, by: PatchId, step: Move, target: Universe) {
+        let Ok(by) = self.patch(by) else { return };
+        for patch in &self.patches {
+            if patch.id != by.id && !step.has(patch.id, target) {
+                pr_notice!("'{}': replaced by '{}'\n", patch.name(), by.name());
+            }
+        }
     }
 }
 

@@ -112,7 +112,10 @@ impl Registry {
         let transition = transition.ok_or(EINVAL).inspect_err(|_| {
             pr_err!("'{}' is not in transition\n", patch.name());
         })?;
-        pr_warn!("forcing remaining tasks to the patched state\n");
+        pr_warn!(
+            "'{}': forcing remaining tasks to the patched state\n",
+            patch.name()
+        );
         transition.force();
         WORKER.after(0);
         Ok(())

@@ -14,6 +14,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    str::CString,
     sync::lock::{mutex::MutexBackend, Guard},
     time::{delay::fsleep, Delta},
 };
@@ -69,6 +70,30 @@ fn lock_when_known(patch: &Patch) -> Result<Guard<'static, Registry, MutexBacken
 }
 
 impl Registry {
+/// Finds the functions of those objects that are there, modules among `announced`.
+fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
+    let module = patch.module.module();
+    for object in &mut patch.objects {
+        if let Some(name) = &object.name {
+            let Some(module) = patch::find_module(name, announced) else {
+                continue;
+            };
+            object.desc.set_seen(&module);
+        }
+        object.resolve(module).inspect_err(|e| {
+            if *e != ENOMEM {
+                pr_err!(
+                    "failed to initialize patch '{}' for object '{}' ({})\n",
+                    module.name(),
+                    object.label(),
+                    e.to_errno()
+                );
+            }
+        })?;
+    }
+    Ok(())
+}
+
     fn enable(&mut self, mut patch: Patch, leavers: &mut Leavers) -> Result {
         let id = patch.id;
         let step = match patch.replace {
@@ -117,15 +142,7 @@ impl Registry {
         let result = directory.fill(&self.root, patch);
         patch.directory = Some(directory);
         result?;
-        for object in &mut patch.objects {
-            if let Some(name) = &object.name {
-                let Some(module) = patch::find_module(name, &self.announced) else {
-                    continue;
-                };
-                object.desc.set_seen(&module);
-            }
-            object.resolve(patch.module.module())?;
-        }
+        resolve(patch, &self.announced)?;
         Ok(self.patches.reserve(1, GFP_KERNEL)?)
     }
 

@@ -69,7 +69,13 @@ impl Leavers {
             // It has nothing of the module's.
             let directory = patch.directory.take();
             match forced {
-                true => patch.module.pin(),
+                true => {
+                    pr_notice!(
+                        "'{}': its module stays, as tasks were forced\n",
+                        patch.name()
+                    );
+                    patch.module.pin();
+                }
                 false => {
                     patch.clear_relocations();
                     drop(patch);

@@ -10,6 +10,7 @@ use crate::{
 use kernel::{
     prelude::*,
     str::{BStr, CStr, CString},
+    time::Delta,
 };
 use kernel_ext::{
     atomic::{AtomicUsize, Ordering},
@@ -79,6 +80,17 @@ pub(crate) struct Object {
     pub(crate) desc: ObjectDesc,
 }
 
+/// The end of a transition.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    /// How long it took, in microseconds.
+    pub(crate) took_us: i64,
+    /// When, since the Unix epoch.
+    pub(crate) at: Delta,
+    /// Not every task had moved.
+    pub(crate) forced: bool,
+}
+
 /// A patch.
 pub(crate) struct Patch {
     /// Its number.
@@ -87,8 +99,8 @@ pub(crate) struct Patch {
     pub(crate) objects: KVec<Object>,
     /// Whether it replaces all that came before.
     pub(crate) replace: bool,
-    /// How long the last transition took, in microseconds.
-    pub(crate) transition_us: Option<i64>,
+    /// How its last transition ended.
+    pub(crate) ended: Option<Ended>,
     /// The author's structure.
     pub(crate) desc: PatchDesc,
     /// Its directory; `None` until it has one.
@@ -134,7 +146,7 @@ impl Patch {
             id: PatchId::next(),
             objects,
             replace: desc.replaces(),
-            transition_us: None,
+            ended: None,
             desc,
             directory: None,
             module: module.get()?,
@@ -371,7 +383,11 @@ impl Func {
         let size = match extents.of(start) {
             Some((symbol, size)) if symbol == start => size,
             _ => {
-                pr_err!("kallsyms size lookup failed for '{}' replacement\n", name);
+                pr_err!(
+                    "patch '{}': kallsyms size lookup failed for '{}' replacement\n",
+                    patch,
+                    name
+                );
                 return Err(ENOENT);
             }
         };

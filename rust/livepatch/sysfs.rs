@@ -17,6 +17,7 @@ use crate::{
 use kernel::{
     prelude::*,
     str::{kstrtobool_bytes, BStr, CStr, CString},
+    time::{Delta, NSEC_PER_SEC, NSEC_PER_USEC},
 };
 use kernel_ext::{
     kallsyms,
@@ -114,6 +115,10 @@ static PROGRESS: Attribute<PatchEntry> = Attribute::read_only(c"progress", show_
 static BLOCKERS: Attribute<PatchEntry> = Attribute::owner_only(c"blockers", show_blockers);
 static TRANSITION_US: Attribute<PatchEntry> =
     Attribute::read_only(c"transition_us", show_transition_us);
+static TRANSITION_END: Attribute<PatchEntry> =
+    Attribute::read_only(c"transition_end", show_transition_end);
+static TRANSITION_FORCED: Attribute<PatchEntry> =
+    Attribute::read_only(c"transition_forced", show_transition_forced);
 
 impl Entry for PatchEntry {
     const ATTRIBUTES: &'static [&'static Attribute<Self>] = &[
@@ -125,6 +130,8 @@ impl Entry for PatchEntry {
         &PROGRESS,
         &BLOCKERS,
         &TRANSITION_US,
+        &TRANSITION_END,
+        &TRANSITION_FORCED,
     ];
 }
 
@@ -214,8 +221,20 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn show_transition_us(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    let took = REGISTRY.lock()?.patch(entry.0)?.transition_us;
-    line(page, took.unwrap_or(0))
+    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
+    line(page, ended.map_or(0, |ended| ended.took_us))
+}
+
+fn show_transition_end(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
+    let at = ended.map_or(Delta::ZERO, |ended| ended.at);
+    let micros = at.as_nanos() % NSEC_PER_SEC / NSEC_PER_USEC;
+    page.print(fmt!("{}.{:06}\n", at.as_nanos() / NSEC_PER_SEC, micros))
+}
+
+fn show_transition_forced(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
+    flag(page, ended.is_some_and(|ended| ended.forced))
 }
 
 /// The file of an object.

@@ -51,6 +51,8 @@ pub(crate) struct Transition {
     pub(crate) step: Move,
     /// Whether somebody ended it by force.
     pub(crate) forced: bool,
+    /// Whether the log has it that it could not be completed at once.
+    pub(crate) complained: bool,
     /// Where tasks are moved to.
     pub(crate) target: Universe,
     records: Arc<TaskRecords>,
@@ -71,6 +73,7 @@ impl Transition {
         Ok(Self {
             step,
             forced: false,
+            complained: false,
             target: Universe::New,
             records,
             exits: None,

@@ -121,12 +121,12 @@ void complete(struct state *m)
 		if (has(m, slot, m->target)) {
 			m->order[kept++] = slot;
 			if (slot == m->mover)
-				m->slots[slot].ran = 1;
+				m->slots[slot].ran = m->forced ? BY_FORCE : IN_ORDER;
 			continue;
 		}
 		m->slots[slot].life = LEAVING;
 		m->slots[slot].forced = m->forced;
-		m->slots[slot].ran = 0;
+		m->slots[slot].ran = NOT_YET;
 	}
 	memset(m->order + kept, 0, NR_SLOTS - kept);
 	m->nr_order = kept;
@@ -155,7 +155,7 @@ static int enable(struct state *m, int slot, int desc)
 		return EBUSY;
 	s->desc = desc;
 	s->life = IN_USE;
-	s->ran = 0;
+	s->ran = NOT_YET;
 	m->order[m->nr_order++] = slot;
 	start(m, d->replace ? REPLACING : IN, slot);
 	return 0;

@@ -52,6 +52,7 @@ struct desc {
 extern struct desc descs[NR_DESCS];
 
 enum life { NONE, IN_USE, LEAVING };	/* LEAVING: only its directory is there */
+enum ran { NOT_YET, IN_ORDER, BY_FORCE };	/* how its last transition ended */
 enum move { STILL, IN, REPLACING, OUT };
 enum universe { OLD, NEW };
 

@@ -12,7 +12,7 @@
 
 const char * const attrs[NR_ATTRS] = {
 	"enabled", "transition", "replace", "stack_order", "progress", "blockers",
-	"transition_us", "force",
+	"transition_us", "transition_end", "transition_forced", "force",
 };
 
 void expect_attr(const struct state *m, const long *args, char *text)
@@ -50,6 +50,12 @@ void expect_attr(const struct state *m, const long *args, char *text)
 		break;
 	case A_TRANSITION_US:
 		strcpy(text, m->slots[slot].ran ? "some" : "0");
+		break;
+	case A_TRANSITION_END:
+		strcpy(text, m->slots[slot].ran ? "some" : "0.000000");
+		break;
+	case A_TRANSITION_FORCED:
+		sprintf(text, "%d", m->slots[slot].ran == BY_FORCE);
 		break;
 	case A_FORCE:
 		strcpy(text, "EACCES");
@@ -97,6 +103,9 @@ void canonical(enum attr attr, char *text)
 		strcpy(text, "some");
 	} else if (attr == A_TRANSITION_US && strcmp(text, "0") &&
 		   sscanf(text, "%lu%c", &moved, &end) == 1) {
+		strcpy(text, "some");
+	} else if (attr == A_TRANSITION_END && strcmp(text, "0.000000") &&
+		   sscanf(text, "%lu.%6lu%c", &moved, &all, &end) == 2) {
 		strcpy(text, "some");
 	} else if (attr == A_BLOCKERS && *text) {
 		char copy[4097];

@@ -7,7 +7,7 @@
 #include "report.h"
 
 enum attr { A_ENABLED, A_TRANSITION, A_REPLACE, A_STACK_ORDER, A_PROGRESS, A_BLOCKERS,
-	    A_TRANSITION_US, A_FORCE, NR_ATTRS };
+	    A_TRANSITION_US, A_TRANSITION_END, A_TRANSITION_FORCED, A_FORCE, NR_ATTRS };
 
 extern const char * const attrs[NR_ATTRS];	/* their names */
 

@@ -80,6 +80,15 @@ pub(crate) mod sync {
     }
 }
 
+/// `kernel_ext::clock`
+pub(crate) mod clock {
+    use crate::time::Delta;
+
+    pub(crate) fn since_epoch() -> Delta {
+        Delta::from_secs(0)
+    }
+}
+
 /// `kernel_ext::statics`
 pub(crate) mod statics {
     use crate::{
