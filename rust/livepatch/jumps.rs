@@ -92,6 +92,7 @@ impl Jumps {
     pub(crate) fn remove(&mut self, batch: &Batch) -> Result {
         match self {
             Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),
+            Self::Single(_) if batch.sites.is_empty() => Ok(()),
             Self::Single(jumps) => {
                 jumps.retain(|(site, _)| !batch.sites.contains(site));
                 // Dropped, they cannot tell.
