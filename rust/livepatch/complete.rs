@@ -79,7 +79,7 @@ impl Registry {
             if step.has(patch.id, target) {
                 at += 1;
             } else if let Ok(patch) = self.patches.remove(at) {
-                leavers.take(patch, forced);
+                self.let_go(patch, forced, leavers);
             }
         }
         self.unhook_after(leavers);

@@ -59,7 +59,7 @@ impl Registry {
         })
     }
 
-    fn disable(&mut self, id: PatchId) -> Result {
+    pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = Move::Out(id);
         let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
         let name = patch.name();
@@ -85,7 +85,7 @@ impl Registry {
         Ok(())
     }
 
-    fn reverse(&mut self) -> Result {
+    pub(crate) fn reverse(&mut self) -> Result {
         let transition = self.transition.as_mut().ok_or(EINVAL)?;
         let plan = Plan::new(&self.patches, transition.step)?;
         let name = self

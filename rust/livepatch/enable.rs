@@ -63,13 +63,13 @@ fn lock_when_known(patch: &Patch) -> Result<Guard<'static, Registry, MutexBacken
                 patch.name(),
                 name
             );
+            break;
         }
         fsleep(Delta::from_millis(pause_ms));
     }
     Err(EBUSY)
 }
 
-impl Registry {
 /// Finds the functions of those objects that are there, modules among `announced`.
 fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
     let module = patch.module.module();
@@ -94,6 +94,7 @@ fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
     Ok(())
 }
 
+impl Registry {
     fn enable(&mut self, mut patch: Patch, leavers: &mut Leavers) -> Result {
         let id = patch.id;
         let step = match patch.replace {
@@ -110,7 +111,7 @@ fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
             return Err(EEXIST);
         }
         if let Err(e) = self.admit(&mut patch) {
-            leavers.take(patch, false);
+            self.let_go(patch, false, leavers);
             return Err(e);
         }
         // admit() made room.
@@ -193,6 +194,6 @@ fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
             .for_each(|object| object.desc.post_unpatch());
         pr_notice!("'{}': unpatching complete\n", name);
         self.below = None;
-        leavers.take(patch, false);
+        self.let_go(patch, false, leavers);
     }
 }

@@ -2,7 +2,7 @@
 
 //! Patches that go: their modules, and then their directories.
 
-use crate::patch::Patch;
+use crate::{patch::Patch, registry::REGISTRY};
 use kernel::prelude::*;
 use kernel_ext::{ftrace_switch::HeldOn, rcu};
 
@@ -42,11 +42,10 @@ impl Leavers {
         Ok(self.leavers.reserve(count, GFP_KERNEL)?)
     }
 
-    /// Takes `patch`, for which there is room. `forced`: some task may still be in its code.
+    /// Takes `patch`, for which there is room; see [`Registry::let_go`](crate::registry::Registry::let_go).
     pub(crate) fn take(&mut self, mut patch: Patch, forced: bool) {
         patch.objects.iter_mut().for_each(|object| object.release());
-        // Room was made; without it the patch would be dropped here and now, which is as safe as
-        // the caller's lock allows.
+        // There is room, or it would be dropped here, with a directory whose files want the lock.
         let _ = self.leavers.push_within_capacity(Leaver { patch, forced });
     }
 
@@ -63,6 +62,7 @@ impl Leavers {
         if self.leavers.is_empty() {
             return;
         }
+        let count = self.leavers.len();
         drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
         for Leaver { mut patch, forced } in self.leavers {
@@ -82,6 +82,9 @@ impl Leavers {
                 }
             }
             drop(directory);
+        }
+        if let Ok(mut registry) = REGISTRY.lock() {
+            registry.leaving = registry.leaving.saturating_sub(count);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! by its record in [`records`], while the ftrace handler in [`view`] asks [`redirects`] where a
 //! call goes. [`complete`] ends that, and [`settle`] lets functions be [`jumps`] when nothing moves.
 //! [`control`] is what operators do through [`sysfs`]; [`modules`] that come and go are patched and
-//! let go in between. [`leave`] parts with a patch.
+//! let go in between. [`leave`] parts with a patch; [`evict`] makes it go when its module does.
 
 #![deny(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod complete;
 mod control;
 mod debug;
 mod enable;
+mod evict;
 mod hooks;
 mod jumps;
 mod leave;

@@ -3,6 +3,7 @@
 //! Modules that come after a patch for them, and go before it.
 
 use crate::{
+    evict::evict,
     patch::PatchId,
     registry::{Registry, REGISTRY},
     view::VIEW,
@@ -36,6 +37,7 @@ impl Events for Watcher {
     }
 
     fn going(module: Module<'_>) {
+        evict(module);
         if let Ok(mut registry) = REGISTRY.lock() {
             registry.forget_announced(module.name());
             registry.unpatch_leaving(module, None);

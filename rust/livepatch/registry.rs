@@ -39,6 +39,8 @@ pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
 pub(crate) struct Registry {
     /// Oldest first: where two have a function, the later one's replacement is called.
     pub(crate) patches: KVec<Patch>,
+    /// How many patches have left the list and still have their modules.
+    pub(crate) leaving: usize,
     pub(crate) transition: Option<Transition>,
     pub(crate) hooks: Hooks,
     /// Held since the first function was hooked, for as long as there is a patch.
@@ -60,6 +62,7 @@ impl Registry {
     pub(crate) fn new(root: Root) -> Result<Self> {
         Ok(Self {
             patches: KVec::new(),
+            leaving: 0,
             transition: None,
             hooks: Hooks::new()?,
             ftrace_on: None,
@@ -127,6 +130,13 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Hands `patch`, which is not on the list any more, to `leavers`, which have room for it.
+    /// `forced`: some task may still be in its code.
+    pub(crate) fn let_go(&mut self, patch: Patch, forced: bool, leavers: &mut Leavers) {
+        self.leaving = self.leaving.saturating_add(1);
+        leavers.take(patch, forced);
     }
 
     /// Unhooks what no patch has any more. `ENOMEM`; what stays hooked goes its original way.

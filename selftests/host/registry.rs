@@ -69,6 +69,8 @@ mod control;
 mod debug;
 #[path = "../../rust/livepatch/enable.rs"]
 mod enable;
+#[path = "../../rust/livepatch/evict.rs"]
+mod evict;
 #[path = "../../rust/livepatch/hooks.rs"]
 mod hooks;
 #[path = "../../rust/livepatch/jumps.rs"]

@@ -22,6 +22,10 @@
  *	is a post_unpatch without a pre_patch.
  * refuse=NUMBER
  *	with shape=pairs, the pre_patch of this object fails, counted from 0.
+ * fail=ERRNO
+ *	init fails with it after it has enabled the patch. It waits for "hold" before.
+ * hold=Y
+ *	see there; can be changed, and is for a minute at most.
  * again
  *	writing to it enables the patch once more.
  *
@@ -29,6 +33,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -184,6 +189,12 @@ static int __init describe(void)
 	return 0;
 }
 
+static int fail;
+module_param(fail, int, 0444);
+
+static bool hold;
+module_param(hold, bool, 0644);
+
 static int again_set(const char *val, const struct kernel_param *kp)
 {
 	/* Not while parameters are parsed, before the module's init. */
@@ -200,7 +211,7 @@ module_param_cb(again, &again_ops, NULL, 0200);
 
 static int __init patch_init(void)
 {
-	int ret = describe();
+	int ret = describe(), i;
 
 	if (ret)
 		return ret;
@@ -208,7 +219,10 @@ static int __init patch_init(void)
 	if (!strcmp(shape, "signed"))
 		THIS_MODULE->sig_ok = true;
 #endif
-	return klp_enable_patch(strcmp(shape, "null-patch") ? &patch : NULL);
+	ret = klp_enable_patch(strcmp(shape, "null-patch") ? &patch : NULL);
+	for (i = 0; READ_ONCE(hold) && i < 6000; i++)
+		msleep(10);
+	return ret ? ret : fail;
 }
 
 static void __exit patch_exit(void)

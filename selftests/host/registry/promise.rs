@@ -190,6 +190,37 @@ pub(crate) fn stays() {
     }
 }
 
+/// Whether ftrace's death is in the way of whoever goes: something jumps, or may.
+pub(crate) fn is_stuck() -> bool {
+    let registry = REGISTRY.lock().unwrap();
+    let mut modes = FUNCTIONS.map(site_of).into_iter();
+    modes.any(|site| {
+        matches!(
+            registry.hooks.mode(site),
+            Some(Mode::Jump(_) | Mode::Both(_))
+        )
+    })
+}
+
+/// What ftrace's death kept in the module's text is freed with it.
+pub(crate) fn module_freed() {
+    text::disturb(|text| {
+        if text.dead {
+            text.jumps.remove(&site_of(1));
+            for sites in text.handled.values_mut() {
+                sites.remove(&site_of(1));
+            }
+        }
+    });
+}
+
+/// The module of `patch` is about to be freed: nobody refers to it.
+pub(crate) fn has_left(patch: usize) {
+    let seen = seen();
+    assert!(!seen.patches.contains(&patch) && !seen.versions.contains(&patch));
+    assert!(!machine(|machine| machine.modules[patch].directory));
+}
+
 /// A request that failed changed nothing.
 pub(crate) fn unchanged(before: &Seen) {
     assert_eq!(*before, seen(), "a request that failed changed something");

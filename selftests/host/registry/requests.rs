@@ -33,6 +33,8 @@ use std::{
 pub(crate) enum Op {
     /// The patch's module enables it.
     Load(usize),
+    /// It does, and then its init fails.
+    LoadFails(usize),
     /// Somebody writes to its `enabled`.
     Enabled(usize, bool),
     Force(usize),
@@ -68,6 +70,8 @@ impl Loader {
             }
         });
         time::set_elapsed(time::Delta::from_secs(10));
+        // Whoever waits for the task does so until it is clear.
+        time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::look);
         REGISTRY.replace(Some(Registry::new(sysfs::Root).unwrap()));
         Self
@@ -107,6 +111,14 @@ impl Loader {
                 in_init(false);
                 result
             }
+            Op::LoadFails(patch) => {
+                let result = self.run(Op::Load(patch));
+                if result.is_ok() {
+                    Watcher::going(Module(patch, PhantomData));
+                    promise::has_left(patch);
+                }
+                result
+            }
             Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
             Op::Force(patch) => control::force(id(patch)),
             Op::Come => {
@@ -119,6 +131,7 @@ impl Loader {
                 self.set_module(Some(State::Going));
                 Watcher::going(module);
                 self.set_module(None);
+                promise::module_freed();
                 Ok(())
             }
             Op::Move => {
@@ -157,7 +170,7 @@ impl System for Loader {
             Op::Promote,
         ];
         for patch in PATCHES {
-            all.extend([Op::Load(patch), Op::Force(patch)]);
+            all.extend([Op::Load(patch), Op::LoadFails(patch), Op::Force(patch)]);
             all.extend([true, false].map(|enabled| Op::Enabled(patch, enabled)));
         }
         all
@@ -176,6 +189,8 @@ impl System for Loader {
         let has = |patch| promise::seen().patches.contains(&patch);
         match op {
             Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
+            // Else it is the module that is there which asks once more.
+            Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::Come => self.module_state().is_none(),
             Op::Go => self.module_state().is_some(),
@@ -186,6 +201,7 @@ impl System for Loader {
 
     fn step(&mut self, (op, trouble): Step<Self>) -> bool {
         let before = promise::seen();
+        let stuck = promise::is_stuck();
         let (result, met) = match trouble {
             None => (self.run(op), true),
             Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
@@ -194,10 +210,16 @@ impl System for Loader {
                 let result = self.run(op);
                 (result, machine(|machine| machine.refuse.take()).is_none())
             }
+            // What jumps then keeps the one whose init fails waiting for ever.
+            Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
+                return false;
+            }
             Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
         };
         if text::text().dead {
             promise::stays();
+            let refused = matches!(op, Op::Enabled(..)) && result == Err(ENODEV);
+            assert!(!refused || stuck, "nothing jumps, and {op:?} is refused");
             return met;
         }
         promise::holds();
@@ -261,22 +283,25 @@ fn single_jumps_hold() {
     explore(false);
 }
 
-/// The machine's text is `broken`: that must be found, and told as `expected`.
-fn twin(broken: Broken, expected: &str) {
+/// The machine's text is `broken`: that must be found, and told as one of `expected`.
+fn twin(broken: Broken, expected: &[&str]) {
     let _turn = alone();
     text::set_broken(Some(broken));
-    must_fail(broken, || explore(true), &[expected]);
+    must_fail(broken, || explore(true), expected);
     text::set_broken(None);
 }
 
 #[test]
 fn not_without_the_handler_first() {
-    twin(Broken::HandlerLost, "is not the one expected");
+    twin(
+        Broken::HandlerLost,
+        &["is not the one expected", "is not in these ops"],
+    );
 }
 
 #[test]
 fn not_with_deaths_untold() {
-    twin(Broken::DeathUntold, "is called, and may go");
+    twin(Broken::DeathUntold, &["is called, and may go"]);
 }
 
 #[test]

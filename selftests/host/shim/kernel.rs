@@ -148,6 +148,19 @@ pub(crate) mod time {
     }
 
     pub(crate) mod delay {
-        pub(crate) fn fsleep(_delta: super::Delta) {}
+        use std::cell::Cell;
+
+        std::thread_local! {
+            static MEANWHILE: Cell<fn()> = const { Cell::new(|| ()) };
+        }
+
+        /// From now on, that happens while somebody sleeps.
+        pub(crate) fn set_meanwhile(meanwhile: fn()) {
+            MEANWHILE.set(meanwhile);
+        }
+
+        pub(crate) fn fsleep(_delta: super::Delta) {
+            MEANWHILE.get()();
+        }
     }
 }
