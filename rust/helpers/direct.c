@@ -73,7 +73,8 @@ out:
  * @target: where it jumps to
  *
  * Context: process context, sleeps.
- * Return: 0, -EBUSY if the function has a direct target already, -ENOMEM.
+ * Return: 0, -EBUSY if the function has a direct target already, -ENOMEM, or -ENODEV if ftrace has
+ * shut itself down; it keeps @ops then.
  */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target)
 {
@@ -83,7 +84,8 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
 	ret = ftrace_set_filter_ip(ops, site, 0, 1);
 	if (!ret)
 		ret = register_ftrace_direct(ops, ftrace_jmp_set(target));
-	if (ret)
+	/* Where ftrace has shut itself down, it may still have the ops. */
+	if (ret && ret != -ENODEV)
 		ftrace_free_filter(ops);
 	return ret;
 }

@@ -19,6 +19,7 @@
 #include <linux/sched/signal.h>
 #include <linux/stacktrace.h>
 #include <linux/static_call.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 
 #include "gate.h"
@@ -107,6 +108,20 @@ static void enter(struct rlp_gate_entry *entry, void *addr)
 	entry->symbol.found = true;
 }
 
+/* With IBT a kprobe is behind the ENDBR. A call goes to the function's beginning; what patches
+ * calls looks for padding in front of that (patch_dest() in arch/x86/kernel/callthunks.c).
+ */
+static void *entry_of(void *addr)
+{
+#ifdef CONFIG_X86_KERNEL_IBT
+	u32 insn;
+
+	if (!get_kernel_nofault(insn, (u32 *)(addr - ENDBR_INSN_SIZE)) && __is_endbr(insn))
+		addr -= ENDBR_INSN_SIZE;
+#endif
+	return addr;
+}
+
 /*
  * The first entry finds all the others, itself included: a kprobe may sit
  * behind the ENDBR, while the symbol's own address is before it. The probe is
@@ -128,7 +143,7 @@ static int open_kallsyms(void)
 	ret = register_kprobe(&probe);
 	if (ret)
 		return ret;
-	enter(&entries[0], probe.addr);
+	enter(&entries[0], entry_of(probe.addr));
 	unregister_kprobe(&probe);
 	return 0;
 }
@@ -228,6 +243,8 @@ int notrace rlp_task_call_func(struct task_struct *task,
 
 struct task_struct *notrace rlp_idle_task(int cpu)
 {
+	if (cpu < 0 || cpu >= nr_cpu_ids || !cpu_possible(cpu))
+		return NULL;
 	return static_call(rlp_gate_idle_task)(cpu);
 }
 

@@ -90,7 +90,7 @@ const char *rlp_module_name(const struct module *mod);
 bool rlp_module_is_livepatch(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
-bool rlp_module_in_init_text(const struct module *mod, unsigned long addr);
+bool rlp_module_goes_after_init(const char *name, unsigned long addr);
 
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);

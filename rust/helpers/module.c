@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Facts about a module that its Rust type does not tell. */
+#include <linux/kallsyms.h>
 #include <linux/module.h>
 
 #include "helpers.h"
@@ -41,7 +42,21 @@ unsigned long rlp_module_text(const struct module *mod, unsigned long *size)
 	return (unsigned long)mod->mem[MOD_TEXT].base;
 }
 
-bool rlp_module_in_init_text(const struct module *mod, unsigned long addr)
+/* Is there a module @name that lives or comes, and @addr in its text that is freed after init?
+ * No module is freed within a read side (free_module() in kernel/module/main.c). Context: any.
+ */
+bool rlp_module_goes_after_init(const char *name, unsigned long addr)
 {
-	return within_module_mem_type(addr, mod, MOD_INIT_TEXT);
+	enum module_state state;
+	struct module *mod;
+
+	guard(rcu)();
+	mod = rlp_find_module(name, &state);
+	return mod && (state == MODULE_STATE_LIVE || state == MODULE_STATE_COMING) &&
+	       within_module_mem_type(addr, mod, MOD_INIT_TEXT);
 }
+
+/* What rust/kernel/module.rs and kallsyms.rs take for granted. */
+static_assert(MODULE_NAME_LEN == 64 - sizeof(unsigned long));
+static_assert(KSYM_NAME_LEN == 512);
+static_assert(KSYM_SYMBOL_LEN <= KSYM_NAME_LEN + 192);

@@ -49,7 +49,8 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
  *
  * Context: process context, may sleep.
  * Return: 0, or the error of klp_apply_section_relocs(), which says why in the
- * log; then the sections before are cleared.
+ * log; then the sections before are cleared. (Of the section itself nothing was applied, but
+ * for -ENOEXEC: there, what comes before the entry that does not fit.)
  */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 {
@@ -60,7 +61,7 @@ int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 	for (nr = 1; nr < end && !ret; nr++)
 		ret = relocate(patch, nr, object, apply);
 	if (ret)
-		/* The last one was not applied. */
+		/* Not the last one, which mostly has nothing that could be cleared. */
 		for (nr -= 2; nr > 0; nr--)
 			relocate(patch, nr, object, false);
 	return ret;

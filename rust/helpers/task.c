@@ -3,6 +3,8 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/tracepoint.h>
+#include <trace/events/sched.h>
+#include <trace/events/syscalls.h>
 
 #include "gate.h"
 #include "helpers.h"
@@ -103,6 +105,20 @@ static void match(struct tracepoint *tp, void *data)
 	if (!strcmp(tp->name, search->name))
 		search->found = tp;
 }
+
+/* Of which types the probes in rust/kernel/sched.rs have to be. */
+static inline void __maybe_unused check_probes(void)
+{
+	void (*switch_out)(void *data, bool preempt, struct task_struct *prev,
+			   struct task_struct *next, unsigned int prev_state) = NULL;
+	void (*leave_syscall)(void *data, struct pt_regs *regs, long ret) = NULL;
+
+	check_trace_callback_type_sched_switch(switch_out);
+	check_trace_callback_type_sys_exit(leave_syscall);
+}
+
+/* As rust/kernel/task.rs has it. */
+static_assert(TASK_COMM_LEN == 16);
 
 /* Those of vmlinux are not exported, but may be walked. */
 struct tracepoint *rlp_tracepoint(const char *name)

@@ -11,7 +11,6 @@ use crate::ftrace::{anchor, outcome, surely, Site};
 use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
-    error::to_result,
     ffi::c_int,
     prelude::*,
     types::Opaque, //
@@ -103,13 +102,24 @@ impl Jump {
     /// to `target`.
     ///
     /// Context: may sleep. `EBUSY` if it has another direct target, as of a bpf program; `ENOMEM`;
-    /// `EOPNOTSUPP` where the kernel has no means.
+    /// `EOPNOTSUPP` where the kernel has no means; `ENODEV` if ftrace has shut itself down meanwhile:
+    /// it may jump or not.
     pub fn new(site: Site, target: usize) -> Result<Self> {
         let ops = zeroed_ops()?;
         // SAFETY: `ops` is zeroed and pinned; it is freed when ftrace has let go of it.
-        to_result(unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) })?;
-        let ops = Some(ops);
-        Ok(Self { ops, target })
+        let ret = unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) };
+        match outcome(ret) {
+            Ok(()) => Ok(Self {
+                ops: Some(ops),
+                target,
+            }),
+            Err(e) => {
+                if e == ENODEV {
+                    core::mem::forget(ops);
+                }
+                Err(e)
+            }
+        }
     }
 }
 

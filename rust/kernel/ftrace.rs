@@ -140,8 +140,12 @@ impl Redirection {
     /// the redirection; adding a site later it does not.
     ///
     /// Context: may sleep. Errors of `register_ftrace_function()`: `EBUSY` where somebody else
-    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`.
+    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`. `EINVAL`
+    /// for none, which to ftrace would be every function.
     pub fn register(sites: &mut [Site]) -> Result<Self> {
+        if sites.is_empty() {
+            return Err(EINVAL);
+        }
         Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites).map(Self)
     }
 

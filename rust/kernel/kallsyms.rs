@@ -98,7 +98,7 @@ impl Name {
 
 /// The name of the function that `addr` lies in, "function+offset/size [module]".
 ///
-/// Never the address itself: kernel pointers are no business of user space. Context: any.
+/// Never the address itself: kernel pointers are no business of user space. Context: may sleep.
 pub fn name_of(addr: usize) -> Result<KBox<Name>> {
     let mut name = KBox::new(
         Name {

@@ -117,11 +117,6 @@ impl PatchDesc {
             .find(|state| unsafe { (*state.as_ptr()).id } == id)
             .map(StatePtr)
     }
-
-    /// Whether this is the structure at `patch`.
-    pub fn is(&self, other: &PatchDesc) -> bool {
-        self.0 == other.0
-    }
 }
 
 /// # Safety
@@ -313,7 +308,8 @@ unsafe fn terminated<'a>(s: *const c_char) -> Option<&'a CStr> {
 pub trait Loader {
     /// `klp_enable_patch()`.
     fn enable(patch: PatchDesc) -> Result;
-    /// `klp_get_prev_state()`: the newest entry for `id` of the enabled patches.
+    /// `klp_get_prev_state()`: the newest entry for `id` of the patches below the one that
+    /// moves; none if none moves.
     fn prev_state(id: usize) -> Option<StatePtr>;
 }
 

@@ -226,6 +226,10 @@ impl<T: Entry> Directory<T> {
     ///
     /// Context: may sleep. Errors: `EEXIST`, `ENOMEM`, `EINVAL` for an empty name.
     pub fn new(parent: Parent<'_>, name: &CStr, data: T) -> Result<Self> {
+        // A kobject that was refused for that would put the parent without having got it.
+        if name.to_bytes().is_empty() {
+            return Err(EINVAL);
+        }
         if parent.has(name) {
             return Err(EEXIST);
         }

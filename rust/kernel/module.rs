@@ -88,8 +88,9 @@ impl<'a> Module<'a> {
     /// Applies the relocations of this module, a live patch, that wait for `object`, which is
     /// loaded (`klp_apply_section_relocs()` in `kernel/livepatch/core.c`).
     ///
-    /// Context: may sleep. `EINVAL`, `ENOEXEC`, with a line in the log; `ENOSYS` where the kernel
-    /// cannot; none is applied then.
+    /// Context: may sleep. `EINVAL`, with a line in the log; `ENOSYS` where the kernel cannot; none
+    /// is applied then. `ENOEXEC` for one that does not fit its place, with a line too: those before
+    /// it in its section stay, and it cannot be tried again.
     pub fn apply_relocations(self, object: &CStr) -> Result {
         // SAFETY: Valid by the type; the name is terminated.
         to_result(unsafe {
@@ -100,7 +101,7 @@ impl<'a> Module<'a> {
     /// Clears the relocations for `object`, so that they can be applied again. Nobody may run code
     /// of this module that refers to `object`. Context: may sleep.
     pub fn clear_relocations(self, object: &CStr) {
-        // SAFETY: As above. To clear fails in no way.
+        // SAFETY: As above. What is not as it was applied is left alone, and the kernel says so.
         let _ = unsafe {
             rlp_bindings::rlp_module_relocate(self.as_ptr(), object.as_char_ptr(), false)
         };
@@ -193,12 +194,10 @@ pub(crate) unsafe fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<
 
 /// Whether `addr` is in the text of module `name` that is freed when its init is done.
 ///
-/// Context: the caller holds a lock that [`Events::going`] takes too.
+/// Context: any. It may be gone by then, as with [`find`].
 pub fn goes_after_init(name: &CStr, addr: usize) -> bool {
-    find(name)
-        .filter(|seen| matches!(seen.state, State::Live | State::Coming))
-        // SAFETY: In this state the module stays while the caller holds that lock.
-        .is_some_and(|seen| unsafe { rlp_bindings::rlp_module_in_init_text(seen.module, addr) })
+    // SAFETY: `name` is terminated.
+    unsafe { rlp_bindings::rlp_module_goes_after_init(name.as_char_ptr(), addr) }
 }
 
 /// What wants to hear of modules.

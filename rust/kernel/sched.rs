@@ -82,7 +82,7 @@ impl<P: SwitchOut> SchedSwitch<P> {
     /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
     pub fn register() -> Result<Self> {
         Ok(Self {
-            // SAFETY: `probe` has the type.
+            // SAFETY: `probe` has the type that check_probes() in rust/helpers/task.c asks for.
             _registered: unsafe { Registered::new(c"sched_switch", Self::probe as *mut c_void)? },
             _probe: PhantomData,
         })

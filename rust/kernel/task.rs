@@ -97,10 +97,10 @@ impl Drop for TaskList {
     }
 }
 
-/// The idle task of a possible CPU.
+/// The idle task of a CPU, if that is possible and has one.
 pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
     let cpu = c_int::try_from(cpu).ok()?;
-    // SAFETY: The callers take the number from the mask of possible CPUs, for which runqueues exist.
+    // SAFETY: Any number may be asked for.
     let task = unsafe { rlp_bindings::rlp_idle_task(cpu) };
     // SAFETY: Null before the CPU was first prepared; else an idle task, which is never freed.
     let task = unsafe { task.cast::<Task>().as_ref() }?;

@@ -5,7 +5,8 @@
 //! Filled once, then shared: keys do not change any more, states are atomic. A task without a
 //! record became visible after the table was sealed: it has never run before, and starts in the
 //! target universe on an empty stack. Or it had left the task list before that, and is about to
-//! leave its CPU for good: such a one is where its CPU is, for which the idle task's record stands.
+//! leave its CPU for good: such a one is where its CPU is, for which the idle task's record stands, as
+//! for a task that was born in the transition and is past `exit_notify()`.
 
 use crate::{
     table::{self, Table},
