@@ -36,7 +36,8 @@ pub mod worker;
 /// ftrace can trace those; the handler and the scheduler probe may call nothing of that kind. The
 /// types of `core` compile to the instructions themselves. Orderings used: `Relaxed`, `Acquire`,
 /// `Release` and `AcqRel`, which mean in the LKMM what `smp_load_acquire()`, `smp_store_release()`
-/// and the read-modify-write forms of the same name mean (`Documentation/atomic_t.txt`).
+/// and the read-modify-write forms of the same name mean (`Documentation/atomic_t.txt`); and
+/// `SeqCst`, for read-modify-writes that are fully ordered.
 pub mod atomic {
     pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 }

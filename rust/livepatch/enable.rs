@@ -15,10 +15,9 @@ use crate::{
 use kernel::{
     prelude::*,
     str::CString,
-    sync::lock::{mutex::MutexBackend, Guard},
     time::{delay::fsleep, Delta},
 };
-use kernel_ext::{klp::PatchDesc, params};
+use kernel_ext::{klp::PatchDesc, params, statics::Locked};
 
 /// Enables the patch of a module that is being initialised. Context: may sleep.
 pub(crate) fn enable(desc: PatchDesc) -> Result {
@@ -49,7 +48,7 @@ const ASK_AGAIN: (u32, i64) = (200, 50);
 /// One whose init has begun before the loader was loaded is not announced any more, and runs already
 /// unpatched; one that was just about to be announced waits for the lock. Context: may sleep.
 /// `EBUSY` if one stays so for long.
-fn lock_when_known(patch: &Patch) -> Result<Guard<'static, Registry, MutexBackend>> {
+fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
     let (times, pause_ms) = ASK_AGAIN;
     for again in (0..times).rev() {
         let registry = REGISTRY.lock()?;

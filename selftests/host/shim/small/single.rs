@@ -47,37 +47,6 @@ pub(crate) mod sync {
             Guard
         }
     }
-
-    pub(crate) mod lock {
-        use std::{
-            cell::RefMut,
-            marker::PhantomData,
-            ops::{Deref, DerefMut},
-        };
-
-        pub(crate) mod mutex {
-            pub(crate) struct MutexBackend;
-        }
-
-        pub(crate) struct Guard<'a, T, B>(
-            pub(crate) RefMut<'a, Option<T>>,
-            pub(crate) PhantomData<B>,
-        );
-
-        impl<T, B> Deref for Guard<'_, T, B> {
-            type Target = T;
-
-            fn deref(&self) -> &T {
-                self.0.as_ref().unwrap()
-            }
-        }
-
-        impl<T, B> DerefMut for Guard<'_, T, B> {
-            fn deref_mut(&mut self) -> &mut T {
-                self.0.as_mut().unwrap()
-            }
-        }
-    }
 }
 
 /// `kernel_ext::clock`
@@ -91,11 +60,11 @@ pub(crate) mod clock {
 
 /// `kernel_ext::statics`
 pub(crate) mod statics {
-    use crate::{
-        prelude::*,
-        sync::lock::{mutex::MutexBackend, Guard},
+    use crate::prelude::*;
+    use std::{
+        cell::{RefCell, RefMut},
+        ops::{Deref, DerefMut},
     };
-    use std::{cell::RefCell, marker::PhantomData};
 
     pub(crate) struct ModuleMutex<T>(RefCell<Option<T>>);
 
@@ -112,8 +81,24 @@ pub(crate) mod statics {
             drop(old);
         }
 
-        pub(crate) fn lock(&'static self) -> Result<Guard<'static, T, MutexBackend>> {
-            Ok(Guard(self.0.borrow_mut(), PhantomData))
+        pub(crate) fn lock(&'static self) -> Result<Locked<T>> {
+            Ok(Locked(self.0.borrow_mut()))
+        }
+    }
+
+    pub(crate) struct Locked<T: 'static>(RefMut<'static, Option<T>>);
+
+    impl<T> Deref for Locked<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.0.as_ref().unwrap()
+        }
+    }
+
+    impl<T> DerefMut for Locked<T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().unwrap()
         }
     }
 }
