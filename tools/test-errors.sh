@@ -54,7 +54,7 @@ kernel_tree() {
 	printf '%s\n' "$@" 'CONFIG_RUSTC_VERSION_TEXT="rustc 1.2.3 (here)"' \
 		CONFIG_DYNAMIC_FTRACE_WITH_ARGS=y >"$tmp/tree/.config"
 	printf 'CONFIG_%s=y\n' KALLSYMS_ALL MODULES MODULE_UNLOAD TRACEPOINTS \
-		TASKS_RCU SYSFS >>"$tmp/tree/.config"
+		TASKS_RCU SYSFS SMP >>"$tmp/tree/.config"
 }
 
 make_here() {
@@ -102,6 +102,10 @@ expect "kernel without reliable stacks" "no reliable stack traces" make_here KDI
 new_case
 kernel_tree "CONFIG_RUST=y" "$stacks"
 expect "kernel without kprobes" "needs CONFIG_KPROBES" make_here KDIR="$tmp/tree"
+
+new_case
+kernel_tree "$rust" "$stacks" CONFIG_TRIM_UNUSED_KSYMS=y
+expect "kernel that exports little" "CONFIG_TRIM_UNUSED_KSYMS is set" make_here KDIR="$tmp/tree"
 
 new_case
 kernel_tree "$rust" "$stacks"
