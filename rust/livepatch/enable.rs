@@ -5,7 +5,7 @@
 use crate::{
     debug,
     leave::Leavers,
-    patch::{self, Patch, PatchId},
+    patch::{Patch, PatchId},
     plan::{Move, Plan},
     registry::{Registry, REGISTRY},
     states::{self, Below},
@@ -14,7 +14,6 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CString,
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::{klp::PatchDesc, params, statics::Locked};
@@ -69,30 +68,6 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
     Err(EBUSY)
 }
 
-/// Finds the functions of those objects that are there, modules among `announced`.
-fn resolve(patch: &mut Patch, announced: &[CString]) -> Result {
-    let module = patch.module.module();
-    for object in &mut patch.objects {
-        if let Some(name) = &object.name {
-            let Some(module) = patch::find_module(name, announced) else {
-                continue;
-            };
-            object.desc.set_seen(&module);
-        }
-        object.resolve(module).inspect_err(|e| {
-            if *e != ENOMEM {
-                pr_err!(
-                    "failed to initialize patch '{}' for object '{}' ({})\n",
-                    module.name(),
-                    object.label(),
-                    e.to_errno()
-                );
-            }
-        })?;
-    }
-    Ok(())
-}
-
 impl Registry {
     fn enable(&mut self, mut patch: Patch, leavers: &mut Leavers) -> Result {
         let id = patch.id;
@@ -142,7 +117,7 @@ impl Registry {
         let result = directory.fill(&self.root, patch);
         patch.directory = Some(directory);
         result?;
-        resolve(patch, &self.announced)?;
+        patch.resolve(&self.announced)?;
         Ok(self.patches.reserve(1, GFP_KERNEL)?)
     }
 

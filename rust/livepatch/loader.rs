@@ -2,8 +2,8 @@
 
 //! A live-patch loader as a module.
 //!
-//! The life of a patch, by file. [`patch`] checks what a patch module describes and, with
-//! [`symbols`], finds what it replaces. [`enable`] lets it into the [`registry`]; [`plan`] derives
+//! The life of a patch, by file. [`describe`] checks what a patch module says of itself and makes a
+//! [`patch`] of it; [`resolve`], with [`symbols`], finds what that replaces. [`enable`] lets it into the [`registry`]; [`plan`] derives
 //! what each [`universe`] calls, and [`hooks`] hooks the functions. [`transition`] moves every task,
 //! by its record in [`records`], while the ftrace handler in [`view`] asks [`redirects`] where a
 //! call goes. [`complete`] ends that, and [`settle`] lets functions be [`jumps`] when nothing moves.
@@ -26,6 +26,7 @@ use kernel_ext::{
 mod complete;
 mod control;
 mod debug;
+mod describe;
 mod enable;
 mod evict;
 mod hooks;
@@ -38,6 +39,7 @@ mod ranges;
 mod records;
 mod redirects;
 mod registry;
+mod resolve;
 mod settle;
 mod shadow;
 mod states;

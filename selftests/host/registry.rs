@@ -67,6 +67,8 @@ mod complete;
 mod control;
 #[path = "../../rust/livepatch/debug.rs"]
 mod debug;
+#[path = "../../rust/livepatch/describe.rs"]
+mod describe;
 #[path = "../../rust/livepatch/enable.rs"]
 mod enable;
 #[path = "../../rust/livepatch/evict.rs"]
@@ -91,6 +93,8 @@ mod records;
 mod redirects;
 #[path = "../../rust/livepatch/registry.rs"]
 mod registry;
+#[path = "../../rust/livepatch/resolve.rs"]
+mod resolve;
 #[path = "../../rust/livepatch/settle.rs"]
 mod settle;
 #[path = "../../rust/livepatch/states.rs"]

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a patch module says of itself, checked: the description becomes the model.
+
+use crate::{
+    patch::{Func, Object, Patch, PatchId, Presence},
+    ranges::Range,
+    symbols::Extents,
+    sysfs,
+};
+use kernel::{
+    prelude::*,
+    str::{BStr, CStr, CString},
+};
+use kernel_ext::{
+    kallsyms,
+    klp::{FuncDesc, ObjectDesc, PatchDesc},
+    module::{Module, MODULE_NAME_LEN},
+    sort,
+};
+
+impl Patch {
+    /// Checks what a patch module says of itself, and takes a reference to it.
+    ///
+    /// Nothing in the system is changed. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` with a line in the log; `ENODEV` if the module is on its way out; `ENOMEM`.
+    pub(crate) fn new(desc: PatchDesc) -> Result<Self> {
+        let module = desc.module();
+        let name = module.name();
+        let descs = desc.objects().ok_or(EINVAL).inspect_err(|_| {
+            pr_err!("patch '{}' has no array of objects\n", name);
+        })?;
+        if !module.is_livepatch() {
+            pr_err!("module {} is not marked as a livepatch module\n", name);
+            return Err(EINVAL);
+        }
+
+        let extents = Extents::of_module(name)?;
+        let mut objects = KVec::new();
+        for desc in descs {
+            let object = Object::new(module, &extents, desc)?;
+            if objects.iter().any(|other: &Object| other.is_same(&object)) {
+                pr_err!("patch '{}' names object '{}' twice\n", name, object.label());
+                return Err(EINVAL);
+            }
+            objects.push(object, GFP_KERNEL)?;
+        }
+        if objects.is_empty() {
+            pr_err!("patch '{}' has no objects\n", name);
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            id: PatchId::next(),
+            objects,
+            replace: desc.replaces(),
+            ended: None,
+            desc,
+            directory: None,
+            module: module.get()?,
+        })
+    }
+}
+
+impl Object {
+    fn new(module: Module<'_>, extents: &Extents, desc: ObjectDesc) -> Result<Self> {
+        let patch = module.name();
+        let name = match desc.name() {
+            Some(name) => Some(checked_name(module, name)?),
+            None => None,
+        };
+        let label = name.as_deref().unwrap_or(c"vmlinux");
+        let descs = desc.funcs().ok_or(EINVAL).inspect_err(|_| {
+            pr_err!(
+                "patch '{}': object '{}' has no array of functions\n",
+                patch,
+                label
+            );
+        })?;
+
+        let mut funcs = KVec::new();
+        for desc in descs {
+            funcs.push(Func::new(module, extents, &desc)?, GFP_KERNEL)?;
+        }
+        check_unique(patch, label, &funcs)?;
+        Ok(Self {
+            name,
+            funcs,
+            presence: Presence::Absent,
+            relocated: false,
+            desc,
+        })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.name.as_deref() == other.name.as_deref()
+    }
+}
+
+impl Func {
+    fn new(module: Module<'_>, extents: &Extents, desc: &FuncDesc) -> Result<Self> {
+        let patch = module.name();
+        let name = desc.name().ok_or(EINVAL).inspect_err(|_| {
+            pr_err!("patch '{}' has a function without a name\n", patch);
+        })?;
+        if name.to_bytes().len() >= kallsyms::NAME_LEN || name.is_empty() {
+            pr_err!(
+                "patch '{}' has a function whose name is empty or too long\n",
+                patch
+            );
+            return Err(EINVAL);
+        }
+        let start = desc.replacement();
+        if start == 0 {
+            pr_err!("patch '{}': no replacement for '{}'\n", patch, name);
+            return Err(EINVAL);
+        }
+        let (text, size) = module.text();
+        if start.wrapping_sub(text) >= size {
+            pr_err!(
+                "patch '{}': the replacement for '{}' is not in the text of the patch module\n",
+                patch,
+                name
+            );
+            return Err(EINVAL);
+        }
+        let size = match extents.of(start) {
+            Some((symbol, size)) if symbol == start => size,
+            _ => {
+                pr_err!(
+                    "patch '{}': kallsyms size lookup failed for '{}' replacement\n",
+                    patch,
+                    name
+                );
+                return Err(ENOENT);
+            }
+        };
+        Ok(Self {
+            name: CString::try_from(name)?,
+            sympos: desc.sympos(),
+            replacement: Range::of(start, size),
+            original: None,
+        })
+    }
+}
+
+/// No function twice. A name alone of its kind is the first of them.
+fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
+    let mut keys = KVec::with_capacity(funcs.len(), GFP_KERNEL)?;
+    for func in funcs {
+        keys.push((func.name.to_bytes(), func.position()), GFP_KERNEL)?;
+    }
+    sort::by_key(&mut keys, |&key| key);
+    for pair in keys.windows(2) {
+        let [a, b] = pair else { continue };
+        if a == b {
+            let name = BStr::from_bytes(a.0);
+            pr_err!(
+                "patch '{}' names function '{}' of '{}' twice\n",
+                patch,
+                name,
+                object
+            );
+            return Err(EINVAL);
+        }
+    }
+    Ok(())
+}
+
+/// A module's name that a module can have.
+fn checked_name(patch: Module<'_>, name: &CStr) -> Result<CString> {
+    let bytes = name.to_bytes();
+    let why = if bytes.is_empty() {
+        "is empty"
+    } else if bytes.len() >= MODULE_NAME_LEN {
+        "is too long"
+    } else if bytes.contains(&b'/') {
+        "is a path"
+    } else if bytes == b"vmlinux" {
+        "is no module: leave the name out"
+    } else if sysfs::is_taken(name) {
+        "is that of a file in the patch's directory"
+    } else {
+        return Ok(CString::try_from(name)?);
+    };
+    let patch = patch.name();
+    // A name that is too long has no place in the log.
+    pr_err!("patch '{}': an object's name {}\n", patch, why);
+    Err(EINVAL)
+}
