@@ -68,6 +68,13 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_livepatch(self.as_ptr()) }
     }
 
+    /// Whether somebody has a reference to it: so it is not when it goes, unless its init failed, or
+    /// it is removed by force.
+    pub fn is_used(self) -> bool {
+        // SAFETY: Valid by the type.
+        unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
+    }
+
     /// `EKEYREJECTED` unless the kernel verified its signature.
     pub fn check_signature(self) -> Result {
         // SAFETY: Valid by the type.

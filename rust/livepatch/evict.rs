@@ -13,7 +13,6 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::module::Module;
@@ -26,22 +25,21 @@ const PAUSE_MS: i64 = 100;
 /// Context: a module notifier; may sleep for as long as some task is in the patch, or ftrace's
 /// death keeps a function jumping into it.
 pub(crate) fn evict(module: Module<'_>) {
-    if !module.is_livepatch() {
-        return;
-    }
     let mut told = false;
-    while !is_gone(module.name(), &mut told) {
+    while !is_gone(module, &mut told) {
         fsleep(Delta::from_millis(PAUSE_MS));
     }
 }
 
-/// Goes on with taking the patch `name` out, and says whether nobody refers to its module any more.
-fn is_gone(name: &CStr, told: &mut bool) -> bool {
+/// Goes on with taking the patch of `module` out, and says whether none refers to it any more.
+fn is_gone(module: Module<'_>, told: &mut bool) -> bool {
+    let name = module.name();
     let Ok(mut registry) = REGISTRY.lock() else {
         return true;
     };
     let Some(patch) = registry.patches.iter().find(|p| p.name() == name) else {
-        return registry.leaving == 0;
+        // It may be one of those that leave.
+        return registry.leaving == 0 || !module.is_used();
     };
     if !core::mem::replace(told, true) {
         pr_err!(

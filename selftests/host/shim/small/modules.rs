@@ -69,6 +69,10 @@ pub(crate) mod module {
             true
         }
 
+        pub(crate) fn is_used(self) -> bool {
+            machine(|machine| machine.modules[self.0].refs > 0)
+        }
+
         pub(crate) fn check_signature(self) -> Result {
             Ok(())
         }
