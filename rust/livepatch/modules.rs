@@ -4,7 +4,7 @@
 
 use crate::{
     evict::evict,
-    patch::PatchId,
+    patch::{Object, Patch, PatchId, Presence},
     registry::{Registry, REGISTRY},
     view::VIEW,
 };
@@ -15,6 +15,7 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::{
+    klp::ObjectDesc,
     module::{Events, Module},
     rcu::{self, ReadSide},
 };
@@ -99,55 +100,37 @@ impl Registry {
     }
 
     fn patch_arriving_with(&mut self, id: PatchId, module: Module<'_>) -> Result {
-        let name = module.name();
         let steady = self.transition_of(id).is_none();
-        let patch = self.patches.iter_mut().find(|p| p.id == id).ok_or(ENODEV)?;
-        let patch_module = patch.module.module();
-        let label = patch_module.name();
-        let object = patch
-            .objects
-            .iter_mut()
-            .find(|o| o.name.as_deref() == Some(name))
-            .ok_or(ENODEV)?;
-
-        object.desc.set_module(Some(module));
-        object.resolve(patch_module).inspect_err(|e| {
-            pr_warn!(
-                "failed to initialize patch '{}' for module '{}' ({})\n",
-                label,
-                name,
-                e.to_errno()
-            );
-            object.release();
-        })?;
-        pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
-        let desc = object.desc;
-        desc.pre_patch().inspect_err(|_| {
-            pr_warn!("pre-patch callback failed for object '{}'\n", name);
-            object.forget_module(patch_module);
-        })?;
-        if let Err(e) = self.hook(id).and_then(|()| self.publish()) {
-            if let Ok(patch) = self.patch(id) {
-                pr_warn!(
-                    "failed to apply patch '{}' to module '{}' ({})\n",
-                    patch.name(),
-                    name,
-                    e.to_errno()
-                );
-            }
-            if let Some(object) = self.object_mut(id, name) {
-                object.release_code();
-            }
-            self.unhook_surely();
-            desc.post_unpatch();
-            self.patch_mut(id)?.forget_module(name);
-            return Err(e);
-        }
+        let desc = prepare(self.patch_mut(id)?, module)?;
+        self.apply_to(module, id, desc)?;
         self.settle_later();
         if steady {
             desc.post_patch();
         }
         Ok(())
+    }
+
+    /// Hooks what was found in `module`, and takes everything back if that fails.
+    fn apply_to(&mut self, module: Module<'_>, id: PatchId, desc: ObjectDesc) -> Result {
+        let Err(e) = self.hook(id).and_then(|()| self.publish()) else {
+            return Ok(());
+        };
+        let name = module.name();
+        if let Ok(patch) = self.patch(id) {
+            pr_warn!(
+                "failed to apply patch '{}' to module '{}' ({})\n",
+                patch.name(),
+                name,
+                e.to_errno()
+            );
+        }
+        if let Some(object) = self.object_mut(id, name) {
+            object.release_code();
+        }
+        self.unhook_surely();
+        desc.post_unpatch();
+        self.patch_mut(id)?.forget_module(name);
+        Err(e)
     }
 
     /// A hook left behind would be on whatever is loaded at that address next.
@@ -157,7 +140,7 @@ impl Registry {
         }
     }
 
-    fn object_mut(&mut self, id: PatchId, name: &CStr) -> Option<&mut crate::patch::Object> {
+    fn object_mut(&mut self, id: PatchId, name: &CStr) -> Option<&mut Object> {
         self.patches
             .iter_mut()
             .find(|p| p.id == id)
@@ -176,9 +159,11 @@ impl Registry {
                 break;
             }
             let label = patch.module.module().name();
-            let Some(object) = patch.objects.iter_mut().find(|o| {
-                o.name.as_deref() == Some(name) && o.presence != crate::patch::Presence::Absent
-            }) else {
+            let Some(object) = patch
+                .objects
+                .iter_mut()
+                .find(|o| o.name.as_deref() == Some(name) && o.presence != Presence::Absent)
+            else {
                 continue;
             };
             let desc = object.desc;
@@ -206,8 +191,37 @@ impl Registry {
     }
 }
 
+/// Finds what `patch` replaces in `module`, and asks its author whether it may.
+fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
+    let name = module.name();
+    let patch_module = patch.module.module();
+    let label = patch_module.name();
+    let object = patch
+        .objects
+        .iter_mut()
+        .find(|o| o.name.as_deref() == Some(name))
+        .ok_or(ENODEV)?;
+
+    object.desc.set_module(Some(module));
+    object.resolve(patch_module).inspect_err(|e| {
+        pr_warn!(
+            "failed to initialize patch '{}' for module '{}' ({})\n",
+            label,
+            name,
+            e.to_errno()
+        );
+        object.release();
+    })?;
+    pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
+    object.desc.pre_patch().inspect_err(|_| {
+        pr_warn!("pre-patch callback failed for object '{}'\n", name);
+        object.forget_module(patch_module);
+    })?;
+    Ok(object.desc)
+}
+
 /// Leads the object's functions back in the view in force: no memory is needed for that.
-fn forget(object: &crate::patch::Object) {
+fn forget(object: &Object) {
     let guard = kernel_rcu::read_lock();
     if let Some(view) = VIEW.read(&ReadSide::from(&guard)) {
         for func in &object.funcs {
