@@ -6,15 +6,12 @@
 //! to decide, and a hooked function can jump to its replacement: that costs one instruction. All
 //! changes are made for whole batches, since each costs ftrace a scan of all its records.
 
-use crate::jumps::{Batch, Jumps, Why};
-use kernel::{
-    prelude::*,
-    time::{delay::fsleep, Delta},
+use crate::{
+    handlers::{collect_sorted, Handlers},
+    jumps::{Batch, Jumps, Why},
 };
-use kernel_ext::{
-    ftrace::{has_direct_target, Redirection, Site},
-    sort,
-};
+use kernel::prelude::*;
+use kernel_ext::{ftrace::Site, sort};
 
 /// How a function is hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,29 +33,17 @@ struct Hook {
 /// The hooked functions.
 pub(crate) struct Hooks {
     jumps: Jumps,
-    redirection: Redirection,
-    /// Functions that had a direct target, as of a bpf program, when they were hooked: its owner
-    /// is only asked to leave room when an ops is registered.
-    shared: KVec<Shared>,
+    handlers: Handlers,
     /// Sorted by site.
     hooks: KVVec<Hook>,
 }
-
-struct Shared {
-    redirection: Redirection,
-    sites: KVVec<Site>,
-}
-
-/// How often, and with what pause in milliseconds, a busy owner of a direct target is asked again.
-const ASK_AGAIN: (u32, i64) = (10, 2);
 
 impl Hooks {
     /// None yet. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             jumps: Jumps::new()?,
-            redirection: Redirection::anchored()?,
-            shared: KVec::new(),
+            handlers: Handlers::new()?,
             hooks: KVVec::new(),
         })
     }
@@ -84,13 +69,13 @@ impl Hooks {
     /// Who else redirects the function at `site`: an address for
     /// [`name_of`](kernel_ext::kallsyms::name_of).
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
-        self.redirection.other_holder(site)
+        self.handlers.other_holder(site)
     }
 
     /// Puts those of `sites` that are not hooked yet under the handler, all or none. `sites` may
     /// repeat.
     ///
-    /// Context: may sleep. Errors: see [`Redirection::hook`].
+    /// Context: may sleep. Errors: see [`Handlers::hook`].
     pub(crate) fn hook(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let mut fresh = collect_sorted(sites.filter(|&site| self.position(site).is_err()))?;
         let len = self.hooks.len().checked_add(fresh.len()).ok_or(ENOMEM)?;
@@ -101,51 +86,8 @@ impl Hooks {
             hooks.push(Hook { site, mode }, GFP_KERNEL)?;
         }
         sort::by_key(&mut hooks, |hook| hook.site);
-        self.hook_fresh(&mut fresh)?;
+        self.handlers.hook(&mut fresh)?;
         self.hooks = hooks;
-        Ok(())
-    }
-
-    fn hook_fresh(&mut self, sites: &mut [Site]) -> Result {
-        if !sites.iter().copied().any(has_direct_target) {
-            self.redirection.hook(sites)?;
-            // One may have come in between.
-            if !sites.iter().copied().any(has_direct_target) {
-                return Ok(());
-            }
-            self.redirection.unhook(sites)?;
-        }
-        let mut kept = KVVec::with_capacity(sites.len(), GFP_KERNEL)?;
-        kept.extend_from_slice(sites, GFP_KERNEL)?;
-        self.shared.reserve(1, GFP_KERNEL)?;
-        let shared = Shared {
-            redirection: register_patiently(sites)?,
-            sites: kept,
-        };
-        Ok(self.shared.push(shared, GFP_KERNEL)?)
-    }
-
-    /// Takes the handler off `sites`, which are sorted, in whichever ops each is.
-    fn unhook_handled(&mut self, sites: &[Site]) -> Result {
-        let is_meant = |site: &Site| sites.binary_search(site).is_ok();
-        let is_shared = |site: &Site| self.shared.iter().any(|s| s.sites.contains(site));
-        let mut rest = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
-        // Memory first, then what cannot fail for want of it: half of this cannot be repeated.
-        let mut parts = KVec::with_capacity(self.shared.len(), GFP_KERNEL)?;
-        for shared in &self.shared {
-            let part = collect_sorted(shared.sites.iter().copied().filter(is_meant))?;
-            parts.push(part, GFP_KERNEL)?;
-        }
-        for (shared, mut part) in self.shared.iter_mut().zip(parts) {
-            // The last ones go with their ops, below.
-            if part.len() < shared.sites.len() {
-                shared.redirection.unhook(&mut part)?;
-                shared.sites.retain(|site| !is_meant(site));
-            }
-        }
-        self.redirection.unhook(&mut rest)?;
-        self.shared
-            .retain(|shared| !shared.sites.iter().all(is_meant));
         Ok(())
     }
 
@@ -175,7 +117,7 @@ impl Hooks {
         for &site in &handled {
             self.set_mode(site, Mode::Handler(Why::Settling));
         }
-        self.unhook_handled(&handled)?;
+        self.handlers.unhook(&handled)?;
         self.hooks.retain(|hook| is_wanted(hook.site));
         Ok(())
     }
@@ -204,7 +146,7 @@ impl Hooks {
                 }
             }
         }
-        self.redirection.hook(&mut unhandled)?;
+        self.handlers.hook_under_jumps(&mut unhandled)?;
         for (&site, &target) in jumping.sites.iter().zip(jumping.targets.iter()) {
             self.set_mode(site, Mode::Both(target));
         }
@@ -250,7 +192,7 @@ impl Hooks {
                 both.push(hook.site, GFP_KERNEL)?;
             }
         }
-        self.unhook_handled(&both)?;
+        self.handlers.unhook(&both)?;
         for &site in &both {
             if let Some(Mode::Both(target)) = self.mode(site) {
                 self.set_mode(site, Mode::Jump(target));
@@ -277,26 +219,4 @@ fn set_mode(hooks: &mut [Hook], site: Site, mode: Mode) {
     if let Some(hook) = position(hooks, site).ok().and_then(|at| hooks.get_mut(at)) {
         hook.mode = mode;
     }
-}
-
-fn register_patiently(sites: &mut [Site]) -> Result<Redirection> {
-    let (times, pause_ms) = ASK_AGAIN;
-    for _ in 0..times {
-        match Redirection::register(sites) {
-            Err(e) if e == EAGAIN => fsleep(Delta::from_millis(pause_ms)),
-            result => return result,
-        }
-    }
-    Err(EBUSY)
-}
-
-fn collect_sorted(sites: impl Iterator<Item = Site>) -> Result<KVVec<Site>> {
-    let mut sorted = KVVec::new();
-    for site in sites {
-        sorted.push(site, GFP_KERNEL)?;
-    }
-    sort::by_key(&mut sorted, |&site| site);
-    let mut last = None;
-    sorted.retain(|&mut site| last.replace(site) != Some(site));
-    Ok(sorted)
 }

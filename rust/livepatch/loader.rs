@@ -29,6 +29,7 @@ mod debug;
 mod describe;
 mod enable;
 mod evict;
+mod handlers;
 mod hooks;
 mod jumps;
 mod leave;

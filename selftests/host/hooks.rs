@@ -27,6 +27,8 @@ mod twin;
 use kernel_parts::time;
 use text::{direct, ftrace};
 
+#[path = "../../rust/livepatch/handlers.rs"]
+mod handlers;
 #[path = "../../rust/livepatch/hooks.rs"]
 mod hooks;
 #[path = "../../rust/livepatch/jumps.rs"]

@@ -73,6 +73,8 @@ mod describe;
 mod enable;
 #[path = "../../rust/livepatch/evict.rs"]
 mod evict;
+#[path = "../../rust/livepatch/handlers.rs"]
+mod handlers;
 #[path = "../../rust/livepatch/hooks.rs"]
 mod hooks;
 #[path = "../../rust/livepatch/jumps.rs"]
