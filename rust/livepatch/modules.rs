@@ -26,12 +26,7 @@ pub(crate) struct Watcher;
 impl Events for Watcher {
     fn coming(module: Module<'_>) -> Result {
         let mut registry = REGISTRY.lock()?;
-        registry.announce(module).inspect_err(|_| {
-            pr_err!(
-                "out of memory, refusing to load module '{}'\n",
-                module.name()
-            );
-        })?;
+        registry.announce(module)?;
         registry.patch_arriving(module).inspect_err(|_| {
             registry.forget_announced(module.name());
         })
@@ -52,9 +47,16 @@ impl Events for Watcher {
 }
 
 impl Registry {
+    /// Notes that `module` comes. `ENOMEM`, with a line in the log, if a patch is for it; if none
+    /// is, it comes without, and a later patch for it waits until it is loaded.
     fn announce(&mut self, module: Module<'_>) -> Result {
-        let name = CString::try_from(module.name())?;
-        Ok(self.announced.push(name, GFP_KERNEL)?)
+        let name = module.name();
+        let noted = CString::try_from(name).and_then(|name| self.announced.push(name, GFP_KERNEL));
+        if noted.is_ok() || !self.patches.iter().any(|patch| patch.is_for(name)) {
+            return Ok(());
+        }
+        pr_err!("out of memory, refusing to load module '{}'\n", name);
+        Ok(noted?)
     }
 
     fn forget_announced(&mut self, name: &CStr) {
@@ -64,14 +66,8 @@ impl Registry {
     /// The patches that have an object for the module `name`, oldest first.
     fn interested(&self, name: &CStr) -> Result<KVec<PatchId>> {
         let mut ids = KVec::new();
-        for patch in &self.patches {
-            if patch
-                .objects
-                .iter()
-                .any(|o| o.name.as_deref() == Some(name))
-            {
-                ids.push(patch.id, GFP_KERNEL)?;
-            }
+        for patch in self.patches.iter().filter(|patch| patch.is_for(name)) {
+            ids.push(patch.id, GFP_KERNEL)?;
         }
         Ok(ids)
     }

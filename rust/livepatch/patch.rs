@@ -146,6 +146,12 @@ impl Patch {
         }
     }
 
+    /// Whether it has an object for module `name`.
+    pub(crate) fn is_for(&self, name: &CStr) -> bool {
+        let mut objects = self.objects.iter();
+        objects.any(|object| object.name.as_deref() == Some(name))
+    }
+
     /// The object for module `name`.
     pub(crate) fn object_mut(&mut self, name: &CStr) -> Option<&mut Object> {
         self.objects

@@ -157,7 +157,9 @@ pub(crate) fn holds() {
         }
     }
     let there = usize::from(machine.modules[MODULE].state.is_some());
-    assert_eq!(registry.announced.len(), there, "modules announced");
+    let announced = registry.announced.len();
+    // Without memory, one that no patch is for comes unnoticed.
+    assert!(announced <= there, "a module that is gone stays announced");
     let moving = registry.transition.is_some();
     assert!(
         !moving || machine.probes == 1,
