@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # In-tree livepatch on the same kernel: both may patch, but not the same function.
+#
+# On PREEMPT_RT in-tree livepatch looks at its own caller's stack with preemption on, since
+# read_lock(&tasklist_lock) does not switch it off there (klp_try_complete_transition()), and
+# lockdep says so once, in klp_check_stack() of kernel/livepatch/transition.c.
 # timeout: 300
+# expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 set -e
 . "$(dirname "$0")/patches.sh"

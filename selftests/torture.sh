@@ -9,8 +9,8 @@
 #	RLP_SEED=	what was printed, for the same choices once more
 #
 # The kernel warns if memory was lacking for a module's jump labels; and about one spot of
-# the function graph tracer's (Documentation/design.rst, "Known limits").
-# expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler
+# the function graph tracer's (Documentation/design.rst, "Known limits"), and in-tree livepatch (test-intree.sh).
+# expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 . "$(dirname "$0")/changes.sh"
 . "$(dirname "$0")/inject.sh"
