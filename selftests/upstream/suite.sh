@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 3000
-# expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 #
 # Run the kernel's own livepatch selftests, unmodified, with one of two loaders.
 # To be run by run.sh; see README.rst. From the environment, in the guest from the
@@ -12,10 +11,6 @@
 #	RLP_LOADER_DEBUG=N: our loader leaves the debug lines out, on purpose
 #	RLP_SCRIPTS=some of its scripts, with commas (all)
 #	RLP_UPSTREAM=folder with what tools/build-upstream made (/upstream)
-#
-# On PREEMPT_RT in-tree livepatch looks at its own caller's stack with preemption on, since
-# read_lock(&tasklist_lock) does not switch it off there (klp_try_complete_transition()), and
-# lockdep says so once, in klp_check_stack() of kernel/livepatch/transition.c.
 #
 # Prints a line "case: RESULT SCRIPT: NAME" for each; RESULT is ok, failed or missed.
 
