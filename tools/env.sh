@@ -124,11 +124,17 @@ make_initramfs() {
 	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" "$tools/initramfs"
 }
 
-# have_guest [VARIABLE=VALUE...]: all that a guest is made of, built with these variables.
-have_guest() {
+# have_loader [VARIABLE=VALUE...]: from nothing to the modules, built with these variables.
+have_loader() {
 	"$tools/host-check"
 	lock use --shared
 	"$tools/setup"
 	"$tools/build" "$@"
+}
+
+# have_guest [VARIABLE=VALUE...]: all that a guest is made of, a patch of the user's included.
+have_guest() {
+	have_loader "$@"
+	[[ ! $PATCH ]] || "$tools/patch" --built
 	make_initramfs
 }
