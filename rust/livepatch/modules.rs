@@ -26,8 +26,8 @@ pub(crate) struct Watcher;
 impl Events for Watcher {
     fn coming(module: Module<'_>) -> Result {
         let mut registry = REGISTRY.lock()?;
-        registry.announce(module)?;
-        registry.patch_arriving(module).inspect_err(|_| {
+        let noted = registry.announce(module);
+        registry.patch_arriving(module, noted).inspect_err(|_| {
             registry.forget_announced(module.name());
         })
     }
@@ -47,16 +47,10 @@ impl Events for Watcher {
 }
 
 impl Registry {
-    /// Notes that `module` comes. `ENOMEM`, with a line in the log, if a patch is for it; if none
-    /// is, it comes without, and a later patch for it waits until it is loaded.
+    /// Notes that `module` comes. `ENOMEM`.
     fn announce(&mut self, module: Module<'_>) -> Result {
-        let name = module.name();
-        let noted = CString::try_from(name).and_then(|name| self.announced.push(name, GFP_KERNEL));
-        if noted.is_ok() || !self.patches.iter().any(|patch| patch.is_for(name)) {
-            return Ok(());
-        }
-        pr_err!("out of memory, refusing to load module '{}'\n", name);
-        Ok(noted?)
+        let name = CString::try_from(module.name())?;
+        Ok(self.announced.push(name, GFP_KERNEL)?)
     }
 
     fn forget_announced(&mut self, name: &CStr) {
@@ -72,10 +66,15 @@ impl Registry {
         Ok(ids)
     }
 
-    /// Applies every patch for `module`, or none and refuses it.
-    fn patch_arriving(&mut self, module: Module<'_>) -> Result {
+    /// Applies every patch for `module`, or none and refuses it. One that could not be `noted`
+    /// comes if no patch is for it; a later one waits until it is loaded.
+    fn patch_arriving(&mut self, module: Module<'_>, noted: Result) -> Result {
         let name = module.name();
-        let interested = self.interested(name).inspect_err(|_| {
+        let interested = self.interested(name).and_then(|ids| match noted {
+            Err(e) if !ids.is_empty() => Err(e),
+            _ => Ok(ids),
+        });
+        let interested = interested.inspect_err(|_| {
             pr_err!("out of memory, refusing to load module '{}'\n", name);
         })?;
         for id in interested {
@@ -158,7 +157,7 @@ impl Registry {
             let Some(object) = patch
                 .objects
                 .iter_mut()
-                .find(|o| o.name.as_deref() == Some(name) && o.presence != Presence::Absent)
+                .find(|o| o.is_module(name) && o.presence != Presence::Absent)
             else {
                 continue;
             };
@@ -195,7 +194,7 @@ fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
     let object = patch
         .objects
         .iter_mut()
-        .find(|o| o.name.as_deref() == Some(name))
+        .find(|object| object.is_module(name))
         .ok_or(ENODEV)?;
 
     object.desc.set_module(Some(module));

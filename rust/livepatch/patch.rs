@@ -137,30 +137,31 @@ impl Patch {
     /// Forgets what was found in the module `name`; see [`Object::forget_module`].
     pub(crate) fn forget_module(&mut self, name: &CStr) {
         let patch = self.module.module();
-        if let Some(object) = self
-            .objects
-            .iter_mut()
-            .find(|object| object.name.as_deref() == Some(name))
-        {
+        let mut objects = self.objects.iter_mut();
+        if let Some(object) = objects.find(|object| object.is_module(name)) {
             object.forget_module(patch);
         }
     }
 
     /// Whether it has an object for module `name`.
     pub(crate) fn is_for(&self, name: &CStr) -> bool {
-        let mut objects = self.objects.iter();
-        objects.any(|object| object.name.as_deref() == Some(name))
+        self.objects.iter().any(|object| object.is_module(name))
     }
 
     /// The object for module `name`.
     pub(crate) fn object_mut(&mut self, name: &CStr) -> Option<&mut Object> {
         self.objects
             .iter_mut()
-            .find(|object| object.name.as_deref() == Some(name))
+            .find(|object| object.is_module(name))
     }
 }
 
 impl Object {
+    /// Whether it is the module `name`.
+    pub(crate) fn is_module(&self, name: &CStr) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+
     /// What it is called in sysfs and in messages.
     pub(crate) fn label(&self) -> &CStr {
         self.name.as_deref().unwrap_or(c"vmlinux")

@@ -10,7 +10,7 @@ use crate::{
     control,
     hooks::Mode,
     jumps::Why,
-    patch::{Patch, PatchId, Presence},
+    patch::{Ended, Patch, PatchId, Presence},
     records::Blocker,
     registry::REGISTRY,
 };
@@ -220,21 +220,22 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     Ok(())
 }
 
+fn last_end(entry: &PatchEntry) -> Result<Option<Ended>> {
+    Ok(REGISTRY.lock()?.patch(entry.0)?.ended)
+}
+
 fn show_transition_us(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
-    line(page, ended.map_or(0, |ended| ended.took_us))
+    line(page, last_end(entry)?.map_or(0, |ended| ended.took_us))
 }
 
 fn show_transition_end(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
-    let at = ended.map_or(Delta::ZERO, |ended| ended.at);
+    let at = last_end(entry)?.map_or(Delta::ZERO, |ended| ended.at);
     let micros = at.as_nanos() % NSEC_PER_SEC / NSEC_PER_USEC;
     page.print(fmt!("{}.{:06}\n", at.as_nanos() / NSEC_PER_SEC, micros))
 }
 
 fn show_transition_forced(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    let ended = REGISTRY.lock()?.patch(entry.0)?.ended;
-    flag(page, ended.is_some_and(|ended| ended.forced))
+    flag(page, last_end(entry)?.is_some_and(|ended| ended.forced))
 }
 
 /// The file of an object.
