@@ -28,10 +28,10 @@ else
 endif
 
 # With a debug kernel in the stock kernel's place, if DEBUG= says so.
-demo shell patch torture fuzz:
+demo shell patch torture fuzz kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),tools/with-debug $(DEBUG)) tools/$@
 
-check check-debug kselftest-upstream selftests bench bench-table:
+check check-debug selftests bench bench-table:
 	@$(asroot) tools/$@
 
 rustfmt clippy shellcheck host-tests litmus:
