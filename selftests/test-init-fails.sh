@@ -30,6 +30,13 @@ all_gone() {
 	pass "$1"
 }
 
+# not_forced PATCH: that would let rlp_patch_a go, and nothing keep its module.
+not_forced() {
+	expect_fail EBUSY write 1 "$RLP/$1/force"
+	said "'$1' is not forced: the init of module 'rlp_patch_a' runs"
+	expect_file "$RLP/$1/transition" 1
+}
+
 for ((i = 0; i < 5; i++)); do
 	expect_load_fail ENODEV rlp_patch_a fail=-19 funcs=:cmdline_proc_show,rlp_target:one_show
 	expect_unchanged
@@ -39,7 +46,7 @@ pass "at once"
 
 mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
 failing rlp_target:one_show
-wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" || fail "it does not settle"
+wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" || fail "it does not settle"
 settled=$REPLY
 expect_file $TARGET/one patched
 echo N >$hold
@@ -48,6 +55,7 @@ all_gone "at rest (mode: $settled)"
 fall_asleep
 failing rlp_target:sleep_show,rlp_target:one_show
 wait_until "[[ \$(wc -l <$RLP/rlp_patch_a/blockers) == 1 ]]" || fail "nobody blocks"
+not_forced rlp_patch_a
 echo N >$hold
 all_gone "in a transition, which is turned round"
 wake_up
@@ -61,6 +69,7 @@ sleep 1
 kill -0 "$insmod_pid" || fail "it did not wait for the other patch"
 expect_file $RLP/rlp_patch_b/transition 1
 expect_file $RLP/rlp_patch_a/enabled 1
+not_forced rlp_patch_b
 echo Y >$PARAMETERS/awake
 wait_settled rlp_patch_b
 wait "$insmod_pid" || fail "see above"

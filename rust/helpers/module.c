@@ -35,6 +35,12 @@ bool rlp_module_sig_ok(const struct module *mod)
 #endif
 }
 
+/* Its init has succeeded, and nobody removes it. Context: any; stale at once. */
+bool rlp_module_is_live(const struct module *mod)
+{
+	return READ_ONCE(mod->state) == MODULE_STATE_LIVE;
+}
+
 /* Text that stays after init. */
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size)
 {

@@ -75,6 +75,13 @@ impl<'a> Module<'a> {
         unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
     }
 
+    /// Whether its init has succeeded and nobody removes it: then what refers to it keeps it, save
+    /// from `rmmod -f`. Stale at once, but a module that is used and live stays so.
+    pub fn is_live(self) -> bool {
+        // SAFETY: Valid by the type.
+        unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
+    }
+
     /// `EKEYREJECTED` unless the kernel verified its signature.
     pub fn check_signature(self) -> Result {
         // SAFETY: Valid by the type.

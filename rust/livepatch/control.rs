@@ -4,7 +4,7 @@
 
 use crate::{
     debug,
-    patch::PatchId,
+    patch::{Patch, PatchId},
     plan::{Move, Plan},
     registry::{Registry, REGISTRY},
     states::Below,
@@ -23,7 +23,8 @@ pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
     REGISTRY.lock()?.set_enabled(id, enabled)
 }
 
-/// Ends the transition of `id` without proof. `EINVAL` if it does not move.
+/// Ends the transition of `id` without proof. `EINVAL` if it does not move, `EBUSY` while a patch's
+/// module could go under it.
 pub(crate) fn force(id: PatchId) -> Result {
     REGISTRY.lock()?.force(id)
 }
@@ -112,6 +113,17 @@ impl Registry {
         let transition = transition.ok_or(EINVAL).inspect_err(|_| {
             pr_err!("'{}' is not in transition\n", patch.name());
         })?;
+        // A module whose init has yet to succeed is freed if it fails, and no reference keeps it
+        // (`evict()`): its patch has to be shown to be unused.
+        let unsure = |p: &&Patch| !p.module.module().is_live();
+        if let Some(other) = self.patches.iter().find(unsure) {
+            pr_err!(
+                "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",
+                patch.name(),
+                other.name()
+            );
+            return Err(EBUSY);
+        }
         pr_warn!(
             "'{}': forcing remaining tasks to the patched state\n",
             patch.name()

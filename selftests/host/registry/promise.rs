@@ -220,7 +220,12 @@ pub(crate) fn module_freed() {
 pub(crate) fn has_left(patch: usize) {
     let seen = seen();
     assert!(!seen.patches.contains(&patch) && !seen.versions.contains(&patch));
-    assert!(!machine(|machine| machine.modules[patch].directory));
+    let module = machine(|machine| machine.modules[patch].clone());
+    assert!(!module.directory);
+    assert!(
+        !module.pinned,
+        "patch {patch} goes, and was to stay for ever"
+    );
 }
 
 /// A request that failed changed nothing.

@@ -15,7 +15,7 @@ use crate::{
     sched::SwitchOut,
     search::{self, Step, System},
     settle,
-    small::{self, machine, Machine, MODULE, PATCHES, TASK},
+    small::{self, machine, Flaw, Machine, MODULE, PATCHES, TASK},
     sysfs,
     task::Quiescent,
     text::{self, Broken, Fault},
@@ -33,7 +33,7 @@ use std::{
 pub(crate) enum Op {
     /// The patch's module enables it.
     Load(usize),
-    /// It does, and then its init fails.
+    /// It does, somebody forces what moves, and then its init fails.
     LoadFails(usize),
     /// Somebody writes to its `enabled`.
     Enabled(usize, bool),
@@ -89,11 +89,15 @@ impl Drop for Loader {
 
 impl Loader {
     fn set_module(&self, state: Option<State>) {
-        machine(|machine| machine.modules[MODULE].state = state);
+        self.set_state(MODULE, state);
     }
 
     fn module_state(&self) -> Option<State> {
         machine(|machine| machine.modules[MODULE].state)
+    }
+
+    fn set_state(&self, module: usize, state: Option<State>) {
+        machine(|machine| machine.modules[module].state = state);
     }
 
     fn run(&self, op: Op) -> Result {
@@ -113,10 +117,15 @@ impl Loader {
             }
             Op::LoadFails(patch) => {
                 let result = self.run(Op::Load(patch));
+                self.set_state(patch, Some(State::Going));
                 if result.is_ok() {
+                    for patch in promise::seen().patches {
+                        let _ = control::force(id(patch));
+                    }
                     Watcher::going(Module(patch, PhantomData));
                     promise::has_left(patch);
                 }
+                self.set_state(patch, None);
                 result
             }
             Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
@@ -304,10 +313,20 @@ fn not_with_deaths_untold() {
     twin(Broken::DeathUntold, &["is called, and may go"]);
 }
 
+/// The same for a machine with this `flaw`.
+fn flawed(flaw: Flaw, expected: &[&str]) {
+    let _turn = alone();
+    small::set_flaw(Some(flaw));
+    must_fail(flaw, || explore(true), expected);
+    small::set_flaw(None);
+}
+
 #[test]
 fn not_without_the_worker() {
-    let _turn = alone();
-    small::set_deaf(true);
-    must_fail("deaf", || explore(true), &["nobody comes to go on"]);
-    small::set_deaf(false);
+    flawed(Flaw::Deaf, &["nobody comes to go on"]);
+}
+
+#[test]
+fn not_with_force_while_an_init_runs() {
+    flawed(Flaw::Hasty, &["goes, and was to stay for ever"]);
 }

@@ -35,6 +35,7 @@ pub(crate) enum Phase {
 /// A patch module, or the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModuleInfo {
+    /// Of the module, if it is there; of a patch's, while it goes.
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
@@ -85,13 +86,25 @@ pub(crate) fn machine<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
     MACHINE.with_borrow_mut(f)
 }
 
-thread_local! {
-    static DEAF: Cell<bool> = const { Cell::new(false) };
+/// What can be wrong with it, beside its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// The worker does not hear who asks for it.
+    Deaf,
+    /// A module is told to be live after its init failed.
+    Hasty,
 }
 
-/// The worker is broken: it does not hear who asks for it.
-pub(crate) fn set_deaf(deaf: bool) {
-    DEAF.set(deaf);
+thread_local! {
+    static FLAW: Cell<Option<Flaw>> = const { Cell::new(None) };
+}
+
+pub(crate) fn set_flaw(flaw: Option<Flaw>) {
+    FLAW.set(flaw);
+}
+
+pub(crate) fn has_flaw(flaw: Flaw) -> bool {
+    FLAW.get() == Some(flaw)
 }
 
 /// How long a function is, and how far its text is from another module's.

@@ -111,7 +111,7 @@ pub(crate) mod sysfs {
 
 /// The loader's `worker.rs`: it runs when the one who explores says so.
 pub(crate) mod worker {
-    use crate::small::{machine, DEAF};
+    use crate::small::{has_flaw, machine, Flaw};
 
     pub(crate) struct Worker;
 
@@ -123,7 +123,7 @@ pub(crate) mod worker {
         }
 
         pub(crate) fn after(&self, _ms: u32) {
-            machine(|machine| machine.asked = !DEAF.get());
+            machine(|machine| machine.asked = !has_flaw(Flaw::Deaf));
         }
     }
 }

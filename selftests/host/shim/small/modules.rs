@@ -42,7 +42,7 @@ pub(crate) mod kallsyms {
 pub(crate) mod module {
     use crate::{
         prelude::*,
-        small::{machine, APART, MODULE},
+        small::{has_flaw, machine, Flaw, APART, MODULE},
         str::CStr,
     };
     use std::marker::PhantomData;
@@ -71,6 +71,10 @@ pub(crate) mod module {
 
         pub(crate) fn is_used(self) -> bool {
             machine(|machine| machine.modules[self.0].refs > 0)
+        }
+
+        pub(crate) fn is_live(self) -> bool {
+            has_flaw(Flaw::Hasty) || machine(|machine| machine.modules[self.0].state.is_none())
         }
 
         pub(crate) fn check_signature(self) -> Result {
