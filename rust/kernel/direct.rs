@@ -135,6 +135,13 @@ impl Drop for Jump {
     }
 }
 
+/// Whether a function can be made to jump to `target`. To an odd address it cannot: in its lowest bit
+/// ftrace keeps a flag (`ftrace_jmp_set()` in `include/linux/ftrace.h`). Compilers put functions there
+/// that they take to be cold, where they have no minimum alignment for those.
+pub fn can_jump_to(target: usize) -> bool {
+    target & 1 == 0
+}
+
 /// Whether `error` says that the kernel has no means to make functions jump.
 pub fn is_unsupported(error: Error) -> bool {
     error.to_errno() == -(bindings::EOPNOTSUPP as c_int)

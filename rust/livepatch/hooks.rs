@@ -11,7 +11,7 @@ use crate::{
     jumps::{Batch, Jumps, Why},
 };
 use kernel::prelude::*;
-use kernel_ext::{ftrace::Site, sort};
+use kernel_ext::{direct, ftrace::Site, sort};
 
 /// How a function is hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +167,9 @@ impl Hooks {
             match self.mode(site) {
                 Some(Mode::Handler(_)) if target == 0 => {
                     self.set_mode(site, Mode::Handler(Why::Original));
+                }
+                Some(Mode::Handler(_)) if !direct::can_jump_to(target) => {
+                    self.set_mode(site, Mode::Handler(Why::Unsupported));
                 }
                 Some(Mode::Handler(_)) => batch.push(site, target)?,
                 _ => {}

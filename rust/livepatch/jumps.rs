@@ -17,7 +17,7 @@ pub(crate) enum Why {
     Original,
     /// The parameter `promote` is off.
     Off,
-    /// The kernel has no means, or none for so many.
+    /// The kernel has no means, or none for so many or for such a target.
     Unsupported,
     /// Another user of direct targets, such as a bpf program, is on it.
     Taken,

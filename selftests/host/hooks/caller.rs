@@ -26,7 +26,8 @@ fn sites_of(set: Set) -> impl Iterator<Item = Site> + Clone {
     SITES.into_iter().filter(move |&site| is_in(set, site))
 }
 
-/// For each of [`SITES`]: not asked for, the original code, or one of two replacements.
+/// For each of [`SITES`]: not asked for, the original code, or one of two replacements. One of those
+/// is at an odd address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Targets(u8);
 
@@ -38,7 +39,7 @@ impl Targets {
         match usize::from(self.0 >> shift & 3) {
             0 => None,
             1 => Some(0),
-            nr => Some(site + nr),
+            nr => Some(site + 2 * nr + usize::from(nr == 3 && site == SITES[1])),
         }
     }
 
@@ -226,6 +227,11 @@ fn not_without_the_handler_first() {
 #[test]
 fn not_with_deaths_untold() {
     twin(Broken::DeathUntold, "may jump");
+}
+
+#[test]
+fn not_to_odd_addresses() {
+    twin(Broken::Odd, "jumps to the byte in front of");
 }
 
 #[test]

@@ -98,6 +98,7 @@ pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>
                 };
                 let expected = match target {
                     0 => Mode::Handler(Why::Original),
+                    _ if target & 1 == 1 => Mode::Handler(Why::Unsupported),
                     _ if text.bpf.contains(&site) => Mode::Handler(Why::Taken),
                     _ => Mode::Jump(target),
                 };

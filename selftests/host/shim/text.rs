@@ -33,6 +33,8 @@ pub(crate) enum Broken {
     DeathUntold,
     /// What jumps is to lead elsewhere, and nobody puts it under the handler first.
     Undemoted,
+    /// Nobody looks whether a target is at an odd address.
+    Odd,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -264,7 +266,7 @@ pub(crate) mod ftrace {
 
 /// `kernel_ext::direct`
 pub(crate) mod direct {
-    use super::{change, Site, Text, MACHINE};
+    use super::{change, is, Broken, Site, Text, MACHINE};
     use crate::prelude::*;
 
     pub(crate) struct Batches;
@@ -326,7 +328,16 @@ pub(crate) mod direct {
         }
     }
 
+    pub(crate) fn can_jump_to(target: usize) -> bool {
+        is(Broken::Odd) || target & 1 == 0
+    }
+
     fn jump(text: &mut Text, site: Site, target: usize) {
+        assert_eq!(
+            target & 1,
+            0,
+            "{site} jumps to the byte in front of {target}"
+        );
         assert!(
             text.is_handled(site),
             "{site} jumps without a handler under it"
