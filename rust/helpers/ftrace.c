@@ -31,6 +31,25 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 }
 
 /**
+ * rlp_ftrace_site() - the fentry site of a function
+ * @addr: where it begins
+ * @size: its length in bytes, if anything more than its own
+ *
+ * A symbol reaches to the next one, and functions whose symbols are gone (stripped, or weak and
+ * overridden) are in between: their sites are further behind @addr than ftrace itself takes for
+ * that of a function (test_for_valid_rec() in kernel/trace/ftrace.c).
+ *
+ * Context: any. Return: its address, or 0.
+ */
+unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size)
+{
+#ifdef FTRACE_MCOUNT_MAX_OFFSET
+	size = min(size, FTRACE_MCOUNT_MAX_OFFSET + 1UL);
+#endif
+	return rlp_ftrace_location_range(addr, addr + max(size, 1UL) - 1);
+}
+
+/**
  * rlp_ftrace_holder() - who else redirects a function
  * @ip: its fentry site
  * @ours: the ops that is not meant

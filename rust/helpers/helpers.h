@@ -32,6 +32,7 @@ int rlp_module_kallsyms_on_each_symbol(const char *modname,
 				       void *data);
 int rlp_kallsyms_lookup_size_offset(unsigned long addr, unsigned long *size,
 				    unsigned long *offset);
+unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size);
 unsigned long rlp_ftrace_location_range(unsigned long start, unsigned long end);
 struct module *rlp_find_module(const char *name, enum module_state *state);
 int rlp_stack_walk_reliable(bool (*fn)(void *cookie, unsigned long addr),

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
-use crate::atomic::{AtomicBool, Ordering};
+use crate::{
+    atomic::{AtomicBool, Ordering},
+    rcu,
+};
 use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
@@ -20,13 +23,13 @@ pub type Site = usize;
 
 /// The fentry site of the function of `size` bytes at `addr`, if it has one that ftrace may use.
 ///
-/// Rust functions have none, nor have those marked `notrace`.
+/// Rust functions have none, nor have those marked `notrace`. One further inside, where the symbol
+/// has swallowed what comes behind it, is not taken for it.
 ///
 /// Context: any.
 pub fn site_of(addr: usize, size: usize) -> Option<Site> {
-    let last = addr.wrapping_add(size.max(1)).wrapping_sub(1);
     // SAFETY: Any range may be asked for (`ftrace_location_range()` in `kernel/trace/ftrace.c`).
-    match unsafe { rlp_bindings::rlp_ftrace_location_range(addr, last) } {
+    match unsafe { rlp_bindings::rlp_ftrace_site(addr, size) } {
         0 => None,
         site => Some(site),
     }
@@ -102,12 +105,16 @@ impl Registered {
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {
-            match e == ENODEV {
+            if e == ENODEV {
                 // What is left of it when ftrace has shut itself down, is ftrace's.
-                true => core::mem::forget(ops),
-                // SAFETY: `ops` is not registered.
-                false => unsafe { bindings::ftrace_free_filter(ops.get()) },
+                core::mem::forget(ops);
+                return Err(e);
             }
+            // It was on the list for a moment, and who walks that has preemption off
+            // (`__ftrace_ops_list_func()`). Where it is refused, `ftrace_startup()` does not wait.
+            rcu::synchronize();
+            // SAFETY: `ops` is not registered, and nobody looks at it any more.
+            unsafe { bindings::ftrace_free_filter(ops.get()) };
             return Err(e);
         }
         Ok(Self {
