@@ -64,20 +64,26 @@ new_complaints() { # EXPECTED
 }
 
 # Without the reports of KCSAN in which no module has part: the kernel's own races are
-# not for us to find. (KASAN's begin and end with such a line too.) Another CPU may say
-# something meanwhile.
+# not for us to find; nor has one part whose code an interrupt only came upon. (KASAN's begin
+# and end with such a line too.) Another CPU may say something meanwhile.
 without_foreign_races() {
 	awk -v complaints="$complaints" '
 		/====================$/ {
 			if (race && ours) printf "%s", report
 			else if (!race && held) printf "%s", report
-			held = !race; race = ours = 0
+			held = !race; race = ours = interrupted = 0
 			report = $0 "\n"
 			next
 		}
 		held && / BUG: KCSAN: / { race = 1; held = 0 }
 		race && $0 ~ complaints && !/KCSAN|\+0x[0-9a-f]+\//
-		race { report = report $0 "\n"; ours = ours || /\+0x[0-9a-f]+\/0x[0-9a-f]+ \[/; next }
+		race {
+			report = report $0 "\n"
+			if (/ by (task [0-9]+|interrupt) on cpu /) interrupted = 0
+			else if (/ asm_(sysvec_|common_interrupt)/) interrupted = 1
+			else if (!interrupted && /\+0x[0-9a-f]+\/0x[0-9a-f]+ \[/) ours = 1
+			next
+		}
 		held { printf "%s", report; held = 0 }
 		{ print }
 		END { if (held || race) printf "%s", report }'

@@ -87,12 +87,12 @@ for text in "BUG: unable to handle page fault for address: 0" \
 	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "'$text' in the log: $line"
 	pass "red: $text"
 done
-# race FRAME: what KCSAN says, with a function on the stack.
+# race FRAME...: what KCSAN says, with these on the stack.
 race() {
 	local line bar="=================================================================="
 
 	for line in "$bar" "BUG: KCSAN: data-race in one / two" "" \
-		"write to 0xffff888000000000 of 4 bytes by task 1 on cpu 0:" " $1" "$bar"; do
+		"write to 0xffff888000000000 of 4 bytes by task 1 on cpu 0:" "${@/#/ }" "$bar"; do
 		echo "echo '$line' >/dev/kmsg"
 	done
 }
@@ -105,6 +105,12 @@ outcome "$(race 'one+0x12/0x34')
 $(race 'one+0x12/0x34 [rlp_target]')"
 [[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "two races: $line"
 pass "a race of a module is"
+interrupt="asm_sysvec_apic_timer_interrupt+0x1a/0x20"
+outcome "$(race 'one+0x12/0x34' "$interrupt" 'three+0x12/0x34 [rlp_target]')"
+[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a race in an interrupt: $line"
+outcome "$(race 'one+0x12/0x34 [rlp_target]' "$interrupt" 'three+0x12/0x34')"
+[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a module's race in an interrupt: $line"
+pass "what an interrupt came upon has no part in its race"
 for text in "WARNING: two.c:2 at two" "UBSAN: shift-out-of-bounds in two.c:2:2"; do
 	outcome "$(race "$text")"
 	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "'$text' amid a race: $line"
