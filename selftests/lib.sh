@@ -72,6 +72,12 @@ log() {
 	dmesg | sed "1,/$log_mark/d"
 }
 
+# From here on, log() is what the kernel says next.
+new_log() {
+	log_mark="rust_livepatch selftest: log of $test_name $$.$RANDOM"
+	echo "$log_mark" >/dev/kmsg
+}
+
 # log_has PATTERN: has the kernel said this since the test began?
 log_has() {
 	log | grep -qE -- "$1"
@@ -143,6 +149,15 @@ read_file() {
 	while [[ $REPLY == *$'\n' ]]; do
 		REPLY=${REPLY%$'\n'}
 	done
+}
+
+# probe_inside EVENT FUNCTION: a kprobe behind the fentry site, at the first boundary of an
+# instruction that takes one; REPLY is where.
+probe_inside() {
+	for REPLY in 9 10 11 12 13 14 15 16; do
+		! echo "p:$1 $2+$REPLY" >/sys/kernel/tracing/kprobe_events || return 0
+	done 2>/dev/null
+	fail "no place for a kprobe in $2"
 }
 
 # wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and

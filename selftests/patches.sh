@@ -43,12 +43,6 @@ expect_file() {
 	expect "$REPLY" "$2" "$1"
 }
 
-# From here on, log() is what the kernel says next.
-new_log() {
-	log_mark="rust_livepatch selftest: log of $test_name $$.$RANDOM"
-	echo "$log_mark" >/dev/kmsg
-}
-
 # said PATTERN: the kernel did, since the last new_log.
 said() {
 	log_has "$1" && return

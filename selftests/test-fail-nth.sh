@@ -17,6 +17,7 @@ set -e
 . "$(dirname "$0")/faults.sh"
 [[ -e /proc/thread-self/fail-nth ]] || skip "the kernel injects no faults (CONFIG_FAULT_INJECTION)"
 [[ -d /sys/kernel/debug/failslab ]] || skip "no allocations are injected (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
+[[ -d /sys/kernel/debug/fail_page_alloc ]] || untested "pages that cannot be had (CONFIG_FAIL_PAGE_ALLOC)"
 kernel_faults
 most=${RLP_FAULTS:-8}
 [[ $most == all ]] || {

@@ -29,6 +29,19 @@ read_told() {
 	done <$fuzz/told
 }
 
+# What was accepted is enabled, also in each object that is there, and its files can be read.
+expect_complete() {
+	local object name here
+
+	expect_file $RLP/rlp_fuzz/enabled 1
+	for object in "$RLP"/rlp_fuzz/*/; do
+		name=$(basename "$object") here=0
+		[[ $name != vmlinux && ! -d /sys/module/$name ]] || here=1
+		expect_file "$object/patched" $here
+	done
+	find $RLP/rlp_fuzz -type f -perm -400 -exec cat {} + >/dev/null || fail "a file cannot be read"
+}
+
 # fuzz SEED NUMBER|0 SECONDS|0
 fuzz() {
 	local seed=$1 number=$2 end=$((SECONDS + $3)) result
@@ -41,7 +54,7 @@ fuzz() {
 		echo 500 >$fuzz/run || fail "seed $seed: a result that is none"
 		[[ ! -e $RLP/rlp_fuzz ]] || {
 			wait_settled rlp_fuzz
-			cat $RLP/rlp_fuzz/{,*/,*/*/}* >/dev/null 2>&1 || true
+			expect_complete
 			patch_off rlp_fuzz
 		}
 		expect_unchanged

@@ -81,11 +81,7 @@ undo_tracing
 is_patched "after tracing"
 ktap_test_pass "tracers see a function that jumps, and leave it alone"
 
-# Behind the fentry site, at the first boundary of an instruction that takes a probe.
-for offset in 9 10 11 12 13 14 15 16; do
-	! echo "p:inside $function+$offset" >$tracing/kprobe_events || break
-done 2>/dev/null
-grep -q inside $tracing/kprobe_events || fail "no place for a kprobe in $function"
+probe_inside inside "$function"
 echo "p:entry $function" >>$tracing/kprobe_events
 echo "r:return $function" >>$tracing/kprobe_events
 echo 1 >$tracing/events/kprobes/enable

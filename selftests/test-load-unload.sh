@@ -27,12 +27,11 @@ pass "nothing is left behind"
 
 # Whoever writes a parameter may do so until the files are gone.
 promote=/sys/module/rust_livepatch/parameters/promote
-done=$(mktemp -u)
+done=$(mktemp -u) written=$(mktemp)
 (
 	trap - EXIT
 	while [[ ! -e $done ]]; do
-		echo Y >$promote
-		echo N >$promote
+		echo Y >$promote && echo N >$promote && echo >>"$written"
 	done
 ) 2>/dev/null &
 for ((i = 0; i < 10; i++)); do
@@ -43,7 +42,8 @@ for ((i = 0; i < 10; i++)); do
 done
 touch "$done"
 wait
-rm "$done"
+[[ -s $written ]] || fail "no parameter was written"
+rm "$done" "$written"
 expect_unchanged
 pass "10 loaders whose parameters are being written"
 finish

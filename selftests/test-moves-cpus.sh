@@ -86,7 +86,8 @@ if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 	ok "CPU $last goes and comes during transitions"
 
 	# Both at once, as fast as they can.
-	(while :; do online $last 0 && online $last 1; done) 2>/dev/null &
+	plugged=$(mktemp)
+	(while :; do online $last 0 && online $last 1 && echo >>"$plugged"; done) 2>/dev/null &
 	plugger=$!
 	for ((i = 0; i < 5; i++)); do
 		there_and_back
@@ -94,7 +95,9 @@ if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 	kill $plugger
 	wait $plugger 2>/dev/null || true
 	online $last 1 || true
-	ok "5 times on and off while CPU $last is switched on and off"
+	[[ -s $plugged ]] || fail "CPU $last never went and came back"
+	ok "5 times on and off while CPU $last is switched on and off $(wc -l <"$plugged") times"
+	rm "$plugged"
 else
 	let_go
 	wait_settled moves_patch1

@@ -44,6 +44,7 @@ ok "patching turned round"
 load_module moves_patch1
 wait_settled moves_patch1
 put inside unint straggler
+new_log
 echo 0 >"$P1/enabled"
 state 0 1
 expect_version 0

@@ -136,16 +136,9 @@ for when in before after; do
 	fi
 	unprobe
 
-	# Behind the fentry site, at the first boundary of an instruction that takes a probe.
-	for offset in 9 10 11 12 13 14 15 16; do
-		if echo "p:within moves_target:moves_session+$offset" >$t/kprobe_events; then
-			found=$offset
-			break
-		fi
-	done 2>/dev/null
-	[[ $found ]] || fail "no place for a kprobe in moves_session"
+	probe_inside within moves_target:moves_session
 	echo 1 >$t/events/kprobes/within/enable
-	if [[ $when == before ]]; then around 3 0 'within' "kprobe at offset $found"; else
+	if [[ $when == before ]]; then around 3 0 'within' "kprobe at offset $REPLY"; else
 		expect_seen 0 'within' "kprobe inside, set when patched"
 	fi
 	unprobe

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What the loader must not give away, and to whom: files by owner, mode and
-# capability; addresses in files and in the log; names that are too long for it. (Modes
-# of a patch's files, and an unprivileged user, are in test-sysfs.sh; patches without a
-# signature in test-unsigned.sh.)
+# capability; addresses in files and in the log; names that are too long for it. (The list of
+# a patch's files and their modes is in test-sysfs.sh; patches without a signature are in
+# test-unsigned.sh.)
 # timeout: 300
 
 set -e
@@ -157,6 +157,8 @@ if [[ -e $(module_file rlp_intree) && -e /sys/kernel/livepatch ]]; then
 	wait_until "[[ ! -e $intree ]]" 30 || fail "rlp_intree does not go"
 	unload_module rlp_intree
 	pass "in-tree livepatch asks for no more either"
+else
+	untested "what in-tree livepatch asks for"
 fi
 
 # The log: with debug, through a life with failures and through a lot of names.

@@ -10,7 +10,7 @@ set -e
 load_loader
 load_module rlp_target
 remember
-stop=$(mktemp)
+stop=$(mktemp) answers=$(mktemp)
 here=$RLP/rlp_patch_a
 loaded+=(rlp_patch_a)
 
@@ -21,7 +21,7 @@ readers() {
 	set +e
 	while [[ -e $stop && -d /proc/$$ ]]; do
 		for file in $here/* $here/*/* $here/*/*/*; do
-			[[ ! -f $file ]] || read -r _ <"$file"
+			[[ ! -f $file ]] || { read -r _ <"$file" && echo >>"$answers"; }
 		done
 	done
 }
@@ -56,6 +56,7 @@ while ((SECONDS < deadline || rounds < 5)); do
 	}
 	rounds=$((rounds + 1))
 done
+[[ -s $answers ]] || fail "nobody read anything"
 pass "readers and writers, $rounds rounds"
 
 removers 2>/dev/null &
@@ -68,6 +69,7 @@ for ((i = 0; i < 5; i++)); do
 done
 rm "$stop"
 wait
+rm "$answers"
 pass "somebody else removes the module at once"
 
 expect_unchanged

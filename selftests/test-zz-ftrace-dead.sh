@@ -4,7 +4,8 @@
 # ftrace finds something wrong and shuts itself down for good: what is hooked stays so.
 # What jumps goes on jumping, in a patch that stays; others can still be disabled, and their
 # targets be removed. The loader stays, since calls go on coming to it. After this,
-# nothing can be patched: the very last test.
+# nothing can be patched: the last test of its guest (test-zz-ftrace-gone.sh is that of the
+# other).
 # timeout: 120
 
 set -e

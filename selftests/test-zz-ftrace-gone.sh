@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # ftrace shuts itself down while the loader has no patches: it can be unloaded, other modules
-# come and go, and it does not load again. After this, nothing can be patched: the very last
-# test.
+# come and go, and it does not load again. After this, nothing can be patched: the last test
+# of its guest (test-zz-ftrace-dead.sh is that of the other).
 # guest: waiting
 
 set -e
