@@ -97,8 +97,8 @@ help:
 #:
 #: FAULTS=all      for check and check-debug: the kernel's fault injection at every point
 #:                 of the test fail-nth, instead of 8 of each operation
-#: DEBUG=name      for demo, shell, torture and fuzz too: use that debug kernel; nolivepatch
-#:                 is one that check-debug alone does not run
+#: DEBUG=name      for demo, shell, patch, torture, fuzz and kselftest-upstream too: use that
+#:                 debug kernel; nolivepatch is one that check-debug alone does not run
 #: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)
 #: TCG_THREAD=single
 #:                 an emulated machine has one thread of the host for all its processors

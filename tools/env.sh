@@ -104,6 +104,13 @@ in_build_root() {
 	[[ ! $KDIR || $kernel == "$CACHE_DIR"/* ]]
 }
 
+# tool COMMAND...: a compiler, make or one of binutils, of the build root where that is used:
+# the machine itself need not have them then.
+tool() {
+	# shellcheck disable=SC2046 # a command or none
+	$(in_build_root && echo "$tools/inroot") "$@"
+}
+
 # What the kernel's make has to be given: what the user says, and the compiler's family.
 kernel_vars() {
 	echo "$MAKEVARS"

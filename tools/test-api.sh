@@ -16,15 +16,9 @@ objects() { # made of these sources
 	cd "$tests" && printf '%s\n' "$@" | sed -E 's/\.(rs|c)$/.o/'
 }
 
-# The machine itself need not have compilers and their like.
-tool() {
-	# shellcheck disable=SC2046
-	$(in_build_root && echo "$tools/inroot") "$@" </dev/null
-}
-
 build() { # MAKE ARGUMENT...
 	# shellcheck disable=SC2086
-	tool make -C "$kernel" M="$tests" MO="$out" $MAKEVARS "$@"
+	tool make -C "$kernel" M="$tests" MO="$out" $MAKEVARS "$@" </dev/null
 }
 
 mapfile -t mistakes < <(cd "$tests" && grep -l '^// error: ' -- *.rs)
@@ -48,12 +42,16 @@ result "C and Rust have the same layouts" same_abi
 
 # The crate's name is part of each of its mangled symbols.
 no_symbol_of_the_crate() {
-	! tool nm -u "$out/correct.o" | grep 9livepatch
+	local undefined
+
+	undefined=$(tool nm -u "$out/correct.o") && ! grep 9livepatch <<<"$undefined"
 }
 result "a patch needs no Rust symbol of the crate" no_symbol_of_the_crate
 
 no_original() {
-	! tool nm -u "$out/abi_without_livepatch.o" | grep ' klp_' &&
+	local undefined
+
+	undefined=$(tool nm -u "$out/abi_without_livepatch.o") && ! grep ' klp_' <<<"$undefined" &&
 		grep -qaF rust_livepatch=Y "$out/abi_without_livepatch.o"
 }
 result "a C patch without CONFIG_LIVEPATCH asks for our functions" no_original

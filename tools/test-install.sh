@@ -19,12 +19,6 @@ patch_dir() { # NAME SOURCE: a project of its own
 	END
 }
 
-# The machine itself need not have compilers and their like.
-tool() {
-	# shellcheck disable=SC2046
-	$(in_build_root && echo "$tools/inroot") "$@"
-}
-
 in_patch_dir() { # NAME MAKE-ARGUMENT...
 	local dir=$test/$1
 	shift
@@ -47,9 +41,13 @@ is_patch() {
 		$(tool modinfo -F livepatch "$ko") == Y ]]
 }
 
-# Nothing of this project is named by what was built.
+# Nothing of this project is named by what was built: not one line, which is 1, and not an
+# error, which is 2.
 knows_nothing_else() {
-	! grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd
+	local rc=0
+
+	grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd || rc=$?
+	((rc == 1))
 }
 
 # A module built for in-tree livepatch, with nothing around it.

@@ -9,10 +9,9 @@
 suite=takeover
 test=$(out_dir)/test-takeover
 
-# In the folder of the test. The machine itself need not have binutils.
-tool() {
-	# shellcheck disable=SC2046
-	$(in_build_root && echo "$tools/inroot") env -C "$test" "$@"
+# In the folder of the test.
+here() {
+	tool env -C "$test" "$@"
 }
 
 # made NAME SYMBOL...: a module that needs these; SECTION=name gives it that section.
@@ -23,7 +22,7 @@ made() {
 	{
 		echo ".section ${SECTION:-.rodata}, \"a\""
 		printf '.quad %s\n' "$@"
-	} | tool as -o "$name.ko" -
+	} | here as -o "$name.ko" -
 }
 
 # signed NAME SIZE: with a signature that says to be of that size, four octal numbers.
@@ -38,7 +37,7 @@ refuses() { # MESSAGE ARGUMENT...
 	shift
 
 	before=$(sha256sum -- *)
-	! said=$(tool "${with[@]}" "$tools/klp-takeover" "$@" 2>&1 >stdout) || return 1
+	! said=$(here "${with[@]}" "$tools/klp-takeover" "$@" 2>&1 >stdout) || return 1
 	echo "$said"
 	[[ ! -s stdout && $said == "klp-takeover: $message" ]] || return 1
 	rm stdout
@@ -47,8 +46,8 @@ refuses() { # MESSAGE ARGUMENT...
 
 # All but the names is as it was.
 accepts() { # OLD NEW
-	tool "$tools/klp-takeover" "$1" "$2" &&
-		[[ $(tool nm -u "$2") == *" rlp_enable_patch"* ]] &&
+	here "$tools/klp-takeover" "$1" "$2" &&
+		[[ $(here nm -u "$2") == *" rlp_enable_patch"* ]] &&
 		cmp <(sed 's/klp_enable_patch/rlp_enable_patch/' "$1" | head -c "$(stat -c %s patch.ko)") "$2"
 }
 

@@ -146,7 +146,7 @@ impl Patch {
     #[doc(hidden)]
     #[inline]
     pub fn enable(&'static self, module: &'static ThisModule) -> Result {
-        // Relaxed: orders nothing, it only lets the first caller through.
+        // ORDERING: Relaxed, with itself: it only lets the first caller through.
         if self.enabled.xchg(true, Relaxed) {
             return Err(EBUSY);
         }
