@@ -46,7 +46,7 @@ undo_tracing() {
 }
 
 ktap_print_header
-ktap_set_plan 8
+ktap_set_plan 9
 own_loader
 load_loader
 
@@ -128,6 +128,19 @@ done
 disable_patch $patch
 unload_module $patch
 ktap_test_pass "changes while functions come to jump"
+
+# ftrace would take the lowest bit of the address for a flag.
+load_module rlp_target
+load_module rlp_patch_a says=odd funcs=rlp_target:one_show=odd,rlp_target:two_show
+wait_settled rlp_patch_a
+wait_until "grep -q jump $RLP/rlp_patch_a/rlp_target/two_show,1/mode"
+odd=$(cat $RLP/rlp_patch_a/rlp_target/one_show,1/mode)
+[[ $odd == "handler unsupported" ]] || fail "what is at an odd address: $odd"
+[[ $(cat /proc/rlp_target/one) == odd ]] || fail "what is at an odd address is not called"
+disable_patch rlp_patch_a
+unload_module rlp_patch_a
+unload_module rlp_target
+ktap_test_pass "a replacement at an odd address is called by the handler"
 
 # A module that goes while its function jumps, and the loader right after.
 load_module rust_livepatch_late

@@ -38,6 +38,7 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
+#include <asm/ibt.h>
 
 #ifdef RLP_IN_TREE
 /* The kernel's own, which this name meant before the loader's header. */
@@ -65,6 +66,20 @@ static int say(struct seq_file *m, void *v)
 	return 0;
 }
 
+/* At an odd address, where compilers may put a function that they take to be cold. Before it is
+ * what must not be run.
+ */
+asm(".pushsection .text\n"
+    ".balign 16, 0xcc\n"
+    "int3\n"
+    ".type odd, @function\n"
+    "odd:\n"
+    ASM_ENDBR
+    "jmp say\n"
+    ".size odd, . - odd\n"
+    ".popsection\n");
+int odd(struct seq_file *m, void *v);
+
 static int __init in_init_text(struct seq_file *m, void *v)
 {
 	return 0;
@@ -82,6 +97,7 @@ static const struct {
 	{ "data", &data },
 	{ "init", in_init_text },
 	{ "middle", (void *)say + 1 },
+	{ "odd", odd },
 };
 
 static char endless[8192] = { [0 ... 8191] = 'x' };
