@@ -90,6 +90,7 @@ bool rlp_pin_loader(void);
 const char *rlp_module_name(const struct module *mod);
 bool rlp_module_is_livepatch(const struct module *mod);
 bool rlp_module_is_live(const struct module *mod);
+bool rlp_module_lacks_sites(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
 bool rlp_module_goes_after_init(const char *name, unsigned long addr);

@@ -48,6 +48,23 @@ unsigned long rlp_module_text(const struct module *mod, unsigned long *size)
 	return (unsigned long)mod->mem[MOD_TEXT].base;
 }
 
+static bool has_site(const struct module_memory *mem)
+{
+	unsigned long base = (unsigned long)mem->base;
+
+	return mem->size && rlp_ftrace_location_range(base, base + mem->size - 1);
+}
+
+/* Does ftrace know none of the functions of @mod, which comes and has some for it? It had no memory
+ * for them, which it tells nobody but the log (ftrace_module_init() in kernel/trace/ftrace.c).
+ * Context: any.
+ */
+bool rlp_module_lacks_sites(const struct module *mod)
+{
+	return mod->num_ftrace_callsites && !has_site(&mod->mem[MOD_TEXT]) &&
+	       !has_site(&mod->mem[MOD_INIT_TEXT]);
+}
+
 /* Is there a module @name that lives or comes, and @addr in its text that is freed after init?
  * No module is freed within a read side (free_module() in kernel/module/main.c). Context: any.
  */

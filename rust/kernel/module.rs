@@ -82,6 +82,14 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
+    /// Whether ftrace lacked memory for the functions of this module, which comes, and knows none of
+    /// them; or has shut itself down. It lets the module load all the same (`ftrace_module_init()` in
+    /// `kernel/trace/ftrace.c`). Context: any.
+    pub fn lacks_sites(self) -> bool {
+        // SAFETY: Valid by the type.
+        unsafe { rlp_bindings::rlp_module_lacks_sites(self.as_ptr()) }
+    }
+
     /// `EKEYREJECTED` unless the kernel verified its signature.
     pub fn check_signature(self) -> Result {
         // SAFETY: Valid by the type.

@@ -15,6 +15,7 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::{
+    ftrace,
     klp::ObjectDesc,
     module::{Events, Module},
     rcu::{self, ReadSide},
@@ -198,7 +199,8 @@ fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
         .ok_or(ENODEV)?;
 
     object.desc.set_module(Some(module));
-    object.resolve(patch_module).inspect_err(|e| {
+    let resolved = check_sites(module).and_then(|()| object.resolve(patch_module));
+    resolved.inspect_err(|e| {
         pr_warn!(
             "failed to initialize patch '{}' for module '{}' ({})\n",
             label,
@@ -213,6 +215,19 @@ fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
         object.forget_module(patch_module);
     })?;
     Ok(object.desc)
+}
+
+/// `ENOMEM` if ftrace had none for the functions of `module`, `ENODEV` if it has shut itself down.
+fn check_sites(module: Module<'_>) -> Result {
+    if !module.lacks_sites() {
+        return Ok(());
+    }
+    ftrace::alive()?;
+    pr_err!(
+        "ftrace has no records of module '{}': it had no memory for them\n",
+        module.name()
+    );
+    Err(ENOMEM)
 }
 
 /// Leads the object's functions back in the view in force: no memory is needed for that.

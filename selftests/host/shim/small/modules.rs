@@ -77,6 +77,10 @@ pub(crate) mod module {
             has_flaw(Flaw::Hasty) || machine(|machine| machine.modules[self.0].state.is_none())
         }
 
+        pub(crate) fn lacks_sites(self) -> bool {
+            false
+        }
+
         pub(crate) fn check_signature(self) -> Result {
             Ok(())
         }
