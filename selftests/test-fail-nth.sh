@@ -19,6 +19,8 @@ set -e
 [[ -d /sys/kernel/debug/failslab ]] || skip "no allocations are injected (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
 [[ -d /sys/kernel/debug/fail_page_alloc ]] || untested "pages that cannot be had (CONFIG_FAIL_PAGE_ALLOC)"
 kernel_faults
+# It counts objects.
+load_module rlp_fail
 most=${RLP_FAULTS:-8}
 [[ $most == all ]] || {
 	offset=${RLP_SEED:-$RANDOM}

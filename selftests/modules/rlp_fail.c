@@ -41,7 +41,6 @@ module_param_string(failed, failed, sizeof(failed), 0444);
 static atomic_t nr_live;
 static unsigned int nth;
 static struct task_struct *inside;
-static bool made_by_realloc;
 static bool made_by_kvrealloc;
 
 static int nth_set(const char *val, const struct kernel_param *kp)
@@ -58,16 +57,6 @@ static const struct kernel_param_ops nth_ops = {
 	.get = param_get_uint,
 };
 module_param_cb(nth, &nth_ops, &nth, 0644);
-
-static int live_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
-}
-
-static const struct kernel_param_ops live_ops = {
-	.get = live_get,
-};
-module_param_cb(live, &live_ops, NULL, 0444);
 
 /* Where the flags are among the arguments of each function that is redirected. */
 static const struct alloc {
@@ -123,8 +112,6 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 	if (++seen != nth)
 		return;
 	strscpy(failed, caller);
-	if (made_by_realloc && strstarts(failed, "krealloc_"))
-		atomic_dec(&nr_live);
 	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)return_null);
 }
 
@@ -132,35 +119,63 @@ static struct hook hooks[ARRAY_SIZE(allocs)];
 
 /*
  * krealloc(), through which all allocations of Rust code go, and all its frees. C
- * code has it as well, but frees with kfree(): it is not counted.
+ * code has it as well, but frees with kfree(): it is not counted. Nor is what failed,
+ * whoever let it.
  */
-static void notrace on_realloc(unsigned long ip, unsigned long parent_ip,
-			       struct ftrace_ops *ops, struct ftrace_regs *fregs)
+struct change {
+	bool had, wants;
+};
+
+static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	bool old = ftrace_regs_get_argument(fregs, 0);
-	bool new = ftrace_regs_get_argument(fregs, 1);
+	struct change *change = (struct change *)ri->data;
 	char caller[KSYM_SYMBOL_LEN];
 	bool kvrealloc;
 
-	sprint_symbol(caller, parent_ip);
+	/* At a function's first instruction. */
+	sprint_symbol(caller, *(unsigned long *)kernel_stack_pointer(regs));
 	kvrealloc = strstarts(caller, "kvrealloc_");
 	if (READ_ONCE(inside) == current)
 		made_by_kvrealloc = kvrealloc;
 	if (!kvrealloc && !strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
 	    !strstr(caller, "[rust_livepatch]"))
-		return;
-	if (READ_ONCE(inside) == current)
-		made_by_realloc = !old && new && !kvrealloc;
-	if (!old && new)
-		atomic_inc(&nr_live);
-	else if (old && !new)
-		atomic_dec(&nr_live);
+		return 1;
+	change->had = regs_get_kernel_argument(regs, 0);
+	change->wants = regs_get_kernel_argument(regs, 1);
+	return 0;
 }
 
-static struct ftrace_ops realloc_ops = {
-	.func = on_realloc,
-	.flags = FTRACE_OPS_FL_RECURSION,
+static int after_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	struct change *change = (struct change *)ri->data;
+
+	if (!change->had && change->wants && regs_return_value(regs))
+		atomic_inc(&nr_live);
+	else if (change->had && !change->wants)
+		atomic_dec(&nr_live);
+	return 0;
+}
+
+static struct kretprobe realloc_probe = {
+	.kp.symbol_name = "krealloc_node_align_noprof",
+	.entry_handler = on_realloc,
+	.handler = after_realloc,
+	.data_size = sizeof(struct change),
+	.maxactive = 64,
 };
+
+static int live_get(char *buf, const struct kernel_param *kp)
+{
+	/* Some were not counted. */
+	if (realloc_probe.nmissed)
+		return -EIO;
+	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
+}
+
+static const struct kernel_param_ops live_ops = {
+	.get = live_get,
+};
+module_param_cb(live, &live_ops, NULL, 0444);
 
 static int on_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
@@ -245,7 +260,7 @@ static int __init fail_init(void)
 		if (ret)
 			goto unhook;
 	}
-	ret = hook(&realloc_ops, "krealloc_node_align_noprof");
+	ret = register_kretprobe(&realloc_probe);
 	if (!ret)
 		return 0;
 unhook:
@@ -260,7 +275,7 @@ static void __exit fail_exit(void)
 
 	if (*within)
 		unregister_kretprobe(&window);
-	unhook(&realloc_ops);
+	unregister_kretprobe(&realloc_probe);
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		unhook(&hooks[i].ops);
 }
