@@ -116,7 +116,7 @@ leaks() {
 }
 
 run_one() {
-	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found parts
+	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found parts covered
 	local mark="begin $name $$.$number" output late=0
 
 	output=$(mktemp)
@@ -174,6 +174,8 @@ run_one() {
 	took=$(awk -v us=$((${EPOCHREALTIME/./} - start)) 'BEGIN { printf "%.1f s", us / 1e6 }')
 	parts=$(sed -n 's/^# not tested: //p' "$output" | tr '\n' ';')
 	took+=${parts:+, not tested: ${parts%;}}
+	covered=$(sed -n 's/^# \([0-9]* allocations failed in all\)$/\1/p' "$output")
+	took+=${covered:+, $covered}
 	case $status in
 	0) echo "ok $number $name # $took" ;;
 	4) echo "ok $number $name # SKIP $(grep -oP '# SKIP \K.*' "$output" | head -n 1)" ;;

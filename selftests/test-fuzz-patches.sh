@@ -42,7 +42,7 @@ expect_complete() {
 	find $RLP/rlp_fuzz -type f -perm -400 -exec cat {} + >/dev/null || fail "a file cannot be read"
 }
 
-# fuzz SEED NUMBER|0 SECONDS|0
+# fuzz SEED NUMBER SECONDS: at least so many, and at least for so long
 fuzz() {
 	local seed=$1 number=$2 end=$((SECONDS + $3)) result
 
@@ -50,7 +50,7 @@ fuzz() {
 	load_module rlp_fuzz seed="$seed"
 	remember
 	read_told
-	while (($2 ? told[all] < number : SECONDS < end)); do
+	while ((told[all] < number || SECONDS < end)); do
 		echo 500 >$fuzz/run || fail "seed $seed: a result that is none"
 		[[ ! -e $RLP/rlp_fuzz ]] || {
 			wait_settled rlp_fuzz
@@ -78,7 +78,8 @@ expect_all_kinds() {
 load_loader
 load_module rlp_target
 if [[ ${RLP_SEED:-} ]]; then
-	fuzz "$RLP_SEED" 0 $((${minutes:-2} * 30))
+	# All that who printed it may have had.
+	fuzz "$RLP_SEED" "$always" $((${minutes:-2} * 30))
 	pass "seed $RLP_SEED"
 elif [[ $minutes ]]; then
 	fuzz $SRANDOM 0 $((minutes * 30))

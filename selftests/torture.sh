@@ -94,4 +94,7 @@ calm_down
 summary
 expect_no_mixed
 expect_disturbances
+# The traces that are expected could be its last.
+[[ ! -e /proc/lockdep_stats ]] || grep -qE '^ *debug_locks: +1$' /proc/lockdep_stats ||
+	fail "lockdep has ended"
 ((faults)) || fail "no allocation has failed"
