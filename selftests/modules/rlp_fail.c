@@ -118,9 +118,9 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 static struct hook hooks[ARRAY_SIZE(allocs)];
 
 /*
- * krealloc(), through which all allocations of Rust code go, and all its frees. C
- * code has it as well, but frees with kfree(): it is not counted. Nor is what failed,
- * whoever let it.
+ * krealloc() and kvrealloc(), through which all allocations of Rust code go, and all its
+ * frees. C code has them as well, but frees with kfree(): it is not counted. Nor is what
+ * failed, whoever let it; nor what kvrealloc() tries first, which may fail without harm.
  */
 struct change {
 	bool had, wants;
@@ -137,7 +137,7 @@ static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	kvrealloc = strstarts(caller, "kvrealloc_");
 	if (READ_ONCE(inside) == current)
 		made_by_kvrealloc = kvrealloc;
-	if (!kvrealloc && !strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
+	if (!strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
 	    !strstr(caller, "[rust_livepatch]"))
 		return 1;
 	change->had = regs_get_kernel_argument(regs, 0);
@@ -156,18 +156,25 @@ static int after_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-static struct kretprobe realloc_probe = {
-	.kp.symbol_name = "krealloc_node_align_noprof",
-	.entry_handler = on_realloc,
-	.handler = after_realloc,
-	.data_size = sizeof(struct change),
-	.maxactive = 64,
+#define REALLOC_PROBE(name) {				\
+	.kp.symbol_name = name,				\
+	.entry_handler = on_realloc,			\
+	.handler = after_realloc,			\
+	.data_size = sizeof(struct change),		\
+	.maxactive = 64,				\
+}
+
+static struct kretprobe realloc_probes[] = {
+	REALLOC_PROBE("krealloc_node_align_noprof"),
+	REALLOC_PROBE("kvrealloc_node_align_noprof"),
 };
+
+static struct kretprobe *all_probes[] = { &realloc_probes[0], &realloc_probes[1] };
 
 static int live_get(char *buf, const struct kernel_param *kp)
 {
 	/* Some were not counted. */
-	if (realloc_probe.nmissed)
+	if (realloc_probes[0].nmissed || realloc_probes[1].nmissed)
 		return -EIO;
 	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
 }
@@ -260,7 +267,7 @@ static int __init fail_init(void)
 		if (ret)
 			goto unhook;
 	}
-	ret = register_kretprobe(&realloc_probe);
+	ret = register_kretprobes(all_probes, ARRAY_SIZE(all_probes));
 	if (!ret)
 		return 0;
 unhook:
@@ -275,7 +282,7 @@ static void __exit fail_exit(void)
 
 	if (*within)
 		unregister_kretprobe(&window);
-	unregister_kretprobe(&realloc_probe);
+	unregister_kretprobes(all_probes, ARRAY_SIZE(all_probes));
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		unhook(&hooks[i].ops);
 }
