@@ -59,6 +59,20 @@ live_objects() {
 	read -r live <$FAIL/live || fail "nobody knows how many objects there are"
 }
 
+# steady_live: the same twice, with time for the last probe on the scheduler to go in between:
+# that is kept for a while, and removed in the background.
+steady_live() {
+	local before=-1
+
+	wait_until at_rest 30 || fail "$op: the loader does not come to rest"
+	live_objects
+	while ((live != before)); do
+		before=$live
+		sleep "${RLP_SLOW:-1}"
+		live_objects
+	done
+}
+
 expect_live() {
 	local wanted=$1
 
@@ -89,8 +103,7 @@ each_fault() {
 	"${op}_prepare"
 	read_fault_state
 	base=$state
-	wait_until at_rest 30 || fail "$op: the loader does not come to rest"
-	live_objects
+	steady_live
 	base_live=$live
 	new_log
 
