@@ -73,13 +73,21 @@ steady_live() {
 	done
 }
 
-# Fewer than before are no leak. (There are, by one, after number 27 of "replace" where the kernel
-# lets it fail: not explained yet.)
+# expect_live WANTED: as many as before. Where there was no memory to note the name of a patch's
+# module when it came, there is that one fewer until it goes: so it is done once more, in peace.
 expect_live() {
 	local wanted=$1
 
-	wait_until 'live_objects; ((live == wanted)) || [[ $most && $live -lt $wanted ]]' 30 ||
-		fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
+	wait_until 'live_objects; ((live == wanted))' 30 && return
+	if [[ $errno == 0 ]] && ((live == wanted - 1)); then
+		"${op}_try"
+		[[ $errno == 0 ]] || fail "$op: $errno when done once more, after '$where'"
+		"${op}_works"
+		"${op}_undo"
+		"${op}_prepare"
+		wait_until 'live_objects; ((live == wanted))' 30 && return
+	fi
+	fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
 }
 
 # each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least so many allocations
