@@ -3,7 +3,7 @@
 #
 # Patches that were built with an installed loader, outside of this project, load and patch:
 # the first one that the documentation shows, and one in C for in-tree livepatch. They are
-# those of the last run of tools/test-install.sh, which "make check" has before the guest.
+# those of the last run of tools/test-install.sh, which the whole suite has before the guest.
 
 set -e
 . "$(dirname "$0")/patches.sh"

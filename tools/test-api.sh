@@ -17,8 +17,8 @@ objects() { # made of these sources
 }
 
 build() { # MAKE ARGUMENT...
-	# shellcheck disable=SC2086
-	tool make -C "$kernel" M="$tests" MO="$out" $MAKEVARS "$@" </dev/null
+	# shellcheck disable=SC2046
+	tool make -C "$kernel" M="$tests" MO="$out" $(kernel_vars) "$@" </dev/null
 }
 
 mapfile -t mistakes < <(cd "$tests" && grep -l '^// error: ' -- *.rs)

@@ -22,8 +22,8 @@ patch_dir() { # NAME SOURCE: a project of its own
 in_patch_dir() { # NAME MAKE-ARGUMENT...
 	local dir=$test/$1
 	shift
-	# shellcheck disable=SC2086
-	tool make -C "$dir" KDIR="$kernel" $MAKEVARS "$@"
+	# shellcheck disable=SC2046
+	tool make -C "$dir" KDIR="$kernel" $(kernel_vars) "$@"
 }
 
 # The first source that the documentation shows.
