@@ -147,6 +147,9 @@ pass "a module that is none"
 refuse EINVAL "patch 'rlp_patch_a': a function's name has no end" \
 	rlp_patch_a shape=endless funcs=rlp_target:one_show
 pass "a name without an end"
+refuse EINVAL "patch 'rlp_patch_a': the array of states has no end" \
+	rlp_patch_a shape=endless-states funcs=rlp_target:one_show
+pass "an array without an end"
 # Without CONFIG_LIVEPATCH the kernel does not keep what a module says of itself.
 if [[ -d /sys/kernel/livepatch ]]; then
 	refuse EINVAL "rlp_patch_untagged is not marked as a livepatch module" \

@@ -16,7 +16,7 @@
  * shape=WHAT
  *	leave something out: "null-patch", "no-module", "no-objects",
  *	"no-functions" (of the first object). Lead nowhere: "no-address",
- *	"unaligned", "other-module", "endless". "veto": a callback of the first object
+ *	"unaligned", "other-module", "endless" (a name), "endless-states". "veto": a callback of the first object
  *	that says no by a positive number. "signed": what the kernel notes of
  *	a module whose signature it has verified. "pairs": callbacks that warn if there
  *	is a post_unpatch without a pre_patch.
@@ -38,6 +38,7 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
+#include <linux/vmalloc.h>
 #include <asm/ibt.h>
 
 #ifdef RLP_IN_TREE
@@ -107,6 +108,20 @@ static struct klp_patch patch = {
 	.mod = THIS_MODULE,
 	.objs = objs,
 };
+
+/* More entries than the loader follows. */
+static struct klp_state *endless_states;
+
+static struct klp_state * __init states_without_end(void)
+{
+	const int most = 1 << 18;
+	struct klp_state *states = vcalloc(most + 1, sizeof(*states));
+	int i;
+
+	for (i = 0; states && i <= most; i++)
+		states[i].id = 1;
+	return states;
+}
 
 static char *or_empty(char *name)
 {
@@ -196,6 +211,8 @@ static int __init describe(void)
 		patch.mod = (void *)objs;
 	else if (!strcmp(shape, "endless"))
 		klp_funcs[0][0].old_name = endless;
+	else if (!strcmp(shape, "endless-states"))
+		patch.states = endless_states = states_without_end();
 	else if (!strcmp(shape, "veto"))
 		objs[0].callbacks.pre_patch = veto;
 	for (i = 0; !strcmp(shape, "pairs") && i <= obj; i++) {
@@ -238,6 +255,7 @@ static int __init patch_init(void)
 	ret = klp_enable_patch(strcmp(shape, "null-patch") ? &patch : NULL);
 	for (i = 0; READ_ONCE(hold) && i < 6000; i++)
 		msleep(10);
+	vfree(endless_states);
 	return ret ? ret : fail;
 }
 
