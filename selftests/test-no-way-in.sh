@@ -195,6 +195,23 @@ refuse EINVAL 'symbol .a.x0arust_livepatch: forged.x1b. not found' \
 ! log | grep -qE '(^|\] )rust_livepatch: forged' || fail "a name makes a line of its own"
 pass "what cannot be printed is escaped"
 
+# Any task may choose its name, and sleep in what is patched.
+names=$(mktemp -d)
+forge=$names/$'a\n1 init'
+ln -s "$(command -v cat)" "$forge"
+echo N >$PARAMETERS/awake
+"$forge" $TARGET/sleep >/dev/null &
+forger=$!
+wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "nobody is asleep"
+load_module rlp_patch_a funcs=rlp_target:sleep_show
+wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
+expect_file $here/blockers "$forger a\\n1 init inside sleep_show"
+wake_up
+rm -r "$names"
+wait_settled rlp_patch_a
+unload_patch rlp_patch_a
+pass "nor does a task's name make a line of its own"
+
 unload_module rust_livepatch
 log_mark=$whole_log
 [[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] || fail "an address is not found"
