@@ -74,6 +74,35 @@ static long taint(void)
 	return atol(get("/proc/sys/kernel/tainted", text, sizeof(text))) & (1 << 9 | 1 << 7);
 }
 
+/* How many of our functions are hooked, by ftrace's word. */
+static void count_hooked(int *counts)
+{
+	FILE *file = fopen("/sys/kernel/tracing/enabled_functions", "r");
+	char line[512], name[200];
+
+	memset(counts, 0, NR_FNS * sizeof(*counts));
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%199s", name) != 1)
+			continue;
+		for (int fn = 0; fn < NR_FNS; fn++)
+			counts[fn] += !strcmp(name, fns[fn].name);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* Those of patches are hooked, also while tasks move. Others may be, for a while. */
+static bool all_hooked(const struct state *m)
+{
+	int counts[NR_FNS];
+
+	count_hooked(counts);
+	for (int fn = 0; fn < NR_FNS; fn++)
+		if (!counts[fn] && (winner(m, fn, OLD) >= 0 || winner(m, fn, NEW) >= 0))
+			return false;
+	return true;
+}
+
 static long first_taint;
 
 void settle(void)
@@ -100,6 +129,8 @@ found:
 	check_all();
 	if (nr_states != 1 || !at_rest(&set[0]))
 		wrong("not at rest after all");
+	if (!all_hooked(&set[0]))
+		wrong("a function of a patch is not hooked");
 	if (taint() != first_taint)
 		wrong("the kernel warned");
 	for (int i = 0; i < NR_NOISE; i++) {
@@ -110,23 +141,6 @@ found:
 			wrong("a reader ended with status %x", status);
 		}
 	}
-}
-
-/* How many of our functions are hooked, by ftrace's word. */
-static void count_hooked(int *counts)
-{
-	FILE *file = fopen("/sys/kernel/tracing/enabled_functions", "r");
-	char line[512], name[200];
-
-	memset(counts, 0, NR_FNS * sizeof(*counts));
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%199s", name) != 1)
-			continue;
-		for (int fn = 0; fn < NR_FNS; fn++)
-			counts[fn] += !strcmp(name, fns[fn].name);
-	}
-	if (file)
-		fclose(file);
 }
 
 static int first_hooked[NR_FNS];
