@@ -20,9 +20,11 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `anchor` jumps as long as this lives, so that `ops` stays registered.
+/// `anchor` jumps as long as this lives, so that `ops` stays registered. At most `others` jump
+/// besides.
 pub struct Batches {
     anchor: Site,
+    others: usize,
     /// Freed when ftrace has let go of it, if it does.
     ops: ManuallyDrop<Ops>,
 }
@@ -42,6 +44,7 @@ impl Batches {
         match change(&ops, &[anchor], &[target], true) {
             Ok(()) => Ok(Some(Self {
                 anchor,
+                others: 0,
                 ops: ManuallyDrop::new(ops),
             })),
             Err(e) if is_unsupported(e) => Ok(None),
@@ -62,21 +65,29 @@ impl Batches {
     /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
     /// `ENOMEM`; `ENODEV` if ftrace has shut itself down meanwhile: they may jump or not.
     pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        change(&self.ops, sites, targets, true)
+        change(&self.ops, sites, targets, true)?;
+        self.others = self.others.saturating_add(sites.len());
+        Ok(())
     }
 
     /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
     pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        surely(|| change(&self.ops, sites, targets, false))
+        surely(|| change(&self.ops, sites, targets, false))?;
+        self.others = self.others.saturating_sub(sites.len());
+        Ok(())
     }
 }
 
 impl Drop for Batches {
     fn drop(&mut self) {
+        if self.others != 0 {
+            pr_err!("{} jumps stay behind\n", self.others);
+            return;
+        }
         let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
-        match self.remove(&[self.anchor], &[target]) {
+        match surely(|| change(&self.ops, &[self.anchor], &[target], false)) {
             // SAFETY: It was the last: the ops is not registered any more, and not used again.
             Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
             Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),

@@ -105,10 +105,10 @@ pub fn synchronize() {
     unsafe { bindings::synchronize_rcu_expedited() }
 }
 
-/// Waits until every task has left the CPU voluntarily or was seen in user mode: afterwards no task
-/// is preempted inside an ftrace trampoline that it entered before, nor is an exiting one that had
-/// left the task list still on its way out. Context: process context, sleeps for tens of
-/// milliseconds and longer (`kernel/rcu/tasks.h`).
+/// Waits until every task has left the CPU voluntarily or was seen in user mode, exiting ones that
+/// have left the task list among them: afterwards no task is preempted inside an ftrace trampoline
+/// that it entered before. One that sleeps is not waited for (`rcu_tasks_is_holdout()` in
+/// `kernel/rcu/tasks.h`). Context: process context, sleeps for tens of milliseconds and longer.
 pub fn synchronize_tasks() {
     // SAFETY: No requirement but a context that may sleep.
     unsafe { bindings::synchronize_rcu_tasks() }
