@@ -110,6 +110,7 @@ each_fault() {
 	first=$((1 + offset % step))
 	((step == 1)) || which=", every $step from number $first"
 	"${op}_works"
+	live_objects
 	"${op}_undo"
 	"${op}_prepare"
 	read_fault_state
