@@ -33,12 +33,14 @@ documented() {
 		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
 }
 
-# NAME MODULE: it is a live patch, and asks modprobe for the loader.
+# NAME MODULE: it is a live patch, and asks modprobe for the loader. A kernel without in-tree
+# livepatch refuses a module that says it is one.
 is_patch() {
-	local ko=$test/$1/$2.ko
+	local ko=$test/$1/$2.ko said=
 
+	! grep -qx CONFIG_LIVEPATCH=y "$kernel/.config" || said=Y
 	[[ $(tool modinfo -F depends "$ko") == rust_livepatch &&
-		$(tool modinfo -F livepatch "$ko") == Y ]]
+		$(tool modinfo -F livepatch "$ko") == "$said" ]]
 }
 
 # Nothing of this project is named by what was built: not one line, which is 1, and not an
