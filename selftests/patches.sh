@@ -130,10 +130,11 @@ in_use() {
 		fail "rmmod $1: $output"
 }
 
-# fall_asleep: hold up every transition of sleep_show(), until wake_up.
+# fall_asleep [PROGRAM]: hold up every transition of sleep_show(), until wake_up. $! is who does,
+# with "cat" or what reads a file like it.
 fall_asleep() {
 	echo N >$PARAMETERS/awake
-	cat $TARGET/sleep >/dev/null &
+	"${1:-cat}" $TARGET/sleep >/dev/null &
 	wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "nobody is asleep"
 }
 

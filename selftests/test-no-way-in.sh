@@ -199,10 +199,8 @@ pass "what cannot be printed is escaped"
 names=$(mktemp -d)
 forge=$names/$'a\n1 init'
 ln -s "$(command -v cat)" "$forge"
-echo N >$PARAMETERS/awake
-"$forge" $TARGET/sleep >/dev/null &
+fall_asleep "$forge"
 forger=$!
-wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "nobody is asleep"
 load_module rlp_patch_a funcs=rlp_target:sleep_show
 wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
 expect_file $here/blockers "$forger a\\n1 init inside sleep_show"

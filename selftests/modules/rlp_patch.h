@@ -16,10 +16,10 @@
  * shape=WHAT
  *	leave something out: "null-patch", "no-module", "no-objects",
  *	"no-functions" (of the first object). Lead nowhere: "no-address",
- *	"unaligned", "other-module", "endless" (a name), "endless-states". "veto": a callback of the first object
- *	that says no by a positive number. "signed": what the kernel notes of
- *	a module whose signature it has verified. "pairs": callbacks that warn if there
- *	is a post_unpatch without a pre_patch.
+ *	"unaligned", "other-module", "endless" (a name), "endless-states". "veto": a
+ *	callback of the first object that says no by a positive number. "signed": what the
+ *	kernel notes of a module whose signature it has verified. "pairs": callbacks that
+ *	warn if there is a post_unpatch without a pre_patch.
  * refuse=NUMBER
  *	with shape=pairs, the pre_patch of this object fails, counted from 0.
  * fail=ERRNO
