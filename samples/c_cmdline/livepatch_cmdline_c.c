@@ -2,9 +2,9 @@
 /*
  * A first patch in C: one function of the kernel itself.
  *
- * With it, /proc/cmdline reads "this has been live patched". The source is what
- * in-tree livepatch would take: <linux/livepatch.h> in place of the header here
- * is all the difference, and that one works too.
+ * With the patch, /proc/cmdline reads "this has been live patched". In-tree
+ * livepatch would take the same source with one difference: it includes
+ * <linux/livepatch.h> instead of <rust_livepatch.h>. That header works here too.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch in C of a function in a module, loaded before or after the patch.
+ * A patch in C for a module that is loaded before or after the patch.
  *
- * livepatch_sample_target may come and go: whenever it is there it is patched,
- * from before its first instruction runs. /proc/livepatch_sample/greeting then
- * reads "greetings from C".
+ * livepatch_sample_target may be loaded and unloaded at any time. While it is
+ * loaded it is patched, from before its first instruction runs. With the patch,
+ * /proc/livepatch_sample/greeting reads "greetings from C".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Callbacks: the kernel log says what is patched and unpatched, and when.
+//! Callbacks: each one logs its name and the object that is patched or unpatched.
 //!
 //! The patch replaces no function. It has two objects, the kernel itself and
-//! `livepatch_sample_target`, whose callbacks run when the patch is enabled and disabled, and
-//! when the target is loaded and removed. With `pre_patch_ret=-19` they refuse it: the patch is
-//! not enabled, or the target not loaded, and the error is ENODEV.
+//! `livepatch_sample_target`. The callbacks of both run when the patch is enabled and disabled.
+//! Those of the target also run when the target is loaded and unloaded. With `pre_patch_ret=-19`,
+//! `pre_patch` fails with ENODEV: the patch is not enabled, or the target is not loaded.
 
 use kernel::{error::to_result, prelude::*};
 use livepatch::Context;

@@ -2,10 +2,10 @@
 
 //! Two functions that must change together: a caller, and a callee with a new convention.
 //!
-//! `name_get()` of the target trusts its caller for the size of the buffer and returns a length.
-//! The patch gives it the size as a second argument, and has it return the space that is left.
-//! The old caller with the new callee would pass no size at all: it is the transition that
-//! prevents this. Each task changes over when it is in neither function, so that
+//! The original `name_get()` of the target expects a buffer of a fixed size and returns the length
+//! of the name. The replacement takes the size as a second argument and returns the space that is
+//! left. The old caller would pass no size to the new callee. The transition prevents this call: it
+//! switches each task when neither function is on the task's stack. So
 //! `/proc/livepatch_sample/name` reads "..., length 23" or "..., 8 bytes left", and never "mixed".
 
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
@@ -22,12 +22,12 @@ livepatch::patch! {
     struct Pair;
 
     module "livepatch_sample_target" {
-        // SAFETY: `static int name_get(char *)` in target/livepatch_sample_target.c. It is called
-        // by `name_show()` alone, which is replaced as well: what is declared here is the type
-        // with which the new one calls.
+        // SAFETY: `static int name_get(char *)` in target/livepatch_sample_target.c. Its only
+        // caller is `name_show()`, which is replaced as well. The type that is declared here is
+        // the type with which the new `name_show()` calls.
         unsafe fn name_get(buf: *mut c_char, size: usize) -> c_int = name_get;
-        // SAFETY: `static int name_show(struct seq_file *, void *)` in the same file, which
-        // seq_file calls with a seq_file of its own.
+        // SAFETY: `static int name_show(struct seq_file *, void *)` in the same file. Its caller,
+        // seq_file, passes a valid seq_file that no other thread uses meanwhile.
         unsafe fn name_show(m: &SeqFile, v: *mut c_void) -> c_int = name_show;
     }
 }
@@ -35,7 +35,7 @@ livepatch::patch! {
 const NAME: &CStr = c"livepatch_sample_target";
 const NAME_SIZE: usize = 32;
 
-/// Writes the name and its NUL to `buf`; returns the number of bytes that it leaves free.
+/// Writes the name and its NUL to `buf`. Returns the number of bytes that are left in `buf`.
 ///
 /// # Safety
 ///
@@ -45,7 +45,8 @@ unsafe extern "C" fn name_get(buf: *mut c_char, size: usize) -> c_int {
     if size != NAME_SIZE {
         return EINVAL.to_errno();
     }
-    // SAFETY: There is room by the contract, since the name has less than `NAME_SIZE` bytes.
+    // SAFETY: `size` is `NAME_SIZE` here, so by the contract `buf` is valid for `NAME_SIZE` bytes.
+    // The name with its NUL has fewer.
     unsafe { buf.copy_from_nonoverlapping(name.as_ptr(), name.len()) };
     (size - name.len()) as c_int
 }

@@ -2,7 +2,7 @@
 
 //! A first patch: one function of the kernel itself.
 //!
-//! With it, `/proc/cmdline` reads "this has been live patched".
+//! With the patch, `/proc/cmdline` reads "this has been live patched".
 
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A patch of a function in a module, loaded before or after the patch.
+//! A patch for a module that is loaded before or after the patch.
 //!
-//! `livepatch_sample_target` may come and go: whenever it is there it is patched, from before its
-//! first instruction runs. `/proc/livepatch_sample/greeting` then reads "greetings from Rust".
+//! `livepatch_sample_target` may be loaded and unloaded at any time. While it is loaded it is
+//! patched, from before its first instruction runs. With the patch,
+//! `/proc/livepatch_sample/greeting` reads "greetings from Rust".
 
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
 
@@ -20,7 +21,8 @@ livepatch::patch! {
 
     module "livepatch_sample_target" {
         // SAFETY: `static int greeting_show(struct seq_file *, void *)` in
-        // target/livepatch_sample_target.c, which seq_file calls with a seq_file of its own.
+        // target/livepatch_sample_target.c. Its caller, seq_file, passes a valid seq_file that no
+        // other thread uses meanwhile.
         unsafe fn greeting_show(m: &SeqFile, v: *mut c_void) -> c_int = greeting_show;
     }
 }

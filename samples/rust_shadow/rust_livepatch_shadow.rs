@@ -2,10 +2,10 @@
 
 //! A shadow variable: a field added to objects that exist already.
 //!
-//! Each open file of `/proc/livepatch_sample/session` is a `struct session`, which has room for
-//! an id and nothing else. The patch adds the number of reads and who was first, also to sessions
-//! that were opened before it was enabled; the file then reads "session 1, read 2 times, first by
-//! pid 42". The variable owns memory in its turn, which is freed with it.
+//! Each open file of `/proc/livepatch_sample/session` has a `struct session`, with room for an id
+//! and nothing else. The patch adds the number of reads, and the pid of the first reader. It adds
+//! them to sessions that were opened before it was enabled, too. With the patch, the file reads
+//! "session 1, read 2 times, first by pid 42". The variable owns a string, which is freed with it.
 
 use kernel::{
     prelude::*,
@@ -29,11 +29,12 @@ livepatch::patch! {
 
     module "livepatch_sample_target" {
         // SAFETY: `static int session_show(struct seq_file *, struct session *)` in
-        // target/livepatch_sample_target.c: a valid seq_file, locked for the call, and a session
-        // that lives until the file is closed.
+        // target/livepatch_sample_target.c. Its caller passes a valid seq_file, which is locked for
+        // the call, and a session that exists until the file is closed.
         unsafe fn session_show(m: &SeqFile, session: &Session) -> c_int = session_show;
-        // SAFETY: `static void session_free(struct session *)` in the same file: called once for
-        // a session from kzalloc(), when its file is closed and nobody else has it.
+        // SAFETY: `static void session_free(struct session *)` in the same file. It is called once
+        // for each session, which is from kzalloc(), when the session's file is closed and no other
+        // code can reach the session.
         unsafe fn session_free(session: KBox<Session>) = session_free;
     }
 }
@@ -44,7 +45,7 @@ struct Session {
     id: u64,
 }
 
-/// What the patch adds to it.
+/// The shadow variable that the patch adds to a session.
 struct Reads {
     count: Atomic<i32>,
     first: CString,
@@ -77,14 +78,14 @@ extern "C" fn session_show(m: &SeqFile, session: &Session) -> c_int {
 }
 
 extern "C" fn session_free(mut session: KBox<Session>) {
-    // Both are freed here: the variable, if there is one, and the session.
+    // This frees the variable, if there is one. The session is freed when the function returns.
     drop(READS.remove(&mut session));
 }
 
 impl Drop for ShadowDemo {
     fn drop(&mut self) {
-        // SAFETY: The patch is disabled, so that no task is in the functions above, and nobody
-        // else uses these variables. Dropping one frees a string, which does not sleep.
+        // SAFETY: The patch is disabled, so no task is in the functions above, and no other code
+        // uses these variables. Dropping a variable frees a string, which does not sleep.
         unsafe { READS.free_all() };
     }
 }

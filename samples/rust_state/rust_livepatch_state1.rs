@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A system state: a change that is not code, and has to be undone with the patch.
+//! A system state: a change outside the code, which has to be undone with the patch.
 //!
-//! The patch sets the console's log level to 15 (the first number in `/proc/sys/kernel/printk`),
-//! and when it is disabled restores what it found. `rust_livepatch_state2` replaces it, and is
-//! handed what it found.
+//! The patch sets the console's log level to 15 (the first number in `/proc/sys/kernel/printk`).
+//! When the patch is disabled, it restores the previous level. `rust_livepatch_state2` replaces
+//! this patch and takes over the previous level.
 
 use kernel::{bindings, prelude::*};
 use livepatch::{Context, State};
@@ -17,8 +17,8 @@ module! {
     license: "GPL",
 }
 
-// SAFETY: All patches with state 1 are in this folder, and agree on version 1: the data are the
-// log level that was found.
+// SAFETY: All patches with state 1 are in this folder. They agree on version 1: the data are the
+// log level before the patch was enabled.
 const LOGLEVEL: State<c_int> = unsafe { State::new(1, 1) };
 
 livepatch::patch! {
@@ -50,10 +50,11 @@ impl livepatch::Callbacks for Console {
     }
 }
 
-/// Sets the console's log level, if there is a new one; returns the one before.
+/// Sets the console's log level to `new`, if there is one. Returns the previous level.
 fn swap_loglevel(new: Option<c_int>) -> c_int {
     let level = (&raw mut bindings::console_printk).cast::<c_int>();
-    // SAFETY: The first of the kernel's four numbers, which it reads and writes without a lock.
+    // SAFETY: `level` points to the first of the kernel's four numbers. The kernel, too, reads and
+    // writes it without a lock.
     let old = unsafe { level.read_volatile() };
     if let Some(new) = new {
         // SAFETY: As above.

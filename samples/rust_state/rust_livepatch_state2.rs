@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The next version of a system state, which takes over what `rust_livepatch_state1` left.
+//! The next version of a system state, which takes over the data of `rust_livepatch_state1`.
 //!
-//! Its data have another type, and the compiler tells the two apart: version 1 can only be read as
-//! version 1. Loaded on its own the patch does what version 1 does, with another log level.
+//! The data of version 2 have another type than those of version 1. The compiler distinguishes the
+//! two: data of version 1 can only be read as version 1. If only this patch is loaded, it does the
+//! same as version 1, with another log level.
 
 use kernel::{bindings, prelude::*};
 use livepatch::{Context, State};
@@ -16,16 +17,16 @@ module! {
     license: "GPL",
 }
 
-/// What version 2 keeps.
+/// The data of version 2.
 struct LogLevel {
     found: c_int,
     inherited: bool,
 }
 
-// SAFETY: All patches with state 1 are in this folder, and agree on version 1: the data are the
-// log level that was found.
+// SAFETY: All patches with state 1 are in this folder. They agree on version 1: the data are the
+// log level before the patch was enabled.
 const V1: State<c_int> = unsafe { State::new(1, 1) };
-// SAFETY: As above, and on version 2.
+// SAFETY: As above. They also agree on version 2: the data are a `LogLevel`.
 const LOGLEVEL: State<LogLevel> = unsafe { State::new(1, 2) };
 
 livepatch::patch! {
@@ -49,7 +50,7 @@ impl livepatch::Callbacks for Console {
         Ok(())
     }
 
-    // From here on this patch cannot be reversed any more, and the old one is leaving.
+    // When this is called the transition can no longer be reversed, and the old patch is retired.
     fn post_patch(cx: &mut Context<'_>) {
         let v1 = V1.take_prev(cx);
         if let Some(level) = LOGLEVEL.get_mut(cx) {
@@ -71,10 +72,11 @@ impl livepatch::Callbacks for Console {
     }
 }
 
-/// Sets the console's log level, if there is a new one; returns the one before.
+/// Sets the console's log level to `new`, if there is one. Returns the previous level.
 fn swap_loglevel(new: Option<c_int>) -> c_int {
     let level = (&raw mut bindings::console_printk).cast::<c_int>();
-    // SAFETY: The first of the kernel's four numbers, which it reads and writes without a lock.
+    // SAFETY: `level` points to the first of the kernel's four numbers. The kernel, too, reads and
+    // writes it without a lock.
     let old = unsafe { level.read_volatile() };
     if let Some(new) = new {
         // SAFETY: As above.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the samples patch: a module with three files in /proc/livepatch_sample/
+ * The module that the samples patch. It has three files in /proc/livepatch_sample/:
  *
- *   greeting	a line of text;
- *   name	a line that two functions make together;
- *   session	an object that lives while the file is open.
+ *   greeting	shows a line of text;
+ *   name	shows a line that two functions make together;
+ *   session	shows an object that exists while the file is open.
  *
- * The functions that the samples replace are noinline and __noclone: a function
- * that the compiler has inlined, or of which it has made a variant of its own,
- * has no entry to redirect.
+ * The functions that the samples replace are noinline and __noclone. A function
+ * that the compiler has inlined, or has replaced by a variant of its own, has no
+ * entry to redirect.
  */
 
 #include <linux/module.h>
@@ -24,7 +24,7 @@ static noinline __noclone int greeting_show(struct seq_file *m, void *v)
 
 #define NAME_SIZE 32
 
-/* Trusts the caller for the size of the buffer; returns the length. */
+/* The caller passes a buffer of NAME_SIZE bytes. Returns the length of the name. */
 static noinline __noclone int name_get(char *buf)
 {
 	return strscpy(buf, "livepatch_sample_target", NAME_SIZE);
