@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What moves_target and its patches share. Each version of the pair has a tag:
- * 0 in the target, 1 and 2 in the patches.
+ * Definitions shared by moves_target and its patches. Each version of a function
+ * has a tag: 0 in the target, 1 and 2 in the patches.
  */
 #ifndef _MOVES_H
 #define _MOVES_H
@@ -11,31 +11,31 @@
 
 #define MOVES_TAGS 3
 
-/* How to pass some time; written to the files of the target by these names. */
+/* The ways to pass time. Their names in lower case are written to the target's files. */
 enum moves_how {
-	MOVES_NONE,	/* not at all */
-	MOVES_RESCHED,	/* cond_resched() */
-	MOVES_NAP,	/* a short sleep, every now and then */
-	MOVES_INT,	/* asleep until released, or interrupted by a signal */
-	MOVES_KILL,	/* asleep until released, or killed */
-	MOVES_UNINT,	/* asleep until released */
-	MOVES_ONCE,	/* asleep until woken, whatever for */
-	MOVES_SPIN,	/* on the CPU until released, without scheduling */
-	MOVES_POLITE,	/* on the CPU until released, with cond_resched() */
+	MOVES_NONE,	/* return at once */
+	MOVES_RESCHED,	/* call cond_resched() */
+	MOVES_NAP,	/* sleep for a short time, in one of 32 steps */
+	MOVES_INT,	/* sleep until released, or interrupted by a signal */
+	MOVES_KILL,	/* sleep until released, or killed */
+	MOVES_UNINT,	/* sleep until released */
+	MOVES_ONCE,	/* sleep until woken for any reason */
+	MOVES_SPIN,	/* spin until released, without scheduling */
+	MOVES_POLITE,	/* spin until released, and call cond_resched() */
 };
 
 /* Never patched. */
 int moves_pass(enum moves_how how, unsigned int nr);
-void moves_account(unsigned int caller, unsigned int callee);
+void moves_account(unsigned int caller, unsigned int step);
 
-/* Patched: call them by these names to go where the task's universe leads. */
+/* Patched. A call by one of these names reaches the version of the task's universe. */
 int moves_inside(enum moves_how how);
 int moves_session(unsigned int steps, enum moves_how how);
 unsigned int moves_step(unsigned long a, unsigned long b);
 
 /*
- * The calling conventions, each useless to the others: which argument says who
- * calls, and how.
+ * Packs the arguments of moves_step(): the current task and the number of the step. Each
+ * version has its own order and encoding, which the other versions cannot use.
  */
 static __always_inline void moves_pack(unsigned int tag, unsigned long nr,
 				       unsigned long *a, unsigned long *b)
@@ -46,7 +46,7 @@ static __always_inline void moves_pack(unsigned int tag, unsigned long nr,
 	*b = tag == 0 ? nr : tag == 1 ? me : ~nr;
 }
 
-/* The tag of the caller that has packed @a and @b. */
+/* Returns the tag of the caller that packed @a and @b, or MOVES_TAGS if no version did. */
 static __always_inline unsigned int moves_unpack(unsigned long a, unsigned long b)
 {
 	unsigned long me = (unsigned long)current;
@@ -59,9 +59,9 @@ static __always_inline unsigned int moves_unpack(unsigned long a, unsigned long 
 }
 
 /*
- * The unit of consistency: all its steps are taken within one call, so each has
- * to be the callee of the same version. The callee says who it is and who has
- * called it by the arguments it got.
+ * The caller of the pair. One call of it is the unit of consistency: each of its steps
+ * must call the callee of the same version. The callee returns its own tag, and the
+ * caller's tag according to the arguments.
  */
 #define MOVES_DEFINE_SESSION(name, tag)					\
 noinline __noclone int name(unsigned int steps, enum moves_how how)	\
@@ -84,19 +84,22 @@ noinline __noclone int name(unsigned int steps, enum moves_how how)	\
 	return ret;							\
 }
 
-/* What the callee saw: its own tag, and the caller's in the next four bits. */
+/* The callee of the pair. Returns its own tag, and the caller's in the next four bits. */
 #define MOVES_DEFINE_STEP(name, tag)					\
 noinline __noclone unsigned int name(unsigned long a, unsigned long b)	\
 {									\
 	unsigned int seen = (tag) | moves_unpack(a, b) << 4;		\
 									\
-	/* The compiler shall not know what it returns. */		\
+	/* Hide the return value from the compiler. */			\
 	OPTIMIZER_HIDE_VAR(seen);					\
 	barrier();							\
 	return seen;							\
 }
 
-/* A function to be in. Not a tail call: the function has to be on the stack. */
+/*
+ * A function to pass time in. It must be on the stack meanwhile, so its call of
+ * moves_pass() is not a tail call.
+ */
 #define MOVES_DEFINE_INSIDE(name, tag)					\
 noinline __noclone int name(enum moves_how how)				\
 {									\

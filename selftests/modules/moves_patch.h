@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A patch of moves_target; TAG says which version of the functions it brings. */
+/* A patch of moves_target. TAG is the version of its functions. */
 #include <linux/livepatch.h>
 #include <linux/module.h>
 #include <rust_livepatch.h>
@@ -43,6 +43,6 @@ static void __exit patch_exit(void)
 
 module_init(patch_init);
 module_exit(patch_exit);
-MODULE_DESCRIPTION("Transition tests: a patch");
+MODULE_DESCRIPTION("Transition tests: a patch of moves_target");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the tests of the transition patch, as files in /proc/moves/
+ * The target module of the transition tests. Two of its functions are patched together
+ * and are called the pair: the caller moves_session() and its callee moves_step(). A call
+ * in which their versions differ is a mixed pair.
  *
- *   inside	write HOW: be in the patched function moves_inside() meanwhile
- *   outside	write HOW: the same in a function that is not patched
- *   pair	write STEPS HOW: a session of a caller and its callee, the pair
- *		that is patched together; read: the versions of both
- *   kthread	write NAME inside|outside|pair HOW: have a kthread do so until
- *		released
- *   ticks	write 1 or 0: sessions in hard and soft interrupts
- *   release	write: lets all that wait or spin go on
- *   waiting	read: how many wait or spin
- *   counts	read: calls of the pair, mixed pairs, then calls of each version
- *   mixed	read: what is known of the first mixed pairs
+ * Files in /proc/moves/:
  *
- * HOW: none, resched, nap, int, kill, unint, spin, polite, once; see moves.h.
+ *   inside	write HOW: pass time in the patched function moves_inside()
+ *   outside	write HOW: pass time in a function that is not patched
+ *   pair	write STEPS HOW: call moves_session(), which calls moves_step()
+ *		STEPS times; read: the versions of caller and callee
+ *   kthread	write NAME inside|outside|pair HOW: start a kthread that does
+ *		the same until it is released
+ *   ticks	write 1 or 0: start or stop sessions in hard and soft interrupts
+ *   release	write: release all tasks that wait or spin
+ *   waiting	read: the number of tasks that wait or spin
+ *   counts	read: the number of calls of the pair, of mixed pairs, and of
+ *		calls by each version
+ *   mixed	read: details of the first mixed pairs
+ *
+ * HOW is the way to pass time: none, resched, nap, int, kill, unint, spin, polite or
+ * once; see moves.h.
  */
 
 #include <linux/delay.h>
@@ -39,10 +45,10 @@ struct counts {
 static DEFINE_PER_CPU(struct counts, counts);
 
 /*
- * The first mixed pairs: who called, and what was in memory then where the callee
- * begins. If that leads elsewhere than the call went, it is no patch that is at fault.
+ * The details of a mixed pair. @text holds the first bytes of moves_step() at the time of
+ * the call. If these bytes lead to another function than the call did, no patch is at fault.
  */
-struct witness {
+struct mixed_pair {
 	u64 ns;
 	unsigned int caller, callee, seen, cpu, preempt, exit_state;
 	pid_t pid;
@@ -51,28 +57,28 @@ struct witness {
 	bool complete;
 };
 
-static struct witness witnesses[32];
-static atomic_t mixed_pairs;
+static struct mixed_pair mixed_pairs[32];
+static atomic_t nr_mixed_pairs;
 
-static noinline void witness(unsigned int caller, unsigned int callee, unsigned int seen)
+static noinline void record_mixed_pair(unsigned int caller, unsigned int callee, unsigned int seen)
 {
-	unsigned int nr = atomic_inc_return(&mixed_pairs) - 1;
-	struct witness *w = witnesses + nr;
+	unsigned int nr = atomic_inc_return(&nr_mixed_pairs) - 1;
+	struct mixed_pair *pair = mixed_pairs + nr;
 
-	if (nr >= ARRAY_SIZE(witnesses))
+	if (nr >= ARRAY_SIZE(mixed_pairs))
 		return;
-	w->ns = ktime_get_mono_fast_ns();
-	w->caller = caller;
-	w->callee = callee;
-	w->seen = seen;
-	w->cpu = raw_smp_processor_id();
-	w->preempt = preempt_count();
-	w->exit_state = READ_ONCE(current->exit_state);
-	w->pid = current->pid;
-	memcpy(w->comm, current->comm, sizeof(w->comm));
-	memcpy(w->text, (void *)moves_step, sizeof(w->text));
-	/* Pairs with mixed_show(). */
-	smp_store_release(&w->complete, true);
+	pair->ns = ktime_get_mono_fast_ns();
+	pair->caller = caller;
+	pair->callee = callee;
+	pair->seen = seen;
+	pair->cpu = raw_smp_processor_id();
+	pair->preempt = preempt_count();
+	pair->exit_state = READ_ONCE(current->exit_state);
+	pair->pid = current->pid;
+	memcpy(pair->comm, current->comm, sizeof(pair->comm));
+	memcpy(pair->text, (void *)moves_step, sizeof(pair->text));
+	/* Pairs with smp_load_acquire() in mixed_show(). */
+	smp_store_release(&pair->complete, true);
 }
 
 void moves_account(unsigned int caller, unsigned int step)
@@ -81,50 +87,51 @@ void moves_account(unsigned int caller, unsigned int step)
 
 	if (caller != callee || seen != callee) {
 		this_cpu_inc(counts.mixed);
-		witness(caller, callee, seen);
+		record_mixed_pair(caller, callee, seen);
 	}
 	this_cpu_inc(counts.calls[caller]);
 }
 EXPORT_SYMBOL_GPL(moves_account);
 
 static DECLARE_WAIT_QUEUE_HEAD(released);
+/* Incremented by each release. */
 static unsigned long generation;
 static atomic_t waiting;
 
-/* Returns when it is woken, whoever does that. */
-static void wait_woken_once(unsigned long mine)
+/* Sleeps once, and returns after any wakeup. */
+static void wait_for_wakeup(unsigned long start)
 {
 	set_current_state(TASK_INTERRUPTIBLE);
-	if (READ_ONCE(generation) == mine)
+	if (READ_ONCE(generation) == start)
 		schedule();
 	__set_current_state(TASK_RUNNING);
 }
 
 static noinline int wait_for_release(enum moves_how how)
 {
-	unsigned long mine = READ_ONCE(generation);
+	unsigned long start = READ_ONCE(generation);
 	int ret = 0;
 
 	atomic_inc(&waiting);
 	switch (how) {
 	case MOVES_INT:
-		ret = wait_event_interruptible(released, READ_ONCE(generation) != mine);
+		ret = wait_event_interruptible(released, READ_ONCE(generation) != start);
 		break;
 	case MOVES_KILL:
-		ret = wait_event_killable(released, READ_ONCE(generation) != mine);
+		ret = wait_event_killable(released, READ_ONCE(generation) != start);
 		break;
 	case MOVES_ONCE:
-		wait_woken_once(mine);
+		wait_for_wakeup(start);
 		break;
 	case MOVES_UNINT:
-		wait_event(released, READ_ONCE(generation) != mine);
+		wait_event(released, READ_ONCE(generation) != start);
 		break;
 	case MOVES_SPIN:
-		while (READ_ONCE(generation) == mine)
+		while (READ_ONCE(generation) == start)
 			cpu_relax();
 		break;
 	default:
-		while (READ_ONCE(generation) == mine)
+		while (READ_ONCE(generation) == start)
 			cond_resched();
 		break;
 	}
@@ -167,7 +174,7 @@ static noinline int outside(enum moves_how how)
 	return ret;
 }
 
-static const char * const hows[] = {
+static const char * const how_names[] = {
 	[MOVES_NONE] = "none", [MOVES_RESCHED] = "resched",
 	[MOVES_NAP] = "nap", [MOVES_INT] = "int", [MOVES_KILL] = "kill",
 	[MOVES_UNINT] = "unint", [MOVES_ONCE] = "once",
@@ -184,8 +191,8 @@ static int get_text(const char __user *buf, size_t len, char *text, size_t size)
 	return 0;
 }
 
-/* Version 0, 1 or 2 is as good as the other here. */
-static ssize_t done(int ret, size_t len)
+/* @ret is a negative error, or the version that was called: any version is a success. */
+static ssize_t write_result(int ret, size_t len)
 {
 	return ret < 0 ? ret : len;
 }
@@ -198,8 +205,8 @@ static ssize_t inside_write(struct file *file, const char __user *buf,
 
 	if (ret)
 		return ret;
-	how = sysfs_match_string(hows, text);
-	return how < 0 ? how : done(moves_inside(how), len);
+	how = sysfs_match_string(how_names, text);
+	return how < 0 ? how : write_result(moves_inside(how), len);
 }
 
 static ssize_t outside_write(struct file *file, const char __user *buf,
@@ -210,8 +217,8 @@ static ssize_t outside_write(struct file *file, const char __user *buf,
 
 	if (ret)
 		return ret;
-	how = sysfs_match_string(hows, text);
-	return how < 0 ? how : done(outside(how), len);
+	how = sysfs_match_string(how_names, text);
+	return how < 0 ? how : write_result(outside(how), len);
 }
 
 static ssize_t pair_write(struct file *file, const char __user *buf,
@@ -225,8 +232,8 @@ static ssize_t pair_write(struct file *file, const char __user *buf,
 		return ret;
 	if (sscanf(text, "%u %15s", &steps, how_text) != 2)
 		return -EINVAL;
-	how = sysfs_match_string(hows, how_text);
-	return how < 0 ? how : done(moves_session(steps, how), len);
+	how = sysfs_match_string(how_names, how_text);
+	return how < 0 ? how : write_result(moves_session(steps, how), len);
 }
 
 static int pair_show(struct seq_file *m, void *v)
@@ -245,17 +252,17 @@ struct job {
 	enum moves_how how;
 };
 
-/* A kthread that is released returns; kthread_stop() is never called. */
-static int work(void *data)
+/* The thread exits when it is released. kthread_stop() is never called. */
+static int run_job(void *data)
 {
 	struct job job = *(struct job *)data;
-	unsigned long mine = READ_ONCE(generation);
+	unsigned long start = READ_ONCE(generation);
 
 	kfree(data);
 	if (!strcmp(job.where, "inside")) {
-		while (READ_ONCE(generation) == mine) {
+		while (READ_ONCE(generation) == start) {
 			moves_inside(job.how);
-			/* Also asleep outside: there it is moved. */
+			/* Sleep outside of the function too: there the task is switched. */
 			if (job.how == MOVES_ONCE)
 				moves_pass(MOVES_NAP, 31);
 		}
@@ -263,7 +270,7 @@ static int work(void *data)
 		outside(job.how);
 	} else {
 		atomic_inc(&waiting);
-		while (READ_ONCE(generation) == mine) {
+		while (READ_ONCE(generation) == start) {
 			moves_session(16, MOVES_NONE);
 			moves_pass(job.how, 31);
 		}
@@ -289,14 +296,14 @@ static ssize_t kthread_write(struct file *file, const char __user *buf,
 		kfree(job);
 		return -EINVAL;
 	}
-	how = sysfs_match_string(hows, how_text);
+	how = sysfs_match_string(how_names, how_text);
 	if (how < 0) {
 		kfree(job);
 		return how;
 	}
 	job->how = how;
 	__module_get(THIS_MODULE);
-	task = kthread_run(work, job, "%s", name);
+	task = kthread_run(run_job, job, "%s", name);
 	if (IS_ERR(task)) {
 		module_put(THIS_MODULE);
 		kfree(job);
@@ -313,17 +320,17 @@ static ssize_t release_write(struct file *file, const char __user *buf,
 	return len;
 }
 
-/* Interrupts borrow the universe of the task that they interrupt. */
+/* Interrupts use the universe of the task that they interrupt. */
 static bool ticking;
-static struct hrtimer hard;
-static struct timer_list soft;
-/* Without a lock: get_random_u32() takes one that sleeps on PREEMPT_RT. */
-static struct rnd_state spread;
+static struct hrtimer hard_timer;
+static struct timer_list soft_timer;
+/* get_random_u32() takes a lock that sleeps on PREEMPT_RT. This generator takes none. */
+static struct rnd_state tick_rnd;
 
 static enum hrtimer_restart hard_tick(struct hrtimer *timer)
 {
 	moves_session(8, MOVES_NONE);
-	hrtimer_forward_now(timer, us_to_ktime(500 + prandom_u32_state(&spread) % 2000));
+	hrtimer_forward_now(timer, us_to_ktime(500 + prandom_u32_state(&tick_rnd) % 2000));
 	return READ_ONCE(ticking) ? HRTIMER_RESTART : HRTIMER_NORESTART;
 }
 
@@ -340,14 +347,14 @@ static void set_ticking(bool on)
 		return;
 	WRITE_ONCE(ticking, on);
 	if (on) {
-		/* On this CPU, and they stay there. */
+		/* Start both timers on this CPU. They are pinned to it. */
 		preempt_disable();
-		hrtimer_start(&hard, us_to_ktime(1000), HRTIMER_MODE_REL_PINNED_HARD);
-		mod_timer(&soft, jiffies + 1);
+		hrtimer_start(&hard_timer, us_to_ktime(1000), HRTIMER_MODE_REL_PINNED_HARD);
+		mod_timer(&soft_timer, jiffies + 1);
 		preempt_enable();
 	} else {
-		hrtimer_cancel(&hard);
-		timer_delete_sync(&soft);
+		hrtimer_cancel(&hard_timer);
+		timer_delete_sync(&soft_timer);
 	}
 }
 
@@ -364,14 +371,14 @@ static ssize_t ticks_write(struct file *file, const char __user *buf,
 }
 
 /*
- * A session of each task that is about to die, most of which have left the task list by
- * then. As in an interrupt, nothing else runs on the CPU until it is over.
+ * Each task that is about to die runs a session. Most of these tasks have left the task
+ * list by then. As in an interrupt, nothing else runs on the CPU until the session ends.
  */
 static unsigned int last_words;
 module_param(last_words, uint, 0444);
-MODULE_PARM_DESC(last_words, "How many calls each task makes that exits (default: none)");
+MODULE_PARM_DESC(last_words, "Number of calls that each exiting task makes (default: 0)");
 
-static int dying(struct kprobe *probe, struct pt_regs *regs)
+static int on_task_dead(struct kprobe *probe, struct pt_regs *regs)
 {
 	moves_session(last_words, MOVES_NONE);
 	return 0;
@@ -379,7 +386,7 @@ static int dying(struct kprobe *probe, struct pt_regs *regs)
 
 static struct kprobe do_task_dead_probe = {
 	.symbol_name = "do_task_dead",
-	.pre_handler = dying,
+	.pre_handler = on_task_dead,
 };
 
 static int waiting_show(struct seq_file *m, void *v)
@@ -412,13 +419,16 @@ static int counts_show(struct seq_file *m, void *v)
 static int mixed_show(struct seq_file *m, void *v)
 {
 	seq_printf(m, "moves_step is at %px\n", moves_step);
-	for (const struct witness *w = witnesses; w < witnesses + ARRAY_SIZE(witnesses); w++) {
-		if (!smp_load_acquire(&w->complete))
+	for (int i = 0; i < ARRAY_SIZE(mixed_pairs); i++) {
+		const struct mixed_pair *pair = &mixed_pairs[i];
+
+		/* Pairs with smp_store_release() in record_mixed_pair(). */
+		if (!smp_load_acquire(&pair->complete))
 			continue;
 		seq_printf(m, "[%llu.%06llu] %u called %u, which saw %u: CPU %u, %s/%d, preempt_count %x, exit_state %x; text %*ph\n",
-			   w->ns / NSEC_PER_SEC, w->ns % NSEC_PER_SEC / 1000,
-			   w->caller, w->callee, w->seen, w->cpu, w->comm, w->pid,
-			   w->preempt, w->exit_state, (int)sizeof(w->text), w->text);
+			   pair->ns / NSEC_PER_SEC, pair->ns % NSEC_PER_SEC / 1000,
+			   pair->caller, pair->callee, pair->seen, pair->cpu, pair->comm, pair->pid,
+			   pair->preempt, pair->exit_state, (int)sizeof(pair->text), pair->text);
 	}
 	return 0;
 }
@@ -453,9 +463,9 @@ static int __init target_init(void)
 	dir = proc_mkdir("moves", NULL);
 	if (!dir)
 		goto no_memory;
-	prandom_seed_state(&spread, 1);
-	hrtimer_setup(&hard, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
-	timer_setup(&soft, soft_tick, TIMER_PINNED);
+	prandom_seed_state(&tick_rnd, 1);
+	hrtimer_setup(&hard_timer, hard_tick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	timer_setup(&soft_timer, soft_tick, TIMER_PINNED);
 	if (proc_create("inside", 0222, dir, &inside_ops) &&
 	    proc_create("outside", 0222, dir, &outside_ops) &&
 	    proc_create("pair", 0666, dir, &pair_ops) &&
@@ -484,5 +494,5 @@ static void __exit target_exit(void)
 
 module_init(target_init);
 module_exit(target_exit);
-MODULE_DESCRIPTION("Transition tests: what is patched");
+MODULE_DESCRIPTION("Transition tests: the target module");
 MODULE_LICENSE("GPL");

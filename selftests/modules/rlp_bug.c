@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does one thing that is wrong, on purpose, while it is loaded:
+ * Commits one bug on purpose in its init function:
  *
  *	insmod rlp_bug.ko what=use-after-free
  *
- * and goes on: insmod succeeds, unless there is no such bug. What the kernel says
- * is for the test to see.
+ * Loading succeeds, unless there is no bug with this name. The test checks what the
+ * kernel logs.
  */
 #include <linux/debugobjects.h>
 #include <linux/delay.h>
@@ -24,7 +24,7 @@ module_param(what, charp, 0444);
 static volatile unsigned int sink;
 static unsigned int shared;
 
-/* The compiler must not know what becomes of it. */
+/* Hide the read from the compiler. */
 static noinline unsigned char read_byte(const unsigned char *at)
 {
 	return READ_ONCE(*at);
@@ -70,7 +70,7 @@ static void bad_list(void)
 	list_add(&entry, &head);
 }
 
-static void nothing(struct timer_list *timer)
+static void empty_callback(struct timer_list *timer)
 {
 }
 
@@ -78,9 +78,9 @@ static void freed_timer(void)
 {
 	struct timer_list *timer = kmalloc(sizeof(*timer), GFP_KERNEL);
 
-	timer_setup(timer, nothing, 0);
+	timer_setup(timer, empty_callback, 0);
 	mod_timer(timer, jiffies + 1000 * HZ);
-	/* It is active: this is told, and put right by removing it. */
+	/* The timer is still active. Debug objects report this, and remove the timer. */
 	kfree(timer);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes one memory allocation of a task fail while it is in one kernel function,
- * with nothing prepared for it in the code under test:
+ * Makes one memory allocation fail that a task makes in a given kernel function. The code
+ * under test needs no preparation:
  *
  *	insmod rlp_fail.ko
  *	cd /sys/module/rlp_fail/parameters
@@ -9,18 +9,20 @@
  *	echo -n insmod >comm
  *	echo 7 >nth
  *
- * within		the function; empty: none
- * comm			the name of the task; "*": any
- * nth			which allocation fails, counted from 1; 0: none. Writing it
- *			starts a new count
- * seen			how many there were since then, in all calls of the function
- * failed		in whose behalf one failed since then
- * live			objects that Rust code has allocated since this module was
- *			loaded, less those that it has freed
+ * within		the function; empty: no function
+ * comm			the name of the task; "*": any task
+ * nth			the number of the allocation that fails, counted from 1;
+ *			0: no allocation fails. A write resets the count
+ * seen			the number of allocations since then, in all calls of the
+ *			function
+ * failed		the caller of the allocation that failed since then
+ * live			the number of objects that Rust code has allocated since this
+ *			module was loaded, less the objects that it has freed
  *
- * The slab's functions are redirected the way a live patch would. kvrealloc(), with
- * which Rust code allocates what may be large, and kvmalloc() count as one each, not
- * what they try first: they would try the next and never fail.
+ * The slab allocator's functions are redirected as a live patch would redirect them. A call
+ * of kvmalloc() counts as one allocation. So does a call of kvrealloc(), with which Rust code
+ * allocates objects that may be large. The attempts that these two functions make first are
+ * not counted: after a failed attempt they would make the next one, and never fail.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
@@ -40,8 +42,9 @@ module_param_string(failed, failed, sizeof(failed), 0444);
 
 static atomic_t nr_live;
 static unsigned int nth;
-static struct task_struct *inside;
-static bool made_by_kvrealloc;
+/* The task that is in the function, and whether kvrealloc() made its last call of krealloc(). */
+static struct task_struct *counted_task;
+static bool krealloc_by_kvrealloc;
 
 static int nth_set(const char *val, const struct kernel_param *kp)
 {
@@ -58,11 +61,11 @@ static const struct kernel_param_ops nth_ops = {
 };
 module_param_cb(nth, &nth_ops, &nth, 0644);
 
-/* Where the flags are among the arguments of each function that is redirected. */
+/* The functions that are redirected, and the position of the flags among their arguments. */
 static const struct alloc {
 	char *name;
 	int gfp;
-	bool frees;	/* if the second argument, the size, is 0 */
+	bool frees;	/* a call with a size (the second argument) of 0 frees */
 } allocs[] = {
 	{ "kmem_cache_alloc_noprof", 1 },
 	{ "kmem_cache_alloc_lru_noprof", 2 },
@@ -71,7 +74,7 @@ static const struct alloc {
 	{ "__kmalloc_cache_noprof", 1 },
 	{ "__kmalloc_cache_node_noprof", 1 },
 	{ "__kmalloc_large_noprof", 1 },
-	/* With CONFIG_SLAB_BUCKETS there is a bucket in front of the flags. */
+	/* With CONFIG_SLAB_BUCKETS, one more argument precedes the flags: the bucket. */
 	{ "__kmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
 	{ "__kmalloc_node_track_caller_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 2 : 1 },
 	{ "__kvmalloc_node_noprof", IS_ENABLED(CONFIG_SLAB_BUCKETS) ? 3 : 2 },
@@ -92,13 +95,13 @@ static noinline notrace void *return_null(void)
 static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
-	/* Those of gfp_nested_mask(): what a checker allocates to do its work. */
+	/* The flags of gfp_nested_mask(), with which checkers allocate memory for themselves. */
 	const gfp_t nested = __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
 	struct hook *hook = container_of(ops, struct hook, ops);
 	char caller[KSYM_SYMBOL_LEN];
 	gfp_t gfp;
 
-	if (READ_ONCE(inside) != current || !in_task())
+	if (READ_ONCE(counted_task) != current || !in_task())
 		return;
 	gfp = ftrace_regs_get_argument(fregs, hook->alloc->gfp);
 	if (gfp & __GFP_NOFAIL || (gfp & nested) == nested)
@@ -107,7 +110,7 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 		return;
 	sprint_symbol(caller, parent_ip);
 	if (strstarts(caller, "__kvmalloc_") ||
-	    (made_by_kvrealloc && strstarts(caller, "krealloc_")))
+	    (krealloc_by_kvrealloc && strstarts(caller, "krealloc_")))
 		return;
 	if (++seen != nth)
 		return;
@@ -118,40 +121,41 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 static struct hook hooks[ARRAY_SIZE(allocs)];
 
 /*
- * krealloc() and kvrealloc(), through which all allocations of Rust code go, and all its
- * frees. C code has them as well, but frees with kfree(): it is not counted. Nor is what
- * failed, whoever let it; nor what kvrealloc() tries first, which may fail without harm.
+ * Rust code makes all its allocations and frees with krealloc() and kvrealloc(), which are
+ * probed. C code calls them too, but frees with kfree(), so calls by C code are not counted.
+ * Failed allocations are not counted, whatever made them fail. The attempt that kvrealloc()
+ * makes first is not counted either: it may fail without harm.
  */
-struct change {
-	bool had, wants;
+struct realloc_call {
+	bool had_memory, wants_memory;
 };
 
 static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct change *change = (struct change *)ri->data;
+	struct realloc_call *call = (struct realloc_call *)ri->data;
 	char caller[KSYM_SYMBOL_LEN];
 	bool kvrealloc;
 
-	/* At a function's first instruction. */
+	/* At the first instruction of a function, the stack pointer points to the return address. */
 	sprint_symbol(caller, *(unsigned long *)kernel_stack_pointer(regs));
 	kvrealloc = strstarts(caller, "kvrealloc_");
-	if (READ_ONCE(inside) == current)
-		made_by_kvrealloc = kvrealloc;
+	if (READ_ONCE(counted_task) == current)
+		krealloc_by_kvrealloc = kvrealloc;
 	if (!strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
 	    !strstr(caller, "[rust_livepatch]"))
 		return 1;
-	change->had = regs_get_kernel_argument(regs, 0);
-	change->wants = regs_get_kernel_argument(regs, 1);
+	call->had_memory = regs_get_kernel_argument(regs, 0);
+	call->wants_memory = regs_get_kernel_argument(regs, 1);
 	return 0;
 }
 
 static int after_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct change *change = (struct change *)ri->data;
+	struct realloc_call *call = (struct realloc_call *)ri->data;
 
-	if (!change->had && change->wants && regs_return_value(regs))
+	if (!call->had_memory && call->wants_memory && regs_return_value(regs))
 		atomic_inc(&nr_live);
-	else if (change->had && !change->wants)
+	else if (call->had_memory && !call->wants_memory)
 		atomic_dec(&nr_live);
 	return 0;
 }
@@ -160,7 +164,7 @@ static int after_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	.kp.symbol_name = name,				\
 	.entry_handler = on_realloc,			\
 	.handler = after_realloc,			\
-	.data_size = sizeof(struct change),		\
+	.data_size = sizeof(struct realloc_call),	\
 	.maxactive = 64,				\
 }
 
@@ -173,7 +177,7 @@ static struct kretprobe *all_probes[] = { &realloc_probes[0], &realloc_probes[1]
 
 static int live_get(char *buf, const struct kernel_param *kp)
 {
-	/* Some were not counted. */
+	/* Missed calls were not counted. */
 	if (realloc_probes[0].nmissed || realloc_probes[1].nmissed)
 		return -EIO;
 	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
@@ -188,38 +192,38 @@ static int on_entry(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	if (strcmp(comm, "*") && strcmp(current->comm, comm))
 		return 1;
-	WRITE_ONCE(inside, current);
+	WRITE_ONCE(counted_task, current);
 	return 0;
 }
 
 static int on_return(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	WRITE_ONCE(inside, NULL);
+	WRITE_ONCE(counted_task, NULL);
 	return 0;
 }
 
 static char within[KSYM_NAME_LEN];
-static struct kretprobe window;
+static struct kretprobe within_probe;
 
 static int within_set(const char *val, const struct kernel_param *kp)
 {
 	int ret;
 
-	/* Not while parameters are parsed, before there is anything to count. */
+	/* Fail while the module's parameters are parsed: nothing can be counted yet. */
 	if (THIS_MODULE->state != MODULE_STATE_LIVE)
 		return -ENOEXEC;
 	if (*within)
-		unregister_kretprobe(&window);
+		unregister_kretprobe(&within_probe);
 	strscpy(within, val);
 	strim(within);
 	if (!*within)
 		return 0;
-	window = (struct kretprobe) {
+	within_probe = (struct kretprobe) {
 		.kp.symbol_name = within,
 		.entry_handler = on_entry,
 		.handler = on_return,
 	};
-	ret = register_kretprobe(&window);
+	ret = register_kretprobe(&within_probe);
 	if (ret)
 		*within = 0;
 	return ret;
@@ -281,7 +285,7 @@ static void __exit fail_exit(void)
 	int i;
 
 	if (*within)
-		unregister_kretprobe(&window);
+		unregister_kretprobe(&within_probe);
 	unregister_kretprobes(all_probes, ARRAY_SIZE(all_probes));
 	for (i = 0; i < ARRAY_SIZE(hooks); i++)
 		unhook(&hooks[i].ops);

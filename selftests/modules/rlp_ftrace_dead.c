@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What ftrace does to itself when it finds the kernel's text to be other than it should:
- * the next time that it is to change some, it changes nothing, shuts itself down, and does
- * not tell who asked for it (ftrace_replace_code() in arch/x86/kernel/ftrace.c).
+ * Shuts ftrace down, as ftrace itself does when it finds unexpected code in the kernel's
+ * text. The next time that ftrace has to change code, it changes nothing, shuts itself
+ * down, and returns no error to its caller (ftrace_replace_code() in
+ * arch/x86/kernel/ftrace.c).
  *
- * done		read: whether it has
+ * done		read: whether ftrace has been shut down
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -12,41 +13,41 @@
 static bool done;
 module_param(done, bool, 0444);
 
-static void (*kill)(void);
+static void (*ftrace_kill_func)(void);
 
-static int instead(struct kprobe *probe, struct pt_regs *regs)
+static int kill_instead(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (done)
 		return 0;
 	done = true;
-	kill();
-	/* Back to the caller. */
+	ftrace_kill_func();
+	/* Return to the caller of ftrace_replace_code(). */
 	regs->ip = *(unsigned long *)regs->sp;
 	regs->sp += sizeof(long);
 	return 1;
 }
 
-static struct kprobe change = {
+static struct kprobe replace_code_probe = {
 	.symbol_name = "ftrace_replace_code",
-	.pre_handler = instead,
+	.pre_handler = kill_instead,
 };
 
 static int __init rlp_ftrace_dead_init(void)
 {
-	/* Not exported; a probe tells where it is. */
+	/* ftrace_kill() is not exported. A probe finds its address. */
 	struct kprobe probe = { .symbol_name = "ftrace_kill" };
 	int ret = register_kprobe(&probe);
 
 	if (ret)
 		return ret;
-	kill = (void *)probe.addr;
+	ftrace_kill_func = (void *)probe.addr;
 	unregister_kprobe(&probe);
-	return register_kprobe(&change);
+	return register_kprobe(&replace_code_probe);
 }
 
 static void __exit rlp_ftrace_dead_exit(void)
 {
-	unregister_kprobe(&change);
+	unregister_kprobe(&replace_code_probe);
 }
 
 module_init(rlp_ftrace_dead_init);

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patches as no author would describe them: made at random, one after the other.
+ * Enables patches with random descriptions, one after another. No author would write such
+ * descriptions.
  *
  *	insmod rlp_fuzz.ko seed=n
  *	echo 500 > /sys/module/rlp_fuzz/parameters/run
  *	cat /sys/module/rlp_fuzz/parameters/told
  *
- * run		so many more, or fewer: until one of them is enabled
- * told		what was made of them so far: "RESULT NUMBER" a line
+ * run		write N: try N more patches, and stop at the first that is enabled
+ * told		read: the results so far, one line "RESULT COUNT" for each result.
+ *		RESULT is 0 or a positive error number
  *
- * A description begins as a good one, with everything in one piece of memory. Then a
- * few things in it are changed: pointers lead to other places of that memory, before
- * its end, behind it or nowhere; arrays lose what ends them, or contain themselves;
- * names have no end; numbers are any numbers. Callbacks alone are always functions, or
- * none: no loader can tell.
+ * Each description starts as a good one, in one piece of memory. Then some of its fields
+ * are changed. Pointers lead to other places in that memory, to its last bytes, to its end,
+ * or to nowhere. Arrays lose the entry that ends them, or contain themselves. Names are not
+ * terminated. Numbers have any value. Only callbacks are always a function or NULL: no
+ * loader can detect a wrong callback.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -33,7 +35,7 @@ module_param(seed, uint, 0444);
 #define NR_STATES	6
 #define NAME_ROOM	64
 
-/* What each description consists of; no memory of ours follows. */
+/* All parts of a description. The page behind this memory cannot be read. */
 static struct memory {
 	struct klp_patch patch;
 	void *noise[32];
@@ -42,17 +44,18 @@ static struct memory {
 	char names[NR_OBJS][NR_FUNCS + 1][NAME_ROOM];
 	struct klp_state states[NR_STATES];
 } *mem;
-static void *room;
+static void *pages;
 
 static struct rnd_state rnd;
 static unsigned long enabled, refused[MAX_ERRNO + 1];
 
-/* Less than "below". */
-static unsigned int any(unsigned int below)
+/* Returns a random number that is less than @limit. */
+static unsigned int any(unsigned int limit)
 {
-	return prandom_u32_state(&rnd) % below;
+	return prandom_u32_state(&rnd) % limit;
 }
 
+/* Returns true once in @times calls, on average. */
 static bool one_in(unsigned int times)
 {
 	return !any(times);
@@ -85,11 +88,11 @@ static int accept_object(struct klp_object *obj)
 	return 0;
 }
 
-static void see_object(struct klp_object *obj)
+static void ignore_object(struct klp_object *obj)
 {
 }
 
-/* A pointer for the worse. */
+/* Returns a pointer to replace a good one. */
 static void *wrong_pointer(void)
 {
 	switch (any(12)) {
@@ -100,19 +103,19 @@ static void *wrong_pointer(void)
 	case 2:
 		return (void *)(unsigned long)any(8192);	/* the first pages */
 	case 3:
-		return (void *)0x0000800000000000;		/* no address */
+		return (void *)0x0000800000000000;		/* not canonical */
 	case 4:
 		return (void *)-8L;
 	case 5:
-		return mem + 1;					/* behind the end */
+		return mem + 1;					/* just behind the end */
 	case 6:
 		return (void *)mem + sizeof(*mem) - any(64);
 	case 7:
-		return (void *)mem + any(sizeof(*mem));		/* any byte of it */
+		return (void *)mem + any(sizeof(*mem));		/* any byte of the description */
 	case 8:
 		return THIS_MODULE;
 	default:
-		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word of it */
+		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word of the description */
 	}
 }
 
@@ -142,7 +145,7 @@ static void *any_replacement(void)
 	}
 }
 
-/* Of an object, and of functions that are all of one type. */
+/* Names of objects, and of functions that all have the same type. */
 static const char *const modules[] = { "rlp_target", "absent", "another_absent" };
 static const char *const functions[] = { "one_show", "two_show", "twin_show", "notrace_show" };
 
@@ -157,9 +160,9 @@ static void describe_object(unsigned int nr, const char *name)
 	mem->objs[nr].funcs = mem->funcs[nr];
 	if (one_in(4)) {
 		mem->objs[nr].callbacks.pre_patch = one_in(3) ? refuse_object : accept_object;
-		mem->objs[nr].callbacks.post_patch = see_object;
-		mem->objs[nr].callbacks.pre_unpatch = see_object;
-		mem->objs[nr].callbacks.post_unpatch = see_object;
+		mem->objs[nr].callbacks.post_patch = ignore_object;
+		mem->objs[nr].callbacks.pre_unpatch = ignore_object;
+		mem->objs[nr].callbacks.post_unpatch = ignore_object;
 	}
 	for (i = 0; i < (name ? count : 1); i++) {
 		struct klp_func *func = &mem->funcs[nr][i];
@@ -207,7 +210,7 @@ static void change_a_name(void)
 		*name = 0;
 		break;
 	case 1:
-		memset(name, 'x', NAME_ROOM);	/* goes on into the next */
+		memset(name, 'x', NAME_ROOM);	/* continues in the next name */
 		break;
 	case 2:
 		memset(mem->names, 'x', sizeof(mem->names));
@@ -254,13 +257,13 @@ static void change_an_object(void)
 		obj->funcs = any_func();
 		break;
 	case 3:
-		obj->funcs = (void *)any_object();	/* an array that is another */
+		obj->funcs = (void *)any_object();	/* an array of objects */
 		break;
 	case 4:
 		*obj = *any_object();
 		break;
 	case 5:
-		/* None is the last. */
+		/* No entry ends the array. */
 		for (obj = mem->objs; obj < mem->objs + NR_OBJS; obj++)
 			if (!obj->name && !obj->funcs)
 				*obj = *any_object();
@@ -287,7 +290,7 @@ static void change_a_function(void)
 		*func = *any_func();
 		break;
 	case 4:
-		/* None is the last. */
+		/* No entry ends the array. */
 		nr = any(NR_OBJS);
 		for (func = mem->funcs[nr]; func < mem->funcs[nr] + NR_FUNCS; func++)
 			if (!func->old_name)
@@ -312,7 +315,7 @@ static void change_a_state(void)
 		state->version = any_word();
 		break;
 	case 2:
-		/* None is the last, and nothing follows. */
+		/* No entry ends the array, and no readable memory follows. */
 		for (state = mem->states; state < mem->states + NR_STATES; state++)
 			state->id = state->id ?: 1 + any(4);
 		break;
@@ -326,10 +329,10 @@ static int fuzz_once(void)
 		change_a_state,
 	};
 	struct klp_patch *patch = &mem->patch;
-	unsigned int left;
+	unsigned int nr_changes;
 
 	describe();
-	for (left = 5 + any(10); left; left--)
+	for (nr_changes = 5 + any(10); nr_changes; nr_changes--)
 		changes[any(ARRAY_SIZE(changes))]();
 	if (one_in(50))
 		patch = wrong_pointer();
@@ -343,7 +346,11 @@ static int run_set(const char *val, const struct kernel_param *kp)
 
 	if (ret)
 		return ret;
-	/* Its memory is the loader's until the patch is gone. */
+	/*
+	 * Fail while the module's parameters are parsed: there is no memory yet. While a patch
+	 * is enabled, the test must not write here: the description belongs to the loader
+	 * until the patch is gone.
+	 */
 	if (READ_ONCE(THIS_MODULE->state) != MODULE_STATE_LIVE)
 		return -EBUSY;
 	while (count--) {
@@ -384,21 +391,21 @@ module_param_cb(told, &told_ops, NULL, 0444);
 static int __init fuzz_init(void)
 {
 	prandom_seed_state(&rnd, seed);
-	room = vmalloc(PAGE_ALIGN(sizeof(*mem)));
-	if (!room)
+	pages = vmalloc(PAGE_ALIGN(sizeof(*mem)));
+	if (!pages)
 		return -ENOMEM;
-	/* At its end: a page that cannot be read is next. */
-	mem = room + PAGE_ALIGN(sizeof(*mem)) - sizeof(*mem);
+	/* Use the end of the area: the page behind it cannot be read. */
+	mem = pages + PAGE_ALIGN(sizeof(*mem)) - sizeof(*mem);
 	return 0;
 }
 
 static void __exit fuzz_exit(void)
 {
-	vfree(room);
+	vfree(pages);
 }
 
 module_init(fuzz_init);
 module_exit(fuzz_exit);
-MODULE_DESCRIPTION("Selftest: patches that are described at random");
+MODULE_DESCRIPTION("Selftest: patches with random descriptions");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

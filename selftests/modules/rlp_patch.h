@@ -1,35 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A patch that is described when it is loaded:
+ * A patch module whose parameters describe the patch:
  *
  *	insmod rlp_patch_a.ko says=text funcs=rlp_target:one_show=say
  *
  * funcs=OBJECT:FUNCTION[@SYMPOS][=REPLACEMENT],...
- *	what to replace. No OBJECT: a function of vmlinux; "EMPTY": an object
- *	whose name is empty. No FUNCTION: one without a name; "EMPTY": one whose
- *	name is empty. Entries in a row for the same object make one object.
- *	REPLACEMENT is one of replacements[] below; the default is "say".
+ *	The functions to replace. An OBJECT that is left out is vmlinux; "EMPTY" is
+ *	an object with an empty name. A FUNCTION that is left out has no name;
+ *	"EMPTY" is a function with an empty name. Successive entries with the same
+ *	object describe one object. REPLACEMENT is a name in replacements[] below.
+ *	The default is "say".
  * says=TEXT
- *	the line that "say" prints: for functions that show a seq_file.
+ *	The line that "say" prints. "say" replaces functions that show a seq_file.
  * replace=Y
- *	the patch replaces all others.
- * shape=WHAT
- *	leave something out: "null-patch", "no-module", "no-objects",
- *	"no-functions" (of the first object). Lead nowhere: "no-address",
- *	"unaligned", "other-module", "endless" (a name), "endless-states". "veto": a
- *	callback of the first object that says no by a positive number. "signed": what the
- *	kernel notes of a module whose signature it has verified. "pairs": callbacks that
- *	warn if there is a post_unpatch without a pre_patch.
+ *	The patch replaces all other patches.
+ * shape=SHAPE
+ *	A change to the patch:
+ *	null-patch	klp_enable_patch() is called with NULL
+ *	no-module	the patch has no module
+ *	no-objects	the patch has no array of objects
+ *	no-functions	the first object has no array of functions
+ *	no-address	the array of objects is at a non-canonical address
+ *	unaligned	the array of objects is at an unaligned address
+ *	other-module	the patch's module pointer does not point to this module
+ *	endless		the name of the first function is not terminated
+ *	endless-states	the array of states has more entries than the loader follows
+ *	veto		pre_patch() of the first object refuses with a positive number
+ *	signed		this module is marked as if the kernel had verified its signature
+ *	pairs		the callbacks warn about post_unpatch() without pre_patch()
  * refuse=NUMBER
- *	with shape=pairs, the pre_patch of this object fails, counted from 0.
- * fail=ERRNO
- *	init fails with it after it has enabled the patch. It waits for "hold" before.
+ *	With shape=pairs, pre_patch() of the object with this number fails. The first
+ *	object is 0.
  * hold=Y
- *	see there; can be changed, and is for a minute at most.
+ *	The init function waits after klp_enable_patch() until "hold" is N, for a
+ *	minute at most.
+ * fail=ERRNO
+ *	The init function enables the patch, waits for "hold", and fails with ERRNO.
  * again
- *	writing to it enables the patch once more.
+ *	A write enables the patch once more.
  *
- * Included by files that differ in nothing but their module's name.
+ * The files that include this one differ only in the names of their modules.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -42,7 +52,7 @@
 #include <asm/ibt.h>
 
 #ifdef RLP_IN_TREE
-/* The kernel's own, which this name meant before the loader's header. */
+/* Call the function of in-tree livepatch. The loader's header redefines this name. */
 #undef klp_enable_patch
 #endif
 
@@ -67,8 +77,9 @@ static int say(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* At an odd address, where compilers may put a function that they take to be cold. Before it is
- * what must not be run.
+/*
+ * A replacement at an odd address: compilers may place functions there that they consider
+ * cold. The int3 instruction in front of it must not be executed.
  */
 asm(".pushsection .text\n"
     ".balign 16, 0xcc\n"
@@ -101,7 +112,7 @@ static const struct {
 	{ "odd", odd },
 };
 
-static char endless[8192] = { [0 ... 8191] = 'x' };
+static char endless_name[8192] = { [0 ... 8191] = 'x' };
 static struct klp_func klp_funcs[MAX_FUNCS][MAX_FUNCS + 1];
 static struct klp_object objs[MAX_FUNCS + 1];
 static struct klp_patch patch = {
@@ -109,21 +120,21 @@ static struct klp_patch patch = {
 	.objs = objs,
 };
 
-/* More entries than the loader follows. */
 static struct klp_state *endless_states;
 
-static struct klp_state * __init states_without_end(void)
+/* Returns an array with more entries than the loader follows, and no entry that ends it. */
+static struct klp_state * __init alloc_endless_states(void)
 {
-	const int most = 1 << 18;
-	struct klp_state *states = vcalloc(most + 1, sizeof(*states));
+	const int limit = 1 << 18;
+	struct klp_state *states = vcalloc(limit + 1, sizeof(*states));
 	int i;
 
-	for (i = 0; states && i <= most; i++)
+	for (i = 0; states && i <= limit; i++)
 		states[i].id = 1;
 	return states;
 }
 
-static char *or_empty(char *name)
+static char *empty_if_asked(char *name)
 {
 	return strcmp(name, "EMPTY") ? name : "";
 }
@@ -136,7 +147,7 @@ static int __init describe_func(struct klp_func *func, char *text)
 	sympos = strsep(&replacement, "=");
 	name = strsep(&sympos, "@");
 	if (*name)
-		func->old_name = or_empty(name);
+		func->old_name = empty_if_asked(name);
 	if (sympos && kstrtoul(sympos, 0, &func->old_sympos))
 		return -ENOEXEC;
 	if (!replacement)
@@ -150,7 +161,7 @@ static int __init describe_func(struct klp_func *func, char *text)
 	return -ENOEXEC;
 }
 
-/* In-tree takes whatever is not 0 for a no. */
+/* In-tree livepatch treats any value other than 0 as a refusal. */
 static int veto(struct klp_object *obj)
 {
 	return 1;
@@ -159,7 +170,7 @@ static int veto(struct klp_object *obj)
 static int refuse = -1;
 module_param(refuse, int, 0644);
 
-/* Since the patch was enabled the last time. */
+/* Objects whose pre_patch() has succeeded since the patch was last enabled. */
 static bool prepared[MAX_FUNCS];
 
 static int pre_patch(struct klp_object *obj)
@@ -175,7 +186,7 @@ static void post_unpatch(struct klp_object *obj)
 	WARN_ON(!prepared[obj - objs]);
 }
 
-/* ENOEXEC, which the loader never returns, for a description that is wrong. */
+/* Returns -ENOEXEC, which the loader never returns, if a parameter is invalid. */
 static int __init describe(void)
 {
 	char *object, *last = NULL, *func;
@@ -187,7 +198,7 @@ static int __init describe(void)
 		if (!func)
 			return -ENOEXEC;
 		if (!last || strcmp(last, object)) {
-			objs[++obj].name = *object ? or_empty(object) : NULL;
+			objs[++obj].name = *object ? empty_if_asked(object) : NULL;
 			objs[obj].funcs = klp_funcs[obj];
 			last = object;
 			nr = 0;
@@ -210,9 +221,9 @@ static int __init describe(void)
 	else if (!strcmp(shape, "other-module"))
 		patch.mod = (void *)objs;
 	else if (!strcmp(shape, "endless"))
-		klp_funcs[0][0].old_name = endless;
+		klp_funcs[0][0].old_name = endless_name;
 	else if (!strcmp(shape, "endless-states"))
-		patch.states = endless_states = states_without_end();
+		patch.states = endless_states = alloc_endless_states();
 	else if (!strcmp(shape, "veto"))
 		objs[0].callbacks.pre_patch = veto;
 	for (i = 0; !strcmp(shape, "pairs") && i <= obj; i++) {
@@ -230,7 +241,7 @@ module_param(hold, bool, 0644);
 
 static int again_set(const char *val, const struct kernel_param *kp)
 {
-	/* Not while parameters are parsed, before the module's init. */
+	/* Fail while the module's parameters are parsed: its init function has not run yet. */
 	if (THIS_MODULE->state != MODULE_STATE_LIVE)
 		return -ENOEXEC;
 	memset(prepared, 0, sizeof(prepared));
@@ -265,7 +276,7 @@ static void __exit patch_exit(void)
 
 module_init(patch_init);
 module_exit(patch_exit);
-MODULE_DESCRIPTION("Selftest: a patch that is described when it is loaded");
+MODULE_DESCRIPTION("Selftest: a patch that the module's parameters describe");
 MODULE_LICENSE("GPL");
 #ifndef RLP_UNTAGGED
 MODULE_INFO(livepatch, "Y");

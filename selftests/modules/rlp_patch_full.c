@@ -1,64 +1,67 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch with all that a patch can have: functions of vmlinux, of a module that
- * is there and of one that comes later, callbacks, and shadow variables. It warns
- * if callbacks do not come in pairs, or if a variable outlives the patch.
+ * A patch that uses all features: functions of vmlinux, of a loaded module and of a
+ * late module, callbacks, and shadow variables. It warns if callbacks are not called in
+ * pairs, and if a shadow variable outlives the patch.
  *
- * The functions print what their object's shadow variable holds, "patched".
+ * The functions print the text in their object's shadow variable, "patched".
  *
- * taken=Y	the first shadow variable is there already, and the patch fails
+ * taken=Y	the first shadow variable exists already, so enabling the patch fails
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
-enum { SAYS, EXTRA };
+enum { MESSAGE, EXTRA };
 
 static bool taken;
 module_param(taken, bool, 0444);
 
 static struct klp_object objs[];
 
-static int say(struct seq_file *m, struct klp_object *obj)
+static int show_message(struct seq_file *m, struct klp_object *obj)
 {
-	const char **says = klp_shadow_get(obj, SAYS);
+	const char **message = klp_shadow_get(obj, MESSAGE);
 
-	seq_printf(m, "%s\n", says ? *says : "no shadow variable");
+	seq_printf(m, "%s\n", message ? *message : "no shadow variable");
 	return 0;
 }
 
 static int cmdline_show(struct seq_file *m, void *v)
 {
-	return say(m, &objs[0]);
+	return show_message(m, &objs[0]);
 }
 
 static int target_show(struct seq_file *m, void *v)
 {
-	return say(m, &objs[1]);
+	return show_message(m, &objs[1]);
 }
 
 static int late_show(struct seq_file *m, void *v)
 {
-	return say(m, &objs[2]);
+	return show_message(m, &objs[2]);
 }
 
-/* Between the return of pre_patch() and post_unpatch(). */
+/* Objects whose pre_patch() has succeeded and whose post_unpatch() was not called yet. */
 static bool prepared[3];
 
 static int pre_patch(struct klp_object *obj)
 {
-	const char **says;
+	const char **message;
 
 	WARN_ON(prepared[obj - objs]);
-	says = klp_shadow_alloc(obj, SAYS, sizeof(*says), GFP_KERNEL, NULL, NULL);
-	if (!says)
+	message = klp_shadow_alloc(obj, MESSAGE, sizeof(*message), GFP_KERNEL, NULL, NULL);
+	if (!message)
 		return -ENOMEM;
-	*says = "patched";
+	*message = "patched";
 	prepared[obj - objs] = true;
 	return 0;
 }
 
-/* This one may be missing. It is called again if disabling fails. */
+/*
+ * The second shadow variable is optional. This callback is called again if disabling
+ * fails.
+ */
 static void post_patch(struct klp_object *obj)
 {
 	WARN_ON(!prepared[obj - objs]);
@@ -75,7 +78,7 @@ static void post_unpatch(struct klp_object *obj)
 {
 	WARN_ON(!prepared[obj - objs]);
 	prepared[obj - objs] = false;
-	klp_shadow_free(obj, SAYS, NULL);
+	klp_shadow_free(obj, MESSAGE, NULL);
 }
 
 #define CALLBACKS {				\
@@ -122,7 +125,7 @@ static void check_clean(void)
 
 	for (i = 0; i < ARRAY_SIZE(prepared); i++) {
 		WARN_ON(prepared[i]);
-		WARN_ON(klp_shadow_get(&objs[i], SAYS));
+		WARN_ON(klp_shadow_get(&objs[i], MESSAGE));
 		WARN_ON(klp_shadow_get(&objs[i], EXTRA));
 	}
 }
@@ -132,10 +135,10 @@ static int __init patch_init(void)
 	int ret;
 
 	if (taken)
-		klp_shadow_alloc(&objs[0], SAYS, 0, GFP_KERNEL, NULL, NULL);
+		klp_shadow_alloc(&objs[0], MESSAGE, 0, GFP_KERNEL, NULL, NULL);
 	ret = klp_enable_patch(&patch);
 	if (taken)
-		klp_shadow_free(&objs[0], SAYS, NULL);
+		klp_shadow_free(&objs[0], MESSAGE, NULL);
 	if (ret)
 		check_clean();
 	return ret;
@@ -148,6 +151,6 @@ static void __exit patch_exit(void)
 
 module_init(patch_init);
 module_exit(patch_exit);
-MODULE_DESCRIPTION("Selftest: a patch with all that there is");
+MODULE_DESCRIPTION("Selftest: a patch that uses all features");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A module that does not say that it is a patch. */
+/* A patch module without the "livepatch" tag in its modinfo section. */
 #define RLP_UNTAGGED
 #include "rlp_patch.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calls each method of `livepatch::Shadow`, and says in the log what came of it.
+//! Calls each method of `livepatch::Shadow`, and logs the results.
 
 use kernel::{fmt::Debug, prelude::*};
 use livepatch::{Context, Shadow};
@@ -21,7 +21,7 @@ livepatch::patch! {
 
 struct Object(#[expect(dead_code)] u64);
 
-/// Says when it is dropped.
+/// A shadow variable that logs its drop.
 struct Value(u32);
 
 impl Drop for Value {
@@ -35,7 +35,7 @@ const ONE: Shadow<Object, Value> = unsafe { Shadow::new(0x746f6e65) };
 // SAFETY: No other patch uses this number.
 const TWO: Shadow<Object, Value> = unsafe { Shadow::new(0x7474776f) };
 
-/// Has its variables until the module is removed.
+/// Its shadow variables exist until the module is unloaded.
 static KEPT: Object = Object(0);
 
 struct Calls;
@@ -45,32 +45,32 @@ impl livepatch::Callbacks for Calls {
         let mut object = Object(1);
         let other = Object(2);
 
-        say("get, before", ONE.get(&object));
-        say("get_mut, before", ONE.get_mut(&mut object));
-        say("alloc", ONE.alloc(&object, GFP_KERNEL, Value(1)));
-        say("alloc again", ONE.alloc(&object, GFP_KERNEL, Value(2)));
-        say("get", ONE.get(&object));
-        say("get, other number", TWO.get(&object));
-        say("get, other object", ONE.get(&other));
-        say("get_mut, other number", TWO.get_mut(&mut object));
+        log_result("get, before", ONE.get(&object));
+        log_result("get_mut, before", ONE.get_mut(&mut object));
+        log_result("alloc", ONE.alloc(&object, GFP_KERNEL, Value(1)));
+        log_result("alloc again", ONE.alloc(&object, GFP_KERNEL, Value(2)));
+        log_result("get", ONE.get(&object));
+        log_result("get, other number", TWO.get(&object));
+        log_result("get, other object", ONE.get(&other));
+        log_result("get_mut, other number", TWO.get_mut(&mut object));
         if let Some(value) = ONE.get_mut(&mut object) {
             value.0 += 10;
         }
-        say("get, changed", ONE.get(&object));
+        log_result("get, changed", ONE.get(&object));
 
         let second = TWO.alloc(&object, GFP_ATOMIC, Value(3));
-        say("alloc, other number", second);
-        say("get, both", (ONE.get(&object), TWO.get(&object)));
-        let there = ONE.get_or_alloc(&object, GFP_KERNEL, || Ok(Value(4)));
-        say("get_or_alloc, there", there);
+        log_result("alloc, other number", second);
+        log_result("get, both", (ONE.get(&object), TWO.get(&object)));
+        let existing = ONE.get_or_alloc(&object, GFP_KERNEL, || Ok(Value(4)));
+        log_result("get_or_alloc, there", existing);
         let failed = ONE.get_or_alloc(&other, GFP_KERNEL, || Err(ENODEV));
-        say("get_or_alloc, failed", failed);
-        say("get, after that", ONE.get(&other));
+        log_result("get_or_alloc, failed", failed);
+        log_result("get, after that", ONE.get(&other));
 
-        say("remove", ONE.remove(&mut object));
-        say("remove again", ONE.remove(&mut object));
-        say("get, removed", (ONE.get(&object), TWO.get(&object)));
-        say("remove, other number", TWO.remove(&mut object));
+        log_result("remove", ONE.remove(&mut object));
+        log_result("remove again", ONE.remove(&mut object));
+        log_result("get, removed", (ONE.get(&object), TWO.get(&object)));
+        log_result("remove, other number", TWO.remove(&mut object));
 
         ONE.alloc(&KEPT, GFP_KERNEL, Value(5))?;
         TWO.alloc(&KEPT, GFP_KERNEL, Value(6))?;
@@ -80,9 +80,9 @@ impl livepatch::Callbacks for Calls {
 
 impl Drop for ShadowTest {
     fn drop(&mut self) {
-        // SAFETY: No reference to a variable was kept.
+        // SAFETY: No reference to a variable is left.
         unsafe { ONE.free_all() };
-        say("get, all freed", (ONE.get(&KEPT), TWO.get(&KEPT)));
+        log_result("get, all freed", (ONE.get(&KEPT), TWO.get(&KEPT)));
         // SAFETY: As above.
         unsafe { TWO.free_all() };
     }
@@ -94,6 +94,6 @@ impl Debug for Value {
     }
 }
 
-fn say(what: &str, value: impl Debug) {
+fn log_result(what: &str, value: impl Debug) {
     pr_info!("{}: {:?}\n", what, value);
 }

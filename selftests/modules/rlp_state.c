@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tells what is not to be seen from user space:
+ * Shows kernel state that is not visible from user space otherwise. Module parameter:
  *
- * probes		how many probes are on all tracepoints of vmlinux
+ * probes	the number of probes on all tracepoints of vmlinux
  */
 #include <linux/module.h>
 #include <linux/tracepoint.h>
@@ -40,5 +40,5 @@ static void __exit state_exit(void)
 
 module_init(state_init);
 module_exit(state_exit);
-MODULE_DESCRIPTION("Selftest: what is registered in the kernel");
+MODULE_DESCRIPTION("Selftest: the number of registered tracepoint probes");
 MODULE_LICENSE("GPL");

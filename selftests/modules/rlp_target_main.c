@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the patches of the tests replace. Each file in /proc/rlp_target/ is one
- * function that prints a line:
+ * The target module of the tests' patches. A read of a file in /proc/rlp_target/ calls
+ * one function, which prints a line:
  *
  *	one, two	static functions
- *	twin1, twin2	two functions of one name, in two files
- *	sleep		a function that sleeps until awake=Y: it holds up a
- *			transition, since only a fatal signal ends its sleep
+ *	twin1, twin2	two functions with the same name, in two source files
+ *	sleep		a function that sleeps until awake=Y. It blocks a
+ *			transition: only a fatal signal interrupts its sleep
  *	notrace		a function without an fentry site
  *
- * init_ret=ERRNO	what the module's init returns
- * init_sleep=Y		the module's init sleeps until awake=Y
- * at_init		what "one" printed from within the module's init
- * sleepers		how many tasks are asleep in "sleep"
- * sched_switch_users	how many probes are on that tracepoint
+ * Module parameters:
+ *
+ * init_ret=ERRNO	the return value of the init function
+ * init_sleep=Y		the init function sleeps until awake=Y
+ * awake=Y		ends the sleep of the init function and of "sleep"
+ * at_init		the line that "one" printed when the init function called it
+ * sleepers		the number of tasks that sleep in "sleep"
+ * sched_switch_users	the number of probes on the tracepoint sched_switch
  */
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -84,7 +87,7 @@ static const struct kernel_param_ops sched_switch_users_ops = {
 };
 module_param_cb(sched_switch_users, &sched_switch_users_ops, NULL, 0444);
 
-/* Used by its name; clang would leave only the alias. */
+/* Patches find it by this name. Without __used, clang would keep only the alias. */
 static noinline __noclone int __used one_show(struct seq_file *m, void *v)
 {
 	seq_puts(m, "one\n");
@@ -121,7 +124,7 @@ static noinline __noclone notrace int notrace_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* Has no entry of its own: it becomes part of its only caller. */
+/* It has no fentry site and no symbol: it is inlined into its only caller. */
 static __always_inline int inlined_show(struct seq_file *m)
 {
 	return notrace_show(m, NULL);
@@ -132,7 +135,7 @@ static notrace int notrace_file_show(struct seq_file *m, void *v)
 	return inlined_show(m);
 }
 
-/* As one_show(). */
+/* Patches find it by its name, as one_show(). */
 static int __init __used rlp_target_init(void)
 {
 	struct proc_dir_entry *dir;
@@ -168,5 +171,5 @@ static void __exit rlp_target_exit(void)
 
 module_init(rlp_target_init);
 module_exit(rlp_target_exit);
-MODULE_DESCRIPTION("Selftest: what patches replace");
+MODULE_DESCRIPTION("Selftest: the target module of patches");
 MODULE_LICENSE("GPL");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The second function of this name in the module. */
+/* The second function with the name twin_show in the module. The first is in rlp_target_main.c. */
 #include <linux/seq_file.h>
 
 #include "rlp_target.h"

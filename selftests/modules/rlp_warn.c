@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Makes the kernel complain, once for each time that it is loaded. */
+/* Triggers a kernel warning each time that it is loaded. */
 #include <linux/module.h>
 
 static int __init warn_init(void)
