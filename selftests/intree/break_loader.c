@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A live patch for in-tree livepatch that breaks our loader: two of its functions
- * find nothing. It shows that the upstream suite, as it is run here, notices.
+ * A live patch for in-tree livepatch that breaks this loader: two functions of the loader
+ * return NULL from then on. It shows that the upstream suite, as it is run here, detects a
+ * broken loader.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -38,7 +39,7 @@ static int __init break_loader_init(void)
 }
 module_init(break_loader_init);
 
-/* Never removed: the test ends with the guest. */
+/* Never unloaded: the guest ends with the test. */
 MODULE_DESCRIPTION("Selftest: a loader that is broken on purpose");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

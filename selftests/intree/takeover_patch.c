@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch that knows nothing of our loader. It refers to a function of its target
- * that is not exported; klp-relocate makes that a relocation which waits for the
- * target. Without it the function is not there, as the weak symbol says.
+ * A patch that was not written for this loader. It calls a function of its target that
+ * is not exported. klp-relocate converts this reference into a livepatch relocation, which
+ * is applied when the target is loaded. Without klp-relocate the symbol is weak and its
+ * address is NULL.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -49,7 +50,7 @@ static struct klp_patch patch = {
 	.objs = objs,
 };
 
-/* Once more: for our loader's tests alone. */
+/* A write enables the patch once more. Only the tests of this loader use it. */
 static int again_set(const char *val, const struct kernel_param *kp)
 {
 	return THIS_MODULE->state == MODULE_STATE_LIVE ? klp_enable_patch(&patch) : -ENOEXEC;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What takeover_patch patches: /proc/takeover_target reads "original". */
+/* The target module of takeover_patch. A read of /proc/takeover_target returns "original". */
 #include <linux/module.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 
 static bool fail;
 module_param(fail, bool, 0444);
-MODULE_PARM_DESC(fail, "Let init fail (default: N)");
+MODULE_PARM_DESC(fail, "The init function fails (default: N)");
 
 const char *takeover_secret(void);
 
-/* Known to nobody outside of this module: it takes a relocation of its own. */
+/* Not exported: another module can call it only through a livepatch relocation. */
 noinline const char *takeover_secret(void)
 {
 	return "with the target's secret";
@@ -40,5 +40,5 @@ static void __exit takeover_target_exit(void)
 }
 module_exit(takeover_target_exit);
 
-MODULE_DESCRIPTION("Selftest: what a taken-over patch patches");
+MODULE_DESCRIPTION("Selftest: the target module of a converted patch");
 MODULE_LICENSE("GPL");

@@ -3,16 +3,17 @@
 # timeout: 3000
 #
 # Run the kernel's own livepatch selftests, unmodified, with one of two loaders.
-# To be run by run.sh; see README.rst. From the environment, in the guest from the
-# kernel's command line:
+# run.sh runs this script; see README.rst. Environment variables, which the guest
+# sets from the kernel's command line:
 #
-#	RLP_LOADER=ours or intree (ours)
-#	RLP_BREAK=module: load this first; it breaks our loader on purpose
-#	RLP_LOADER_DEBUG=N: our loader leaves the debug lines out, on purpose
-#	RLP_SCRIPTS=some of its scripts, with commas (all)
-#	RLP_UPSTREAM=folder with what tools/build-upstream made (/upstream)
+#	RLP_LOADER=LOADER	ours (default) or intree
+#	RLP_BREAK=MODULE	load this module first: it breaks this loader on purpose
+#	RLP_LOADER_DEBUG=N	this loader logs no debug lines, on purpose
+#	RLP_SCRIPTS=SCRIPT,...	run only these scripts of the suite (default: all)
+#	RLP_UPSTREAM=FOLDER	the output of tools/build-upstream (default: /upstream)
 #
-# Prints a line "case: RESULT SCRIPT: NAME" for each; RESULT is ok, failed or missed.
+# Prints one line "case: RESULT SCRIPT: NAME" for each case. RESULT is ok, failed or
+# missed.
 
 here=$(cd "$(dirname "$0")" && pwd)
 loader=${RLP_LOADER:-ours}
@@ -30,23 +31,25 @@ cd "$suite" || exit 1
 
 if [[ $loader == ours ]]; then
 	[[ ! -d /sys/module/rust_livepatch ]] || rmmod rust_livepatch
-	insmod "$modules/rust_livepatch.ko" debug="${RLP_LOADER_DEBUG:-Y}" || die "the loader cannot be loaded"
+	insmod "$modules/rust_livepatch.ko" debug="${RLP_LOADER_DEBUG:-Y}" || die "cannot load the loader"
 	if [[ ${RLP_BREAK:-} ]]; then
-		insmod "$modules/$RLP_BREAK.ko" || die "$RLP_BREAK cannot be loaded"
+		insmod "$modules/$RLP_BREAK.ko" || die "cannot load $RLP_BREAK"
 		until [[ $(cat "/sys/kernel/livepatch/$RLP_BREAK/transition") == 0 ]]; do
 			sleep 0.1
 		done
 	fi
 	mount --bind /sys/kernel/rust_livepatch /sys/kernel/livepatch ||
-		die "the directories cannot be exchanged"
+		die "cannot mount the loader's directory over /sys/kernel/livepatch"
 	trap 'umount /sys/kernel/livepatch' EXIT
 	PATH=$here/bin:$PATH
 fi
 
-# KDIR is where modules could be compiled; here they all are.
+# The scripts require that KDIR is a directory, to compile modules with it. All modules are
+# built already, so any directory will do.
 export KDIR=/
 
-# report SCRIPT OUTPUT: the cases that the script has, and what became of them.
+# report SCRIPT OUTPUT: print the cases of a script with their results. OUTPUT is the file
+# with the output of the script.
 report() {
 	local script=$1 output=$2
 
@@ -69,7 +72,7 @@ for script in "${scripts[@]}"; do
 		echo "# $script ended with status $?"
 		sed 's/^/#   /' "$output"
 		status=1
-		# What a script that died left behind is not the next one's fault.
+		# Clean up after a script that failed, so that the next script is not affected.
 		echo nop >/sys/kernel/tracing/current_tracer
 		echo >/sys/kernel/tracing/set_ftrace_filter
 		for enabled in /sys/kernel/livepatch/*/enabled; do

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Before the kernel's own suite, with in-tree livepatch on PREEMPT_RT: what lockdep says there
-# once of in-tree's first transition (../test-intree.sh), where it is expected. The suite
-# compares the log, so the first script with a transition would fail for that warning.
+# Make a transition with in-tree livepatch on PREEMPT_RT, before the kernel's own suite runs.
+# In-tree livepatch's first transition triggers one lockdep warning there (see
+# ../test-intree.sh), which this test expects. The suite compares the log, so its first
+# script with a transition would fail because of the warning.
 # expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 set -e
@@ -11,7 +12,8 @@ set -e
 patch=/sys/kernel/livepatch/test_klp_livepatch
 
 insmod "${RLP_UPSTREAM:-/upstream}/intree/test_modules/test_klp_livepatch.ko"
-wait_until "[[ \$(cat $patch/transition) == 0 ]]" 60 || fail "it does not end its transition"
+wait_until "[[ \$(cat $patch/transition) == 0 ]]" 60 ||
+	fail "test_klp_livepatch does not complete its transition"
 echo 0 >$patch/enabled
-wait_until "[[ ! -e $patch ]]" 60 || fail "it does not go"
+wait_until "[[ ! -e $patch ]]" 60 || fail "test_klp_livepatch is not removed from sysfs"
 rmmod test_klp_livepatch
