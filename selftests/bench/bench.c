@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The benchmark's measuring program: static, alone in the guest, no shell.
+ * The measuring program of the benchmark. It is linked statically and runs alone in the
+ * guest, without a shell.
  *
  *	bench [-q] LOADER SECTION...
  *
- * LOADER is klp, the kernel's own, or rlp, which is loaded first and removed at
- * the end. Each run of each measurement is a line of output,
+ * LOADER is klp (in-tree livepatch) or rlp (this loader, which is loaded first and
+ * unloaded at the end). Each run of each measurement prints one line:
  *
  *	result METRIC PARAMETER LOADER VALUE
  *
- * times in nanoseconds, memory in bytes; what they mean is told in
- * Documentation/bench.rst, and tools/bench-report makes numbers of them. Other
- * lines say what goes on. -q: quick, so few runs and no very slow ones.
+ * Times are in nanoseconds, memory is in bytes. Documentation/bench.rst describes the
+ * metrics, and tools/bench-report evaluates these lines. All other lines report progress.
+ * With -q there are fewer runs, and the slowest measurements are skipped.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,12 +41,12 @@
 #define DEBUGFS		"/sys/kernel/debug/bench_target/"
 #define TRACING		"/sys/kernel/tracing/"
 
-/* Waiting for a state costs two system calls so often: below one percent. */
+/* The interval at which a state is polled. The two system calls cost less than one percent. */
 #define POLL		(500 * USEC)
 
 static const char *loader;	/* klp or rlp */
-static const char *patches;	/* its folder in sysfs */
-static bool ours;
+static const char *patches;	/* the loader's directory in sysfs */
+static bool ours;		/* the loader is rlp */
 static bool quick;
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
@@ -61,7 +62,7 @@ die(const char *format, ...)
 	exit(1);
 }
 
-static void result(const char *metric, long parameter, int64_t value)
+static void print_result(const char *metric, long parameter, int64_t value)
 {
 	printf("result %s %ld %s %lld\n", metric, parameter, loader, (long long)value);
 	fflush(stdout);
@@ -90,7 +91,7 @@ static void pause_for(int64_t ns)
 	sleep_until(now() + ns);
 }
 
-/* Files of the kernel. */
+/* Files in procfs, sysfs and debugfs. */
 
 static ssize_t read_file(const char *path, char *buf, size_t size)
 {
@@ -137,7 +138,7 @@ static void load(const char *module, const char *parameters)
 	close(fd);
 }
 
-/* The last user may just be leaving. */
+/* Retries while the module is in use: its last user may put its reference soon. */
 static void unload(const char *module)
 {
 	int64_t deadline = now() + 60 * NSEC_PER_SEC;
@@ -155,10 +156,10 @@ struct patch {
 	char module[32];
 	char enabled[128];
 	char transition[128];
-	char mode[160];		/* of the last function */
+	char mode[160];		/* the file of the last function */
 };
 
-static struct patch patch_named(const char *what, int functions)
+static struct patch patch_by_name(const char *what, int functions)
 {
 	struct patch p;
 
@@ -170,12 +171,12 @@ static struct patch patch_named(const char *what, int functions)
 	return p;
 }
 
-static struct patch patch_of(int functions)
+static struct patch patch_by_size(int functions)
 {
 	char what[16];
 
 	snprintf(what, sizeof(what), "%d", functions);
-	return patch_named(what, functions);
+	return patch_by_name(what, functions);
 }
 
 static void wait_complete(const struct patch *p)
@@ -198,7 +199,7 @@ static void wait_complete(const struct patch *p)
 	close(t);
 }
 
-/* From insmod until every task has moved. */
+/* Returns the time from insmod until every task is switched. */
 static int64_t enable(const struct patch *p)
 {
 	int64_t start = now();
@@ -208,22 +209,22 @@ static int64_t enable(const struct patch *p)
 	return now() - start;
 }
 
-/* From writing 0 until the directory is gone. */
+/* Returns the time from the write of 0 until the directory is removed. */
 static int64_t disable(const struct patch *p)
 {
-	int64_t start = now(), took;
+	int64_t start = now(), elapsed;
 
 	write_file(p->enabled, "0");
 	while (!access(p->enabled, F_OK))
 		pause_for(POLL);
-	took = now() - start;
+	elapsed = now() - start;
 	unload(p->module);
-	return took;
+	return elapsed;
 }
 
 /*
- * As a patch is for most of its life: this loader promotes its functions in
- * the background. The kernel's own gets as much time.
+ * Waits until the patch is in the state in which it is for most of its life. This loader
+ * promotes the functions in the background. In-tree livepatch is given the same two seconds.
  */
 static void settle(const struct patch *p)
 {
@@ -244,15 +245,15 @@ static void settle(const struct patch *p)
 		printf("# %s: mode is %s", p->module, mode);
 }
 
-static void promote(bool on)
+static void set_promote(bool on)
 {
 	if (ours)
 		write_file("/sys/module/rust_livepatch/parameters/promote", on ? "Y" : "N");
 }
 
-/* Company: processes that run beside what is measured, and end with it. */
+/* Helpers: processes that run during a measurement, and are killed after it. */
 
-static pid_t company(void (*run)(void *), void *data, int ready[2])
+static pid_t start_helper(void (*run)(void *), void *data, int ready[2])
 {
 	pid_t pid;
 
@@ -271,24 +272,24 @@ static pid_t company(void (*run)(void *), void *data, int ready[2])
 	return pid;
 }
 
-static void dismiss(pid_t pid)
+static void stop_helper(pid_t pid)
 {
 	if (pid > 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		/* Threads are reaped in the background. */
+		/* The kernel reaps the threads in the background. */
 		pause_for(200 * MSEC);
 	}
 }
 
-static void *doze(void *nothing)
+static void *sleep_forever(void *nothing)
 {
 	for (;;)
 		pause();
 	return nothing;
 }
 
-static int said[2];
+static int ready_pipe[2];
 
 static void run_sleepers(void *count)
 {
@@ -300,27 +301,27 @@ static void run_sleepers(void *count)
 	pthread_attr_setstacksize(&attr, 16384);
 	pthread_attr_setguardsize(&attr, 0);
 	for (long i = 1; i < (long)count; i++) {
-		ret = pthread_create(&thread, &attr, doze, NULL);
+		ret = pthread_create(&thread, &attr, sleep_forever, NULL);
 		if (ret)
 			die("thread %ld: %s", i, strerror(ret));
 	}
-	if (write(said[1], "", 1) != 1)
+	if (write(ready_pipe[1], "", 1) != 1)
 		die("pipe");
-	doze(NULL);
+	sleep_forever(NULL);
 }
 
-/* So many threads that sleep. */
-static pid_t sleepers(long count)
+/* Starts a process with @count threads that sleep. */
+static pid_t start_sleepers(long count)
 {
 	char byte;
 	pid_t pid;
 
 	if (!count)
 		return 0;
-	pid = company(run_sleepers, (void *)count, said);
-	if (read(said[0], &byte, 1) != 1)
-		die("no sleepers");
-	close(said[0]);
+	pid = start_helper(run_sleepers, (void *)count, ready_pipe);
+	if (read(ready_pipe[0], &byte, 1) != 1)
+		die("the threads did not start");
+	close(ready_pipe[0]);
 	pause_for(300 * MSEC);
 	return pid;
 }
@@ -330,37 +331,44 @@ static void run_sleep_inside(void *file)
 	read_number(file);
 }
 
-/* A task asleep in a function that is about to be patched. */
-static pid_t sleeper_inside(void)
+/* Starts a task that sleeps in a function of the patch "held". */
+static pid_t start_sleeper_inside(void)
 {
-	pid_t pid = company(run_sleep_inside, DEBUGFS "sleep", said);
+	pid_t pid = start_helper(run_sleep_inside, DEBUGFS "sleep", ready_pipe);
 
-	close(said[0]);
+	close(ready_pipe[0]);
 	pause_for(100 * MSEC);
 	return pid;
 }
 
 /* Insmod and disable. */
 
-/* Enables and disables once; -1: that is not asked for. */
-static void change_once(int functions, long threads, const char *on, const char *off, long parameter)
+/*
+ * Enables and disables a patch once. @on and @off are the metrics of the two results. If one
+ * of them is NULL, that result is not printed.
+ */
+static void measure_change(int functions, long threads, const char *on, const char *off,
+			   long parameter)
 {
-	struct patch p = patch_of(functions);
-	pid_t pid = sleepers(threads);
-	int64_t took;
+	struct patch p = patch_by_size(functions);
+	pid_t pid = start_sleepers(threads);
+	int64_t elapsed;
 
-	took = enable(&p);
+	elapsed = enable(&p);
 	if (on)
-		result(on, parameter, took);
+		print_result(on, parameter, elapsed);
 	settle(&p);
-	took = disable(&p);
+	elapsed = disable(&p);
 	if (off)
-		result(off, parameter, took);
-	dismiss(pid);
+		print_result(off, parameter, elapsed);
+	stop_helper(pid);
 }
 
-/* Always enough for a median, but for a quick look at what takes the kernel's own minutes. */
-static int runs_of(int functions, long threads)
+/*
+ * Returns the number of runs, which is enough for a median. In a quick run, measurements that
+ * take in-tree livepatch minutes are made only once.
+ */
+static int nr_runs(int functions, long threads)
 {
 	if (!quick)
 		return 5;
@@ -372,8 +380,9 @@ static void section_functions(void)
 	static const int sizes[] = { 1, 10, 100, 1000 };
 
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		for (int run = runs_of(sizes[i], 0); run; run--)
-			change_once(sizes[i], 0, "insmod-functions", "disable-functions", sizes[i]);
+		for (int run = nr_runs(sizes[i], 0); run; run--)
+			measure_change(sizes[i], 0, "insmod-functions", "disable-functions",
+				       sizes[i]);
 }
 
 static void section_threads(void)
@@ -381,31 +390,32 @@ static void section_threads(void)
 	static const long counts[] = { 100, 1000, 4000, 10000 };
 
 	for (unsigned int i = 0; i < sizeof(counts) / sizeof(*counts); i++)
-		for (int run = runs_of(1, counts[i]); run; run--)
-			change_once(1, counts[i], "insmod-threads", "disable-threads", counts[i]);
+		for (int run = nr_runs(1, counts[i]); run; run--)
+			measure_change(1, counts[i], "insmod-threads", "disable-threads",
+				       counts[i]);
 }
 
 static void section_large(void)
 {
 	if (!ours && quick)
 		return;
-	for (int run = runs_of(1000, 4000); run; run--)
-		change_once(1000, 4000, "insmod-large", "disable-large", 4000);
+	for (int run = nr_runs(1000, 4000); run; run--)
+		measure_change(1000, 4000, "insmod-large", "disable-large", 4000);
 }
 
-/* What insmod costs where the patch does not enable itself. */
+/* The time that insmod takes if the patch does not enable itself. */
 static void section_load(void)
 {
 	static const int sizes[] = { 1, 1000 };
 
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct patch p = patch_of(sizes[i]);
+		struct patch p = patch_by_size(sizes[i]);
 
 		for (int run = 0; run < 5; run++) {
 			int64_t start = now();
 
 			load(p.module, "enable=N");
-			result("load", sizes[i], now() - start);
+			print_result("load", sizes[i], now() - start);
 			unload(p.module);
 		}
 	}
@@ -413,61 +423,64 @@ static void section_load(void)
 
 /* Calls. */
 
-static int64_t loop(void)
+static int64_t time_loop(void)
 {
 	write_file(DEBUGFS "calls", "100000");
 	return read_number(DEBUGFS "calls");
 }
 
-/* Picoseconds a call; the caller subtracts the unpatched one's. */
-static int64_t calls_cost(int64_t base)
+/*
+ * Returns the duration of a call in picoseconds. @base, the duration of the loop without a
+ * patch, is subtracted.
+ */
+static int64_t measure_calls(int64_t base)
 {
-	int64_t best = INT64_MAX, took;
+	int64_t best = INT64_MAX, elapsed;
 
 	for (int i = 0; i < 3; i++) {
-		took = loop();
-		best = took < best ? took : best;
+		elapsed = time_loop();
+		best = elapsed < best ? elapsed : best;
 	}
 	return (best - base) / 100;
 }
 
 static void section_calls(void)
 {
-	struct patch p = patch_of(1), held = patch_named("held", 1);
+	struct patch p = patch_by_size(1), held = patch_by_name("held", 1);
 	pid_t pid;
 
 	for (int run = quick ? 3 : 5; run; run--) {
-		int64_t base = calls_cost(0) * 100;
+		int64_t base = measure_calls(0) * 100;
 
-		result("call-unpatched", 0, base / 100);
+		print_result("call-unpatched", 0, base / 100);
 
 		enable(&p);
 		settle(&p);
-		result("call", 0, calls_cost(base));
+		print_result("call", 0, measure_calls(base));
 		disable(&p);
 
-		promote(false);
+		set_promote(false);
 		enable(&p);
 		settle(&p);
-		result("call-handler", 0, calls_cost(base));
+		print_result("call-handler", 0, measure_calls(base));
 		disable(&p);
 
-		pid = sleeper_inside();
+		pid = start_sleeper_inside();
 		load(held.module, "");
 		pause_for(2 * NSEC_PER_SEC);
 		if (read_number(held.transition) != 1)
 			die("the transition of %s is over", held.module);
-		result("call-transition", 0, calls_cost(base));
-		dismiss(pid);
+		print_result("call-transition", 0, measure_calls(base));
+		stop_helper(pid);
 		wait_complete(&held);
 		disable(&held);
-		promote(true);
+		set_promote(true);
 	}
 }
 
 /* Memory. */
 
-static int64_t bytes_of(const char *meminfo, const char *name)
+static int64_t meminfo_bytes(const char *meminfo, const char *name)
 {
 	const char *line = strstr(meminfo, name);
 
@@ -476,27 +489,27 @@ static int64_t bytes_of(const char *meminfo, const char *name)
 	return strtoll(line + strlen(name), NULL, 10) * 1024;
 }
 
-/* What the kernel has allocated for itself, by kmalloc() and vmalloc(). */
+/* Returns the memory that the kernel has allocated for itself, by kmalloc() and vmalloc(). */
 static int64_t mem_used(void)
 {
 	static char buf[8192];
 	int64_t last, used = 0;
 
-	/* What waits to be freed is freed, what is only cached goes, until no more goes. */
+	/* Let pending frees happen and drop caches, until the sum is stable. */
 	do {
 		last = used;
 		write_file("/proc/sys/vm/drop_caches", "3");
 		pause_for(500 * MSEC);
 		if (read_file("/proc/meminfo", buf, sizeof(buf)) < 0)
 			die("/proc/meminfo");
-		used = bytes_of(buf, "\nSlab:") + bytes_of(buf, "\nVmallocUsed:");
+		used = meminfo_bytes(buf, "\nSlab:") + meminfo_bytes(buf, "\nVmallocUsed:");
 	} while (used > last + 16384 || used < last - 16384);
 	return used;
 }
 
-static int64_t memory_of(int functions, int64_t *kept)
+static int64_t measure_memory(int functions, int64_t *kept)
 {
-	struct patch p = patch_of(functions);
+	struct patch p = patch_by_size(functions);
 	int64_t before = mem_used(), during;
 
 	enable(&p);
@@ -508,25 +521,25 @@ static int64_t memory_of(int functions, int64_t *kept)
 	return during - before;
 }
 
-static int64_t memory_moving(long threads, int64_t *kept)
+static int64_t memory_in_transition(long threads, int64_t *kept)
 {
-	struct patch held = patch_named("held", 1);
-	pid_t pid = sleepers(threads), inside;
+	struct patch held = patch_by_name("held", 1);
+	pid_t pid = start_sleepers(threads), inside;
 	int64_t before, during;
 
-	inside = sleeper_inside();
+	inside = start_sleeper_inside();
 	before = mem_used();
 	load(held.module, "");
 	pause_for(2 * NSEC_PER_SEC);
 	if (read_number(held.transition) != 1)
 		die("the transition of %s is over", held.module);
 	during = mem_used();
-	dismiss(inside);
+	stop_helper(inside);
 	wait_complete(&held);
 	disable(&held);
 	pause_for(NSEC_PER_SEC);
 	*kept = mem_used() - before;
-	dismiss(pid);
+	stop_helper(pid);
 	return during - before;
 }
 
@@ -534,35 +547,36 @@ static void section_memory(void)
 {
 	int64_t one, many, kept;
 
-	/* The first of each fills caches that stay. */
-	memory_of(1, &kept);
-	for (int run = runs_of(1000, 0); run; run--) {
-		one = memory_of(1, &kept);
-		many = memory_of(1000, &kept);
-		result("memory-function", 1000, (many - one) / 999);
-		result("memory-kept", 1000, kept);
+	/* The first run of each measurement fills caches that are kept. */
+	measure_memory(1, &kept);
+	for (int run = nr_runs(1000, 0); run; run--) {
+		one = measure_memory(1, &kept);
+		many = measure_memory(1000, &kept);
+		print_result("memory-function", 1000, (many - one) / 999);
+		print_result("memory-kept", 1000, kept);
 	}
-	memory_moving(4000, &kept);
-	for (int run = runs_of(1, 4000); run; run--) {
-		one = memory_moving(0, &kept);
-		many = memory_moving(4000, &kept);
-		result("memory-task", 4000, (many - one) / 4000);
-		result("memory-task-kept", 4000, kept);
+	memory_in_transition(4000, &kept);
+	for (int run = nr_runs(1, 4000); run; run--) {
+		one = memory_in_transition(0, &kept);
+		many = memory_in_transition(4000, &kept);
+		print_result("memory-task", 4000, (many - one) / 4000);
+		print_result("memory-task-kept", 4000, kept);
 	}
 	if (ours)
-		result("memory-module", 0, read_number("/sys/module/rust_livepatch/coresize"));
+		print_result("memory-module", 0,
+			     read_number("/sys/module/rust_livepatch/coresize"));
 }
 
-/* Latency: one processor, so that nothing but the kernel can keep it from the probes. */
+/* Latency: with one CPU, so that only the kernel can keep the probes from running. */
 
 struct probes {
-	volatile int64_t gap;	/* longest since reset */
-	volatile int64_t fork;
+	volatile int64_t gap;	/* the longest since reset_probes() */
+	volatile int64_t fork;	/* the longest since reset_probes() */
 };
 
 static struct probes *probes;
 
-static void pin_and_rule(int priority)
+static void run_realtime(int priority)
 {
 	struct sched_param param = { .sched_priority = priority };
 	cpu_set_t cpus;
@@ -571,15 +585,15 @@ static void pin_and_rule(int priority)
 	CPU_SET(0, &cpus);
 	if (sched_setaffinity(0, sizeof(cpus), &cpus) ||
 	    sched_setscheduler(0, SCHED_FIFO, &param) || mlockall(MCL_CURRENT))
-		die("priority %d", priority);
+		die("setting priority %d", priority);
 }
 
-/* Looks at the clock, sleeps, and sees by how much it was kept from looking again. */
-static void run_clock_watcher(void *period)
+/* Sleeps for a period, and measures how late it wakes up. */
+static void run_gap_probe(void *period)
 {
 	int64_t next, late;
 
-	pin_and_rule(99);
+	run_realtime(99);
 	for (;;) {
 		next = now() + (long)period;
 		sleep_until(next);
@@ -589,13 +603,13 @@ static void run_clock_watcher(void *period)
 	}
 }
 
-/* Forks, from the moment at which it wants to. */
-static void run_forker(void *period)
+/* Forks once in each period. Measures from the planned time until fork() has returned. */
+static void run_fork_probe(void *period)
 {
 	int64_t next, late;
 	pid_t pid;
 
-	pin_and_rule(50);
+	run_realtime(50);
 	for (;;) {
 		next = now() + (long)period;
 		sleep_until(next);
@@ -618,45 +632,50 @@ static void reset_probes(void)
 	probes->fork = 0;
 }
 
-/* The longest of one run of one kind of probe over a change of a patch and back. */
+/*
+ * Measures the longest latency of one kind of probe, while a patch is enabled, settles and is
+ * disabled.
+ */
 static void latency_once(bool forks, int functions, long threads)
 {
-	struct patch p = patch_of(functions);
-	pid_t crowd = sleepers(threads), probe;
+	struct patch p = patch_by_size(functions);
+	pid_t threads_pid = start_sleepers(threads), probe;
 	const char *metric = forks ? "fork" : "gap";
 	volatile int64_t *longest = forks ? &probes->fork : &probes->gap;
 	char name[32];
-	/* What the kernel's own keeps others waiting for is found by fewer looks. */
-	long rarely = ours ? 1 : 10;
+	/* In-tree livepatch leaves longer gaps, so fewer probes find them. */
+	long period_factor = ours ? 1 : 10;
 
 	if (forks)
-		probe = company(run_forker, (void *)(rarely * 2 * MSEC), said);
+		probe = start_helper(run_fork_probe, (void *)(period_factor * 2 * MSEC),
+				     ready_pipe);
 	else
-		probe = company(run_clock_watcher, (void *)(rarely * 100 * USEC), said);
-	close(said[0]);
+		probe = start_helper(run_gap_probe, (void *)(period_factor * 100 * USEC),
+				     ready_pipe);
+	close(ready_pipe[0]);
 
 	reset_probes();
 	pause_for(500 * MSEC);
 	snprintf(name, sizeof(name), "%s-idle", metric);
-	result(name, threads, *longest);
+	print_result(name, threads, *longest);
 
 	reset_probes();
 	enable(&p);
 	snprintf(name, sizeof(name), "%s-enable", metric);
-	result(name, threads, *longest);
+	print_result(name, threads, *longest);
 
 	reset_probes();
 	settle(&p);
 	snprintf(name, sizeof(name), "%s-settle", metric);
-	result(name, threads, *longest);
+	print_result(name, threads, *longest);
 
 	reset_probes();
 	disable(&p);
 	snprintf(name, sizeof(name), "%s-disable", metric);
-	result(name, threads, *longest);
+	print_result(name, threads, *longest);
 
-	dismiss(probe);
-	dismiss(crowd);
+	stop_helper(probe);
+	stop_helper(threads_pid);
 }
 
 static void section_latency(void)
@@ -672,7 +691,7 @@ static void section_latency(void)
 		die("mmap");
 	if (two)
 		write_file(online, "0");
-	for (int run = runs_of(1000, 4000); run; run--) {
+	for (int run = nr_runs(1000, 4000); run; run--) {
 		latency_once(false, 1000, 4000);
 		latency_once(true, 1000, 4000);
 	}
@@ -707,7 +726,7 @@ struct traced {
 	double sum, max;	/* us */
 };
 
-/* Sums up by function; returns how many. */
+/* Sums up the trace by function, in @all. Returns the number of functions. */
 static int trace_end(struct traced *all, int room)
 {
 	char line[512], name[64];
@@ -720,13 +739,13 @@ static int trace_end(struct traced *all, int room)
 		die("trace");
 	while (fgets(line, sizeof(line), file)) {
 		char *us = strstr(line, " us "), *start, *bar = strchr(line, '|');
-		double took;
+		double elapsed;
 
 		if (!us || !bar || us > bar)
 			continue;
 		*us = 0;
 		start = strrchr(line, ' ');
-		took = strtod(start ? start : line, NULL);
+		elapsed = strtod(start ? start : line, NULL);
 		for (bar++; *bar == ' ' || *bar == '}' || *bar == '/' || *bar == '*'; bar++)
 			;
 		if (sscanf(bar, "%63[a-zA-Z0-9_.]", name) != 1)
@@ -740,8 +759,8 @@ static int trace_end(struct traced *all, int room)
 			strcpy(all[nr++].name, name);
 		}
 		all[i].count++;
-		all[i].sum += took;
-		all[i].max = took > all[i].max ? took : all[i].max;
+		all[i].sum += elapsed;
+		all[i].max = elapsed > all[i].max ? elapsed : all[i].max;
 	}
 	fclose(file);
 	write_file(TRACING "current_tracer", "nop");
@@ -751,8 +770,8 @@ static int trace_end(struct traced *all, int room)
 }
 
 /*
- * Both loaders look at a task under task_call_func(), which holds the task's
- * locks with interrupts off: how long it takes is how long they are.
+ * Both loaders check a task in task_call_func(), which holds the task's locks with
+ * interrupts off. Its duration is the time for which the locks are held.
  */
 static void section_check(void)
 {
@@ -760,32 +779,32 @@ static void section_check(void)
 	struct traced traced[4];
 
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct patch p = patch_of(sizes[i]);
+		struct patch p = patch_by_size(sizes[i]);
 
-		for (int run = runs_of(sizes[i], 0); run; run--) {
+		for (int run = nr_runs(sizes[i], 0); run; run--) {
 			trace_begin("task_call_func");
 			enable(&p);
 			if (trace_end(traced, 4) != 1)
 				die("task_call_func was not seen");
-			result("check", sizes[i], traced[0].max * USEC);
+			print_result("check", sizes[i], traced[0].max * USEC);
 			settle(&p);
 			disable(&p);
 		}
 	}
 }
 
-/* Where the time goes, by what is called. Not part of the report. */
-static void phase(const char *what, const char *functions, const struct patch *p,
-		  int64_t (*change)(const struct patch *p))
+/* Prints the time spent in each of @functions during a change. Not part of the report. */
+static void print_phase(const char *what, const char *functions, const struct patch *p,
+			int64_t (*change)(const struct patch *p))
 {
 	struct traced traced[32];
-	int64_t took;
+	int64_t elapsed;
 	int nr;
 
 	trace_begin(functions);
-	took = change(p);
+	elapsed = change(p);
 	nr = trace_end(traced, 32);
-	printf("# %s %s: %lld us\n", what, p->module, (long long)(took / USEC));
+	printf("# %s %s: %lld us\n", what, p->module, (long long)(elapsed / USEC));
 	for (int i = 0; i < nr; i++)
 		printf("#   %-36s %6ld times %12.1f us, longest %10.1f us\n",
 		       traced[i].name, traced[i].count, traced[i].sum, traced[i].max);
@@ -816,14 +835,14 @@ static void section_phases(void)
 	};
 
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct patch p = patch_of(cases[i].functions);
-		pid_t pid = sleepers(cases[i].threads);
+		struct patch p = patch_by_size(cases[i].functions);
+		pid_t pid = start_sleepers(cases[i].threads);
 
 		printf("# %d functions, %ld threads\n", cases[i].functions, cases[i].threads);
-		phase("enable", functions, &p, enable);
-		phase("settle", functions, &p, settle_timed);
-		phase("disable", functions, &p, disable);
-		dismiss(pid);
+		print_phase("enable", functions, &p, enable);
+		print_phase("settle", functions, &p, settle_timed);
+		print_phase("disable", functions, &p, disable);
+		stop_helper(pid);
 	}
 }
 
@@ -856,7 +875,7 @@ int main(int argc, char **argv)
 	ours = !strcmp(loader, "rlp");
 	patches = ours ? "/sys/kernel/rust_livepatch" : "/sys/kernel/livepatch";
 
-	/* Soon after boot the kernel corrects its idea of how fast the clock runs. */
+	/* The kernel refines the frequency of its clock soon after boot. Wait until then. */
 	pause_for(5 * NSEC_PER_SEC);
 	load("bench_target", "");
 	if (ours)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The benchmark's patch, for either loader: whoever includes this has included
- * <linux/livepatch.h> or <rust_livepatch.h>, and defined FUNCTIONS to be one of
- * the macros of bench_functions.h. With SLEEPER, bench_sleeper() is patched too.
+ * A patch of the benchmark, for either loader. The including file first includes
+ * <linux/livepatch.h> or <rust_livepatch.h>, and defines FUNCTIONS as one of the macros
+ * in bench_functions.h. If it defines SLEEPER, bench_sleeper() is patched too.
  */
 #include <linux/module.h>
 
@@ -42,11 +42,11 @@ static struct klp_patch patch = {
 
 static bool enable = true;
 module_param(enable, bool, 0);
-MODULE_PARM_DESC(enable, "Enable the patch (default: Y); else loading it is all");
+MODULE_PARM_DESC(enable, "Enable the patch (default: Y); with N the module is only loaded");
 
 static bool replace;
 module_param(replace, bool, 0);
-MODULE_PARM_DESC(replace, "Replace all patches that are there (default: N)");
+MODULE_PARM_DESC(replace, "Replace all other patches (default: N)");
 
 static int __init patch_init(void)
 {

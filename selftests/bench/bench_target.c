@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the benchmark's patches patch: 1,024 functions, as many copies of one.
+ * The target module of the benchmark's patches: 1,024 identical functions.
  *
- * In debugfs, bench_target/:
- *	calls	a number written has the first function called so often; reading
- *		tells how many nanoseconds the last such loop took
- *	sleep	reading sleeps, inside a function that can be patched, until a
- *		signal comes
+ * Files in debugfs, bench_target/:
+ *	calls	write N: call the first function N times in a loop; read: the
+ *		duration of the last loop in nanoseconds
+ *	sleep	read: sleep in a function that can be patched, until a signal
+ *		arrives
  */
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
@@ -19,20 +19,23 @@
 	noinline long bench_##nr(long x);			\
 	noinline long bench_##nr(long x)			\
 	{							\
-		/* volatile, else it need not be called */	\
+		/* volatile: a call cannot be optimised away */	\
 		asm volatile("" : "+r" (x));			\
 		return x + 1;					\
 	}
 BENCH_FUNCTIONS_1024(DEFINE_FUNCTION)
 
-/* Else the compiler drops those that nobody calls, or calls a copy of one. */
+/*
+ * Keeps the compiler from removing the functions that are not called, and from calling a
+ * copy of a function.
+ */
 #define ADDRESS(nr) bench_##nr,
 static long (*const all[])(long) __used = { BENCH_FUNCTIONS_1024(ADDRESS) };
 
 static struct dentry *dir;
-static u64 took;
+static u64 loop_ns;
 
-/* Interrupts are off: what the loop takes is its own. */
+/* Interrupts are off, so that the measured time is only the time of the loop. */
 static int calls_set(void *data, u64 count)
 {
 	unsigned long flags;
@@ -43,14 +46,14 @@ static int calls_set(void *data, u64 count)
 	start = ktime_get_ns();
 	while (count--)
 		x = bench_0000(x);
-	took = ktime_get_ns() - start;
+	loop_ns = ktime_get_ns() - start;
 	local_irq_restore(flags);
 	return 0;
 }
 
 static int calls_get(void *data, u64 *ns)
 {
-	*ns = took;
+	*ns = loop_ns;
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(calls_fops, calls_get, calls_set, "%llu\n");
@@ -89,5 +92,5 @@ static void __exit target_exit(void)
 
 module_init(target_init);
 module_exit(target_exit);
-MODULE_DESCRIPTION("What the benchmark's patches patch");
+MODULE_DESCRIPTION("The target module of the benchmark's patches");
 MODULE_LICENSE("GPL");

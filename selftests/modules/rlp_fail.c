@@ -136,7 +136,7 @@ static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	char caller[KSYM_SYMBOL_LEN];
 	bool kvrealloc;
 
-	/* At the first instruction of a function, the stack pointer points to the return address. */
+	/* At a function's first instruction, the stack pointer points to the return address. */
 	sprint_symbol(caller, *(unsigned long *)kernel_stack_pointer(regs));
 	kvrealloc = strstarts(caller, "kvrealloc_");
 	if (READ_ONCE(counted_task) == current)

@@ -107,15 +107,15 @@ static void *wrong_pointer(void)
 	case 4:
 		return (void *)-8L;
 	case 5:
-		return mem + 1;					/* just behind the end */
+		return mem + 1;					/* just behind it */
 	case 6:
 		return (void *)mem + sizeof(*mem) - any(64);
 	case 7:
-		return (void *)mem + any(sizeof(*mem));		/* any byte of the description */
+		return (void *)mem + any(sizeof(*mem));		/* any byte in it */
 	case 8:
 		return THIS_MODULE;
 	default:
-		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word of the description */
+		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word in it */
 	}
 }
 
