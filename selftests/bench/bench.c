@@ -771,7 +771,7 @@ static int trace_end(struct traced *all, int room)
 
 /*
  * Both loaders check a task in task_call_func(), which holds the task's locks with
- * interrupts off. Its duration is the time for which the locks are held.
+ * interrupts off. The duration of task_call_func() is the time for which they are held.
  */
 static void section_check(void)
 {

@@ -2,7 +2,7 @@
 /*
  * A patch that was not written for this loader. It calls a function of its target that
  * is not exported. klp-relocate converts this reference into a livepatch relocation, which
- * is applied when the target is loaded. Without klp-relocate the symbol is weak and its
+ * is applied when the target is loaded. The symbol is weak: without klp-relocate its
  * address is NULL.
  */
 #include <linux/livepatch.h>

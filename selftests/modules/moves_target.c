@@ -45,8 +45,9 @@ struct counts {
 static DEFINE_PER_CPU(struct counts, counts);
 
 /*
- * The details of a mixed pair. @text holds the first bytes of moves_step() at the time of
- * the call. If these bytes lead to another function than the call did, no patch is at fault.
+ * The details of a mixed pair. @seen is the caller's version according to the callee's
+ * arguments. @text holds the first bytes of moves_step() at the time of the call. If these
+ * bytes lead to another function than the call did, no patch is at fault.
  */
 struct mixed_pair {
 	u64 ns;
@@ -371,8 +372,9 @@ static ssize_t ticks_write(struct file *file, const char __user *buf,
 }
 
 /*
- * Each task that is about to die runs a session. Most of these tasks have left the task
- * list by then. As in an interrupt, nothing else runs on the CPU until the session ends.
+ * If this is not 0, each task that is about to die runs a session. Most of these tasks have
+ * left the task list by then. As in an interrupt, nothing else runs on the CPU until the
+ * session ends.
  */
 static unsigned int last_words;
 module_param(last_words, uint, 0444);

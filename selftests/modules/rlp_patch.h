@@ -241,7 +241,7 @@ module_param(hold, bool, 0644);
 
 static int again_set(const char *val, const struct kernel_param *kp)
 {
-	/* Fail while the module's parameters are parsed: its init function has not run yet. */
+	/* Fail while the module's parameters are parsed: the init function has not run yet. */
 	if (THIS_MODULE->state != MODULE_STATE_LIVE)
 		return -ENOEXEC;
 	memset(prepared, 0, sizeof(prepared));
