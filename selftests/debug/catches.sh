@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The debug kernel finds bugs, and the runner what the kernel says: for each checker that
-# the kernel has, a module does what it is to find, and the test that loads it must come
-# out red. In a guest of its own, since lockdep ends with its first find; and lockdep's
-# first, since it also ends with whatever KASAN finds (mm/kasan/report.c, end_report()).
+# The debug kernel reports bugs, and the runner detects the reports. For each checker of the
+# kernel, a module contains a bug that the checker must find, and the test that loads the
+# module must fail. This test runs in a guest of its own because lockdep turns itself off
+# after its first report. The bugs for lockdep are first because a report of KASAN turns
+# lockdep off, too (mm/kasan/report.c, end_report()).
 # expect-log: .
 # timeout: 300
 
@@ -14,19 +15,21 @@ runner=$(realpath "$(dirname "$0")/../run.sh")
 work=$(mktemp -d)
 options=$(busybox zcat /proc/config.gz)
 
-# catches OPTION BUG PATTERN: what must be in the inner runner's output.
+# catches OPTION BUG PATTERN: if the kernel has CONFIG_OPTION, load the module with BUG in an
+# inner run of the runner. That run must fail, and its output must match PATTERN.
 catches() {
 	local option=$1 bug=$2 pattern=$3 output file=$work/test-inner.sh
 
 	grep -qx "CONFIG_$option=y" <<<"$options" || return 0
 	printf '#!/bin/bash\n%s\n' "insmod '$(module_file rlp_bug)' what=$bug && rmmod rlp_bug" >"$file"
-	# Only the run outside of all scans for leaks, which takes its time.
+	# A run that is marked as inner does not scan for leaks, because a scan takes long. For the
+	# bug "leak" RLP_INNER is empty, so that this run does scan.
 	if output=$(RLP_INNER=${bug#leak} RLP_TIMEOUT=60 RLP_AFTER='' bash "$runner" "$file" 2>&1); then
-		fail "$bug: the runner says that all is well"
+		fail "$bug: the runner reported success"
 	fi
 	if ! grep -qE "$pattern" <<<"$output"; then
 		sed 's/^/#     /' <<<"$output"
-		fail "$bug: red, but without '$pattern'"
+		fail "$bug: the run failed, but its output does not match '$pattern'"
 	fi
 	pass "$option: $bug"
 }

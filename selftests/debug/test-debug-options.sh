@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The kernel that runs has each option that was asked for: Kconfig drops silently what it
-# cannot have.
+# The running kernel has every option that its fragments request. Kconfig silently drops an
+# option whose dependencies are not met.
 
 set -e
 . "$(dirname "$0")/../lib.sh"
 here=$(dirname "$0")
-[[ -e /proc/config.gz ]] || fail "the kernel does not tell its options: CONFIG_IKCONFIG_PROC"
+[[ -e /proc/config.gz ]] || fail "the kernel does not show its configuration: CONFIG_IKCONFIG_PROC"
 
 running=$(mktemp)
 busybox zcat /proc/config.gz >"$running"
 missing=$("$here/options" "$RLP_DEBUG" "$running")
-asked=$("$here/options" "$RLP_DEBUG" | wc -l)
+requested=$("$here/options" "$RLP_DEBUG" | wc -l)
 rm "$running"
-[[ ! $missing ]] || fail "not in the kernel that runs: ${missing//$'\n'/, }"
-((asked > 50)) || fail "only $asked options are asked for"
-echo "# all of $asked options that were asked for"
+[[ ! $missing ]] || fail "missing in the running kernel: ${missing//$'\n'/, }"
+((requested > 50)) || fail "only $requested options are requested"
+echo "# the kernel has all $requested requested options"

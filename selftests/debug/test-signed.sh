@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# require_signed=1: a patch whose signature the kernel has verified is let in. Without the
-# signature, or changed after it was signed, the same patch is not.
+# require_signed=1: a patch can be loaded if the kernel has verified its signature. The same
+# patch is refused without a signature, and if it was changed after it was signed.
 
 set -e
 . "$(dirname "$0")/../patches.sh"
 own_loader
 signed=$RLP_MODULES/signed
-[[ -e $signed ]] || fail "tools/stage has found no key of this kernel"
+[[ -e $signed ]] || fail "tools/stage found no signing key of this kernel"
 load_module rlp_target
 load_module rust_livepatch require_signed=1
 remember
@@ -25,10 +25,10 @@ expect_file $TARGET/one one
 expect_unchanged
 pass "signed"
 
-# The kernel itself has the word on this one.
+# Here the kernel itself refuses the module, before the loader sees it.
 RLP_MODULES=$(mktemp -d)
 sed 's/patched/hatched/' "$signed/rlp_patch_a.ko" >"$RLP_MODULES/rlp_patch_a.ko"
-! cmp -s {"$signed","$RLP_MODULES"}/rlp_patch_a.ko || fail "nothing was changed"
+! cmp -s {"$signed","$RLP_MODULES"}/rlp_patch_a.ko || fail "the module was not changed"
 expect_load_fail EKEYREJECTED "${patch[@]}"
 expect_unchanged
 rm -r "$RLP_MODULES"

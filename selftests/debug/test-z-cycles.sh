@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The loader and patches of each kind come and go, over and over: hooks, kprobes and
-# probes are as before, and no slab cache has grown by an object for each time. What else runs has
-# a few objects more or less: only one that has grown by half as many as there were cycles, each
-# time that it is looked at, is a leak.
+# Load and unload the loader and patches of each kind, over and over. Afterwards the hooks,
+# kprobes and probes must be the same as before, and no slab cache may have grown by an object
+# per cycle. Other activity of the machine changes the number of objects in a cache a little.
+# So a cache is reported as a leak only if, in every one of the checks, it has grown by at least
+# half an object per cycle.
 # timeout: 1200
 
 set -e
@@ -19,7 +20,7 @@ mode_settled() {
 	[[ $REPLY != "handler settling" ]]
 }
 
-# All that the loader does, failures included.
+# Uses everything that the loader does, failures included.
 cycle() {
 	load_loader
 	load_module rlp_target
@@ -32,12 +33,12 @@ cycle() {
 	unload_module rlp_patch_a
 	unload_patch rlp_patch_b
 
-	# Refused, at several depths.
+	# Patches that are refused, at several stages of enabling.
 	expect_load_fail EINVAL rlp_patch_c funcs=rlp_target:one_show,rlp_target:no_such_function
 	expect_load_fail EINVAL rlp_patch_c funcs=rlp_target:notrace_show
 	expect_load_fail ENODEV rust_livepatch_callbacks pre_patch_ret=-19
 
-	# Turned round.
+	# A transition that is reversed.
 	fall_asleep
 	load_module rlp_patch_c funcs=rlp_target:sleep_show
 	echo 0 >$RLP/rlp_patch_c/enabled
@@ -45,7 +46,7 @@ cycle() {
 	unload_module rlp_patch_c
 	wake_up
 
-	# A target that comes and goes; callbacks, shadow variables, states.
+	# A target module that is unloaded and loaded; callbacks, shadow variables, states.
 	load_patch rust_livepatch_late
 	load_patch rust_livepatch_callbacks
 	unload_module livepatch_sample_target
@@ -66,12 +67,12 @@ cycle() {
 	unload_module rust_livepatch
 }
 
-# Caches are filled for the first times; then each may leave nothing.
+# The first cycles fill caches. The cycles after them must leave nothing behind.
 for ((i = 0; i < 3; i++)); do
 	cycle
 done
 bash "$here/state" >"$work/before"
-for ((look = 1; look <= 4; look++)); do
+for ((check = 1; check <= 4; check++)); do
 	for ((i = 0; i < cycles; i++)); do
 		cycle
 	done
@@ -79,16 +80,16 @@ for ((look = 1; look <= 4; look++)); do
 	"$here/grown" "$work/before" "$work/after" $(((cycles + 1) / 2)) >"$work/now"
 	mv "$work/after" "$work/before"
 	grep -v ' objects before, ' "$work/now" | sed 's/^/# /' >"$work/changed"
-	[[ ! -s $work/changed ]] || fail "after $cycles times:"$'\n'"$(cat "$work/changed")"
+	[[ ! -s $work/changed ]] || fail "after $cycles cycles:"$'\n'"$(cat "$work/changed")"
 	sort <(cut -d: -f1 "$work/now") >"$work/names"
-	if ((look == 1)); then cp "$work/names" "$work/always"; else
+	if ((check == 1)); then cp "$work/names" "$work/always"; else
 		comm -12 "$work/always" "$work/names" >"$work/still"
 		mv "$work/still" "$work/always"
 	fi
 	[[ -s $work/always ]] || break
-	echo "# look $look: $(paste -sd ';' <"$work/now")"
+	echo "# check $check: $(paste -sd ';' <"$work/now")"
 done
-[[ ! -s $work/always ]] || fail "grown each time, the last by:"$'\n'"$(grep -wFf "$work/always" "$work/now")"
-pass "$look times $cycles cycles: no cache grows by an object a cycle, hooks and probes are as before"
+[[ ! -s $work/always ]] || fail "grown in every check, in the last one by:"$'\n'"$(grep -wFf "$work/always" "$work/now")"
+pass "$check times $cycles cycles: no cache grows by an object a cycle, hooks and probes are as before"
 rm -r "$work"
 finish

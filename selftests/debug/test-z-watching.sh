@@ -1,28 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What watches the kernel still does, after all the tests: lockdep, kmemleak and KCSAN end for
-# good when something goes wrong with them. (If objects are not tracked any more, the log says
-# so, and the test of that moment is red.)
+# After all the tests, the kernel's checkers still run. lockdep, kmemleak and KCSAN turn
+# themselves off for good on an internal error. (If CONFIG_DEBUG_OBJECTS stops, the kernel
+# logs this, and the test that runs at that time fails.)
 
 set -e
 . "$(dirname "$0")/../lib.sh"
 debug=/sys/kernel/debug
-watching=0
+running=0
 
-# Without the file the kernel has not got it, which is for test-debug-options.sh to find.
-watches() { # FILE PATTERN WHAT
+# A checker without its file is not in this kernel; test-debug-options.sh detects a missing one.
+still_runs() { # FILE PATTERN CHECKER
 	[[ -e $1 ]] || return 0
-	grep -qE "$2" "$1" || fail "$3 has ended: $(head -n 20 "$1")"
-	watching=$((watching + 1))
-	echo "# $3 watches"
+	grep -qE "$2" "$1" || fail "$3 has turned itself off: $(head -n 20 "$1")"
+	running=$((running + 1))
+	echo "# $3 still runs"
 }
 
-watches /proc/lockdep_stats '^ *debug_locks: +1$' lockdep
-watches $debug/kcsan '^enabled: 1$' KCSAN
+still_runs /proc/lockdep_stats '^ *debug_locks: +1$' lockdep
+still_runs $debug/kcsan '^enabled: 1$' KCSAN
 if [[ -e $debug/kmemleak ]]; then
-	echo scan >$debug/kmemleak || fail "kmemleak has ended"
-	watching=$((watching + 1))
-	echo "# kmemleak watches"
+	echo scan >$debug/kmemleak || fail "kmemleak has turned itself off"
+	running=$((running + 1))
+	echo "# kmemleak still runs"
 fi
-((watching)) || skip "nothing watches this kernel"
+((running)) || skip "this kernel has none of these checkers"
