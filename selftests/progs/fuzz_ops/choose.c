@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The choice of the next step, by the seed and by the state that is left. Whether a number
- * is drawn does not hang on what the seed does not know: how many pins are left, and whether
- * the loader is kept.
+ * The choice of the next step, by the seed and by the state that is left. Two conditions are not
+ * determined by the seed: how many pins are left, and whether the loader can be unloaded. They
+ * must not decide whether a random number is drawn, so that all later draws are the same.
  */
 #include <errno.h>
 
@@ -18,7 +18,8 @@
 
 long pins_left;
 
-static int in_play(int nth)
+/* The nth slot without a pinned module. */
+static int usable_slot(int nth)
 {
 	for (int slot = 0; slot < NR_SLOTS; slot++)
 		if (!set[0].slots[slot].pins && !nth--)
@@ -26,7 +27,7 @@ static int in_play(int nth)
 	return NR_SLOTS - 1;
 }
 
-/* One that the condition is true for, or -1. */
+/* A random slot for which the condition is true, or -1. */
 static int pick(bool (*condition)(const struct state *m, int slot))
 {
 	int some[NR_SLOTS], nr = 0;
@@ -61,23 +62,23 @@ static int nr_sleepers(void)
 	return n;
 }
 
-/* How many would stay for ever. */
+/* How many modules would be pinned if the transition were forced. */
 static int would_pin(const struct state *m)
 {
 	int n = 0;
 
 	for (int i = 0; i < m->nr_order; i++)
-		n += !has(m, m->order[i], m->target);
+		n += !has_patch(m, m->order[i], m->target);
 	return n;
 }
 
-/* Has the patch in slot functions that would keep this target out? */
-static bool keeps_out(int slot, int target)
+/* Does the slot's patch have a function for which the loader would refuse this target? */
+static bool refuses_target(int slot, int target)
 {
 	const struct desc *d = &descs[set[0].slots[slot].desc];
 
 	for (int i = 0; i < d->nr; i++)
-		if (d->funcs[i].bad && (int)d->funcs[i].object == target)
+		if (d->funcs[i].unresolvable && (int)d->funcs[i].object == target)
 			return true;
 	return false;
 }
@@ -85,8 +86,8 @@ static bool keeps_out(int slot, int target)
 static void change_a_patch(void)
 {
 	const struct state *m = &set[0];
-	int slot = percent(85) ? pick(is_in_use) : in_play(below(NR_IN_PLAY));
-	bool dares;
+	int slot = percent(85) ? pick(is_in_use) : usable_slot(below(NR_USABLE));
+	bool may_force;
 
 	if (slot < 0)
 		return;
@@ -101,10 +102,10 @@ static void change_a_patch(void)
 		write_force(slot, 0);
 		break;
 	default:
-		/* Pins are few, and count only where somebody leaves by it. */
-		dares = percent(40);
-		if (moves(m, slot) && would_pin(m)) {
-			if (would_pin(m) > pins_left || !dares)
+		/* Few modules may be pinned. Force is free if it would pin none. */
+		may_force = percent(40);
+		if (in_transition(m, slot) && would_pin(m)) {
+			if (would_pin(m) > pins_left || !may_force)
 				return;
 			pins_left -= would_pin(m);
 		}
@@ -117,7 +118,7 @@ static void change_a_target(void)
 {
 	int target = below(NR_TARGETS);
 
-	if (set[0].here[target] && percent(80)) {
+	if (set[0].target_loaded[target] && percent(80)) {
 		if (target == T_RLP && nr_sleepers())
 			return;
 		unload_target(target);
@@ -132,14 +133,14 @@ static void change_sleepers(void)
 {
 	int at = below(NR_SLEEPERS);
 
-	if (!set[0].here[T_RLP]) {
+	if (!set[0].target_loaded[T_RLP]) {
 		load_target(T_RLP, 0);
 		return;
 	}
 	if (set[0].sleepers[at])
 		kill_sleeper(at);
 	else if (percent(70))
-		put_sleeper(at);
+		start_sleeper(at);
 	else
 		wake_sleepers();
 }
@@ -159,55 +160,55 @@ static void race(void)
 		target = percent(50) ? (int)below(NR_TARGETS) : -1;
 		if (target == T_RLP && nr_sleepers())
 			target = -1;
-		if (target >= 0 && keeps_out(slot, target))
+		if (target >= 0 && refuses_target(slot, target))
 			target = -1;
 		race_writers(slot, target);
 		break;
 	case 2:
-		op("disable and unload %c", 'a' + slot);
-		write_enabled_plainly(slot, 0);
+		log_op("disable and unload %c", 'a' + slot);
+		write_enabled_silently(slot, 0);
 		if (m->slots[slot].pins)
 			break;
-		until_not_early(slot, unload_patch, EAGAIN);
+		retry_while_busy(slot, unload_patch, EAGAIN);
 		break;
 	case 3:
 	case 4:
-		op("disable %c and enable it again", 'a' + slot);
-		write_enabled_plainly(slot, 0);
-		until_not_early(slot, again, EEXIST);
+		log_op("disable %c and enable it again", 'a' + slot);
+		write_enabled_silently(slot, 0);
+		retry_while_busy(slot, enable_again, EEXIST);
 		break;
 	default:
-		other = in_play(below(NR_IN_PLAY));
+		other = usable_slot(below(NR_USABLE));
 		if (m->slots[other].loaded)
 			break;
 		desc = describe(other);
-		op("disable %c and load %c", 'a' + slot, 'a' + other);
-		write_enabled_plainly(slot, 0);
-		if (load(other, desc) == EBUSY) {
-			settle();
-			did(op_load, (long[]){ other, desc },
-			    load_slot(other, descs[desc].params));
+		log_op("disable %c and load %c", 'a' + slot, 'a' + other);
+		write_enabled_silently(slot, 0);
+		if (load_patch(other, desc) == EBUSY) {
+			wait_for_rest();
+			check_result(op_load, (long[]){ other, desc },
+				     load_slot(other, descs[desc].params));
 		}
 		break;
 	}
 }
 
-static void try_something(void)
+static void try_operation(void)
 {
 	const struct state *m = &set[0];
-	bool lacks = percent(60), insists = percent(30);
+	bool load_first = percent(60), load_twice = percent(30);
 	int slot;
 
-	if (!m->loader && lacks) {
-		use_loader(1);
+	if (!m->loader && load_first) {
+		set_loader(1);
 		return;
 	}
 	switch (below(100)) {
 	case 0 ... 21:
-		slot = in_play(below(NR_IN_PLAY));
+		slot = usable_slot(below(NR_USABLE));
 		if (m->slots[slot].loaded && percent(80))
-			slot = in_play(below(NR_IN_PLAY));
-		load(slot, describe(slot));
+			slot = usable_slot(below(NR_USABLE));
+		load_patch(slot, describe(slot));
 		break;
 	case 22 ... 46:
 		change_a_patch();
@@ -215,16 +216,16 @@ static void try_something(void)
 	case 47 ... 56:
 		slot = percent(60) ? pick(is_free) : pick(is_loaded);
 		if (slot < 0 || percent(10))
-			slot = below(NR_IN_PLAY);
-		op("unload %c", 'a' + slot);
+			slot = below(NR_USABLE);
+		log_op("unload %c", 'a' + slot);
 		unload_patch(slot);
 		break;
 	case 57 ... 60:
 		slot = percent(70) ? pick(is_free) : pick(is_loaded);
 		if (slot < 0)
-			slot = below(NR_IN_PLAY);
-		op("enable %c again", 'a' + slot);
-		again(slot);
+			slot = below(NR_USABLE);
+		log_op("enable %c again", 'a' + slot);
+		enable_again(slot);
 		break;
 	case 61 ... 69:
 		change_a_target();
@@ -243,7 +244,7 @@ static void try_something(void)
 			set_promote(!m->promote);
 		break;
 	case 94:
-		use_loader(m->loader && nr_loaded(m) && insists);
+		set_loader(m->loader && nr_loaded(m) && load_twice);
 		break;
 	case 95 ... 96:
 		set_noise(percent(50));
@@ -260,5 +261,5 @@ void one_step(void)
 	unsigned long before = nr_ops;
 
 	while (nr_ops == before)
-		try_something();
+		try_operation();
 }

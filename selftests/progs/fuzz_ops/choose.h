@@ -3,7 +3,7 @@
 #ifndef _FUZZ_OPS_CHOOSE_H
 #define _FUZZ_OPS_CHOOSE_H
 
-extern long pins_left;	/* so many patches more may leave by force */
+extern long pins_left;	/* how many more patches may be retired by force */
 
 void one_step(void);
 

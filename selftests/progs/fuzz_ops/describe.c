@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Descriptions of patches, at random: most are good, some are refused.
+ * Random descriptions of patches: most are valid, the loader must refuse the others.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "random.h"
 #include "states.h"
 
+/* The next index in descs[], not 0, that no state of the set uses. */
 static int new_desc(void)
 {
 	static int last;
@@ -27,7 +28,7 @@ static int new_desc(void)
 }
 
 static void add_func(struct desc *d, int fn, enum target object, const char *name, int sympos,
-		     bool bad, const char *replacement)
+		     bool unresolvable, const char *replacement)
 {
 	struct func *f = &d->funcs[d->nr++];
 	char *text = d->params + strlen(d->params);
@@ -36,7 +37,7 @@ static void add_func(struct desc *d, int fn, enum target object, const char *nam
 	f->object = object;
 	f->name = name;
 	f->position = sympos ? sympos : 1;
-	f->bad = bad;
+	f->unresolvable = unresolvable;
 	text += sprintf(text, "%s%s:%s", d->nr > 1 ? "," : "",
 			object == T_VMLINUX ? "" : objects[object], name);
 	if (sympos)
@@ -45,28 +46,28 @@ static void add_func(struct desc *d, int fn, enum target object, const char *nam
 		sprintf(text, "=%s", replacement);
 }
 
-/* A function that is not found once its module is there. */
-static void add_bad(struct desc *d, enum target object)
+/* Adds a function that is not found in its object. */
+static void add_unresolvable(struct desc *d, enum target object)
 {
 	static const struct {
 		const char *name;
 		int sympos;
-	} bad[] = {
+	} unresolvable[] = {
 		{ "no_such_function", 0 }, { "twin_show", 3 }, { "one_show", 2 },
 		{ "notrace_show", 0 }, { "rlp_target_init", 0 },
 	};
 	int at = object == T_RLP ? below(5) : 0;
 
-	add_func(d, -1, object, bad[at].name, bad[at].sympos, true, NULL);
+	add_func(d, -1, object, unresolvable[at].name, unresolvable[at].sympos, true, NULL);
 }
 
-/* What is wrong whatever is loaded. */
-static void add_early(struct desc *d)
+/* Adds an error for which a patch is refused whether its objects are loaded or not. */
+static void add_invalid(struct desc *d)
 {
 	static const struct {
 		const char *funcs;
 		int ret;
-	} early[] = {
+	} invalid[] = {
 		{ ",:uptime_proc_show=null", EINVAL }, { ",:uptime_proc_show=vmlinux", EINVAL },
 		{ ",:uptime_proc_show=data", EINVAL }, { ",:uptime_proc_show=init", EINVAL },
 		{ ",:uptime_proc_show=middle", ENOENT }, { ",:EMPTY", EINVAL },
@@ -76,10 +77,10 @@ static void add_early(struct desc *d)
 		{ " shape=no-module", EINVAL }, { " shape=no-objects", EINVAL },
 		{ " shape=null-patch", EINVAL }, { " shape=no-functions", EINVAL },
 	};
-	int at = below(sizeof(early) / sizeof(*early));
+	int at = below(sizeof(invalid) / sizeof(*invalid));
 
-	strcat(d->params, early[at].funcs);
-	d->early = early[at].ret;
+	strcat(d->params, invalid[at].funcs);
+	d->invalid = invalid[at].ret;
 }
 
 int describe(int slot)
@@ -113,13 +114,13 @@ int describe(int slot)
 			some = true;
 		}
 		if (percent(4)) {
-			add_bad(d, object);
+			add_unresolvable(d, object);
 			some = true;
 		}
 	}
 	if (!some)
 		add_func(d, F_ONE, T_RLP, fns[F_ONE].name, 0, false, NULL);
 	if (percent(12))
-		add_early(d);
+		add_invalid(d);
 	return nr;
 }

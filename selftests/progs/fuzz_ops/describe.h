@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Descriptions of patches. */
+/* Random descriptions of patches. */
 #ifndef _FUZZ_OPS_DESCRIBE_H
 #define _FUZZ_OPS_DESCRIBE_H
 
-/* An index into descs[]: a new one, for a patch in this slot. */
+/* Makes a new description for a patch in this slot, and returns its index in descs[]. */
 int describe(int slot);
 
 #endif /* _FUZZ_OPS_DESCRIBE_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The machine: its files are read and written, and modules loaded and unloaded. A result
- * is an errno.
+ * Access to the machine: functions that read and write files, and that load and unload modules.
+ * Their result is an errno or 0.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -18,10 +18,10 @@
 #include "files.h"
 #include "model.h"
 
-#define PATCH "rlp_patch_a"	/* the last letter is that of the slot */
+#define PATCH "rlp_patch_a"	/* the last letter is replaced by the slot's letter */
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-static int first_letter;	/* those before are modules that were forced out earlier */
+static int first_letter;	/* modules with an earlier letter may have been pinned before */
 
 char letter(int slot)
 {
@@ -36,8 +36,7 @@ double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* Its text without newlines at the end, or the name of the errno. */
-const char *get(const char *path, char *text, size_t size)
+const char *read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
@@ -61,7 +60,7 @@ const char *get(const char *path, char *text, size_t size)
 	return text;
 }
 
-int put_bytes(const char *path, const char *text, size_t len)
+int write_bytes(const char *path, const char *text, size_t len)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC), ret = 0;
 
@@ -73,9 +72,9 @@ int put_bytes(const char *path, const char *text, size_t len)
 	return ret;
 }
 
-int put(const char *path, const char *text)
+int write_file(const char *path, const char *text)
 {
-	return put_bytes(path, text, strlen(text));
+	return write_bytes(path, text, strlen(text));
 }
 
 char *slot_file(int slot, const char *file)
@@ -103,7 +102,6 @@ char *func_file(int slot, const struct func *f, const char *file)
 	return slot_file(slot, path);
 }
 
-/* The letters of the patches in the directory, and a "!" for what is none. */
 char *list_patches(void)
 {
 	static char text[256];
@@ -179,7 +177,7 @@ static int load_image(const struct image *image, const char *params)
 	return syscall(SYS_init_module, image->bytes, image->len, params) ? errno : 0;
 }
 
-/* One image has all names: they differ in the last letter. */
+/* All slots use the same image: the module's name in it gets the slot's letter. */
 int load_slot(int slot, const char *params)
 {
 	size_t len = strlen(PATCH);
@@ -215,8 +213,7 @@ int unload_slot(int slot)
 	return unload(name);
 }
 
-/* What is there already: whether the loader is, and cannot be unloaded. */
-bool look_round(void)
+bool find_loader(void)
 {
 	char text[32];
 	int free = 0;
@@ -226,11 +223,11 @@ bool look_round(void)
 			free = i + 1;
 	first_letter = free;
 	if (letters + first_letter + NR_SLOTS > strchr(letters, '\0')) {
-		fprintf(stderr, "fuzz_ops: too many modules were forced out\n");
+		fprintf(stderr, "fuzz_ops: too many modules are pinned\n");
 		exit(2);
 	}
 	if (unload("rust_livepatch") != EAGAIN)
 		return false;
-	foreign = atoi(get("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));
+	nr_pinned_before = atoi(read_file("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));
 	return true;
 }

@@ -10,26 +10,28 @@
 
 #define RLP "/sys/kernel/rust_livepatch"
 
-double now(void);	/* in seconds */
-#define PATIENCE 40		/* seconds until all must have come to rest */
+double now(void);		/* in seconds */
+#define REST_TIMEOUT 40		/* in seconds: how long the loader may take to be at rest */
 
-/* Its text without newlines at the end, or the name of the errno. */
-const char *get(const char *path, char *text, size_t size);
-int put(const char *path, const char *text);
-int put_bytes(const char *path, const char *text, size_t len);
+/* Stores the file's text without newlines at the end, or the errno's name, and returns it. */
+const char *read_file(const char *path, char *text, size_t size);
 
-/* Paths, good until the next call. */
+/* These return an errno or 0. */
+int write_file(const char *path, const char *text);
+int write_bytes(const char *path, const char *text, size_t len);
+
+/* Paths. A path is valid until the next call of any of these functions. */
 char *slot_file(int slot, const char *file);
 char *func_file(int slot, const struct func *f, const char *file);
 char *module_file(int slot, const char *file);
 
-/* The last letter of the name that the slot's module has. */
+/* The last letter of the name of the slot's module. */
 char letter(int slot);
 
-/* The letters of the patches in the directory, and a "!" for what is none. */
+/* The letters of all patches in the loader's directory, and a "!" for each unknown name. */
 char *list_patches(void);
 
-/* Modules: what is loaded later is read at the beginning. */
+/* Modules. read_images() reads the files of all modules that are loaded later. */
 void read_images(void);
 int load_slot(int slot, const char *params);
 int load_object(enum target target, const char *params);
@@ -37,7 +39,10 @@ int load_loader(void);
 int unload(const char *name);
 int unload_slot(int slot);
 
-/* What is there already: whether the loader is, and cannot be unloaded. */
-bool look_round(void);
+/*
+ * Finds the modules that were pinned earlier. Returns true if the loader is loaded and cannot be
+ * unloaded; it unloads the loader otherwise.
+ */
+bool find_loader(void);
 
 #endif /* _FUZZ_OPS_FILES_H */

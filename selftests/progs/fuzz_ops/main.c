@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random operations on the loader, checked against a model after each.
+ * Do random operations on the loader, and check the loader against a model after each.
  *
- *   fuzz_ops SEED STEPS SECONDS PINS
- *	end after so many steps, or after the first step that ends later than so many
- *	seconds (0: no such limit); let at most PINS patches leave by force, which keeps
- *	their modules for ever. The same seed makes the same operations in the same order, if
- *	PINS are the same and the loader is kept, or not, by a patch that left so before.
+ *   fuzz_ops SEED STEPS SECONDS PINS [-v]
+ *	End after STEPS steps, or after the first step that ends later than SECONDS seconds
+ *	(0: no such limit). Let at most PINS patches be retired by force; their modules stay
+ *	loaded for ever. The same seed gives the same operations in the same order if two
+ *	conditions are the same: PINS, and whether an earlier patch that was retired by force
+ *	keeps the loader from being unloaded.
  *
- * The model is not one state but the set of all states that the loader may be in: tasks
- * move, transitions end and patches part with their modules when they like. An operation
- * keeps those states in which it would have had the result that it had, and what is read
- * keeps those in which it would read so. If none is left, the loader did what it must not.
+ * The model is not a single state but the set of all states that the loader may be in. It must
+ * be a set because tasks are switched, transitions complete and module references are put at
+ * times that nobody can predict. Each operation removes the states in which it could not have
+ * had its result. Each read removes the states in which the text could not have been read. If
+ * no state is left, the loader has a bug.
  *
- * After each step all comes to rest, and one state is left, which depends on the
- * operations alone. The next step is chosen by the seed and by that state, hence replay.
- * Where operations race within a step, it ends with what makes its outcome certain.
+ * After each step the program waits until the loader is at rest. Then a single state is left,
+ * which depends on the operations alone. The seed and that state determine the next step, so a
+ * run can be replayed. If operations race within a step, the step ends with operations that
+ * make its outcome certain.
  *
- * The files, each of which needs only those before it: model, states, random, report,
- * files, observe, operations, settle, races, describe, choose, and this one, whose
- * clean_up() is what report ends with when something is wrong.
+ * Each file uses only the files before it in this list: model, states, random, report, files,
+ * observe, operations, settle, races, describe, choose, main. There is one exception: report.c
+ * calls clean_up() of this file after a mismatch.
  */
 #include <errno.h>
 #include <signal.h>
@@ -36,7 +39,7 @@
 #include "settle.h"
 #include "states.h"
 
-/* Whatever state it is in. */
+/* Unloads everything, whatever state the loader is in. */
 void clean_up(void)
 {
 	for (int i = 0; i < NR_SLEEPERS; i++)
@@ -45,12 +48,12 @@ void clean_up(void)
 	for (int i = 0; i < NR_NOISE; i++)
 		if (noise[i])
 			kill(noise[i], SIGKILL);
-	put("/sys/module/rlp_target/parameters/awake", "Y");
+	write_file("/sys/module/rlp_target/parameters/awake", "Y");
 	for (int pass = 0; pass < 100; pass++) {
 		bool left = false;
 
 		for (int slot = 0; slot < NR_SLOTS; slot++) {
-			put(slot_file(slot, "enabled"), "0");
+			write_file(slot_file(slot, "enabled"), "0");
 			if (unload_slot(slot) == EAGAIN)
 				left = true;
 		}
@@ -62,34 +65,34 @@ void clean_up(void)
 		unload(objects[i]);
 }
 
-/* All goes the way it came. */
+/* Disables and unloads everything, and checks that nothing is left hooked. */
 static void finish(void)
 {
 	set_noise(false);
-	if (set[0].here[T_RLP])
+	if (set[0].target_loaded[T_RLP])
 		wake_sleepers();
-	settle();
+	wait_for_rest();
 	for (int slot = NR_SLOTS - 1; slot >= 0; slot--)
 		if (set[0].slots[slot].life == IN_USE)
-			turn_off(slot);
+			ensure_disabled(slot);
 	for (int slot = 0; slot < NR_SLOTS; slot++) {
 		if (!set[0].slots[slot].loaded)
 			continue;
-		op("unload %c", 'a' + slot);
+		log_op("unload %c", 'a' + slot);
 		unload_patch(slot);
 	}
 	for (int target = 0; target < NR_TARGETS; target++)
-		if (set[0].here[target])
+		if (set[0].target_loaded[target])
 			unload_target(target);
-	settle();
+	wait_for_rest();
 	if (set[0].loader) {
 		set_promote(1);
 		settle_hooks();
-		use_loader(0);
+		set_loader(0);
 	}
-	settle();
-	if (!hooked_as_first())
-		wrong("something stays hooked");
+	wait_for_rest();
+	if (!hooks_as_at_start())
+		mismatch("a function is still hooked");
 }
 
 int main(int argc, char **argv)
@@ -110,22 +113,22 @@ int main(int argc, char **argv)
 	pins_left = atol(argv[4]) < 4 ? atol(argv[4]) : 4;
 	verbose = argc > 5;
 	read_images();
-	get(fns[F_CMDLINE].file, fns[F_CMDLINE].original, sizeof(fns[0].original));
-	get(fns[F_VERSION].file, fns[F_VERSION].original, sizeof(fns[0].original));
-	remember_first();
+	read_file(fns[F_CMDLINE].file, fns[F_CMDLINE].original, sizeof(fns[0].original));
+	read_file(fns[F_VERSION].file, fns[F_VERSION].original, sizeof(fns[0].original));
+	remember_start();
 
-	m.loader = m.promote = look_round();
+	m.loader = m.promote = find_loader();
 	begin_set(&m);
 	if (m.loader)
 		set_promote(1);
 	else
-		use_loader(1);
+		set_loader(1);
 	load_target(T_RLP, 0);
-	settle();
+	wait_for_rest();
 	while ((!steps || (long)step < steps) && (!seconds || now() - began < seconds)) {
 		step++;
 		one_step();
-		settle();
+		wait_for_rest();
 	}
 	finish();
 	summary(now() - began);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The model: what the loader does to one state. Nothing here touches the machine.
+ * The model: how an operation of the loader changes one state. No code in this file accesses the
+ * machine.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,9 +26,9 @@ struct fn_desc fns[NR_FNS] = {
 };
 
 struct desc descs[NR_DESCS];
-int foreign;
+int nr_pinned_before;
 
-bool has(const struct state *m, int slot, enum universe u)
+bool has_patch(const struct state *m, int slot, enum universe u)
 {
 	switch (m->move) {
 	case IN:
@@ -43,7 +44,7 @@ bool has(const struct state *m, int slot, enum universe u)
 
 bool present(const struct state *m, enum target object)
 {
-	return object == T_VMLINUX || (object < NR_TARGETS && m->here[object]);
+	return object == T_VMLINUX || (object < NR_TARGETS && m->target_loaded[object]);
 }
 
 static bool replaces(const struct state *m, int slot, enum fn fn)
@@ -56,45 +57,47 @@ static bool replaces(const struct state *m, int slot, enum fn fn)
 	return false;
 }
 
-/* The slot whose replacement of fn the universe calls, -1 for the original. */
-int winner(const struct state *m, enum fn fn, enum universe u)
+int replacing_slot(const struct state *m, enum fn fn, enum universe u)
 {
 	if (!present(m, fns[fn].object))
 		return -1;
 	for (int i = m->nr_order - 1; i >= 0; i--)
-		if (has(m, m->order[i], u) && replaces(m, m->order[i], fn))
+		if (has_patch(m, m->order[i], u) && replaces(m, m->order[i], fn))
 			return m->order[i];
 	return -1;
 }
 
-bool moves(const struct state *m, int slot)
+bool in_transition(const struct state *m, int slot)
 {
 	return m->move != STILL && m->mover == slot;
 }
 
 bool enabled(const struct state *m, int slot)
 {
-	return !moves(m, slot) || has(m, slot, m->target);
+	return !in_transition(m, slot) || has_patch(m, slot, m->target);
 }
 
-/* Sleepers are in the original of sleep_show(), which holds them if it changes. */
-bool held(const struct state *m, int i)
+/*
+ * A sleeper sleeps in the original of sleep_show(). It blocks a transition that redirects
+ * sleep_show() elsewhere than before, if the universe that tasks leave calls the original.
+ */
+bool sleeper_blocks(const struct state *m, int i)
 {
 	return m->move != STILL && m->sleepers[i] && m->sleepers[i] - 1 != m->target &&
-	       winner(m, F_SLEEP, OLD) != winner(m, F_SLEEP, NEW) &&
-	       winner(m, F_SLEEP, !m->target) < 0;
+	       replacing_slot(m, F_SLEEP, OLD) != replacing_slot(m, F_SLEEP, NEW) &&
+	       replacing_slot(m, F_SLEEP, !m->target) < 0;
 }
 
-int nr_held(const struct state *m)
+int nr_blocking(const struct state *m)
 {
 	int n = 0;
 
 	for (int i = 0; i < NR_SLEEPERS; i++)
-		n += held(m, i);
+		n += sleeper_blocks(m, i);
 	return n;
 }
 
-static void everybody_in(struct state *m, enum universe u)
+static void switch_all(struct state *m, enum universe u)
 {
 	m->self = u;
 	for (int i = 0; i < NR_SLEEPERS; i++)
@@ -108,7 +111,7 @@ static void start(struct state *m, enum move move, int slot)
 	m->mover = slot;
 	m->target = NEW;
 	m->forced = 0;
-	everybody_in(m, OLD);
+	switch_all(m, OLD);
 }
 
 void complete(struct state *m)
@@ -118,44 +121,42 @@ void complete(struct state *m)
 	for (int i = 0; i < m->nr_order; i++) {
 		int slot = m->order[i];
 
-		if (has(m, slot, m->target)) {
+		if (has_patch(m, slot, m->target)) {
 			m->order[kept++] = slot;
 			if (slot == m->mover)
-				m->slots[slot].ran = m->forced ? BY_FORCE : IN_ORDER;
+				m->slots[slot].ended = m->forced ? BY_FORCE : IN_ORDER;
 			continue;
 		}
-		m->slots[slot].life = LEAVING;
+		m->slots[slot].life = RETIRED;
 		m->slots[slot].forced = m->forced;
-		m->slots[slot].ran = NOT_YET;
+		m->slots[slot].ended = NOT_YET;
 	}
 	memset(m->order + kept, 0, NR_SLOTS - kept);
 	m->nr_order = kept;
 	m->move = STILL;
 	m->mover = m->target = m->forced = 0;
-	everybody_in(m, OLD);
+	switch_all(m, OLD);
 }
-
-/* Operations: each returns an errno, or 0 and changes the state. */
 
 static int enable(struct state *m, int slot, int desc)
 {
 	const struct desc *d = &descs[desc];
 	struct slot *s = &m->slots[slot];
 
-	if (d->early)
-		return d->early;
+	if (d->invalid)
+		return d->invalid;
 	if (s->life == IN_USE)
 		return EEXIST;
 	if (m->move != STILL)
 		return EBUSY;
 	for (int i = 0; i < d->nr; i++)
-		if (d->funcs[i].bad && present(m, d->funcs[i].object))
+		if (d->funcs[i].unresolvable && present(m, d->funcs[i].object))
 			return EINVAL;
-	if (s->life == LEAVING)
+	if (s->life == RETIRED)
 		return EBUSY;
 	s->desc = desc;
 	s->life = IN_USE;
-	s->ran = NOT_YET;
+	s->ended = NOT_YET;
 	m->order[m->nr_order++] = slot;
 	start(m, d->replace ? REPLACING : IN, slot);
 	return 0;
@@ -176,7 +177,7 @@ int op_load(struct state *m, const long *args) /* slot, desc */
 	return ret;
 }
 
-int op_again(struct state *m, const long *args) /* slot */
+int op_enable_again(struct state *m, const long *args) /* slot */
 {
 	struct slot *s = &m->slots[args[0]];
 
@@ -191,7 +192,7 @@ int op_unload(struct state *m, const long *args) /* slot */
 		return ENOENT;
 	if (s->life != NONE || s->puts || s->pins)
 		return EAGAIN;
-	s->loaded = s->desc = s->ran = 0;
+	s->loaded = s->desc = s->ended = 0;
 	return 0;
 }
 
@@ -203,7 +204,7 @@ int op_enabled(struct state *m, const long *args) /* slot, value */
 		return GONE;
 	if (enabled(m, slot) == args[1])
 		return EINVAL;
-	if (moves(m, slot)) {
+	if (in_transition(m, slot)) {
 		m->target = !m->target;
 		return 0;
 	}
@@ -218,13 +219,13 @@ int op_force(struct state *m, const long *args) /* slot, value */
 	int slot = args[0], life = m->slots[slot].life;
 
 	if (!args[1])
-		return life == IN_USE ? 0 : life == LEAVING ? GONE_OR : GONE;
+		return life == IN_USE ? 0 : life == RETIRED ? GONE_OR : GONE;
 	if (life != IN_USE)
 		return GONE;
-	if (!moves(m, slot))
+	if (!in_transition(m, slot))
 		return EINVAL;
 	m->forced = 1;
-	everybody_in(m, m->target);
+	switch_all(m, m->target);
 	return 0;
 }
 
@@ -232,33 +233,33 @@ int op_junk(struct state *m, const long *args) /* slot, errno */
 {
 	int life = m->slots[args[0]].life;
 
-	return life == IN_USE ? args[1] : life == LEAVING ? GONE_OR + args[1] : GONE;
+	return life == IN_USE ? args[1] : life == RETIRED ? GONE_OR + args[1] : GONE;
 }
 
-int op_target(struct state *m, const long *args) /* target, init's errno */
+int op_load_target(struct state *m, const long *args) /* target, errno of its init function */
 {
-	if (m->here[args[0]])
+	if (m->target_loaded[args[0]])
 		return EEXIST;
 	for (int i = 0; i < m->nr_order; i++) {
 		const struct desc *d = &descs[m->slots[m->order[i]].desc];
 
 		for (int j = 0; j < d->nr; j++)
-			if (d->funcs[j].bad && (long)d->funcs[j].object == args[0])
+			if (d->funcs[j].unresolvable && (long)d->funcs[j].object == args[0])
 				return EINVAL;
 	}
 	if (args[1])
 		return args[1];
-	m->here[args[0]] = 1;
+	m->target_loaded[args[0]] = 1;
 	if (args[0] == T_RLP)
 		m->awake = 0;
 	return 0;
 }
 
-int op_target_goes(struct state *m, const long *args) /* target */
+int op_unload_target(struct state *m, const long *args) /* target */
 {
-	if (!m->here[args[0]])
+	if (!m->target_loaded[args[0]])
 		return ENOENT;
-	m->here[args[0]] = 0;
+	m->target_loaded[args[0]] = 0;
 	return 0;
 }
 
@@ -281,13 +282,13 @@ int op_loader(struct state *m, const long *args) /* 1: load it, 0: unload it */
 	}
 	if (!m->loader)
 		return ENOENT;
-	if (nr_loaded(m) || foreign)
+	if (nr_loaded(m) || nr_pinned_before)
 		return EAGAIN;
 	m->loader = m->promote = 0;
 	return 0;
 }
 
-int op_set(struct state *m, const long *args) /* offset of a member, value */
+int op_set(struct state *m, const long *args) /* offset of a member of struct state, value */
 {
 	((uint8_t *)m)[args[0]] = args[1];
 	return 0;

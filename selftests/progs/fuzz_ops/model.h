@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What there is to be patched, the state that the loader is in, and its operations. */
+/* The functions that can be patched, the state of the loader, and its operations. */
 #ifndef _FUZZ_OPS_MODEL_H
 #define _FUZZ_OPS_MODEL_H
 
@@ -7,43 +7,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * A slot stands for a patch module of a fixed name. A slot whose module has been pinned cannot be
+ * used for a new patch. New patches are loaded into the first NR_USABLE of the other slots.
+ */
 #define NR_SLOTS 8
-#define NR_IN_PLAY 4		/* slots that new patches are loaded to */
+#define NR_USABLE 4
 #define NR_SLEEPERS 3
 #define MAX_FUNCS 12
 
-/* Longer than any text that is compared; the longest is the kernel's command line. */
+/* Longer than any text that is compared. The longest is the kernel's command line. */
 #define TEXT	2304
 
 enum target { T_RLP, T_SAMPLE, NR_TARGETS, T_VMLINUX, T_ABSENT };
 
 enum fn { F_CMDLINE, F_VERSION, F_ONE, F_TWO, F_TWIN1, F_TWIN2, F_SLEEP, F_GREETING, NR_FNS };
 
-extern const char * const objects[];	/* their names, by enum target */
+extern const char * const objects[];	/* names of the objects, by enum target */
 
 struct fn_desc {
 	enum target object;
 	const char *name;
-	int sympos;		/* 0: may be left out */
-	const char *file;	/* reading it calls the function */
-	char original[TEXT];
+	int sympos;		/* 0: the name is unique, so a patch may omit sympos */
+	const char *file;	/* a read of this file calls the function */
+	char original[TEXT];	/* the text that the original function prints */
 };
 
 extern struct fn_desc fns[NR_FNS];
 
-/* What a patch says of itself. */
+/* A patch's description of one function. */
 struct func {
-	int fn;			/* -1: none of fns[] */
+	int fn;			/* index into fns[], or -1 if the function is not in fns[] */
 	enum target object;
 	const char *name;
 	int position;
-	bool bad;		/* cannot be found once its object is there */
+	bool unresolvable;	/* cannot be found although its object is present */
 };
 
+/* A patch's description. */
 struct desc {
-	char says[16], params[1024];
+	char says[16];		/* the text that its replacements print */
+	char params[1024];	/* its module's parameters */
 	bool replace;
-	int early;		/* the errno it is refused with, whatever else there is */
+	int invalid;		/* 0, or the errno of its refusal in every state */
 	int nr;
 	struct func funcs[MAX_FUNCS];
 };
@@ -51,58 +57,76 @@ struct desc {
 #define NR_DESCS 256
 extern struct desc descs[NR_DESCS];
 
-enum life { NONE, IN_USE, LEAVING };	/* LEAVING: only its directory is there */
-enum ran { NOT_YET, IN_ORDER, BY_FORCE };	/* how its last transition ended */
-enum move { STILL, IN, REPLACING, OUT };
+/* A retired patch is no longer in the registry, but its directory still exists. */
+enum life { NONE, IN_USE, RETIRED };
+enum ended { NOT_YET, IN_ORDER, BY_FORCE };	/* how a patch's last transition ended */
+enum move { STILL, IN, REPLACING, OUT };	/* the transition, STILL: none */
 enum universe { OLD, NEW };
 
-/* No padding: states are compared and hashed as bytes. */
+/* The structs of a state have no padding, because states are compared and hashed as bytes. */
 struct slot {
-	uint8_t desc, loaded, life, forced, puts, pins, ran;
+	uint8_t desc;			/* index into descs[] */
+	uint8_t loaded, life;
+	uint8_t forced;			/* retired by a forced transition */
+	uint8_t puts;			/* module references that will still be put */
+	uint8_t pins;			/* module references that are never put */
+	uint8_t ended;
 };
 
 struct state {
 	struct slot slots[NR_SLOTS];
-	uint8_t order[NR_SLOTS], nr_order;
-	uint8_t move, mover, target, forced;
+	uint8_t order[NR_SLOTS], nr_order;	/* slots in use, in the order of enabling */
+	uint8_t move, mover, target, forced;	/* the transition; mover: its slot */
 	uint8_t self;			/* the universe of this process */
-	uint8_t sleepers[NR_SLEEPERS];	/* 0: none, else its universe + 1 */
-	uint8_t here[NR_TARGETS], awake, loader, promote;
+	uint8_t sleepers[NR_SLEEPERS];	/* 0: no such process, else its universe + 1 */
+	uint8_t target_loaded[NR_TARGETS], awake, loader, promote;
 };
 
-extern int foreign;	/* how many modules that were forced out earlier hold the loader */
+/* Modules that were pinned before this program started, and that hold references to the loader. */
+extern int nr_pinned_before;
 
-/* Does the universe have the patch in the slot? */
-bool has(const struct state *m, int slot, enum universe u);
+/* Is the slot's patch enabled in this universe? */
+bool has_patch(const struct state *m, int slot, enum universe u);
+
 bool present(const struct state *m, enum target object);
-/* The slot whose replacement of fn the universe calls, -1 for the original. */
-int winner(const struct state *m, enum fn fn, enum universe u);
-/* Is it the slot that a transition is of? */
-bool moves(const struct state *m, int slot);
+
+/* The slot whose replacement of fn is called in this universe, or -1 for the original. */
+int replacing_slot(const struct state *m, enum fn fn, enum universe u);
+
+/* Is a transition under way that enables or disables the slot's patch? */
+bool in_transition(const struct state *m, int slot);
+
+/* Is the slot's patch enabled, or will it be when the transition completes? */
 bool enabled(const struct state *m, int slot);
-/* Does this sleeper hold the transition up, and how many do? */
-bool held(const struct state *m, int i);
-int nr_held(const struct state *m);
+
+/* Does sleeper i block the transition, and how many sleepers do? */
+bool sleeper_blocks(const struct state *m, int i);
+int nr_blocking(const struct state *m);
+
 int nr_loaded(const struct state *m);
-/* The transition ends. */
+
+/* Completes the transition. */
 void complete(struct state *m);
 
-/* No file, or one of a patch that is gone; that or another result. */
+/*
+ * Results of an operation beside errnos. GONE: the patch's file does not exist, or the patch of
+ * an open file is gone (ENOENT or ENODEV). GONE_OR + errno: either GONE or this errno.
+ */
 enum { GONE = 1000, GONE_OR = 2000 };
 
-/* Operations: each returns an errno or one of these, or 0 and changes the state. */
+/* An operation changes the state and returns 0, or it returns an errno or one of the above. */
 typedef int op_fn(struct state *m, const long *args);
 
 op_fn op_load;		/* slot, desc */
-op_fn op_again;		/* slot */
+op_fn op_enable_again;	/* slot */
 op_fn op_unload;	/* slot */
 op_fn op_enabled;	/* slot, value */
 op_fn op_force;		/* slot, value */
 op_fn op_junk;		/* slot, errno */
-op_fn op_target;	/* target, init's errno */
-op_fn op_target_goes;	/* target */
+op_fn op_load_target;	/* target, errno of its init function */
+op_fn op_unload_target;	/* target */
 op_fn op_loader;	/* 1: load it, 0: unload it */
-op_fn op_set;		/* offset of a member, value */
+op_fn op_set;		/* offset of a member of struct state, value */
 #define MEMBER(member) offsetof(struct state, member)
 
 #endif /* _FUZZ_OPS_MODEL_H */

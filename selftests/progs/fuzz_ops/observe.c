@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is to be seen: for each file, what would be read in a state, and a check that it is.
+ * For each file: the text that would be read in a state, and the check of the text that is read.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +20,7 @@ void expect_attr(const struct state *m, const long *args, char *text)
 	int slot = args[0];
 
 	strcpy(text, "?");
-	if (m->slots[slot].life == LEAVING && args[1] == A_FORCE)
+	if (m->slots[slot].life == RETIRED && args[1] == A_FORCE)
 		return;
 	if (m->slots[slot].life != IN_USE) {
 		strcpy(text, "gone");
@@ -31,7 +31,7 @@ void expect_attr(const struct state *m, const long *args, char *text)
 		sprintf(text, "%d", enabled(m, slot));
 		break;
 	case A_TRANSITION:
-		sprintf(text, "%d", moves(m, slot));
+		sprintf(text, "%d", in_transition(m, slot));
 		break;
 	case A_REPLACE:
 		sprintf(text, "%d", descs[m->slots[slot].desc].replace);
@@ -42,20 +42,20 @@ void expect_attr(const struct state *m, const long *args, char *text)
 				sprintf(text, "%d", i + 1);
 		break;
 	case A_PROGRESS:
-		strcpy(text, moves(m, slot) ? "some" : "0 0");
+		strcpy(text, in_transition(m, slot) ? "some" : "0 0");
 		break;
 	case A_BLOCKERS:
-		if (!moves(m, slot))
+		if (!in_transition(m, slot))
 			strcpy(text, "");
 		break;
 	case A_TRANSITION_US:
-		strcpy(text, m->slots[slot].ran ? "some" : "0");
+		strcpy(text, m->slots[slot].ended ? "some" : "0");
 		break;
 	case A_TRANSITION_END:
-		strcpy(text, m->slots[slot].ran ? "some" : "0.000000");
+		strcpy(text, m->slots[slot].ended ? "some" : "0.000000");
 		break;
 	case A_TRANSITION_FORCED:
-		sprintf(text, "%d", m->slots[slot].ran == BY_FORCE);
+		sprintf(text, "%d", m->slots[slot].ended == BY_FORCE);
 		break;
 	case A_FORCE:
 		strcpy(text, "EACCES");
@@ -63,7 +63,7 @@ void expect_attr(const struct state *m, const long *args, char *text)
 	}
 }
 
-/* Lines "<pid> <comm> <reason> <function>", and maybe a last "...". */
+/* Is text made of lines "<pid> <comm> <reason> <function>" and perhaps a last line "..."? */
 static bool are_blockers(char *text)
 {
 	static const char * const reasons[] = { "unknown", "running", "unreliable", "inside" };
@@ -90,8 +90,7 @@ static bool are_blockers(char *text)
 	return true;
 }
 
-/* What differs from one time to the other is made alike. */
-void canonical(enum attr attr, char *text)
+void canonicalize(enum attr attr, char *text)
 {
 	unsigned long moved, all;
 	char end;
@@ -121,11 +120,11 @@ static void check_attr(int slot, enum attr attr)
 {
 	char text[4097];
 
-	get(slot_file(slot, attrs[attr]), text, sizeof(text));
-	canonical(attr, text);
-	/* Who is named in a transition is not for the model to say, but how is. */
+	read_file(slot_file(slot, attrs[attr]), text, sizeof(text));
+	canonicalize(attr, text);
+	/* The model does not know the blockers, but the format of the file is known. */
 	if (attr == A_BLOCKERS && *text && strcmp(text, "some") && strcmp(text, "gone"))
-		wrong("blockers reads '%s'", text);
+		mismatch("blockers reads '%s'", text);
 	observe(slot_file(slot, attrs[attr]), expect_attr, (long[]){ slot, attr }, text);
 }
 
@@ -154,13 +153,13 @@ static void check_objects(int slot, const struct desc *d)
 		long args[] = { slot, f->object };
 
 		snprintf(path, sizeof(path), "%s/patched", objects[f->object]);
-		get(slot_file(slot, path), text, sizeof(text));
-		canonical(NR_ATTRS, text);
+		read_file(slot_file(slot, path), text, sizeof(text));
+		canonicalize(NR_ATTRS, text);
 		observe("patched", expect_object, args, text);
 
-		get(func_file(slot, f, "mode"), text, sizeof(text));
-		canonical(NR_ATTRS, text);
-		/* Without a replacement nothing is hooked for longer than a moment. */
+		read_file(func_file(slot, f, "mode"), text, sizeof(text));
+		canonicalize(NR_ATTRS, text);
+		/* "handler original" is an error: a hook without a replacement must not stay. */
 		if (!strncmp(text, "handler ", 8) || !strcmp(text, "jump"))
 			strcpy(text, strcmp(text, "handler original") ? "hooked" : text);
 		observe(func_file(slot, f, "mode"), expect_mode, args, text);
@@ -194,14 +193,14 @@ static void expect_loader_refs(const struct state *m, const long *args, char *te
 	if (!m->loader)
 		strcpy(text, "ENOENT");
 	else
-		sprintf(text, "%d", nr_loaded(m) + foreign);
+		sprintf(text, "%d", nr_loaded(m) + nr_pinned_before);
 }
 
 const char *output(const struct state *m, enum fn fn, enum universe u)
 {
-	int slot = winner(m, fn, u);
+	int slot = replacing_slot(m, fn, u);
 
-	if (fns[fn].object < NR_TARGETS && !m->here[fns[fn].object])
+	if (fns[fn].object < NR_TARGETS && !m->target_loaded[fns[fn].object])
 		return "ENOENT";
 	return slot < 0 ? fns[fn].original : descs[m->slots[slot].desc].says;
 }
@@ -211,17 +210,17 @@ void expect_own_output(const struct state *m, const long *args, char *text)
 	strcpy(text, output(m, args[0], m->self));
 }
 
-/* For a process that is younger than the transition. */
+/* For a process that was born after the start of the transition. */
 void expect_new_output(const struct state *m, const long *args, char *text)
 {
 	strcpy(text, output(m, args[0], m->move == STILL ? OLD : m->target));
 }
 
-/* Whether reading the file could put us to sleep. */
+/* Could this process fall asleep if it read "sleep"? */
 static bool may_sleep(void)
 {
 	for (int i = 0; i < nr_states; i++)
-		if (!set[i].awake && set[i].here[T_RLP])
+		if (!set[i].awake && set[i].target_loaded[T_RLP])
 			return true;
 	return false;
 }
@@ -233,13 +232,13 @@ static void check_outputs(void)
 	for (int fn = 0; fn < NR_FNS; fn++) {
 		if (fn == F_SLEEP && may_sleep())
 			continue;
-		get(fns[fn].file, text, sizeof(text));
+		read_file(fns[fn].file, text, sizeof(text));
 		observe(fns[fn].file, expect_own_output, (long[]){ fn }, text);
 	}
 }
 
-/* Slots that are in use in some state. */
-static bool is_of_interest(int slot)
+/* Is the slot's module loaded in any state of the set? */
+static bool may_be_loaded(int slot)
 {
 	for (int i = 0; i < nr_states; i++)
 		if (set[i].slots[slot].loaded)
@@ -250,7 +249,7 @@ static bool is_of_interest(int slot)
 void check_some(void)
 {
 	for (int slot = 0; slot < NR_SLOTS; slot++) {
-		if (!is_of_interest(slot))
+		if (!may_be_loaded(slot))
 			continue;
 		check_attr(slot, A_TRANSITION);
 		check_attr(slot, A_ENABLED);
@@ -264,8 +263,8 @@ void check_all(void)
 	char text[TEXT];
 
 	for (int slot = 0; slot < NR_SLOTS; slot++) {
-		if (!is_of_interest(slot)) {
-			if (slot < NR_IN_PLAY)
+		if (!may_be_loaded(slot)) {
+			if (slot < NR_USABLE)
 				check_attr(slot, A_ENABLED);
 			continue;
 		}
@@ -273,10 +272,10 @@ void check_all(void)
 			check_attr(slot, attr);
 		check_objects(slot, &descs[set[0].slots[slot].desc]);
 		observe(module_file(slot, "refcnt"), expect_refs, (long[]){ slot },
-			get(module_file(slot, "refcnt"), text, sizeof(text)));
+			read_file(module_file(slot, "refcnt"), text, sizeof(text)));
 	}
 	check_outputs();
 	observe(RLP, expect_list, NULL, list_patches());
 	observe("refcnt of the loader", expect_loader_refs, NULL,
-		get("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));
+		read_file("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Single operations: each is said, done, and told to the model. Other processes are among
- * them: sleepers, readers, those that make noise.
+ * Single operations. Each is logged and done, and its result is checked against the model. Some
+ * operations start or end other processes: sleepers, readers, and processes that make noise.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,21 +28,21 @@ void write_enabled(int slot, int value)
 	static const char * const yes[] = { "1", "y", "Y", "on", "1\n" };
 	const char *text = value ? yes[below(5)] : no[below(5)];
 
-	op("%c/enabled < %d", 'a' + slot, value);
-	did(op_enabled, (long[]){ slot, value }, put(slot_file(slot, "enabled"), text));
+	log_op("%c/enabled < %d", 'a' + slot, value);
+	check_result(op_enabled, (long[]){ slot, value }, write_file(slot_file(slot, "enabled"), text));
 }
 
-void write_enabled_plainly(int slot, int value)
+void write_enabled_silently(int slot, int value)
 {
-	did(op_enabled, (long[]){ slot, value },
-	    put(slot_file(slot, "enabled"), value ? "1" : "0"));
+	check_result(op_enabled, (long[]){ slot, value },
+		     write_file(slot_file(slot, "enabled"), value ? "1" : "0"));
 }
 
 void write_force(int slot, int value)
 {
-	op("%c/force < %d", 'a' + slot, value);
-	did(op_force, (long[]){ slot, value },
-	    put(slot_file(slot, "force"), value ? "1" : "0"));
+	log_op("%c/force < %d", 'a' + slot, value);
+	check_result(op_force, (long[]){ slot, value },
+		     write_file(slot_file(slot, "force"), value ? "1" : "0"));
 }
 
 void write_junk(int slot)
@@ -53,27 +53,27 @@ void write_junk(int slot)
 	bool writable = attr == A_ENABLED || attr == A_FORCE;
 
 	memset(big, 'x', sizeof(big));
-	op("%c/%s < junk %d", 'a' + slot, attrs[attr], at);
-	did(op_junk, (long[]){ slot, writable ? EINVAL : EACCES },
-	    at < 8 ? put(slot_file(slot, attrs[attr]), junk[at]) :
-	    put_bytes(slot_file(slot, attrs[attr]), big, sizeof(big)));
+	log_op("%c/%s < junk %d", 'a' + slot, attrs[attr], at);
+	check_result(op_junk, (long[]){ slot, writable ? EINVAL : EACCES },
+		     at < 8 ? write_file(slot_file(slot, attrs[attr]), junk[at]) :
+		     write_bytes(slot_file(slot, attrs[attr]), big, sizeof(big)));
 }
 
-int load(int slot, int desc)
+int load_patch(int slot, int desc)
 {
 	int ret;
 
-	op("load %c %s", 'a' + slot, descs[desc].params);
+	log_op("load %c %s", 'a' + slot, descs[desc].params);
 	ret = load_slot(slot, descs[desc].params);
-	did(op_load, (long[]){ slot, desc }, ret);
+	check_result(op_load, (long[]){ slot, desc }, ret);
 	return ret;
 }
 
-int again(int slot)
+int enable_again(int slot)
 {
-	int ret = put(module_file(slot, "parameters/again"), "1");
+	int ret = write_file(module_file(slot, "parameters/again"), "1");
 
-	did(op_again, (long[]){ slot }, ret);
+	check_result(op_enable_again, (long[]){ slot }, ret);
 	return ret;
 }
 
@@ -81,7 +81,7 @@ int unload_patch(int slot)
 {
 	int ret = unload_slot(slot);
 
-	did(op_unload, (long[]){ slot }, ret);
+	check_result(op_unload, (long[]){ slot }, ret);
 	return ret;
 }
 
@@ -92,28 +92,27 @@ void load_target(int target, int init_ret)
 
 	if (init_ret)
 		snprintf(params, sizeof(params), "init_ret=-%d", init_ret);
-	op("load %s %s", objects[target], params);
+	log_op("load %s %s", objects[target], params);
 	ret = load_object(target, params);
-	did(op_target, (long[]){ target, init_ret }, ret);
+	check_result(op_load_target, (long[]){ target, init_ret }, ret);
 	if (!ret && target == T_RLP)
 		observe("at_init", expect_own_output, (long[]){ F_ONE },
-			get("/sys/module/rlp_target/parameters/at_init", text, sizeof(text)));
+			read_file("/sys/module/rlp_target/parameters/at_init", text, sizeof(text)));
 }
 
 void unload_target(int target)
 {
-	op("unload %s", objects[target]);
-	did(op_target_goes, (long[]){ target }, unload(objects[target]));
+	log_op("unload %s", objects[target]);
+	check_result(op_unload_target, (long[]){ target }, unload(objects[target]));
 }
 
 static void set_awake(int awake)
 {
-	did(op_set, (long[]){ MEMBER(awake), awake },
-	    put("/sys/module/rlp_target/parameters/awake", awake ? "Y" : "N"));
+	check_result(op_set, (long[]){ MEMBER(awake), awake },
+		     write_file("/sys/module/rlp_target/parameters/awake", awake ? "Y" : "N"));
 }
 
-/* A child that does as told and dies with us. */
-pid_t child(const char *name)
+pid_t fork_child(const char *name)
 {
 	pid_t pid;
 
@@ -131,55 +130,57 @@ pid_t child(const char *name)
 }
 
 /*
- * A process reads "sleep", and is asleep in the original function unless that is replaced
- * where a new process is. Nothing moves but what is held.
+ * Starts a process that reads "sleep". A new process is in the target universe. If a patch
+ * replaces sleep_show() there, the process reads the patch's text and exits. Otherwise it
+ * falls asleep in the original function. The loader is at rest, so only tasks that block the
+ * transition are not switched yet.
  */
-void put_sleeper(int at)
+void start_sleeper(int at)
 {
 	const struct state *m = &set[0];
 	enum universe u = m->move == STILL ? OLD : m->target;
-	bool patched = winner(m, F_SLEEP, u) >= 0;
-	double deadline = now() + PATIENCE;
+	bool patched = replacing_slot(m, F_SLEEP, u) >= 0;
+	double deadline = now() + REST_TIMEOUT;
 	char says[64], text[64];
 	int before, status;
 
-	op("somebody reads sleep");
+	log_op("a process reads sleep");
 	strcpy(says, output(m, F_SLEEP, u));
 	set_awake(0);
-	before = atoi(get("/sys/module/rlp_target/parameters/sleepers", text, sizeof(text)));
-	sleeper_pids[at] = child("fuzz sleeper");
+	before = atoi(read_file("/sys/module/rlp_target/parameters/sleepers", text, sizeof(text)));
+	sleeper_pids[at] = fork_child("fuzz sleeper");
 	if (!sleeper_pids[at]) {
-		get(fns[F_SLEEP].file, text, sizeof(text));
+		read_file(fns[F_SLEEP].file, text, sizeof(text));
 		_exit(strcmp(text, says) ? 1 : 0);
 	}
 	if (patched) {
 		waitpid(sleeper_pids[at], &status, 0);
 		sleeper_pids[at] = 0;
 		if (status)
-			wrong("who reads sleep does not get '%s'", says);
+			mismatch("a process that reads sleep does not get '%s'", says);
 		return;
 	}
-	while (atoi(get("/sys/module/rlp_target/parameters/sleepers", text, sizeof(text))) ==
+	while (atoi(read_file("/sys/module/rlp_target/parameters/sleepers", text, sizeof(text))) ==
 	       before) {
 		if (now() > deadline || waitpid(sleeper_pids[at], &status, WNOHANG) > 0)
-			wrong("nobody falls asleep");
+			mismatch("the process does not fall asleep");
 		usleep(1000);
 	}
-	did(op_set, (long[]){ MEMBER(sleepers) + at, u + 1 }, 0);
+	check_result(op_set, (long[]){ MEMBER(sleepers) + at, u + 1 }, 0);
 }
 
 void kill_sleeper(int at)
 {
-	op("sleeper %d dies", at);
+	log_op("sleeper %d dies", at);
 	kill(sleeper_pids[at], SIGKILL);
 	waitpid(sleeper_pids[at], NULL, 0);
 	sleeper_pids[at] = 0;
-	did(op_set, (long[]){ MEMBER(sleepers) + at, 0 }, 0);
+	check_result(op_set, (long[]){ MEMBER(sleepers) + at, 0 }, 0);
 }
 
 void wake_sleepers(void)
 {
-	op("all awake");
+	log_op("wake all sleepers");
 	set_awake(1);
 	for (int i = 0; i < NR_SLEEPERS; i++) {
 		int status = 0;
@@ -189,26 +190,26 @@ void wake_sleepers(void)
 		waitpid(sleeper_pids[i], &status, 0);
 		sleeper_pids[i] = 0;
 		if (status)
-			wrong("a sleeper ended with status %x", status);
-		did(op_set, (long[]){ MEMBER(sleepers) + i, 0 }, 0);
+			mismatch("a sleeper ended with status %x", status);
+		check_result(op_set, (long[]){ MEMBER(sleepers) + i, 0 }, 0);
 	}
 }
 
-void use_loader(int in)
+void set_loader(int loaded)
 {
-	op("%sload the loader", in ? "" : "un");
-	did(op_loader, (long[]){ in },
-	    in ? load_loader() : unload("rust_livepatch"));
+	log_op("%sload the loader", loaded ? "" : "un");
+	check_result(op_loader, (long[]){ loaded },
+		     loaded ? load_loader() : unload("rust_livepatch"));
 }
 
 void set_promote(int promote)
 {
-	op("promote=%d", promote);
-	did(op_set, (long[]){ MEMBER(promote), promote },
-	    put("/sys/module/rust_livepatch/parameters/promote", promote ? "Y" : "N"));
+	log_op("promote=%d", promote);
+	check_result(op_set, (long[]){ MEMBER(promote), promote },
+		     write_file("/sys/module/rust_livepatch/parameters/promote", promote ? "Y" : "N"));
 }
 
-/* A process that is new sees the functions of the target universe alone. */
+/* Starts a process, which must call the functions of the target universe only. */
 void read_as_newborn(void)
 {
 	char texts[NR_FNS][TEXT];
@@ -216,16 +217,16 @@ void read_as_newborn(void)
 	int fds[2];
 	pid_t pid;
 
-	op("a new process reads");
+	log_op("a new process reads");
 	if (pipe(fds)) {
 		perror("pipe");
 		exit(2);
 	}
-	pid = child("fuzz newborn");
+	pid = fork_child("fuzz newborn");
 	if (!pid) {
 		for (int fn = 0; fn < NR_FNS; fn++)
 			if (fn != F_SLEEP)
-				get(fns[fn].file, texts[fn], sizeof(texts[fn]));
+				read_file(fns[fn].file, texts[fn], sizeof(texts[fn]));
 		_exit(write(fds[1], texts, sizeof(texts)) != sizeof(texts));
 	}
 	close(fds[1]);
@@ -233,7 +234,7 @@ void read_as_newborn(void)
 		ssize_t n = read(fds[0], (char *)texts + got, sizeof(texts) - got);
 
 		if (n <= 0)
-			wrong("a new process says nothing");
+			mismatch("a new process exits without an answer");
 		got += n;
 	}
 	close(fds[0]);
@@ -261,15 +262,15 @@ static void read_below(char *path, size_t len, int depth)
 			continue;
 		}
 		if (!strcmp(entry->d_name, "force")) {
-			/* Nobody is asked to be forced. */
-			put(path, "0");
+			/* 0 does not force anything. */
+			write_file(path, "0");
 			continue;
 		}
-		get(path, text, sizeof(text));
+		read_file(path, text, sizeof(text));
 		if (!strncmp(text, "E", 1) && strcmp(text, "ENOENT") && strcmp(text, "ENODEV"))
 			_exit(3);
 		if (!strcmp(entry->d_name, "enabled")) {
-			int ret = put(path, "junk");
+			int ret = write_file(path, "junk");
 
 			if (ret != EINVAL && ret != ENOENT && ret != ENODEV)
 				_exit(4);
@@ -278,7 +279,7 @@ static void read_below(char *path, size_t len, int depth)
 	closedir(dir);
 }
 
-/* Reads everything and writes junk, until it is killed. */
+/* Reads all files and writes junk, until the process is killed. */
 static void make_noise(void)
 {
 	char path[1000];
@@ -290,7 +291,7 @@ static void make_noise(void)
 			char text[TEXT];
 
 			if (fn != F_SLEEP)
-				get(fns[fn].file, text, sizeof(text));
+				read_file(fns[fn].file, text, sizeof(text));
 		}
 		usleep(500);
 	}
@@ -298,10 +299,10 @@ static void make_noise(void)
 
 void set_noise(bool on)
 {
-	op("noise %s", on ? "on" : "off");
+	log_op("noise %s", on ? "on" : "off");
 	for (int i = 0; i < NR_NOISE; i++) {
 		if (on && !noise[i]) {
-			noise[i] = child("fuzz noise");
+			noise[i] = fork_child("fuzz noise");
 			if (!noise[i])
 				make_noise();
 		} else if (!on && noise[i]) {

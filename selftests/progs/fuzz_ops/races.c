@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Races: what is not over when the next thing is done. Each ends with what makes its
- * outcome certain.
+ * Races: operations that start before an earlier operation has had its full effect. Each race
+ * ends with operations that make its outcome certain.
  */
 #include <errno.h>
 #include <sys/wait.h>
@@ -16,23 +16,21 @@
 #include "settle.h"
 #include "states.h"
 
-/* Ends a race for a patch: it is off. */
-void turn_off(int slot)
+void ensure_disabled(int slot)
 {
-	settle();
+	wait_for_rest();
 	if (set[0].slots[slot].life == IN_USE && enabled(&set[0], slot))
-		write_enabled_plainly(slot, 0);
-	settle();
+		write_enabled_silently(slot, 0);
+	wait_for_rest();
 	if (set[0].slots[slot].life != NONE)
-		wrong("%c cannot be disabled", 'a' + slot);
+		mismatch("%c cannot be disabled", 'a' + slot);
 }
 
-/* One writer that does not wait for the end of anything. */
 void burst(int slot)
 {
 	int n = 1 + below(8);
 
-	op("burst of writes to %c", 'a' + slot);
+	log_op("burst of writes to %c", 'a' + slot);
 	while (n--) {
 		if (percent(70))
 			write_enabled(slot, below(2));
@@ -45,14 +43,14 @@ void burst(int slot)
 		if (percent(50))
 			check_some();
 	}
-	turn_off(slot);
+	ensure_disabled(slot);
 }
 
 static void toggle(int slot, uint64_t own)
 {
 	seed_random(own);
 	for (int i = 0; i < 60; i++) {
-		int ret = put(slot_file(slot, "enabled"), below(2) ? "1" : "0");
+		int ret = write_file(slot_file(slot, "enabled"), below(2) ? "1" : "0");
 
 		if (ret && ret != EINVAL && ret != EBUSY && ret != ENOENT && ret != ENODEV)
 			_exit(10 + ret);
@@ -62,21 +60,20 @@ static void toggle(int slot, uint64_t own)
 	_exit(0);
 }
 
-/* Several writers at once, and maybe a target that comes or goes meanwhile. */
 void race_writers(int slot, int target)
 {
 	uint64_t own = draw();
 	pid_t pids[2];
 
-	op("two toggle %c", 'a' + slot);
+	log_op("two processes toggle %c", 'a' + slot);
 	toggling = slot;
 	for (int i = 0; i < 2; i++) {
-		pids[i] = child("fuzz toggle");
+		pids[i] = fork_child("fuzz toggle");
 		if (!pids[i])
 			toggle(slot, own + i);
 	}
 	if (target >= 0) {
-		if (set[0].here[target])
+		if (set[0].target_loaded[target])
 			unload_target(target);
 		else
 			load_target(target, 0);
@@ -86,25 +83,24 @@ void race_writers(int slot, int target)
 
 		waitpid(pids[i], &status, 0);
 		if (status)
-			wrong("a writer ended with status %x", status);
+			mismatch("a writer ended with status %x", status);
 	}
 	close_set();
 	toggling = -1;
-	turn_off(slot);
+	ensure_disabled(slot);
 }
 
-/* Something is tried until it is no longer too early. */
-void until_not_early(int slot, int (*try)(int slot), int early)
+void retry_while_busy(int slot, int (*try)(int slot), int busy)
 {
-	double deadline = now() + PATIENCE;
+	double deadline = now() + REST_TIMEOUT;
 
 	for (;;) {
 		int ret = try(slot);
 
-		if (ret != EBUSY && ret != early)
+		if (ret != EBUSY && ret != busy)
 			return;
 		if (now() > deadline)
-			wrong("it is too early for ever");
+			mismatch("still busy after %d seconds", REST_TIMEOUT);
 		usleep(500);
 	}
 }

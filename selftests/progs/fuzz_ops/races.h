@@ -3,16 +3,16 @@
 #ifndef _FUZZ_OPS_RACES_H
 #define _FUZZ_OPS_RACES_H
 
-/* Ends a race for a patch: it is off. */
-void turn_off(int slot);
+/* Makes the outcome of a race certain: the patch is disabled. */
+void ensure_disabled(int slot);
 
-/* One writer that does not wait for the end of anything. */
+/* A burst of writes by this process, which does not wait for their effects. */
 void burst(int slot);
 
-/* Several writers at once, and a target (-1: none) that comes or goes meanwhile. */
+/* Several writers at once, while a target (-1: none) is loaded or unloaded. */
 void race_writers(int slot, int target);
 
-/* Something is tried until it is no longer too early: EBUSY, or the errno early. */
-void until_not_early(int slot, int (*try)(int slot), int early);
+/* Calls try() until it returns neither EBUSY nor the errno busy. */
+void retry_while_busy(int slot, int (*try)(int slot), int busy);
 
 #endif /* _FUZZ_OPS_RACES_H */

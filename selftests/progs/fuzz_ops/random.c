@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random numbers, which are the same for the same seed.
+ * Random numbers that are the same for the same seed.
  */
 #include "random.h"
 

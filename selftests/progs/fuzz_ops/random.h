@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Random numbers, which are the same for the same seed. */
+/* Random numbers that are the same for the same seed. */
 #ifndef _FUZZ_OPS_RANDOM_H
 #define _FUZZ_OPS_RANDOM_H
 
@@ -8,7 +8,7 @@
 
 void seed_random(uint64_t seed);
 uint64_t draw(void);
-unsigned int below(unsigned int n);
-bool percent(unsigned int n);	/* true so often */
+unsigned int below(unsigned int n);	/* from 0 to n - 1 */
+bool percent(unsigned int n);		/* true in n percent of all calls */
 
 #endif /* _FUZZ_OPS_RANDOM_H */

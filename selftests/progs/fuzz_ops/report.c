@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What was done and what was read: each leaves those states in which it is possible. When
- * none is left, the last operations are told.
+ * The checks of results and of read text: each keeps the states in which the result or the text
+ * is possible. If no state is left, the last operations are printed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,8 +21,7 @@ static unsigned long counted[3];	/* operations done, refused; values read */
 static uint64_t digest = 14695981039346656037u;
 static char ring[40][160];
 
-/* Says what comes. The sum over all of this is the same for the same seed. */
-void op(const char *fmt, ...)
+void log_op(const char *fmt, ...)
 {
 	char *text = ring[nr_ops % 40];
 	va_list ap;
@@ -61,20 +60,20 @@ static void print_state(const struct state *m)
 	for (int i = 0; i < NR_SLEEPERS; i++)
 		if (m->sleepers[i])
 			printf("; sleeper in %s%s", m->sleepers[i] == 2 ? "new" : "old",
-			       held(m, i) ? " (held)" : "");
+			       sleeper_blocks(m, i) ? " (blocking)" : "");
 	for (int i = 0; i < NR_SLOTS; i++) {
 		const struct slot *s = &m->slots[i];
 
 		if (s->loaded)
 			printf("; %c%s%s puts %d pins %d: %s", 'a' + i,
-			       s->life == LEAVING ? " leaving" : "", s->ran ? " ran" : "",
+			       s->life == RETIRED ? " retired" : "", s->ended ? " ended" : "",
 			       s->puts, s->pins, descs[s->desc].params);
 	}
-	printf("; targets %d %d awake %d loader %d promote %d\n", m->here[0], m->here[1],
-	       m->awake, m->loader, m->promote);
+	printf("; targets %d %d awake %d loader %d promote %d\n", m->target_loaded[0],
+	       m->target_loaded[1], m->awake, m->loader, m->promote);
 }
 
-void wrong(const char *fmt, ...)
+void mismatch(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -109,8 +108,8 @@ static bool keep_result(struct state *m, void *data)
 	       (ret >= GONE && (a->got == ENOENT || a->got == ENODEV));
 }
 
-/* Adds what would have been to text, once. */
-static void alternative(char *text, size_t size, const char *more)
+/* Adds an expected value to text, unless text contains it already. */
+static void add_alternative(char *text, size_t size, const char *more)
 {
 	char quoted[TEXT + 8];
 
@@ -119,8 +118,7 @@ static void alternative(char *text, size_t size, const char *more)
 		snprintf(text + strlen(text), size - strlen(text), "%s", quoted);
 }
 
-/* The operation fn was made, and ended with this errno. */
-void did(op_fn *fn, const long *args, int got)
+void check_result(op_fn *fn, const long *args, int got)
 {
 	struct applied a = { fn, args, got };
 	char expected[3 * TEXT] = "";
@@ -137,18 +135,18 @@ void did(op_fn *fn, const long *args, int got)
 		int ret = fn(&m, args);
 
 		if (ret >= GONE)
-			alternative(expected, sizeof(expected), "ENOENT or ENODEV");
+			add_alternative(expected, sizeof(expected), "ENOENT or ENODEV");
 		if (ret == GONE)
 			continue;
 		ret %= GONE;
-		alternative(expected, sizeof(expected), ret ? strerrorname_np(ret) : "0");
+		add_alternative(expected, sizeof(expected), ret ? strerrorname_np(ret) : "0");
 	}
 	filter(keep_result, &a);
 	if (!nr_states) {
 		memcpy(set, before, nr * sizeof(*before));
 		nr_states = nr;
-		wrong("expected one of%s, found '%s'", expected,
-		      got ? strerrorname_np(got) : "0");
+		mismatch("expected one of%s, found '%s'", expected,
+			 got ? strerrorname_np(got) : "0");
 	}
 }
 
@@ -167,7 +165,6 @@ static bool keep_observed(struct state *m, void *data)
 	return !strcmp(text, "?") || !strcmp(text, o->found);
 }
 
-/* What reads so was read. */
 void observe(const char *what, expect_fn *fn, const long *args, const char *found)
 {
 	struct observed o = { fn, args, found };
@@ -181,13 +178,13 @@ void observe(const char *what, expect_fn *fn, const long *args, const char *foun
 	memcpy(before, set, nr * sizeof(*before));
 	for (int i = 0; i < nr_states; i++) {
 		fn(&set[i], args, text);
-		alternative(expected, sizeof(expected), text);
+		add_alternative(expected, sizeof(expected), text);
 	}
 	filter(keep_observed, &o);
 	if (!nr_states) {
 		memcpy(set, before, nr * sizeof(*before));
 		nr_states = nr;
-		wrong("%s: expected one of%s, found '%s'", what, expected, found);
+		mismatch("%s: expected one of%s, found '%s'", what, expected, found);
 	}
 }
 

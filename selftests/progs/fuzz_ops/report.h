@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What is said, and what is told to the set of states. */
+/* The log of the operations, and the checks of results against the set of states. */
 #ifndef _FUZZ_OPS_REPORT_H
 #define _FUZZ_OPS_REPORT_H
 
@@ -10,27 +10,33 @@
 
 extern uint64_t seed;
 extern unsigned long step, nr_ops;
-extern bool verbose;	/* each operation is printed */
+extern bool verbose;	/* print each operation */
 
-/* Says what comes. The sum over all of this is the same for the same seed. */
-__attribute__((format(printf, 1, 2))) void op(const char *fmt, ...);
+/* Logs the next operation. The digest over all logged text is the same for the same seed. */
+__attribute__((format(printf, 1, 2))) void log_op(const char *fmt, ...);
 
-/* The operation fn was made, and ended with this errno. */
-void did(op_fn *fn, const long *args, int got);
+/*
+ * Checks the result of the operation fn: got is an errno or 0. Keeps the states in which this
+ * result is possible, as fn changes them.
+ */
+void check_result(op_fn *fn, const long *args, int got);
 
-/* What would be read in this state; "?" if that is not known. */
+/* Stores the text that would be read in this state, or "?" if any text may be read. */
 typedef void expect_fn(const struct state *m, const long *args, char *text);
 
-/* What reads so was read. */
+/*
+ * Checks the text that was read from a file: found is the text, what names the file. Keeps the
+ * states in which this text is possible.
+ */
 void observe(const char *what, expect_fn *fn, const long *args, const char *found);
 
-/* The end, with all that helps to find out why. */
-__attribute__((format(printf, 1, 2), noreturn)) void wrong(const char *fmt, ...);
+/* Prints the last operations and the possible states, cleans up, and exits with an error. */
+__attribute__((format(printf, 1, 2), noreturn)) void mismatch(const char *fmt, ...);
 
-/* The end, if all went well. */
+/* Prints the numbers of a run without a mismatch. */
 void summary(double seconds);
 
-/* What wrong() ends with; in main.c. */
+/* Called by mismatch(). Defined in main.c. */
 void clean_up(void);
 
 #endif /* _FUZZ_OPS_REPORT_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Coming to rest: one state is left, and the machine looks like it.
+ * Waiting until the loader is at rest: a single state is left, and the machine matches it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 #include "settle.h"
 #include "states.h"
 
-/* Is this what the machine looks like? */
-static bool looks_like(const struct state *m)
+/* Does the machine match this state? */
+static bool machine_matches(const struct state *m)
 {
 	char text[4097], expected[TEXT];
 	unsigned int moved, all;
@@ -30,38 +30,38 @@ static bool looks_like(const struct state *m)
 		if (!m->slots[slot].loaded)
 			continue;
 		expect_refs(m, args, expected);
-		if (strcmp(get(module_file(slot, "refcnt"), text, sizeof(text)), expected))
+		if (strcmp(read_file(module_file(slot, "refcnt"), text, sizeof(text)), expected))
 			return false;
 		expect_attr(m, args, expected);
-		get(slot_file(slot, "transition"), text, sizeof(text));
-		canonical(NR_ATTRS, text);
+		read_file(slot_file(slot, "transition"), text, sizeof(text));
+		canonicalize(NR_ATTRS, text);
 		if (strcmp(text, expected))
 			return false;
-		if (moves(m, slot) &&
-		    (sscanf(get(slot_file(slot, "progress"), text, sizeof(text)), "%u %u",
-			    &moved, &all) != 2 || all - moved != (unsigned int)nr_held(m)))
+		if (in_transition(m, slot) &&
+		    (sscanf(read_file(slot_file(slot, "progress"), text, sizeof(text)), "%u %u",
+			    &moved, &all) != 2 || all - moved != (unsigned int)nr_blocking(m)))
 			return false;
 	}
 	return true;
 }
 
-/* Those that hold the transition up, and nobody else, are named. */
-static bool blockers_named(const struct state *m, char *text, size_t size)
+/* Does the file "blockers" name exactly the sleepers that block the transition? */
+static bool blockers_match(const struct state *m, char *text, size_t size)
 {
 	char line[100];
 	int lines = 0;
 
 	if (m->move == STILL)
 		return true;
-	get(slot_file(m->mover, "blockers"), text, size);
+	read_file(slot_file(m->mover, "blockers"), text, size);
 	for (char *c = text; *c; c++)
 		lines += c == text || *c == '\n';
-	if (lines != nr_held(m))
+	if (lines != nr_blocking(m))
 		return false;
 	for (int i = 0; i < NR_SLEEPERS; i++) {
 		snprintf(line, sizeof(line), "%d fuzz sleeper inside sleep_show",
 			 sleeper_pids[i]);
-		if (held(m, i) && !strstr(text, line))
+		if (sleeper_blocks(m, i) && !strstr(text, line))
 			return false;
 	}
 	return true;
@@ -71,10 +71,10 @@ static long taint(void)
 {
 	char text[32];
 
-	return atol(get("/proc/sys/kernel/tainted", text, sizeof(text))) & (1 << 9 | 1 << 7);
+	return atol(read_file("/proc/sys/kernel/tainted", text, sizeof(text))) & (1 << 9 | 1 << 7);
 }
 
-/* How many of our functions are hooked, by ftrace's word. */
+/* Counts for each of fns[] how many functions of its name are hooked, by ftrace's list. */
 static void count_hooked(int *counts)
 {
 	FILE *file = fopen("/sys/kernel/tracing/enabled_functions", "r");
@@ -91,88 +91,92 @@ static void count_hooked(int *counts)
 		fclose(file);
 }
 
-/* Those of patches are hooked, also while tasks move. Others may be, for a while. */
-static bool all_hooked(const struct state *m)
+/*
+ * Patched functions must be hooked, also during a transition. Other functions may still be hooked
+ * for a while.
+ */
+static bool patched_functions_hooked(const struct state *m)
 {
 	int counts[NR_FNS];
 
 	count_hooked(counts);
 	for (int fn = 0; fn < NR_FNS; fn++)
-		if (!counts[fn] && (winner(m, fn, OLD) >= 0 || winner(m, fn, NEW) >= 0))
+		if (!counts[fn] &&
+		    (replacing_slot(m, fn, OLD) >= 0 || replacing_slot(m, fn, NEW) >= 0))
 			return false;
 	return true;
 }
 
-static long first_taint;
+static long start_taint;
 
-void settle(void)
+void wait_for_rest(void)
 {
-	double deadline = now() + PATIENCE;
+	double deadline = now() + REST_TIMEOUT;
 	char text[4097] = "";
 
 	check_some();
 	for (;;) {
 		close_set();
 		for (int i = 0; i < nr_states; i++) {
-			if (!at_rest(&set[i]) || !looks_like(&set[i]) ||
-			    !blockers_named(&set[i], text, sizeof(text)))
+			if (!at_rest(&set[i]) || !machine_matches(&set[i]) ||
+			    !blockers_match(&set[i], text, sizeof(text)))
 				continue;
-			only(&set[i]);
+			set_single(&set[i]);
 			goto found;
 		}
 		if (now() > deadline)
-			wrong("nothing comes to rest; the last blockers:\n%s", text);
+			mismatch("the loader does not come to rest; the last blockers:\n%s", text);
 		usleep(2000);
 		check_some();
 	}
 found:
 	check_all();
 	if (nr_states != 1 || !at_rest(&set[0]))
-		wrong("not at rest after all");
-	if (!all_hooked(&set[0]))
-		wrong("a function of a patch is not hooked");
-	if (taint() != first_taint)
-		wrong("the kernel warned");
+		mismatch("the loader is no longer at rest");
+	if (!patched_functions_hooked(&set[0]))
+		mismatch("a patched function is not hooked");
+	if (taint() != start_taint)
+		mismatch("the kernel warned");
 	for (int i = 0; i < NR_NOISE; i++) {
 		int status;
 
 		if (noise[i] && waitpid(noise[i], &status, WNOHANG) > 0) {
 			noise[i] = 0;
-			wrong("a reader ended with status %x", status);
+			mismatch("a reader ended with status %x", status);
 		}
 	}
 }
 
-static int first_hooked[NR_FNS];
+static int start_hooks[NR_FNS];
 
-void remember_first(void)
+void remember_start(void)
 {
-	count_hooked(first_hooked);
-	first_taint = taint();
+	count_hooked(start_hooks);
+	start_taint = taint();
 }
 
-bool hooked_as_first(void)
+bool hooks_as_at_start(void)
 {
 	int counts[NR_FNS];
 
 	count_hooked(counts);
-	return !memcmp(counts, first_hooked, sizeof(counts));
+	return !memcmp(counts, start_hooks, sizeof(counts));
 }
 
-static const char *hooks_are_wrong(const struct state *m)
+static const char *hooks_mismatch(const struct state *m)
 {
 	static char text[400];
 	int counts[NR_FNS], twins;
 
 	count_hooked(counts);
-	twins = (winner(m, F_TWIN1, NEW) >= 0) + (winner(m, F_TWIN2, NEW) >= 0);
+	twins = (replacing_slot(m, F_TWIN1, NEW) >= 0) + (replacing_slot(m, F_TWIN2, NEW) >= 0);
 	for (int fn = 0; fn < NR_FNS; fn++) {
-		int expected = winner(m, fn, NEW) >= 0;
+		int expected = replacing_slot(m, fn, NEW) >= 0;
 
 		if (fn == F_TWIN1 || fn == F_TWIN2)
 			expected = twins;
-		/* Of a target that comes again, nothing was hooked at first. */
-		if (counts[fn] != expected + first_hooked[fn]) {
+		/* No target is loaded at the start: start_hooks[] is 0 for its functions. */
+		if (counts[fn] != expected + start_hooks[fn]) {
 			sprintf(text, "%s is hooked %d times", fns[fn].name, counts[fn]);
 			return text;
 		}
@@ -185,7 +189,7 @@ static const char *hooks_are_wrong(const struct state *m)
 
 			if (!present(m, d->funcs[j].object))
 				continue;
-			get(func_file(m->order[i], &d->funcs[j], "mode"), mode, sizeof(mode));
+			read_file(func_file(m->order[i], &d->funcs[j], "mode"), mode, sizeof(mode));
 			if (!strcmp(mode, m->promote ? "jump" : "handler off") ||
 			    !strcmp(mode, "handler unsupported"))
 				continue;
@@ -197,16 +201,15 @@ static const char *hooks_are_wrong(const struct state *m)
 	return NULL;
 }
 
-/* When nothing moves for a while, functions jump, and only those of patches are hooked. */
 void settle_hooks(void)
 {
-	double deadline = now() + PATIENCE;
+	double deadline = now() + REST_TIMEOUT;
 	const char *why;
 
-	op("nothing for a while");
-	while ((why = hooks_are_wrong(&set[0]))) {
+	log_op("wait for the hooks to settle");
+	while ((why = hooks_mismatch(&set[0]))) {
 		if (now() > deadline)
-			wrong("the hooks do not settle: %s", why);
+			mismatch("the hooks do not settle: %s", why);
 		usleep(20000);
 	}
 	check_all();

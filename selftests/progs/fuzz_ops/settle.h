@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Coming to rest. */
+/* Waiting until the loader is at rest. */
 #ifndef _FUZZ_OPS_SETTLE_H
 #define _FUZZ_OPS_SETTLE_H
 
 #include <stdbool.h>
 
-/* Hooks and taint, before anything is done; and are hooks so again? */
-void remember_first(void);
-bool hooked_as_first(void);
+/* Records the hooked functions and the taint before the first operation. */
+void remember_start(void);
 
-/* One state is left, and the machine looks like it. */
-void settle(void);
+/* Are the same functions hooked as at the start? */
+bool hooks_as_at_start(void);
 
-/* When nothing moves for a while, functions jump, and only those of patches are hooked. */
+/* Waits until a single state is left that is at rest, and that the machine matches. */
+void wait_for_rest(void);
+
+/* Waits until patched functions are promoted, and no other functions are hooked. */
 void settle_hooks(void);
 
 #endif /* _FUZZ_OPS_SETTLE_H */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The set of all states that the loader may be in, and what they come to by themselves.
+ * The set of all states that the loader may be in, and how they change without an operation.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 struct state *set;
 int nr_states, largest;
 int toggling = -1;
-static int table[65536];	/* of indices + 1 into set */
+static int hash_table[65536];	/* 0, or 1 + an index into set */
 
 static uint32_t hash(const struct state *m)
 {
@@ -29,7 +29,7 @@ static void add(const struct state *m)
 	uint32_t at = hash(m);
 
 	for (;; at++) {
-		int i = table[at & 65535];
+		int i = hash_table[at & 65535];
 
 		if (!i)
 			break;
@@ -41,19 +41,18 @@ static void add(const struct state *m)
 		exit(2);
 	}
 	set[nr_states++] = *m;
-	table[at & 65535] = nr_states;
+	hash_table[at & 65535] = nr_states;
 	if (nr_states > largest)
 		largest = nr_states;
 }
 
-/* Keeps what keep() says, as keep() leaves it. */
 void filter(bool (*keep)(struct state *m, void *data), void *data)
 {
 	int nr = nr_states;
 	static struct state next;
 
 	nr_states = 0;
-	memset(table, 0, sizeof(table));
+	memset(hash_table, 0, sizeof(hash_table));
 	for (int i = 0; i < nr; i++) {
 		next = set[i];
 		if (keep(&next, data))
@@ -61,8 +60,8 @@ void filter(bool (*keep)(struct state *m, void *data), void *data)
 	}
 }
 
-/* Each state that m may come to by itself, at one step. */
-static void each_next(const struct state *m, void (*found)(const struct state *))
+/* Calls found() for each state that m may change to without an operation, in one step. */
+static void for_each_successor(const struct state *m, void (*found)(const struct state *))
 {
 	struct state n;
 	bool all = true;
@@ -78,7 +77,7 @@ static void each_next(const struct state *m, void (*found)(const struct state *)
 			if (!m->sleepers[i] || m->sleepers[i] - 1 == m->target)
 				continue;
 			all = false;
-			if (held(m, i))
+			if (sleeper_blocks(m, i))
 				continue;
 			n = *m;
 			n.sleepers[i] = m->target + 1;
@@ -91,7 +90,7 @@ static void each_next(const struct state *m, void (*found)(const struct state *)
 		}
 	}
 	for (int i = 0; i < NR_SLOTS; i++) {
-		if (m->slots[i].life == LEAVING) {
+		if (m->slots[i].life == RETIRED) {
 			n = *m;
 			n.slots[i].life = NONE;
 			if (n.slots[i].forced)
@@ -120,34 +119,33 @@ void close_set(void)
 
 	for (int i = 0; i < nr_states; i++) {
 		m = set[i];
-		each_next(&m, add);
+		for_each_successor(&m, add);
 	}
 }
 
-static int nr_next;
+static int nr_successors;
 
-static void count_next(const struct state *m)
+static void count_successor(const struct state *m)
 {
-	nr_next++;
+	nr_successors++;
 }
 
 bool at_rest(const struct state *m)
 {
-	nr_next = 0;
-	each_next(m, count_next);
-	return nr_next == 0;
+	nr_successors = 0;
+	for_each_successor(m, count_successor);
+	return nr_successors == 0;
 }
 
-void only(const struct state *m)
+void set_single(const struct state *m)
 {
 	struct state copy = *m;
 
 	nr_states = 0;
-	memset(table, 0, sizeof(table));
+	memset(hash_table, 0, sizeof(hash_table));
 	add(&copy);
 }
 
-/* The set of one, when all begins. */
 void begin_set(const struct state *m)
 {
 	set = calloc(MAX_STATES, sizeof(*set));

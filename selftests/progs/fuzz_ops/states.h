@@ -6,20 +6,20 @@
 #include "model.h"
 
 extern struct state *set;
-extern int nr_states, largest;	/* of the set: how many there are, and were at most */
-extern int toggling;	/* this slot's "enabled" is written by others meanwhile; or -1 */
+extern int nr_states, largest;	/* size of the set: now, and the largest so far */
+extern int toggling;	/* the slot whose "enabled" other processes are writing to, or -1 */
 
-/* The set of one, when all begins; and later. */
+/* Make a set of the single state m: at the start, and later. */
 void begin_set(const struct state *m);
-void only(const struct state *m);
+void set_single(const struct state *m);
 
-/* Keeps what keep() says, as keep() leaves it. */
+/* Keeps the states for which keep() returns true, as keep() has changed them. */
 void filter(bool (*keep)(struct state *m, void *data), void *data);
 
-/* Adds all that those in it may come to by themselves. */
+/* Adds all states that the states of the set may change to without an operation. */
 void close_set(void);
 
-/* Does it come to nothing else by itself? */
+/* Is m a state that does not change without an operation? */
 bool at_rest(const struct state *m);
 
 #endif /* _FUZZ_OPS_STATES_H */
