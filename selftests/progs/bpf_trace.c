@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_trace fentry|fexit FUNCTION: attach a bpf program that counts the calls
- * of a function of vmlinux, say "attached", and print the count when standard
- * input is closed.
+ * bpf_trace fentry|fexit FUNCTION: attach a bpf program that counts the calls of a function of
+ * vmlinux. Print "attached", wait for the end of the standard input, and print the count.
  *
- * System calls and BTF by hand: a static libbpf wants a static libelf, whose own
- * library Debian does not ship.
+ * The program makes its system calls and reads BTF without libbpf: a static libbpf needs a static
+ * libelf, which in turn needs a library that Debian does not ship.
  *
- * Exit status: 0; 2 if the program could not be attached, with errno's text.
+ * Exit status: 0; 2 and the errno's text if the program could not be attached; 1 for other errors.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -45,8 +44,8 @@ static void *read_btf(void)
 	return data;
 }
 
-/* What follows a type's fixed part; see Documentation/bpf/btf.rst. */
-static size_t extra(const struct btf_type *type)
+/* The size of the data after a type's fixed part; see Documentation/bpf/btf.rst. */
+static size_t variable_size(const struct btf_type *type)
 {
 	size_t vlen = BTF_INFO_VLEN(type->info);
 
@@ -85,7 +84,7 @@ static int btf_id(const char *function)
 		if (BTF_INFO_KIND(type->info) == BTF_KIND_FUNC &&
 		    !strcmp(names + type->name_off, function))
 			return id;
-		types += sizeof(*type) + extra(type);
+		types += sizeof(*type) + variable_size(type);
 	}
 	errx(1, "no BTF for %s", function);
 }
@@ -102,7 +101,7 @@ static int make_counter(void)
 	return bpf(BPF_MAP_CREATE, &attr);
 }
 
-/* counter[0]++; return 0 */
+/* Loads a program that does "counter[0]++; return 0;", and returns its file descriptor. */
 static int load(int counter, enum bpf_attach_type type, const char *function)
 {
 	struct bpf_insn program[] = {

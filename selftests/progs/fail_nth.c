@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One operation, whose N-th allocation the kernel lets fail if it can (see
- * Documentation/fault-injection/fault-injection.rst there); 0: none.
+ * Do one operation, and let its N-th allocation fail. N = 0: no allocation fails. The kernel
+ * needs fault injection for this, see its Documentation/fault-injection/fault-injection.rst.
  *
  *   fail_nth N load FILE [PARAMETER=VALUE]...
  *   fail_nth N unload MODULE
  *   fail_nth N write FILE TEXT
  *
- * Prints the errno's name, or 0; and how many allocations there were, unless N were
- * not enough to know: then "injected". The exit status tells of the program alone: 2
- * if it could not do what it was asked for.
+ * Prints the name of the operation's errno, or 0. Then prints the number of allocations, or
+ * "injected" if the N-th allocation failed, because their number is not known then. The exit
+ * status does not depend on the operation's result: it is 2 if the program could not do the
+ * operation at all, else 0.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +47,10 @@ static void arm(const char *n)
 		die(n);
 }
 
-/* How many are left to count; 0: it was injected. The reading may be what fails. */
+/*
+ * Returns the part of N that is left to count, or 0 if the failure was injected into the
+ * operation. Returns 1 if the failure was injected into the read of this number.
+ */
 static int disarm(void)
 {
 	char left[16] = "";
@@ -56,13 +60,13 @@ static int disarm(void)
 		return 0;
 	if (pread(fail_nth, left, sizeof(left) - 1, 0) > 0)
 		ret = atoi(left);
-	/* What is left of the count must not hit what comes now. */
+	/* The rest of the count must not make a later allocation fail. */
 	while (write(fail_nth, "0", 1) < 0)
 		;
 	return ret;
 }
 
-/* For finit_module(): the words, with blanks in between. */
+/* The words in one string with a blank after each, as finit_module() needs its parameters. */
 static char *join(char **words)
 {
 	size_t size = 1;

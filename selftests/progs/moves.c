@@ -2,18 +2,18 @@
 /*
  * Processes for the tests of the transition:
  *
- *   moves put FILE TEXT [NAME]	write once, under this name; print the errno if it fails
+ *   moves put FILE TEXT [NAME]	write TEXT once, as a process of this name; print an error
  *   moves hammer N SEED	N processes call the pair of moves_target for ever
- *   moves forks N		N processes fork children that call it once, for ever
- *   moves execs N		the same, with an exec in between
- *   moves threads N		N processes make threads that call it once, for ever
- *   moves crowd N		N children; at the first end of input all exit at once and
- *				stay zombies, at SIGTERM they are reaped
+ *   moves forks N		N processes fork children for ever; each child calls the pair once
+ *   moves execs N		as forks, but each child calls the pair before and after an exec
+ *   moves threads N		N processes make threads for ever; each thread calls the pair once
+ *   moves crowd N		make N children; at the end of the input they all exit at once and
+ *				stay zombies; at SIGTERM they are reaped
  *   moves spin [CPU [PRIORITY]]
- *				spin in user mode, on this CPU, SCHED_FIFO
- *   moves uring FILE TEXT	have a worker of io_uring write TEXT, wait, print the result
+ *				spin in user mode, on this CPU, with this SCHED_FIFO priority
+ *   moves uring FILE TEXT	let a worker of io_uring write TEXT, wait, print the result
  *
- * What runs for ever ends at SIGTERM with all its children.
+ * A process that runs for ever, and all its children, exit at SIGTERM.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -56,8 +56,8 @@ static int put(const char *file, const char *text)
 	return ret < 0;
 }
 
-/* The first process of a group ends it. */
-static void end(int sig)
+/* The signal handler of a group's first process: it ends the whole group. */
+static void end_group(int sig)
 {
 	signal(SIGTERM, SIG_IGN);
 	kill(0, SIGTERM);
@@ -67,10 +67,10 @@ static void end(int sig)
 static void start_group(void)
 {
 	setpgid(0, 0);
-	signal(SIGTERM, end);
+	signal(SIGTERM, end_group);
 }
 
-static pid_t child(void)
+static pid_t fork_child(void)
 {
 	pid_t pid = fork();
 
@@ -81,7 +81,7 @@ static pid_t child(void)
 
 static void hammer(unsigned int seed)
 {
-	static const char * const hows[] = { "none", "none", "resched", "nap" };
+	static const char * const pauses[] = { "none", "none", "resched", "nap" };
 	int fd = open(PAIR, O_WRONLY);
 
 	if (fd < 0)
@@ -89,14 +89,14 @@ static void hammer(unsigned int seed)
 	for (;;) {
 		char text[32];
 		int len = snprintf(text, sizeof(text), "%d %s", rand_r(&seed) % 400,
-				   hows[rand_r(&seed) % 4]);
+				   pauses[rand_r(&seed) % 4]);
 
 		if (write(fd, text, len) != len)
 			die("write");
 		if (rand_r(&seed) % 64)
 			continue;
-		/* One that is born in the middle of it all. */
-		if (child() == 0)
+		/* Now and then, a child that is born among all these calls. */
+		if (fork_child() == 0)
 			_exit(put(PAIR, "50 nap"));
 		wait(NULL);
 	}
@@ -108,7 +108,7 @@ static void forks(void)
 		pid_t pids[8];
 
 		for (int i = 0; i < 8; i++) {
-			pids[i] = child();
+			pids[i] = fork_child();
 			if (pids[i] == 0)
 				_exit(put(PAIR, "4 resched"));
 		}
@@ -121,7 +121,7 @@ static void forks(void)
 static void execs(void)
 {
 	for (;;) {
-		if (child() == 0) {
+		if (fork_child() == 0) {
 			put(PAIR, "2 none");
 			execl(self, self, "put", PAIR, "2 none", NULL);
 			_exit(1);
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "crowd"))
 		return crowd(n);
 	for (int i = 0; i < n; i++) {
-		if (child())
+		if (fork_child())
 			continue;
 		if (!strcmp(what, "hammer"))
 			hammer((argc > 3 ? atoi(argv[3]) : 1) + i);
@@ -281,7 +281,7 @@ int main(int argc, char **argv)
 			threads();
 		_exit(2);
 	}
-	/* A worker that ends has failed. */
+	/* The children run for ever, so a child that exits has failed. */
 	while (wait(NULL) < 0 && errno == EINTR)
 		;
 	kill(0, SIGKILL);

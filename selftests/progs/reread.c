@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * reread FILE: print the file once for each line on the standard input, always
- * from its beginning and through one descriptor, which a shell cannot do.
+ * reread FILE: for each line on the standard input, print the file from its beginning. All reads
+ * use one file descriptor, which a shell cannot do.
  */
 #include <fcntl.h>
 #include <stdio.h>
