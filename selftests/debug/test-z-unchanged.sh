@@ -1,10 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# This test runs after all tests except those whose names sort after its own; some of the
-# latter leave something behind on purpose. The hooked functions, kprobes, probes on
-# tracepoints and modules must be the same as after boot, and no slab cache may have grown out
-# of proportion.
+# This test runs after all tests whose names sort before its own. Some of the tests that run
+# later leave something behind on purpose. The hooked functions, kprobes, probes on tracepoints
+# and modules must be the same as after boot, and no slab cache may have grown out of proportion.
 
 set -e
 . "$(dirname "$0")/../lib.sh"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # After all the tests, the kernel's checkers still run. lockdep, kmemleak and KCSAN turn
-# themselves off for good on an internal error. (If CONFIG_DEBUG_OBJECTS stops, the kernel
-# logs this, and the test that runs at that time fails.)
+# themselves off for good when something goes wrong with them. (If the tracking of objects
+# stops, the kernel logs this, and the test that runs at that time fails.)
 
 set -e
 . "$(dirname "$0")/../lib.sh"

@@ -102,7 +102,7 @@ static void change_a_patch(void)
 		write_force(slot, 0);
 		break;
 	default:
-		/* Few modules may be pinned. Force is free if it would pin none. */
+		/* The number of pins is limited. Force that pins no module is not. */
 		may_force = percent(40);
 		if (in_transition(m, slot) && would_pin(m)) {
 			if (would_pin(m) > pins_left || !may_force)

@@ -11,7 +11,7 @@
  *
  * The model is not a single state but the set of all states that the loader may be in. It must
  * be a set because tasks are switched, transitions complete and module references are put at
- * times that nobody can predict. Each operation removes the states in which it could not have
+ * times that this program does not control. Each operation removes the states in which it could not have
  * had its result. Each read removes the states in which the text could not have been read. If
  * no state is left, the loader has a bug.
  *

@@ -130,10 +130,10 @@ pid_t fork_child(const char *name)
 }
 
 /*
- * Starts a process that reads "sleep". A new process is in the target universe. If a patch
- * replaces sleep_show() there, the process reads the patch's text and exits. Otherwise it
- * falls asleep in the original function. The loader is at rest, so only tasks that block the
- * transition are not switched yet.
+ * Starts a process that reads "sleep". In a transition, a new process is in the target universe.
+ * If a patch replaces sleep_show() for the new process, the process reads the patch's text and
+ * exits. Otherwise it falls asleep in the original function. The loader is at rest, so only tasks
+ * that block the transition are not switched yet.
  */
 void start_sleeper(int at)
 {
