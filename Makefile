@@ -18,38 +18,38 @@ export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)
 	$(if $(findstring =,$(var)),$(var)))
 
 # A user's own tree is built with the user's own tools and rights.
-asroot := tools/asroot
+asroot := scripts/root/asroot
 
 modules:
 ifneq ($(KDIR),)
-	@tools/modules
+	@scripts/modules
 else
-	@$(asroot) tools/modules
+	@$(asroot) scripts/modules
 endif
 
 # With a debug kernel in the stock kernel's place, if DEBUG= says so.
 demo shell patch torture fuzz kselftest-upstream:
-	@$(asroot) $(if $(DEBUG),tools/with-debug $(DEBUG)) tools/$@
+	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
 check check-debug selftests bench bench-table:
-	@$(asroot) tools/$@
+	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
-	@$(asroot) tools/part $@
+	@$(asroot) scripts/part $@
 
 install: modules
-	@tools/install
+	@scripts/install
 
 # Forget which kernel is the newest, and look again.
 update:
-	@$(asroot) tools/update
+	@$(asroot) scripts/update
 
 distclean:
-	@$(asroot) tools/distclean
+	@$(asroot) scripts/distclean
 
 # Those tables of the documentation that come from the source.
 doc-tables:
-	@tools/doc-tables
+	@scripts/doc-tables
 
 help:
 	@sed -n 's/^#: \?//p' Makefile
@@ -103,7 +103,7 @@ help:
 #: TCG_THREAD=single
 #:                 an emulated machine has one thread of the host for all its processors
 #: BENCH_SECTIONS=a,b, BENCH_LOADERS=a,b
-#:                 for bench: only these parts (tools/bench has the list); rlp (this loader), klp or both
+#:                 for bench: only these parts (scripts/bench has the list); rlp (this loader), klp or both
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
 #:                 What else is given (LLVM=1, V=1) goes to the kernel's make then
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Install below a folder, and build patches against that, outside this project:
+# sources and a Makefile of three lines are all they have.
+
+. "$(dirname "$0")/../lib/env.sh"
+. "$scripts/lib/tap.sh"
+suite=install
+test=$(out_dir)/test-install
+
+patch_dir() { # NAME SOURCE: a project of its own
+	mkdir -p "$test/$1"
+	cp "$2" "$test/$1/"
+	cat >"$test/$1/Makefile" <<-END
+		KDIR ?= /lib/modules/\$(shell uname -r)/build
+		obj-m := $(basename "${2%.*}").o
+		include $test/root/usr/share/rust_livepatch/livepatch.mk
+	END
+}
+
+in_patch_dir() { # NAME MAKE-ARGUMENT...
+	local dir=$test/$1
+	shift
+	# shellcheck disable=SC2046
+	tool make -C "$dir" KDIR="$kernel" $(kernel_vars) "$@"
+}
+
+# The first source that the documentation shows.
+documented() {
+	awk '/my_patch.rs.*::$/ { shown = 1; next }
+		shown && /^[^ ]/ { exit }
+		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
+}
+
+# NAME MODULE: it is a live patch, and asks modprobe for the loader. A kernel without in-tree
+# livepatch refuses a module that says it is one.
+is_patch() {
+	local ko=$test/$1/$2.ko said=
+
+	! grep -qx CONFIG_LIVEPATCH=y "$kernel/.config" || said=Y
+	[[ $(tool modinfo -F depends "$ko") == rust_livepatch &&
+		$(tool modinfo -F livepatch "$ko") == "$said" ]]
+}
+
+# Nothing of this project is named by what was built: not one line, which is 1, and not an
+# error, which is 2.
+knows_nothing_else() {
+	local rc=0
+
+	grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd || rc=$?
+	((rc == 1))
+}
+
+# A module built for in-tree livepatch, with nothing around it.
+intree=$(out_dir)/selftests/intree/takeover_patch.ko
+takes_over() {
+	local dir=$test/takeover undefined
+
+	mkdir -p "$dir"
+	cp "$intree" "$dir/old.ko"
+	tool env -C "$dir" "$test/root/usr/bin/klp-takeover" old.ko new.ko &&
+		cmp "$dir/old.ko" "$intree" &&
+		undefined=$(tool nm --undefined-only --format=just-symbols "$dir/new.ko") &&
+		grep -x rlp_enable_patch <<<"$undefined" &&
+		! grep -x klp_enable_patch <<<"$undefined"
+}
+
+cleans() {
+	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
+}
+
+rm -rf "$test"
+mkdir -p "$test"
+result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
+result "the loader is there" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
+patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
+patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
+# The same as it is written for in-tree livepatch.
+sed -i 's,<rust_livepatch.h>,<linux/livepatch.h>,' "$test/c/livepatch_cmdline_c.c"
+
+result "a patch in Rust builds" in_patch_dir rust
+result "and is one" is_patch rust rust_livepatch_shadow
+result "a patch in C builds" in_patch_dir c
+result "and is one" is_patch c livepatch_cmdline_c
+documented >"$test/my_patch.rs"
+patch_dir documented "$test/my_patch.rs"
+result "the documented patch builds" in_patch_dir documented
+result "and is one" is_patch documented my_patch
+if in_build_root; then
+	in_patch_dir documented clean >/dev/null
+	result "make patch builds it" env PATCH="$test/documented" "$scripts/patch" --built
+	result "and it is one" is_patch documented my_patch
+fi
+result "none needs this project" knows_nothing_else
+result "clippy works there" in_patch_dir rust CLIPPY=1
+result "make clean works there" cleans rust
+if [[ -e $intree ]]; then
+	result "klp-takeover works there" takes_over
+else
+	echo "ok - install klp-takeover works there # SKIP nothing was built for in-tree livepatch"
+fi
+exit $rc
