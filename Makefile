@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The front door: every target makes what it needs first. The modules themselves
-# are described in Kbuild, for the kernel's make.
+# Every target first makes what it needs. The modules themselves are described in Kbuild, for the
+# kernel's make.
 
 SUITE     ?= trixie
 FLAVOUR   ?= amd64
@@ -13,7 +13,7 @@ settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOAD
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
-# What else is given on the command line (LLVM=1, V=1, ...) is for the kernel's make.
+# Other variables on the command line (LLVM=1, V=1, ...) are passed to the kernel's make.
 export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)),\
 	$(if $(findstring =,$(var)),$(var)))
 
@@ -27,7 +27,7 @@ else
 	@$(asroot) scripts/modules
 endif
 
-# With a debug kernel in the stock kernel's place, if DEBUG= says so.
+# DEBUG= names a debug kernel to use in place of the stock kernel.
 demo shell patch torture fuzz kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
@@ -40,14 +40,14 @@ rustfmt clippy shellcheck host-tests litmus:
 install: modules
 	@scripts/install
 
-# Forget which kernel is the newest, and look again.
+# Look again for the newest kernel.
 update:
 	@$(asroot) scripts/update
 
 distclean:
 	@$(asroot) scripts/distclean
 
-# Those tables of the documentation that come from the source.
+# Make the tables of the documentation that are generated from the source.
 doc-tables:
 	@scripts/doc-tables
 
@@ -63,52 +63,52 @@ help:
 #: make check      run every test; the last line is the count
 #: make check T=x  run selftests/test-x.sh only (T=x,y for several)
 #: make check-debug
-#:                 run every selftest on kernels that look for bugs in themselves, which
-#:                 are built first; DEBUG=kasan (or rt, kcsan): on that one only
+#:                 run every selftest on debug kernels, which are built first;
+#:                 DEBUG=kasan (or rt, kcsan): on that one only
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
 #: make modules    the same as make alone
 #: make selftests DESTDIR=d
-#:                 lay down all that selftests/run.sh needs on another machine
+#:                 put everything that selftests/run.sh needs on another machine into d
 #: make patch PATCH=d
 #:                 build the patch in that folder for the newest stock kernel, with the
 #:                 compilers and the prepared tree of the build root
 #: make shell      boot that kernel with everything loaded, and give a prompt;
 #:                 PATCH=d: with the loader alone, and the patch of that folder in /patch
 #: make torture MINUTES=n
-#:                 change patches under load, for as long as that;
-#:                 FUZZ_SEED=n: with the choices of that seed, once more
+#:                 change patches under load for n minutes;
+#:                 FUZZ_SEED=n: repeat the choices of that seed
 #: make fuzz MINUTES=n
-#:                 random operations and patches, for as long as that;
-#:                 FUZZ_SEED=n T=x: what failed with that seed, once more;
-#:                 it said which FUZZ_PINS= and FUZZ_KEPT= go with it
-#: make bench      measure it beside in-tree livepatch (BENCH_QUICK=1: roughly);
+#:                 random operations and patches for n minutes;
+#:                 FUZZ_SEED=n T=x: repeat what failed with that seed, with the
+#:                 FUZZ_PINS= and FUZZ_KEPT= that the test printed
+#: make bench      measure the loader beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table
 #:                 put the last results into Documentation/bench.rst
 #: make rustfmt, make clippy, make shellcheck, make host-tests, make litmus
 #:                 single parts of "make check"
 #: make install DESTDIR=d
-#:                 install the module, what patches are built against, and klp-takeover
+#:                 install the module, the files that patches are built with, and klp-takeover
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
-#: make distclean  remove all that was made (everything is in CACHE_DIR)
+#: make distclean  remove everything that was made (all of it is in CACHE_DIR)
 #:
 #: FAULTS=all      for check and check-debug: the kernel's fault injection at every point
 #:                 of the test fail-nth, instead of 8 of each operation
 #: DEBUG=name      for demo, shell, patch, torture, fuzz and kselftest-upstream too: use that
-#:                 debug kernel; nolivepatch is one that check-debug alone does not run
+#:                 debug kernel; check-debug runs nolivepatch only if it is named
 #: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)
 #: TCG_THREAD=single
 #:                 an emulated machine has one thread of the host for all its processors
 #: BENCH_SECTIONS=a,b, BENCH_LOADERS=a,b
 #:                 for bench: only these parts (scripts/bench has the list); rlp (this loader), klp or both
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
-#:                 What else is given (LLVM=1, V=1) goes to the kernel's make then
+#:                 Other variables (LLVM=1, V=1) are passed to the kernel's make
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid
-#: CACHE_DIR=d     where everything is kept (default: build); can be shared
+#: CACHE_DIR=d     the folder for everything that is made (default: build); can be shared
 #: MIRROR=url      another mirror of the Debian archive
 #: APTOPT=option   for apt in the build root: Acquire::Check-Valid-Until=false
 #:                 makes it accept a snapshot

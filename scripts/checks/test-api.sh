@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What patch modules are written against, tested with the compilers alone: that
-# the layouts in Rust and C agree, that a patch needs no Rust symbol, and that
-# each mistake in rust/api/tests does not compile, for the reason it should.
+# Test the interface for patch modules with the compilers alone: the layouts in Rust and C agree, a
+# patch needs no Rust symbol, and each mistake in rust/api/tests fails to compile for the expected
+# reason.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -12,7 +12,8 @@ tests=$top/rust/api/tests
 out=$(out_dir)/test-api
 log=$out/mistakes.log
 
-objects() { # made of these sources
+# objects SOURCE...: print the names of the objects that are made of these sources.
+objects() {
 	cd "$tests" && printf '%s\n' "$@" | sed -E 's/\.(rs|c)$/.o/'
 }
 
@@ -40,7 +41,7 @@ same_abi() {
 }
 result "C and Rust have the same layouts" same_abi
 
-# The crate's name is part of each of its mangled symbols.
+# Each mangled symbol of the crate contains the crate's name.
 no_symbol_of_the_crate() {
 	local undefined
 
@@ -56,7 +57,7 @@ no_original() {
 }
 result "a C patch without CONFIG_LIVEPATCH asks for our functions" no_original
 
-# All in one run, one after the other, so that the log has a section for each.
+# Build all of them in one run, one after another, so that the log has a section for each.
 # shellcheck disable=SC2046
 build -k -j1 $(objects "${mistakes[@]}") >"$log" 2>&1 || true
 

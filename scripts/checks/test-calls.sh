@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Where does the built loader call through a pointer? An address that was looked up by name
-# must be in none of them: a kernel that enforces IBT dies of a call to a function that
-# nobody meant to be called so. The paravirtual operations of the kernel itself do not
-# count. Prints TAP lines.
+# Check where the built loader calls through a pointer. An address that was looked up by name must
+# not be called in this way: a kernel that enforces IBT dies of an indirect call to a function that
+# is not meant to be called indirectly. The kernel's own paravirtual operations do not count. Prints
+# TAP.
 
 . "$(dirname "$0")/../lib/env.sh"
 module=$(out_dir)/rust_livepatch.ko
 
-# Functions of the loader that call what somebody hands to them for that.
+# Print the functions of the loader that call a callback which was passed to them.
 expected() {
 	cat <<-END
 		kernel_ext::klp::ObjectDesc::post_patch
@@ -25,8 +25,8 @@ expected() {
 	END
 }
 
-# The functions in which a call or a jump goes where a register or memory says. Their names
-# without brackets and type parameters.
+# indirect MODULE: print the functions with an indirect call or jump, through a register or through
+# memory. Brackets and type parameters are removed from the names.
 indirect() {
 	"$scripts/root/inroot" objdump -drC --no-show-raw-insn "$1" | awk '
 		/^[0-9a-f]+ <.*>:$/ {
@@ -45,7 +45,7 @@ indirect() {
 if [[ $(uname -m) != x86_64 || ! -e $module ]]; then
 	echo "not ok - calls: there is no $module"
 elif difference=$(diff <(expected | sort -u) <(indirect "$module")); then
-	echo "ok - calls: none through a pointer but to callbacks: $(expected | wc -l) functions"
+	echo "ok - calls: only callbacks are called through a pointer, by $(expected | wc -l) functions"
 else
 	sed 's/^/# /' <<<"$difference"
 	echo "not ok - calls: < expected, > found"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Is the documentation well formed, and does it say what the source says? TAP.
+# Check that the documentation is well formed and agrees with the source. Prints TAP.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -17,8 +17,9 @@ same_tables() {
 	}
 }
 
-# Each file in sysfs and each parameter has an entry, and each entry is one of them.
-same_files() {
+# The ABI document must have an entry for each file in sysfs and for each module parameter, and no
+# others.
+same_abi_entries() {
 	local rust=$top/rust
 
 	diff -u \
@@ -30,9 +31,9 @@ same_files() {
 			grep -vx rust_livepatch | sort)
 }
 
-# Each comment that says why a block is sound, and each section of a method that says
-# what makes a call so: without it, that is found.
-unsafe_is_noticed() {
+# Remove one SAFETY comment, or one section "# Safety", from a copy of a file: unsafe-table must
+# fail for that copy. Try this for each of them.
+missing_safety_is_noticed() {
 	local comment='^ *// SAFETY:|^ +/// # Safety$' spoilt=$out/spoilt file nr all
 
 	mkdir -p "$spoilt"
@@ -48,9 +49,10 @@ unsafe_is_noticed() {
 	diff -u <(sort <<<"$all") <(sed 's,.*/,,; s,:.*,,' "$out/noticed" | sort -u)
 }
 
-# Each message, as a pattern: whatever is a value may be anything, and the name of the patch at
-# its begin be left out. Of one that is nothing but values the texts are in an array beside it.
-messages() {
+# Print a pattern for each message of the loader. Formatted values match anything, and the name of
+# the patch at the beginning is left out. If a message has nothing but formatted values, its texts
+# are in an array beside it.
+message_patterns() {
 	perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
 			my $text = ($1 // $2) =~ s/\\n$//r =~ s/^(patch )?\x27\{\}\x27:? //r;
 			my @parts = map { s/[][().*+?^\$|\\{}]/\\$&/gr } split /\{[^}]*\}|%[a-z]+/, $text, -1;
@@ -58,14 +60,14 @@ messages() {
 		}' "$top"/rust/{livepatch,kernel,api}/*.rs "$top"/rust/helpers/*.c | sort -u
 }
 
-# The user guide has each of them, in a literal.
+# The user guide must have each message in a literal.
 same_messages() {
 	local literals patterns missing
 
 	literals=$(tr '\n' ' ' <"$top/Documentation/user-guide.rst" | grep -oP '``\K.*?(?=``)')
-	patterns=$(messages)
+	patterns=$(message_patterns)
 	(($(wc -l <<<"$patterns") > 60)) || {
-		echo "there should be more messages: $patterns"
+		echo "there must be more messages than these: $patterns"
 		return 1
 	}
 	missing=$(while IFS= read -r pattern; do
@@ -78,15 +80,15 @@ same_messages() {
 rm -rf "$out"
 mkdir -p "$out"
 result "tables are those of the source" same_tables
-result "unsafe code without a reason is found" unsafe_is_noticed
-result "ABI has every file and parameter" same_files
+result "unsafe code without a reason is found" missing_safety_is_noticed
+result "ABI has every file and parameter" same_abi_entries
 result "the user guide has every message" same_messages
 
 if "$scripts/root/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
 	"$scripts/root/inroot" env PYTHONPATH="$CACHE_DIR/unpacked/docutils/usr/lib/python3/dist-packages" \
-		python3 "$scripts/doc/check" "$top/README.md" "$top"/{Documentation,selftests/upstream}/*.rst "$abi" || rc=1
+		python3 "$scripts/doc/check" "$top"/{,scripts/,tools/}README.md "$top"/{Documentation,selftests/upstream}/*.rst "$abi" || rc=1
 else
-	echo "not ok - docs # docutils cannot be had"
+	echo "not ok - docs # docutils cannot be unpacked"
 	rc=1
 fi
 exit $rc

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Does make say clearly what is wrong with the machine or the kernel, fail, and
-# leave nothing half made? Each case provokes one error, by a stub that comes
-# first in PATH or by a made-up kernel tree. TAP; needs asroot.
+# Check that make reports clearly what is wrong with the machine or the kernel, fails, and leaves
+# nothing incomplete behind. Each case provokes one error with a stub that is first in PATH, or with
+# a made-up kernel tree. Prints TAP; needs asroot.
 
 set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -12,7 +12,7 @@ trap 'umount "$tmp/small" 2>/dev/null || true; rm -rf --one-file-system "$tmp"' 
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEVARS KDIR T
 number=0 failed=0
 
-# stub NAME SHELL-CODE: put a program into this case's PATH.
+# stub NAME SHELL-CODE: put a program with this code into the case's PATH.
 stub() {
 	printf '#!/bin/sh\n%s\n' "$2" >"$tmp/bin/$1"
 	chmod +x "$tmp/bin/$1"
@@ -21,11 +21,12 @@ stub() {
 new_case() {
 	rm -rf "${tmp:?}"/{bin,cache,tree}
 	mkdir "$tmp/bin"
-	# What is tried here is not how full this disk is.
+	# The cases must not depend on how full this disk is.
 	stub df 'echo Avail; echo 1000000'
 }
 
-# expect NAME PATTERN COMMAND...: it must fail and say this.
+# expect NAME PATTERN COMMAND...: the command must fail with an error message that matches PATTERN,
+# and leave nothing incomplete behind.
 expect() {
 	local name=$1 pattern=$2 output status=0
 	shift 2
@@ -35,9 +36,9 @@ expect() {
 	if ((status == 0)); then
 		output+=$'\n(it exited with 0)'
 	elif ! grep -q "^error: .*$pattern" <<<"$output"; then
-		output+=$'\n(it should have said: '$pattern')'
+		output+=$'\n(no error matches: '$pattern')'
 	elif compgen -G "$tmp/*/root/*" >/dev/null || compgen -G "$tmp/*/out/*" >/dev/null; then
-		output+=$'\n(it left something half made)'
+		output+=$'\n(it left something incomplete behind)'
 	else
 		echo "ok $number errors: $name"
 		return
@@ -47,7 +48,8 @@ expect() {
 	failed=1
 }
 
-# A kernel tree as far as it is looked at before a build.
+# kernel_tree CONFIG-LINE...: make a kernel tree with only the files that are checked before a
+# build.
 kernel_tree() {
 	mkdir "$tmp/tree"
 	: >"$tmp/tree/Makefile"

@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Install below a folder, and build patches against that, outside this project:
-# sources and a Makefile of three lines are all they have.
+# Install below a folder, and build patches against the installed files, outside of this project. A
+# patch has only its sources and a Makefile of three lines.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
 suite=install
 test=$(out_dir)/test-install
 
-patch_dir() { # NAME SOURCE: a project of its own
+# patch_dir NAME SOURCE: make a folder for a patch with this source.
+patch_dir() {
 	mkdir -p "$test/$1"
 	cp "$2" "$test/$1/"
 	cat >"$test/$1/Makefile" <<-END
@@ -19,40 +20,43 @@ patch_dir() { # NAME SOURCE: a project of its own
 	END
 }
 
-in_patch_dir() { # NAME MAKE-ARGUMENT...
+# in_patch_dir NAME ARGUMENT...: run make in that folder.
+in_patch_dir() {
 	local dir=$test/$1
 	shift
 	# shellcheck disable=SC2046
 	tool make -C "$dir" KDIR="$kernel" $(kernel_vars) "$@"
 }
 
-# The first source that the documentation shows.
+# Print the first source that the documentation shows.
 documented() {
 	awk '/my_patch.rs.*::$/ { shown = 1; next }
 		shown && /^[^ ]/ { exit }
 		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
 }
 
-# NAME MODULE: it is a live patch, and asks modprobe for the loader. A kernel without in-tree
-# livepatch refuses a module that says it is one.
+# is_patch NAME MODULE: the module is marked as a live patch, and makes modprobe load the loader. A
+# kernel without in-tree livepatch refuses modules with the mark, so there it must not have the
+# mark.
 is_patch() {
-	local ko=$test/$1/$2.ko said=
+	local ko=$test/$1/$2.ko mark=
 
-	! grep -qx CONFIG_LIVEPATCH=y "$kernel/.config" || said=Y
+	! grep -qx CONFIG_LIVEPATCH=y "$kernel/.config" || mark=Y
 	[[ $(tool modinfo -F depends "$ko") == rust_livepatch &&
-		$(tool modinfo -F livepatch "$ko") == "$said" ]]
+		$(tool modinfo -F livepatch "$ko") == "$mark" ]]
 }
 
-# Nothing of this project is named by what was built: not one line, which is 1, and not an
-# error, which is 2.
-knows_nothing_else() {
+# The built files must not name a file of this project. grep returns 1 if no line matches, and 2 for
+# an error.
+is_independent() {
 	local rc=0
 
 	grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd || rc=$?
 	((rc == 1))
 }
 
-# A module built for in-tree livepatch, with nothing around it.
+# The installed klp-takeover converts a module that was built for in-tree livepatch. The module is
+# the only file in its folder.
 intree=$(out_dir)/selftests/intree/takeover_patch.ko
 takes_over() {
 	local dir=$test/takeover undefined
@@ -66,7 +70,8 @@ takes_over() {
 		! grep -x klp_enable_patch <<<"$undefined"
 }
 
-cleans() {
+# clean_removes_all NAME: "make clean" leaves no built file.
+clean_removes_all() {
 	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
 }
 
@@ -80,21 +85,21 @@ patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
 sed -i 's,<rust_livepatch.h>,<linux/livepatch.h>,' "$test/c/livepatch_cmdline_c.c"
 
 result "a patch in Rust builds" in_patch_dir rust
-result "and is one" is_patch rust rust_livepatch_shadow
+result "the Rust module is a patch" is_patch rust rust_livepatch_shadow
 result "a patch in C builds" in_patch_dir c
-result "and is one" is_patch c livepatch_cmdline_c
+result "the C module is a patch" is_patch c livepatch_cmdline_c
 documented >"$test/my_patch.rs"
 patch_dir documented "$test/my_patch.rs"
 result "the documented patch builds" in_patch_dir documented
-result "and is one" is_patch documented my_patch
-if in_build_root; then
+result "the documented module is a patch" is_patch documented my_patch
+if uses_build_root; then
 	in_patch_dir documented clean >/dev/null
 	result "make patch builds it" env PATCH="$test/documented" "$scripts/patch" --built
-	result "and it is one" is_patch documented my_patch
+	result "the module of make patch is a patch" is_patch documented my_patch
 fi
-result "none needs this project" knows_nothing_else
+result "none needs this project" is_independent
 result "clippy works there" in_patch_dir rust CLIPPY=1
-result "make clean works there" cleans rust
+result "make clean works there" clean_removes_all rust
 if [[ -e $intree ]]; then
 	result "klp-takeover works there" takes_over
 else

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Does Documentation/parity.rst have a row for everything of in-tree livepatch in the
-# source of this kernel, and does each row say something? Prints a TAP line for each.
+# Check that Documentation/parity.rst has a row for everything of in-tree livepatch in the source of
+# this kernel, and that each row has a text. Prints TAP.
 
 . "$(dirname "$0")/../lib/env.sh"
 source=$(kernel_source)
@@ -10,7 +10,7 @@ table=$top/Documentation/parity.rst
 klp=$source/kernel/livepatch
 header=$source/include/linux/livepatch.h
 
-# covered WHAT < names: each has a row.
+# covered WHAT <NAMES: each name must have a row.
 covered() {
 	local what=$1 name missing=() count=0
 
@@ -33,7 +33,7 @@ if [[ ! -d $klp ]]; then
 	exit 0
 fi
 
-# A definition begins a line, and its name stands before the first bracket.
+# A definition begins at the start of a line, and its name is in front of the first bracket.
 {
 	sed -nE 's/^[a-z].*[ *]((__)?[a-z_]*(klp|_show|_store|clear_relocate)[a-z_]*)\(.*/\1()/p' \
 		"$klp"/*.[ch] "$header" "$source/include/linux/livepatch_sched.h" | grep -v '^_*DEFINE'
@@ -65,7 +65,7 @@ perl -0ne 'while (/\b(?:pr_\w+|WARN)\((?:1, )?\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g) 
 	}' "$klp"/*.c | sort -u | covered messages
 
 if grep -nE '^   ``.*`` \|[[:space:]]*$' "$table" | sed 's/^/# /' | grep .; then
-	echo "not ok - parity: each row says something"
+	echo "not ok - parity: each row has a text"
 else
-	echo "ok - parity: each row says something"
+	echo "ok - parity: each row has a text"
 fi

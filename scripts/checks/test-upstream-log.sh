@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the upstream suite is shown of the kernel's log (selftests/upstream/bin/dmesg): three
-# lines of our loader are left out, each beside the line of in-tree's that it goes with;
-# anything else is shown.
+# Check which lines of the kernel's log the upstream suite sees (selftests/upstream/bin/dmesg).
+# Three lines of our loader are left out, each only beside the line of in-tree livepatch that it
+# belongs to. All other lines are shown.
 
 . "$(dirname "$0")/../lib/env.sh"
 dmesg=$top/selftests/upstream/bin/dmesg
@@ -15,18 +15,19 @@ failed="livepatch: failed to register ftrace handler for function"
 log=$(out_dir)/test-upstream-log
 rc=0
 
-# shown NAME LINE... [-- LINE...]: all these lines, or those behind -- alone.
+# shown NAME LINE... [-- LINE...]: if the log has the first lines, the suite must see all of them,
+# or only the lines behind "--" if there are any.
 shown() {
-	local name=$1 said=() expected=()
+	local name=$1 logged=() expected=()
 	shift
 
 	while (($#)) && [[ $1 != -- ]]; do
-		said+=("$1")
+		logged+=("$1")
 		shift
 	done
-	expected=("${said[@]}")
+	expected=("${logged[@]}")
 	(($# == 0)) || expected=("${@:2}")
-	printf '<4>[    1.000000] %s\n' "${said[@]/#livepatch: /rust_livepatch: }" >"$log"
+	printf '<4>[    1.000000] %s\n' "${logged[@]/#livepatch: /rust_livepatch: }" >"$log"
 	if diff <(printf '%s\n' "${expected[@]}") <("$dmesg" --notime -F "$log"); then
 		echo "ok - upstream-log $name"
 	else
@@ -36,18 +37,18 @@ shown() {
 }
 
 mkdir -p "$(dirname "$log")"
-shown "has another prefix, and is the same otherwise" \
+shown "only the prefix of a line is changed" \
 	"livepatch: enabling patch 'p'" "test_klp: rust" "% rmmod p" "livepatch: of ours alone"
-shown "does not say who has the function that failed" "$ours" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
-shown "does not say that ftrace is off" "$off" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
-shown "says who has another one" "$ours" "$failed 'g' (-16)"
-shown "says who has it if something comes between" "$ours" "livepatch: x" "$failed 'f' (-16)"
-shown "says who has it if nothing failed" "$ours" "livepatch: enabling patch 'p'"
-shown "says who has it if nothing comes" "$ours"
-shown "says who has it once too often" "$ours" "$ours" "$failed 'f' (-16)" -- "$ours" "$failed 'f' (-16)"
-shown "says that ftrace is off if nothing failed" "$off" "livepatch: enabling patch 'p'"
-shown "does not say who was replaced" "$complete" "$replaced" "livepatch: 'n': replaced by 'p'" -- "$complete"
-shown "says who was replaced by another" "$complete" "livepatch: 'o': replaced by 'pp'"
-shown "says who was replaced later" "$complete" "% rmmod o" "$replaced"
-shown "says who was replaced by nobody" "livepatch: 'p': unpatching complete" "$replaced"
+shown "the owner of a function that failed is left out" "$ours" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
+shown "ftrace is off: left out beside the failure" "$off" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
+shown "the owner of another function is shown" "$ours" "$failed 'g' (-16)"
+shown "the owner is shown if another line is in between" "$ours" "livepatch: x" "$failed 'f' (-16)"
+shown "the owner is shown if nothing failed" "$ours" "livepatch: enabling patch 'p'"
+shown "the owner is shown if it is the last line" "$ours"
+shown "one of two lines with the owner is shown" "$ours" "$ours" "$failed 'f' (-16)" -- "$ours" "$failed 'f' (-16)"
+shown "ftrace is off: shown if nothing failed" "$off" "livepatch: enabling patch 'p'"
+shown "replaced patches are left out behind a complete transition" "$complete" "$replaced" "livepatch: 'n': replaced by 'p'" -- "$complete"
+shown "a patch that another one replaced is shown" "$complete" "livepatch: 'o': replaced by 'pp'"
+shown "a patch that was replaced later is shown" "$complete" "% rmmod o" "$replaced"
+shown "a replaced patch is shown behind an unpatching" "livepatch: 'p': unpatching complete" "$replaced"
 exit $rc

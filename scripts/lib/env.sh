@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Settings and the few functions that every script here shares. To be sourced.
+# Settings and functions that all scripts share. Sourced, not run.
 
 set -euo pipefail
 
-# Options given to our make are not meant for the kernel's make; those that
-# are arrive in MAKEVARS.
+# Options of this tree's make must not reach the kernel's make. Variables for the kernel's make are
+# in MAKEVARS.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 scripts=$top/scripts
 
-# chroot and its like are not in the PATH of an ordinary user.
+# An ordinary user's PATH does not have chroot and similar programs.
 export PATH=$PATH:/usr/sbin:/sbin
 
 export SUITE=${SUITE:-trixie}
 export FLAVOUR=${FLAVOUR:-amd64}
 export KDIR=${KDIR:-} MIRROR=${MIRROR:-} MAKEVARS=${MAKEVARS:-}
-# The folder of a user's patch is looked for from where make was called, which is here.
+# A relative PATCH is relative to the folder that make was called in, which is the current one.
 export PATCH=${PATCH:+$(realpath -m "$PATCH")}
 CACHE_DIR=$(cd "$top" && realpath -m "${CACHE_DIR:-build}")
 export CACHE_DIR
 
-# One build root per list of packages; one prepared kernel per flavour, found
-# through a link that is made when all of it is complete.
+# Each list of packages has a build root of its own, and each flavour a prepared kernel. The link to
+# a prepared kernel is made when the kernel is complete.
 root=$CACHE_DIR/root/$SUITE-$(sha256sum <"$scripts/root/${PACKAGES:-packages}" | cut -c1-8)
 kernel_link=$CACHE_DIR/kernel/$(basename "$root")-$FLAVOUR
 if [[ $KDIR ]]; then
@@ -33,7 +33,7 @@ else
 	kernel=$(realpath -m "$kernel_link")
 fi
 
-# Several checkouts may share CACHE_DIR: what is built from one has its own place.
+# Several checkouts may share CACHE_DIR. Each builds into a folder of its own.
 checkout=$(basename "$top")-$(printf %s "$top" | sha256sum | cut -c1-8)
 
 die() {
@@ -45,20 +45,20 @@ kernel_release() {
 	cat "$kernel/include/config/kernel.release"
 }
 
-# Where everything made from this checkout for this kernel goes.
+# Print the folder for everything that is made from this checkout for this kernel.
 out_dir() {
 	echo "$CACHE_DIR/out/$checkout/$(kernel_release)"
 }
 
-# What matters in a log: the first errors, else how it ended.
+# excerpt LOG: print the first errors in the log, or its end if it has none.
 excerpt() {
 	grep -E -A 12 '(^|: )(fatal )?(error|ERROR)\b' "$1" | head -n 60 | grep . || tail -n 30 "$1"
 }
 
-# step TEXT LOG COMMAND...: run a command with its output in a file, and say in
-# one line what was done and how long it took. The command may be a function, in a shell of
-# its own, which ends at the first failure like any script here (but not if step's own
-# caller looks at its status: bash has no set -e there).
+# step TEXT LOG COMMAND...: run a command with its output in LOG, and print one line: TEXT and the
+# time that the command took. The command may be a shell function. It runs in a subshell with
+# set -e, and ends at the first failure like any script here. This does not hold if the caller tests
+# the status of step: bash ignores set -e then.
 step() {
 	local text=$1 log=$2 start=${EPOCHREALTIME/./} rc hint
 	shift 2
@@ -86,8 +86,8 @@ step() {
 	exit "$rc"
 }
 
-# lock NAME [--shared]: keep other makes that use the same CACHE_DIR out until we
-# and all our children have ended.
+# lock NAME [--shared]: take a lock in CACHE_DIR, and hold it until this script and all of its
+# children have exited. If another make holds the lock, wait for it.
 lock() {
 	local fd mode=${2:---exclusive}
 
@@ -98,27 +98,28 @@ lock() {
 	flock "$mode" "$fd"
 }
 
-# The stock kernel, and a tree below CACHE_DIR, are built with the build root's
-# compilers; a user's own tree is built with the user's.
-in_build_root() {
+# Modules for the stock kernel, or for a tree below CACHE_DIR, are built with the build root's
+# compilers. Modules for a user's own tree are built with the user's compilers.
+uses_build_root() {
 	[[ ! $KDIR || $kernel == "$CACHE_DIR"/* ]]
 }
 
-# tool COMMAND...: a compiler, make or one of binutils, of the build root where that is used:
-# the machine itself need not have them then.
+# tool COMMAND...: run a compiler, make or a program of binutils. If the build root is used, the
+# program is the build root's, and the machine itself need not have it.
 tool() {
-	# shellcheck disable=SC2046 # a command or none
-	$(in_build_root && echo "$scripts/root/inroot") "$@"
+	# shellcheck disable=SC2046 # a command or nothing
+	$(uses_build_root && echo "$scripts/root/inroot") "$@"
 }
 
-# What the kernel's make has to be given: what the user says, and the compiler's family.
+# Print the variables for the kernel's make: the user's, and LLVM=1 if the kernel was built by
+# clang.
 kernel_vars() {
 	echo "$MAKEVARS"
 	[[ " $MAKEVARS " == *\ LLVM=* ]] || ! grep -qx CONFIG_CC_IS_CLANG=y "$kernel/.config" ||
 		echo LLVM=1
 }
 
-# The source that a prepared tree was made from: it may be the tree itself.
+# Print the source that a prepared tree was made from. It may be the tree itself.
 kernel_source() {
 	if [[ -e $kernel/source ]]; then
 		realpath "$kernel/source"
@@ -131,17 +132,19 @@ make_initramfs() {
 	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" "$scripts/guest/make-initramfs"
 }
 
-# have_loader [VARIABLE=VALUE...]: from nothing to the modules, built with these variables.
-have_loader() {
+# make_loader [VARIABLE=VALUE...]: build the modules with these variables of make. The build root
+# and the kernel are made first if they are missing.
+make_loader() {
 	"$scripts/root/check-host"
 	lock use --shared
 	"$scripts/root/setup"
 	"$scripts/kernel/build-modules" "$@"
 }
 
-# have_guest [VARIABLE=VALUE...]: all that a guest is made of, a patch of the user's included.
-have_guest() {
-	have_loader "$@"
+# make_guest [VARIABLE=VALUE...]: make everything that a guest boots with. This includes the user's
+# patch in PATCH.
+make_guest() {
+	make_loader "$@"
 	[[ ! $PATCH ]] || "$scripts/patch" --built
 	make_initramfs
 }

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Parts of a check whose output is TAP: one after the other, or beside each other. To be
-# sourced after env.sh; all of what the parts said is then in the file that $tap names.
+# Run the parts of a check, which print TAP, one after another or at the same time. Sourced after
+# env.sh. The output of all parts is collected in the file $tap.
 
-tap='' # the caller's to set
+tap='' # set by the script that sources this file
 
-# tap_part NAME COMMAND...: run what prints TAP, and keep that in the file $tap too. To end
-# before the first test is a failure, and so is a status that no failed test explains.
+# tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. A
+# command that ends before its first test has failed. So has a command that returns an error without
+# a failed test.
 tap_part() {
 	local name=$1 rc=0
 	shift
@@ -22,44 +23,46 @@ tap_part() {
 	rm "$tap.part"
 }
 
-# start NAME COMMAND...: in the background, in a process group, which can be ended as a
-# whole; and finish NAME: wait for it, and have its TAP.
-declare -A started
-start() {
+# start_part NAME COMMAND...: run a command that prints TAP in the background. It has a process
+# group of its own, so that stop_parts() can end all of its processes.
+declare -A part_pids
+start_part() {
 	local name=$1
 	shift
 
-	trap stop_all EXIT
+	trap stop_parts EXIT
 	set -m
 	"$@" >"$tap.$name" 2>&1 </dev/null &
-	started[$name]=$!
+	part_pids[$name]=$!
 	set +m
 }
 
-finish() {
+# finish_part NAME: wait for a part that start_part() started, and treat it as tap_part() does.
+finish_part() {
 	local rc=0
 
-	wait "${started[$1]}" || rc=$?
-	unset "started[$1]"
-	tap_part "$1" ended "$rc" "$tap.$1"
+	wait "${part_pids[$1]}" || rc=$?
+	unset "part_pids[$1]"
+	tap_part "$1" replay "$rc" "$tap.$1"
 	rm "$tap.$1"
 }
 
-ended() { # STATUS OUTPUT
+# replay STATUS OUTPUT: behave as a command with this status and this output.
+replay() {
 	cat "$2"
 	return "$1"
 }
 
-stop_all() {
+stop_parts() {
 	local pid
 
-	for pid in "${started[@]}"; do
+	for pid in "${part_pids[@]}"; do
 		kill -- "-$pid" 2>/dev/null || true
 	done
 }
 
-# selftests -l|-L FILE...: the names of those that wait most of their time ("# guest:
-# waiting"), or of the others.
+# selftests -l|-L FILE...: print the names of the tests that wait most of their time (-l), or of the
+# others (-L). A test that waits has a line "# guest: waiting".
 selftests() {
 	local which=$1
 	shift

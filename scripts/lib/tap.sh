@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034 # rc is for whoever sources this
+# shellcheck shell=bash disable=SC2034 # rc is used by the scripts that source this
 #
-# A TAP line for each command that is to succeed. To be sourced; whoever does says in
-# $suite what it tests, and exits with $rc.
+# Print a TAP line for each command that must succeed. Sourced: the script sets $suite to the name
+# of what it tests, and exits with $rc.
 
-suite='' # the caller's to set
+suite='' # set by the script that sources this file
 rc=0
 
-# result NAME COMMAND...: what it said last is shown if it fails.
+# result NAME COMMAND...: run the command and print its TAP line. If it fails, print the end of its
+# output too.
 result() {
 	local name=$1 output
 	shift
