@@ -61,7 +61,8 @@ help:
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
 #: make check      run every test; the last line is the count
-#: make check T=x  run selftests/test-x.sh only (T=x,y for several)
+#: make check T=x  run that selftest only (T=x,y for several; selftests/TESTS
+#:                 lists them)
 #: make check-debug
 #:                 run every selftest on debug kernels, which are built first;
 #:                 DEBUG=kasan (or rt, kcsan): on that one only

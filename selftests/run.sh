@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [NAME...]: run the tests test-NAME.sh, or all of them, on this machine.
+# run.sh [NAME...]: run these tests, or all of them, on this machine, in the order of TESTS.
+# run.sh --check: compare TESTS with the tests that there are.
 # A test passes if it says so and if the kernel had nothing to complain about
 # since the one before it. Needs root, the modules, and the kernel's kselftest helpers:
 #
 #	RLP_MODULES=folder of the .ko files (../modules)
-#	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib.sh)
+#	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib/common.sh)
 #	RLP_TIMEOUT=seconds a test may take (120); a test that needs more has a
 #		line "# timeout: seconds"
 #	RLP_SLOW=n: this machine is so many times slower; wait longer for everything
@@ -16,6 +17,8 @@
 #	RLP_AFTER=name: go on behind this test, in a list that was begun before
 
 cd "$(dirname "$0")" || exit 1
+. lib/tests.sh
+[[ ${1:-} != --check ]] || { check_list; exit; }
 # As tools/stage lays it down.
 base=$(realpath ..)
 export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
@@ -136,7 +139,7 @@ run_one() {
 			echo "# $task $(<"/proc/$task/comm"): $(<"/proc/$task/wchan")"
 			sed 's/^/#     /' "/proc/$task/stack"
 		done >>"$output" 2>&1
-		# Let it undo what it did (see lib.sh), if it still can.
+		# Let it undo what it did (see lib/common.sh), if it still can.
 		pkill -TERM -s $pid
 		{
 			wait_for $pid $((40 * ${RLP_SLOW:-1}))
@@ -190,18 +193,13 @@ run_one() {
 
 files=()
 for name; do
-	for file in "$name" "debug/test-$name.sh" "test-$name.sh"; do
-		[[ ! -f $file ]] || break
-	done
+	# A test of TESTS, or the path of any other.
+	file=$(test_files debug | grep "/test-$name\.sh\$") || file=$name
 	files+=("$file")
 done
-# In the order of their names, wherever they are.
-((${#files[@]})) || mapfile -t files < <({
-	compgen -G 'test-*.sh'
-	[[ ! ${RLP_DEBUG:-} ]] || compgen -G 'debug/test-*.sh'
-} | awk -F/ '{ print $NF, $0 }' | sort | cut -d' ' -f2)
+((${#files[@]})) || mapfile -t files < <(test_files ${RLP_DEBUG:+debug})
 
-# What debug/test-z-unchanged.sh compares with. With the first tracer, whichever it is, the
+# What debug/test-unchanged.sh compares with. With the first tracer, whichever it is, the
 # trace buffer grows to its full size and stays there.
 if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	echo nop >/sys/kernel/tracing/current_tracer
@@ -218,15 +216,14 @@ echo "TAP version 13"
 echo "1..${#files[@]}"
 for file in "${files[@]}"; do
 	number=$((number + 1))
-	name=$(basename "${file##*/}" .sh)
-	name=${name#test-}
+	name=$(test_name "$file")
 	if [[ $skip_to ]]; then
 		[[ $name != "$skip_to" ]] || skip_to=
 		results=$((results + 1))
 		continue
 	fi
-	if [[ ! -e $file ]]; then
-		echo "not ok $number $name # there is no $file"
+	if [[ ! -f $file ]]; then
+		echo "not ok $number $name # there is no test $file"
 		failed=$((failed + 1)) results=$((results + 1))
 		continue
 	fi

@@ -5,6 +5,7 @@
 # env.sh. The output of all parts is collected in the file $tap.
 
 tap='' # set by the script that sources this file
+. "$top/selftests/lib/tests.sh"
 
 # tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. A
 # command that ends before its first test has failed. So has a command that returns an error without
@@ -61,11 +62,15 @@ stop_parts() {
 	done
 }
 
-# selftests -l|-L FILE...: print the names of the tests that wait most of their time (-l), or of the
-# others (-L). A test that waits has a line "# guest: waiting".
+# selftests -l|-L [debug]: print the names of the selftests that wait most of their time (-l), or of
+# the others (-L), in the order of selftests/TESTS. A test that waits has a line "# guest: waiting".
+# With debug, the tests for debug kernels are included.
 selftests() {
-	local which=$1
-	shift
+	test_files "${2:-}" | (cd "$top/selftests" && xargs grep "$1" -x '# guest: waiting') |
+		sed 's|.*/test-||; s|\.sh$||'
+}
 
-	grep "$which" -x '# guest: waiting' "$@" | sed 's|.*/test-||; s|\.sh$||' | LC_ALL=C sort
+# in_order NAME...: print the names of these selftests in the order of selftests/TESTS.
+in_order() {
+	test_files debug | sed 's|.*/test-||; s|\.sh$||' | grep -xF "$(printf '%s\n' "$@")"
 }

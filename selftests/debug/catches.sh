@@ -10,7 +10,7 @@
 # timeout: 300
 
 set -e
-. "$(dirname "$0")/../patches.sh"
+. "$(dirname "$0")/../lib/patches.sh"
 runner=$(realpath "$(dirname "$0")/../run.sh")
 work=$(mktemp -d)
 options=$(busybox zcat /proc/config.gz)

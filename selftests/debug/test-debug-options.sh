@@ -5,7 +5,7 @@
 # option whose dependencies are not met.
 
 set -e
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
 here=$(dirname "$0")
 [[ -e /proc/config.gz ]] || fail "the kernel does not show its configuration: CONFIG_IKCONFIG_PROC"
 

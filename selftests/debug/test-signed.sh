@@ -5,7 +5,7 @@
 # patch is refused without a signature, and if it was changed after it was signed.
 
 set -e
-. "$(dirname "$0")/../patches.sh"
+. "$(dirname "$0")/../lib/patches.sh"
 own_loader
 signed=$RLP_MODULES/signed
 [[ -e $signed ]] || fail "tools/stage found no signing key of this kernel"

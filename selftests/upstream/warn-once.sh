@@ -8,7 +8,7 @@
 # expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 set -e
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../lib/common.sh"
 patch=/sys/kernel/livepatch/test_klp_livepatch
 
 insmod "${RLP_UPSTREAM:-/upstream}/intree/test_modules/test_klp_livepatch.ko"

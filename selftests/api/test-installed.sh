@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Patches that were built with an installed loader, outside of this project, load and patch:
+# the first one that the documentation shows, and one in C for in-tree livepatch. They are
+# those of the last run of tools/test-install.sh, which the whole suite has before the guest.
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+[[ -d $RLP_MODULES/installed ]] || skip "tools/test-install.sh has not been run"
+load_loader
+remember
+
+RLP_MODULES+=/installed
+for patch in my_patch livepatch_cmdline_c; do
+	there_and_gone $patch /proc/cmdline "this has been live patched"
+done
+finish

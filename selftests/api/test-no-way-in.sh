@@ -1,0 +1,220 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the loader must not give away, and to whom: files by owner, mode and
+# capability; addresses in files and in the log; names that are too long for it. (The list of
+# a patch's files and their modes is in test-sysfs.sh; patches without a signature are in
+# test-unsigned.sh.)
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+own_loader
+
+loader_parameters=/sys/module/rust_livepatch/parameters
+here=$RLP/rlp_patch_a
+
+# Three who are less than root: any user, root of a user namespace of that user's,
+# and one that owns the files but has no capability.
+as_user() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+as_root_of_namespace() {
+	as_user unshare --user --map-root-user "$@"
+}
+
+as_owner() {
+	setpriv --bounding-set=-all --inh-caps=-all "$@"
+}
+
+# Or else this test would pass for the wrong reason.
+expect_identity() { # WHO UID CAPABILITIES
+	expect "$("$1" id -u)" "$2" "uid of $1"
+	expect "$("$1" sed -n 's/^CapEff:\t0*//p' /proc/self/status)" "$3" "capabilities of $1"
+}
+
+# refused WHO COMMAND...: by the mode of the file, and not because it is missing.
+refused() {
+	local who=$1
+	shift
+
+	expect_fail EACCES "$who" "$@"
+}
+
+can_read() {
+	"$1" cat "$2" >/dev/null || fail "$1 cannot read $2"
+}
+
+cannot_read() {
+	refused "$1" cat "$2"
+}
+
+cannot_write() {
+	refused "$1" sh -c "echo 1 >'$2'"
+}
+
+cannot_load() {
+	expect_fail EPERM "$1" insmod "$(module_file rlp_patch_b)" funcs=rlp_target:two_show
+	! is_loaded rlp_patch_b || fail "$1 has loaded a patch"
+}
+
+files() {
+	find $RLP $loader_parameters -type f "$@"
+}
+
+longest_line() {
+	awk '{ if (length > longest) longest = length } END { print longest + 0 }'
+}
+
+module_parameters() {
+	stat -c '%A %u:%g %n' $loader_parameters/*
+}
+
+new_log
+whole_log=$log_mark
+load_module rust_livepatch debug=Y
+load_module rlp_target
+remember
+load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,absent:any
+
+expect_identity as_user 65534 ""
+expect_identity as_root_of_namespace 0 "$(sed 's/^0*//' < <(printf '%x' $(((1 << ($(</proc/sys/kernel/cap_last_cap) + 1)) - 1))))"
+expect_identity as_owner 0 ""
+
+expect "$(module_parameters)" "$(cat <<-END
+	-rw-r--r-- 0:0 $loader_parameters/debug
+	-rw-r--r-- 0:0 $loader_parameters/promote
+	-r--r--r-- 0:0 $loader_parameters/require_signed
+	-r--r--r-- 0:0 $loader_parameters/without
+END
+)" "the loader's parameters"
+strange=$(find $RLP $loader_parameters \( ! -uid 0 -o ! -gid 0 -o -perm /022 \))
+[[ -z $strange ]] || fail "not root's alone: $strange"
+pass "all is owned by root, and written by nobody else"
+
+for who in as_user as_root_of_namespace; do
+	for file in $(files ! -perm -444); do
+		cannot_read $who "$file"
+	done
+	for file in $(files -perm -444); do
+		can_read $who "$file"
+	done
+	for file in $(files); do
+		cannot_write $who "$file"
+	done
+	cannot_load $who
+done
+expect_file $here/enabled 1
+pass "an unprivileged user, and root of a user namespace, read what all may; no more"
+
+# That root may mount sysfs anew, with its own network, if the kernel has such: the files
+# are the same.
+network=--net
+[[ -e /proc/self/ns/net ]] || network=
+fresh=$(mktemp -d)
+chmod 755 "$fresh"
+output=$(as_root_of_namespace --mount $network sh -c "
+	mount -t sysfs sysfs '$fresh' || exit 4
+	cd '$fresh/kernel/rust_livepatch/rlp_patch_a'
+	cat blockers; echo 0 >enabled; echo 1 >force
+	cat enabled" 2>&1) && status=0 || status=$?
+rmdir "$fresh"
+expect_file $here/enabled 1
+if [[ $network ]]; then
+	[[ $status == 0 && $output == *$'\n1' ]] || fail "in a new mount of sysfs: $output"
+	expect "$(grep -c "ermission denied" <<<"$output")" 3 "refusals in a new mount of sysfs"
+	pass "nor through a mount of its own"
+else
+	[[ $status == 4 && $output == *"ermission denied"* ]] || fail "sysfs is mounted anew: $output"
+	pass "nor can it have a mount of its own"
+fi
+
+# A file has no other guard than its owner and mode, and uid 0 of the first user
+# namespace is the owner also without capabilities; modules it cannot load.
+can_read as_owner $here/blockers
+cannot_read as_owner $here/force
+for file in $(files ! -perm -200); do
+	cannot_write as_owner "$file"
+done
+cannot_load as_owner
+expect_fail EINVAL as_owner sh -c "echo 1 >$here/force" # nothing moves
+for parameter in debug promote; do
+	as_owner sh -c "echo Y >$loader_parameters/$parameter" ||
+		fail "the owner cannot write $parameter"
+done
+as_owner sh -c "echo 0 >$here/enabled" || fail "the owner cannot write"
+wait_gone rlp_patch_a
+unload_module rlp_patch_a
+pass "uid 0 without capabilities is the owner, and no more"
+
+if [[ -e $(module_file rlp_intree) && -e /sys/kernel/livepatch ]]; then
+	intree=/sys/kernel/livepatch/rlp_intree
+	load_module rlp_intree funcs=rlp_target:one_show
+	wait_until "[[ \$(<$intree/transition) == 0 ]]" 30 || fail "rlp_intree does not settle"
+	cannot_read as_owner $intree/force
+	as_owner sh -c "echo 0 >$intree/enabled" || fail "the owner of in-tree's files cannot write"
+	wait_until "[[ ! -e $intree ]]" 30 || fail "rlp_intree does not go"
+	unload_module rlp_intree
+	pass "in-tree livepatch asks for no more either"
+else
+	untested "what in-tree livepatch asks for"
+fi
+
+# The log: with debug, through a life with failures and through a lot of names.
+expect_load_fail ENOMEM rlp_patch_full taken=Y
+said 'Duplicate shadow variable <[0-9a-f]{16}, 0>'
+load_patch rlp_patch_full
+load_module livepatch_sample_target
+no_pointers "sysfs" "$(files -perm -400 -exec cat {} +)"
+unload_module livepatch_sample_target
+unload_patch rlp_patch_full
+pass "a shadow variable's address is hashed"
+
+# name_too_long PATTERN FUNCS...
+name_too_long() {
+	refuse EINVAL "$1" rlp_patch_a "funcs=$2"
+	! log_has "$(long 100)" || fail "the name is in the log"
+	(($(log | longest_line) < 200)) || fail "a line of $(log | longest_line) characters"
+}
+
+name_too_long "a function whose name is empty or too long" "rlp_target:f$(long 999)"
+name_too_long "an object's name is too long" "m$(long 999):one_show"
+name_too_long "a function whose name is empty or too long" "rlp_target:f$(long 511)"
+name_too_long "an object's name is too long" "m$(long 55):one_show"
+# The longest that there can be.
+load_module rlp_patch_a "funcs=m$(long 54):f$(long 510)"
+wait_settled rlp_patch_a
+unload_patch rlp_patch_a
+refuse EINVAL "symbol 'f$(long 510)' not found" rlp_patch_a "funcs=:f$(long 510)"
+(($(log | longest_line) < 700)) || fail "a line of $(log | longest_line) characters"
+pass "names that are too long do not reach the log"
+
+refuse EINVAL 'symbol .a.x0arust_livepatch: forged.x1b. not found' \
+	rlp_patch_a "funcs=\":a"$'\n'"rust_livepatch: forged"$'\e'"\""
+! log | grep -qE '(^|\] )rust_livepatch: forged' || fail "a name makes a line of its own"
+pass "what cannot be printed is escaped"
+
+# Any task may choose its name, and sleep in what is patched.
+names=$(mktemp -d)
+forge=$names/$'a\n1 init'
+ln -s "$(command -v cat)" "$forge"
+fall_asleep "$forge"
+forger=$!
+load_module rlp_patch_a funcs=rlp_target:sleep_show
+wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
+expect_file $here/blockers "$forger a\\n1 init inside sleep_show"
+wake_up
+rm -r "$names"
+wait_settled rlp_patch_a
+unload_patch rlp_patch_a
+pass "nor does a task's name make a line of its own"
+
+unload_module rust_livepatch
+log_mark=$whole_log
+[[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] || fail "an address is not found"
+ours=$(log | grep -E 'rust_livepatch: ')
+(($(wc -l <<<"$ours") > 30)) || fail "only $(wc -l <<<"$ours") lines of the loader in the log"
+no_pointers "log" "$ours"
+pass "no address in the loader's $(wc -l <<<"$ours") lines of the log"
+finish

@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everybody reads and writes the files of a patch while it comes and goes, and
+# while its module is removed.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+load_loader
+load_module rlp_target
+remember
+stop=$(mktemp) answers=$(mktemp)
+here=$RLP/rlp_patch_a
+loaded+=(rlp_patch_a)
+
+# Whatever they get is right, as long as it is an answer.
+readers() {
+	local file
+
+	set +e
+	while [[ -e $stop && -d /proc/$$ ]]; do
+		for file in $here/* $here/*/* $here/*/*/*; do
+			[[ ! -f $file ]] || { read -r _ <"$file" && echo >>"$answers"; }
+		done
+	done
+}
+
+writers() {
+	set +e
+	while [[ -e $stop && -d /proc/$$ ]]; do
+		echo junk >$here/enabled
+		echo 1 >$here/enabled
+		echo 0 >$here/enabled
+		echo 0 >$here/force # 1 would keep the module for ever
+	done
+}
+
+removers() {
+	set +e
+	while [[ -e $stop && -d /proc/$$ ]]; do
+		rmmod rlp_patch_a
+	done
+}
+
+readers 2>/dev/null &
+writers 2>/dev/null &
+rounds=0
+deadline=$((SECONDS + 15))
+while ((SECONDS < deadline || rounds < 5)); do
+	insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show,:cmdline_proc_show
+	# The writers disable it, sooner or later, and maybe enable it again.
+	wait_until 'rmmod rlp_patch_a 2>/dev/null || ! is_loaded rlp_patch_a' 60 || {
+		show_patch rlp_patch_a
+		fail "the patch is not disabled"
+	}
+	rounds=$((rounds + 1))
+done
+[[ -s $answers ]] || fail "nobody read anything"
+pass "readers and writers, $rounds rounds"
+
+removers 2>/dev/null &
+for ((i = 0; i < 5; i++)); do
+	insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show
+	wait_until "! is_loaded rlp_patch_a" 60 || {
+		show_patch rlp_patch_a
+		fail "the patch is not removed"
+	}
+done
+rm "$stop"
+wait
+rm "$answers"
+pass "somebody else removes the module at once"
+
+expect_unchanged
+pass "nothing is left behind"
+finish

@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# /sys/kernel/rust_livepatch: each file with its mode and value, and what must not be
+# seen in it.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+
+load_loader
+load_module rlp_target
+remember
+[[ -z $(ls -A $RLP) ]] || skip "there are patches on this machine"
+here=$RLP/rlp_patch_a
+before=$(date +%s.%6N)
+
+load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:twin_show@2,absent:any
+expect "$(ls $RLP)" rlp_patch_a "$RLP"
+pass "one entry for one patch"
+
+expect "$(cd $here && find . -exec stat -c "%A %n" {} + | sort -k2)" "$(sort -k2 <<-END
+	drwxr-xr-x .
+	drwxr-xr-x ./absent
+	drwxr-xr-x ./absent/any,1
+	-r--r--r-- ./absent/any,1/mode
+	-r--r--r-- ./absent/patched
+	-r-------- ./blockers
+	-rw-r--r-- ./enabled
+	--w------- ./force
+	-r--r--r-- ./progress
+	-r--r--r-- ./replace
+	drwxr-xr-x ./rlp_target
+	drwxr-xr-x ./rlp_target/one_show,1
+	-r--r--r-- ./rlp_target/one_show,1/mode
+	-r--r--r-- ./rlp_target/patched
+	drwxr-xr-x ./rlp_target/twin_show,2
+	-r--r--r-- ./rlp_target/twin_show,2/mode
+	-r--r--r-- ./stack_order
+	-r--r--r-- ./transition
+	-r--r--r-- ./transition_end
+	-r--r--r-- ./transition_forced
+	-r--r--r-- ./transition_us
+	drwxr-xr-x ./vmlinux
+	drwxr-xr-x ./vmlinux/cmdline_proc_show,1
+	-r--r--r-- ./vmlinux/cmdline_proc_show,1/mode
+	-r--r--r-- ./vmlinux/patched
+END
+)" "list of files and modes"
+pass "files, directories and modes"
+
+expect_file $here/enabled 1
+expect_file $here/transition 0
+expect_file $here/replace 0
+expect_file $here/stack_order 1
+expect_file $here/progress "0 0"
+expect_file $here/blockers ""
+expect_file $here/vmlinux/patched 1
+expect_file $here/rlp_target/patched 1
+expect_file $here/absent/patched 0
+expect_file $here/absent/any,1/mode unhooked
+took=$(cat $here/transition_us)
+[[ $took =~ ^[1-9][0-9]*$ ]] || fail "transition_us reads '$took'"
+ended=$(cat $here/transition_end)
+printf '%s\n' "$before" "$ended" "$(date +%s.%6N)" | sort -C || fail "transition_end reads '$ended'"
+[[ $ended =~ ^[0-9]+\.[0-9]{6}$ ]] || fail "transition_end reads '$ended'"
+expect_file $here/transition_forced 0
+for ((i = 0; i < 100; i++)); do
+	mode=$(cat $here/vmlinux/cmdline_proc_show,1/mode)
+	[[ $mode =~ ^(jump|handler\ (settling|unsupported|taken|off))$ ]] || fail "mode reads '$mode'"
+	[[ $mode == "handler settling" ]] || break
+	sleep 0.1
+done
+pass "values of a patch at rest (mode: $mode)"
+
+# What is not there to be written cannot be, by root either; others are in test-no-way-in.sh.
+files() {
+	find "$RLP" -type f "$@"
+}
+for file in $(files ! -perm -200); do
+	! write 1 "$file" 2>/dev/null || fail "$file can be written"
+done
+pass "what only reads cannot be written"
+
+# While it moves, and with a blocker.
+unload_patch rlp_patch_a
+fall_asleep
+load_module rlp_patch_a replace=Y funcs=rlp_target:sleep_show,rlp_target:one_show
+wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
+expect_file $here/enabled 1
+expect_file $here/transition 1
+expect_file $here/replace 1
+expect_file $here/transition_end 0.000000
+expect_file $here/blockers "$(pgrep -x cat) cat inside sleep_show"
+read -r switched total <$here/progress
+((switched + 1 == total)) || fail "progress reads '$switched $total'"
+pass "values of a patch that moves"
+
+no_pointers sysfs "$(files -perm -400 -exec cat {} +)"
+
+echo 0 >$here/enabled
+wait_gone rlp_patch_a
+wake_up
+unload_module rlp_patch_a
+pass "turned round, it goes although its blocker sleeps on"
+
+load_patch rlp_patch_a funcs=rlp_target:two_show
+load_patch rlp_patch_b funcs=rlp_target:two_show
+load_patch rlp_patch_c funcs=rlp_target:two_show
+expect "$(ls $RLP | wc -l)" 3 "number of entries"
+no_pointers sysfs "$(files -perm -400 -exec cat {} +)"
+pass "an entry for each patch, and no pointer in any"
+unload_patch rlp_patch_b
+expect "$(ls $RLP | wc -l)" 2 "number of entries"
+
+# A file that was opened before the patch went is an error, not an accident.
+exec {fd}<$here/enabled
+unload_patch rlp_patch_a
+! read -r -u $fd value 2>/dev/null || fail "a file of a patch that is gone reads '$value'"
+exec {fd}<&-
+unload_patch rlp_patch_c
+expect_unchanged
+pass "a file of a patch that is gone"
+finish

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests of injected faults share, on top of patches.sh. An operation is
+# five functions named after it:
+#
+#	OPERATION_prepare	make what it starts from, if that is not there
+#	OPERATION_try		do it by "run", or wait for what does it
+#	OPERATION_refused	check that nothing has happened
+#	OPERATION_works		check that all of it has
+#	OPERATION_undo		go back to what OPERATION_prepare starts from
+#
+# and each_fault lets its 1st, 2nd, 3rd ... allocation fail until there is none left.
+# Below are those that more than one test makes.
+
+# shellcheck disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
+# shellcheck disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/inject.sh"
+
+FULL=$RLP/rlp_patch_full
+covered=0 counts=''
+# There are hundreds of points on the way of a module: so many of each operation, evenly
+# spread; or all; or, if it is empty, all without the kernel's help. "offset" shifts those
+# that are not all, so that they need not be the same each time.
+most='' offset=0
+
+# Two patches may take each other's place.
+read_fault_state() {
+	read_state
+	state=${state//rlp_patch_[ab]/rlp_patch}
+}
+
+# expect_state STATE AFTER
+expect_state() {
+	local wanted=$1
+
+	wait_until 'read_fault_state; [[ $state == "$wanted" ]]' 30 && return
+	diff <(echo "$1") <(echo "$state") | sed 's/^/# /'
+	fail "something was changed, see above: < before, > after $2 in '$where'"
+}
+
+# Whether each function that does not move is hooked as it will be: to come there, the
+# loader takes memory for a moment, in the background.
+at_rest() {
+	local mode
+
+	for mode in "$RLP"/*/*/*/mode; do
+		[[ -e $mode ]] || continue
+		read_file "${mode%/*/*/*}/transition"
+		[[ $REPLY == 0 ]] || continue
+		read_file "$mode"
+		[[ $REPLY != "handler settling" ]] || return 1
+	done
+}
+
+# Objects that Rust code has allocated, as rlp_fail counts them: some, at one time or another.
+live_objects() {
+	read -r live <$FAIL/live || fail "nobody knows how many objects there are"
+	((live == 0)) || counts=1
+}
+
+# steady_live: the same twice, with time for the last probe on the scheduler to go in between:
+# that is kept for a while, and removed in the background.
+steady_live() {
+	local before=-1
+
+	wait_until at_rest 30 || fail "$op: the loader does not come to rest"
+	live_objects
+	while ((live != before)); do
+		before=$live
+		sleep "${RLP_SLOW:-1}"
+		live_objects
+	done
+}
+
+# expect_live WANTED: as many as before. Where there was no memory to note the name of a patch's
+# module when it came, there is that one fewer until it goes: so it is done once more, in peace.
+expect_live() {
+	local wanted=$1
+
+	wait_until 'live_objects; ((live == wanted))' 30 && return
+	if [[ $errno == 0 ]] && ((live == wanted - 1)); then
+		"${op}_try"
+		[[ $errno == 0 ]] || fail "$op: $errno when done once more, after '$where'"
+		"${op}_works"
+		"${op}_undo"
+		"${op}_prepare"
+		wait_until 'live_objects; ((live == wanted))' 30 && return
+	fi
+	fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
+}
+
+# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least so many allocations
+# can fail, and some of these refuse the operation, or may, or must not. LINE is what the
+# log says of each that the loader refused. The last one refused is last_refusal.
+each_fault() {
+	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0
+	local line=${5:-} said by_us=0 which=''
+
+	where=nothing errno=0 counted=0 live=0
+	# Once in peace: what is made once and kept has been made.
+	"${op}_prepare"
+	[[ ! $most ]] || kernel_nth=1000000
+	"${op}_try"
+	kernel_nth=0
+	[[ $errno == 0 ]] || fail "$op: $errno"
+	total=$counted
+	[[ ! $most || $most == all ]] || step=$((total / most + 1))
+	first=$((1 + offset % step))
+	((step == 1)) || which=", every $step from number $first"
+	"${op}_works"
+	live_objects
+	"${op}_undo"
+	"${op}_prepare"
+	read_fault_state
+	base=$state
+	steady_live
+	base_live=$live
+	new_log
+
+	for ((nth = first; ; nth += step)); do
+		arm "$nth"
+		"${op}_try"
+		disarm
+		case $errno in
+		0) survived=$((survived + 1)) ;;
+		ENOMEM)
+			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
+			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
+			refused=$((refused + 1))
+			# The kernel's own buffer, before the loader is asked.
+			[[ $where == kernfs_fop_write_iter+* ]] || by_us=$((by_us + 1))
+			# shellcheck disable=SC2034 # for the tests
+			last_refusal=$nth
+			"${op}_refused"
+			expect_state "$base" "$op was refused"
+			"${op}_try"
+			[[ $errno == 0 ]] || fail "$op: $errno when tried again, after '$where'"
+			;;
+		*) fail "$op: $errno instead of ENOMEM, after '$where'" ;;
+		esac
+		"${op}_works"
+		"${op}_undo"
+		if [[ ! $where ]]; then
+			# This one did not fail.
+			survived=$((survived - 1))
+			# Where few were chosen, all of them may have done no harm: then the
+			# neighbours.
+			[[ $how == refused ]] && ((refused == 0 && pass < step)) || break
+			first=$((1 + (offset + pass++) % step))
+			nth=$((first - step))
+			which+=" and $first"
+		fi
+		"${op}_prepare"
+		expect_state "$base" "$op was undone"
+		expect_live "$base_live"
+	done
+	[[ $most ]] || total=$((refused + survived))
+	((total >= minimum)) || fail "$op: only $total allocations"
+	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
+	covered=$((covered + refused + survived))
+	if [[ $line && ! $most ]]; then
+		said=$(log | grep -cE -- "$line") || true
+		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
+	fi
+	pass "$4: $((refused + survived)) failures${most:+ of $total}$which: $refused are ENOMEM, $survived do no harm"
+}
+
+# A patch with callbacks, shadow variables, two objects that are there, and one that
+# is not.
+full_is_on() {
+	expect_file $FULL/enabled 1
+	expect_file $FULL/transition 0
+	expect_file /proc/cmdline patched
+	expect_file $TARGET/one patched
+}
+
+full_is_off() {
+	[[ ! -e $FULL ]] || fail "$FULL is there, after '$where'"
+	expect_file $TARGET/one one
+	read_file /proc/cmdline
+	[[ $REPLY != patched ]] || fail "cmdline is patched, after '$where'"
+}
+
+enable_prepare() { :; }
+enable_try() { run load rlp_patch_full; }
+enable_refused() { full_is_off; }
+enable_works() {
+	wait_settled rlp_patch_full
+	full_is_on
+}
+enable_undo() {
+	patch_off rlp_patch_full
+	unload_module rlp_patch_full
+	full_is_off
+}
+
+disable_prepare() {
+	[[ -e $FULL ]] || load_patch rlp_patch_full
+}
+disable_try() { run write $FULL/enabled 0; }
+disable_refused() { full_is_on; }
+disable_works() {
+	wait_gone rlp_patch_full
+	full_is_off
+}
+disable_undo() { unload_module rlp_patch_full; }
+
+# One patch replaces the other, and the next time round the other this one.
+replaced=rlp_patch_a replacing=rlp_patch_b
+replace_prepare() {
+	is_loaded $replaced || load_patch $replaced says=$replaced funcs=rlp_target:one_show
+}
+replace_try() {
+	run load $replacing says=$replacing replace=Y funcs=rlp_target:one_show
+}
+replace_refused() {
+	expect_file $RLP/$replaced/enabled 1
+	expect_file $RLP/$replaced/transition 0
+	expect_file $TARGET/one $replaced
+}
+replace_works() {
+	wait_gone $replaced
+	wait_settled $replacing
+	expect_file $TARGET/one $replacing
+}
+replace_undo() {
+	local gone=$replaced
+
+	unload_module $gone
+	replaced=$replacing replacing=$gone
+}
+
+# A transition that can end in neither direction: a process sleeps in the old
+# function, and one that came later in the new one.
+MOVES=/proc/moves P1=$RLP/moves_patch1
+
+sleep_inside() { # NAME
+	local before
+
+	read -r before <$MOVES/waiting
+	moves put $MOVES/inside kill "$1" &
+	wait_until "read_file $MOVES/waiting; ((REPLY > $before))" || fail "$1 does not sleep"
+}
+
+start_reversals() {
+	load_module moves_target
+	sleep_inside old
+	load_module moves_patch1
+	sleep_inside new
+}
+
+end_reversals() {
+	echo 1 >$MOVES/release
+	wait
+	disable_patch moves_patch1
+	unload_module moves_patch1
+	unload_module moves_target
+}
+
+# moving TO: the direction in which it moves.
+moving() {
+	expect_file $P1/enabled "$1"
+	expect_file $P1/transition 1
+}
+
+turn() { # 0|1
+	read_file $P1/enabled
+	[[ $REPLY == "$1" ]] || echo "$1" >$P1/enabled
+}
+
+turn_out_prepare() { turn 1; }
+turn_out_try() { run write $P1/enabled 0; }
+turn_out_refused() { moving 1; }
+turn_out_works() { moving 0; }
+turn_out_undo() { :; }
+
+turn_in_prepare() { turn 0; }
+turn_in_try() { run write $P1/enabled 1; }
+turn_in_refused() { moving 0; }
+turn_in_works() { moving 1; }
+turn_in_undo() { :; }
+
+# A module comes and goes, with a patch for it.
+LATE=livepatch_sample_target
+
+late_is() { # 0|1
+	expect_file $FULL/$LATE/patched "$1"
+	full_is_on
+}
+
+come_prepare() { :; }
+come_try() { run load $LATE; }
+come_refused() {
+	! is_loaded $LATE || fail "$LATE is loaded, after '$where'"
+	late_is 0
+}
+come_works() {
+	late_is 1
+	expect_file /proc/livepatch_sample/greeting patched
+}
+come_undo() {
+	unload_module $LATE
+	late_is 0
+}
+
+go_prepare() { is_loaded $LATE || load_module $LATE; }
+go_try() { run unload $LATE; }
+go_refused() { come_works; }
+go_works() {
+	! is_loaded $LATE || fail "$LATE is still loaded, after '$where'"
+	late_is 0
+}
+go_undo() { :; }
+
+# The loader itself.
+loader_prepare() { :; }
+loader_try() { run load rust_livepatch; }
+loader_refused() {
+	! is_loaded rust_livepatch || fail "the loader is loaded, after '$where'"
+	[[ ! -e $RLP ]] || fail "$RLP is left, after '$where'"
+}
+loader_works() {
+	load_patch rlp_patch_a funcs=rlp_target:one_show
+	expect_file $TARGET/one patched
+	unload_patch rlp_patch_a
+	expect_file $TARGET/one one
+}
+loader_undo() { unload_module rust_livepatch; }
+
+# The first lines of a test, and its last.
+begin_faults() {
+	load_module rlp_target
+	read_file $PARAMETERS/sched_switch_users
+	probes=$REPLY
+}
+
+finish_faults() {
+	expect_probes "$probes"
+	[[ $counts ]] || fail "no object was seen: they are not counted"
+	echo "# $covered allocations failed in all"
+	finish
+}

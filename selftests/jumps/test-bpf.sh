@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# bpf programs on a patched function. One that was there first goes on counting,
+# and the patch takes effect all the same; then the function does not jump. One
+# that comes later may attach while the function is under the handler.
+# timeout: 180
+
+. "$(dirname "$0")/../lib/common.sh"
+set -e
+
+[[ -e /sys/kernel/btf/vmlinux ]] || skip "the kernel has no BTF"
+command -v bpf_trace >/dev/null || skip "bpf_trace is not built"
+
+patch=rust_livepatch_cmdline
+function=cmdline_proc_show
+mode=$RLP/$patch/vmlinux/$function,1/mode
+promote=/sys/module/rust_livepatch/parameters/promote
+patched="this has been live patched"
+work=$(mktemp -d)
+
+# Three reads of a patched /proc/cmdline.
+read_patched() {
+	local i
+
+	for i in 1 2 3; do
+		[[ $(cat /proc/cmdline) == "$patched" ]] || fail "$1: not patched"
+	done
+}
+
+attach() {
+	mkfifo "$work/stop"
+	bpf_trace "$1" $function <"$work/stop" >"$work/out" 2>&1 &
+	exec 3>"$work/stop"
+	wait_until "grep -qs . $work/out" 30
+	grep -q attached "$work/out" || fail "bpf $1: $(cat "$work/out")"
+}
+
+# detach: and set $count to the calls that were counted.
+detach() {
+	exec 3>&-
+	wait $!
+	rm "$work/stop"
+	count=$(tail -n 1 "$work/out")
+	rm "$work/out"
+}
+
+ktap_print_header
+ktap_set_plan 5
+load_loader
+for kind in fentry fexit; do
+	attach $kind
+	load_module $patch
+	wait_settled $patch
+	read_patched "$kind was there first"
+	wait_until "[[ \$(cat $mode) == 'handler taken' ]]" || fail "mode is $(cat $mode)"
+	read_patched "$kind keeps it from jumping"
+	detach
+	((count >= 6)) || fail "$kind counted $count of 6 calls"
+	read_patched "$kind is gone"
+	disable_patch $patch
+	unload_module $patch
+	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
+	ktap_test_pass "$kind, then the patch"
+done
+
+load_module $patch
+wait_until "[[ \$(cat $mode) == jump ]]"
+if bpf_trace fentry $function </dev/null >"$work/refused" 2>&1; then
+	fail "a bpf program could be attached to a function that jumps"
+fi
+grep -qE 'attach: (Invalid argument|Device or resource busy)' "$work/refused" || fail "$(cat "$work/refused")"
+read_patched "a bpf program was refused"
+ktap_test_pass "a function that jumps refuses a bpf program"
+
+echo N >$promote
+wait_until "[[ \$(cat $mode) == 'handler off' ]]"
+for kind in fentry fexit; do
+	attach $kind
+	read_patched "$kind came later"
+	detach
+	((count >= 3)) || fail "$kind counted $count of 3 calls"
+	read_patched "$kind came later and went"
+	ktap_test_pass "the patch, then $kind"
+done
+echo Y >$promote
+disable_patch $patch
+ktap_finished

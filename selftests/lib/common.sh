@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests share, on top of the kernel's ktap_helpers.sh. A test begins with
+#
+#	. "$(dirname "$0")/../lib/common.sh"
+#
+# and is undone at its exit, however it ends: patches are disabled, and modules
+# that it loaded are removed. Exit status as for all kselftests: 0 pass, 4 skip,
+# else fail. A test that only has to go through needs no more than "set -e".
+
+# shellcheck disable=SC2034 # for the tests
+RLP=/sys/kernel/rust_livepatch
+RLP_MODULES=${RLP_MODULES:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")/modules}
+test_name=$(basename "${0#*test-}" .sh)
+log_mark="rust_livepatch selftest: log of $test_name $$"
+loaded=()
+
+for dir in "${RLP_KSELFTEST:-}" "$(dirname "${BASH_SOURCE[0]}")/../../kselftest" \
+	"/lib/modules/$(uname -r)/source/tools/testing/selftests/kselftest"; do
+	if [[ -e $dir/ktap_helpers.sh ]]; then
+		# shellcheck disable=SC1091
+		. "$dir/ktap_helpers.sh"
+		break
+	fi
+done
+if [[ ! -v KSFT_SKIP ]]; then
+	echo "1..0 # SKIP set RLP_KSELFTEST= to linux/tools/testing/selftests/kselftest"
+	exit 4
+fi
+
+# Say why and end the test.
+fail() {
+	echo "# FAIL: $*"
+	exit "$KSFT_FAIL"
+}
+
+# A name that nobody has would be a condition that is never met, or a check that is never
+# made. Bash calls this in a process of its own.
+command_not_found_handle() {
+	echo "# FAIL: there is no command '$1'" >&2
+	kill -TERM $$
+	return 127
+}
+
+# say_replay ARGUMENTS: of make, that choose the same again. In the kernel's log too: what
+# a test prints is lost with the machine, and tools/guest looks there.
+say_replay() {
+	local line="replay: make $*${RLP_DEBUG:+ DEBUG=$RLP_DEBUG}"
+
+	echo "# $line"
+	echo "rust_livepatch selftest: $line" >/dev/kmsg
+}
+
+skip() {
+	ktap_skip_all "$@"
+	exit "$KSFT_SKIP"
+}
+
+# site FUNCTION: how ftrace sees it: its line in enabled_functions and the one below.
+site() {
+	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
+}
+
+# untested WHAT: a part that this machine cannot have. The runner says so with the result.
+untested() {
+	echo "# not tested: $*"
+}
+
+# The kernel's log since the test began.
+log() {
+	dmesg | sed "1,/$log_mark/d"
+}
+
+# From here on, log() is what the kernel says next.
+new_log() {
+	log_mark="rust_livepatch selftest: log of $test_name $$.$RANDOM"
+	echo "$log_mark" >/dev/kmsg
+}
+
+# log_has PATTERN: has the kernel said this since the test began?
+log_has() {
+	log | grep -qE -- "$1"
+}
+
+module_file() {
+	echo "$RLP_MODULES/${1%.ko}.ko"
+}
+
+is_loaded() {
+	[[ -d /sys/module/${1//-/_} ]]
+}
+
+# load_module NAME [PARAMETER=VALUE...]
+load_module() {
+	local name=$1
+	shift
+
+	[[ -e $(module_file "$name") ]] || fail "there is no $(module_file "$name")"
+	insmod "$(module_file "$name")" "$@" || return
+	loaded+=("$name")
+}
+
+# load_takeover FILE: takeover_patch, which was built for in-tree livepatch, as it was
+# converted into this file.
+load_takeover() {
+	insmod "$(module_file "$1")"
+	loaded+=(takeover_patch)
+	wait_settled takeover_patch
+}
+
+# Load the loader itself, unless the machine has it already.
+load_loader() {
+	is_loaded rust_livepatch || load_module rust_livepatch
+}
+
+# For a test that removes the loader, or loads it with parameters.
+own_loader() {
+	! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+}
+
+# unload_module NAME: retried, for a module whose last user is just leaving.
+unload_module() {
+	local name=$1 kept=() module
+
+	wait_until "rmmod ${name//-/_} 2>/dev/null || ! is_loaded $name" 10 || {
+		rmmod "${name//-/_}"
+		fail "module $name cannot be removed"
+	}
+	for module in "${loaded[@]}"; do
+		[[ $module == "$name" ]] || kept+=("$module")
+	done
+	loaded=("${kept[@]}")
+}
+
+# An emulated machine is slow at starting a process; these two do without.
+
+# nap SECONDS
+nap() {
+	[[ ${nap_fd:-} ]] || exec {nap_fd}<> <(:)
+	read -rt "$1" -u "$nap_fd" || true
+}
+
+# read_file FILE: REPLY is then what it reads, less newlines at its end; nothing if it
+# cannot be read.
+read_file() {
+	REPLY=
+	{ IFS= read -rd '' REPLY <"$1"; } 2>/dev/null || true
+	while [[ $REPLY == *$'\n' ]]; do
+		REPLY=${REPLY%$'\n'}
+	done
+}
+
+# probe_inside EVENT FUNCTION: a kprobe behind the fentry site, at the first boundary of an
+# instruction that takes one; REPLY is where.
+probe_inside() {
+	for REPLY in 9 10 11 12 13 14 15 16; do
+		! echo "p:$1 $2+$REPLY" >/sys/kernel/tracing/kprobe_events || return 0
+	done 2>/dev/null
+	fail "no place for a kprobe in $2"
+}
+
+# wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and
+# RLP_SLOW times as long.
+wait_until() {
+	local condition=$1 deadline=$((SECONDS + ${2:-10} * ${RLP_SLOW:-1}))
+
+	until eval "$condition"; do
+		((SECONDS < deadline)) || return 1
+		nap 0.05
+	done
+}
+
+# What the tools print for an errno; insmod has words of its own for some.
+errno_text() {
+	case $1 in
+	EPERM) echo 'Operation not permitted' ;;
+	ENOENT) echo 'No such file or directory|Unknown symbol in module' ;;
+	ESRCH) echo 'No such process|wrong symbol version' ;;
+	EINTR) echo 'Interrupted system call' ;;
+	E2BIG) echo 'Argument list too long' ;;
+	ENOEXEC) echo 'Exec format error|Invalid module format' ;;
+	EAGAIN) echo 'Resource temporarily unavailable' ;;
+	ENOMEM) echo 'Cannot allocate memory' ;;
+	EFAULT) echo 'Bad address' ;;
+	EACCES) echo 'Permission denied' ;;
+	EBUSY) echo 'Device or resource busy' ;;
+	EEXIST) echo 'File exists' ;;
+	ENODEV) echo 'No such device' ;;
+	EINVAL) echo 'Invalid argument|Invalid parameters' ;;
+	ERANGE) echo 'Numerical result out of range' ;;
+	ENAMETOOLONG) echo 'File name too long' ;;
+	ENOSYS) echo 'Function not implemented' ;;
+	EOPNOTSUPP) echo 'Operation not supported' ;;
+	ENOTUNIQ) echo 'Name not unique on network' ;;
+	EKEYREJECTED) echo 'Key was rejected by service' ;;
+	*) echo "no text for $1 in lib/common.sh" ;;
+	esac
+}
+
+# expect_fail ERRNO COMMAND...: the command must fail, with this error.
+expect_fail() {
+	local errno=$1 output
+	shift
+
+	if output=$("$@" 2>&1); then
+		fail "'$*' succeeded instead of failing with $errno"
+	fi
+	grep -qE "$(errno_text "$errno")" <<<"$output" ||
+		fail "'$*' failed with '$output', not with $errno"
+}
+
+# write VALUE FILE: as a command, for expect_fail.
+write() {
+	echo "$1" >"$2"
+}
+
+# expect_load_fail ERRNO MODULE [PARAMETER=VALUE...]
+expect_load_fail() {
+	local errno=$1 name=$2
+	shift 2
+
+	expect_fail "$errno" insmod "$(module_file "$name")" "$@"
+	! is_loaded "$name" || fail "$name is loaded although insmod failed"
+}
+
+patch_settled() {
+	local moving=0
+
+	{ read -r moving <"$RLP/$1/transition"; } 2>/dev/null
+	[[ $moving != 1 ]]
+}
+
+# wait_settled PATCH [SECONDS]: until its transition is complete.
+wait_settled() {
+	wait_until "patch_settled $1" "${2:-30}" || {
+		show_patch "$1"
+		fail "the transition of $1 does not end"
+	}
+}
+
+show_patch() {
+	grep -H . "$RLP/$1"/{enabled,transition,progress,blockers} 2>/dev/null | sed 's/^/# /'
+}
+
+# disable_patch NAME: and wait until it is unpatched.
+disable_patch() {
+	local enabled=$RLP/$1/enabled
+
+	[[ -e $enabled ]] || return 0
+	wait_settled "$1"
+	read_file "$enabled"
+	[[ $REPLY != 1 ]] || echo 0 >"$enabled" || return
+	wait_until "patch_settled $1 && read_file $enabled && [[ \$REPLY != 1 ]]" 30
+}
+
+cleanup() {
+	local status=$? patch i pass
+
+	trap - EXIT
+	# A patch may hold another one back, hence more than one pass.
+	for pass in 1 2 3; do
+		for patch in "$RLP"/*/; do
+			[[ -d $patch ]] || continue
+			[[ $(cat "$patch/enabled" 2>/dev/null) != 1 ]] ||
+				echo 0 >"$patch/enabled" 2>/dev/null || true
+			wait_until "patch_settled $(basename "$patch")" 10 || true
+		done
+		for ((i = ${#loaded[@]} - 1; i >= 0; i--)); do
+			rmmod "${loaded[i]//-/_}" 2>/dev/null || true
+		done
+		wait_until loaded_gone 1 && break
+	done
+	if ! loaded_gone; then
+		echo "# left behind: $(lsmod | tail -n +2 | cut -d' ' -f1 | xargs)"
+		((status)) || status=$KSFT_FAIL
+	fi
+	exit "$status"
+}
+
+loaded_gone() {
+	local module
+
+	for module in "${loaded[@]}"; do
+		! is_loaded "$module" || return 1
+	done
+}
+
+[[ $(id -u) == 0 ]] || skip "needs root"
+echo "$log_mark" >/dev/kmsg
+trap cleanup EXIT
+trap 'exit 1' INT TERM

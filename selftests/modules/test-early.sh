@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A module that was loading when the loader came: its functions run already, and nobody
+# will tell that it comes. A patch for it waits until it is there.
+# timeout: 120
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+own_loader
+
+loaded+=(rlp_target)
+insmod "$(module_file rlp_target)" init_sleep=Y &
+wait_until "read_file /sys/module/rlp_target/initstate; [[ \$REPLY == coming ]]" || fail "its init does not wait"
+load_loader
+remember
+insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show &
+patch=$!
+loaded+=(rlp_patch_a)
+sleep 1
+kill -0 $patch || fail "the patch does not wait"
+[[ ! -e $RLP/rlp_patch_a ]] || fail "the patch is there already"
+# Meanwhile others can come and go.
+load_patch rlp_patch_b funcs=:cmdline_proc_show
+unload_patch rlp_patch_b
+
+echo Y >$PARAMETERS/awake
+wait $patch
+wait_settled rlp_patch_a
+expect_file "$RLP/rlp_patch_a/rlp_target/patched" 1
+expect_file $TARGET/one patched
+expect_file $PARAMETERS/at_init one
+unload_patch rlp_patch_a
+expect_file $TARGET/one one
+pass "a patch waits for a module that was loading before the loader"
+unload_module rlp_target
+finish

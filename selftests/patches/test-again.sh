@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A module may enable its patch once more when it was disabled; while its directory is
+# still there, that is too early, and no more than an error.
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+load_loader
+load_module rlp_target
+again=/sys/module/rlp_patch_a/parameters/again
+load_patch rlp_patch_a funcs=rlp_target:one_show
+
+for ((i = 0; i < 10; i++)); do
+	patch_off rlp_patch_a
+	expect_file $TARGET/one one
+	echo 1 >$again
+	wait_settled rlp_patch_a
+	expect_file $TARGET/one patched
+done
+pass "ten times, when its directory is gone"
+
+new_log
+early=0
+for ((i = 0; i < 10; i++)); do
+	echo 0 >"$RLP/rlp_patch_a/enabled"
+	deadline=$((SECONDS + 30))
+	until { echo 1 >$again; } 2>/dev/null; do
+		early=$((early + 1))
+		((SECONDS < deadline)) || fail "it cannot be enabled again"
+	done
+	wait_settled rlp_patch_a
+	expect_file $TARGET/one patched
+done
+said "patch 'rlp_patch_a' has to wait: it is still leaving"
+pass "ten times as soon as possible ($early times too early)"
+unload_patch rlp_patch_a
+
+# Replaced, it is not told that it goes. If it is then refused, those of its objects that
+# have not been asked are not told either: the callback warns.
+load_patch rlp_patch_a shape=pairs funcs=:cmdline_proc_show,rlp_target:one_show
+load_patch rlp_patch_b replace=Y funcs=rlp_target:two_show
+wait_gone rlp_patch_a
+unload_patch rlp_patch_b
+remember
+for refuse in 0 1; do
+	echo $refuse >/sys/module/rlp_patch_a/parameters/refuse
+	expect_fail ENOMEM write 1 $again
+	expect_unchanged
+done
+echo -1 >/sys/module/rlp_patch_a/parameters/refuse
+echo 1 >$again
+wait_settled rlp_patch_a
+expect_file $TARGET/one patched
+unload_patch rlp_patch_a
+pass "when it was replaced, and is refused at first"
+finish

@@ -1,0 +1,175 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Patches that cannot be: each is refused with an errno that insmod sees and a
+# line in the log that says why, and nothing is changed.
+# timeout: 600
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+load_loader
+load_module rlp_target
+remember
+
+# bad ERRNO PATTERN FUNCS WHAT: a patch of these functions.
+bad() {
+	refuse "$1" "$2" rlp_patch_a "funcs=$3"
+	said "patch 'rlp_patch_a'"
+	pass "$4"
+}
+
+where="failed to find location for function"
+
+bad EINVAL "symbol 'no_such_function' not found" \
+	:no_such_function "unknown symbol of vmlinux"
+bad EINVAL "symbol 'no_such_function' not found" \
+	rlp_target:no_such_function "unknown symbol of a module"
+bad EINVAL "symbol 'cmdline_proc_show' not found" \
+	rlp_target:cmdline_proc_show "a symbol of vmlinux that is looked for in a module"
+bad EINVAL "symbol 'one_show' not found" \
+	:one_show "a symbol of a module that is looked for in vmlinux"
+bad EINVAL "symbol 'no_such_function' not found" \
+	rlp_target:one_show,rlp_target:no_such_function "one good function and a bad one"
+bad EINVAL "symbol 'no_such_function' not found" \
+	:cmdline_proc_show,rlp_target:no_such_function "one good object and a bad one"
+
+if (($(grep -cE ' [tT] s_show$' /proc/kallsyms) > 1)); then
+	bad EINVAL "ambiguity for symbol 's_show' in object 'vmlinux'" \
+		:s_show "ambiguous symbol of vmlinux"
+	bad EINVAL "symbol position 99 for symbol 's_show' in object 'vmlinux' not found" \
+		:s_show@99 "position out of range, in vmlinux"
+else
+	untested "an ambiguous symbol of vmlinux: there is one s_show at most"
+fi
+bad EINVAL "ambiguity for symbol 'twin_show' in object 'rlp_target'" \
+	rlp_target:twin_show "ambiguous symbol of a module"
+bad EINVAL "symbol position 3 for symbol 'twin_show' in object 'rlp_target' not found" \
+	rlp_target:twin_show@3 "position out of range, in a module"
+bad EINVAL "symbol position 2 for symbol 'one_show' in object 'rlp_target' not found" \
+	rlp_target:one_show@2 "the second of one"
+
+bad EINVAL "object's name is a path" \
+	rlp/target:one_show "an object's name that is a path"
+bad EINVAL "object's name is too long" \
+	"m$(long 55):one_show" "an object's name that is too long"
+bad EINVAL "object's name is too long" \
+	"m$(long 400):one_show" "an object's name that is much too long"
+bad EINVAL "object's name is empty" \
+	EMPTY:one_show "an object's name that is empty"
+bad EINVAL "object's name is no module" \
+	vmlinux:cmdline_proc_show "an object that is named vmlinux"
+bad EINVAL "names object 'rlp_target' twice" \
+	rlp_target:one_show,:cmdline_proc_show,rlp_target:two_show "an object that is named twice"
+
+bad EINVAL "a function without a name" \
+	rlp_target:=say "a function without a name"
+bad EINVAL "name is empty or too long" \
+	rlp_target:EMPTY "a function whose name is empty"
+bad EINVAL "name is empty or too long" \
+	"rlp_target:f$(long 600)" "a function whose name is too long"
+
+bad EINVAL "no replacement for 'one_show'" \
+	rlp_target:one_show=null "no replacement"
+bad EINVAL "replacement for 'one_show' is not in the text" \
+	rlp_target:one_show=vmlinux "a replacement in vmlinux"
+bad EINVAL "replacement for 'one_show' is not in the text" \
+	rlp_target:one_show=data "a replacement that is data"
+bad EINVAL "replacement for 'one_show' is not in the text" \
+	rlp_target:one_show=init "a replacement that is gone after init"
+bad ENOENT "lookup failed for 'one_show' replacement" \
+	rlp_target:one_show=middle "a replacement in the middle of a function"
+
+bad EINVAL "names function 'one_show' of 'rlp_target' twice" \
+	rlp_target:one_show,rlp_target:one_show "the same function twice"
+bad EINVAL "names function 'one_show' of 'rlp_target' twice" \
+	rlp_target:one_show,rlp_target:two_show,rlp_target:one_show@1 \
+	"the same function twice, as the only one and as the first"
+bad EINVAL "function '(one|alias)_show' of 'rlp_target' is named twice" \
+	rlp_target:one_show,rlp_target:alias_show "the same function twice, by two names"
+
+bad EINVAL "$where 'notrace_show': notrace" \
+	rlp_target:notrace_show "a notrace function of a module"
+bad EINVAL "symbol 'inlined_show' not found" \
+	rlp_target:inlined_show "an inlined function"
+bad EINVAL "symbol 'rlp_target_init' not found" \
+	rlp_target:rlp_target_init "the init function of a module that is loaded"
+# first PATTERN: the first symbol of the kernel like that.
+first() {
+	local symbol
+
+	symbol=$(grep -m 1 -E "^[0-9a-f]+ [tT] $1" /proc/kallsyms)
+	symbol=${symbol#* * }
+	echo "${symbol%%[[:space:]]*}"
+}
+notrace=$(first 'rust_helper_[a-z_]+$')
+if [[ $notrace ]] && ! grep -q "^$notrace\>" /sys/kernel/tracing/available_filter_functions; then
+	bad EINVAL "$where '$notrace': notrace" :"$notrace" "a notrace function of vmlinux"
+else
+	untested "a notrace function of vmlinux: there is no helper of Rust, or it can be traced"
+fi
+rust=$(first '_RNv[A-Za-z0-9_]+$')
+if [[ $rust ]]; then
+	bad EINVAL "$where '$rust': a Rust function" :"$rust" "a Rust function of vmlinux"
+else
+	untested "a Rust function of vmlinux: there is none"
+fi
+rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
+bad EINVAL "$where '$rust': a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
+bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
+	:start_kernel "a function of vmlinux that is gone after boot"
+
+refuse EINVAL "patch 'rlp_patch_a' has no objects" rlp_patch_a
+pass "an empty patch"
+refuse EINVAL "patch 'rlp_patch_a' has no array of objects" \
+	rlp_patch_a shape=no-objects funcs=rlp_target:one_show
+pass "no array of objects"
+refuse EINVAL "object 'rlp_target' has no array of functions" \
+	rlp_patch_a shape=no-functions funcs=rlp_target:one_show
+pass "no array of functions"
+refuse EINVAL "a patch without a module" \
+	rlp_patch_a shape=no-module funcs=rlp_target:one_show
+pass "no module"
+refuse EINVAL "pre-patch callback failed for object 'rlp_target'" \
+	rlp_patch_a shape=veto funcs=rlp_target:one_show
+pass "a callback that returns 1"
+
+refuse EINVAL "no patch" rlp_patch_a shape=null-patch
+pass "a null pointer"
+refuse EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
+	rlp_patch_a shape=no-address funcs=rlp_target:one_show
+pass "an array that is nowhere"
+refuse EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
+	rlp_patch_a shape=unaligned funcs=rlp_target:one_show
+pass "an array that cannot be one"
+refuse EINVAL "a patch whose module is none that is loaded" \
+	rlp_patch_a shape=other-module funcs=rlp_target:one_show
+pass "a module that is none"
+refuse EINVAL "patch 'rlp_patch_a': a function's name has no end" \
+	rlp_patch_a shape=endless funcs=rlp_target:one_show
+pass "a name without an end"
+refuse EINVAL "patch 'rlp_patch_a': the array of states has no end" \
+	rlp_patch_a shape=endless-states funcs=rlp_target:one_show
+pass "an array without an end"
+# Without CONFIG_LIVEPATCH the kernel does not keep what a module says of itself.
+if [[ -d /sys/kernel/livepatch ]]; then
+	refuse EINVAL "rlp_patch_untagged is not marked as a livepatch module" \
+		rlp_patch_untagged funcs=rlp_target:one_show
+	pass "a module that does not say that it is a patch"
+else
+	untested "a module that does not say that it is a patch"
+fi
+
+load_patch rlp_patch_a funcs=rlp_target:one_show
+remember
+new_log
+expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
+said "patch 'rlp_patch_a' is registered already"
+expect_unchanged
+pass "the same patch once more"
+
+# All of this did no harm: a good patch does what it should.
+expect_file $TARGET/one patched
+unload_patch rlp_patch_a
+expect_file $TARGET/one one
+pass "a good patch after all these"
+finish

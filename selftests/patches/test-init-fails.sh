@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A patch module whose init fails after it has enabled its patch: the kernel frees it, whoever
+# refers to it. Its patch is gone before that, whatever it was about.
+# timeout: 180
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+load_loader
+load_module rlp_target
+remember
+hold=/sys/module/rlp_patch_a/parameters/hold
+
+# failing FUNCS: load it in the background, up to where its init will fail.
+failing() {
+	new_log
+	expect_load_fail ENODEV rlp_patch_a fail=-19 hold=Y "funcs=$1" &
+	insmod_pid=$!
+	wait_until "[[ -e $RLP/rlp_patch_a/enabled ]]" || fail "rlp_patch_a is not enabled"
+}
+
+# all_gone WHAT: the init failed, and nothing is left.
+all_gone() {
+	wait "$insmod_pid" || fail "$1: see above"
+	said "patch 'rlp_patch_a': its module goes although the patch is there"
+	[[ ! -e /sys/module/rlp_patch_a ]] || fail "$1: the module is there"
+	expect_unchanged
+	expect_file $TARGET/one one
+	pass "$1"
+}
+
+# not_forced PATCH: that would let rlp_patch_a go, and nothing keep its module.
+not_forced() {
+	expect_fail EBUSY write 1 "$RLP/$1/force"
+	said "'$1' is not forced: the init of module 'rlp_patch_a' runs"
+	expect_file "$RLP/$1/transition" 1
+}
+
+for ((i = 0; i < 5; i++)); do
+	expect_load_fail ENODEV rlp_patch_a fail=-19 funcs=:cmdline_proc_show,rlp_target:one_show
+	expect_unchanged
+	expect_file $TARGET/one one
+done
+pass "at once"
+
+mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
+failing rlp_target:one_show
+wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" || fail "it does not settle"
+settled=$REPLY
+expect_file $TARGET/one patched
+echo N >$hold
+all_gone "at rest (mode: $settled)"
+
+fall_asleep
+failing rlp_target:sleep_show,rlp_target:one_show
+wait_until "[[ \$(wc -l <$RLP/rlp_patch_a/blockers) == 1 ]]" || fail "nobody blocks"
+not_forced rlp_patch_a
+echo N >$hold
+all_gone "in a transition, which is turned round"
+wake_up
+
+failing rlp_target:one_show
+wait_settled rlp_patch_a
+fall_asleep
+load_module rlp_patch_b funcs=rlp_target:sleep_show
+echo N >$hold
+sleep 1
+kill -0 "$insmod_pid" || fail "it did not wait for the other patch"
+expect_file $RLP/rlp_patch_b/transition 1
+expect_file $RLP/rlp_patch_a/enabled 1
+not_forced rlp_patch_b
+echo Y >$PARAMETERS/awake
+wait_settled rlp_patch_b
+wait "$insmod_pid" || fail "see above"
+unload_patch rlp_patch_b
+all_gone "while another patch moves, which is waited for"
+
+# The loader is none the worse for it.
+load_patch rlp_patch_a funcs=rlp_target:one_show
+expect_file $TARGET/one patched
+unload_patch rlp_patch_a
+pass "and loads afterwards"
+finish

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Three patches of one function, disabled in any order: of those that are left,
+# the last one loaded is called.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+load_loader
+load_module rlp_target
+remember
+
+# top PATCH...: what is called if these are left, oldest first.
+top() {
+	if (($#)); then echo "${@: -1}"; else echo one; fi
+}
+
+for order in "a b c" "a c b" "b a c" "b c a" "c a b" "c b a"; do
+	left=()
+	for patch in a b c; do
+		load_patch rlp_patch_$patch says=$patch funcs=rlp_target:one_show
+		left+=("$patch")
+		expect_file $TARGET/one "$patch"
+		expect_file "$RLP/rlp_patch_$patch/stack_order" ${#left[@]}
+	done
+	for patch in $order; do
+		patch_off rlp_patch_$patch
+		for i in "${!left[@]}"; do
+			[[ ${left[i]} != "$patch" ]] || unset "left[$i]"
+		done
+		left=("${left[@]}")
+		expect_file $TARGET/one "$(top "${left[@]}")"
+		for i in "${!left[@]}"; do
+			expect_file "$RLP/rlp_patch_${left[i]}/stack_order" $((i + 1))
+		done
+	done
+	for patch in a b c; do
+		unload_module rlp_patch_$patch
+	done
+	expect_unchanged
+	pass "three patches, disabled in the order $order"
+done
+
+# From the middle of the stack, and back on top of it.
+load_patch rlp_patch_a says=a funcs=rlp_target:one_show
+load_patch rlp_patch_b says=b funcs=rlp_target:one_show
+unload_patch rlp_patch_a
+expect_file $TARGET/one b
+load_patch rlp_patch_a says=a funcs=rlp_target:one_show
+expect_file $TARGET/one a
+unload_patch rlp_patch_a
+expect_file $TARGET/one b
+unload_patch rlp_patch_b
+expect_unchanged
+pass "out of the middle, and loaded again on top"
+
+# One that replaces all others takes them out, whatever they patch.
+load_patch rlp_patch_a says=a funcs=rlp_target:one_show
+load_patch rlp_patch_b says=b funcs=rlp_target:two_show
+load_patch rlp_patch_c says=c replace=Y funcs=rlp_target:one_show
+wait_gone rlp_patch_a
+wait_gone rlp_patch_b
+expect_file $TARGET/one c
+expect_file $TARGET/two two
+unload_module rlp_patch_a
+unload_module rlp_patch_b
+unload_patch rlp_patch_c
+expect_unchanged
+pass "a patch that replaces two others"
+finish

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the tests of the transition share, on top of lib/common.sh: the target module and
+# its patches (moves*.c), the processes of progs/moves.c.
+# shellcheck disable=SC2034 # variables for the tests
+
+# shellcheck disable=SC1091
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+
+MOVES=/proc/moves
+P1=$RLP/moves_patch1
+cpus=$(getconf _NPROCESSORS_CONF)
+
+# Whoever waits in the target is let go before lib/common.sh removes the modules.
+trap 'moves_end $?' EXIT
+
+moves_end() {
+	local status=$1 job cpu
+
+	set +e
+	echo 0 >$MOVES/ticks
+	for job in $(jobs -p); do
+		kill -TERM "$job"
+		kill -CONT "$job"
+	done
+	for cpu in /sys/devices/system/cpu/cpu*/online; do
+		[[ $(cat "$cpu") == 1 ]] || echo 1 >"$cpu"
+	done
+	wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]" 20
+	((status == 0)) || dmesg | tail -n 30 | sed 's/^/#   /'
+	(exit "$status")
+	cleanup
+} 2>/dev/null
+
+load_moves() {
+	load_loader
+	load_module moves_target
+}
+
+release() {
+	echo 1 >$MOVES/release
+}
+
+# A process, named so, that is where it was told to be.
+put() { # FILE TEXT NAME
+	local before
+
+	before=$(cat $MOVES/waiting)
+	moves put "$MOVES/$1" "$2" "${3:-$1}" &
+	put_pid=$!
+	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "$1 $2 does not wait"
+}
+
+# The same for a kthread.
+kthread() { # NAME WHERE HOW
+	local before
+
+	before=$(cat $MOVES/waiting)
+	echo "$*" >$MOVES/kthread
+	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "kthread $* does not wait"
+}
+
+# work COMMAND...: in the background, for as long as the test lasts; expect_workers: each
+# is still there. The calls of others would make up for those that it owes.
+workers=()
+work() {
+	"$@" &
+	workers+=("$!:$*")
+}
+
+# By bash's own list: where processes come and go, a PID is soon another's.
+expect_workers() {
+	local worker running
+
+	running=$(jobs -rp)
+	for worker in "${workers[@]}"; do
+		grep -qx "${worker%%:*}" <<<"$running" || fail "'${worker#*:}' has ended"
+	done
+}
+
+# dismiss: they are all there still, and end now.
+dismiss() {
+	local worker pids=()
+
+	expect_workers
+	for worker in "${workers[@]}"; do
+		pids+=("${worker%%:*}")
+	done
+	workers=()
+	kill -TERM "${pids[@]}"
+	wait "${pids[@]}" || true
+}
+
+# What a call made now gets: the versions of caller and callee.
+expect_version() {
+	[[ $(cat $MOVES/pair) == "$1 $1" ]] || fail "the pair is '$(cat $MOVES/pair)', not '$1 $1'"
+}
+
+in_transition() { # PATCH
+	[[ $(cat "$RLP/$1/transition" 2>/dev/null) == 1 ]]
+}
+
+expect_transition() { # PATCH
+	in_transition "$1" || fail "$1 is not in transition"
+}
+
+# patch_off NAME: disable, wait, unload.
+patch_off() {
+	echo 0 >"$RLP/$1/enabled" || fail "cannot disable $1"
+	wait_gone "$1"
+}
+
+# moves_patch1 on and off, as a call made now sees it.
+there_and_back() {
+	load_module moves_patch1
+	wait_settled moves_patch1
+	expect_version 1
+	patch_off moves_patch1
+	expect_version 0
+}
+
+wait_gone() { # PATCH [SECONDS]
+	wait_until "[[ ! -d $RLP/$1 ]]" "${2:-30}" || {
+		show_patch "$1"
+		fail "$1 does not go"
+	}
+	unload_module "$1"
+}
+
+expect_blocker() { # PATCH NAME REASON FUNCTION
+	wait_until "grep -qE '^[0-9]+ $2 $3 $4\$' $RLP/$1/blockers" || {
+		show_patch "$1"
+		fail "'$2 $3 $4' is not among the blockers of $1"
+	}
+}
+
+# alone WHAT: nobody but a straggler holds up moves_patch1.
+alone() {
+	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
+		show_patch moves_patch1
+		fail "$1: others than the straggler block"
+	}
+}
+
+# How many pairs were mixed.
+mixed() {
+	local all mixed rest
+
+	# shellcheck disable=SC2034
+	read -r all mixed rest <$MOVES/counts
+	echo "$mixed"
+}
+
+calls() {
+	local all rest
+
+	# shellcheck disable=SC2034
+	read -r all rest <$MOVES/counts
+	echo "$all"
+}
+
+expect_no_mixed() {
+	[[ $(mixed) != 0 ]] || return 0
+	sed 's/^/# /' $MOVES/mixed
+	grep -E '(new|moves)_(step|session)|rlp_ftrace_handler|ftrace_(regs_)?caller' /proc/kallsyms | sed 's/^/# /'
+	sed 's/^/# /' "$RLP"/moves_patch*/*/*/mode
+	fail "$(mixed) mixed pairs of $(calls)"
+}
+
+online() { # CPU 0|1
+	echo "$2" >"/sys/devices/system/cpu/cpu$1/online"
+}
+
+ok() {
+	echo "# $*"
+}

@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test-moves-pair.sh for longer, with everything else that may get in the way: forks,
+# execs, threads, modules that come and go, CPUs that come and go, tracers, probes, bpf
+# programs, in-tree livepatch, memory that cannot be had. All but force: that mixes calls.
+#
+#	RLP_MINUTES=	for so long (10)
+#	RLP_SEED=	what was printed, for the same choices once more
+#
+# The kernel warns if memory was lacking for a module's jump labels; and about one spot of
+# the function graph tracer's (Documentation/design.rst, "Known limits"), and in-tree livepatch (test-intree.sh).
+# expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
+
+. "$(dirname "$0")/changes.sh"
+. "$(dirname "$0")/../faults/inject.sh"
+. "$(dirname "$0")/disturb.sh"
+seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
+say_replay "torture FUZZ_SEED=$seed"
+RANDOM=$((seed % 32768))
+end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
+load_moves
+forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
+trap 'torture_end $?' EXIT
+faults=0
+
+# However it ends. Who counts is let go first.
+torture_end() {
+	calm_down
+	rm -rf "$counts"
+	moves_end "$1"
+}
+
+summary() {
+	echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
+	awk -v forks="$forks" -v rest="$(say_disturbances)$faults faults" \
+		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
+}
+
+# points: how many allocations there are on the way of a patch. If it is the kernel that
+# lets them fail, most of them are made before the patch's init is called.
+count_points() {
+	arm 1000000
+	run load moves_patch1
+	disarm
+	[[ $errno == 0 ]] || fail "moves_patch1: $errno"
+	points=$counted
+	((points > 0)) || fail "a patch is loaded without an allocation"
+	wait_settled moves_patch1
+	patch_off moves_patch1
+	echo "# $points allocations for a patch"
+}
+
+# Now and then an allocation fails: the patch is refused for that, or goes without.
+try_load() {
+	local patch=$1
+
+	if ((RANDOM % 3 == 0)); then
+		arm $((1 + RANDOM % points))
+		run load "$@"
+		disarm
+		[[ ! $where ]] || faults=$((faults + 1))
+		case $errno in
+		0) return ;;
+		ENOMEM) [[ $where ]] || fail "$patch: ENOMEM, although nothing has failed" ;;
+		*) fail "$patch: $errno, after '$where'" ;;
+		esac
+	fi
+	load_module "$@"
+}
+
+if has_kernel_faults; then
+	kernel_faults
+else
+	load_faults
+	window do_one_initcall
+fi
+count_points
+disturb_all
+work moves hammer 3 "$seed"
+echo 1 >$MOVES/ticks
+
+rounds=0 report=$SECONDS
+while ((SECONDS < end)); do
+	change_at_random
+	rounds=$((rounds + 1))
+	if ((SECONDS >= report)); then
+		summary
+		report=$((SECONDS + 60))
+	fi
+done
+expect_workers
+calm_down
+summary
+expect_no_mixed
+expect_disturbances
+# The traces that are expected could be its last.
+[[ ! -e /proc/lockdep_stats ]] || grep -qE '^ *debug_locks: +1$' /proc/lockdep_stats ||
+	fail "lockdep has ended"
+((faults)) || fail "no allocation has failed"
