@@ -205,7 +205,7 @@ if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	echo nop >/sys/kernel/tracing/current_tracer
 	RLP_STATE=$(mktemp)
 	export RLP_STATE
-	debug/state >"$RLP_STATE" || : >"$RLP_STATE"
+	debug/kernel-state >"$RLP_STATE" || : >"$RLP_STATE"
 fi
 
 number=0 failed=0 results=0 skip_to=${RLP_AFTER:-}

@@ -13,7 +13,7 @@ enabled=$RLP/rlp_patch_a/enabled
 force=$RLP/rlp_patch_a/force
 
 load_patch rlp_patch_a funcs=rlp_target:sleep_show
-remember
+remember_state
 
 # refuse_write ERRNO LINE VALUE FILE
 refuse_write() {
@@ -22,7 +22,7 @@ refuse_write() {
 
 	new_log
 	expect_fail "$errno" write "$@"
-	said "rust_livepatch: $line\$"
+	expect_log "rust_livepatch: $line\$"
 	expect_unchanged
 }
 
@@ -56,16 +56,16 @@ fall_asleep
 load_module rlp_patch_a funcs=rlp_target:sleep_show,rlp_target:one_show
 sleep 0.2
 expect_file "$RLP/rlp_patch_a/transition" 1
-remember
+remember_state
 
 refuse_write EBUSY "patch 'rlp_patch_b' has to wait: 'rlp_patch_a' is in transition" \
 	0 "$RLP/rlp_patch_b/enabled"
-said "'rlp_patch_b' stays enabled \(-16\)"
+expect_log "'rlp_patch_b' stays enabled \(-16\)"
 refuse_write EINVAL "'rlp_patch_b' is enabled already" 1 "$RLP/rlp_patch_b/enabled"
 refuse_write EINVAL "'rlp_patch_b' is not in transition" 1 "$RLP/rlp_patch_b/force"
 pass "writes to a patch while another one moves"
 
-refuse EBUSY "'rlp_patch_c' has to wait: 'rlp_patch_a' is in transition" \
+expect_refused EBUSY "'rlp_patch_c' has to wait: 'rlp_patch_a' is in transition" \
 	rlp_patch_c funcs=rlp_target:one_show
 pass "a new patch while another one moves"
 
@@ -78,7 +78,7 @@ bad_write 2 "$enabled"
 expect_file "$RLP/rlp_patch_a/transition" 1
 pass "the direction in which it moves already"
 
-in_use rlp_patch_a
+expect_in_use rlp_patch_a
 expect_unchanged
 pass "rmmod of a patch that moves"
 
@@ -87,6 +87,6 @@ wait_settled rlp_patch_a
 expect_file "$RLP/rlp_patch_a/enabled" 1
 expect_file $TARGET/one patched
 expect_file $TARGET/two patched
-in_use rlp_patch_a
+expect_in_use rlp_patch_a
 pass "it ends as if nothing had been tried"
 finish

@@ -9,10 +9,10 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 [[ -d $RLP_MODULES/installed ]] || skip "tools/test-install.sh has not been run"
 load_loader
-remember
+remember_state
 
 RLP_MODULES+=/installed
 for patch in my_patch livepatch_cmdline_c; do
-	there_and_gone $patch /proc/cmdline "this has been live patched"
+	check_patch $patch /proc/cmdline "this has been live patched"
 done
 finish

@@ -75,7 +75,7 @@ new_log
 whole_log=$log_mark
 load_module rust_livepatch debug=Y
 load_module rlp_target
-remember
+remember_state
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,absent:any
 
 expect_identity as_user 65534 ""
@@ -163,7 +163,7 @@ fi
 
 # The log: with debug, through a life with failures and through a lot of names.
 expect_load_fail ENOMEM rlp_patch_full taken=Y
-said 'Duplicate shadow variable <[0-9a-f]{16}, 0>'
+expect_log 'Duplicate shadow variable <[0-9a-f]{16}, 0>'
 load_patch rlp_patch_full
 load_module livepatch_sample_target
 no_pointers "sysfs" "$(files -perm -400 -exec cat {} +)"
@@ -173,24 +173,24 @@ pass "a shadow variable's address is hashed"
 
 # name_too_long PATTERN FUNCS...
 name_too_long() {
-	refuse EINVAL "$1" rlp_patch_a "funcs=$2"
-	! log_has "$(long 100)" || fail "the name is in the log"
+	expect_refused EINVAL "$1" rlp_patch_a "funcs=$2"
+	! log_has "$(long_name 100)" || fail "the name is in the log"
 	(($(log | longest_line) < 200)) || fail "a line of $(log | longest_line) characters"
 }
 
-name_too_long "a function whose name is empty or too long" "rlp_target:f$(long 999)"
-name_too_long "an object's name is too long" "m$(long 999):one_show"
-name_too_long "a function whose name is empty or too long" "rlp_target:f$(long 511)"
-name_too_long "an object's name is too long" "m$(long 55):one_show"
+name_too_long "a function whose name is empty or too long" "rlp_target:f$(long_name 999)"
+name_too_long "an object's name is too long" "m$(long_name 999):one_show"
+name_too_long "a function whose name is empty or too long" "rlp_target:f$(long_name 511)"
+name_too_long "an object's name is too long" "m$(long_name 55):one_show"
 # The longest that there can be.
-load_module rlp_patch_a "funcs=m$(long 54):f$(long 510)"
+load_module rlp_patch_a "funcs=m$(long_name 54):f$(long_name 510)"
 wait_settled rlp_patch_a
 unload_patch rlp_patch_a
-refuse EINVAL "symbol 'f$(long 510)' not found" rlp_patch_a "funcs=:f$(long 510)"
+expect_refused EINVAL "symbol 'f$(long_name 510)' not found" rlp_patch_a "funcs=:f$(long_name 510)"
 (($(log | longest_line) < 700)) || fail "a line of $(log | longest_line) characters"
 pass "names that are too long do not reach the log"
 
-refuse EINVAL 'symbol .a.x0arust_livepatch: forged.x1b. not found' \
+expect_refused EINVAL 'symbol .a.x0arust_livepatch: forged.x1b. not found' \
 	rlp_patch_a "funcs=\":a"$'\n'"rust_livepatch: forged"$'\e'"\""
 ! log | grep -qE '(^|\] )rust_livepatch: forged' || fail "a name makes a line of its own"
 pass "what cannot be printed is escaped"

@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 load_module rlp_target
-remember
+remember_state
 stop=$(mktemp) answers=$(mktemp)
 here=$RLP/rlp_patch_a
 loaded+=(rlp_patch_a)

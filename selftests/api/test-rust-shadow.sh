@@ -6,7 +6,7 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
-remember
+remember_state
 new_log
 
 # What the module said since the last new_log. Errors have names only with

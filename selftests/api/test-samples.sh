@@ -8,10 +8,10 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 sample=/proc/livepatch_sample
-remember
+remember_state
 
 for patch in rust_livepatch_cmdline livepatch_cmdline_c; do
-	there_and_gone $patch /proc/cmdline "this has been live patched"
+	check_patch $patch /proc/cmdline "this has been live patched"
 done
 
 for patch in rust_livepatch_late livepatch_late_c; do
@@ -53,28 +53,28 @@ rm "$readings"
 
 new_log
 load_patch rust_livepatch_callbacks
-said "pre_patch: vmlinux"
-said "post_patch: vmlinux"
-said "pre_patch: livepatch_sample_target"
-said "post_patch: livepatch_sample_target"
+expect_log "pre_patch: vmlinux"
+expect_log "post_patch: vmlinux"
+expect_log "pre_patch: livepatch_sample_target"
+expect_log "post_patch: livepatch_sample_target"
 new_log
 unload_module livepatch_sample_target
-said "pre_unpatch: livepatch_sample_target"
-said "post_unpatch: livepatch_sample_target"
+expect_log "pre_unpatch: livepatch_sample_target"
+expect_log "post_unpatch: livepatch_sample_target"
 new_log
 load_module livepatch_sample_target
-said "pre_patch: livepatch_sample_target"
-said "post_patch: livepatch_sample_target"
+expect_log "pre_patch: livepatch_sample_target"
+expect_log "post_patch: livepatch_sample_target"
 new_log
 unload_patch rust_livepatch_callbacks
-said "pre_unpatch: vmlinux"
-said "post_unpatch: vmlinux"
-said "pre_unpatch: livepatch_sample_target"
-said "post_unpatch: livepatch_sample_target"
+expect_log "pre_unpatch: vmlinux"
+expect_log "post_unpatch: vmlinux"
+expect_log "pre_unpatch: livepatch_sample_target"
+expect_log "post_unpatch: livepatch_sample_target"
 pass "rust_livepatch_callbacks"
 
-remember
-refuse ENODEV "pre-patch callback failed for object 'vmlinux'" \
+remember_state
+expect_refused ENODEV "pre-patch callback failed for object 'vmlinux'" \
 	rust_livepatch_callbacks pre_patch_ret=-19
 ! log_has "post_(un)?patch:" || fail "a callback that should not run"
 pass "rust_livepatch_callbacks that refuse"
@@ -110,19 +110,19 @@ expect "$(cut -f1 /proc/sys/kernel/printk)" 15 "log level"
 new_log
 load_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" 14 "log level"
-said "version before: Some\(1\)"
-said "found $level, inherited: true"
+expect_log "version before: Some\(1\)"
+expect_log "found $level, inherited: true"
 wait_gone rust_livepatch_state1
 unload_module rust_livepatch_state1
 # A version that is older than the one in use is refused.
-remember
-refuse EINVAL "not compatible" rust_livepatch_state1
+remember_state
+expect_refused EINVAL "not compatible" rust_livepatch_state1
 unload_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" "$level" "log level"
 new_log
 load_patch rust_livepatch_state2
-said "version before: None"
-said "found $level, inherited: false"
+expect_log "version before: None"
+expect_log "found $level, inherited: false"
 unload_patch rust_livepatch_state2
 expect "$(cut -f1 /proc/sys/kernel/printk)" "$level" "log level"
 pass "rust_livepatch_state1 and rust_livepatch_state2"

@@ -10,7 +10,7 @@ set -e
 
 load_loader
 load_module rlp_target
-remember
+remember_state
 [[ -z $(ls -A $RLP) ]] || skip "there are patches on this machine"
 here=$RLP/rlp_patch_a
 before=$(date +%s.%6N)

@@ -71,13 +71,13 @@ cycle() {
 for ((i = 0; i < 3; i++)); do
 	cycle
 done
-bash "$here/state" >"$work/before"
+bash "$here/kernel-state" >"$work/before"
 for ((check = 1; check <= 4; check++)); do
 	for ((i = 0; i < cycles; i++)); do
 		cycle
 	done
-	bash "$here/state" >"$work/after"
-	"$here/grown" "$work/before" "$work/after" $(((cycles + 1) / 2)) >"$work/now"
+	bash "$here/kernel-state" >"$work/after"
+	"$here/compare-state" "$work/before" "$work/after" $(((cycles + 1) / 2)) >"$work/now"
 	mv "$work/after" "$work/before"
 	grep -v ' objects before, ' "$work/now" | sed 's/^/# /' >"$work/changed"
 	[[ ! -s $work/changed ]] || fail "after $cycles cycles:"$'\n'"$(cat "$work/changed")"

@@ -11,8 +11,8 @@ here=$(dirname "$0")
 
 running=$(mktemp)
 busybox zcat /proc/config.gz >"$running"
-missing=$("$here/options" "$RLP_DEBUG" "$running")
-requested=$("$here/options" "$RLP_DEBUG" | wc -l)
+missing=$("$here/config-options" "$RLP_DEBUG" "$running")
+requested=$("$here/config-options" "$RLP_DEBUG" | wc -l)
 rm "$running"
 [[ ! $missing ]] || fail "missing in the running kernel: ${missing//$'\n'/, }"
 ((requested > 50)) || fail "only $requested options are requested"

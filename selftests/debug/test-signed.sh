@@ -11,10 +11,10 @@ signed=$RLP_MODULES/signed
 [[ -e $signed ]] || fail "tools/stage found no signing key of this kernel"
 load_module rlp_target
 load_module rust_livepatch require_signed=1
-remember
+remember_state
 patch=(rlp_patch_a funcs=rlp_target:one_show)
 
-refuse EKEYREJECTED "patch 'rlp_patch_a': its signature was not verified" "${patch[@]}"
+expect_refused EKEYREJECTED "patch 'rlp_patch_a': its signature was not verified" "${patch[@]}"
 pass "without a signature"
 
 RLP_MODULES=$signed

@@ -13,13 +13,13 @@ here=$(dirname "$0")
 after=$(mktemp)
 # Freed objects return to their caches gradually. Objects that are left in every check are leaked.
 for check in 1 2 3 4 5; do
-	bash "$here/state" >"$after"
-	left=$("$here/grown" "$RLP_STATE" "$after" 500 25)
+	bash "$here/kernel-state" >"$after"
+	left=$("$here/compare-state" "$RLP_STATE" "$after" 500 25)
 	[[ $left ]] || break
 	echo "# check $check: $(tr '\n' ';' <<<"$left")"
 	sleep 1
 done
-"$here/grown" "$RLP_STATE" "$after" 50 | sed 's/^/# grown: /'
+"$here/compare-state" "$RLP_STATE" "$after" 50 | sed 's/^/# grown: /'
 rm "$after"
 # Print which functions allocated the objects, if the machine was booted with
 # slab_debug=F;U,CACHE.

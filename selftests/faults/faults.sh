@@ -42,7 +42,7 @@ expect_state() {
 
 # Whether each function that does not move is hooked as it will be: to come there, the
 # loader takes memory for a moment, in the background.
-at_rest() {
+all_settled() {
 	local mode
 
 	for mode in "$RLP"/*/*/*/mode; do
@@ -62,10 +62,10 @@ live_objects() {
 
 # steady_live: the same twice, with time for the last probe on the scheduler to go in between:
 # that is kept for a while, and removed in the background.
-steady_live() {
+wait_live_steady() {
 	local before=-1
 
-	wait_until at_rest 30 || fail "$op: the loader does not come to rest"
+	wait_until all_settled 30 || fail "$op: the loader does not come to rest"
 	live_objects
 	while ((live != before)); do
 		before=$live
@@ -115,7 +115,7 @@ each_fault() {
 	"${op}_prepare"
 	read_fault_state
 	base=$state
-	steady_live
+	wait_live_steady
 	base_live=$live
 	new_log
 
@@ -260,27 +260,27 @@ end_reversals() {
 }
 
 # moving TO: the direction in which it moves.
-moving() {
+expect_direction() {
 	expect_file $P1/enabled "$1"
 	expect_file $P1/transition 1
 }
 
-turn() { # 0|1
+set_direction() { # 0|1
 	read_file $P1/enabled
 	[[ $REPLY == "$1" ]] || echo "$1" >$P1/enabled
 }
 
-turn_out_prepare() { turn 1; }
-turn_out_try() { run write $P1/enabled 0; }
-turn_out_refused() { moving 1; }
-turn_out_works() { moving 0; }
-turn_out_undo() { :; }
+reverse_patching_prepare() { set_direction 1; }
+reverse_patching_try() { run write $P1/enabled 0; }
+reverse_patching_refused() { expect_direction 1; }
+reverse_patching_works() { expect_direction 0; }
+reverse_patching_undo() { :; }
 
-turn_in_prepare() { turn 0; }
-turn_in_try() { run write $P1/enabled 1; }
-turn_in_refused() { moving 0; }
-turn_in_works() { moving 1; }
-turn_in_undo() { :; }
+reverse_unpatching_prepare() { set_direction 0; }
+reverse_unpatching_try() { run write $P1/enabled 1; }
+reverse_unpatching_refused() { expect_direction 0; }
+reverse_unpatching_works() { expect_direction 1; }
+reverse_unpatching_undo() { :; }
 
 # A module comes and goes, with a patch for it.
 LATE=livepatch_sample_target
@@ -290,29 +290,29 @@ late_is() { # 0|1
 	full_is_on
 }
 
-come_prepare() { :; }
-come_try() { run load $LATE; }
-come_refused() {
+late_load_prepare() { :; }
+late_load_try() { run load $LATE; }
+late_load_refused() {
 	! is_loaded $LATE || fail "$LATE is loaded, after '$where'"
 	late_is 0
 }
-come_works() {
+late_load_works() {
 	late_is 1
 	expect_file /proc/livepatch_sample/greeting patched
 }
-come_undo() {
+late_load_undo() {
 	unload_module $LATE
 	late_is 0
 }
 
-go_prepare() { is_loaded $LATE || load_module $LATE; }
-go_try() { run unload $LATE; }
-go_refused() { come_works; }
-go_works() {
+late_unload_prepare() { is_loaded $LATE || load_module $LATE; }
+late_unload_try() { run unload $LATE; }
+late_unload_refused() { late_load_works; }
+late_unload_works() {
 	! is_loaded $LATE || fail "$LATE is still loaded, after '$where'"
 	late_is 0
 }
-go_undo() { :; }
+late_unload_undo() { :; }
 
 # The loader itself.
 loader_prepare() { :; }

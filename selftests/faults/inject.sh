@@ -69,7 +69,7 @@ run() {
 }
 
 # window FUNCTION [COMM]: where faults are injected, and of which task, "*": of any.
-window() {
+inject_within() {
 	[[ -d $FAIL ]] || return 0
 	echo -n "${2:-fail_nth}" >$FAIL/comm
 	echo "$1" >$FAIL/within

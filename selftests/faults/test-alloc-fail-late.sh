@@ -17,8 +17,8 @@ load_patch rlp_patch_full
 notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext6module[A-Za-z0-9_]*Notifier[A-Za-z0-9_]*4call[A-Za-z0-9_]*' \
 	/proc/kallsyms | head -n 1)
 [[ $notifier ]] || fail "no symbol of the loader's notifier"
-window "$notifier"
-each_fault come 15 refused "a module comes" "refusing to load module '$LATE'"
-each_fault go 5 never "a module goes"
+inject_within "$notifier"
+each_fault late_load 15 refused "a module comes" "refusing to load module '$LATE'"
+each_fault late_unload 5 never "a module goes"
 unload_patch rlp_patch_full
 finish_faults

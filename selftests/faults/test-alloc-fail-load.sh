@@ -12,6 +12,6 @@ own_loader
 begin_faults
 load_faults
 
-window do_one_initcall
+inject_within do_one_initcall
 each_fault loader 15 refused "the loader is loaded" "the loader does not load \(-12\)"
 finish_faults

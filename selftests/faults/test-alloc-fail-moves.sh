@@ -70,10 +70,10 @@ load_loader
 begin_faults
 load_faults
 
-window kernfs_fop_write_iter
+inject_within kernfs_fop_write_iter
 start_reversals
-each_fault turn_out 5 refused "a patch that comes is turned round" "'moves_patch1' is not turned round \(-12\)"
-each_fault turn_in 5 refused "a patch that goes is turned round" "'moves_patch1' is not turned round \(-12\)"
+each_fault reverse_patching 5 refused "a patch that comes is turned round" "'moves_patch1' is not turned round \(-12\)"
+each_fault reverse_unpatching 5 refused "a patch that goes is turned round" "'moves_patch1' is not turned round \(-12\)"
 end_reversals
 
 # Who could not turn it round has not stopped it.
@@ -89,14 +89,14 @@ full_is_on
 unload_patch rlp_patch_full
 pass "a transition that could not be turned round ends"
 
-window rust_livepatch:worker_run '*'
+inject_within rust_livepatch:worker_run '*'
 each_fault complete 10 never "transitions are completed"
 load_patch rlp_patch_full
 each_fault mode 10 never "functions come to jump, and jump no more"
 promote Y
 unload_patch rlp_patch_full
 
-window do_one_initcall
+inject_within do_one_initcall
 each_fault replace 50 refused "a patch replaces another" "patch 'rlp_patch_[ab]': out of memory"
 unload_patch $replaced
 

@@ -13,10 +13,10 @@ load_loader
 begin_faults
 load_faults
 
-window do_one_initcall
+inject_within do_one_initcall
 each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full': out of memory"
 
-window kernfs_fop_write_iter
+inject_within kernfs_fop_write_iter
 each_fault disable 10 refused "a patch is disabled" "'rlp_patch_full' stays enabled \(-12\)"
 
 finish_faults

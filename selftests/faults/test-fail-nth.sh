@@ -40,12 +40,12 @@ each_fault replace 100 refused "a patch replaces another"
 unload_patch $replaced
 
 start_reversals
-each_fault turn_out 5 refused "a patch that comes is turned round"
-each_fault turn_in 5 refused "a patch that goes is turned round"
+each_fault reverse_patching 5 refused "a patch that comes is turned round"
+each_fault reverse_unpatching 5 refused "a patch that goes is turned round"
 end_reversals
 
 load_patch rlp_patch_full
-each_fault come 100 refused "a module comes"
-each_fault go 5 maybe "a module goes"
+each_fault late_load 100 refused "a module comes"
+each_fault late_unload 5 maybe "a module goes"
 unload_patch rlp_patch_full
 finish_faults

@@ -48,7 +48,7 @@ fuzz() {
 
 	say_replay "fuzz T=fuzz-patches FUZZ_SEED=$seed"
 	load_module rlp_fuzz seed="$seed"
-	remember
+	remember_state
 	read_told
 	while ((told[all] < number || SECONDS < end)); do
 		echo 500 >$fuzz/run || fail "seed $seed: a result that is none"

@@ -14,7 +14,7 @@ set -e
 [[ -d /sys/kernel/livepatch ]] || skip "this kernel has no CONFIG_LIVEPATCH"
 load_loader
 load_module rlp_target
-remember
+remember_state
 intree=/sys/kernel/livepatch/rlp_intree
 
 load_intree() {
@@ -39,9 +39,9 @@ expect_file $TARGET/two two
 
 # refused_by PREFIX PATCH: that loader's log has what both say of one_show.
 refused_by() {
-	said "\] $1: failed to register ftrace handler for function 'one_show' \(-16\)"
-	said "\] $1: failed to patch object 'rlp_target'"
-	said "\] $1: failed to enable patch '$2'"
+	expect_log "\] $1: failed to register ftrace handler for function 'one_show' \(-16\)"
+	expect_log "\] $1: failed to patch object 'rlp_target'"
+	expect_log "\] $1: failed to enable patch '$2'"
 }
 
 # holder DIRECTORY PATTERN: how an operator finds who has one_show: of which patch that is
@@ -55,7 +55,7 @@ holder() {
 refuse_ours() {
 	new_log
 	expect_load_fail EBUSY rlp_patch_a "funcs=$1"
-	said "\] rust_livepatch: function 'one_show' is redirected by klp_ftrace_handler"
+	expect_log "\] rust_livepatch: function 'one_show' is redirected by klp_ftrace_handler"
 	refused_by rust_livepatch rlp_patch_a
 	holder $intree '->klp_ftrace_handler'
 }
@@ -115,8 +115,8 @@ unload_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:two_show
 new_log
 expect_load_fail EBUSY rlp_target
-said "function 'two_show' is redirected by klp_ftrace_handler"
-said "refusing to load module 'rlp_target'"
+expect_log "function 'two_show' is redirected by klp_ftrace_handler"
+expect_log "refusing to load module 'rlp_target'"
 pass "a later module whose function both want is refused"
 unload_patch rlp_patch_a
 unload_intree

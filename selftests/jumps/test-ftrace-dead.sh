@@ -31,12 +31,12 @@ load_module rlp_ftrace_dead
 users=$(</sys/module/rust_livepatch/refcnt)
 if [[ $jumps == jump ]]; then
 	expect_fail ENODEV write 0 $RLP/rlp_patch_a/enabled
-	said "'rlp_patch_a' stays enabled \\(-19\\)"
+	expect_log "'rlp_patch_a' stays enabled \\(-19\\)"
 	expect_file $RLP/rlp_patch_a/enabled 1
 	expect_file $RLP/rlp_patch_a/transition 0
 	expect_file $TARGET/one patched
 	expect_file /proc/cmdline patched
-	in_use rlp_patch_a
+	expect_in_use rlp_patch_a
 	pass "what jumped when ftrace died goes on jumping, and the patch stays"
 else
 	patch_off rlp_patch_a
@@ -50,7 +50,7 @@ wait $stirrer || true
 expect_file $TARGET/two patched
 expect_load_fail ENODEV rlp_patch_c funcs=:version_proc_show
 expect "$(</sys/module/rust_livepatch/refcnt)" $((users + 1)) "the loader's reference count"
-said "ftrace has shut itself down: the loader cannot be unloaded any more"
+expect_log "ftrace has shut itself down: the loader cannot be unloaded any more"
 pass "no more patches, and the loader stays"
 
 unload_patch rlp_patch_b

@@ -33,7 +33,7 @@ pass "other modules come and go"
 
 new_log
 expect_load_fail ENODEV rust_livepatch
-said "ftrace has shut itself down, until the next boot"
+expect_log "ftrace has shut itself down, until the next boot"
 ! log_has "cannot be unloaded" || fail "it is not loaded, and says that it cannot be unloaded"
 unload_module rlp_ftrace_dead
 pass "the loader does not load again, and says why"

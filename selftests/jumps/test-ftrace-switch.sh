@@ -28,11 +28,11 @@ if write 0 $switch 2>/dev/null; then errno=EBUSY; else errno=EOPNOTSUPP; fi
 
 if [[ $errno == EBUSY ]]; then
 	is_off || fail "the switch was turned, and is not off"
-	remember
+	remember_state
 	new_log
 	expect_load_fail EBUSY rlp_patch_a funcs=:cmdline_proc_show
-	said "ftrace is switched off"
-	said "failed to register ftrace handler for function 'cmdline_proc_show' \(-16\)"
+	expect_log "ftrace is switched off"
+	expect_log "failed to register ftrace handler for function 'cmdline_proc_show' \(-16\)"
 	expect_unchanged
 	pass "no patch while ftrace is off"
 
@@ -46,7 +46,7 @@ if [[ $errno == EBUSY ]]; then
 	echo 1 >$switch
 	pass "the loader comes and goes while ftrace is off"
 fi
-remember
+remember_state
 
 load_patch rlp_patch_a funcs=:cmdline_proc_show
 still_on $errno

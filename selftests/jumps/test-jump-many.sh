@@ -13,7 +13,7 @@ load_module bench_target
 first=bench_rlp_1000 second=bench_rlp_again
 calls=/sys/kernel/debug/bench_target/calls
 loaded+=("$second")
-remember
+remember_state
 
 # How many functions of a patch jump, as the loader has it and as ftrace has it.
 jumping() {

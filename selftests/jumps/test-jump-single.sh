@@ -10,7 +10,7 @@ set -e
 own_loader
 load_module bench_target
 load_module rlp_target
-remember
+remember_state
 load_module rust_livepatch 'without=update_ftrace_direct_*'
 promote=/sys/module/rust_livepatch/parameters/promote
 one=$RLP/rlp_patch_a/rlp_target/one_show,1/mode

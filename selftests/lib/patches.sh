@@ -44,7 +44,7 @@ expect_file() {
 }
 
 # said PATTERN: the kernel did, since the last new_log.
-said() {
+expect_log() {
 	log_has "$1" && return
 	echo "# the kernel's log:"
 	log | sed 's/^/#   /'
@@ -65,7 +65,7 @@ no_pointers() { # WHAT TEXT
 }
 
 # long NUMBER: a name of so many characters.
-long() {
+long_name() {
 	printf "%0*d" "$1" 0
 }
 
@@ -96,7 +96,7 @@ unload_patch() {
 
 # there_and_gone PATCH FILE TEXT: the file reads so while the patch is loaded, and then as
 # before; nothing else is left of it.
-there_and_gone() {
+check_patch() {
 	local before
 
 	read_file "$2"
@@ -111,18 +111,18 @@ there_and_gone() {
 
 # refuse ERRNO PATTERN MODULE [PARAMETER=VALUE...]: the module must not load, the
 # kernel say why, and all be as before.
-refuse() {
+expect_refused() {
 	local errno=$1 pattern=$2
 	shift 2
 
 	new_log
 	expect_load_fail "$errno" "$@"
-	said "$pattern"
+	expect_log "$pattern"
 	expect_unchanged
 }
 
 # in_use MODULE: it must not be possible to remove it.
-in_use() {
+expect_in_use() {
 	local output
 
 	! output=$(rmmod "$1" 2>&1) || fail "$1 was removed"
@@ -173,7 +173,7 @@ read_state() {
 }
 
 # remember: what expect_unchanged compares with.
-remember() {
+remember_state() {
 	read_state
 	remembered=$state
 }

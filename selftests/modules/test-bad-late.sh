@@ -12,9 +12,9 @@ load_loader
 # bad_late ERRNO PATTERN FUNCS WHAT
 bad_late() {
 	load_patch rlp_patch_a "funcs=:cmdline_proc_show,$3"
-	remember
-	refuse "$1" "$2" rlp_target
-	said "patch 'rlp_patch_a' failed for module 'rlp_target', refusing to load"
+	remember_state
+	expect_refused "$1" "$2" rlp_target
+	expect_log "patch 'rlp_patch_a' failed for module 'rlp_target', refusing to load"
 	expect_file "$RLP/rlp_patch_a/rlp_target/patched" 0
 	expect_file /proc/cmdline patched
 	unload_patch rlp_patch_a
@@ -37,8 +37,8 @@ bad_late EINVAL "function 'rlp_target_init' goes when" \
 # Of two patches for the module the second is bad: the first lets go of it too.
 load_patch rlp_patch_a funcs=rlp_target:one_show
 load_patch rlp_patch_b funcs=rlp_target:one_show,rlp_target:no_such_function
-remember
-refuse EINVAL "symbol 'no_such_function' not found" rlp_target
+remember_state
+expect_refused EINVAL "symbol 'no_such_function' not found" rlp_target
 expect_file "$RLP/rlp_patch_a/rlp_target/patched" 0
 unload_patch rlp_patch_b
 load_module rlp_target
@@ -54,8 +54,8 @@ loaded+=(rlp_target)
 wait_until "[[ -e $PARAMETERS/awake && \$(cat /sys/module/rlp_target/initstate) == coming ]]" ||
 	fail "rlp_target is not in its init"
 sleep 0.5
-remember
-refuse EINVAL "function 'rlp_target_init' goes when" rlp_patch_a funcs=rlp_target:rlp_target_init
+remember_state
+expect_refused EINVAL "function 'rlp_target_init' goes when" rlp_patch_a funcs=rlp_target:rlp_target_init
 load_patch rlp_patch_a funcs=rlp_target:one_show
 echo Y >$PARAMETERS/awake
 wait

@@ -13,7 +13,7 @@ loaded+=(rlp_target)
 insmod "$(module_file rlp_target)" init_sleep=Y &
 wait_until "read_file /sys/module/rlp_target/initstate; [[ \$REPLY == coming ]]" || fail "its init does not wait"
 load_loader
-remember
+remember_state
 insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show &
 patch=$!
 loaded+=(rlp_patch_a)

@@ -16,7 +16,7 @@ lacking() {
 	log | sed -n "s/.*rust_livepatch: the kernel lacks '\([a-z_]*\)'$1.*/\1/p"
 }
 
-remember
+remember_state
 new_log
 expect_load_fail ENOENT rust_livepatch 'without=*'
 mapfile -t needed < <(lacking ', which the loader needs')
@@ -29,7 +29,7 @@ pass "${#needed[@]} symbols are needed, ${#optional[@]} are not"
 for symbol in "${needed[@]}"; do
 	new_log
 	expect_load_fail ENOENT rust_livepatch without="$symbol"
-	said "the kernel lacks '$symbol', which the loader needs"
+	expect_log "the kernel lacks '$symbol', which the loader needs"
 	[[ ! -e $RLP ]] || fail "$RLP is there without $symbol"
 done
 expect_unchanged
@@ -38,7 +38,7 @@ pass "each that is needed is named, and the loader does not load"
 for symbol in "${optional[@]}"; do
 	new_log
 	load_module rust_livepatch without="$symbol"
-	said "the kernel lacks '$symbol': "
+	expect_log "the kernel lacks '$symbol': "
 	load_patch rlp_patch_a funcs=rlp_target:one_show,:cmdline_proc_show
 	expect_file $TARGET/one patched
 	unload_patch rlp_patch_a

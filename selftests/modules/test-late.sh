@@ -7,7 +7,7 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
-remember
+remember_state
 patched=$RLP/rlp_patch_a/rlp_target/patched
 
 # Lower case: it comes; upper case: it goes. p: the patch, t: its target.
@@ -37,11 +37,11 @@ unload_module rlp_target
 pass "a late module is patched before its init runs"
 
 # The init of a target fails: nothing of it is left, in the patch neither.
-remember
+remember_state
 new_log
 expect_load_fail ENOMEM rlp_target init_ret=-12
-said "applying patch 'rlp_patch_a' to loading module 'rlp_target'"
-said "reverting patch 'rlp_patch_a' on unloading module 'rlp_target'"
+expect_log "applying patch 'rlp_patch_a' to loading module 'rlp_target'"
+expect_log "reverting patch 'rlp_patch_a' on unloading module 'rlp_target'"
 expect_file "$patched" 0
 expect_unchanged
 load_module rlp_target

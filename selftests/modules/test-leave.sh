@@ -8,14 +8,14 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 own_loader
 load_module rlp_target
-remember
+remember_state
 probes=$(cat $PARAMETERS/sched_switch_users)
 symbols=$(wc -l </proc/kallsyms)
 load_loader
 load_patch rlp_patch_a funcs=rlp_target:one_show
 
-in_use rlp_patch_a
-in_use rust_livepatch
+expect_in_use rlp_patch_a
+expect_in_use rust_livepatch
 [[ $(cat /sys/module/rust_livepatch/refcnt) -gt 0 ]] || fail "nobody holds the loader"
 expect_file $TARGET/one patched
 pass "rmmod of patch and loader while the patch is enabled"
@@ -23,15 +23,15 @@ pass "rmmod of patch and loader while the patch is enabled"
 fall_asleep
 load_module rlp_patch_b funcs=rlp_target:sleep_show
 sleep 0.2
-in_use rlp_patch_b
-in_use rust_livepatch
+expect_in_use rlp_patch_b
+expect_in_use rust_livepatch
 wake_up
 wait_settled rlp_patch_b
 pass "rmmod of patch and loader while the patch moves"
 
 patch_off rlp_patch_b
 patch_off rlp_patch_a
-in_use rust_livepatch
+expect_in_use rust_livepatch
 pass "rmmod of the loader while modules of patches are there"
 unload_module rlp_patch_b
 unload_module rlp_patch_a

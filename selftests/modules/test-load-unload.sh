@@ -9,7 +9,7 @@ set -e
 
 own_loader
 before=$(cat /proc/cmdline)
-remember
+remember_state
 for ((i = 0; i < 5; i++)); do
 	load_loader
 	for ((j = 0; j < 2; j++)); do

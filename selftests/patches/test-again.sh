@@ -32,7 +32,7 @@ for ((i = 0; i < 10; i++)); do
 	wait_settled rlp_patch_a
 	expect_file $TARGET/one patched
 done
-said "patch 'rlp_patch_a' has to wait: it is still leaving"
+expect_log "patch 'rlp_patch_a' has to wait: it is still leaving"
 pass "ten times as soon as possible ($early times too early)"
 unload_patch rlp_patch_a
 
@@ -42,7 +42,7 @@ load_patch rlp_patch_a shape=pairs funcs=:cmdline_proc_show,rlp_target:one_show
 load_patch rlp_patch_b replace=Y funcs=rlp_target:two_show
 wait_gone rlp_patch_a
 unload_patch rlp_patch_b
-remember
+remember_state
 for refuse in 0 1; do
 	echo $refuse >/sys/module/rlp_patch_a/parameters/refuse
 	expect_fail ENOMEM write 1 $again

@@ -9,12 +9,12 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 load_module rlp_target
-remember
+remember_state
 
 # bad ERRNO PATTERN FUNCS WHAT: a patch of these functions.
 bad() {
-	refuse "$1" "$2" rlp_patch_a "funcs=$3"
-	said "patch 'rlp_patch_a'"
+	expect_refused "$1" "$2" rlp_patch_a "funcs=$3"
+	expect_log "patch 'rlp_patch_a'"
 	pass "$4"
 }
 
@@ -51,9 +51,9 @@ bad EINVAL "symbol position 2 for symbol 'one_show' in object 'rlp_target' not f
 bad EINVAL "object's name is a path" \
 	rlp/target:one_show "an object's name that is a path"
 bad EINVAL "object's name is too long" \
-	"m$(long 55):one_show" "an object's name that is too long"
+	"m$(long_name 55):one_show" "an object's name that is too long"
 bad EINVAL "object's name is too long" \
-	"m$(long 400):one_show" "an object's name that is much too long"
+	"m$(long_name 400):one_show" "an object's name that is much too long"
 bad EINVAL "object's name is empty" \
 	EMPTY:one_show "an object's name that is empty"
 bad EINVAL "object's name is no module" \
@@ -66,7 +66,7 @@ bad EINVAL "a function without a name" \
 bad EINVAL "name is empty or too long" \
 	rlp_target:EMPTY "a function whose name is empty"
 bad EINVAL "name is empty or too long" \
-	"rlp_target:f$(long 600)" "a function whose name is too long"
+	"rlp_target:f$(long_name 600)" "a function whose name is too long"
 
 bad EINVAL "no replacement for 'one_show'" \
 	rlp_target:one_show=null "no replacement"
@@ -118,41 +118,41 @@ bad EINVAL "$where '$rust': a Rust function" rust_livepatch:"$rust" "a Rust func
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
 	:start_kernel "a function of vmlinux that is gone after boot"
 
-refuse EINVAL "patch 'rlp_patch_a' has no objects" rlp_patch_a
+expect_refused EINVAL "patch 'rlp_patch_a' has no objects" rlp_patch_a
 pass "an empty patch"
-refuse EINVAL "patch 'rlp_patch_a' has no array of objects" \
+expect_refused EINVAL "patch 'rlp_patch_a' has no array of objects" \
 	rlp_patch_a shape=no-objects funcs=rlp_target:one_show
 pass "no array of objects"
-refuse EINVAL "object 'rlp_target' has no array of functions" \
+expect_refused EINVAL "object 'rlp_target' has no array of functions" \
 	rlp_patch_a shape=no-functions funcs=rlp_target:one_show
 pass "no array of functions"
-refuse EINVAL "a patch without a module" \
+expect_refused EINVAL "a patch without a module" \
 	rlp_patch_a shape=no-module funcs=rlp_target:one_show
 pass "no module"
-refuse EINVAL "pre-patch callback failed for object 'rlp_target'" \
+expect_refused EINVAL "pre-patch callback failed for object 'rlp_target'" \
 	rlp_patch_a shape=veto funcs=rlp_target:one_show
 pass "a callback that returns 1"
 
-refuse EINVAL "no patch" rlp_patch_a shape=null-patch
+expect_refused EINVAL "no patch" rlp_patch_a shape=null-patch
 pass "a null pointer"
-refuse EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
+expect_refused EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
 	rlp_patch_a shape=no-address funcs=rlp_target:one_show
 pass "an array that is nowhere"
-refuse EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
+expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
 	rlp_patch_a shape=unaligned funcs=rlp_target:one_show
 pass "an array that cannot be one"
-refuse EINVAL "a patch whose module is none that is loaded" \
+expect_refused EINVAL "a patch whose module is none that is loaded" \
 	rlp_patch_a shape=other-module funcs=rlp_target:one_show
 pass "a module that is none"
-refuse EINVAL "patch 'rlp_patch_a': a function's name has no end" \
+expect_refused EINVAL "patch 'rlp_patch_a': a function's name has no end" \
 	rlp_patch_a shape=endless funcs=rlp_target:one_show
 pass "a name without an end"
-refuse EINVAL "patch 'rlp_patch_a': the array of states has no end" \
+expect_refused EINVAL "patch 'rlp_patch_a': the array of states has no end" \
 	rlp_patch_a shape=endless-states funcs=rlp_target:one_show
 pass "an array without an end"
 # Without CONFIG_LIVEPATCH the kernel does not keep what a module says of itself.
 if [[ -d /sys/kernel/livepatch ]]; then
-	refuse EINVAL "rlp_patch_untagged is not marked as a livepatch module" \
+	expect_refused EINVAL "rlp_patch_untagged is not marked as a livepatch module" \
 		rlp_patch_untagged funcs=rlp_target:one_show
 	pass "a module that does not say that it is a patch"
 else
@@ -160,10 +160,10 @@ else
 fi
 
 load_patch rlp_patch_a funcs=rlp_target:one_show
-remember
+remember_state
 new_log
 expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
-said "patch 'rlp_patch_a' is registered already"
+expect_log "patch 'rlp_patch_a' is registered already"
 expect_unchanged
 pass "the same patch once more"
 

@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 load_module rlp_target
-remember
+remember_state
 probes=$(cat $PARAMETERS/sched_switch_users)
 
 load_patch rlp_patch_a funcs=:cmdline_proc_show
@@ -73,7 +73,7 @@ for ((n = 1; n <= count; n++)); do
 		[[ $(head -n 1 /proc/kallsyms) != patched ]] || hits=$((hits + 1))
 		unload_patch rlp_patch_a
 	else
-		said "failed to find location for function 's_show'"
+		expect_log "failed to find location for function 's_show'"
 	fi
 done
 expect_unchanged

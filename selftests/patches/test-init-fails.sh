@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 load_module rlp_target
-remember
+remember_state
 hold=/sys/module/rlp_patch_a/parameters/hold
 
 # failing FUNCS: load it in the background, up to where its init will fail.
@@ -23,7 +23,7 @@ failing() {
 # all_gone WHAT: the init failed, and nothing is left.
 all_gone() {
 	wait "$insmod_pid" || fail "$1: see above"
-	said "patch 'rlp_patch_a': its module goes although the patch is there"
+	expect_log "patch 'rlp_patch_a': its module goes although the patch is there"
 	[[ ! -e /sys/module/rlp_patch_a ]] || fail "$1: the module is there"
 	expect_unchanged
 	expect_file $TARGET/one one
@@ -33,7 +33,7 @@ all_gone() {
 # not_forced PATCH: that would let rlp_patch_a go, and nothing keep its module.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
-	said "'$1' is not forced: the init of module 'rlp_patch_a' runs"
+	expect_log "'$1' is not forced: the init of module 'rlp_patch_a' runs"
 	expect_file "$RLP/$1/transition" 1
 }
 

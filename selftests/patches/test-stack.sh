@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 load_loader
 load_module rlp_target
-remember
+remember_state
 
 # top PATCH...: what is called if these are left, oldest first.
 top() {

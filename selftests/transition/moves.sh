@@ -43,17 +43,17 @@ release() {
 }
 
 # A process, named so, that is where it was told to be.
-put() { # FILE TEXT NAME
+start_process() { # FILE TEXT NAME
 	local before
 
 	before=$(cat $MOVES/waiting)
 	moves put "$MOVES/$1" "$2" "${3:-$1}" &
-	put_pid=$!
+	process_pid=$!
 	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "$1 $2 does not wait"
 }
 
 # The same for a kthread.
-kthread() { # NAME WHERE HOW
+start_kthread() { # NAME WHERE HOW
 	local before
 
 	before=$(cat $MOVES/waiting)
@@ -64,7 +64,7 @@ kthread() { # NAME WHERE HOW
 # work COMMAND...: in the background, for as long as the test lasts; expect_workers: each
 # is still there. The calls of others would make up for those that it owes.
 workers=()
-work() {
+start_worker() {
 	"$@" &
 	workers+=("$!:$*")
 }
@@ -80,7 +80,7 @@ expect_workers() {
 }
 
 # dismiss: they are all there still, and end now.
-dismiss() {
+stop_workers() {
 	local worker pids=()
 
 	expect_workers
@@ -106,21 +106,21 @@ expect_transition() { # PATCH
 }
 
 # patch_off NAME: disable, wait, unload.
-patch_off() {
+unload_patch() {
 	echo 0 >"$RLP/$1/enabled" || fail "cannot disable $1"
-	wait_gone "$1"
+	wait_gone_and_unload "$1"
 }
 
 # moves_patch1 on and off, as a call made now sees it.
-there_and_back() {
+patch_and_unpatch() {
 	load_module moves_patch1
 	wait_settled moves_patch1
 	expect_version 1
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	expect_version 0
 }
 
-wait_gone() { # PATCH [SECONDS]
+wait_gone_and_unload() { # PATCH [SECONDS]
 	wait_until "[[ ! -d $RLP/$1 ]]" "${2:-30}" || {
 		show_patch "$1"
 		fail "$1 does not go"
@@ -136,7 +136,7 @@ expect_blocker() { # PATCH NAME REASON FUNCTION
 }
 
 # alone WHAT: nobody but a straggler holds up moves_patch1.
-alone() {
+expect_one_blocker() {
 	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
 		show_patch moves_patch1
 		fail "$1: others than the straggler block"
@@ -168,10 +168,10 @@ expect_no_mixed() {
 	fail "$(mixed) mixed pairs of $(calls)"
 }
 
-online() { # CPU 0|1
+set_online() { # CPU 0|1
 	echo "$2" >"/sys/devices/system/cpu/cpu$1/online"
 }
 
-ok() {
+note() {
 	echo "# $*"
 }

@@ -23,14 +23,14 @@ pinned() {
 	sleep 1
 	is_loaded "$1" || fail "$1 is gone"
 	release
-	wait "$put_pid"
+	wait "$process_pid"
 	! rmmod "$1" 2>/dev/null || fail "$1 can be removed later"
-	ok "pinned: $(lsmod | grep "^$1 ")"
+	note "pinned: $(lsmod | grep "^$1 ")"
 }
 
 load_module moves_patch1
 wait_settled moves_patch1
-put inside unint straggler
+start_process inside unint straggler
 load_module moves_patch2 replace=1
 force moves_patch2
 wait_settled moves_patch2
@@ -40,7 +40,7 @@ loaded=(moves_patch2)
 pinned moves_patch1
 expect_version 2
 
-put inside unint straggler
+start_process inside unint straggler
 echo 0 >"$RLP/moves_patch2/enabled"
 force moves_patch2
 loaded=()

@@ -11,14 +11,14 @@ last=$((cpus - 1))
 
 # A straggler, so that there is time to look around.
 hold() {
-	put inside unint straggler
+	start_process inside unint straggler
 	load_module moves_patch1
 	expect_blocker moves_patch1 straggler inside moves_inside
 }
 
 let_go() {
 	release
-	wait $put_pid
+	wait $process_pid
 }
 
 # Timers are interrupts of idle tasks, mostly: on every CPU, which they do not leave, all
@@ -41,67 +41,67 @@ idle_calls() {
 }
 
 hold
-alone "idle tasks"
+expect_one_blocker "idle tasks"
 read -r switched total <"$P1/progress"
 ((total > cpus)) || fail "progress is $switched of $total"
 idle_calls 1
-ok "idle tasks change over"
+note "idle tasks change over"
 
 if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
-	online $last 0
+	set_online $last 0
 	sleep 0.2
-	alone "CPU $last went"
-	online $last 1
+	expect_one_blocker "CPU $last went"
+	set_online $last 1
 	sleep 0.2
-	alone "CPU $last came back"
+	expect_one_blocker "CPU $last came back"
 	idle_calls 1
 	let_go
 	wait_settled moves_patch1
 	expect_version 1
 
 	# The same with a CPU that is away when it all begins.
-	online $last 0
-	put inside unint straggler
+	set_online $last 0
+	start_process inside unint straggler
 	echo 0 >"$P1/enabled"
 	expect_blocker moves_patch1 straggler inside new_inside
-	alone "CPU $last is away"
-	online $last 1
+	expect_one_blocker "CPU $last is away"
+	set_online $last 1
 	sleep 0.2
-	alone "CPU $last came"
+	expect_one_blocker "CPU $last came"
 	idle_calls 0
-	online $last 0
+	set_online $last 0
 	# Turned round while it is away.
-	put inside unint straggler
+	start_process inside unint straggler
 	echo 1 >"$P1/enabled"
 	sleep 0.2
-	alone "CPU $last is away at the reversal"
-	online $last 1
+	expect_one_blocker "CPU $last is away at the reversal"
+	set_online $last 1
 	sleep 0.2
-	alone "CPU $last came after the reversal"
+	expect_one_blocker "CPU $last came after the reversal"
 	idle_calls 1
 	let_go
 	wait_settled moves_patch1
 	[[ $(cat "$P1/enabled") == 1 ]] || fail "not enabled after the reversal"
-	patch_off moves_patch1
-	ok "CPU $last goes and comes during transitions"
+	unload_patch moves_patch1
+	note "CPU $last goes and comes during transitions"
 
 	# Both at once, as fast as they can.
 	plugged=$(mktemp)
-	(while :; do online $last 0 && online $last 1 && echo >>"$plugged"; done) 2>/dev/null &
+	(while :; do set_online $last 0 && set_online $last 1 && echo >>"$plugged"; done) 2>/dev/null &
 	plugger=$!
 	for ((i = 0; i < 5; i++)); do
-		there_and_back
+		patch_and_unpatch
 	done
 	kill $plugger
 	wait $plugger 2>/dev/null || true
-	online $last 1 || true
+	set_online $last 1 || true
 	[[ -s $plugged ]] || fail "CPU $last never went and came back"
-	ok "5 times on and off while CPU $last is switched on and off $(wc -l <"$plugged") times"
+	note "5 times on and off while CPU $last is switched on and off $(wc -l <"$plugged") times"
 	rm "$plugged"
 else
 	let_go
 	wait_settled moves_patch1
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	untested "transitions while a CPU comes and goes: none can be taken away"
 fi
 
@@ -114,8 +114,8 @@ for ((cpu = 0; cpu < cpus; cpu++)); do
 done
 load_module moves_patch1
 wait_settled moves_patch1
-ok "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
-patch_off moves_patch1
+note "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
+unload_patch moves_patch1
 if [[ $(uname -v) == *PREEMPT_RT* ]]; then
 	# RCU's own threads have priority 1 there: it stalls, and whoever waits for it.
 	untested "a spinner with SCHED_FIFO: it starves RCU on PREEMPT_RT"
@@ -132,8 +132,8 @@ else
 		expect_version 1
 		took=$(cat "$P1/transition_us")
 		((took < 300000 * ${RLP_SLOW:-1})) || fail "moved in $took us: it has left its CPU by itself"
-		ok "one with SCHED_FIFO on CPU $last: patched in $took us"
-		patch_off moves_patch1
+		note "one with SCHED_FIFO on CPU $last: patched in $took us"
+		unload_patch moves_patch1
 	done
 fi
 kill "${spinners[@]}"

@@ -11,13 +11,13 @@ set -e
 load_loader
 slow=${RLP_SLOW:-1}
 load_module moves_target last_words=$((300 / slow))
-work moves threads 2
-work moves forks 2
+start_worker moves threads 2
+start_worker moves forks 2
 
 # It cannot end in either direction.
-put inside unint old
+start_process inside unint old
 load_module moves_patch1
-put inside unint new
+start_process inside unint new
 turns=0 end=$((SECONDS + 20))
 while ((SECONDS < end)); do
 	echo 0 >"$P1/enabled"
@@ -25,17 +25,17 @@ while ((SECONDS < end)); do
 	turns=$((turns + 2))
 done
 expect_no_mixed
-ok "$turns times turned round, $(calls) calls"
+note "$turns times turned round, $(calls) calls"
 
 # And while transitions begin and end.
 release
 wait_settled moves_patch1
-patch_off moves_patch1
+unload_patch moves_patch1
 for ((i = 0; i < 20 / slow; i++)); do
-	there_and_back
+	patch_and_unpatch
 done
 expect_workers
 expect_no_mixed
 read -r all _ <$MOVES/counts
-ok "$((20 / slow)) times on and off, $all calls"
+note "$((20 / slow)) times on and off, $all calls"
 ((all > 100000 / slow)) || fail "only $all calls"

@@ -31,27 +31,27 @@ reap() {
 
 # During a transition that somebody else holds up.
 crowd 100
-put inside unint straggler
+start_process inside unint straggler
 load_module moves_patch1
 expect_blocker moves_patch1 straggler inside moves_inside
 all_exit
 wait_until '(($(zombies) >= 100))' 30 || fail "only $(zombies) zombies"
-alone "zombies"
+expect_one_blocker "zombies"
 read -r switched total <"$P1/progress"
 ((switched + 1 == total && total > 100)) || fail "progress is $switched of $total"
 # Turned round and back: now they are dead from the start.
-put inside unint straggler
-second=$put_pid
+start_process inside unint straggler
+second=$process_pid
 echo 0 >"$P1/enabled"
-alone "zombies at a reversal"
+expect_one_blocker "zombies at a reversal"
 echo 1 >"$P1/enabled"
-alone "zombies at another"
+expect_one_blocker "zombies at another"
 reap
 release
 wait "$second"
 wait_settled moves_patch1
-patch_off moves_patch1
-ok "100 tasks that exit during a transition"
+unload_patch moves_patch1
+note "100 tasks that exit during a transition"
 
 # Dead before it begins, and while each begins and ends.
 crowd 50
@@ -59,9 +59,9 @@ all_exit
 wait_until '(($(zombies) >= 50))' 30 || fail "only $(zombies) zombies"
 load_module moves_patch1
 wait_settled moves_patch1
-ok "50 zombies: patched in $(cat "$P1/transition_us") us"
+note "50 zombies: patched in $(cat "$P1/transition_us") us"
 reap
-patch_off moves_patch1
+unload_patch moves_patch1
 for ((i = 0; i < 5; i++)); do
 	crowd 100
 	all_exit
@@ -70,18 +70,18 @@ for ((i = 0; i < 5; i++)); do
 	reap
 	crowd 100
 	all_exit
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	reap
 done
-ok "5 times on and off while 100 tasks exit"
+note "5 times on and off while 100 tasks exit"
 
 # One that is killed in the function never returns from it.
-put inside kill victim
+start_process inside kill victim
 load_module moves_patch1
 expect_blocker moves_patch1 victim inside moves_inside
-kill -KILL "$put_pid"
+kill -KILL "$process_pid"
 wait_settled moves_patch1
-wait "$put_pid" 2>/dev/null || true
-patch_off moves_patch1
-ok "a straggler that is killed"
+wait "$process_pid" 2>/dev/null || true
+unload_patch moves_patch1
+note "a straggler that is killed"
 expect_no_mixed

@@ -9,15 +9,15 @@
 #	RLP_SEED=, RLP_TRANSITIONS=, RLP_CALLS=: at least so many
 
 set -e
-. "$(dirname "$0")/changes.sh"
+. "$(dirname "$0")/random-changes.sh"
 seed=${RLP_SEED:-$RANDOM}
 RANDOM=$seed
 say_replay "fuzz T=moves-pair FUZZ_SEED=$seed"
 load_moves
 
 # With the processors to themselves, they leave little for who changes the patches.
-work nice -n 10 moves hammer 2 "$seed"
-work nice -n 10 moves forks 1
+start_worker nice -n 10 moves hammer 2 "$seed"
+start_worker nice -n 10 moves forks 1
 echo "k-pair pair nap" >$MOVES/kthread
 echo 1 >$MOVES/ticks
 
@@ -27,14 +27,14 @@ done
 expect_workers
 # At least once from jumps to the handler and back, where there are jumps.
 patch_jumps() {
-	value "$RLP/moves_patch1/moves_target/moves_session,1/mode"
+	read_value "$RLP/moves_patch1/moves_target/moves_session,1/mode"
 	[[ $REPLY != "handler settling" ]]
 }
 if ((jumps == 0)); then
 	load_module moves_patch1
 	wait_until patch_jumps || fail "it never settles"
 	[[ $REPLY == "handler unsupported" ]] || fail "nothing has ever jumped"
-	patch_off moves_patch1
+	unload_patch moves_patch1
 fi
 read -r all bad zero one two <$MOVES/counts
 echo "# $transitions transitions, $reversals of them reversals, $jumps from jumps; $all calls, $bad mixed"

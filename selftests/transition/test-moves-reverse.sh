@@ -9,14 +9,14 @@ set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 
-state() { # ENABLED TRANSITION
+expect_state() { # ENABLED TRANSITION
 	[[ $(cat "$P1/enabled") == "$1" ]] || fail "enabled is $(cat "$P1/enabled"), not $1"
 	[[ $(cat "$P1/transition") == "$2" ]] || fail "transition is $(cat "$P1/transition")"
 }
 
-turn() { # ENABLED
+reverse_to() { # ENABLED
 	echo "$1" >"$P1/enabled" || fail "cannot be turned round"
-	state "$1" 1
+	expect_state "$1" 1
 	expect_fail EINVAL write "$1" "$P1/enabled"
 }
 
@@ -29,79 +29,79 @@ expect_end() { # patching|unpatching
 }
 
 # Patching, turned round: nobody is inside the patch, it ends and the patch goes.
-put inside unint straggler
+start_process inside unint straggler
 load_module moves_patch1
-state 1 1
+expect_state 1 1
 echo 0 >"$P1/enabled"
-wait_gone moves_patch1
+wait_gone_and_unload moves_patch1
 expect_end unpatching
 expect_version 0
 release
-wait $put_pid
-ok "patching turned round"
+wait $process_pid
+note "patching turned round"
 
 # Unpatching, turned round: it is enabled as before.
 load_module moves_patch1
 wait_settled moves_patch1
-put inside unint straggler
+start_process inside unint straggler
 new_log
 echo 0 >"$P1/enabled"
-state 0 1
+expect_state 0 1
 expect_version 0
 echo 1 >"$P1/enabled"
 wait_settled moves_patch1
 expect_end patching
-state 1 0
+expect_state 1 0
 expect_version 1
 release
-wait $put_pid
-patch_off moves_patch1
-ok "unpatching turned round"
+wait $process_pid
+unload_patch moves_patch1
+note "unpatching turned round"
 
 # One straggler in each function holds it up both ways.
 for first in patching unpatching; do
 	if [[ $first == patching ]]; then
-		put inside unint old
+		start_process inside unint old
 		load_module moves_patch1
-		state 1 1
-		put inside unint new
+		expect_state 1 1
+		start_process inside unint new
 	else
 		load_module moves_patch1
 		wait_settled moves_patch1
-		put inside unint new
+		start_process inside unint new
 		echo 0 >"$P1/enabled"
-		put inside unint old
+		start_process inside unint old
 	fi
-	work nice -n 10 moves hammer 1 $RANDOM
-	work nice -n 10 moves forks 1
+	start_worker nice -n 10 moves hammer 1 $RANDOM
+	start_worker nice -n 10 moves forks 1
 	echo 1 >$MOVES/ticks
 	for ((i = 0; i < 3; i++)); do
-		[[ $(cat "$P1/enabled") == 0 ]] || turn 0
-		alone "turned off"
+		[[ $(cat "$P1/enabled") == 0 ]] || reverse_to 0
+		expect_one_blocker "turned off"
 		expect_blocker moves_patch1 new inside new_inside
 		expect_version 0
-		turn 1
+		reverse_to 1
 		# One that is born in this universe has to be taken along.
 		moves put $MOVES/pair "200 nap"
-		alone "turned on"
+		expect_one_blocker "turned on"
 		expect_blocker moves_patch1 old inside moves_inside
 		expect_version 1
 		expect_no_mixed
 	done
 	# As fast as can be: nobody has time to move.
 	for ((i = 0; i < 10; i++)); do
-		turn 0
-		turn 1
+		reverse_to 0
+		reverse_to 1
 	done
 	echo 0 >$MOVES/ticks
-	dismiss
+	stop_workers
 	release
 	wait_settled moves_patch1
-	state 1 0
+	expect_state 1 0
 	expect_version 1
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	wait
 	expect_version 0
 	expect_no_mixed
-	ok "$first turned round 26 times, $(calls) calls, $(mixed) mixed"
+	note "$first turned round 26 times, $(calls) calls, $(mixed) mixed"
 done

@@ -19,13 +19,13 @@ for ((i = 0; i < 20; i++)); do
 	on+=("$(cat "$P1/transition_us")")
 	start=${EPOCHREALTIME/./}
 	echo 0 >"$P1/enabled"
-	wait_gone moves_patch1
+	wait_gone_and_unload moves_patch1
 	off+=($((${EPOCHREALTIME/./} - start)))
 done
 on_median=$(printf '%s\n' "${on[@]}" | median)
-ok "transition_us of 20: median $on_median, longest $(printf '%s\n' "${on[@]}" | sort -n | tail -n 1)"
+note "transition_us of 20: median $on_median, longest $(printf '%s\n' "${on[@]}" | sort -n | tail -n 1)"
 off_median=$(printf '%s\n' "${off[@]}" | median)
-ok "us from disabling to rmmod: median $off_median"
+note "us from disabling to rmmod: median $off_median"
 ((on_median < 50000 * ${RLP_SLOW:-1})) || fail "a transition takes $on_median us"
 # In this one RCU-tasks is waited for, which looks ten times a second.
 ((off_median < 1000000 * ${RLP_SLOW:-1})) || fail "it takes $off_median us to disable and unload"
@@ -34,7 +34,7 @@ ok "us from disabling to rmmod: median $off_median"
 # seen as it leaves the CPU, and the worker is told if it is the last one.
 waited=()
 for ((i = 0; i < 5; i++)); do
-	put inside unint sleeper
+	start_process inside unint sleeper
 	load_module moves_patch1
 	nap 1.5
 	start=${EPOCHREALTIME/./}
@@ -44,9 +44,9 @@ for ((i = 0; i < 5; i++)); do
 		[[ $REPLY == 0 ]]
 	do :; done
 	waited+=($((${EPOCHREALTIME/./} - start)))
-	wait "$put_pid"
-	patch_off moves_patch1
+	wait "$process_pid"
+	unload_patch moves_patch1
 done
 waited_median=$(printf '%s\n' "${waited[@]}" | median)
-ok "us from the end of a sleep to the end of the transition: median $waited_median"
+note "us from the end of a sleep to the end of the transition: median $waited_median"
 ((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) || fail "the last task was not noticed for $waited_median us"

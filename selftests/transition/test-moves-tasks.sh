@@ -25,32 +25,32 @@ on_and_off() {
 	}
 	expect_version 0
 	release
-	wait_gone moves_patch1
+	wait_gone_and_unload moves_patch1
 	expect_no_mixed
-	ok "$1: patched in $on us"
+	note "$1: patched in $on us"
 }
 
 on_and_off "nobody"
 
 for how in int kill unint spin polite; do
-	put outside $how
+	start_process outside $how
 	on_and_off "a process outside, $how"
-	wait $put_pid
-	kthread k-$how outside $how
+	wait $process_pid
+	start_kthread k-$how outside $how
 	on_and_off "a kthread outside, $how"
 done
 
-kthread k-pair pair none
+start_kthread k-pair pair none
 on_and_off "a kthread that calls the pair and never schedules"
-kthread k-pair pair resched
+start_kthread k-pair pair resched
 on_and_off "a kthread that calls the pair and has cond_resched()"
 
 # Those inside: the function must not change under them.
 inside() { # KIND HOW REASON
 	local kind=$1 how=$2 reason=$3
 
-	if [[ $kind == process ]]; then put inside "$how" straggler; else
-		kthread straggler inside "$how"
+	if [[ $kind == process ]]; then start_process inside "$how" straggler; else
+		start_kthread straggler inside "$how"
 	fi
 	load_module moves_patch1
 	expect_transition moves_patch1
@@ -61,23 +61,23 @@ inside() { # KIND HOW REASON
 	# Everybody else has moved.
 	expect_version 1
 	release
-	[[ $kind != process ]] || wait $put_pid
+	[[ $kind != process ]] || wait $process_pid
 	wait_settled moves_patch1
 	[[ $(cat "$P1/progress") == "0 0" ]] || fail "progress is $(cat "$P1/progress")"
 	[[ ! $(cat "$P1/blockers") ]] || fail "blockers without a transition"
 
 	# And in the patch's own code, on the way back.
-	if [[ $kind == process ]]; then put inside "$how" straggler; else
-		kthread straggler inside "$how"
+	if [[ $kind == process ]]; then start_process inside "$how" straggler; else
+		start_kthread straggler inside "$how"
 	fi
 	echo 0 >"$P1/enabled"
 	expect_transition moves_patch1
 	expect_blocker moves_patch1 straggler "$reason" new_inside
 	expect_version 0
 	release
-	[[ $kind != process ]] || wait $put_pid
-	wait_gone moves_patch1
-	ok "a $kind inside, $how"
+	[[ $kind != process ]] || wait $process_pid
+	wait_gone_and_unload moves_patch1
+	note "a $kind inside, $how"
 }
 
 for how in unint kill; do

@@ -58,10 +58,10 @@ around() {
 	expect_seen "$1" "$3" "$4, before"
 	on
 	expect_seen "$2" "$3" "$4, patched"
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	expect_version 0
 	expect_seen "$1" "$3" "$4, after"
-	ok "$4: $1 of 3 calls seen, $2 when patched"
+	note "$4: $1 of 3 calls seen, $2 when patched"
 }
 
 echo moves_session >$t/set_ftrace_filter
@@ -74,7 +74,7 @@ expect_seen 3 'moves_session <-' "function tracer, started when patched"
 echo new_session >$t/set_ftrace_filter
 expect_seen 3 'new_session <-' "function tracer on the replacement"
 echo nop >$t/current_tracer
-patch_off moves_patch1
+unload_patch moves_patch1
 
 echo 'moves_session moves_step moves_account' | tr ' ' '\n' >$t/set_ftrace_filter
 echo function_graph >$t/current_tracer
@@ -84,10 +84,10 @@ echo nop >$t/current_tracer
 echo function_graph >$t/current_tracer
 expect_seen 3 'moves_step( \[moves_target\])?\(\);' "function graph tracer, started when patched"
 # Patched while one is asleep in the function, its return address being the tracer's.
-patch_off moves_patch1
-put inside unint straggler
+unload_patch moves_patch1
+start_process inside unint straggler
 echo moves_inside >>$t/set_ftrace_filter
-put pair "2 unint" second
+start_process pair "2 unint" second
 load_module moves_patch1
 expect_blocker moves_patch1 straggler inside moves_inside
 expect_blocker moves_patch1 second inside moves_session
@@ -95,8 +95,8 @@ wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]"
 wait_settled moves_patch1
 expect_version 1
 expect_no_mixed
-ok "function graph tracer on the stack: the unwinder sees through it"
-patch_off moves_patch1
+note "function graph tracer on the stack: the unwinder sees through it"
+unload_patch moves_patch1
 echo nop >$t/current_tracer
 echo >$t/set_ftrace_filter
 
@@ -123,14 +123,14 @@ for when in before after; do
 		around 3 0 'at_return.*version=0' "kretprobe, which returns 0"
 		around 0 3 'at_return.*version=1' "kretprobe, which returns 1"
 		# Patched while one is asleep in the function, its return address being the probe's.
-		put pair "2 unint" straggler
+		start_process pair "2 unint" straggler
 		load_module moves_patch1
 		expect_blocker moves_patch1 straggler inside moves_session
 		wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]"
 		wait_settled moves_patch1
-		patch_off moves_patch1
+		unload_patch moves_patch1
 		expect_no_mixed
-		ok "kretprobe on the stack: the unwinder sees through it"
+		note "kretprobe on the stack: the unwinder sees through it"
 	else
 		expect_seen 3 'at_return.*version=1' "kretprobe, set when patched"
 	fi
@@ -147,7 +147,7 @@ for when in before after; do
 		probe of_new 'p:of_new moves_patch1:new_session'
 		expect_seen 3 'of_new' "kprobe on the replacement"
 		unprobe
-		patch_off moves_patch1
+		unload_patch moves_patch1
 	}
 done
 expect_no_mixed

@@ -20,23 +20,23 @@ load_module moves_patch1
 wait_settled moves_patch1
 release
 wait $uring_pid
-ok "a worker outside: patched in $(cat "$P1/transition_us") us"
+note "a worker outside: patched in $(cat "$P1/transition_us") us"
 
 uring inside unint
 echo 0 >"$P1/enabled"
 expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside new_inside
 release
 wait $uring_pid
-wait_gone moves_patch1
-ok "a worker inside"
+wait_gone_and_unload moves_patch1
+note "a worker inside"
 
 # Woken after 3 s: it leaves the function for good, with EINTR or anew.
 uring inside int
 load_module moves_patch1
 expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside moves_inside
 wait_settled moves_patch1 10
-ok "a worker asleep inside: patched in $(cat "$P1/transition_us") us"
+note "a worker asleep inside: patched in $(cat "$P1/transition_us") us"
 release
 wait $uring_pid
-patch_off moves_patch1
+unload_patch moves_patch1
 expect_no_mixed

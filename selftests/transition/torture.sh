@@ -12,9 +12,9 @@
 # the function graph tracer's (Documentation/design.rst, "Known limits"), and in-tree livepatch (test-intree.sh).
 # expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
-. "$(dirname "$0")/changes.sh"
+. "$(dirname "$0")/random-changes.sh"
 . "$(dirname "$0")/../faults/inject.sh"
-. "$(dirname "$0")/disturb.sh"
+. "$(dirname "$0")/disturbances.sh"
 seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
 say_replay "torture FUZZ_SEED=$seed"
 RANDOM=$((seed % 32768))
@@ -26,14 +26,14 @@ faults=0
 
 # However it ends. Who counts is let go first.
 torture_end() {
-	calm_down
+	stop_disturbances
 	rm -rf "$counts"
 	moves_end "$1"
 }
 
 summary() {
 	echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
-	awk -v forks="$forks" -v rest="$(say_disturbances)$faults faults" \
+	awk -v forks="$forks" -v rest="$(print_disturbances)$faults faults" \
 		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
 }
 
@@ -47,7 +47,7 @@ count_points() {
 	points=$counted
 	((points > 0)) || fail "a patch is loaded without an allocation"
 	wait_settled moves_patch1
-	patch_off moves_patch1
+	unload_patch moves_patch1
 	echo "# $points allocations for a patch"
 }
 
@@ -73,11 +73,11 @@ if has_kernel_faults; then
 	kernel_faults
 else
 	load_faults
-	window do_one_initcall
+	inject_within do_one_initcall
 fi
 count_points
 disturb_all
-work moves hammer 3 "$seed"
+start_worker moves hammer 3 "$seed"
 echo 1 >$MOVES/ticks
 
 rounds=0 report=$SECONDS
@@ -90,7 +90,7 @@ while ((SECONDS < end)); do
 	fi
 done
 expect_workers
-calm_down
+stop_disturbances
 summary
 expect_no_mixed
 expect_disturbances

@@ -11,41 +11,41 @@
 transitions=0 reversals=0 jumps=0
 
 # Without a process of its own: these are called all the time.
-value() { # FILE
+read_value() { # FILE
 	REPLY=
 	{ read -r REPLY <"$1"; } 2>/dev/null || REPLY=gone
 }
 
 # enable_write PATCH 0|1: whether that started a transition. A patch that has
 # just gone, or is so already, is no failure.
-enable_write() {
+write_enabled() {
 	{ echo "$2" >"$RLP/$1/enabled"; } 2>/dev/null || return
 	transitions=$((transitions + 1))
 }
 
 # Turn PATCH round a few times, more or less at once.
-turn_round() {
+reverse_at_random() {
 	local i n=$((RANDOM % 8)) to
 
 	for ((i = 0; i < n; i++)); do
-		value "$RLP/$1/transition"
+		read_value "$RLP/$1/transition"
 		[[ $REPLY == 1 ]] || return 0
-		value "$RLP/$1/enabled"
+		read_value "$RLP/$1/enabled"
 		to=$((REPLY == 1 ? 0 : 1))
-		! enable_write "$1" $to || reversals=$((reversals + 1))
+		! write_enabled "$1" $to || reversals=$((reversals + 1))
 		((RANDOM % 3)) || sleep "0.0$((RANDOM % 5))"
 	done
 }
 
 # Until PATCH is settled: 0 if it is enabled, 1 if it is gone.
-settle() {
+wait_outcome() {
 	local deadline=$((SECONDS + 60 * ${RLP_SLOW:-1}))
 
 	while :; do
 		[[ -d $RLP/$1 ]] || return 1
-		value "$RLP/$1/transition"
+		read_value "$RLP/$1/transition"
 		if [[ $REPLY == 0 ]]; then
-			value "$RLP/$1/enabled"
+			read_value "$RLP/$1/enabled"
 			[[ $REPLY != 1 ]] || return 0
 		fi
 		((SECONDS < deadline)) || {
@@ -66,26 +66,26 @@ try_load() {
 load_at_random() {
 	try_load "$@" || fail "cannot load $1"
 	transitions=$((transitions + 1))
-	turn_round "$1"
-	if settle "$1"; then return 0; fi
+	reverse_at_random "$1"
+	if wait_outcome "$1"; then return 0; fi
 	unload_module "$1"
 	return 1
 }
 
 unload_at_random() {
-	until ! settle "$1"; do
-		enable_write "$1" 0 && turn_round "$1"
+	until ! wait_outcome "$1"; do
+		write_enabled "$1" 0 && reverse_at_random "$1"
 	done
 	unload_module "$1"
 }
 
 # Now and then PATCH is left alone until its functions jump.
-rest_at_random() {
+wait_for_jump_at_random() {
 	local mode=$RLP/$1/moves_target/moves_session,1/mode i
 
 	((RANDOM % 6 == 0)) || return 0
 	for ((i = 0; i < 40; i++)); do
-		value "$mode"
+		read_value "$mode"
 		[[ $REPLY == "handler settling" ]] || break
 		sleep 0.05
 	done
@@ -97,7 +97,7 @@ change_at_random() {
 	local second=0
 
 	if load_at_random moves_patch1; then
-		rest_at_random moves_patch1
+		wait_for_jump_at_random moves_patch1
 		((RANDOM % 2)) || {
 			if load_at_random moves_patch2 replace=$((RANDOM % 2)); then second=1; fi
 		}

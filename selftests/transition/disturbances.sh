@@ -15,36 +15,36 @@ disturb_all() {
 	if [[ -d $tracing ]]; then
 		# All functions at once are too much for an emulated CPU.
 		printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
-		another tracers trace
+		start_disturbance tracers switch_tracer
 	fi
-	[[ ! -e $tracing/kprobe_events ]] || another kprobes probe
+	[[ ! -e $tracing/kprobe_events ]] || start_disturbance kprobes set_kprobes
 	if [[ -e /sys/kernel/btf/vmlinux ]] && command -v bpf_trace >/dev/null; then
-		another "bpf programs" program
+		start_disturbance "bpf programs" attach_bpf
 	fi
-	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || another processors plug
+	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || start_disturbance processors toggle_cpu
 	if [[ -e $(module_file livepatch_late_c) ]]; then
 		load_module livepatch_late_c
-		another modules come_and_go
+		start_disturbance modules reload_target
 	fi
 	if [[ -d ${intree%/*} && -e $(module_file rlp_intree) ]]; then
 		load_module rlp_target
-		another "patches of in-tree livepatch" patch_in_tree
+		start_disturbance "patches of in-tree livepatch" patch_in_tree
 	fi
-	another storms storms
-	another stragglers straggle
+	start_disturbance storms storms
+	start_disturbance stragglers straggle
 }
 
 # another WHAT COMMAND...: over and over, with a seed of its own; it counts WHAT.
-another() {
+start_disturbance() {
 	local own=$RANDOM
 
 	disturbances+=("$1")
 	shift
-	work disturb "$own" "$@" >/dev/null 2>&1
+	start_worker repeat_disturbance "$own" "$@" >/dev/null 2>&1
 }
 
 # disturb SEED COMMAND...
-disturb() {
+repeat_disturbance() {
 	trap - EXIT
 	RANDOM=$1
 	shift
@@ -62,7 +62,7 @@ counted() {
 	cat "$counts/$1" 2>/dev/null | wc -l
 }
 
-say_disturbances() {
+print_disturbances() {
 	local what
 
 	for what in "${disturbances[@]}"; do
@@ -79,7 +79,7 @@ expect_disturbances() {
 }
 
 # calm_down: end them all, wherever they are, and take back what they have begun.
-calm_down() {
+stop_disturbances() {
 	jobs -p | xargs -r kill 2>/dev/null
 	# Whoever spins in the kernel holds up RCU-tasks, and with it all that ftrace is to undo.
 	wait_until 'release; pkill -x moves; ! pgrep -x moves >/dev/null' 20
@@ -87,26 +87,26 @@ calm_down() {
 		echo nop >$tracing/current_tracer
 		echo >$tracing/set_ftrace_filter
 	}
-	[[ ! -e $tracing/kprobe_events ]] || no_probes
-	leave_in_tree
+	[[ ! -e $tracing/kprobe_events ]] || clear_kprobes
+	unload_in_tree
 	wait_until 'rmmod livepatch_sample_target 2>/dev/null || ! is_loaded livepatch_sample_target' 10
 }
 
-plug() {
+toggle_cpu() {
 	local cpu=$((1 + RANDOM % (cpus - 1)))
 
-	online $cpu 0 || return
+	set_online $cpu 0 || return
 	sleep "0.$((RANDOM % 5))"
-	online $cpu 1 && count processors
+	set_online $cpu 1 && count processors
 }
 
 # A module that another patch is for.
-come_and_go() {
+reload_target() {
 	insmod "$(module_file livepatch_sample_target)" && cat /proc/livepatch_sample/greeting
 	rmmod livepatch_sample_target && count modules
 }
 
-trace() {
+switch_tracer() {
 	local tracers=(function function_graph nop)
 
 	echo "${tracers[RANDOM % 3]}" >$tracing/current_tracer || return
@@ -115,22 +115,22 @@ trace() {
 }
 
 # At the entry of the pair's callee, and at its caller's return.
-probe() {
+set_kprobes() {
 	echo "p:rlp_torture/entry moves_step" >>$tracing/kprobe_events
 	echo "r:rlp_torture/return moves_session" >>$tracing/kprobe_events
 	echo 1 >$tracing/events/rlp_torture/enable || return
 	sleep "0.$((RANDOM % 10))"
-	no_probes && count kprobes
+	clear_kprobes && count kprobes
 }
 
-no_probes() {
+clear_kprobes() {
 	[[ ! -d $tracing/events/rlp_torture ]] || echo 0 >$tracing/events/rlp_torture/enable
 	echo >$tracing/kprobe_events
 }
 
 # bpf programs are called as functions that jump are, with the kernel's same table of both.
 # The pair's tasks are in this function around it.
-program() {
+attach_bpf() {
 	local kinds=(fentry fexit)
 
 	sleep "0.$((RANDOM % 10))" | bpf_trace "${kinds[RANDOM % 2]}" vfs_write && count "bpf programs"
@@ -139,12 +139,12 @@ program() {
 # In-tree livepatch waits for the same tasks, with a function of its own.
 patch_in_tree() {
 	insmod "$(module_file rlp_intree)" says=intree funcs=rlp_target:one_show || return
-	leave_in_tree && count "patches of in-tree livepatch"
+	unload_in_tree && count "patches of in-tree livepatch"
 }
 
-leave_in_tree() {
+unload_in_tree() {
 	is_loaded rlp_intree || return 0
-	wait_until "value $intree/transition; [[ \$REPLY != 1 ]]" 60
+	wait_until "read_value $intree/transition; [[ \$REPLY != 1 ]]" 60
 	[[ ! -d $intree ]] || echo 0 >$intree/enabled
 	wait_until "rmmod rlp_intree 2>/dev/null || ! is_loaded rlp_intree" 60
 }
