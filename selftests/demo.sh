@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Patch this running kernel, look at it, and take the patch out again. Prints
-# "demo: OK" only if each thing that is shown was seen to be so.
+# Patch the running kernel, show the effect, and unpatch it again. Print "demo: OK" only if each
+# step had the effect that it should have.
 
 modules=${RLP_MODULES:-/modules}
 patch=/sys/kernel/rust_livepatch/rust_livepatch_cmdline
@@ -17,14 +17,14 @@ say() {
 	printf '\n# %s\n' "$*"
 }
 
-# run COMMAND...: show it as if typed.
+# run COMMAND...: print the command as if it was typed, and run it.
 run() {
 	echo "\$ $*"
 	"$@" || die "$* (status $?)"
 }
 
-# Write down each state that the patch is seen in. A transition takes some
-# milliseconds: do nothing but read, and look at what was read afterwards.
+# Record each state of the patch. A transition takes only some milliseconds: only read here, and
+# evaluate it later.
 watch_patch() {
 	local progress transition enabled blocker last=
 
@@ -51,14 +51,14 @@ start_watching() {
 	done
 }
 
-# The first states, and the last.
+# Print the first recorded states and the last.
 show_moves() {
 	kill "$watcher" 2>/dev/null
 	wait "$watcher" 2>/dev/null
 	sed -n '2,12p' "$samples"
 	(($(wc -l <"$samples") <= 12)) || { echo "..." && tail -n 1 "$samples"; }
-	grep -q '^enabled' "$samples" || die "nothing was seen of the patch"
-	grep -q 'transition 1' "$samples" || echo "(nobody was left to wait for after the first look at all tasks)"
+	grep -q '^enabled' "$samples" || die "no state of the patch was recorded"
+	grep -q 'transition 1' "$samples" || echo "(all tasks were switched in the first sweep)"
 }
 
 settled() {
@@ -71,7 +71,7 @@ settled() {
 	return 1
 }
 
-# A patch that is out of use lets go of its module a moment later.
+# The reference to the module of a disabled patch is put a moment later.
 gone() {
 	local i
 
@@ -88,7 +88,7 @@ run cat /proc/cmdline
 before=$(cat /proc/cmdline)
 [[ $before == *RLP_MODE=* ]] || die "this is not the kernel's command line"
 
-# Company, so that there is somebody to wait for.
+# Start tasks that the transition has to switch.
 for ((i = 0; i < 100; i++)); do
 	sleep 1000 &
 done
@@ -98,7 +98,7 @@ run insmod "$modules/rust_livepatch.ko"
 [[ -d /sys/kernel/rust_livepatch ]] || die "no /sys/kernel/rust_livepatch"
 start_watching
 run insmod "$modules/rust_livepatch_cmdline.ko"
-settled || die "the transition does not end"
+settled || die "the transition does not complete"
 [[ $(cat $patch/enabled) == 1 ]] || die "the patch is not enabled"
 
 say "it now reads"
@@ -108,29 +108,29 @@ run cat /proc/cmdline
 say "what sysfs showed meanwhile"
 show_moves
 run grep -H . $patch/enabled $patch/transition $patch/progress $patch/transition_us
-[[ $(cat $patch/transition) == 0 ]] || die "the transition has not ended"
+[[ $(cat $patch/transition) == 0 ]] || die "the transition is not complete"
 [[ $(cat $patch/transition_us) -gt 0 ]] || die "the transition took no time"
 
-say "take it back"
+say "disable the patch"
 start_watching
 echo "\$ echo 0 > $patch/enabled"
 echo 0 >$patch/enabled || die "cannot disable"
-settled || die "the transition does not end"
+settled || die "the transition does not complete"
 run cat /proc/cmdline
-[[ $(cat /proc/cmdline) == "$before" ]] || die "not as it was"
+[[ $(cat /proc/cmdline) == "$before" ]] || die "/proc/cmdline is not as before"
 
 say "what sysfs showed meanwhile"
 show_moves
 
-say "remove both modules"
+say "unload both modules"
 gone rust_livepatch_cmdline || die "the patch is still in use"
 run rmmod rust_livepatch_cmdline
-[[ ! -e $patch ]] || die "$patch is still there"
+[[ ! -e $patch ]] || die "$patch still exists"
 run rmmod rust_livepatch
-[[ ! -e /sys/kernel/rust_livepatch ]] || die "/sys/kernel/rust_livepatch is still there"
+[[ ! -e /sys/kernel/rust_livepatch ]] || die "/sys/kernel/rust_livepatch still exists"
 run cat /proc/cmdline
-[[ $(cat /proc/cmdline) == "$before" ]] || die "not as it was"
-! dmesg | grep -E 'WARNING:|BUG:|Oops' || die "the kernel complained"
+[[ $(cat /proc/cmdline) == "$before" ]] || die "/proc/cmdline is not as before"
+! dmesg | grep -E 'WARNING:|BUG:|Oops' || die "the kernel logged a warning or an error"
 
 echo
 echo "demo: OK"

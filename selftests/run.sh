@@ -1,34 +1,35 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh [NAME...]: run these tests, or all of them, on this machine, in the order of TESTS.
-# run.sh --check: compare TESTS with the tests that there are.
-# A test passes if it says so and if the kernel had nothing to complain about
-# since the one before it. Needs root, the modules, and the kernel's kselftest helpers:
+# run.sh [NAME...]: run the named tests on this machine, or all tests in the order of TESTS.
+# run.sh --check: compare TESTS with the test files.
+#
+# A test passes if its exit status is 0 and the kernel logged no complaint since the previous
+# test. The tests need root, the modules, and the kernel's kselftest helpers:
 #
 #	RLP_MODULES=folder of the .ko files (../modules)
 #	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib/common.sh)
-#	RLP_TIMEOUT=seconds a test may take (120); a test that needs more has a
+#	RLP_TIMEOUT=seconds a test may take (120); a test that needs more time has a
 #		line "# timeout: seconds"
-#	RLP_SLOW=n: this machine is so many times slower; wait longer for everything
-#	RLP_DEBUG=name: this is that debug kernel (debug/); run the tests for it too
-#	RLP_GUEST=1: this machine is there for the tests alone; what the kernel said as
-#		it booted counts, and a test may leave it without ftrace
-#	RLP_AFTER=name: go on behind this test, in a list that was begun before
+#	RLP_SLOW=n: this machine is n times slower; all timeouts are n times longer
+#	RLP_DEBUG=name: the running kernel is this debug kernel; run the tests in debug/ too
+#	RLP_GUEST=1: this machine exists only for the tests; complaints that the kernel
+#		logged while it booted count, and a test may shut ftrace down
+#	RLP_AFTER=name: continue with the test after this one; for a run that was interrupted
 
 cd "$(dirname "$0")" || exit 1
 . lib/tests.sh
 [[ ${1:-} != --check ]] || { check_list; exit; }
-# As tools/stage lays it down.
+# The folders are where tools/stage puts them.
 base=$(realpath ..)
 export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 
-# What must not be in the kernel's log. A test that provokes one of these on
-# purpose says which lines are meant: "# expect-log: extended regular expression".
+# Lines that must not be in the kernel's log. A test that provokes such lines on purpose
+# declares them: "# expect-log: extended regular expression".
 complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN:|KMSAN|KFENCE|UBSAN|kmemleak: .* suspected|memory leak detector disabled|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
 
-# A run inside of a test (log-check) leaves some things to the one outside; the log not, if
-# RLP_INNER says "takes".
+# A test may call this script again (log-check). The inner run leaves some checks to the outer
+# one. It clears the kernel's log only if RLP_INNER is "takes".
 inner=${RLP_INNER:-}
 export RLP_INNER=1
 
@@ -36,8 +37,8 @@ marker() {
 	echo "rust_livepatch selftest: $*" >/dev/kmsg
 }
 
-# What the kernel has said by now. Where it says so for the tests alone it is taken out of its
-# log: that would be longer to read with each of them. (The system call does both at once.)
+# Copy the kernel's log to a file. If the machine exists only for the tests, also clear the log:
+# otherwise each test would read the lines of all tests before it. (One system call does both.)
 taken=$(mktemp)
 take_log() {
 	if [[ ${RLP_GUEST:-} && ${inner:-takes} == takes ]]; then
@@ -47,7 +48,7 @@ take_log() {
 	fi
 }
 
-# Of what was taken, what came after a mark, or all if that is not there any more.
+# Print the lines of the copy after a marker, or all lines if the marker is no longer there.
 log_since() {
 	awk -v mark="rust_livepatch selftest: $1" '
 		found { print }
@@ -56,7 +57,8 @@ log_since() {
 		END { if (!found) for (i = 1; i <= n; i++) print kept[i] }' "$taken"
 }
 
-# What the kernel complained of since "since", which is moved on to here.
+# Print the complaints in the kernel's log since the marker "since", and move that marker to
+# the end of the log.
 new_complaints() { # EXPECTED
 	local from=$since
 
@@ -66,9 +68,10 @@ new_complaints() { # EXPECTED
 	log_since "$from" | without_foreign_races | grep -E "$complaints" | grep -vE "${1:-^$}"
 }
 
-# Without the reports of KCSAN in which no module has part: the kernel's own races are
-# not for us to find; nor has one part whose code an interrupt only came upon. (KASAN's begin
-# and end with such a line too.) Another CPU may say something meanwhile.
+# Remove the reports of KCSAN in which no module takes part: races of the kernel itself are not
+# the subject of these tests. A module does not take part if its code was only interrupted by
+# the code that races. (Reports of KASAN begin and end with the same line of "=".) Another CPU
+# may log a complaint in the middle of a report; that line is kept.
 without_foreign_races() {
 	awk -v complaints="$complaints" '
 		/====================$/ {
@@ -92,7 +95,7 @@ without_foreign_races() {
 		END { if (held || race) printf "%s", report }'
 }
 
-# Wait for a process no longer than so many seconds.
+# wait_for PID SECONDS: wait until the process has ended, but not longer than this.
 wait_for() {
 	local pid=$1 deadline=$((SECONDS + $2))
 
@@ -102,19 +105,19 @@ wait_for() {
 	done
 }
 
-option() { # FILE OPTION: what follows "# option: " in a test
+option() { # FILE OPTION: print the text after "# option: " in a test
 	sed -n "s/^# $2: *//p" "$1" | head -n 1
 }
 
-# What kmemleak finds, or why it finds nothing. A leak shows only some time after the last
-# reference is gone.
+# Print the leaks that kmemleak finds, or that kmemleak has stopped. kmemleak reports an object
+# only some time after the last reference to it is gone.
 kmemleak=/sys/kernel/debug/kmemleak
 leaks() {
-	# It refuses when it has ended, which it does for good if something goes wrong with it.
+	# The write fails if kmemleak has stopped. It stops for good when it meets an error.
 	if echo scan >$kmemleak && sleep 6 && echo scan >$kmemleak; then
 		head -n 80 $kmemleak
 	else
-		echo "kmemleak has ended"
+		echo "kmemleak has stopped"
 	fi
 }
 
@@ -128,18 +131,19 @@ run_one() {
 	expected=$(option "$file" expect-log)
 
 	marker "$mark"
-	# A session of its own, so that all it leaves behind can be killed.
+	# The test gets a session of its own, so that all processes that it leaves can be killed.
 	setsid bash "$file" >>"$output" 2>&1 </dev/null &
 	pid=$!
 	if ! wait_for $pid "$limit"; then
 		late=1
 		echo "# timeout after $limit s" >>"$output"
-		# The test's own, and whoever else may hold what they wait for.
+		# Show the test's processes, and all processes in uninterruptible sleep: one of
+		# them may hold a lock that the test waits for.
 		for task in $({ pgrep -s $pid; pgrep -r D; } | sort -nu); do
 			echo "# $task $(<"/proc/$task/comm"): $(<"/proc/$task/wchan")"
 			sed 's/^/#     /' "/proc/$task/stack"
 		done >>"$output" 2>&1
-		# Let it undo what it did (see lib/common.sh), if it still can.
+		# Let the test undo its changes (see lib/common.sh), if it still can.
 		pkill -TERM -s $pid
 		{
 			wait_for $pid $((40 * ${RLP_SLOW:-1}))
@@ -161,16 +165,16 @@ run_one() {
 	found=$(<"$output.complaints")
 	sed 's/^\(# \)\?/# /' "$output"
 	((late == 0)) || status=1
-	# Of these bash ends a function or a loop, but not the script.
+	# An arithmetic error ends a function or a loop in bash, but not the script.
 	! grep -q '(error token is' "$output" || status=1
 	if ((status == 4)) && ! grep -q '# SKIP .' "$output"; then
-		echo "# it ended with 4, as who skips, and gave no reason"
+		echo "# exit status 4 means a skip, but the test printed no reason"
 		status=1
 	fi
 	if [[ $found ]]; then
-		echo "# the kernel complained:"
+		echo "# complaints in the kernel's log:"
 		head -n 10 <<<"$found" | sed 's/^/#   /'
-		echo "# the end of its log:"
+		echo "# the end of the kernel's log:"
 		log_since "$mark" | tail -n 80 | sed 's/^/#   /'
 		status=1
 	fi
@@ -193,14 +197,14 @@ run_one() {
 
 files=()
 for name; do
-	# A test of TESTS, or the path of any other.
+	# The name of a test in TESTS, or a path of a script.
 	file=$(test_files debug | grep "/test-$name\.sh\$") || file=$name
 	files+=("$file")
 done
 ((${#files[@]})) || mapfile -t files < <(test_files ${RLP_DEBUG:+debug})
 
-# What debug/test-unchanged.sh compares with. With the first tracer, whichever it is, the
-# trace buffer grows to its full size and stays there.
+# Record the state for debug/test-unchanged.sh. The trace buffer grows to its full size when a
+# tracer is set for the first time, and stays so; set one first, so that this is no difference.
 if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	echo nop >/sys/kernel/tracing/current_tracer
 	RLP_STATE=$(mktemp)
@@ -210,7 +214,7 @@ fi
 
 number=0 failed=0 results=0 skip_to=${RLP_AFTER:-}
 since="begin run.sh $$"
-# A machine of its own has said nothing yet that was not meant for the tests.
+# If the machine exists only for the tests, the lines logged at boot count too: no marker.
 [[ ${RLP_GUEST:-} && ! $inner ]] || marker "$since"
 echo "TAP version 13"
 echo "1..${#files[@]}"
@@ -227,11 +231,11 @@ for file in "${files[@]}"; do
 		failed=$((failed + 1)) results=$((results + 1))
 		continue
 	fi
-	# Said beforehand: it names the culprit if the machine does not survive.
+	# Print the name first: if the machine crashes, it is the last line.
 	echo "# running $name"
 	run_one "$file" "$name"
 done
-# An error in our own arithmetic ends the loop without a word.
+# An arithmetic error in this script ends the loop without a message.
 if ((results < ${#files[@]})); then
 	number=$((number + 1))
 	echo "not ok $number run.sh # $results of ${#files[@]} tests have a result"
@@ -251,7 +255,7 @@ if [[ -w $kmemleak && ! $inner ]]; then
 fi
 
 if found=$(new_complaints); then
-	echo "# the kernel complained after the last test:"
+	echo "# complaints in the kernel's log after the last test:"
 	head -n 10 <<<"$found" | sed 's/^/#   /'
 	echo "not ok $((number + 1)) log"
 	failed=$((failed + 1))

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Patches that were built with an installed loader, outside of this project, load and patch:
-# the first one that the documentation shows, and one in C for in-tree livepatch. They are
-# those of the last run of tools/test-install.sh, which the whole suite has before the guest.
+# Patches that were built with an installed loader, outside of this tree, can be loaded and take
+# effect: the first patch in the documentation, and a patch in C for in-tree livepatch. The last
+# run of tools/test-install.sh has built them; "make check" runs it before the guest.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

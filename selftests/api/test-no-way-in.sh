@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the loader must not give away, and to whom: files by owner, mode and
-# capability; addresses in files and in the log; names that are too long for it. (The list of
-# a patch's files and their modes is in test-sysfs.sh; patches without a signature are in
-# test-unsigned.sh.)
+# What unprivileged users must not get from the loader: access to files by owner, mode and
+# capability; addresses in files and in the log; lines of the log with names that are too long or
+# forged. (The list of a patch's files and their modes is in test-sysfs.sh; patches without a
+# signature are in test-unsigned.sh.)
 # timeout: 300
 
 set -e
@@ -14,8 +14,8 @@ own_loader
 loader_parameters=/sys/module/rust_livepatch/parameters
 here=$RLP/rlp_patch_a
 
-# Three who are less than root: any user, root of a user namespace of that user's,
-# and one that owns the files but has no capability.
+# Three identities with fewer rights than root: an ordinary user, root of a user namespace of
+# that user, and the owner of the files without any capability.
 as_user() {
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
 }
@@ -28,13 +28,14 @@ as_owner() {
 	setpriv --bounding-set=-all --inh-caps=-all "$@"
 }
 
-# Or else this test would pass for the wrong reason.
-expect_identity() { # WHO UID CAPABILITIES
+# expect_identity WHO UID CAPABILITIES: the identity must be the intended one. Otherwise this
+# test could pass for the wrong reason.
+expect_identity() {
 	expect "$("$1" id -u)" "$2" "uid of $1"
 	expect "$("$1" sed -n 's/^CapEff:\t0*//p' /proc/self/status)" "$3" "capabilities of $1"
 }
 
-# refused WHO COMMAND...: by the mode of the file, and not because it is missing.
+# refused WHO COMMAND...: the mode of the file must be the reason, not that the file is missing.
 refused() {
 	local who=$1
 	shift
@@ -90,8 +91,8 @@ expect "$(module_parameters)" "$(cat <<-END
 END
 )" "the loader's parameters"
 strange=$(find $RLP $loader_parameters \( ! -uid 0 -o ! -gid 0 -o -perm /022 \))
-[[ -z $strange ]] || fail "not root's alone: $strange"
-pass "all is owned by root, and written by nobody else"
+[[ -z $strange ]] || fail "owned or writable by others than root: $strange"
+pass "all files are owned by root, and only root may write them"
 
 for who in as_user as_root_of_namespace; do
 	for file in $(files ! -perm -444); do
@@ -106,10 +107,10 @@ for who in as_user as_root_of_namespace; do
 	cannot_load $who
 done
 expect_file $here/enabled 1
-pass "an unprivileged user, and root of a user namespace, read what all may; no more"
+pass "an ordinary user and root of a user namespace may only read files that all may read"
 
-# That root may mount sysfs anew, with its own network, if the kernel has such: the files
-# are the same.
+# Root of a user namespace may mount sysfs, with a network namespace of its own, if the kernel
+# has network namespaces. The files in it have the same owner and modes.
 network=--net
 [[ -e /proc/self/ns/net ]] || network=
 fresh=$(mktemp -d)
@@ -124,21 +125,21 @@ expect_file $here/enabled 1
 if [[ $network ]]; then
 	[[ $status == 0 && $output == *$'\n1' ]] || fail "in a new mount of sysfs: $output"
 	expect "$(grep -c "ermission denied" <<<"$output")" 3 "refusals in a new mount of sysfs"
-	pass "nor through a mount of its own"
+	pass "a mount of its own gives root of a user namespace no more rights"
 else
-	[[ $status == 4 && $output == *"ermission denied"* ]] || fail "sysfs is mounted anew: $output"
-	pass "nor can it have a mount of its own"
+	[[ $status == 4 && $output == *"ermission denied"* ]] || fail "sysfs was mounted: $output"
+	pass "root of a user namespace cannot mount sysfs"
 fi
 
-# A file has no other guard than its owner and mode, and uid 0 of the first user
-# namespace is the owner also without capabilities; modules it cannot load.
+# Only the owner and the mode protect a file, and uid 0 of the initial user namespace is the
+# owner even without capabilities. Loading a module needs a capability.
 can_read as_owner $here/blockers
 cannot_read as_owner $here/force
 for file in $(files ! -perm -200); do
 	cannot_write as_owner "$file"
 done
 cannot_load as_owner
-expect_fail EINVAL as_owner sh -c "echo 1 >$here/force" # nothing moves
+expect_fail EINVAL as_owner sh -c "echo 1 >$here/force" # there is no transition
 for parameter in debug promote; do
 	as_owner sh -c "echo Y >$loader_parameters/$parameter" ||
 		fail "the owner cannot write $parameter"
@@ -146,7 +147,7 @@ done
 as_owner sh -c "echo 0 >$here/enabled" || fail "the owner cannot write"
 wait_gone rlp_patch_a
 unload_module rlp_patch_a
-pass "uid 0 without capabilities is the owner, and no more"
+pass "uid 0 without capabilities has the rights of the owner, and no others"
 
 if [[ -e $(module_file rlp_intree) && -e /sys/kernel/livepatch ]]; then
 	intree=/sys/kernel/livepatch/rlp_intree
@@ -154,14 +155,14 @@ if [[ -e $(module_file rlp_intree) && -e /sys/kernel/livepatch ]]; then
 	wait_until "[[ \$(<$intree/transition) == 0 ]]" 30 || fail "rlp_intree does not settle"
 	cannot_read as_owner $intree/force
 	as_owner sh -c "echo 0 >$intree/enabled" || fail "the owner of in-tree's files cannot write"
-	wait_until "[[ ! -e $intree ]]" 30 || fail "rlp_intree does not go"
+	wait_until "[[ ! -e $intree ]]" 30 || fail "rlp_intree keeps its directory"
 	unload_module rlp_intree
-	pass "in-tree livepatch asks for no more either"
+	pass "in-tree livepatch requires the same rights"
 else
-	untested "what in-tree livepatch asks for"
+	untested "the rights that in-tree livepatch requires"
 fi
 
-# The log: with debug, through a life with failures and through a lot of names.
+# The kernel's log, with debug lines, errors and many names.
 expect_load_fail ENOMEM rlp_patch_full taken=Y
 expect_log 'Duplicate shadow variable <[0-9a-f]{16}, 0>'
 load_patch rlp_patch_full
@@ -171,7 +172,7 @@ unload_module livepatch_sample_target
 unload_patch rlp_patch_full
 pass "a shadow variable's address is hashed"
 
-# name_too_long PATTERN FUNCS...
+# name_too_long PATTERN FUNCS: the patch must be refused, and the log must not have the name.
 name_too_long() {
 	expect_refused EINVAL "$1" rlp_patch_a "funcs=$2"
 	! log_has "$(long_name 100)" || fail "the name is in the log"
@@ -182,20 +183,20 @@ name_too_long "a function whose name is empty or too long" "rlp_target:f$(long_n
 name_too_long "an object's name is too long" "m$(long_name 999):one_show"
 name_too_long "a function whose name is empty or too long" "rlp_target:f$(long_name 511)"
 name_too_long "an object's name is too long" "m$(long_name 55):one_show"
-# The longest that there can be.
+# The longest valid names.
 load_module rlp_patch_a "funcs=m$(long_name 54):f$(long_name 510)"
 wait_settled rlp_patch_a
 unload_patch rlp_patch_a
 expect_refused EINVAL "symbol 'f$(long_name 510)' not found" rlp_patch_a "funcs=:f$(long_name 510)"
 (($(log | longest_line) < 700)) || fail "a line of $(log | longest_line) characters"
-pass "names that are too long do not reach the log"
+pass "names that are too long are not logged"
 
 expect_refused EINVAL 'symbol .a.x0arust_livepatch: forged.x1b. not found' \
 	rlp_patch_a "funcs=\":a"$'\n'"rust_livepatch: forged"$'\e'"\""
-! log | grep -qE '(^|\] )rust_livepatch: forged' || fail "a name makes a line of its own"
-pass "what cannot be printed is escaped"
+! log | grep -qE '(^|\] )rust_livepatch: forged' || fail "a name forges a line of the log"
+pass "characters that cannot be printed are escaped"
 
-# Any task may choose its name, and sleep in what is patched.
+# Any task may choose its name, and sleep in a patched function.
 names=$(mktemp -d)
 forge=$names/$'a\n1 init'
 ln -s "$(command -v cat)" "$forge"
@@ -208,11 +209,11 @@ wake_up
 rm -r "$names"
 wait_settled rlp_patch_a
 unload_patch rlp_patch_a
-pass "nor does a task's name make a line of its own"
+pass "the name of a task does not forge a line of blockers"
 
 unload_module rust_livepatch
 log_mark=$whole_log
-[[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] || fail "an address is not found"
+[[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] || fail "pointer_in does not find an address"
 ours=$(log | grep -E 'rust_livepatch: ')
 (($(wc -l <<<"$ours") > 30)) || fail "only $(wc -l <<<"$ours") lines of the loader in the log"
 no_pointers "log" "$ours"

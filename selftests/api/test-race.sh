@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Everybody reads and writes the files of a patch while it comes and goes, and
-# while its module is removed.
+# The files of a patch are read and written while the patch is enabled and disabled, and while
+# its module is unloaded.
 # timeout: 300
 
 set -e
@@ -14,7 +14,7 @@ stop=$(mktemp) answers=$(mktemp)
 here=$RLP/rlp_patch_a
 loaded+=(rlp_patch_a)
 
-# Whatever they get is right, as long as it is an answer.
+# Each value is right, as long as some reads succeed.
 readers() {
 	local file
 
@@ -32,7 +32,7 @@ writers() {
 		echo junk >$here/enabled
 		echo 1 >$here/enabled
 		echo 0 >$here/enabled
-		echo 0 >$here/force # 1 would keep the module for ever
+		echo 0 >$here/force # after 1 the module could never be unloaded
 	done
 }
 
@@ -49,14 +49,14 @@ rounds=0
 deadline=$((SECONDS + 15))
 while ((SECONDS < deadline || rounds < 5)); do
 	insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show,:cmdline_proc_show
-	# The writers disable it, sooner or later, and maybe enable it again.
+	# The writers disable the patch sooner or later, and may enable it again.
 	wait_until 'rmmod rlp_patch_a 2>/dev/null || ! is_loaded rlp_patch_a' 60 || {
 		show_patch rlp_patch_a
 		fail "the patch is not disabled"
 	}
 	rounds=$((rounds + 1))
 done
-[[ -s $answers ]] || fail "nobody read anything"
+[[ -s $answers ]] || fail "no read succeeded"
 pass "readers and writers, $rounds rounds"
 
 removers 2>/dev/null &
@@ -64,14 +64,14 @@ for ((i = 0; i < 5; i++)); do
 	insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show
 	wait_until "! is_loaded rlp_patch_a" 60 || {
 		show_patch rlp_patch_a
-		fail "the patch is not removed"
+		fail "the patch is not unloaded"
 	}
 done
 rm "$stop"
 wait
 rm "$answers"
-pass "somebody else removes the module at once"
+pass "another process unloads the module as soon as possible"
 
 expect_unchanged
-pass "nothing is left behind"
+pass "nothing is left"
 finish

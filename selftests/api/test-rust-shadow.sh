@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Shadow variables from Rust: what each method returns, and that each value is dropped once.
+# Shadow variables from Rust: the result of each method. Each value must be dropped once.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
@@ -9,8 +9,8 @@ load_loader
 remember_state
 new_log
 
-# What the module said since the last new_log. Errors have names only with
-# CONFIG_SYMBOLIC_ERRNAME.
+# expect_said < LINES: the module must have logged these lines since the last new_log. Errors
+# have names only with CONFIG_SYMBOLIC_ERRNAME.
 expect_said() {
 	expect "$(log | grep -v taint | sed -n 's/.*\] rlp_rust_shadow: //
 		T
@@ -55,11 +55,11 @@ END
 expect_unchanged
 pass "free_all"
 
-# Nothing is left over for the next one.
+# The next patch finds no variable of this one.
 new_log
 load_patch rlp_rust_shadow
-log_has "alloc: Ok\(1\)" || fail "not as the first time"
+log_has "alloc: Ok\(1\)" || fail "the second time differs from the first"
 unload_patch rlp_rust_shadow
 expect_unchanged
-pass "once more"
+pass "the same again after the patch was unloaded"
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Each patch in samples/ does what its first comment says, and undoes it.
+# Each patch in samples/ does what its first comment says, and undoes it when it is disabled.
 # timeout: 300
 
 set -e
@@ -28,10 +28,10 @@ for patch in rust_livepatch_late livepatch_late_c; do
 	unload_module livepatch_sample_target
 	unload_patch $patch
 	expect_unchanged
-	pass "$patch, before and after its target"
+	pass "$patch is loaded before and after its target"
 done
 
-# Somebody reads all the time: never the new caller with the old callee.
+# While a process reads all the time, the new caller never calls the old callee.
 load_module livepatch_sample_target
 old="livepatch_sample_target, length 23"
 new="livepatch_sample_target, 8 bytes left"
@@ -76,11 +76,10 @@ pass "rust_livepatch_callbacks"
 remember_state
 expect_refused ENODEV "pre-patch callback failed for object 'vmlinux'" \
 	rust_livepatch_callbacks pre_patch_ret=-19
-! log_has "post_(un)?patch:" || fail "a callback that should not run"
-pass "rust_livepatch_callbacks that refuse"
+! log_has "post_(un)?patch:" || fail "a post-patch or post-unpatch callback was called"
+pass "rust_livepatch_callbacks, whose pre-patch callback fails"
 
-# A session that was opened before the patch was loaded, and is read again and
-# again.
+# A session that was opened before the patch was loaded is read several times.
 coproc session { exec reread $sample/session; }
 reader=$!
 reread() {

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# /sys/kernel/rust_livepatch: each file with its mode and value, and what must not be
-# seen in it.
+# /sys/kernel/rust_livepatch: the mode and the value of each file. No file may show an address.
 # timeout: 300
 
 set -e
@@ -71,18 +70,18 @@ for ((i = 0; i < 100; i++)); do
 	[[ $mode == "handler settling" ]] || break
 	sleep 0.1
 done
-pass "values of a patch at rest (mode: $mode)"
+pass "values of a patch without a transition (mode: $mode)"
 
-# What is not there to be written cannot be, by root either; others are in test-no-way-in.sh.
+# Not even root can write a read-only file. (For other users see test-no-way-in.sh.)
 files() {
 	find "$RLP" -type f "$@"
 }
 for file in $(files ! -perm -200); do
 	! write 1 "$file" 2>/dev/null || fail "$file can be written"
 done
-pass "what only reads cannot be written"
+pass "read-only files cannot be written"
 
-# While it moves, and with a blocker.
+# During a transition, with a blocker.
 unload_patch rlp_patch_a
 fall_asleep
 load_module rlp_patch_a replace=Y funcs=rlp_target:sleep_show,rlp_target:one_show
@@ -94,7 +93,7 @@ expect_file $here/transition_end 0.000000
 expect_file $here/blockers "$(pgrep -x cat) cat inside sleep_show"
 read -r switched total <$here/progress
 ((switched + 1 == total)) || fail "progress reads '$switched $total'"
-pass "values of a patch that moves"
+pass "values of a patch in transition"
 
 no_pointers sysfs "$(files -perm -400 -exec cat {} +)"
 
@@ -102,23 +101,23 @@ echo 0 >$here/enabled
 wait_gone rlp_patch_a
 wake_up
 unload_module rlp_patch_a
-pass "turned round, it goes although its blocker sleeps on"
+pass "after a reversal the patch is removed although its blocker still sleeps"
 
 load_patch rlp_patch_a funcs=rlp_target:two_show
 load_patch rlp_patch_b funcs=rlp_target:two_show
 load_patch rlp_patch_c funcs=rlp_target:two_show
 expect "$(ls $RLP | wc -l)" 3 "number of entries"
 no_pointers sysfs "$(files -perm -400 -exec cat {} +)"
-pass "an entry for each patch, and no pointer in any"
+pass "an entry for each patch, and no address in any"
 unload_patch rlp_patch_b
 expect "$(ls $RLP | wc -l)" 2 "number of entries"
 
-# A file that was opened before the patch went is an error, not an accident.
+# A read through a file that was opened before the patch was removed returns an error.
 exec {fd}<$here/enabled
 unload_patch rlp_patch_a
-! read -r -u $fd value 2>/dev/null || fail "a file of a patch that is gone reads '$value'"
+! read -r -u $fd value 2>/dev/null || fail "a file of a removed patch reads '$value'"
 exec {fd}<&-
 unload_patch rlp_patch_c
 expect_unchanged
-pass "a file of a patch that is gone"
+pass "a file of a removed patch"
 finish

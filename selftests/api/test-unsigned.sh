@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# require_signed=1 keeps patches out that have no signature, as those of the tests. What the
-# kernel notes when it has verified one, a patch can note for itself; debug/test-signed.sh
-# has a real one.
+# require_signed=1 refuses patches without a signature, like those of the tests. The kernel sets
+# a flag in the module when it has verified a signature; here the patch sets that flag itself.
+# debug/test-signed.sh has a real signature.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
@@ -22,10 +22,10 @@ if grep -q ' mod_verify_sig$' /proc/kallsyms; then
 	load_patch rlp_patch_a shape=signed funcs=rlp_target:one_show
 	expect_file $TARGET/one patched
 	unload_patch rlp_patch_a
-	pass "one whose signature was"
+	pass "a patch whose signature was verified"
 else
 	expect_load_fail EKEYREJECTED rlp_patch_a shape=signed funcs=rlp_target:one_show
-	pass "any, on a kernel that knows no signatures"
+	pass "any patch, on a kernel that does not support signatures"
 fi
 expect_unchanged
 unload_module rust_livepatch
@@ -33,5 +33,5 @@ load_loader
 load_patch rlp_patch_a funcs=rlp_target:one_show
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
-pass "without it, the same patch is welcome"
+pass "without require_signed the same patch is enabled"
 finish

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests of injected faults share, on top of patches.sh. An operation is
-# five functions named after it:
+# Functions for the tests of injected faults, on top of patches.sh. An operation consists of
+# five functions:
 #
-#	OPERATION_prepare	make what it starts from, if that is not there
-#	OPERATION_try		do it by "run", or wait for what does it
-#	OPERATION_refused	check that nothing has happened
-#	OPERATION_works		check that all of it has
-#	OPERATION_undo		go back to what OPERATION_prepare starts from
+#	OPERATION_prepare	establish the state that it starts from, unless it is there
+#	OPERATION_try		do it with "run", or wait until it has been done
+#	OPERATION_refused	check that it has changed nothing
+#	OPERATION_works		check that it has succeeded
+#	OPERATION_undo		go back to the state before OPERATION_prepare
 #
-# and each_fault lets its 1st, 2nd, 3rd ... allocation fail until there is none left.
-# Below are those that more than one test makes.
+# each_fault lets the 1st, 2nd, 3rd ... allocation of an operation fail, up to its last. The
+# operations below are those that several tests use.
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
@@ -20,28 +20,29 @@
 
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
-# There are hundreds of points on the way of a module: so many of each operation, evenly
-# spread; or all; or, if it is empty, all without the kernel's help. "offset" shifts those
-# that are not all, so that they need not be the same each time.
+# Loading a module makes hundreds of allocations. "most" is how many of each operation may fail,
+# evenly spread, or "all". If it is empty, all of them fail, and rlp_fail injects the faults
+# instead of the kernel. "offset" shifts the chosen allocations, so that each run may choose
+# others.
 most='' offset=0
 
-# Two patches may take each other's place.
+# In "replace", two patches replace each other: treat them as one.
 read_fault_state() {
 	read_state
 	state=${state//rlp_patch_[ab]/rlp_patch}
 }
 
-# expect_state STATE AFTER
+# expect_state STATE AFTER: wait until the state is this one.
 expect_state() {
 	local wanted=$1
 
 	wait_until 'read_fault_state; [[ $state == "$wanted" ]]' 30 && return
 	diff <(echo "$1") <(echo "$state") | sed 's/^/# /'
-	fail "something was changed, see above: < before, > after $2 in '$where'"
+	fail "the state differs, see above: < before, > after $2 in '$where'"
 }
 
-# Whether each function that does not move is hooked as it will be: to come there, the
-# loader takes memory for a moment, in the background.
+# Whether each function of a patch without a transition has settled. Until then, the loader
+# allocates memory for a moment in the background.
 all_settled() {
 	local mode
 
@@ -54,18 +55,19 @@ all_settled() {
 	done
 }
 
-# Objects that Rust code has allocated, as rlp_fail counts them: some, at one time or another.
+# Set "live" to the number of objects that Rust code has allocated, as rlp_fail counts them.
+# "counts" is set when it was not 0 once: otherwise they are not counted at all.
 live_objects() {
-	read -r live <$FAIL/live || fail "nobody knows how many objects there are"
+	read -r live <$FAIL/live || fail "the number of objects cannot be read"
 	((live == 0)) || counts=1
 }
 
-# steady_live: the same twice, with time for the last probe on the scheduler to go in between:
-# that is kept for a while, and removed in the background.
+# wait_live_steady: wait until the number of objects stays the same. The time in between is long
+# enough for the last probe on the scheduler, which is removed some time later in the background.
 wait_live_steady() {
 	local before=-1
 
-	wait_until all_settled 30 || fail "$op: the loader does not come to rest"
+	wait_until all_settled 30 || fail "$op: the functions do not settle"
 	live_objects
 	while ((live != before)); do
 		before=$live
@@ -74,15 +76,16 @@ wait_live_steady() {
 	done
 }
 
-# expect_live WANTED: as many as before. Where there was no memory to note the name of a patch's
-# module when it came, there is that one fewer until it goes: so it is done once more, in peace.
+# expect_live WANTED: there must be as many objects as before. If the allocation failed that
+# records the name of a patch's module when it is loaded, there is one fewer until the module is
+# unloaded. In that case, repeat the operation without a fault.
 expect_live() {
 	local wanted=$1
 
 	wait_until 'live_objects; ((live == wanted))' 30 && return
 	if [[ $errno == 0 ]] && ((live == wanted - 1)); then
 		"${op}_try"
-		[[ $errno == 0 ]] || fail "$op: $errno when done once more, after '$where'"
+		[[ $errno == 0 ]] || fail "$op: $errno when it is repeated, after '$where'"
 		"${op}_works"
 		"${op}_undo"
 		"${op}_prepare"
@@ -91,15 +94,16 @@ expect_live() {
 	fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
 }
 
-# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least so many allocations
-# can fail, and some of these refuse the operation, or may, or must not. LINE is what the
-# log says of each that the loader refused. The last one refused is last_refusal.
+# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least MINIMUM allocations can
+# fail. Some of these faults must make the operation fail, or may, or none must. LINE is what the
+# loader logs each time that it refuses the operation. last_refusal is set to the number of the
+# last allocation whose fault was refused.
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0
 	local line=${5:-} said by_us=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
-	# Once in peace: what is made once and kept has been made.
+	# First without a fault: objects that are made once and kept are there then.
 	"${op}_prepare"
 	[[ ! $most ]] || kernel_nth=1000000
 	"${op}_try"
@@ -126,12 +130,12 @@ each_fault() {
 		case $errno in
 		0) survived=$((survived + 1)) ;;
 		ENOMEM)
-			[[ $where ]] || fail "$op: ENOMEM, although nothing has failed"
+			[[ $where ]] || fail "$op: ENOMEM, although no allocation has failed"
 			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
 			refused=$((refused + 1))
-			# The kernel's own buffer, before the loader is asked.
+			# This is the kernel's own buffer for the write; the loader is not called.
 			[[ $where == kernfs_fop_write_iter+* ]] || by_us=$((by_us + 1))
-			# shellcheck disable=SC2034 # for the tests
+			# shellcheck disable=SC2034 # used by the tests
 			last_refusal=$nth
 			"${op}_refused"
 			expect_state "$base" "$op was refused"
@@ -143,10 +147,10 @@ each_fault() {
 		"${op}_works"
 		"${op}_undo"
 		if [[ ! $where ]]; then
-			# This one did not fail.
+			# There was no allocation with this number any more.
 			survived=$((survived - 1))
-			# Where few were chosen, all of them may have done no harm: then the
-			# neighbours.
+			# If only some were chosen, the operation may have survived all of them:
+			# then try their neighbours.
 			[[ $how == refused ]] && ((refused == 0 && pass < step)) || break
 			first=$((1 + (offset + pass++) % step))
 			nth=$((first - step))
@@ -158,17 +162,16 @@ each_fault() {
 	done
 	[[ $most ]] || total=$((refused + survived))
 	((total >= minimum)) || fail "$op: only $total allocations"
-	[[ $how != refused ]] || ((refused)) || fail "$op: no failure was noticed"
+	[[ $how != refused ]] || ((refused)) || fail "$op: no fault made it fail"
 	covered=$((covered + refused + survived))
 	if [[ $line && ! $most ]]; then
 		said=$(log | grep -cE -- "$line") || true
 		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
 	fi
-	pass "$4: $((refused + survived)) failures${most:+ of $total}$which: $refused are ENOMEM, $survived do no harm"
+	pass "$4: $((refused + survived)) faults${most:+ of $total}$which: $refused return ENOMEM, $survived have no effect"
 }
 
-# A patch with callbacks, shadow variables, two objects that are there, and one that
-# is not.
+# A patch with callbacks, shadow variables, two present objects, and an absent one.
 full_is_on() {
 	expect_file $FULL/enabled 1
 	expect_file $FULL/transition 0
@@ -177,10 +180,10 @@ full_is_on() {
 }
 
 full_is_off() {
-	[[ ! -e $FULL ]] || fail "$FULL is there, after '$where'"
+	[[ ! -e $FULL ]] || fail "$FULL exists, after '$where'"
 	expect_file $TARGET/one one
 	read_file /proc/cmdline
-	[[ $REPLY != patched ]] || fail "cmdline is patched, after '$where'"
+	[[ $REPLY != patched ]] || fail "/proc/cmdline is patched, after '$where'"
 }
 
 enable_prepare() { :; }
@@ -207,7 +210,7 @@ disable_works() {
 }
 disable_undo() { unload_module rlp_patch_full; }
 
-# One patch replaces the other, and the next time round the other this one.
+# One patch replaces another. Their roles change each time.
 replaced=rlp_patch_a replacing=rlp_patch_b
 replace_prepare() {
 	is_loaded $replaced || load_patch $replaced says=$replaced funcs=rlp_target:one_show
@@ -232,8 +235,8 @@ replace_undo() {
 	replaced=$replacing replacing=$gone
 }
 
-# A transition that can end in neither direction: a process sleeps in the old
-# function, and one that came later in the new one.
+# A transition that completes in neither direction: one process sleeps in the original, and a
+# later one in the replacement.
 MOVES=/proc/moves P1=$RLP/moves_patch1
 
 sleep_inside() { # NAME
@@ -259,7 +262,7 @@ end_reversals() {
 	unload_module moves_target
 }
 
-# moving TO: the direction in which it moves.
+# expect_direction 0|1: the transition must run, towards this value of "enabled".
 expect_direction() {
 	expect_file $P1/enabled "$1"
 	expect_file $P1/transition 1
@@ -282,7 +285,7 @@ reverse_unpatching_refused() { expect_direction 0; }
 reverse_unpatching_works() { expect_direction 1; }
 reverse_unpatching_undo() { :; }
 
-# A module comes and goes, with a patch for it.
+# A late module is loaded and unloaded, with a patch for it.
 LATE=livepatch_sample_target
 
 late_is() { # 0|1
@@ -329,7 +332,7 @@ loader_works() {
 }
 loader_undo() { unload_module rust_livepatch; }
 
-# The first lines of a test, and its last.
+# begin_faults and finish_faults: the first and the last command of a test.
 begin_faults() {
 	load_module rlp_target
 	read_file $PARAMETERS/sched_switch_users
@@ -338,7 +341,7 @@ begin_faults() {
 
 finish_faults() {
 	expect_probes "$probes"
-	[[ $counts ]] || fail "no object was seen: they are not counted"
+	[[ $counts ]] || fail "no object was ever counted"
 	echo "# $covered allocations failed in all"
 	finish
 }

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# An operation one of whose allocations fails, on top of lib/common.sh:
+# Let one allocation of an operation fail, on top of lib/common.sh. First load_faults or
+# kernel_faults, then for each operation
 #
-#	load_faults, or kernel_faults and then
 #	arm 7; run load MODULE; disarm
 #
-# errno is what came of it, and where, if it is not empty, what failed; counted is how many
-# allocations there were, if none of them did.
-# shellcheck disable=SC2034 # variables for the tests
+# for its 7th allocation. Afterwards "errno" is the result of the operation. "where" is the
+# allocation that failed, or empty if none did; then "counted" is the number of allocations.
+# shellcheck disable=SC2034 # used by the tests
 
 FAIL=/sys/module/rlp_fail/parameters
 
-# Without the kernel's own means, rlp_fail has them.
+# load_faults: let the module rlp_fail inject the faults, for kernels without fault injection.
 load_faults() {
 	load_module rlp_fail
 	echo -n fail_nth >$FAIL/comm
@@ -26,12 +26,12 @@ load_faults() {
 	}
 }
 
-# Whether the kernel has its own.
+# has_kernel_faults: whether the kernel has fault injection.
 has_kernel_faults() {
 	[[ -e /proc/thread-self/fail-nth && -d /sys/kernel/debug/failslab ]]
 }
 
-# With the kernel's, it is fail_nth that arms itself.
+# kernel_faults: use the kernel's fault injection. The program fail_nth then arms itself.
 kernel_faults() {
 	local at
 
@@ -53,9 +53,9 @@ kernel_faults() {
 }
 kernel_nth=0
 
-# run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: errno is
-# then the name of the error, or 0, and counted what fail_nth has counted, if the kernel
-# has its own means.
+# run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: set "errno" to the name
+# of the error, or to 0. With the kernel's fault injection, set "counted" to what fail_nth has
+# counted.
 run() {
 	local output what=$1 name=$2
 	shift 2
@@ -68,7 +68,8 @@ run() {
 	[[ $what$errno != load0 ]] || loaded+=("$name")
 }
 
-# window FUNCTION [COMM]: where faults are injected, and of which task, "*": of any.
+# inject_within FUNCTION [COMM]: let only allocations fail that are made while this function
+# runs, by a task of this name; "*" is any task.
 inject_within() {
 	[[ -d $FAIL ]] || return 0
 	echo -n "${2:-fail_nth}" >$FAIL/comm

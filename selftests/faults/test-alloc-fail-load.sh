@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory that cannot be had while the loader itself is loaded: it is refused with
-# ENOMEM, or works without what is optional, and leaves nothing.
+# Allocations fail while the loader itself is loaded: it fails with ENOMEM, or works without an
+# optional feature, and leaves nothing.
 # timeout: 600
 # guest: waiting
 

@@ -1,17 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory that cannot be had while patches move: when a transition is turned round,
-# when one patch replaces another, and in the worker, which completes transitions,
-# and lets functions jump and puts them back under the handler. The worker has
-# nobody to report to: it tries again.
+# Allocations fail during transitions: when a transition is reversed, when one patch replaces
+# another, and in the worker, which completes transitions, and promotes and demotes functions.
+# The worker has no caller that it could return an error to: it retries.
 # timeout: 900
 # guest: waiting
 
 set -e
 . "$(dirname "$0")/faults.sh"
 
-# In the worker: a transition whose last task moves, and the way back.
+# In the worker: the last task of a transition is switched, and the patch is disabled again.
 complete_prepare() {
 	[[ ! -e $FULL ]] || return 0
 	fall_asleep
@@ -28,7 +27,8 @@ complete_try() {
 complete_works() { full_is_off; }
 complete_undo() { unload_module rlp_patch_full; }
 
-mode_is() { # PATTERN: that of each function whose object is there
+# mode_is PATTERN: the mode of each function of a present object must match.
+mode_is() {
 	local file
 
 	for file in $FULL/{vmlinux,rlp_target}/*/mode; do
@@ -45,7 +45,7 @@ wait_mode() { # PATTERN
 	wait_until "mode_is '$1'" 30 || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
 }
 
-# Both ways in one go, with a failure in each: it is the waiting that takes time.
+# Promote and demote in one operation, with a fault in each: most of the time is spent waiting.
 mode_prepare() {
 	mode_is "handler off" || promote N
 	wait_mode "handler off"
@@ -72,11 +72,11 @@ load_faults
 
 inject_within kernfs_fop_write_iter
 start_reversals
-each_fault reverse_patching 5 refused "a patch that comes is turned round" "'moves_patch1' is not turned round \(-12\)"
-each_fault reverse_unpatching 5 refused "a patch that goes is turned round" "'moves_patch1' is not turned round \(-12\)"
+each_fault reverse_patching 5 refused "patching is reversed" "'moves_patch1' is not turned round \(-12\)"
+each_fault reverse_unpatching 5 refused "unpatching is reversed" "'moves_patch1' is not turned round \(-12\)"
 end_reversals
 
-# Who could not turn it round has not stopped it.
+# A reversal that failed has not stopped the transition.
 fall_asleep
 load_module rlp_patch_full
 arm "$((last_refusal / 2 + 1))"
@@ -87,12 +87,12 @@ wake_up
 wait_settled rlp_patch_full
 full_is_on
 unload_patch rlp_patch_full
-pass "a transition that could not be turned round ends"
+pass "a transition completes although its reversal failed"
 
 inject_within rust_livepatch:worker_run '*'
 each_fault complete 10 never "transitions are completed"
 load_patch rlp_patch_full
-each_fault mode 10 never "functions come to jump, and jump no more"
+each_fault mode 10 never "functions are promoted and demoted"
 promote Y
 unload_patch rlp_patch_full
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Memory that cannot be had: each allocation on the way of a patch fails once, the
-# loader's own ones and those of the kernel on its behalf. Either it works all the
-# same, or it is refused with ENOMEM, nothing is changed, and the next try succeeds.
+# Each allocation fails once while a patch is enabled and disabled: those of the loader and those
+# that the kernel makes for it. Either the operation works all the same, or it fails with ENOMEM,
+# nothing is changed, and the next try succeeds.
 # timeout: 900
 # guest: waiting
 

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random operations against a model, see progs/fuzz_ops: always the same ones, and
-# some that are new each time.
+# Random operations, compared with a model, see progs/fuzz_ops: some that are the same each time,
+# and some that are new each time.
 #
-#	RLP_MINUTES=	for half as long, in rounds of a minute
-#	RLP_SEED=	what was printed, for the same operations once more
-#	RLP_PINS=	let so many patches a round leave by force (0): their modules stay
-#	RLP_KEPT=1	with that seed: a patch has left by force before, and keeps the loader
+#	RLP_MINUTES=	run for half of this time, in rounds of a minute
+#	RLP_SEED=	a seed that was printed, to repeat its operations
+#	RLP_PINS=	how many patches a round may remove by force (0): their modules stay
+#	RLP_KEPT=1	with RLP_SEED: a patch was removed by force before, and its module
+#			keeps the loader
 #
 # timeout: 300
 
@@ -15,8 +16,8 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 minutes=${RLP_MINUTES:-} pins=${RLP_PINS:-0}
 
-# Whether the loader has users that it cannot lose: a round begins with it, and never
-# sees it go.
+# Print 1 if the loader has users that cannot be unloaded, else 0. With 1, a round begins with
+# the loader loaded, and never unloads it.
 kept() {
 	read_file /sys/module/rust_livepatch/refcnt
 	echo $((REPLY > 0))
@@ -27,12 +28,13 @@ play() {
 	local kept
 
 	kept=$(kept)
-	# How many were forced out makes no difference, nor their names.
+	# The number and the names of the patches that were removed by force make no difference.
 	say_replay "fuzz T=fuzz-ops FUZZ_SEED=$1 FUZZ_PINS=$pins FUZZ_KEPT=$kept"
 	fuzz_ops "$1" "$2" "$3" "$pins" ${4:+"$4"}
 }
 
-# A patch that another replaces while somebody sleeps in what that one patches, by force.
+# Replace a patch by force while a task sleeps in a function of the new patch: the module of the
+# old patch stays, and keeps the loader.
 keep_loader() {
 	load_loader
 	load_module rlp_target
@@ -44,11 +46,11 @@ keep_loader() {
 	wake_up
 	unload_patch rlp_patch_b
 	unload_module rlp_target
-	# The others stay.
+	# The other modules stay.
 	loaded=()
 }
 
-# begin_as KEPT: 1 or 0, as a replay has to begin.
+# begin_as KEPT: a replay must begin with the loader kept (1) or not (0).
 begin_as() {
 	(($1 == $(kept))) && return
 	(($1)) || skip "a replay with FUZZ_KEPT=0 needs a machine whose loader can be removed"
@@ -56,12 +58,14 @@ begin_as() {
 	expect "$(kept)" 1 "whether the loader is kept"
 }
 
-# digest SEED STEPS: of all that it did; what it prints is seen too.
+# digest SEED STEPS: play, and print the digest of all its operations. Its own output goes to
+# stderr.
 digest() {
 	play "$1" "$2" 0 | tee /dev/stderr | grep -oP 'digest \K\w+'
 }
 
-# A seed is worth something only if it does the same again.
+# plays_the_same SEED STEPS: the same seed must give the same operations; otherwise a failure
+# could not be repeated.
 plays_the_same() {
 	local first second pins=0
 
@@ -80,13 +84,13 @@ elif [[ $minutes ]]; then
 		left=$((end - SECONDS))
 		play $SRANDOM 0 $((left < 60 ? left : 60))
 	done
-	pass "$minutes minutes, and half of that here"
+	pass "half of $minutes minutes"
 else
 	play 1 60 0
-	pass "always the same"
+	pass "the same operations each time"
 	plays_the_same 2 15
-	pass "the same twice"
+	pass "the same seed twice"
 	play $SRANDOM 0 10
-	pass "new ones"
+	pass "new operations"
 fi
 finish

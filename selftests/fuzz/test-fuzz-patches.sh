@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Descriptions of patches made at random, see rlp_fuzz.c: those that are refused
-# change nothing, those that are not can be undone. Always the same, and some new ones.
+# Random descriptions of patches, see rlp_fuzz.c: those that are refused change nothing, and the
+# others can be undone. Some are the same each time, and some are new.
 #
-#	RLP_MINUTES=	for half as long, new ones
-#	RLP_SEED=	what was printed, for the same descriptions once more
+#	RLP_MINUTES=	run for half of this time, with new descriptions
+#	RLP_SEED=	a seed that was printed, to repeat its descriptions
 #
 # timeout: 300
 
@@ -14,11 +14,11 @@ set -e
 minutes=${RLP_MINUTES:-}
 fuzz=/sys/module/rlp_fuzz/parameters
 declare -A told
-# Where KASAN watches, tens of thousands.
+# With KASAN, ten times as many.
 always=2000
 ! grep -q ' kasan_report$' /proc/kallsyms || always=20000
 
-# told[RESULT] is how often, and told[all] of how many.
+# Set told[RESULT] to the number of descriptions with that result, and told[all] to their sum.
 read_told() {
 	local result number
 
@@ -29,7 +29,8 @@ read_told() {
 	done <$fuzz/told
 }
 
-# What was accepted is enabled, also in each object that is there, and its files can be read.
+# A patch that was accepted must be enabled, patch each present object, and have files that can
+# be read.
 expect_complete() {
 	local object name here
 
@@ -42,7 +43,7 @@ expect_complete() {
 	find $RLP/rlp_fuzz -type f -perm -400 -exec cat {} + >/dev/null || fail "a file cannot be read"
 }
 
-# fuzz SEED NUMBER SECONDS: at least so many, and at least for so long
+# fuzz SEED NUMBER SECONDS: try at least this many descriptions, for at least this long.
 fuzz() {
 	local seed=$1 number=$2 end=$((SECONDS + $3)) result
 
@@ -51,7 +52,7 @@ fuzz() {
 	remember_state
 	read_told
 	while ((told[all] < number || SECONDS < end)); do
-		echo 500 >$fuzz/run || fail "seed $seed: a result that is none"
+		echo 500 >$fuzz/run || fail "seed $seed: an unexpected result"
 		[[ ! -e $RLP/rlp_fuzz ]] || {
 			wait_settled rlp_fuzz
 			expect_complete
@@ -66,30 +67,30 @@ fuzz() {
 	unload_module rlp_fuzz
 }
 
-# Of each kind there must be some.
+# There must be some descriptions with each result.
 expect_all_kinds() {
 	local result
 
 	for result in 0 2 14 19 22; do # enabled, ENOENT, EFAULT, ENODEV, EINVAL
-		((${told[$result]:-0})) || fail "none with the result $result"
+		((${told[$result]:-0})) || fail "no description has the result $result"
 	done
 }
 
 load_loader
 load_module rlp_target
 if [[ ${RLP_SEED:-} ]]; then
-	# All that who printed it may have had.
+	# At least as many as the run that printed the seed can have tried.
 	fuzz "$RLP_SEED" "$always" $((${minutes:-2} * 30))
 	pass "seed $RLP_SEED"
 elif [[ $minutes ]]; then
 	fuzz $SRANDOM 0 $((minutes * 30))
-	pass "$minutes minutes, and half of that here: ${told[all]}"
+	pass "half of $minutes minutes: ${told[all]} descriptions"
 else
 	fuzz 1 "$always" 0
 	expect_all_kinds
-	pass "always the same: ${told[all]}"
+	pass "the same descriptions each time: ${told[all]}"
 	fuzz $SRANDOM 500 0
-	pass "new ones: ${told[all]}"
+	pass "new descriptions: ${told[all]}"
 fi
 unload_module rlp_target
 finish

@@ -3,9 +3,9 @@
 #
 # In-tree livepatch on the same kernel: both may patch, but not the same function.
 #
-# On PREEMPT_RT in-tree livepatch looks at its own caller's stack with preemption on, since
-# read_lock(&tasklist_lock) does not switch it off there (klp_try_complete_transition()), and
-# lockdep says so once, in klp_check_stack() of kernel/livepatch/transition.c.
+# On PREEMPT_RT in-tree livepatch checks the stack of the current task with preemption enabled,
+# since read_lock(&tasklist_lock) does not disable it there (klp_try_complete_transition()).
+# lockdep warns once, in klp_check_stack() of kernel/livepatch/transition.c.
 # timeout: 300
 # expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
@@ -19,12 +19,12 @@ intree=/sys/kernel/livepatch/rlp_intree
 
 load_intree() {
 	load_module rlp_intree says=intree "$@"
-	wait_until "[[ \$(cat $intree/transition) == 0 ]]" 60 || fail "rlp_intree does not end its transition"
+	wait_until "[[ \$(cat $intree/transition) == 0 ]]" 60 || fail "the transition of rlp_intree does not complete"
 }
 
 unload_intree() {
 	echo 0 >$intree/enabled
-	wait_until "[[ ! -e $intree ]]" 60 || fail "rlp_intree does not go"
+	wait_until "[[ ! -e $intree ]]" 60 || fail "rlp_intree keeps its directory"
 	unload_module rlp_intree
 }
 
@@ -32,20 +32,20 @@ load_intree funcs=rlp_target:one_show
 load_patch rlp_patch_a funcs=rlp_target:two_show
 expect_file $TARGET/one intree
 expect_file $TARGET/two patched
-pass "two functions of one module: one each"
+pass "each loader patches a function of the same module"
 unload_patch rlp_patch_a
 expect_file $TARGET/one intree
 expect_file $TARGET/two two
 
-# refused_by PREFIX PATCH: that loader's log has what both say of one_show.
+# refused_by PREFIX PATCH: this loader must have logged the lines that both log for one_show.
 refused_by() {
 	expect_log "\] $1: failed to register ftrace handler for function 'one_show' \(-16\)"
 	expect_log "\] $1: failed to patch object 'rlp_target'"
 	expect_log "\] $1: failed to enable patch '$2'"
 }
 
-# holder DIRECTORY PATTERN: how an operator finds who has one_show: of which patch that is
-# a file, and what ftrace calls.
+# holder DIRECTORY PATTERN: how an operator finds out which loader has patched one_show: the only
+# patch with a directory for it is this one, and the line of ftrace matches.
 holder() {
 	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" "$1/rlp_target/one_show,1" "the holder"
 	grep -A1 '^one_show ' /sys/kernel/tracing/enabled_functions | grep -qE -- "$2" ||
@@ -64,7 +64,7 @@ refuse_ours rlp_target:one_show
 refuse_ours rlp_target:two_show,rlp_target:one_show
 expect_file $TARGET/one intree
 expect_file $TARGET/two two
-pass "a function that in-tree livepatch has: EBUSY, and who has it"
+pass "a function that in-tree livepatch has patched: EBUSY, and the log names in-tree livepatch"
 
 load_patch rlp_patch_a funcs=rlp_target:two_show
 unload_intree
@@ -72,9 +72,9 @@ expect_file $TARGET/one one
 expect_file $TARGET/two patched
 unload_patch rlp_patch_a
 expect_unchanged
-pass "in-tree livepatch goes first"
+pass "the patch of in-tree livepatch is unloaded first"
 
-# The other direction, under the handler and when the function jumps.
+# The other way round, with the function under the handler and promoted.
 for promote in N Y; do
 	echo $promote >/sys/module/rust_livepatch/parameters/promote
 	load_patch rlp_patch_a funcs=rlp_target:one_show
@@ -87,7 +87,7 @@ for promote in N Y; do
 	new_log
 	expect_load_fail EBUSY rlp_intree says=intree funcs=rlp_target:one_show
 	refused_by livepatch rlp_intree
-	! log_has '\] rust_livepatch:' || fail "our loader has something to say"
+	! log_has '\] rust_livepatch:' || fail "our loader has logged a line"
 	case $now in
 	jump) holder $RLP/rlp_patch_a 'direct.*-->.*\[rlp_patch_a\]' ;;
 	*) holder $RLP/rlp_patch_a '->rlp_ftrace_handler.*\[rust_livepatch\]' ;;
@@ -98,18 +98,18 @@ for promote in N Y; do
 	unload_patch rlp_patch_a
 	unload_intree
 	expect_unchanged
-	pass "in-tree livepatch on a function that we have ($now): EBUSY"
+	pass "in-tree livepatch on a function that our loader has patched ($now): EBUSY"
 done
 echo Y >/sys/module/rust_livepatch/parameters/promote
 
-# A module that comes later, and that both want.
+# A late module for which both loaders have patches.
 load_intree funcs=rlp_target:two_show
 load_patch rlp_patch_a funcs=rlp_target:one_show
 unload_module rlp_target
 load_module rlp_target
 expect_file $TARGET/one patched
 expect_file $TARGET/two intree
-pass "both patch a module that comes later"
+pass "both patch a late module"
 unload_patch rlp_patch_a
 unload_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:two_show
@@ -117,7 +117,7 @@ new_log
 expect_load_fail EBUSY rlp_target
 expect_log "function 'two_show' is redirected by klp_ftrace_handler"
 expect_log "refusing to load module 'rlp_target'"
-pass "a later module whose function both want is refused"
+pass "a late module is refused if both have a patch for the same function"
 unload_patch rlp_patch_a
 unload_intree
 finish

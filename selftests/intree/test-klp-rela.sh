@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# .klp.rela sections: a patch refers to what its target keeps to itself. Applied when
-# the target is there, cleared when it goes, and applied anew when it comes back,
-# also after a load that failed; cleared when the patch goes, too.
+# .klp.rela sections: a patch refers to a symbol that its target does not export. The relocations
+# are applied when the target is present, cleared when it is unloaded, and applied again when it
+# is loaded again, also after a load that failed. They are cleared when the patch is unloaded,
+# too.
 
 . "$(dirname "$0")/../lib/common.sh"
 set -e
@@ -17,7 +18,7 @@ check_patched() {
 
 load_loader
 
-# The patch first; its target comes, goes, fails, and comes again.
+# The patch is loaded first. Its target is loaded, unloaded, fails to load, and is loaded again.
 load_takeover takeover_both
 for round in 1 2; do
 	load_module takeover_target
@@ -31,15 +32,15 @@ disable_patch takeover_patch
 [[ $(cat $file) == original ]] || fail "still patched"
 unload_module takeover_patch
 
-# The target first.
+# The target is loaded first.
 load_takeover takeover_both
 check_patched "the target first"
 
-# Its module enables it once more: at once, which may be too early, and with a target that
-# has gone and come in between.
+# The module enables its patch again: after its directory is gone, with a target that was
+# unloaded and loaded in between, and as soon as possible.
 for round in 1 2 3; do
 	disable_patch takeover_patch
-	wait_until "! [[ -d $RLP/takeover_patch ]]" || fail "takeover_patch does not go"
+	wait_until "! [[ -d $RLP/takeover_patch ]]" || fail "takeover_patch keeps its directory"
 	if ((round == 2)); then
 		unload_module takeover_target
 		load_module takeover_target
@@ -50,10 +51,10 @@ for round in 1 2 3; do
 done
 echo 0 >$RLP/takeover_patch/enabled
 wait_until "{ echo 1 >/sys/module/takeover_patch/parameters/again; } 2>/dev/null" ||
-	fail "it cannot be enabled again"
+	fail "the patch cannot be enabled again"
 wait_settled takeover_patch
 check_patched "enabled again as soon as possible"
 disable_patch takeover_patch
 unload_module takeover_patch
 unload_module takeover_target
-! log_has 'x86/modules|Invalid relocation' || fail "the kernel did not like a relocation"
+! log_has 'x86/modules|Invalid relocation' || fail "the kernel complained about a relocation"

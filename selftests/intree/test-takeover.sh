@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module built for in-tree livepatch and converted without its source patches with
-# our loader: functions, callbacks, shadow variables.
+# A module that was built for in-tree livepatch, and converted without its source, works with our
+# loader: functions, callbacks, shadow variables.
 
 . "$(dirname "$0")/../lib/common.sh"
 set -e
@@ -16,8 +16,8 @@ load_module takeover_target
 load_takeover takeover_alone
 [[ $(cat $file) == "patched alone" ]] || fail "not patched: $(cat $file)"
 log_has 'takeover_patch: attempt 1 for takeover_target' || fail "no callback, or no shadow variable"
-[[ -d $RLP/takeover_patch/takeover_target/takeover_show,1 ]] || fail "not in $RLP"
-[[ ! -e /sys/kernel/livepatch/takeover_patch ]] || fail "in-tree livepatch has it"
+[[ -d $RLP/takeover_patch/takeover_target/takeover_show,1 ]] || fail "the function is not in $RLP"
+[[ ! -e /sys/kernel/livepatch/takeover_patch ]] || fail "the patch is in in-tree livepatch"
 
 disable_patch takeover_patch
 [[ $(cat $file) == original ]] || fail "still patched"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bpf programs on a patched function. One that was there first goes on counting,
-# and the patch takes effect all the same; then the function does not jump. One
-# that comes later may attach while the function is under the handler.
+# bpf programs on a patched function. A program that was attached before the patch continues to
+# count calls, and the patch takes effect; the function is not promoted then. A program can be
+# attached after the patch while the function is under the handler.
 # timeout: 180
 
 . "$(dirname "$0")/../lib/common.sh"
@@ -19,7 +19,7 @@ promote=/sys/module/rust_livepatch/parameters/promote
 patched="this has been live patched"
 work=$(mktemp -d)
 
-# Three reads of a patched /proc/cmdline.
+# read_patched WHEN: read /proc/cmdline three times; it must be patched.
 read_patched() {
 	local i
 
@@ -36,7 +36,7 @@ attach() {
 	grep -q attached "$work/out" || fail "bpf $1: $(cat "$work/out")"
 }
 
-# detach: and set $count to the calls that were counted.
+# detach: detach the program, and set "count" to the number of calls that it counted.
 detach() {
 	exec 3>&-
 	wait $!
@@ -52,36 +52,36 @@ for kind in fentry fexit; do
 	attach $kind
 	load_module $patch
 	wait_settled $patch
-	read_patched "$kind was there first"
+	read_patched "$kind was attached first"
 	wait_until "[[ \$(cat $mode) == 'handler taken' ]]" || fail "mode is $(cat $mode)"
-	read_patched "$kind keeps it from jumping"
+	read_patched "$kind prevents promotion"
 	detach
 	((count >= 6)) || fail "$kind counted $count of 6 calls"
-	read_patched "$kind is gone"
+	read_patched "$kind was detached"
 	disable_patch $patch
 	unload_module $patch
 	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
-	ktap_test_pass "$kind, then the patch"
+	ktap_test_pass "a program of type $kind, then the patch"
 done
 
 load_module $patch
 wait_until "[[ \$(cat $mode) == jump ]]"
 if bpf_trace fentry $function </dev/null >"$work/refused" 2>&1; then
-	fail "a bpf program could be attached to a function that jumps"
+	fail "a bpf program was attached to a promoted function"
 fi
 grep -qE 'attach: (Invalid argument|Device or resource busy)' "$work/refused" || fail "$(cat "$work/refused")"
 read_patched "a bpf program was refused"
-ktap_test_pass "a function that jumps refuses a bpf program"
+ktap_test_pass "a bpf program cannot be attached to a promoted function"
 
 echo N >$promote
 wait_until "[[ \$(cat $mode) == 'handler off' ]]"
 for kind in fentry fexit; do
 	attach $kind
-	read_patched "$kind came later"
+	read_patched "$kind was attached later"
 	detach
 	((count >= 3)) || fail "$kind counted $count of 3 calls"
-	read_patched "$kind came later and went"
-	ktap_test_pass "the patch, then $kind"
+	read_patched "$kind was attached later and detached"
+	ktap_test_pass "the patch, then a program of type $kind"
 done
 echo Y >$promote
 disable_patch $patch

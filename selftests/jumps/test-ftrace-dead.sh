@@ -1,24 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# ftrace finds something wrong and shuts itself down for good: what is hooked stays so.
-# What jumps goes on jumping, in a patch that stays; others can still be disabled, and their
-# targets be removed. The loader stays, since calls go on coming to it. After this,
-# nothing can be patched: the last test of its guest (test-ftrace-gone.sh is that of the
-# other).
+# ftrace detects an error and shuts itself down until the next boot: hooked functions stay
+# hooked. Promoted functions keep jumping, and their patch stays enabled. Other patches can still
+# be disabled, and their targets unloaded. The loader cannot be unloaded, since hooked functions
+# still call it. Nothing can be patched after this test: it is the last test of its guest
+# (test-ftrace-gone.sh is the last test of the other guest).
 # timeout: 120
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-[[ ${RLP_GUEST:-} ]] || skip "it leaves a machine without ftrace, and this one is not for tests alone"
+[[ ${RLP_GUEST:-} ]] || skip "it shuts ftrace down, and this machine does not exist only for tests"
 load_loader
 load_module rlp_target
 mode=$RLP/rlp_patch_a/vmlinux/cmdline_proc_show,1/mode
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show
-wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 || fail "it does not settle"
+wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 || fail "the function does not settle"
 jumps=$REPLY
 
-# Another one stays under the handler: for that, something has to happen all the time.
+# Keep the function of the second patch under the handler: writing the parameter all the time
+# keeps it from settling.
 while :; do
 	echo Y >/sys/module/rust_livepatch/parameters/promote
 	nap 0.1
@@ -37,11 +38,11 @@ if [[ $jumps == jump ]]; then
 	expect_file $TARGET/one patched
 	expect_file /proc/cmdline patched
 	expect_in_use rlp_patch_a
-	pass "what jumped when ftrace died goes on jumping, and the patch stays"
+	pass "functions that jumped when ftrace shut down keep jumping, and the patch stays"
 else
 	patch_off rlp_patch_a
 	expect_file $TARGET/one one
-	pass "a patch is disabled when ftrace dies"
+	pass "a patch can be disabled when ftrace shuts down"
 fi
 expect_file /sys/module/rlp_ftrace_dead/parameters/done Y
 expect_file $RLP/rlp_patch_b/rlp_target/two_show,1/mode "handler settling"
@@ -51,18 +52,18 @@ expect_file $TARGET/two patched
 expect_load_fail ENODEV rlp_patch_c funcs=:version_proc_show
 expect "$(</sys/module/rust_livepatch/refcnt)" $((users + 1)) "the loader's reference count"
 expect_log "ftrace has shut itself down: the loader cannot be unloaded any more"
-pass "no more patches, and the loader stays"
+pass "no patch can be enabled any more, and the loader cannot be unloaded"
 
 unload_patch rlp_patch_b
 expect_file $TARGET/two two
-pass "a patch under the handler is disabled and unloaded"
+pass "a patch whose functions are under the handler is disabled and unloaded"
 
 unload_module rlp_target
-[[ ! -e $TARGET ]] || fail "the target is still there"
+[[ ! -e $TARGET ]] || fail "$TARGET still exists"
 [[ $jumps != jump ]] || expect_file /proc/cmdline patched
-pass "the target of a patch is removed"
+pass "the target of a patch is unloaded"
 
-! rmmod rust_livepatch 2>/dev/null || fail "the loader is unloaded, and calls come to it"
+! rmmod rust_livepatch 2>/dev/null || fail "the loader was unloaded, and hooked functions call it"
 unload_module rlp_ftrace_dead
 loaded=()
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A thousand functions that jump: another patch takes their place, is turned round
-# while they are put back under the handler, and modules go while they come to jump.
+# A thousand promoted functions: another patch replaces them, is reversed while they are demoted,
+# and modules are unloaded while they are promoted.
 # timeout: 400
 
 set -e
@@ -15,7 +15,8 @@ calls=/sys/kernel/debug/bench_target/calls
 loaded+=("$second")
 remember_state
 
-# How many functions of a patch jump, as the loader has it and as ftrace has it.
+# jumping PATCH: print how many of its functions jump according to the loader; jumping_in_ftrace:
+# according to ftrace.
 jumping() {
 	cat $RLP/$1/bench_target/*/mode 2>/dev/null | grep -c jump || true
 }
@@ -26,7 +27,7 @@ jumping_in_ftrace() {
 
 wait_jumping() { # PATCH COUNT
 	wait_until "(( \$(jumping $1) == $2 ))" 30 || fail "$(jumping $1) functions of $1 jump, not $2"
-	expect "$(jumping_in_ftrace $1)" $2 "what ftrace lets jump to $1"
+	expect "$(jumping_in_ftrace $1)" $2 "the number of jumps to $1 in ftrace"
 	echo 1000 >$calls
 }
 
@@ -34,7 +35,7 @@ start=${EPOCHREALTIME/./}
 load_patch $first
 wait_jumping $first 1000
 settles=$(((${EPOCHREALTIME/./} - start) / 1000))
-pass "1,000 functions come to jump, $settles ms after insmod"
+pass "1,000 functions are promoted, $settles ms after insmod"
 
 load_patch $second replace=Y
 wait_gone $first
@@ -44,29 +45,29 @@ load_patch $first replace=Y
 wait_gone $second
 unload_module $second
 wait_jumping $first 1000
-pass "another patch takes the place of 1,000 that jump, and the first takes it back"
+pass "another patch replaces 1,000 promoted functions, and the first patch replaces it"
 
-# What it is turned round by has to wait until all are under the handler. A task asleep
-# in a function of the second patch alone sees to it that the transition lasts.
+# The write that reverses the transition has to wait until all functions are demoted. A task that
+# sleeps in a function which only the second patch replaces keeps the transition from completing.
 cat /sys/kernel/debug/bench_target/sleep >/dev/null 2>&1 &
 sleeper=$!
-wait_until "grep -q bench_sleeper /proc/$sleeper/stack" || fail "nobody is asleep"
+wait_until "grep -q bench_sleeper /proc/$sleeper/stack" || fail "no task sleeps"
 new_log
 insmod "$(module_file $second)" &
 until { echo "turn round" >/dev/kmsg && echo 0 >$RLP/$second/enabled; } 2>/dev/null; do
-	: # there is no such file yet
+	: # the file does not exist yet
 done
 wait_gone $second
 wait %%
 unload_module $second
 log | awk '/turn round/ { asked = NR } /starting patching/ { start = NR } /starting unpatching/ { back = NR }
 	END { exit !(asked && asked < start && start < back) }' ||
-	fail "it was not asked to turn round before it had started: $(log)"
+	fail "the reversal was not requested before the transition started: $(log)"
 kill $sleeper
 wait_jumping $first 1000
-pass "reversal that is asked for while 1,000 functions are put back under the handler"
+pass "a transition is reversed while 1,000 functions are demoted"
 
-# Around the time at which they come to jump, as it was seen above.
+# Around the time at which the functions are promoted, as measured above.
 rounds=0
 for ((delay = settles - 400; delay <= settles + 50; delay += 50)); do
 	unload_patch $first
@@ -81,12 +82,12 @@ for ((delay = settles - 400; delay <= settles + 50; delay += 50)); do
 done
 unload_patch $first
 expect_unchanged
-pass "$rounds times a patch, or what it patches, goes while functions come to jump"
+pass "$rounds times, a patch or its target is unloaded while functions are promoted"
 
 load_patch $first
 sleep "$(printf '%d.%03d' $(((settles - 200) / 1000)) $(((settles - 200) % 1000)))"
 unload_patch $first
 unload_module rust_livepatch
 ! grep -E 'rlp|direct\(jmp\)' /sys/kernel/tracing/enabled_functions || fail "hooks are left"
-pass "and the loader right behind"
+pass "a patch is unloaded while functions are promoted, and the loader right afterwards"
 finish

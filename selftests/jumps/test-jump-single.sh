@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A kernel that cannot make functions jump in batches: some come to jump one by one,
-# the rest stays under the handler, and all works.
+# A kernel that cannot promote functions in batches: some are promoted one by one, the others
+# stay under the handler, and all of them work.
 # timeout: 300
 
 set -e
@@ -20,23 +20,23 @@ wait_until "[[ \$(cat $one) == jump ]]" 20 || fail "mode reads '$(cat $one)'"
 [[ $(site one_show) == *'direct(jmp)'* && $(site one_show) != *rlp_ftrace_handler* ]] ||
 	fail "it does not jump: $(site one_show)"
 expect_file $TARGET/one patched
-pass "functions come to jump one by one"
+pass "functions are promoted one by one"
 
 load_patch rlp_patch_b funcs=rlp_target:one_show
 expect_file $TARGET/one patched
 unload_patch rlp_patch_b
 wait_until "[[ \$(cat $one) == jump ]]" 20 || fail "mode reads '$(cat $one)'"
-pass "another patch on top, and off"
+pass "another patch on top is loaded and unloaded"
 
 echo N >$promote
 wait_until "[[ \$(cat $one) == 'handler off' ]]" 20 || fail "mode reads '$(cat $one)'"
-[[ $(site one_show) != *direct* ]] || fail "it jumps still: $(site one_show)"
+[[ $(site one_show) != *direct* ]] || fail "it still jumps: $(site one_show)"
 expect_file $TARGET/one patched
 echo Y >$promote
 wait_until "[[ \$(cat $one) == jump ]]" 20 || fail "mode reads '$(cat $one)'"
 unload_patch rlp_patch_a
 expect_file $TARGET/one one
-pass "promote off and on"
+pass "the parameter promote is switched off and on"
 
 load_patch bench_rlp_1000
 modes() {
@@ -45,7 +45,7 @@ modes() {
 wait_until '[[ $(modes) == " 984 handler unsupported, 16 jump," ]]' 20 || fail "modes: $(modes)"
 echo 1000 >/sys/kernel/debug/bench_target/calls
 unload_patch bench_rlp_1000
-pass "of a thousand, a few"
+pass "16 of 1,000 functions are promoted"
 
 unload_module rust_livepatch
 expect_unchanged

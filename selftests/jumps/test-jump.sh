@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Patched functions come to be jumps: when, how that is shown, what turns it off,
-# and that tracers, other patches and modules that go get along with it.
+# Patched functions are promoted to jumps: when, how it is shown, and how it is switched off.
+# Tracers, other patches and the unloading of modules work with promoted functions.
 # timeout: 180
 
 . "$(dirname "$0")/../lib/common.sh"
@@ -28,7 +28,7 @@ wait_mode() {
 }
 
 jumps() {
-	[[ $(site $function) == *'direct(jmp)'* ]] || fail "ftrace does not let it jump: $(site $function)"
+	[[ $(site $function) == *'direct(jmp)'* ]] || fail "it does not jump: $(site $function)"
 }
 
 is_handled() {
@@ -57,7 +57,7 @@ is_patched "under the handler"
 wait_mode jump
 jumps
 is_patched "as a jump"
-ktap_test_pass "a patched function comes to jump"
+ktap_test_pass "a patched function is promoted"
 
 echo N >$promote
 wait_mode "handler off"
@@ -67,7 +67,7 @@ echo Y >$promote
 wait_mode jump
 jumps
 is_patched "with promote=Y again"
-ktap_test_pass "promote can be switched while patches are enabled"
+ktap_test_pass "the parameter promote can be changed while patches are enabled"
 
 echo $function >$tracing/set_ftrace_filter
 for tracer in function function_graph; do
@@ -79,7 +79,7 @@ for tracer in function function_graph; do
 done
 undo_tracing
 is_patched "after tracing"
-ktap_test_pass "tracers see a function that jumps, and leave it alone"
+ktap_test_pass "tracers see a promoted function, and it stays promoted"
 
 probe_inside inside "$function"
 echo "p:entry $function" >>$tracing/kprobe_events
@@ -89,7 +89,7 @@ is_patched "with kprobes"
 for probe in entry return; do
 	grep -q "$probe: " $tracing/trace || fail "a kprobe at the $probe sees nothing"
 done
-! grep -q 'inside: ' $tracing/trace || fail "the original code is run"
+! grep -q 'inside: ' $tracing/trace || fail "the original function runs"
 undo_tracing
 is_patched "after kprobes"
 wait_mode jump
@@ -97,11 +97,11 @@ ktap_test_pass "kprobes at entry, inside and at the return"
 
 disable_patch $patch
 is_original "after a jump"
-[[ -z $(site $function) ]] || fail "ftrace still has it: $(site $function)"
+[[ -z $(site $function) ]] || fail "it is still hooked: $(site $function)"
 unload_module $patch
-ktap_test_pass "a function that jumps is unpatched"
+ktap_test_pass "a promoted function is unpatched"
 
-# Back under the handler for the patch on top, then a jump to that, then back.
+# A patch on top: the function is demoted, promoted to the second patch, and back.
 load_module $patch
 wait_mode jump
 load_module livepatch_cmdline_c
@@ -113,9 +113,9 @@ disable_patch livepatch_cmdline_c
 wait_mode jump
 [[ $(site $function) == *$patch* ]] || fail "it does not jump to the patch below: $(site $function)"
 unload_module livepatch_cmdline_c
-ktap_test_pass "a patch on top of a function that jumps"
+ktap_test_pass "a patch on top of a promoted function"
 
-# Disabled, enabled and disabled in a row, in the midst of whatever settles.
+# Disable, unload and load the patch in a row, at different moments before it is settled.
 for round in 1 2 3 4 5 6; do
 	disable_patch $patch
 	is_original "round $round"
@@ -127,28 +127,28 @@ for round in 1 2 3 4 5 6; do
 done
 disable_patch $patch
 unload_module $patch
-ktap_test_pass "changes while functions come to jump"
+ktap_test_pass "changes while functions settle"
 
-# ftrace would take the lowest bit of the address for a flag.
+# ftrace uses the lowest bit of the address as a flag.
 load_module rlp_target
 load_module rlp_patch_a says=odd funcs=rlp_target:one_show=odd,rlp_target:two_show
 wait_settled rlp_patch_a
 wait_until "grep -q jump $RLP/rlp_patch_a/rlp_target/two_show,1/mode"
 odd=$(cat $RLP/rlp_patch_a/rlp_target/one_show,1/mode)
-[[ $odd == "handler unsupported" ]] || fail "what is at an odd address: $odd"
-[[ $(cat /proc/rlp_target/one) == odd ]] || fail "what is at an odd address is not called"
+[[ $odd == "handler unsupported" ]] || fail "the mode of a replacement at an odd address is '$odd'"
+[[ $(cat /proc/rlp_target/one) == odd ]] || fail "the replacement at an odd address is not called"
 disable_patch rlp_patch_a
 unload_module rlp_patch_a
 unload_module rlp_target
 ktap_test_pass "a replacement at an odd address is called by the handler"
 
-# A module that goes while its function jumps, and the loader right after.
+# A module is unloaded while its function jumps, and the loader right afterwards.
 load_module rust_livepatch_late
 load_module livepatch_sample_target
 late=$RLP/rust_livepatch_late/livepatch_sample_target
 wait_until "grep -q jump $late/*/mode"
 unload_module livepatch_sample_target
-grep -q unhooked "$late"/*/mode || fail "the function of a module that went is still hooked"
+grep -q unhooked "$late"/*/mode || fail "the function of an unloaded module is still hooked"
 load_module livepatch_sample_target
 grep -q "greetings from Rust" /proc/livepatch_sample/greeting
 disable_patch rust_livepatch_late
@@ -157,5 +157,5 @@ unload_module livepatch_sample_target
 unload_module rust_livepatch
 [[ -z $(grep -E "rlp|direct\(jmp\)" $tracing/enabled_functions) ]] ||
 	fail "the loader left hooks behind: $(cat $tracing/enabled_functions)"
-ktap_test_pass "a module that goes while its function jumps, then the loader"
+ktap_test_pass "a module is unloaded while its function jumps, then the loader"
 ktap_finished

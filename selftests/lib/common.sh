@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests share, on top of the kernel's ktap_helpers.sh. A test begins with
+# Functions for all tests, on top of the kernel's ktap_helpers.sh. A test begins with
 #
 #	. "$(dirname "$0")/../lib/common.sh"
 #
-# and is undone at its exit, however it ends: patches are disabled, and modules
-# that it loaded are removed. Exit status as for all kselftests: 0 pass, 4 skip,
-# else fail. A test that only has to go through needs no more than "set -e".
+# When the test exits, for whatever reason, its changes are undone: patches are disabled, and
+# the modules that it loaded are unloaded. The exit status is that of all kselftests: 0 pass,
+# 4 skip, anything else fail. A test in which each command must succeed needs only "set -e".
 
-# shellcheck disable=SC2034 # for the tests
+# shellcheck disable=SC2034 # used by the tests
 RLP=/sys/kernel/rust_livepatch
 RLP_MODULES=${RLP_MODULES:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")/modules}
 test_name=$(basename "${0#*test-}" .sh)
@@ -29,22 +29,23 @@ if [[ ! -v KSFT_SKIP ]]; then
 	exit 4
 fi
 
-# Say why and end the test.
+# fail REASON...: print the reason and end the test.
 fail() {
 	echo "# FAIL: $*"
 	exit "$KSFT_FAIL"
 }
 
-# A name that nobody has would be a condition that is never met, or a check that is never
-# made. Bash calls this in a process of its own.
+# A misspelt command in a condition would be a condition that is never true, or a check that is
+# never made: end the test. Bash calls this function in a subshell.
 command_not_found_handle() {
 	echo "# FAIL: there is no command '$1'" >&2
 	kill -TERM $$
 	return 127
 }
 
-# say_replay ARGUMENTS: of make, that choose the same again. In the kernel's log too: what
-# a test prints is lost with the machine, and tools/guest looks there.
+# say_replay ARGUMENTS: print the arguments of make that repeat the same random choices. The
+# kernel's log gets the line too: if the machine crashes, the output of the test is lost, and
+# tools/guest reads the log.
 say_replay() {
 	local line="replay: make $*${RLP_DEBUG:+ DEBUG=$RLP_DEBUG}"
 
@@ -57,28 +58,29 @@ skip() {
 	exit "$KSFT_SKIP"
 }
 
-# site FUNCTION: how ftrace sees it: its line in enabled_functions and the one below.
+# site FUNCTION: print its line in enabled_functions and the line below, in one line.
 site() {
 	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
 }
 
-# untested WHAT: a part that this machine cannot have. The runner says so with the result.
+# untested WHAT: this part of the test needs something that the machine does not have. run.sh
+# prints WHAT with the result.
 untested() {
 	echo "# not tested: $*"
 }
 
-# The kernel's log since the test began.
+# Print the kernel's log since the test began, or since the last new_log.
 log() {
 	dmesg | sed "1,/$log_mark/d"
 }
 
-# From here on, log() is what the kernel says next.
+# From now on, log() prints only what is logged after this call.
 new_log() {
 	log_mark="rust_livepatch selftest: log of $test_name $$.$RANDOM"
 	echo "$log_mark" >/dev/kmsg
 }
 
-# log_has PATTERN: has the kernel said this since the test began?
+# log_has PATTERN: whether a line that log() prints matches.
 log_has() {
 	log | grep -qE -- "$1"
 }
@@ -101,31 +103,31 @@ load_module() {
 	loaded+=("$name")
 }
 
-# load_takeover FILE: takeover_patch, which was built for in-tree livepatch, as it was
-# converted into this file.
+# load_takeover FILE: load takeover_patch from this file. It was built for in-tree livepatch;
+# klp-takeover made the file from it.
 load_takeover() {
 	insmod "$(module_file "$1")"
 	loaded+=(takeover_patch)
 	wait_settled takeover_patch
 }
 
-# Load the loader itself, unless the machine has it already.
+# Load the loader itself, unless it is loaded already.
 load_loader() {
 	is_loaded rust_livepatch || load_module rust_livepatch
 }
 
-# For a test that removes the loader, or loads it with parameters.
+# For a test that unloads the loader, or loads it with parameters.
 own_loader() {
 	! is_loaded rust_livepatch || skip "the loader is in use on this machine"
 }
 
-# unload_module NAME: retried, for a module whose last user is just leaving.
+# unload_module NAME: retry for a while, since the last user of the module may still hold it.
 unload_module() {
 	local name=$1 kept=() module
 
 	wait_until "rmmod ${name//-/_} 2>/dev/null || ! is_loaded $name" 10 || {
 		rmmod "${name//-/_}"
-		fail "module $name cannot be removed"
+		fail "module $name cannot be unloaded"
 	}
 	for module in "${loaded[@]}"; do
 		[[ $module == "$name" ]] || kept+=("$module")
@@ -133,16 +135,16 @@ unload_module() {
 	loaded=("${kept[@]}")
 }
 
-# An emulated machine is slow at starting a process; these two do without.
+# An emulated machine is slow at starting a process; the next two functions do not need one.
 
-# nap SECONDS
+# nap SECONDS: sleep.
 nap() {
 	[[ ${nap_fd:-} ]] || exec {nap_fd}<> <(:)
 	read -rt "$1" -u "$nap_fd" || true
 }
 
-# read_file FILE: REPLY is then what it reads, less newlines at its end; nothing if it
-# cannot be read.
+# read_file FILE: set REPLY to the content of the file without the newlines at its end; to
+# nothing if the file cannot be read.
 read_file() {
 	REPLY=
 	{ IFS= read -rd '' REPLY <"$1"; } 2>/dev/null || true
@@ -151,17 +153,17 @@ read_file() {
 	done
 }
 
-# probe_inside EVENT FUNCTION: a kprobe behind the fentry site, at the first boundary of an
-# instruction that takes one; REPLY is where.
+# probe_inside EVENT FUNCTION: set a kprobe behind the fentry site, at the first instruction
+# that takes one; set REPLY to its offset.
 probe_inside() {
 	for REPLY in 9 10 11 12 13 14 15 16; do
 		! echo "p:$1 $2+$REPLY" >/sys/kernel/tracing/kprobe_events || return 0
 	done 2>/dev/null
-	fail "no place for a kprobe in $2"
+	fail "no instruction of $2 takes a kprobe"
 }
 
-# wait_until CONDITION [SECONDS]: poll a shell expression, for 10 s by default, and
-# RLP_SLOW times as long.
+# wait_until CONDITION [SECONDS]: evaluate a shell expression until it is true, for 10 s by
+# default, times RLP_SLOW. Fail if it is still false then.
 wait_until() {
 	local condition=$1 deadline=$((SECONDS + ${2:-10} * ${RLP_SLOW:-1}))
 
@@ -171,7 +173,8 @@ wait_until() {
 	done
 }
 
-# What the tools print for an errno; insmod has words of its own for some.
+# errno_text ERRNO: a pattern for the message that commands print for it. insmod has other
+# messages for some.
 errno_text() {
 	case $1 in
 	EPERM) echo 'Operation not permitted' ;;
@@ -198,7 +201,7 @@ errno_text() {
 	esac
 }
 
-# expect_fail ERRNO COMMAND...: the command must fail, with this error.
+# expect_fail ERRNO COMMAND...: the command must fail with this error.
 expect_fail() {
 	local errno=$1 output
 	shift
@@ -210,7 +213,7 @@ expect_fail() {
 		fail "'$*' failed with '$output', not with $errno"
 }
 
-# write VALUE FILE: as a command, for expect_fail.
+# write VALUE FILE: a write as a command, for expect_fail.
 write() {
 	echo "$1" >"$2"
 }
@@ -231,11 +234,11 @@ patch_settled() {
 	[[ $moving != 1 ]]
 }
 
-# wait_settled PATCH [SECONDS]: until its transition is complete.
+# wait_settled PATCH [SECONDS]: wait until its transition is complete.
 wait_settled() {
 	wait_until "patch_settled $1" "${2:-30}" || {
 		show_patch "$1"
-		fail "the transition of $1 does not end"
+		fail "the transition of $1 does not complete"
 	}
 }
 
@@ -243,7 +246,7 @@ show_patch() {
 	grep -H . "$RLP/$1"/{enabled,transition,progress,blockers} 2>/dev/null | sed 's/^/# /'
 }
 
-# disable_patch NAME: and wait until it is unpatched.
+# disable_patch NAME: disable the patch and wait until the transition is complete.
 disable_patch() {
 	local enabled=$RLP/$1/enabled
 
@@ -258,7 +261,7 @@ cleanup() {
 	local status=$? patch i pass
 
 	trap - EXIT
-	# A patch may hold another one back, hence more than one pass.
+	# A patch may keep another one from being disabled, hence more than one pass.
 	for pass in 1 2 3; do
 		for patch in "$RLP"/*/; do
 			[[ -d $patch ]] || continue

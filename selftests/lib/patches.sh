@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# For tests with the modules of rlp_patch.h and rlp_target_main.c, on top of
-# lib/common.sh: load a patch, look at what it changed, and at what it left behind.
+# Functions for tests with the modules of rlp_patch.h and rlp_target_main.c, on top of
+# common.sh: load a patch, check what it changed, and check that nothing is left afterwards.
 
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# shellcheck disable=SC2034 # for the tests
+# shellcheck disable=SC2034 # used by the tests
 TARGET=/proc/rlp_target
 PARAMETERS=/sys/module/rlp_target/parameters
 passed=0
 
-# Whoever sleeps in the target would keep lib/common.sh from removing it.
+# Wake the tasks that sleep in the target: cleanup() could not unload it otherwise.
 trap 'patches_end $?' EXIT
 
 patches_end() {
@@ -26,7 +26,7 @@ pass() {
 	echo "ok $passed - $*"
 }
 
-# The last line of a test.
+# The last command of a test.
 finish() {
 	((passed)) || fail "nothing was tested"
 	echo "1..$passed"
@@ -37,13 +37,13 @@ expect() {
 	[[ $1 == "$2" ]] || fail "${3:+$3 }reads '$1' instead of '$2'"
 }
 
-# expect_file FILE TEXT: what it reads.
+# expect_file FILE TEXT: the content of the file must be this text.
 expect_file() {
 	read_file "$1"
 	expect "$REPLY" "$2" "$1"
 }
 
-# said PATTERN: the kernel did, since the last new_log.
+# expect_log PATTERN: a line that was logged since the last new_log must match.
 expect_log() {
 	log_has "$1" && return
 	echo "# the kernel's log:"
@@ -51,8 +51,8 @@ expect_log() {
 	fail "there is no '$1' in the log"
 }
 
-# pointer_in TEXT: what could be an address of the kernel, in either base. What "%p"
-# prints is a number of 32 bits.
+# pointer_in TEXT: print what could be an address of the kernel, hexadecimal or decimal. "%p"
+# prints a hash of 32 bits, which is not an address.
 pointer_in() {
 	grep -oiE '\bf{4}[0-9a-f]{8,}\b|\b(0x)?[0-9a-f]{16}\b|\b[0-9]{16,}\b' <<<"$1" |
 		grep -vE '^(0x)?0{8}'
@@ -61,22 +61,22 @@ pointer_in() {
 no_pointers() { # WHAT TEXT
 	local found
 
-	! found=$(pointer_in "$2") || fail "$1: an address, $found"
+	! found=$(pointer_in "$2") || fail "$1 shows an address: $found"
 }
 
-# long NUMBER: a name of so many characters.
+# long_name NUMBER: print a name of that many characters.
 long_name() {
 	printf "%0*d" "$1" 0
 }
 
-# load_patch NAME [PARAMETER=VALUE...]: until everybody uses it.
+# load_patch NAME [PARAMETER=VALUE...]: load the patch and wait until all tasks are switched.
 load_patch() {
 	load_module "$@"
 	wait_settled "$1"
 	expect_file "$RLP/$1/enabled" 1
 }
 
-# patch_off NAME: disable it, until nothing is left of it but the module.
+# patch_off NAME: disable the patch and wait until only its module is left.
 patch_off() {
 	echo 0 >"$RLP/$1/enabled"
 	wait_gone "$1"
@@ -85,7 +85,7 @@ patch_off() {
 wait_gone() {
 	wait_until "[[ ! -e $RLP/$1 ]]" 30 || {
 		show_patch "$1"
-		fail "$1 does not go"
+		fail "$1 keeps its directory"
 	}
 }
 
@@ -94,8 +94,8 @@ unload_patch() {
 	unload_module "$1"
 }
 
-# there_and_gone PATCH FILE TEXT: the file reads so while the patch is loaded, and then as
-# before; nothing else is left of it.
+# check_patch PATCH FILE TEXT: the file must contain this text while the patch is loaded, and
+# its old content before and afterwards; nothing of the patch may be left.
 check_patch() {
 	local before
 
@@ -109,8 +109,8 @@ check_patch() {
 	pass "$1"
 }
 
-# refuse ERRNO PATTERN MODULE [PARAMETER=VALUE...]: the module must not load, the
-# kernel say why, and all be as before.
+# expect_refused ERRNO PATTERN MODULE [PARAMETER=VALUE...]: the module must not load, the
+# reason must be logged, and nothing may have changed.
 expect_refused() {
 	local errno=$1 pattern=$2
 	shift 2
@@ -121,21 +121,22 @@ expect_refused() {
 	expect_unchanged
 }
 
-# in_use MODULE: it must not be possible to remove it.
+# expect_in_use MODULE: it must not be possible to unload the module.
 expect_in_use() {
 	local output
 
-	! output=$(rmmod "$1" 2>&1) || fail "$1 was removed"
+	! output=$(rmmod "$1" 2>&1) || fail "$1 was unloaded"
 	[[ $output =~ "in use"|"Resource temporarily unavailable" ]] ||
 		fail "rmmod $1: $output"
 }
 
-# fall_asleep [PROGRAM]: hold up every transition of sleep_show(), until wake_up. $! is who does,
-# with "cat" or what reads a file like it.
+# fall_asleep [PROGRAM]: start a process that sleeps in sleep_show(), with "cat" or a program
+# that reads a file like it. No transition of that function completes until wake_up. $! is the
+# process.
 fall_asleep() {
 	echo N >$PARAMETERS/awake
 	"${1:-cat}" $TARGET/sleep >/dev/null &
-	wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "nobody is asleep"
+	wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 1 ]]" || fail "no process sleeps"
 }
 
 wake_up() {
@@ -143,9 +144,9 @@ wake_up() {
 	wait
 }
 
-# Everything that a patch could have changed, in "state": hooked functions, modules and
-# their users, kprobes, what the functions print; and which patches there are.
-# Without processes of its own: some tests ask all the time.
+# Set "state" to everything that a patch could have changed: hooked functions, modules and
+# their reference counts, kprobes, the output of the functions, and the list of patches.
+# This starts no process, since some tests call it all the time.
 read_state() {
 	local file lines line words
 
@@ -172,21 +173,21 @@ read_state() {
 	state+="$RLP: ${words[*]}"
 }
 
-# remember: what expect_unchanged compares with.
+# remember_state: record the state that expect_unchanged compares with.
 remember_state() {
 	read_state
 	remembered=$state
 }
 
-# The loader puts the last things away in the background.
+# The loader frees its last resources in the background, hence the wait.
 expect_unchanged() {
 	wait_until 'read_state; [[ $state == "$remembered" ]]' 10 && return
 	diff <(echo "$remembered") <(echo "$state") | sed 's/^/# /'
-	fail "something was changed, see above: < before, > after"
+	fail "the state differs, see above: < before, > after"
 }
 
-# Nobody watches the scheduler any more. $PARAMETERS/sched_switch_users at the
-# start of the test is what to compare with.
+# expect_probes NUMBER: there must be that many probes on sched_switch: as many as
+# $PARAMETERS/sched_switch_users had at the start of the test.
 expect_probes() {
 	wait_until "read_file $PARAMETERS/sched_switch_users; [[ \$REPLY == $1 ]]" 10 ||
 		fail "$(cat $PARAMETERS/sched_switch_users) probes on sched_switch instead of $1"

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Read the list of tests, TESTS. For run.sh and for the scripts that choose tests on the host.
+# Read TESTS, the list of tests. For run.sh, and for the scripts on the host that choose tests.
 
 selftests_dir=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
-# test_files [debug]: the files of the tests in TESTS, relative to the folder of TESTS, in that
-# order; those in debug/ only if asked for.
+# test_files [debug]: print the files of the tests in the order of TESTS, relative to its
+# folder. Without "debug", leave out those in debug/.
 test_files() {
 	sed -E 's/[[:space:]]*(#.*)?$//; /^$/d; s|/|/test-|; s|$|.sh|' "$selftests_dir/TESTS" |
 		if [[ ${1:-} == debug ]]; then cat; else grep -v '^debug/'; fi
 }
 
-# test_name FILE: the name under which a test file is run and reported.
+# test_name FILE: print the name of the test in a file.
 test_name() {
 	local name
 
@@ -20,8 +20,8 @@ test_name() {
 	echo "${name#test-}"
 }
 
-# check_list: fail, and print why, unless each line of TESTS has its file, each test file its
-# line, and each test a name of its own.
+# check_list: each line of TESTS must have a file, each test file a line, and no two tests may
+# have the same name. Print what is wrong and fail otherwise.
 check_list() {
 	local files
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A patch for a module that comes later is found to be bad only then: the module
-# is refused, with the reason in the log, and the patch stays what it was.
+# An error in a patch for a late module is detected only when that module is loaded: the module
+# is refused, the reason is logged, and the patch does not change.
 # timeout: 300
 
 set -e
@@ -32,9 +32,9 @@ bad_late EINVAL "failed to find location for function 'notrace_show'" \
 bad_late EINVAL "'one_show'.* named twice|'alias_show'.* named twice" \
 	rlp_target:one_show,rlp_target:alias_show "the same function twice, by two names"
 bad_late EINVAL "function 'rlp_target_init' goes when" \
-	rlp_target:rlp_target_init "the init function, which will be gone"
+	rlp_target:rlp_target_init "the init function, which is freed after init"
 
-# Of two patches for the module the second is bad: the first lets go of it too.
+# The second of two patches for the module is bad: the first patch is reverted from it, too.
 load_patch rlp_patch_a funcs=rlp_target:one_show
 load_patch rlp_patch_b funcs=rlp_target:one_show,rlp_target:no_such_function
 remember_state
@@ -46,9 +46,9 @@ expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 expect_file $TARGET/one one
 unload_module rlp_target
-pass "a good patch and a bad one; then the bad one goes"
+pass "a good patch and a bad one; then the bad one is unloaded"
 
-# A patch that comes while the target's init runs.
+# A patch that is loaded while the target's init runs.
 insmod "$(module_file rlp_target)" init_sleep=Y &
 loaded+=(rlp_target)
 wait_until "[[ -e $PARAMETERS/awake && \$(cat /sys/module/rlp_target/initstate) == coming ]]" ||
@@ -63,5 +63,5 @@ expect_file $PARAMETERS/at_init patched
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 expect_file $TARGET/one one
-pass "a patch of the init function that runs, and one of another function"
+pass "a patch for the init function that runs, and one for another function"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module that was loading when the loader came: its functions run already, and nobody
-# will tell that it comes. A patch for it waits until it is there.
+# A module whose init already runs when the loader is loaded: its functions run, but the loader
+# gets no notification that it is being loaded. A patch for it waits until its init is done.
 # timeout: 120
 
 set -e
@@ -19,8 +19,8 @@ patch=$!
 loaded+=(rlp_patch_a)
 sleep 1
 kill -0 $patch || fail "the patch does not wait"
-[[ ! -e $RLP/rlp_patch_a ]] || fail "the patch is there already"
-# Meanwhile others can come and go.
+[[ ! -e $RLP/rlp_patch_a ]] || fail "the patch is already registered"
+# Meanwhile other patches can be loaded and unloaded.
 load_patch rlp_patch_b funcs=:cmdline_proc_show
 unload_patch rlp_patch_b
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Kernels that lack what the loader looks up, as far as this one can play them: what
-# is missing is named; without what it needs the loader does not load; without the
-# rest it works.
+# Kernels that lack symbols which the loader looks up, simulated with a parameter. Each missing
+# symbol is named in the log. Without a needed symbol the loader does not load; without an
+# optional one it works.
 # timeout: 300
 
 set -e
@@ -11,7 +11,7 @@ set -e
 own_loader
 load_module rlp_target
 
-# lacking PATTERN: the symbols of that pattern that the loader misses.
+# lacking PATTERN: print the symbols that the loader lacks according to lines with this pattern.
 lacking() {
 	log | sed -n "s/.*rust_livepatch: the kernel lacks '\([a-z_]*\)'$1.*/\1/p"
 }
@@ -22,7 +22,7 @@ expect_load_fail ENOENT rust_livepatch 'without=*'
 mapfile -t needed < <(lacking ', which the loader needs')
 mapfile -t optional < <(lacking ': ')
 ((${#needed[@]} >= 5 && ${#optional[@]} >= 5)) ||
-	fail "without anything, only ${needed[*]} and ${optional[*]} are missed"
+	fail "without any symbol, the loader lacks only ${needed[*]} and ${optional[*]}"
 expect_unchanged
 pass "${#needed[@]} symbols are needed, ${#optional[@]} are not"
 
@@ -30,10 +30,10 @@ for symbol in "${needed[@]}"; do
 	new_log
 	expect_load_fail ENOENT rust_livepatch without="$symbol"
 	expect_log "the kernel lacks '$symbol', which the loader needs"
-	[[ ! -e $RLP ]] || fail "$RLP is there without $symbol"
+	[[ ! -e $RLP ]] || fail "$RLP exists without $symbol"
 done
 expect_unchanged
-pass "each that is needed is named, and the loader does not load"
+pass "the loader does not load without a needed symbol, and names it"
 
 for symbol in "${optional[@]}"; do
 	new_log
@@ -46,10 +46,10 @@ for symbol in "${optional[@]}"; do
 	unload_module rust_livepatch
 done
 expect_unchanged
-pass "without each of the others it works: ${optional[*]}"
+pass "the loader works without an optional symbol: ${optional[*]}"
 
 new_log
 load_module rust_livepatch
-! log_has "the kernel lacks" || fail "a symbol is missed on a kernel that has all"
+! log_has "the kernel lacks" || fail "the loader lacks a symbol on a kernel that has all"
 unload_module rust_livepatch
 finish

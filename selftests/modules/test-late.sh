@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Modules that come after their patch and go before it, in every order.
+# A patch and its target are loaded and unloaded, in every order.
 # timeout: 300
 
 set -e
@@ -10,7 +10,7 @@ load_loader
 remember_state
 patched=$RLP/rlp_patch_a/rlp_target/patched
 
-# Lower case: it comes; upper case: it goes. p: the patch, t: its target.
+# p, t: load the patch, load its target. P, T: unload it.
 for order in "p t P T" "p t T P" "t p P T" "t p T P" "p t T t P T" "t p T t T P"; do
 	p=0 t=0
 	for step in $order; do
@@ -36,7 +36,7 @@ expect_file $PARAMETERS/at_init patched
 unload_module rlp_target
 pass "a late module is patched before its init runs"
 
-# The init of a target fails: nothing of it is left, in the patch neither.
+# The init of a target fails: the patch shows it as absent, and nothing of it is left.
 remember_state
 new_log
 expect_load_fail ENOMEM rlp_target init_ret=-12
@@ -48,7 +48,7 @@ load_module rlp_target
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 unload_module rlp_target
-pass "a target whose init fails, and then not"
+pass "a target whose init fails, and then succeeds"
 
 load_patch rlp_patch_a says=a funcs=rlp_target:one_show,rlp_target:two_show
 load_patch rlp_patch_b says=b funcs=rlp_target:one_show
@@ -64,9 +64,9 @@ expect_file $TARGET/one b
 unload_patch rlp_patch_b
 expect_file $TARGET/one one
 unload_module rlp_target
-pass "two patches for one later module"
+pass "two patches for one late module"
 
-# A target may come, and one may go, while its patch moves.
+# A target may be loaded and unloaded during a transition of its patch.
 load_module rlp_target
 fall_asleep
 load_module rlp_patch_a funcs=rlp_target:sleep_show,livepatch_sample_target:greeting_show
@@ -84,5 +84,5 @@ unload_patch rlp_patch_a
 expect_file /proc/livepatch_sample/greeting "greetings from the target"
 unload_module livepatch_sample_target
 unload_module rlp_target
-pass "a target that comes and goes while its patch moves"
+pass "a target is loaded and unloaded during a transition of its patch"
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The loader stays while it is needed, and goes without a trace.
+# The loader cannot be unloaded while a patch needs it. When it is unloaded, nothing is left.
 # timeout: 300
 
 set -e
@@ -16,7 +16,7 @@ load_patch rlp_patch_a funcs=rlp_target:one_show
 
 expect_in_use rlp_patch_a
 expect_in_use rust_livepatch
-[[ $(cat /sys/module/rust_livepatch/refcnt) -gt 0 ]] || fail "nobody holds the loader"
+[[ $(cat /sys/module/rust_livepatch/refcnt) -gt 0 ]] || fail "the loader's reference count is 0"
 expect_file $TARGET/one patched
 pass "rmmod of patch and loader while the patch is enabled"
 
@@ -27,18 +27,18 @@ expect_in_use rlp_patch_b
 expect_in_use rust_livepatch
 wake_up
 wait_settled rlp_patch_b
-pass "rmmod of patch and loader while the patch moves"
+pass "rmmod of patch and loader during a transition"
 
 patch_off rlp_patch_b
 patch_off rlp_patch_a
 expect_in_use rust_livepatch
-pass "rmmod of the loader while modules of patches are there"
+pass "rmmod of the loader while modules of patches are loaded"
 unload_module rlp_patch_b
 unload_module rlp_patch_a
 expect_file /sys/module/rust_livepatch/refcnt 0
 [[ -z $(ls -A $RLP) ]] || fail "$RLP is not empty"
 unload_module rust_livepatch
-[[ ! -e $RLP ]] || fail "$RLP is still there"
+[[ ! -e $RLP ]] || fail "$RLP still exists"
 expect_unchanged
 expect_probes "$probes"
 expect "$(wc -l </proc/kallsyms)" "$symbols" "number of kernel symbols"
@@ -46,9 +46,9 @@ for file in /proc/{kallsyms,modules,vmallocinfo}; do
 	! grep -q rust_livepatch $file || fail "the loader is still in $file"
 done
 expect_file $TARGET/one one
-pass "without patches it goes, and leaves nothing behind"
+pass "without patches the loader is unloaded, and nothing is left"
 
-# At once, with the probe still there that goes half a second after a transition.
+# At once: the probe on the scheduler is removed only half a second after a transition.
 load_loader
 load_patch rlp_patch_a funcs=rlp_target:one_show
 unload_patch rlp_patch_a

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The loader and a patch come and go many times, and leave nothing behind.
+# The loader and a patch are loaded and unloaded many times, and leave nothing.
 # timeout: 300
 
 set -e
@@ -20,12 +20,12 @@ for ((i = 0; i < 5; i++)); do
 	done
 	unload_module rust_livepatch
 done
-pass "5 loaders with 2 patches each"
+pass "the loader is loaded 5 times, with 2 patches each time"
 
 expect_unchanged
-pass "nothing is left behind"
+pass "nothing is left"
 
-# Whoever writes a parameter may do so until the files are gone.
+# The parameters can be written until their files are gone.
 promote=/sys/module/rust_livepatch/parameters/promote
 done=$(mktemp -u) written=$(mktemp)
 (
@@ -45,5 +45,5 @@ wait
 [[ -s $written ]] || fail "no parameter was written"
 rm "$done" "$written"
 expect_unchanged
-pass "10 loaders whose parameters are being written"
+pass "the loader is loaded 10 times while its parameters are written"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module may enable its patch once more when it was disabled; while its directory is
-# still there, that is too early, and no more than an error.
+# A module may enable its patch again after it was disabled. While the directory of the patch
+# still exists, that is too early, and returns an error.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
@@ -18,7 +18,7 @@ for ((i = 0; i < 10; i++)); do
 	wait_settled rlp_patch_a
 	expect_file $TARGET/one patched
 done
-pass "ten times, when its directory is gone"
+pass "enabled again ten times, when its directory is gone"
 
 new_log
 early=0
@@ -27,17 +27,18 @@ for ((i = 0; i < 10; i++)); do
 	deadline=$((SECONDS + 30))
 	until { echo 1 >$again; } 2>/dev/null; do
 		early=$((early + 1))
-		((SECONDS < deadline)) || fail "it cannot be enabled again"
+		((SECONDS < deadline)) || fail "the patch cannot be enabled again"
 	done
 	wait_settled rlp_patch_a
 	expect_file $TARGET/one patched
 done
 expect_log "patch 'rlp_patch_a' has to wait: it is still leaving"
-pass "ten times as soon as possible ($early times too early)"
+pass "enabled again ten times as soon as possible ($early times too early)"
 unload_patch rlp_patch_a
 
-# Replaced, it is not told that it goes. If it is then refused, those of its objects that
-# have not been asked are not told either: the callback warns.
+# When a patch is replaced, its unpatch callbacks are not called. If it is then refused when it
+# is enabled again, no callback is called for objects whose pre-patch callback was not called:
+# the callbacks warn otherwise.
 load_patch rlp_patch_a shape=pairs funcs=:cmdline_proc_show,rlp_target:one_show
 load_patch rlp_patch_b replace=Y funcs=rlp_target:two_show
 wait_gone rlp_patch_a
@@ -53,5 +54,5 @@ echo 1 >$again
 wait_settled rlp_patch_a
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
-pass "when it was replaced, and is refused at first"
+pass "enabled again after it was replaced, and refused at first"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Patches that cannot be: each is refused with an errno that insmod sees and a
-# line in the log that says why, and nothing is changed.
+# Invalid patches: each is refused with an errno that insmod gets and a line in the log that
+# gives the reason, and nothing is changed.
 # timeout: 600
 
 set -e
@@ -11,7 +11,7 @@ load_loader
 load_module rlp_target
 remember_state
 
-# bad ERRNO PATTERN FUNCS WHAT: a patch of these functions.
+# bad ERRNO PATTERN FUNCS WHAT: a patch for these functions must be refused.
 bad() {
 	expect_refused "$1" "$2" rlp_patch_a "funcs=$3"
 	expect_log "patch 'rlp_patch_a'"
@@ -25,9 +25,9 @@ bad EINVAL "symbol 'no_such_function' not found" \
 bad EINVAL "symbol 'no_such_function' not found" \
 	rlp_target:no_such_function "unknown symbol of a module"
 bad EINVAL "symbol 'cmdline_proc_show' not found" \
-	rlp_target:cmdline_proc_show "a symbol of vmlinux that is looked for in a module"
+	rlp_target:cmdline_proc_show "a symbol of vmlinux that is looked up in a module"
 bad EINVAL "symbol 'one_show' not found" \
-	:one_show "a symbol of a module that is looked for in vmlinux"
+	:one_show "a symbol of a module that is looked up in vmlinux"
 bad EINVAL "symbol 'no_such_function' not found" \
 	rlp_target:one_show,rlp_target:no_such_function "one good function and a bad one"
 bad EINVAL "symbol 'no_such_function' not found" \
@@ -46,7 +46,7 @@ bad EINVAL "ambiguity for symbol 'twin_show' in object 'rlp_target'" \
 bad EINVAL "symbol position 3 for symbol 'twin_show' in object 'rlp_target' not found" \
 	rlp_target:twin_show@3 "position out of range, in a module"
 bad EINVAL "symbol position 2 for symbol 'one_show' in object 'rlp_target' not found" \
-	rlp_target:one_show@2 "the second of one"
+	rlp_target:one_show@2 "position 2 of a unique symbol"
 
 bad EINVAL "object's name is a path" \
 	rlp/target:one_show "an object's name that is a path"
@@ -75,7 +75,7 @@ bad EINVAL "replacement for 'one_show' is not in the text" \
 bad EINVAL "replacement for 'one_show' is not in the text" \
 	rlp_target:one_show=data "a replacement that is data"
 bad EINVAL "replacement for 'one_show' is not in the text" \
-	rlp_target:one_show=init "a replacement that is gone after init"
+	rlp_target:one_show=init "a replacement that is freed after init"
 bad ENOENT "lookup failed for 'one_show' replacement" \
 	rlp_target:one_show=middle "a replacement in the middle of a function"
 
@@ -83,7 +83,7 @@ bad EINVAL "names function 'one_show' of 'rlp_target' twice" \
 	rlp_target:one_show,rlp_target:one_show "the same function twice"
 bad EINVAL "names function 'one_show' of 'rlp_target' twice" \
 	rlp_target:one_show,rlp_target:two_show,rlp_target:one_show@1 \
-	"the same function twice, as the only one and as the first"
+	"the same function twice, with and without its position"
 bad EINVAL "function '(one|alias)_show' of 'rlp_target' is named twice" \
 	rlp_target:one_show,rlp_target:alias_show "the same function twice, by two names"
 
@@ -93,7 +93,7 @@ bad EINVAL "symbol 'inlined_show' not found" \
 	rlp_target:inlined_show "an inlined function"
 bad EINVAL "symbol 'rlp_target_init' not found" \
 	rlp_target:rlp_target_init "the init function of a module that is loaded"
-# first PATTERN: the first symbol of the kernel like that.
+# first PATTERN: print the first symbol in the kernel's text that matches.
 first() {
 	local symbol
 
@@ -105,7 +105,7 @@ notrace=$(first 'rust_helper_[a-z_]+$')
 if [[ $notrace ]] && ! grep -q "^$notrace\>" /sys/kernel/tracing/available_filter_functions; then
 	bad EINVAL "$where '$notrace': notrace" :"$notrace" "a notrace function of vmlinux"
 else
-	untested "a notrace function of vmlinux: there is no helper of Rust, or it can be traced"
+	untested "a notrace function of vmlinux: there is no Rust helper, or it can be traced"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+$')
 if [[ $rust ]]; then
@@ -116,7 +116,7 @@ fi
 rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
 bad EINVAL "$where '$rust': a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
-	:start_kernel "a function of vmlinux that is gone after boot"
+	:start_kernel "a function of vmlinux that is freed after boot"
 
 expect_refused EINVAL "patch 'rlp_patch_a' has no objects" rlp_patch_a
 pass "an empty patch"
@@ -137,26 +137,26 @@ expect_refused EINVAL "no patch" rlp_patch_a shape=null-patch
 pass "a null pointer"
 expect_refused EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
 	rlp_patch_a shape=no-address funcs=rlp_target:one_show
-pass "an array that is nowhere"
+pass "an array at an address that cannot be read"
 expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
 	rlp_patch_a shape=unaligned funcs=rlp_target:one_show
-pass "an array that cannot be one"
+pass "an array that is not aligned"
 expect_refused EINVAL "a patch whose module is none that is loaded" \
 	rlp_patch_a shape=other-module funcs=rlp_target:one_show
-pass "a module that is none"
+pass "a module pointer that is no loaded module"
 expect_refused EINVAL "patch 'rlp_patch_a': a function's name has no end" \
 	rlp_patch_a shape=endless funcs=rlp_target:one_show
 pass "a name without an end"
 expect_refused EINVAL "patch 'rlp_patch_a': the array of states has no end" \
 	rlp_patch_a shape=endless-states funcs=rlp_target:one_show
 pass "an array without an end"
-# Without CONFIG_LIVEPATCH the kernel does not keep what a module says of itself.
+# Without CONFIG_LIVEPATCH the kernel does not record whether a module is marked.
 if [[ -d /sys/kernel/livepatch ]]; then
 	expect_refused EINVAL "rlp_patch_untagged is not marked as a livepatch module" \
 		rlp_patch_untagged funcs=rlp_target:one_show
-	pass "a module that does not say that it is a patch"
+	pass "a module that is not marked as a live patch"
 else
-	untested "a module that does not say that it is a patch"
+	untested "a module that is not marked as a live patch"
 fi
 
 load_patch rlp_patch_a funcs=rlp_target:one_show
@@ -165,11 +165,11 @@ new_log
 expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
 expect_log "patch 'rlp_patch_a' is registered already"
 expect_unchanged
-pass "the same patch once more"
+pass "the same patch again"
 
-# All of this did no harm: a good patch does what it should.
+# A valid patch still works after all of these.
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 expect_file $TARGET/one one
-pass "a good patch after all these"
+pass "a valid patch"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Which functions can be replaced: of vmlinux and of modules, static ones, and
-# one of several that have the same name.
+# Functions that can be replaced: functions of vmlinux and of modules, static functions, and one
+# of several functions with the same name.
 # timeout: 300
 
 set -e
@@ -34,7 +34,7 @@ unload_patch rlp_patch_a
 expect_unchanged
 pass "functions of vmlinux and of a module in one patch"
 
-# Which of the two is the first, the linker has decided.
+# The linker decides which of the two is the first.
 load_patch rlp_patch_a funcs=rlp_target:twin_show@1
 first=$(cat $TARGET/twin1) second=$(cat $TARGET/twin2)
 unload_patch rlp_patch_a
@@ -53,7 +53,7 @@ esac
 [[ -d $RLP/rlp_patch_a/rlp_target/twin_show,2 ]] || fail "there is no twin_show,2 in sysfs"
 unload_patch rlp_patch_a
 expect_unchanged
-pass "each of two functions of one name in a module"
+pass "each of two functions with the same name in a module"
 
 load_patch rlp_patch_a funcs=rlp_target:twin_show@1,rlp_target:twin_show@2
 expect_file $TARGET/twin1 patched
@@ -62,8 +62,8 @@ unload_patch rlp_patch_a
 expect_unchanged
 pass "both of them at once"
 
-# Several files have a function s_show(). One of them makes the lines of
-# /proc/kallsyms; some are in tracing code, which ftrace cannot hook.
+# Several source files have a function s_show(). One prints the lines of /proc/kallsyms; some are
+# in tracing code, which ftrace cannot hook.
 count=$(grep -cE ' [tT] s_show$' /proc/kallsyms)
 hits=0
 for ((n = 1; n <= count; n++)); do
@@ -79,20 +79,20 @@ done
 expect_unchanged
 if ((count > 1)); then
 	expect $hits 1 "number of the $count functions s_show() that change /proc/kallsyms"
-	pass "one of $count functions of one name in vmlinux"
+	pass "one of $count functions with the same name in vmlinux"
 else
-	untested "one of several functions of one name in vmlinux"
+	untested "one of several functions with the same name in vmlinux"
 fi
 
 load_patch rlp_patch_a funcs=rlp_target:one_show
 patch_off rlp_patch_a
-is_loaded rlp_patch_a || fail "the module of a disabled patch is gone by itself"
+is_loaded rlp_patch_a || fail "the module of a disabled patch is not loaded any more"
 unload_module rlp_patch_a
 load_patch rlp_patch_a says=again funcs=rlp_target:one_show
 expect_file $TARGET/one again
 unload_patch rlp_patch_a
 expect_unchanged
-pass "disabled, removed, and loaded again"
+pass "disabled, unloaded, and loaded again"
 expect_probes "$probes"
-pass "nobody watches the scheduler any more"
+pass "the probe on the scheduler is removed"
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A patch module whose init fails after it has enabled its patch: the kernel frees it, whoever
-# refers to it. Its patch is gone before that, whatever it was about.
+# The init of a patch module fails after it has enabled its patch. The kernel frees the module
+# even if there are references to it. The patch must be evicted before that, whatever its state.
 # timeout: 180
 
 set -e
@@ -12,7 +12,7 @@ load_module rlp_target
 remember_state
 hold=/sys/module/rlp_patch_a/parameters/hold
 
-# failing FUNCS: load it in the background, up to where its init will fail.
+# failing FUNCS: load it in the background, up to the point where its init waits before it fails.
 failing() {
 	new_log
 	expect_load_fail ENODEV rlp_patch_a fail=-19 hold=Y "funcs=$1" &
@@ -20,17 +20,18 @@ failing() {
 	wait_until "[[ -e $RLP/rlp_patch_a/enabled ]]" || fail "rlp_patch_a is not enabled"
 }
 
-# all_gone WHAT: the init failed, and nothing is left.
+# all_gone WHAT: its init must have failed, and nothing may be left.
 all_gone() {
 	wait "$insmod_pid" || fail "$1: see above"
 	expect_log "patch 'rlp_patch_a': its module goes although the patch is there"
-	[[ ! -e /sys/module/rlp_patch_a ]] || fail "$1: the module is there"
+	[[ ! -e /sys/module/rlp_patch_a ]] || fail "$1: the module is still loaded"
 	expect_unchanged
 	expect_file $TARGET/one one
 	pass "$1"
 }
 
-# not_forced PATCH: that would let rlp_patch_a go, and nothing keep its module.
+# not_forced PATCH: force must be refused. It would remove rlp_patch_a without a reference that
+# keeps its module.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
 	expect_log "'$1' is not forced: the init of module 'rlp_patch_a' runs"
@@ -42,22 +43,22 @@ for ((i = 0; i < 5; i++)); do
 	expect_unchanged
 	expect_file $TARGET/one one
 done
-pass "at once"
+pass "the init fails at once"
 
 mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
 failing rlp_target:one_show
-wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" || fail "it does not settle"
+wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" || fail "the function does not settle"
 settled=$REPLY
 expect_file $TARGET/one patched
 echo N >$hold
-all_gone "at rest (mode: $settled)"
+all_gone "the init fails without a transition (mode: $settled)"
 
 fall_asleep
 failing rlp_target:sleep_show,rlp_target:one_show
-wait_until "[[ \$(wc -l <$RLP/rlp_patch_a/blockers) == 1 ]]" || fail "nobody blocks"
+wait_until "[[ \$(wc -l <$RLP/rlp_patch_a/blockers) == 1 ]]" || fail "there is not one blocker"
 not_forced rlp_patch_a
 echo N >$hold
-all_gone "in a transition, which is turned round"
+all_gone "the init fails in the patch's own transition, which is reversed"
 wake_up
 
 failing rlp_target:one_show
@@ -66,7 +67,7 @@ fall_asleep
 load_module rlp_patch_b funcs=rlp_target:sleep_show
 echo N >$hold
 sleep 1
-kill -0 "$insmod_pid" || fail "it did not wait for the other patch"
+kill -0 "$insmod_pid" || fail "insmod did not wait for the other patch"
 expect_file $RLP/rlp_patch_b/transition 1
 expect_file $RLP/rlp_patch_a/enabled 1
 not_forced rlp_patch_b
@@ -74,11 +75,11 @@ echo Y >$PARAMETERS/awake
 wait_settled rlp_patch_b
 wait "$insmod_pid" || fail "see above"
 unload_patch rlp_patch_b
-all_gone "while another patch moves, which is waited for"
+all_gone "the init fails during the transition of another patch, which is waited for"
 
-# The loader is none the worse for it.
+# The loader still works.
 load_patch rlp_patch_a funcs=rlp_target:one_show
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
-pass "and loads afterwards"
+pass "the patch can be loaded afterwards"
 finish

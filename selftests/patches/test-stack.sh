@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Three patches of one function, disabled in any order: of those that are left,
-# the last one loaded is called.
+# Three patches for one function, disabled in any order: of the patches that are enabled, the one
+# that was loaded last is called.
 # timeout: 300
 
 set -e
@@ -11,7 +11,7 @@ load_loader
 load_module rlp_target
 remember_state
 
-# top PATCH...: what is called if these are left, oldest first.
+# top PATCH...: print the output if these patches are enabled, oldest first.
 top() {
 	if (($#)); then echo "${@: -1}"; else echo one; fi
 }
@@ -42,7 +42,7 @@ for order in "a b c" "a c b" "b a c" "b c a" "c a b" "c b a"; do
 	pass "three patches, disabled in the order $order"
 done
 
-# From the middle of the stack, and back on top of it.
+# A patch is disabled below another one, and then loaded again on top of it.
 load_patch rlp_patch_a says=a funcs=rlp_target:one_show
 load_patch rlp_patch_b says=b funcs=rlp_target:one_show
 unload_patch rlp_patch_a
@@ -53,9 +53,9 @@ unload_patch rlp_patch_a
 expect_file $TARGET/one b
 unload_patch rlp_patch_b
 expect_unchanged
-pass "out of the middle, and loaded again on top"
+pass "disabled below another patch, and loaded again on top"
 
-# One that replaces all others takes them out, whatever they patch.
+# A patch that replaces all others disables them, whatever functions they patch.
 load_patch rlp_patch_a says=a funcs=rlp_target:one_show
 load_patch rlp_patch_b says=b funcs=rlp_target:two_show
 load_patch rlp_patch_c says=c replace=Y funcs=rlp_target:one_show

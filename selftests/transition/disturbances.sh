@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What torture.sh has going on beside the patches, on top of moves.sh: each disturbance is
-# a process that does one thing over and over, with random pauses, and counts it.
+# The disturbances of torture.sh, on top of moves.sh. Each is a process that repeats one
+# operation with random pauses, and counts it.
 # shellcheck disable=SC2154 # variables of moves.sh
 
 tracing=/sys/kernel/tracing
@@ -10,10 +10,10 @@ intree=/sys/kernel/livepatch/rlp_intree
 counts=$(mktemp -d)
 disturbances=()
 
-# disturb_all: start whatever this kernel can have.
+# disturb_all: start each disturbance that this kernel supports.
 disturb_all() {
 	if [[ -d $tracing ]]; then
-		# All functions at once are too much for an emulated CPU.
+		# Tracing all functions is too slow on an emulated CPU.
 		printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
 		start_disturbance tracers switch_tracer
 	fi
@@ -34,7 +34,8 @@ disturb_all() {
 	start_disturbance stragglers straggle
 }
 
-# another WHAT COMMAND...: over and over, with a seed of its own; it counts WHAT.
+# start_disturbance WHAT COMMAND...: repeat the command in a process with a seed of its own. The
+# command calls "count WHAT".
 start_disturbance() {
 	local own=$RANDOM
 
@@ -43,7 +44,7 @@ start_disturbance() {
 	start_worker repeat_disturbance "$own" "$@" >/dev/null 2>&1
 }
 
-# disturb SEED COMMAND...
+# repeat_disturbance SEED COMMAND...
 repeat_disturbance() {
 	trap - EXIT
 	RANDOM=$1
@@ -53,7 +54,7 @@ repeat_disturbance() {
 	done
 }
 
-# "count WHAT" says once more, "counted WHAT" how often.
+# count WHAT: count one more. counted WHAT: print the count.
 count() {
 	echo >>"$counts/$1"
 }
@@ -78,10 +79,10 @@ expect_disturbances() {
 	done
 }
 
-# calm_down: end them all, wherever they are, and take back what they have begun.
+# stop_disturbances: end all disturbances at any point, and undo what they have begun.
 stop_disturbances() {
 	jobs -p | xargs -r kill 2>/dev/null
-	# Whoever spins in the kernel holds up RCU-tasks, and with it all that ftrace is to undo.
+	# A task that spins in the kernel delays RCU-tasks, which ftrace waits for below.
 	wait_until 'release; pkill -x moves; ! pgrep -x moves >/dev/null' 20
 	[[ ! -d $tracing ]] || {
 		echo nop >$tracing/current_tracer
@@ -100,7 +101,7 @@ toggle_cpu() {
 	set_online $cpu 1 && count processors
 }
 
-# A module that another patch is for.
+# Load and unload the target of another patch.
 reload_target() {
 	insmod "$(module_file livepatch_sample_target)" && cat /proc/livepatch_sample/greeting
 	rmmod livepatch_sample_target && count modules
@@ -114,7 +115,7 @@ switch_tracer() {
 	count tracers
 }
 
-# At the entry of the pair's callee, and at its caller's return.
+# Set probes at the entry of the pair's callee and at the return of its caller.
 set_kprobes() {
 	echo "p:rlp_torture/entry moves_step" >>$tracing/kprobe_events
 	echo "r:rlp_torture/return moves_session" >>$tracing/kprobe_events
@@ -128,15 +129,16 @@ clear_kprobes() {
 	echo >$tracing/kprobe_events
 }
 
-# bpf programs are called as functions that jump are, with the kernel's same table of both.
-# The pair's tasks are in this function around it.
+# Attach a bpf program to vfs_write(). ftrace calls bpf programs by direct calls, like the jumps
+# of patched functions, and keeps both in one table. The tasks that call the pair do so from
+# within vfs_write().
 attach_bpf() {
 	local kinds=(fentry fexit)
 
 	sleep "0.$((RANDOM % 10))" | bpf_trace "${kinds[RANDOM % 2]}" vfs_write && count "bpf programs"
 }
 
-# In-tree livepatch waits for the same tasks, with a function of its own.
+# Load a patch of in-tree livepatch for another function: its transition needs the same tasks.
 patch_in_tree() {
 	insmod "$(module_file rlp_intree)" says=intree funcs=rlp_target:one_show || return
 	unload_in_tree && count "patches of in-tree livepatch"
@@ -160,7 +162,7 @@ storms() {
 	count storms
 }
 
-# A straggler now and then: the transition has to wait, and is turned round more often.
+# Start a straggler now and then: transitions take longer, and are reversed more often.
 straggle() {
 	local kinds=(int unint kill spin)
 

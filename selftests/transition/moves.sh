@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the tests of the transition share, on top of lib/common.sh: the target module and
-# its patches (moves*.c), the processes of progs/moves.c.
-# shellcheck disable=SC2034 # variables for the tests
+# Functions for the tests of the transition, on top of lib/common.sh: they control the target
+# module, its patches (moves*.c) and the processes of progs/moves.c.
+# shellcheck disable=SC2034 # used by the tests
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
@@ -12,7 +12,7 @@ MOVES=/proc/moves
 P1=$RLP/moves_patch1
 cpus=$(getconf _NPROCESSORS_CONF)
 
-# Whoever waits in the target is let go before lib/common.sh removes the modules.
+# Release the tasks that wait in the target: cleanup() could not unload the modules otherwise.
 trap 'moves_end $?' EXIT
 
 moves_end() {
@@ -42,8 +42,9 @@ release() {
 	echo 1 >$MOVES/release
 }
 
-# A process, named so, that is where it was told to be.
-start_process() { # FILE TEXT NAME
+# start_process FILE TEXT [NAME]: start a process of this name that writes the text to this file
+# of the target, and wait until it waits or spins in the target.
+start_process() {
 	local before
 
 	before=$(cat $MOVES/waiting)
@@ -52,8 +53,8 @@ start_process() { # FILE TEXT NAME
 	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "$1 $2 does not wait"
 }
 
-# The same for a kthread.
-start_kthread() { # NAME WHERE HOW
+# start_kthread NAME WHERE HOW: the same with a kthread.
+start_kthread() {
 	local before
 
 	before=$(cat $MOVES/waiting)
@@ -61,15 +62,15 @@ start_kthread() { # NAME WHERE HOW
 	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "kthread $* does not wait"
 }
 
-# work COMMAND...: in the background, for as long as the test lasts; expect_workers: each
-# is still there. The calls of others would make up for those that it owes.
+# start_worker COMMAND...: run it in the background until the test ends. expect_workers checks
+# that each worker still runs: if one had ended, the calls of the others would hide that.
 workers=()
 start_worker() {
 	"$@" &
 	workers+=("$!:$*")
 }
 
-# By bash's own list: where processes come and go, a PID is soon another's.
+# Use bash's own list of jobs: PIDs are soon reused while other processes start and exit.
 expect_workers() {
 	local worker running
 
@@ -79,7 +80,7 @@ expect_workers() {
 	done
 }
 
-# dismiss: they are all there still, and end now.
+# stop_workers: check that all workers still run, and end them.
 stop_workers() {
 	local worker pids=()
 
@@ -92,7 +93,8 @@ stop_workers() {
 	wait "${pids[@]}" || true
 }
 
-# What a call made now gets: the versions of caller and callee.
+# expect_version VERSION: a call of the pair must now be a call of this version of the caller
+# and of the callee.
 expect_version() {
 	[[ $(cat $MOVES/pair) == "$1 $1" ]] || fail "the pair is '$(cat $MOVES/pair)', not '$1 $1'"
 }
@@ -105,13 +107,13 @@ expect_transition() { # PATCH
 	in_transition "$1" || fail "$1 is not in transition"
 }
 
-# patch_off NAME: disable, wait, unload.
+# unload_patch NAME: disable the patch, wait until its directory is gone, and unload its module.
 unload_patch() {
 	echo 0 >"$RLP/$1/enabled" || fail "cannot disable $1"
 	wait_gone_and_unload "$1"
 }
 
-# moves_patch1 on and off, as a call made now sees it.
+# Load and unload moves_patch1, and check the version of a call after each.
 patch_and_unpatch() {
 	load_module moves_patch1
 	wait_settled moves_patch1
@@ -123,7 +125,7 @@ patch_and_unpatch() {
 wait_gone_and_unload() { # PATCH [SECONDS]
 	wait_until "[[ ! -d $RLP/$1 ]]" "${2:-30}" || {
 		show_patch "$1"
-		fail "$1 does not go"
+		fail "$1 keeps its directory"
 	}
 	unload_module "$1"
 }
@@ -135,15 +137,15 @@ expect_blocker() { # PATCH NAME REASON FUNCTION
 	}
 }
 
-# alone WHAT: nobody but a straggler holds up moves_patch1.
+# expect_one_blocker WHAT: the straggler must be the only blocker of moves_patch1.
 expect_one_blocker() {
 	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
 		show_patch moves_patch1
-		fail "$1: others than the straggler block"
+		fail "$1: there are blockers besides the straggler"
 	}
 }
 
-# How many pairs were mixed.
+# Print how many calls of the pair were mixed: a caller of one version, a callee of another.
 mixed() {
 	local all mixed rest
 

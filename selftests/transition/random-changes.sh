@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The patches of moves.sh change at random, while whoever calls the pair goes on. RANDOM is
-# seeded by the caller.
-# shellcheck disable=SC2034 # variables for the tests
+# Load, reverse and unload the patches of moves.sh at random, while other tasks call the pair.
+# The caller seeds RANDOM.
+# shellcheck disable=SC2034 # used by the tests
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/moves.sh"
 
 transitions=0 reversals=0 jumps=0
 
-# Without a process of its own: these are called all the time.
-read_value() { # FILE
+# read_value FILE: set REPLY to the first line of the file, or to "gone". This starts no process,
+# since it is called all the time.
+read_value() {
 	REPLY=
 	{ read -r REPLY <"$1"; } 2>/dev/null || REPLY=gone
 }
 
-# enable_write PATCH 0|1: whether that started a transition. A patch that has
-# just gone, or is so already, is no failure.
+# write_enabled PATCH 0|1: succeed if the write started a transition. It does not if the patch is
+# gone meanwhile, or in that direction already; that is no failure of the test.
 write_enabled() {
 	{ echo "$2" >"$RLP/$1/enabled"; } 2>/dev/null || return
 	transitions=$((transitions + 1))
 }
 
-# Turn PATCH round a few times, more or less at once.
+# reverse_at_random PATCH: reverse its transition a few times, with short pauses or none.
 reverse_at_random() {
 	local i n=$((RANDOM % 8)) to
 
@@ -37,7 +38,8 @@ reverse_at_random() {
 	done
 }
 
-# Until PATCH is settled: 0 if it is enabled, 1 if it is gone.
+# wait_outcome PATCH: wait until its transition is complete. Return 0 if the patch is enabled, 1
+# if it is gone.
 wait_outcome() {
 	local deadline=$((SECONDS + 60 * ${RLP_SLOW:-1}))
 
@@ -50,19 +52,19 @@ wait_outcome() {
 		fi
 		((SECONDS < deadline)) || {
 			show_patch "$1"
-			fail "$1 does not settle"
+			fail "the transition of $1 does not complete"
 		}
 		sleep 0.01
 	done
 }
 
-# How a patch is loaded; torture.sh has a way of its own.
+# Load a patch. torture.sh replaces this function.
 try_load() {
 	load_module "$@"
 }
 
-# Load PATCH with PARAMETERS, and turn it round a few times.
-# 0: it is enabled. 1: it is gone.
+# load_at_random PATCH [PARAMETER=VALUE...]: load it and reverse it a few times. Return 0 if it
+# is enabled then, 1 if it is gone.
 load_at_random() {
 	try_load "$@" || fail "cannot load $1"
 	transitions=$((transitions + 1))
@@ -79,7 +81,7 @@ unload_at_random() {
 	unload_module "$1"
 }
 
-# Now and then PATCH is left alone until its functions jump.
+# wait_for_jump_at_random PATCH: now and then, wait until its functions jump.
 wait_for_jump_at_random() {
 	local mode=$RLP/$1/moves_target/moves_session,1/mode i
 
@@ -92,7 +94,7 @@ wait_for_jump_at_random() {
 	[[ $REPLY != jump ]] || jumps=$((jumps + 1))
 }
 
-# Some of: one patch, a second on top of it or in its place.
+# Load one patch, and at random a second one, which may replace the first; then unload both.
 change_at_random() {
 	local second=0
 

@@ -1,31 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A patch that is forced out stays in memory for ever, since some task may still be
-# in its code: one that another replaces, and one that is disabled. One of the last tests
-# for this reason: what it loads stays.
+# The module of a patch whose removal was forced can never be unloaded, since some task may still
+# run its code. Tested with a patch that another one replaces, and with a patch that is disabled.
+# This is one of the last tests, because its modules stay loaded.
 
 set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 
-# force PATCH: whatever has not moved, because of the straggler.
+# force PATCH: force its transition, which the straggler blocks.
 force() {
 	expect_blocker "$1" straggler inside new_inside
 	echo 1 >"$RLP/$1/force"
 }
 
-# pinned PATCH: it is gone, and its module stays, also when nobody is in there any more.
+# pinned PATCH: the patch must be gone, and its module must stay, even after the straggler has
+# left its code.
 pinned() {
-	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 is still shown"
-	! rmmod "$1" 2>/dev/null || fail "$1 can be removed"
-	log_has "'$1': its module stays" || fail "no word about $1"
+	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 keeps its directory"
+	! rmmod "$1" 2>/dev/null || fail "$1 can be unloaded"
+	log_has "'$1': its module stays" || fail "no line in the log says that $1 stays"
 	sleep 1
-	is_loaded "$1" || fail "$1 is gone"
+	is_loaded "$1" || fail "$1 is not loaded any more"
 	release
 	wait "$process_pid"
-	! rmmod "$1" 2>/dev/null || fail "$1 can be removed later"
-	note "pinned: $(lsmod | grep "^$1 ")"
+	! rmmod "$1" 2>/dev/null || fail "$1 can be unloaded later"
+	note "stays loaded: $(lsmod | grep "^$1 ")"
 }
 
 load_module moves_patch1
@@ -35,7 +36,7 @@ load_module moves_patch2 replace=1
 force moves_patch2
 wait_settled moves_patch2
 expect_version 2
-log_has "'moves_patch1': replaced by 'moves_patch2'" || fail "no word about the replacement"
+log_has "'moves_patch1': replaced by 'moves_patch2'" || fail "the replacement is not in the log"
 loaded=(moves_patch2)
 pinned moves_patch1
 expect_version 2

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Idle tasks change over on every CPU, also on one that goes and comes back
-# meanwhile; user-mode spinners do, whatever their priority.
+# Idle tasks are switched on every CPU, also on a CPU that goes offline and online meanwhile.
+# Tasks that spin in user mode are switched, whatever their priority.
 
 set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 last=$((cpus - 1))
 
-# A straggler, so that there is time to look around.
+# Block the transition with a straggler, so that the test can check its state.
 hold() {
 	start_process inside unint straggler
 	load_module moves_patch1
@@ -21,8 +21,8 @@ let_go() {
 	wait $process_pid
 }
 
-# Timers are interrupts of idle tasks, mostly: on every CPU, which they do not leave, all
-# of these must call version $1.
+# idle_calls VERSION: on each CPU, a timer must call this version. Timers mostly interrupt the
+# idle task, and stay on the CPU on which they were started.
 idle_calls() {
 	local cpu old new now
 
@@ -33,8 +33,8 @@ idle_calls() {
 		echo 0 >$MOVES/ticks
 		read -r -a new <$MOVES/counts
 		now=$((new[0] - old[0]))
-		((now > 0)) || fail "no timer has ticked on CPU $cpu"
-		# A few may have interrupted others.
+		((now > 0)) || fail "no timer has expired on CPU $cpu"
+		# A few timers may have interrupted other tasks.
 		((new[2 + $1] - old[2 + $1] == now)) ||
 			fail "CPU $cpu: of $now calls $((new[2 + $1] - old[2 + $1])) were of version $1"
 	done
@@ -45,47 +45,47 @@ expect_one_blocker "idle tasks"
 read -r switched total <"$P1/progress"
 ((total > cpus)) || fail "progress is $switched of $total"
 idle_calls 1
-note "idle tasks change over"
+note "idle tasks are switched"
 
 if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 	set_online $last 0
 	sleep 0.2
-	expect_one_blocker "CPU $last went"
+	expect_one_blocker "CPU $last went offline"
 	set_online $last 1
 	sleep 0.2
-	expect_one_blocker "CPU $last came back"
+	expect_one_blocker "CPU $last is online again"
 	idle_calls 1
 	let_go
 	wait_settled moves_patch1
 	expect_version 1
 
-	# The same with a CPU that is away when it all begins.
+	# The same with a CPU that is offline when the transition begins.
 	set_online $last 0
 	start_process inside unint straggler
 	echo 0 >"$P1/enabled"
 	expect_blocker moves_patch1 straggler inside new_inside
-	expect_one_blocker "CPU $last is away"
+	expect_one_blocker "CPU $last is offline"
 	set_online $last 1
 	sleep 0.2
-	expect_one_blocker "CPU $last came"
+	expect_one_blocker "CPU $last went online"
 	idle_calls 0
 	set_online $last 0
-	# Turned round while it is away.
+	# Reversed while the CPU is offline.
 	start_process inside unint straggler
 	echo 1 >"$P1/enabled"
 	sleep 0.2
-	expect_one_blocker "CPU $last is away at the reversal"
+	expect_one_blocker "CPU $last is offline at the reversal"
 	set_online $last 1
 	sleep 0.2
-	expect_one_blocker "CPU $last came after the reversal"
+	expect_one_blocker "CPU $last went online after the reversal"
 	idle_calls 1
 	let_go
 	wait_settled moves_patch1
 	[[ $(cat "$P1/enabled") == 1 ]] || fail "not enabled after the reversal"
 	unload_patch moves_patch1
-	note "CPU $last goes and comes during transitions"
+	note "CPU $last goes offline and online during transitions"
 
-	# Both at once, as fast as they can.
+	# Transitions and hotplug at the same time, as fast as possible.
 	plugged=$(mktemp)
 	(while :; do set_online $last 0 && set_online $last 1 && echo >>"$plugged"; done) 2>/dev/null &
 	plugger=$!
@@ -95,14 +95,14 @@ if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 	kill $plugger
 	wait $plugger 2>/dev/null || true
 	set_online $last 1 || true
-	[[ -s $plugged ]] || fail "CPU $last never went and came back"
-	note "5 times on and off while CPU $last is switched on and off $(wc -l <"$plugged") times"
+	[[ -s $plugged ]] || fail "CPU $last never went offline and online"
+	note "patched and unpatched 5 times while CPU $last went offline and online $(wc -l <"$plugged") times"
 	rm "$plugged"
 else
 	let_go
 	wait_settled moves_patch1
 	unload_patch moves_patch1
-	untested "transitions while a CPU comes and goes: none can be taken away"
+	untested "transitions with CPU hotplug: no CPU can go offline"
 fi
 
 spinners=()
@@ -117,11 +117,12 @@ wait_settled moves_patch1
 note "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
 unload_patch moves_patch1
 if [[ $(uname -v) == *PREEMPT_RT* ]]; then
-	# RCU's own threads have priority 1 there: it stalls, and whoever waits for it.
+	# RCU's threads have priority 1 there. The spinner would stall RCU, and all that wait
+	# for a grace period.
 	untested "a spinner with SCHED_FIFO: it starves RCU on PREEMPT_RT"
 else
-	# Alone, it leaves its CPU once in a second at most, and nothing but an interrupt finds
-	# that it can be moved.
+	# A spinner that has the CPU for itself leaves it once in a second at most. Only an
+	# interrupt can find that it can be switched.
 	kill "${spinners[@]}"
 	moves spin $last 50 &
 	spinners=($!)
@@ -131,8 +132,8 @@ else
 		wait_settled moves_patch1
 		expect_version 1
 		took=$(cat "$P1/transition_us")
-		((took < 300000 * ${RLP_SLOW:-1})) || fail "moved in $took us: it has left its CPU by itself"
-		note "one with SCHED_FIFO on CPU $last: patched in $took us"
+		((took < 300000 * ${RLP_SLOW:-1})) || fail "switched in $took us: not before it left its CPU"
+		note "a spinner with SCHED_FIFO on CPU $last: patched in $took us"
 		unload_patch moves_patch1
 	done
 fi

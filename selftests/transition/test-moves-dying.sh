@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tasks that have left the task list, and not yet their CPU: nobody can find them to
-# move them, and what runs on their stacks must not be mixed all the same, however
-# often the transition is turned round.
+# Dying tasks that have left the task list but still run: the sweep cannot find them. The calls
+# on their stacks must not be mixed all the same, however often the transition is reversed.
 # timeout: 240
 
 set -e
@@ -14,7 +13,7 @@ load_module moves_target last_words=$((300 / slow))
 start_worker moves threads 2
 start_worker moves forks 2
 
-# It cannot end in either direction.
+# One straggler in each universe: the transition completes in neither direction.
 start_process inside unint old
 load_module moves_patch1
 start_process inside unint new
@@ -25,9 +24,9 @@ while ((SECONDS < end)); do
 	turns=$((turns + 2))
 done
 expect_no_mixed
-note "$turns times turned round, $(calls) calls"
+note "reversed $turns times, $(calls) calls"
 
-# And while transitions begin and end.
+# The same while transitions begin and complete.
 release
 wait_settled moves_patch1
 unload_patch moves_patch1
@@ -37,5 +36,5 @@ done
 expect_workers
 expect_no_mixed
 read -r all _ <$MOVES/counts
-note "$((20 / slow)) times on and off, $all calls"
+note "patched and unpatched $((20 / slow)) times, $all calls"
 ((all > 100000 / slow)) || fail "only $all calls"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tasks that exit, and those that are dead and not reaped, hold nothing up.
+# Tasks that exit, and zombies, do not block a transition.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -29,7 +29,7 @@ reap() {
 	wait "$crowd_pid" 2>/dev/null || true
 }
 
-# During a transition that somebody else holds up.
+# During a transition that a straggler blocks.
 crowd 100
 start_process inside unint straggler
 load_module moves_patch1
@@ -39,13 +39,13 @@ wait_until '(($(zombies) >= 100))' 30 || fail "only $(zombies) zombies"
 expect_one_blocker "zombies"
 read -r switched total <"$P1/progress"
 ((switched + 1 == total && total > 100)) || fail "progress is $switched of $total"
-# Turned round and back: now they are dead from the start.
+# Reversed twice: the tasks are zombies when each direction begins.
 start_process inside unint straggler
 second=$process_pid
 echo 0 >"$P1/enabled"
 expect_one_blocker "zombies at a reversal"
 echo 1 >"$P1/enabled"
-expect_one_blocker "zombies at another"
+expect_one_blocker "zombies at the second reversal"
 reap
 release
 wait "$second"
@@ -53,7 +53,7 @@ wait_settled moves_patch1
 unload_patch moves_patch1
 note "100 tasks that exit during a transition"
 
-# Dead before it begins, and while each begins and ends.
+# Tasks that are dead before the transition begins, and tasks that exit while it runs.
 crowd 50
 all_exit
 wait_until '(($(zombies) >= 50))' 30 || fail "only $(zombies) zombies"
@@ -73,9 +73,9 @@ for ((i = 0; i < 5; i++)); do
 	unload_patch moves_patch1
 	reap
 done
-note "5 times on and off while 100 tasks exit"
+note "patched and unpatched 5 times while 100 tasks exit"
 
-# One that is killed in the function never returns from it.
+# A straggler that is killed never returns from the function.
 start_process inside kill victim
 load_module moves_patch1
 expect_blocker moves_patch1 victim inside moves_inside

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Force moves whoever is left without proof: the consistency is lost, and that is
-# seen. So the counting of mixed pairs, which other tests rely on, does count.
+# Force switches the remaining tasks without any check of their stacks. Consistency is lost, and
+# mixed calls are counted: the counter that other tests rely on does work.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -23,13 +23,13 @@ expect_fail EINVAL write x "$P1/force"
 expect_no_mixed
 echo 1 >"$P1/force"
 wait_settled moves_patch1
-log_has "'moves_patch1': forcing remaining tasks" || fail "no word about the force"
+log_has "'moves_patch1': forcing remaining tasks" || fail "the force is not in the log"
 [[ $(cat "$P1/transition_forced") == 1 ]] || fail "its transition is not shown as forced"
 expect_version 1
 wait_until "release; ! kill -0 $process_pid 2>/dev/null"
-# The caller of version 0 has called the callee of version 1 for its last steps.
+# The caller of version 0 has called the callee of version 1 in its last two steps.
 (($(mixed) == 2)) || fail "$(mixed) mixed pairs were counted, not 2"
 note "2 of 3 pairs were mixed after force"
 
-# Nobody is in the patch, which was not forced out: it can go.
+# No task runs the patch's code, and its removal was not forced: it can be unloaded.
 unload_patch moves_patch1

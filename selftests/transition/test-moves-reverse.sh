@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
 #
-# A transition that is turned round half-way, both ways, over and over, with tasks
-# that are born in between.
+# A transition is reversed before it completes, in both directions, many times, while tasks fork.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -15,20 +14,21 @@ expect_state() { # ENABLED TRANSITION
 }
 
 reverse_to() { # ENABLED
-	echo "$1" >"$P1/enabled" || fail "cannot be turned round"
+	echo "$1" >"$P1/enabled" || fail "the transition cannot be reversed"
 	expect_state "$1" 1
 	expect_fail EINVAL write "$1" "$P1/enabled"
 }
 
-# What the last transition was in the end; the callbacks go by that, too.
+# The log must say that the last transition completed in this direction. The callbacks depend on
+# the direction, too.
 expect_end() { # patching|unpatching
 	local last
 
 	last=$(log | sed -n "s/.*'moves_patch1': \([a-z]*\) complete$/\1/p" | tail -n 1)
-	[[ $last == "$1" ]] || fail "$last is complete, not $1"
+	[[ $last == "$1" ]] || fail "the last line says that $last is complete, not $1"
 }
 
-# Patching, turned round: nobody is inside the patch, it ends and the patch goes.
+# Patching is reversed: no task runs the patch's code, so it completes and the patch is removed.
 start_process inside unint straggler
 load_module moves_patch1
 expect_state 1 1
@@ -38,9 +38,9 @@ expect_end unpatching
 expect_version 0
 release
 wait $process_pid
-note "patching turned round"
+note "patching was reversed"
 
-# Unpatching, turned round: it is enabled as before.
+# Unpatching is reversed: the patch is enabled as before.
 load_module moves_patch1
 wait_settled moves_patch1
 start_process inside unint straggler
@@ -56,9 +56,9 @@ expect_version 1
 release
 wait $process_pid
 unload_patch moves_patch1
-note "unpatching turned round"
+note "unpatching was reversed"
 
-# One straggler in each function holds it up both ways.
+# One straggler in each function blocks the transition in both directions.
 for first in patching unpatching; do
 	if [[ $first == patching ]]; then
 		start_process inside unint old
@@ -77,18 +77,18 @@ for first in patching unpatching; do
 	echo 1 >$MOVES/ticks
 	for ((i = 0; i < 3; i++)); do
 		[[ $(cat "$P1/enabled") == 0 ]] || reverse_to 0
-		expect_one_blocker "turned off"
+		expect_one_blocker "reversed to unpatching"
 		expect_blocker moves_patch1 new inside new_inside
 		expect_version 0
 		reverse_to 1
-		# One that is born in this universe has to be taken along.
+		# A task that was forked in this universe must be switched at the next reversal.
 		moves put $MOVES/pair "200 nap"
-		expect_one_blocker "turned on"
+		expect_one_blocker "reversed to patching"
 		expect_blocker moves_patch1 old inside moves_inside
 		expect_version 1
 		expect_no_mixed
 	done
-	# As fast as can be: nobody has time to move.
+	# As fast as possible: no task has the time to be switched.
 	for ((i = 0; i < 10; i++)); do
 		reverse_to 0
 		reverse_to 1
@@ -103,5 +103,5 @@ for first in patching unpatching; do
 	wait
 	expect_version 0
 	expect_no_mixed
-	note "$first turned round 26 times, $(calls) calls, $(mixed) mixed"
+	note "$first was reversed 26 times, $(calls) calls, $(mixed) mixed"
 done

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# How long a transition takes when nothing else happens, and that nobody waits for the
-# next look at all tasks who can be moved before.
+# How long a transition takes on an idle machine. A task that can be switched before the next
+# sweep must not wait for it.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -27,11 +27,11 @@ note "transition_us of 20: median $on_median, longest $(printf '%s\n' "${on[@]}"
 off_median=$(printf '%s\n' "${off[@]}" | median)
 note "us from disabling to rmmod: median $off_median"
 ((on_median < 50000 * ${RLP_SLOW:-1})) || fail "a transition takes $on_median us"
-# In this one RCU-tasks is waited for, which looks ten times a second.
+# This time includes the wait for RCU-tasks, which checks tasks ten times a second.
 ((off_median < 1000000 * ${RLP_SLOW:-1})) || fail "it takes $off_median us to disable and unload"
 
-# After a second and a half the looks are a second apart. Who leaves the function is
-# seen as it leaves the CPU, and the worker is told if it is the last one.
+# After a second and a half, sweeps are a second apart. A task that leaves the function is
+# switched when it leaves the CPU, and the worker is woken if that was the last task.
 waited=()
 for ((i = 0; i < 5; i++)); do
 	start_process inside unint sleeper
@@ -49,4 +49,4 @@ for ((i = 0; i < 5; i++)); do
 done
 waited_median=$(printf '%s\n' "${waited[@]}" | median)
 note "us from the end of a sleep to the end of the transition: median $waited_median"
-((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) || fail "the last task was not noticed for $waited_median us"
+((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) || fail "the transition completed $waited_median us after the last task left"

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
 #
-# Tasks that are born and replaced by the hundred while transitions run: each is in
-# one universe or in the other.
+# Hundreds of tasks fork and exec while transitions run: each task must be in one universe.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -17,6 +16,6 @@ for storm in forks threads execs; do
 	done
 	stop_workers
 	expect_no_mixed
-	(($(calls) > before)) || fail "$storm: nobody has called the pair"
-	note "$storm: 2 times on and off, $(calls) calls"
+	(($(calls) > before)) || fail "$storm: the pair was not called"
+	note "$storm: patched and unpatched 2 times, $(calls) calls"
 done

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tasks that are not in the patched function never hold a transition up, however
-# they pass their time; one that is in it does, until it leaves, and is named.
+# A task outside of the patched function never blocks a transition, whatever it does. A task
+# inside of it does until it leaves, and is listed as a blocker.
 
 set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 
-# Patch and unpatch with whatever is going on; both must end soon.
+# on_and_off WHAT: patch and unpatch while tasks do what the caller has started. Both transitions
+# must complete soon.
 on_and_off() {
 	local on
 
@@ -17,8 +18,9 @@ on_and_off() {
 	expect_version 1
 	on=$(cat "$P1/transition_us")
 	echo 0 >"$P1/enabled"
-	# Everybody has moved: seen in the log, since the patch's code is given back only
-	# when all tasks have left the CPU once, which who spins in the kernel does not.
+	# Read in the log that all tasks are switched. The directory is gone only later: the
+	# patch's module is put when all tasks have left their CPU once, and a task that spins
+	# in the kernel does not leave it.
 	wait_until "log | grep rust_livepatch: | tail -n 1 | grep -q 'unpatching complete'" || {
 		show_patch moves_patch1
 		fail "$1: unpatching is not complete"
@@ -30,7 +32,7 @@ on_and_off() {
 	note "$1: patched in $on us"
 }
 
-on_and_off "nobody"
+on_and_off "no other task"
 
 for how in int kill unint spin polite; do
 	start_process outside $how
@@ -45,8 +47,8 @@ on_and_off "a kthread that calls the pair and never schedules"
 start_kthread k-pair pair resched
 on_and_off "a kthread that calls the pair and has cond_resched()"
 
-# Those inside: the function must not change under them.
-inside() { # KIND HOW REASON
+# inside KIND HOW REASON: a task inside of the function must not be switched.
+inside() {
 	local kind=$1 how=$2 reason=$3
 
 	if [[ $kind == process ]]; then start_process inside "$how" straggler; else
@@ -55,10 +57,10 @@ inside() { # KIND HOW REASON
 	load_module moves_patch1
 	expect_transition moves_patch1
 	expect_blocker moves_patch1 straggler "$reason" moves_inside
-	[[ $(grep -c . "$P1/blockers") == 1 ]] || fail "others block: $(cat "$P1/blockers")"
+	[[ $(grep -c . "$P1/blockers") == 1 ]] || fail "there are other blockers: $(cat "$P1/blockers")"
 	read -r switched total <"$P1/progress"
 	((switched + 1 == total)) || fail "progress is $switched of $total"
-	# Everybody else has moved.
+	# All other tasks are switched.
 	expect_version 1
 	release
 	[[ $kind != process ]] || wait $process_pid
@@ -66,7 +68,7 @@ inside() { # KIND HOW REASON
 	[[ $(cat "$P1/progress") == "0 0" ]] || fail "progress is $(cat "$P1/progress")"
 	[[ ! $(cat "$P1/blockers") ]] || fail "blockers without a transition"
 
-	# And in the patch's own code, on the way back.
+	# The same with the replacement, when the patch is disabled.
 	if [[ $kind == process ]]; then start_process inside "$how" straggler; else
 		start_kthread straggler inside "$how"
 	fi

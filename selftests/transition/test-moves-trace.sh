@@ -1,12 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tracers and probes on a function that is patched and unpatched under them. What
-# each sees, in handler mode:
+# Tracers and probes on a function while it is patched and unpatched. In handler mode they see:
 #
 #	function tracer, function graph tracer, kprobe and kretprobe at the entry:
-#		every call, whichever version is called; a kretprobe gets the return
-#		value of that version
+#		every call of any version; a kretprobe gets the return value of that version
 #	kprobe inside the original function: nothing while the function is patched
 #	kprobe or function tracer on the replacement: calls of it
 
@@ -15,7 +13,7 @@ set -e
 t=/sys/kernel/tracing
 [[ -e $t/current_tracer && -e $t/kprobe_events ]] || skip "no tracers"
 load_moves
-# Promotion has tests of its own.
+# Jumps have tests of their own.
 promote=/sys/module/rust_livepatch/parameters/promote
 [[ ! -e $promote ]] || { was=$(cat $promote) && echo 0 >$promote; }
 
@@ -30,7 +28,7 @@ reset_tracing() {
 } 2>/dev/null
 trap 'status=$?; reset_tracing; moves_end $status' EXIT
 
-# Three calls; prints how often the trace has PATTERN.
+# seen PATTERN: make three calls, and print how many lines of the trace match.
 seen() {
 	echo >$t/trace
 	for _ in 1 2 3; do moves put $MOVES/pair "1 none"; done
@@ -43,7 +41,7 @@ expect_seen() { # COUNT PATTERN WHAT
 	n=$(seen "$2")
 	((n == $1)) || {
 		grep -v '^#' $t/trace | head -n 20
-		fail "$3: '$2' was seen $n times, not $1"
+		fail "$3: $n lines match '$2', not $1"
 	}
 }
 
@@ -53,7 +51,8 @@ on() {
 	expect_version 1
 }
 
-# around COUNT0 COUNT1 PATTERN WHAT: not patched, patched, and not patched again.
+# around COUNT0 COUNT1 PATTERN WHAT: so many lines must match while the function is not patched,
+# while it is patched, and afterwards.
 around() {
 	expect_seen "$1" "$3" "$4, before"
 	on
@@ -61,7 +60,7 @@ around() {
 	unload_patch moves_patch1
 	expect_version 0
 	expect_seen "$1" "$3" "$4, after"
-	note "$4: $1 of 3 calls seen, $2 when patched"
+	note "$4: sees $1 of 3 calls, and $2 when patched"
 }
 
 echo moves_session >$t/set_ftrace_filter
@@ -83,7 +82,7 @@ on
 echo nop >$t/current_tracer
 echo function_graph >$t/current_tracer
 expect_seen 3 'moves_step( \[moves_target\])?\(\);' "function graph tracer, started when patched"
-# Patched while one is asleep in the function, its return address being the tracer's.
+# Patched while a task sleeps in the function and its return address is that of the tracer.
 unload_patch moves_patch1
 start_process inside unint straggler
 echo moves_inside >>$t/set_ftrace_filter
@@ -95,7 +94,7 @@ wait_until "release; [[ \$(cat $MOVES/waiting) == 0 ]]"
 wait_settled moves_patch1
 expect_version 1
 expect_no_mixed
-note "function graph tracer on the stack: the unwinder sees through it"
+note "function graph tracer on the stack: the unwinder finds the real return address"
 unload_patch moves_patch1
 echo nop >$t/current_tracer
 echo >$t/set_ftrace_filter
@@ -122,7 +121,8 @@ for when in before after; do
 	if [[ $when == before ]]; then
 		around 3 0 'at_return.*version=0' "kretprobe, which returns 0"
 		around 0 3 'at_return.*version=1' "kretprobe, which returns 1"
-		# Patched while one is asleep in the function, its return address being the probe's.
+		# Patched while a task sleeps in the function and its return address is that of
+		# the probe.
 		start_process pair "2 unint" straggler
 		load_module moves_patch1
 		expect_blocker moves_patch1 straggler inside moves_session
@@ -130,7 +130,7 @@ for when in before after; do
 		wait_settled moves_patch1
 		unload_patch moves_patch1
 		expect_no_mixed
-		note "kretprobe on the stack: the unwinder sees through it"
+		note "kretprobe on the stack: the unwinder finds the real return address"
 	else
 		expect_seen 3 'at_return.*version=1' "kretprobe, set when patched"
 	fi

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Workers of io_uring are neither kthreads nor do they ever return to user mode.
+# Workers of io_uring, which are no kthreads and never return to user mode.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -11,8 +11,8 @@ load_moves
 uring() { # FILE HOW
 	moves uring "$MOVES/$1" "$2" &
 	uring_pid=$!
-	wait_until "[[ \$(cat $MOVES/waiting) == 1 ]]" || fail "no worker waits"
-	grep -q '^iou-wrk-' /proc/$uring_pid/task/*/comm || fail "there is no worker"
+	wait_until "[[ \$(cat $MOVES/waiting) == 1 ]]" || fail "no worker waits in the target"
+	grep -q '^iou-wrk-' /proc/$uring_pid/task/*/comm || fail "there is no worker of io_uring"
 }
 
 uring outside unint
@@ -30,12 +30,12 @@ wait $uring_pid
 wait_gone_and_unload moves_patch1
 note "a worker inside"
 
-# Woken after 3 s: it leaves the function for good, with EINTR or anew.
+# Nudged after 3 s: the worker leaves the function, with EINTR or to start the operation again.
 uring inside int
 load_module moves_patch1
 expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside moves_inside
 wait_settled moves_patch1 10
-note "a worker asleep inside: patched in $(cat "$P1/transition_us") us"
+note "a worker that sleeps inside: patched in $(cat "$P1/transition_us") us"
 release
 wait $uring_pid
 unload_patch moves_patch1

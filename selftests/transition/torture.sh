@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test-moves-pair.sh for longer, with everything else that may get in the way: forks,
-# execs, threads, modules that come and go, CPUs that come and go, tracers, probes, bpf
-# programs, in-tree livepatch, memory that cannot be had. All but force: that mixes calls.
+# test-moves-pair.sh for a longer time, with everything that may disturb it: forks, execs,
+# threads, modules that are loaded and unloaded, CPU hotplug, tracers, probes, bpf programs,
+# in-tree livepatch, and allocations that fail. Only force is left out, since it mixes calls.
 #
-#	RLP_MINUTES=	for so long (10)
-#	RLP_SEED=	what was printed, for the same choices once more
+#	RLP_MINUTES=	how long (10)
+#	RLP_SEED=	a seed that was printed, to repeat its choices
 #
-# The kernel warns if memory was lacking for a module's jump labels; and about one spot of
-# the function graph tracer's (Documentation/design.rst, "Known limits"), and in-tree livepatch (test-intree.sh).
+# The kernel warns if an allocation fails for a module's jump labels. It also warns about one
+# place in the function graph tracer (Documentation/design.rst, "Known limits"), and about
+# in-tree livepatch (../intree/test-intree.sh).
 # expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 . "$(dirname "$0")/random-changes.sh"
@@ -24,7 +25,7 @@ forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
 trap 'torture_end $?' EXIT
 faults=0
 
-# However it ends. Who counts is let go first.
+# Runs at the exit. The disturbances must be stopped before their counters are removed.
 torture_end() {
 	stop_disturbances
 	rm -rf "$counts"
@@ -37,21 +38,21 @@ summary() {
 		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
 }
 
-# points: how many allocations there are on the way of a patch. If it is the kernel that
-# lets them fail, most of them are made before the patch's init is called.
+# Set "points" to the number of allocations while a patch is loaded. With the kernel's own fault
+# injection, most of them are made before the patch's init is called.
 count_points() {
 	arm 1000000
 	run load moves_patch1
 	disarm
 	[[ $errno == 0 ]] || fail "moves_patch1: $errno"
 	points=$counted
-	((points > 0)) || fail "a patch is loaded without an allocation"
+	((points > 0)) || fail "no allocation was counted while a patch was loaded"
 	wait_settled moves_patch1
 	unload_patch moves_patch1
-	echo "# $points allocations for a patch"
+	echo "# $points allocations while a patch is loaded"
 }
 
-# Now and then an allocation fails: the patch is refused for that, or goes without.
+# Now and then let an allocation fail. The patch is refused, or works without that allocation.
 try_load() {
 	local patch=$1
 
@@ -62,7 +63,7 @@ try_load() {
 		[[ ! $where ]] || faults=$((faults + 1))
 		case $errno in
 		0) return ;;
-		ENOMEM) [[ $where ]] || fail "$patch: ENOMEM, although nothing has failed" ;;
+		ENOMEM) [[ $where ]] || fail "$patch: ENOMEM, although no allocation has failed" ;;
 		*) fail "$patch: $errno, after '$where'" ;;
 		esac
 	fi
@@ -94,7 +95,7 @@ stop_disturbances
 summary
 expect_no_mixed
 expect_disturbances
-# The traces that are expected could be its last.
+# lockdep stops after its first report, and expect-log would hide that report.
 [[ ! -e /proc/lockdep_stats ]] || grep -qE '^ *debug_locks: +1$' /proc/lockdep_stats ||
-	fail "lockdep has ended"
+	fail "lockdep has stopped"
 ((faults)) || fail "no allocation has failed"
