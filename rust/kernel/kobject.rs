@@ -17,10 +17,7 @@ use kernel::{
 };
 
 /// What a directory in sysfs stands for.
-pub trait Entry: Send + Sync + Sized + 'static {
-    /// Its files.
-    const ATTRIBUTES: &'static [&'static Attribute<Self>];
-}
+pub trait Entry: Send + Sync + Sized + 'static {}
 
 /// A file in the directory of a `T`.
 ///
@@ -206,7 +203,7 @@ impl Parent<'_> {
     }
 }
 
-/// A directory in sysfs with the files of `T`. Dropping it removes them, and waits for those who
+/// A directory in sysfs with files for a `T`. Dropping it removes them, and waits for those who
 /// read or write one. Context of the drop: may sleep; see [`Attribute`].
 pub struct Directory<T: Entry> {
     node: NonNull<Node<T>>,
@@ -264,12 +261,12 @@ impl<T: Entry> Directory<T> {
         Ok(dir)
     }
 
-    /// Makes its files.
+    /// Makes its files: `attributes`.
     ///
     /// From the first one on somebody may be in one of them: on failure too the caller has to see
     /// to it that the directory is dropped where that is allowed. Context: may sleep. `ENOMEM`.
-    pub fn add_files(&self) -> Result {
-        for attr in T::ATTRIBUTES {
+    pub fn add_files(&self, attributes: &[&'static Attribute<T>]) -> Result {
+        for attr in attributes {
             // SAFETY: The kobject was added; the attribute is static.
             to_result(unsafe {
                 bindings::sysfs_create_file_ns(self.raw(), &raw const attr.attr, core::ptr::null())

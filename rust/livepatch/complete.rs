@@ -5,11 +5,18 @@
 use crate::{
     debug,
     leave::Leavers,
-    patch::{Ended, PatchId},
-    plan::{Move, Plan},
-    registry::{Registry, REGISTRY},
+    patch::Ended,
+    registry::{
+        self,
+        Registry,
+        REGISTRY, //
+    },
+    step::{
+        Move,
+        PatchId, //
+    },
     universe::Universe,
-    worker::WORKER,
+    worker::WORKER, //
 };
 use kernel::prelude::*;
 use kernel_ext::clock;
@@ -23,13 +30,13 @@ pub(crate) fn advance() {
     if let Ok(mut registry) = REGISTRY.lock() {
         registry.advance(&mut leavers);
     }
-    leavers.part();
+    registry::release(leavers);
 }
 
 impl Registry {
     /// Completes the transition if every task has moved, else looks at those that have not.
     pub(crate) fn advance(&mut self, leavers: &mut Leavers) {
-        let Some(transition) = &mut self.transition else {
+        let Some(transition) = self.transition_mut() else {
             self.settle();
             return;
         };
@@ -48,22 +55,23 @@ impl Registry {
     ///
     /// `ENOMEM`; nothing has changed then.
     fn complete(&mut self, leavers: &mut Leavers) -> Result {
-        let transition = self.transition.as_ref().ok_or(EINVAL)?;
+        let transition = self.transition().ok_or(EINVAL)?;
         let (step, target, forced) = (transition.step, transition.target, transition.forced);
         let patching = transition.patching();
         let moving = self.moving_patch().ok_or(EINVAL)?;
         let (id, name) = (moving.id, moving.name());
-        leavers.reserve(self.patches.len())?;
+        leavers.reserve(self.patches().len())?;
         debug!("'{}': completing {} transition\n", name, doing(patching));
-        transition.conclude(&Plan::new(&self.patches, step)?)?;
-        let ended = self.transition.take().map(|transition| Ended {
+        let transition = self.conclude_transition()?;
+        let ended = Ended {
             took_us: transition.elapsed_us(),
             at: clock::since_epoch(),
             forced,
-        });
+        };
+        drop(transition);
 
         let patch = self.patch_mut(id)?;
-        patch.ended = ended;
+        patch.ended = Some(ended);
         for object in patch.present() {
             match patching {
                 true => object.desc.post_patch(),
@@ -72,23 +80,16 @@ impl Registry {
         }
         pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));
         self.tell_replaced(id, step, target);
-        self.below = None;
-
-        let mut at = 0;
-        while let Some(patch) = self.patches.get(at) {
-            if step.has(patch.id, target) {
-                at += 1;
-            } else if let Ok(patch) = self.patches.remove(at) {
-                self.let_go(patch, forced, leavers);
-            }
-        }
+        self.hide_states();
+        self.let_go_outside(target, step, forced, leavers);
         self.unhook_after(leavers);
+        self.settle_later();
         Ok(())
     }
 
     /// That the transition cannot be completed yet.
     fn tell_once(&mut self, e: Error) {
-        let Some(transition) = &mut self.transition else {
+        let Some(transition) = self.transition_mut() else {
             return;
         };
         if !core::mem::replace(&mut transition.complained, true) {
@@ -102,7 +103,7 @@ impl Registry {
     /// In the log, for those who want to know when it was: no file will tell.
     fn tell_replaced(&self, by: PatchId, step: Move, target: Universe) {
         let Ok(by) = self.patch(by) else { return };
-        for patch in &self.patches {
+        for patch in self.patches() {
             if patch.id != by.id && !step.has(patch.id, target) {
                 pr_notice!("'{}': replaced by '{}'\n", patch.name(), by.name());
             }

@@ -4,12 +4,16 @@
 
 use crate::{
     debug,
-    patch::{Patch, PatchId},
-    plan::{Move, Plan},
-    registry::{Registry, REGISTRY},
-    states::Below,
-    transition::{self, Transition},
-    worker::WORKER,
+    patch::Patch,
+    registry::{
+        Registry,
+        REGISTRY, //
+    },
+    step::{
+        Move,
+        PatchId, //
+    },
+    worker::WORKER, //
 };
 use kernel::prelude::*;
 
@@ -62,61 +66,52 @@ impl Registry {
 
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = Move::Out(id);
-        let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
-        let name = patch.name();
-        self.check_still(name)?;
-        let plan = Plan::new(&self.patches, step)?;
-        self.hooks.demote(plan.changing())?;
-        transition::watch(&mut self.probe)?;
-        debug!("'{}': initializing unpatching transition\n", name);
-        self.below = Some(Below::show(&self.patches, id)?);
+        self.check_still(self.patch(id)?.name())?;
+        self.demote_changing(step)?;
+        self.watch()?;
+        debug!(
+            "'{}': initializing unpatching transition\n",
+            self.patch(id)?.name()
+        );
+        self.show_states(id)?;
+        let patch = self.patch(id)?;
         patch.present().for_each(|object| object.desc.pre_unpatch());
-        pr_notice!("'{}': starting unpatching transition\n", name);
-        match Transition::start(&plan, step) {
-            Ok(transition) => self.transition = Some(transition),
-            Err(e) => {
-                patch.present().for_each(|object| object.desc.post_patch());
-                drop(plan);
-                self.below = None;
-                return Err(e);
-            }
+        pr_notice!("'{}': starting unpatching transition\n", patch.name());
+        if let Err(e) = self.start_transition(step) {
+            let patch = self.patch(id)?;
+            patch.present().for_each(|object| object.desc.post_patch());
+            self.hide_states();
+            return Err(e);
         }
-        drop(plan);
         self.sweep();
         Ok(())
     }
 
     pub(crate) fn reverse(&mut self) -> Result {
-        let transition = self.transition.as_mut().ok_or(EINVAL)?;
-        let plan = Plan::new(&self.patches, transition.step)?;
-        let name = self
-            .patches
-            .iter()
-            .find(|p| transition.step.moves(p.id))
-            .ok_or(EINVAL)?
-            .name();
+        let transition = self.transition().ok_or(EINVAL)?;
         let (from, to) = match transition.patching() {
             true => ("patching", "unpatching"),
             false => ("unpatching", "patching"),
         };
+        let name = self.moving_patch().ok_or(EINVAL)?.name();
         debug!("'{}': reversing transition from {} to {}\n", name, from, to);
-        transition.reverse(&plan)?;
+        self.reverse_transition()?;
+        let name = self.moving_patch().ok_or(EINVAL)?.name();
         pr_notice!("'{}': starting {} transition\n", name, to);
-        drop(plan);
         self.sweep();
         Ok(())
     }
 
     fn force(&mut self, id: PatchId) -> Result {
-        let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
-        let transition = self.transition.as_mut().filter(|t| t.step.moves(id));
-        let transition = transition.ok_or(EINVAL).inspect_err(|_| {
+        let patch = self.patch(id)?;
+        if self.transition_of(id).is_none() {
             pr_err!("'{}' is not in transition\n", patch.name());
-        })?;
+            return Err(EINVAL);
+        }
         // A module whose init has yet to succeed is freed if it fails, and no reference keeps it
         // (`evict()`): its patch has to be shown to be unused.
         let unsure = |p: &&Patch| !p.module.module().is_live();
-        if let Some(other) = self.patches.iter().find(unsure) {
+        if let Some(other) = self.patches().find(unsure) {
             pr_err!(
                 "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",
                 patch.name(),
@@ -128,14 +123,16 @@ impl Registry {
             "'{}': forcing remaining tasks to the patched state\n",
             patch.name()
         );
-        transition.force();
+        if let Some(transition) = self.transition_mut() {
+            transition.force();
+        }
         WORKER.after(0);
         Ok(())
     }
 
     /// One look at all tasks; the worker does the rest.
     fn sweep(&mut self) {
-        if let Some(transition) = &mut self.transition {
+        if let Some(transition) = self.transition_mut() {
             transition.sweep();
             match transition.is_done() {
                 true => WORKER.after(0),

@@ -3,31 +3,40 @@
 //! What a patch module says of itself, checked: the description becomes the model.
 
 use crate::{
-    patch::{Func, Object, Patch, PatchId, Presence},
+    patch::{Func, Object, Patch, Presence},
     ranges::Range,
-    symbols::Extents,
-    sysfs,
+    step::PatchId,
+    symbols::Extents, //
 };
 use kernel::{
     prelude::*,
     str::{BStr, CStr, CString},
 };
 use kernel_ext::{
+    atomic::{AtomicUsize, Ordering},
     kallsyms,
     klp::{FuncDesc, ObjectDesc, PatchDesc},
     module::{Module, MODULE_NAME_LEN},
     sort,
 };
 
+/// A number that no other patch has.
+fn next_id() -> PatchId {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // ORDERING: Relaxed, with itself: each caller gets another number, in whatever order.
+    PatchId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Patch {
     /// Checks what a patch module says of itself, and takes a reference to it.
     ///
-    /// Nothing in the system is changed. Context: may sleep.
+    /// No object may have a name that `is_reserved`: its directory would have the place of one of
+    /// the patch's own files. Nothing in the system is changed. Context: may sleep.
     ///
     /// # Errors
     ///
     /// `EINVAL` with a line in the log; `ENODEV` if the module is on its way out; `ENOMEM`.
-    pub(crate) fn new(desc: PatchDesc) -> Result<Self> {
+    pub(crate) fn new(desc: PatchDesc, is_reserved: impl Fn(&CStr) -> bool) -> Result<Self> {
         let module = desc.module();
         let name = module.name();
         let descs = desc.objects().ok_or(EINVAL).inspect_err(|_| {
@@ -41,7 +50,7 @@ impl Patch {
         let extents = Extents::of_module(name)?;
         let mut objects = KVec::new();
         for desc in descs {
-            let object = Object::new(module, &extents, desc)?;
+            let object = Object::new(module, &extents, desc, &is_reserved)?;
             if objects.iter().any(|other: &Object| other.is_same(&object)) {
                 pr_err!("patch '{}' names object '{}' twice\n", name, object.label());
                 return Err(EINVAL);
@@ -53,22 +62,26 @@ impl Patch {
             return Err(EINVAL);
         }
         Ok(Self {
-            id: PatchId::next(),
+            id: next_id(),
             objects,
             replace: desc.replaces(),
             ended: None,
             desc,
-            directory: None,
             module: module.get()?,
         })
     }
 }
 
 impl Object {
-    fn new(module: Module<'_>, extents: &Extents, desc: ObjectDesc) -> Result<Self> {
+    fn new(
+        module: Module<'_>,
+        extents: &Extents,
+        desc: ObjectDesc,
+        is_reserved: impl Fn(&CStr) -> bool,
+    ) -> Result<Self> {
         let patch = module.name();
         let name = match desc.name() {
-            Some(name) => Some(checked_name(module, name)?),
+            Some(name) => Some(checked_name(module, name, is_reserved)?),
             None => None,
         };
         let label = name.as_deref().unwrap_or(c"vmlinux");
@@ -170,7 +183,11 @@ fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
 }
 
 /// A module's name that a module can have.
-fn checked_name(patch: Module<'_>, name: &CStr) -> Result<CString> {
+fn checked_name(
+    patch: Module<'_>,
+    name: &CStr,
+    is_reserved: impl Fn(&CStr) -> bool,
+) -> Result<CString> {
     let bytes = name.to_bytes();
     let why = if bytes.is_empty() {
         "is empty"
@@ -180,7 +197,7 @@ fn checked_name(patch: Module<'_>, name: &CStr) -> Result<CString> {
         "is a path"
     } else if bytes == b"vmlinux" {
         "is no module: leave the name out"
-    } else if sysfs::is_taken(name) {
+    } else if is_reserved(name) {
         "is that of a file in the patch's directory"
     } else {
         return Ok(CString::try_from(name)?);

@@ -4,13 +4,22 @@
 
 use crate::{
     debug,
+    directory::{
+        Files,
+        PatchDirectory, //
+    },
     leave::Leavers,
-    patch::{Patch, PatchId},
-    plan::{Move, Plan},
-    registry::{Registry, REGISTRY},
-    states::{self, Below},
-    sysfs,
-    transition::{self, Transition},
+    patch::Patch,
+    registry::{
+        self,
+        Registry,
+        REGISTRY, //
+    },
+    states,
+    step::{
+        Move,
+        PatchId, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -18,10 +27,11 @@ use kernel::{
 };
 use kernel_ext::{klp::PatchDesc, params, statics::Locked};
 
-/// Enables the patch of a module that is being initialised. Context: may sleep.
-pub(crate) fn enable(desc: PatchDesc) -> Result {
+/// Enables the patch of a module that is being initialised. Its directories get `files`. Context: may
+/// sleep.
+pub(crate) fn enable(desc: PatchDesc, files: &Files) -> Result {
     let module = desc.module().get()?;
-    check_and_start(desc).inspect_err(|e| {
+    check_and_start(desc, files).inspect_err(|e| {
         // All others have been told where they came up.
         if *e == ENOMEM {
             pr_err!("patch '{}': out of memory\n", module.module().name());
@@ -29,13 +39,13 @@ pub(crate) fn enable(desc: PatchDesc) -> Result {
     })
 }
 
-fn check_and_start(desc: PatchDesc) -> Result {
+fn check_and_start(desc: PatchDesc, files: &Files) -> Result {
     let mut leavers = Leavers::for_one()?;
-    let patch = Patch::new(desc)?;
+    let patch = Patch::new(desc, |name| files.has(name))?;
     let mut registry = lock_when_known(&patch)?;
-    let result = registry.enable(patch, &mut leavers);
+    let result = registry.enable(patch, files, &mut leavers);
     drop(registry);
-    leavers.part();
+    registry::release(leavers);
     result
 }
 
@@ -51,7 +61,7 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
     let (times, pause_ms) = ASK_AGAIN;
     for again in (0..times).rev() {
         let registry = REGISTRY.lock()?;
-        let Some(name) = patch.unannounced(&registry.announced) else {
+        let Some(name) = patch.unannounced(registry.announced()) else {
             return Ok(registry);
         };
         drop(registry);
@@ -69,29 +79,24 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
 }
 
 impl Registry {
-    fn enable(&mut self, mut patch: Patch, leavers: &mut Leavers) -> Result {
+    fn enable(&mut self, mut patch: Patch, files: &Files, leavers: &mut Leavers) -> Result {
         let id = patch.id;
         let step = match patch.replace {
             true => Move::Replacing(id),
             false => Move::In(id),
         };
         // Before all else: its structures may be those of the patch that is there.
-        if self
-            .patches
-            .iter()
-            .any(|other| other.name() == patch.name())
-        {
+        if self.patches().any(|other| other.name() == patch.name()) {
             pr_err!("patch '{}' is registered already\n", patch.name());
             return Err(EEXIST);
         }
-        if let Err(e) = self.admit(&mut patch) {
-            self.let_go(patch, false, leavers);
+        let mut directory = PatchDirectory::default();
+        if let Err(e) = self.admit(&mut patch, files, &mut directory) {
+            self.let_go((patch, directory), false, leavers);
             return Err(e);
         }
         // admit() made room.
-        self.patches
-            .push_within_capacity(patch)
-            .map_err(|_| ENOMEM)?;
+        self.add(patch, directory)?;
         let result = self.start_enabling(id, step);
         if let Err(e) = result {
             self.expel(id, leavers);
@@ -102,27 +107,29 @@ impl Registry {
     }
 
     /// Everything that can be checked before the system is changed.
-    fn admit(&mut self, patch: &mut Patch) -> Result {
+    fn admit(
+        &mut self,
+        patch: &mut Patch,
+        files: &Files,
+        directory: &mut PatchDirectory,
+    ) -> Result {
         let name = patch.name();
         if params::require_signed() {
             patch.module.module().check_signature().inspect_err(|_| {
                 pr_err!("patch '{}': its signature was not verified\n", name);
             })?;
         }
-        states::check_compatible(&self.patches, patch)?;
+        states::check_compatible(self.patches(), patch)?;
         self.check_still(name)?;
         // First of what is to be undone: it tells a patch that is still leaving, whose relocations
         // are those of this one.
-        let mut directory = sysfs::PatchDirectory::default();
-        let result = directory.fill(&self.root, patch);
-        patch.directory = Some(directory);
-        result?;
-        patch.resolve(&self.announced)?;
-        Ok(self.patches.reserve(1, GFP_KERNEL)?)
+        directory.fill(self.root(), files, patch)?;
+        patch.resolve(self.announced())?;
+        self.reserve()
     }
 
     fn start_enabling(&mut self, id: PatchId, step: Move) -> Result {
-        self.below = Some(Below::show(&self.patches, id)?);
+        self.show_states(id)?;
         let patch = self.patch(id)?;
         let name = patch.name();
         pr_notice!("enabling patch '{}'\n", name);
@@ -136,23 +143,18 @@ impl Registry {
             })?;
         }
         self.hook(id)?;
-        let plan = Plan::new(&self.patches, step)?;
-        self.hooks.demote(plan.changing())?;
+        self.demote_changing(step)?;
         pr_notice!(
             "'{}': starting patching transition\n",
             self.patch(id)?.name()
         );
-        transition::watch(&mut self.probe)?;
-        self.transition = Some(Transition::start(&plan, step)?);
-        Ok(())
+        self.watch()?;
+        self.start_transition(step)
     }
 
     /// Takes out a patch that could not be enabled.
     fn expel(&mut self, id: PatchId, leavers: &mut Leavers) {
-        let Some(at) = self.patches.iter().position(|p| p.id == id) else {
-            return;
-        };
-        let Ok(patch) = self.patches.remove(at) else {
+        let Some((patch, directory)) = self.remove(id) else {
             return;
         };
         let name = patch.name();
@@ -163,11 +165,12 @@ impl Registry {
         );
         debug!("'{}': completing unpatching transition\n", name);
         self.unhook_after(leavers);
+        self.settle_later();
         patch
             .present()
             .for_each(|object| object.desc.post_unpatch());
         pr_notice!("'{}': unpatching complete\n", name);
-        self.below = None;
-        self.let_go(patch, false, leavers);
+        self.hide_states();
+        self.let_go((patch, directory), false, leavers);
     }
 }

@@ -8,8 +8,12 @@
 
 use crate::{
     leave::Leavers,
-    patch::PatchId,
-    registry::{Registry, REGISTRY},
+    registry::{
+        self,
+        Registry,
+        REGISTRY, //
+    },
+    step::PatchId, //
 };
 use kernel::{
     prelude::*,
@@ -37,9 +41,9 @@ fn is_gone(module: Module<'_>, told: &mut bool) -> bool {
     let Ok(mut registry) = REGISTRY.lock() else {
         return true;
     };
-    let Some(patch) = registry.patches.iter().find(|p| p.name() == name) else {
+    let Some(patch) = registry.patches().find(|p| p.name() == name) else {
         // It may be one of those that leave.
-        return registry.leaving == 0 || !module.is_used();
+        return !registry.has_leavers() || !module.is_used();
     };
     if !core::mem::replace(told, true) {
         pr_err!(
@@ -52,7 +56,7 @@ fn is_gone(module: Module<'_>, told: &mut bool) -> bool {
     registry.push_out(id);
     registry.advance(&mut leavers);
     drop(registry);
-    leavers.part();
+    registry::release(leavers);
     false
 }
 
@@ -62,7 +66,7 @@ impl Registry {
     fn push_out(&mut self, id: PatchId) {
         let _ = match self.transition_of(id) {
             Some(_) if self.is_enabled(id) => self.reverse(),
-            None if self.transition.is_none() => self.disable(id),
+            None if self.transition().is_none() => self.disable(id),
             _ => Ok(()),
         };
     }

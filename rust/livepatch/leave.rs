@@ -2,17 +2,21 @@
 
 //! Patches that go: their modules, and then their directories.
 
-use crate::{patch::Patch, registry::REGISTRY};
+use crate::{
+    directory::PatchDirectory,
+    patch::Patch, //
+};
 use kernel::prelude::*;
 use kernel_ext::{ftrace_switch::HeldOn, rcu};
 
 struct Leaver {
     patch: Patch,
+    directory: PatchDirectory,
     forced: bool,
 }
 
 /// Patches that no task uses any more, to be let go when the registry is no longer locked.
-#[must_use = "call part() with the registry unlocked"]
+#[must_use = "pass it to registry::release() with the registry unlocked"]
 pub(crate) struct Leavers {
     leavers: KVec<Leaver>,
     /// The last of them leaves this.
@@ -42,11 +46,15 @@ impl Leavers {
         Ok(self.leavers.reserve(count, GFP_KERNEL)?)
     }
 
-    /// Takes `patch`, for which there is room; see [`Registry::let_go`](crate::registry::Registry::let_go).
-    pub(crate) fn take(&mut self, mut patch: Patch, forced: bool) {
+    /// Takes `patch`, for which there is room; and its directory.
+    pub(crate) fn take(&mut self, mut patch: Patch, directory: PatchDirectory, forced: bool) {
         patch.objects.iter_mut().for_each(|object| object.release());
         // There is room, or it would be dropped here, with a directory whose files want the lock.
-        let _ = self.leavers.push_within_capacity(Leaver { patch, forced });
+        let _ = self.leavers.push_within_capacity(Leaver {
+            patch,
+            directory,
+            forced,
+        });
     }
 
     /// Takes what held ftrace on for the last patch.
@@ -56,18 +64,21 @@ impl Leavers {
 
     /// Waits for tasks in trampolines, gives the modules back, and removes the directories.
     ///
-    /// In this order, patch by patch: a patch whose directory is gone can be unloaded. Context: may
-    /// sleep; the registry is not locked.
-    pub(crate) fn part(mut self) {
+    /// In this order, patch by patch: a patch whose directory is gone can be unloaded. Returns how
+    /// many patches there were. Context: may sleep; the registry is not locked.
+    pub(crate) fn part(mut self) -> usize {
         if self.leavers.is_empty() {
-            return;
+            return 0;
         }
         let count = self.leavers.len();
         drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
-        for Leaver { mut patch, forced } in self.leavers {
-            // It has nothing of the module's.
-            let directory = patch.directory.take();
+        for leaver in self.leavers {
+            let Leaver {
+                mut patch,
+                directory,
+                forced,
+            } = leaver;
             match forced {
                 true => {
                     pr_notice!(
@@ -81,10 +92,9 @@ impl Leavers {
                     drop(patch);
                 }
             }
+            // It has nothing of the module's.
             drop(directory);
         }
-        if let Ok(mut registry) = REGISTRY.lock() {
-            registry.leaving = registry.leaving.saturating_sub(count);
-        }
+        count
     }
 }

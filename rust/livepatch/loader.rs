@@ -23,34 +23,51 @@ use kernel_ext::{
     worker::Started,
 };
 
-mod complete;
-mod control;
+// The layers, lowest first. A file uses files of lower layers, and of its own as long as that is no
+// circle. `test-layers.sh` checks that.
+
+// Layer: leaves, which know nothing of the loader.
 mod debug;
+mod ranges;
+mod shadow;
+mod step;
+mod table;
+mod universe;
+mod worker;
+
+// Layer: the model of a patch, as described and resolved.
 mod describe;
-mod enable;
-mod evict;
+mod patch;
+mod resolve;
+mod states;
+mod symbols;
+
+// Layer: the engine, which hooks functions and moves tasks.
 mod handlers;
 mod hooks;
 mod jumps;
-mod leave;
-mod modules;
-mod patch;
 mod plan;
-mod ranges;
 mod records;
 mod redirects;
-mod registry;
-mod resolve;
-mod settle;
-mod shadow;
-mod states;
-mod symbols;
-mod sysfs;
-mod table;
 mod transition;
-mod universe;
 mod view;
-mod worker;
+
+// Layer: the registry of patches, and those that leave it.
+mod directory;
+mod leave;
+mod registry;
+
+// Layer: operations on the registry.
+mod complete;
+mod control;
+mod enable;
+mod evict;
+mod modules;
+mod settle;
+
+// Layer: what calls in from outside.
+mod notifier;
+mod sysfs;
 
 module! {
     type: RustLivepatch,
@@ -65,7 +82,7 @@ module! {
 /// when it is dropped.
 struct RustLivepatch {
     _parameters: params::Listening,
-    _notifier: Notifier<modules::Watcher>,
+    _notifier: Notifier<notifier::Watcher>,
     _worker: Started,
     _registry: Filled<registry::Registry>,
     _shadows: shadow::Variables,
@@ -85,10 +102,10 @@ impl RustLivepatch {
             pr_err!("ftrace has shut itself down, until the next boot\n");
         })?;
         let last = Last;
-        let root = sysfs::root()?;
+        let root = directory::root()?;
         let registry = registry::Registry::new(root)?;
         let registry = registry::REGISTRY.fill(registry)?;
-        let worker = worker::WORKER.start(worker::run)?;
+        let worker = worker::WORKER.start(work)?;
         let this = Self {
             _notifier: Notifier::register()?,
             _parameters: params::Listening::start(),
@@ -100,6 +117,11 @@ impl RustLivepatch {
         pr_info!("ready\n");
         Ok(this)
     }
+}
+
+/// What the worker does.
+extern "C" fn work() {
+    complete::advance();
 }
 
 /// After everything else: no reader of a view, no probe and no directory may need this module's code.
@@ -118,7 +140,7 @@ kernel_ext::export_klp_shadow!(shadow::Variables);
 
 impl Loader for RustLivepatch {
     fn enable(patch: PatchDesc) -> Result {
-        enable::enable(patch)
+        enable::enable(patch, &sysfs::FILES)
     }
 
     fn prev_state(id: usize) -> Option<StatePtr> {

@@ -3,65 +3,59 @@
 //! Modules that come after a patch for them, and go before it.
 
 use crate::{
-    evict::evict,
-    patch::{Object, Patch, PatchId, Presence},
-    registry::{Registry, REGISTRY},
-    view::VIEW,
+    patch::{
+        Object,
+        Patch,
+        Presence, //
+    },
+    registry::{
+        Registry,
+        REGISTRY, //
+    },
+    step::PatchId,
+    view::VIEW, //
 };
 use kernel::{
     prelude::*,
-    str::{CStr, CString},
+    str::CStr,
     sync::rcu as kernel_rcu,
     time::{delay::fsleep, Delta},
 };
 use kernel_ext::{
     ftrace,
     klp::ObjectDesc,
-    module::{Events, Module},
+    module::Module,
     rcu::{self, ReadSide},
 };
 
-/// The module notifier.
-pub(crate) struct Watcher;
+/// Applies every patch for `module`, which comes, or refuses it. Context: a module notifier.
+pub(crate) fn patch_coming(module: Module<'_>) -> Result {
+    let mut registry = REGISTRY.lock()?;
+    let noted = registry.announce(module.name());
+    registry.patch_arriving(module, noted).inspect_err(|_| {
+        registry.forget_announced(module.name());
+    })
+}
 
-impl Events for Watcher {
-    fn coming(module: Module<'_>) -> Result {
-        let mut registry = REGISTRY.lock()?;
-        let noted = registry.announce(module);
-        registry.patch_arriving(module, noted).inspect_err(|_| {
-            registry.forget_announced(module.name());
-        })
-    }
-
-    fn going(module: Module<'_>) {
-        evict(module);
-        if let Ok(mut registry) = REGISTRY.lock() {
-            registry.forget_announced(module.name());
-            registry.unpatch_leaving(module, None);
-            // A patch that left before may have left it hooked, for want of memory.
-            let (text, size) = module.text();
-            if registry.hooks.any(|site| site.wrapping_sub(text) < size) {
-                registry.unhook_surely();
-            }
-        }
+/// Takes every patch off `module`, which goes. Context: a module notifier.
+pub(crate) fn unpatch_going(module: Module<'_>) {
+    let Ok(mut registry) = REGISTRY.lock() else {
+        return;
+    };
+    registry.forget_announced(module.name());
+    registry.unpatch_leaving(module, None);
+    // A patch that left before may have left it hooked, for want of memory.
+    let (text, size) = module.text();
+    if registry.is_any_hooked(|site| site.wrapping_sub(text) < size) {
+        registry.unhook_surely();
     }
 }
 
 impl Registry {
-    /// Notes that `module` comes. `ENOMEM`.
-    fn announce(&mut self, module: Module<'_>) -> Result {
-        let name = CString::try_from(module.name())?;
-        Ok(self.announced.push(name, GFP_KERNEL)?)
-    }
-
-    fn forget_announced(&mut self, name: &CStr) {
-        self.announced.retain(|other| **other != *name);
-    }
-
     /// The patches that have an object for the module `name`, oldest first.
     fn interested(&self, name: &CStr) -> Result<KVec<PatchId>> {
         let mut ids = KVec::new();
-        for patch in self.patches.iter().filter(|patch| patch.is_for(name)) {
+        for patch in self.patches().filter(|patch| patch.is_for(name)) {
             ids.push(patch.id, GFP_KERNEL)?;
         }
         Ok(ids)
@@ -137,23 +131,24 @@ impl Registry {
     }
 
     fn object_mut(&mut self, id: PatchId, name: &CStr) -> Option<&mut Object> {
-        self.patches
-            .iter_mut()
-            .find(|p| p.id == id)
-            .and_then(|p| p.object_mut(name))
+        self.patch_mut(id).ok()?.object_mut(name)
     }
 
     /// Takes the patches off `module`, up to but without `limit`. Cannot fail.
     fn unpatch_leaving(&mut self, module: Module<'_>, limit: Option<PatchId>) {
         let name = module.name();
-        for at in 0..self.patches.len() {
-            let Some(patch) = self.patches.get_mut(at) else {
+        let count = self.patches().len();
+        for at in 0..count {
+            let Some(id) = self.patches().nth(at).map(|patch| patch.id) else {
                 break;
             };
-            let id = patch.id;
             if Some(id) == limit {
                 break;
             }
+            let moves = self.transition_of(id).is_some();
+            let Ok(patch) = self.patch_mut(id) else {
+                break;
+            };
             let label = patch.module.module().name();
             let Some(object) = patch
                 .objects
@@ -163,7 +158,6 @@ impl Registry {
                 continue;
             };
             let desc = object.desc;
-            let moves = self.transition.as_ref().is_some_and(|t| t.step.moves(id));
             if !moves {
                 desc.pre_unpatch();
             }

@@ -3,30 +3,20 @@
 //! The model of a patch: objects and functions, as [checked](crate::describe) and
 //! [resolved](crate::resolve).
 
-use crate::{ranges::Range, sysfs};
+use crate::{
+    ranges::Range,
+    step::PatchId, //
+};
 use kernel::{
     prelude::*,
     str::{CStr, CString},
     time::Delta,
 };
 use kernel_ext::{
-    atomic::{AtomicUsize, Ordering},
     ftrace::Site,
     klp::{ObjectDesc, PatchDesc},
     module::{Module, ModuleRef},
 };
-
-/// Names a patch for as long as the loader lives; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PatchId(usize);
-
-impl PatchId {
-    pub(crate) fn next() -> Self {
-        static LAST: AtomicUsize = AtomicUsize::new(0);
-        // ORDERING: Relaxed, with itself: numbers that differ.
-        Self(LAST.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// The function to be replaced, once its object is loaded.
 pub(crate) struct Original {
@@ -98,8 +88,6 @@ pub(crate) struct Patch {
     pub(crate) ended: Option<Ended>,
     /// The author's structure.
     pub(crate) desc: PatchDesc,
-    /// Its directory; `None` until it has one.
-    pub(crate) directory: Option<sysfs::PatchDirectory>,
     /// Dropped last: the module must stay as long as anything above refers to it.
     pub(crate) module: ModuleRef,
 }

@@ -6,50 +6,15 @@
 //! up to date. The last patch in the list that has a function wins it.
 
 use crate::{
-    patch::{Func, Original, Patch, PatchId},
+    patch::{Func, Original, Patch},
     ranges::{Range, Ranges},
     redirects::{Redirects, Targets},
+    step::{Move, PatchId},
     universe::Universe,
 };
 use core::num::NonZeroUsize;
 use kernel::prelude::*;
 use kernel_ext::sort;
-
-/// Which patch moves, and how the two universes differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// None: the universes are alike.
-    Still,
-    /// It is in the new universe alone.
-    In(PatchId),
-    /// It is alone in the new universe: all others go.
-    Replacing(PatchId),
-    /// It is in the old universe alone.
-    Out(PatchId),
-}
-
-impl Move {
-    /// Whether it is `patch` that moves.
-    pub(crate) fn moves(self, patch: PatchId) -> bool {
-        match self {
-            Self::Still => false,
-            Self::In(id) | Self::Replacing(id) | Self::Out(id) => id == patch,
-        }
-    }
-
-    /// Whether `patch` belongs to `universe`.
-    pub(crate) fn has(self, patch: PatchId, universe: Universe) -> bool {
-        match (self, universe) {
-            (Self::Still, _) => true,
-            (Self::In(id), Universe::Old) => patch != id,
-            (Self::In(_), Universe::New) => true,
-            (Self::Replacing(id), Universe::Old) => patch != id,
-            (Self::Replacing(id), Universe::New) => patch == id,
-            (Self::Out(_), Universe::Old) => true,
-            (Self::Out(id), Universe::New) => patch != id,
-        }
-    }
-}
 
 /// One function of one patch.
 struct Use<'a> {
@@ -61,16 +26,18 @@ struct Use<'a> {
 
 /// The uses of every function, sorted by site and then by patch.
 pub(crate) struct Plan<'a> {
-    patches: &'a [Patch],
+    patches: KVec<&'a Patch>,
     step: Move,
     uses: KVVec<Use<'a>>,
 }
 
 impl<'a> Plan<'a> {
     /// Of `patches`, oldest first. May sleep. `ENOMEM`.
-    pub(crate) fn new(patches: &'a [Patch], step: Move) -> Result<Self> {
+    pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Move) -> Result<Self> {
+        let mut list = KVec::new();
         let mut uses = KVVec::new();
-        for (order, patch) in patches.iter().enumerate() {
+        for (order, patch) in patches.enumerate() {
+            list.push(patch, GFP_KERNEL)?;
             for (func, original) in patch.active() {
                 let patch = patch.id;
                 uses.push(
@@ -86,7 +53,7 @@ impl<'a> Plan<'a> {
         }
         sort::by_key(&mut uses, |u| (u.original.site, u.order));
         Ok(Self {
-            patches,
+            patches: list,
             step,
             uses,
         })
@@ -182,7 +149,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        for patch in self.patches {
+        for patch in &self.patches {
             if self.step.has(patch.id, from) && !self.step.has(patch.id, from.other()) {
                 let (start, size) = patch.module.module().text();
                 ranges.push(Range::of(start, size), GFP_KERNEL)?;

@@ -4,28 +4,56 @@
 //!
 //! One lock over all of it. Only the handler and the probe do without, see [`crate::view`].
 //! Directories in sysfs take the lock in their files, so they are dropped outside of it: patches
-//! that go are handed out as [`Leavers`](crate::leave::Leavers).
+//! that go are handed out as [`Leavers`], for [`release`].
 //!
-//! What is done to them has rooms of its own: [`crate::enable`], [`crate::control`],
-//! [`crate::complete`], [`crate::modules`] and [`crate::settle`].
+//! What is done to them is in files of its own, one for each operation. They use the methods here:
+//! the fields are private, so that what must change together is in one place.
 
 use crate::{
-    hooks::Hooks,
+    directory::{
+        PatchDirectory,
+        Root, //
+    },
+    hooks::{
+        Hooks,
+        Mode, //
+    },
     leave::Leavers,
-    patch::{Object, Patch, PatchId, Presence},
-    plan::{Move, Plan},
+    patch::{
+        Object,
+        Patch,
+        Presence, //
+    },
+    plan::Plan,
     states::Below,
-    sysfs::Root,
-    transition::{Probe, Transition},
+    step::{
+        Move,
+        PatchId, //
+    },
+    transition::{
+        self,
+        Probe,
+        Transition, //
+    },
     universe::Universe,
-    view::{View, VIEW},
+    view::{
+        View,
+        VIEW, //
+    }, //
 };
 use kernel::{
     prelude::*,
-    str::{CStr, CString},
-    time::{Instant, Monotonic}, //
+    str::{
+        CStr,
+        CString, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 use kernel_ext::{
+    ftrace::Site,
     ftrace_switch::HeldOn,
     kallsyms,
     sched::SchedSwitch,
@@ -35,33 +63,39 @@ use kernel_ext::{
 /// The one registry.
 pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
 
+/// A patch and its directory, whose files ask for the patch here.
+struct Registered {
+    patch: Patch,
+    directory: PatchDirectory,
+}
+
 /// See the module's documentation.
 pub(crate) struct Registry {
     /// Oldest first: where two have a function, the later one's replacement is called.
-    pub(crate) patches: KVec<Patch>,
+    entries: KVec<Registered>,
     /// How many patches have left the list and still have their modules.
-    pub(crate) leaving: usize,
-    pub(crate) transition: Option<Transition>,
-    pub(crate) hooks: Hooks,
+    leaving: usize,
+    transition: Option<Transition>,
+    hooks: Hooks,
     /// Held since the first function was hooked, for as long as there is a patch.
-    pub(crate) ftrace_on: Option<HeldOn>,
+    ftrace_on: Option<HeldOn>,
     /// Modules whose coming was announced, and whose going was not.
-    pub(crate) announced: KVec<CString>,
+    announced: KVec<CString>,
     /// What callbacks may ask for while a transition is prepared, runs and ends.
-    pub(crate) below: Option<Below>,
-    pub(crate) root: Root,
+    below: Option<Below>,
+    root: Root,
     /// Registered for a transition, and kept for the next until all has settled: to remove it takes
     /// longer than most transitions do.
-    pub(crate) probe: Option<SchedSwitch<Probe>>,
+    probe: Option<SchedSwitch<Probe>>,
     /// Since when nothing has changed, while some function may still come to jump.
-    pub(crate) settling: Option<Instant<Monotonic>>,
+    settling: Option<Instant<Monotonic>>,
 }
 
 impl Registry {
     /// Without patches. `root` is the directory for theirs. `ENOMEM`.
     pub(crate) fn new(root: Root) -> Result<Self> {
         Ok(Self {
-            patches: KVec::new(),
+            entries: KVec::new(),
             leaving: 0,
             transition: None,
             hooks: Hooks::new()?,
@@ -74,13 +108,88 @@ impl Registry {
         })
     }
 
-    /// The patch `id`. `ENODEV` if it is gone.
-    pub(crate) fn patch(&self, id: PatchId) -> Result<&Patch> {
-        self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)
+    /// The patches, oldest first.
+    pub(crate) fn patches(&self) -> impl DoubleEndedIterator<Item = &Patch> + ExactSizeIterator {
+        self.entries.iter().map(|entry| &entry.patch)
     }
 
+    /// The patch `id`. `ENODEV` if it is gone.
+    pub(crate) fn patch(&self, id: PatchId) -> Result<&Patch> {
+        self.patches().find(|patch| patch.id == id).ok_or(ENODEV)
+    }
+
+    /// As [`patch`](Self::patch), to be changed.
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Result<&mut Patch> {
-        self.patches.iter_mut().find(|p| p.id == id).ok_or(ENODEV)
+        let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
+        patches.find(|patch| patch.id == id).ok_or(ENODEV)
+    }
+
+    /// The directory for the patches' own.
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Makes room for one more patch. `ENOMEM`.
+    pub(crate) fn reserve(&mut self) -> Result {
+        Ok(self.entries.reserve(1, GFP_KERNEL)?)
+    }
+
+    /// Adds `patch` as the newest, after [`reserve`](Self::reserve).
+    pub(crate) fn add(&mut self, patch: Patch, directory: PatchDirectory) -> Result {
+        let entry = Registered { patch, directory };
+        self.entries.push_within_capacity(entry).map_err(|_| ENOMEM)
+    }
+
+    /// Removes the patch `id` from the list, for [`let_go`](Self::let_go).
+    pub(crate) fn remove(&mut self, id: PatchId) -> Option<(Patch, PatchDirectory)> {
+        let at = self.patches().position(|patch| patch.id == id)?;
+        let Registered { patch, directory } = self.entries.remove(at).ok()?;
+        Some((patch, directory))
+    }
+
+    /// Hands `patch`, which is not on the list any more, to `leavers`, which have room for it.
+    /// `forced`: some task may still be in its code.
+    pub(crate) fn let_go(
+        &mut self,
+        (patch, directory): (Patch, PatchDirectory),
+        forced: bool,
+        leavers: &mut Leavers,
+    ) {
+        self.leaving = self.leaving.saturating_add(1);
+        leavers.take(patch, directory, forced);
+    }
+
+    /// Lets those patches go that `universe` does not have in `step`. `leavers` have room for all.
+    pub(crate) fn let_go_outside(
+        &mut self,
+        universe: Universe,
+        step: Move,
+        forced: bool,
+        leavers: &mut Leavers,
+    ) {
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            if step.has(entry.patch.id, universe) {
+                at += 1;
+            } else if let Ok(Registered { patch, directory }) = self.entries.remove(at) {
+                self.let_go((patch, directory), forced, leavers);
+            }
+        }
+    }
+
+    /// Whether some patch has left the list and still has its module.
+    pub(crate) fn has_leavers(&self) -> bool {
+        self.leaving != 0
+    }
+
+    /// The transition, if one runs.
+    pub(crate) fn transition(&self) -> Option<&Transition> {
+        self.transition.as_ref()
+    }
+
+    /// As [`transition`](Self::transition), to go on with.
+    pub(crate) fn transition_mut(&mut self) -> Option<&mut Transition> {
+        self.transition.as_mut()
     }
 
     /// The transition, if it is the patch `id` that moves.
@@ -95,13 +204,14 @@ impl Registry {
     }
 
     /// What moves.
-    pub(crate) fn step(&self) -> Move {
+    fn step(&self) -> Move {
         self.transition.as_ref().map_or(Move::Still, |t| t.step)
     }
 
+    /// The patch that moves, if one does.
     pub(crate) fn moving_patch(&self) -> Option<&Patch> {
         let step = self.step();
-        self.patches.iter().find(|p| step.moves(p.id))
+        self.patches().find(|patch| step.moves(patch.id))
     }
 
     /// One at a time: `EBUSY`, with a line in the log, if another patch than `name` moves.
@@ -117,14 +227,77 @@ impl Registry {
         Err(EBUSY)
     }
 
+    /// Shows callbacks the states of the patches that are older than `id`, until
+    /// [`hide_states`](Self::hide_states). `ENOMEM`.
+    pub(crate) fn show_states(&mut self, id: PatchId) -> Result {
+        self.below = Some(Below::show(self.patches(), id)?);
+        Ok(())
+    }
+
+    /// No callback asks for states any more. Context: may sleep.
+    pub(crate) fn hide_states(&mut self) {
+        self.below = None;
+    }
+
+    /// Puts the functions whose calls change in `step` under the handler. Errors: see
+    /// [`Hooks::demote`].
+    pub(crate) fn demote_changing(&mut self, step: Move) -> Result {
+        let plan = plan(&self.entries, step)?;
+        self.hooks.demote(plan.changing())
+    }
+
+    /// Registers the probe that a transition needs. Context: may sleep. `ENOMEM`.
+    pub(crate) fn watch(&mut self) -> Result {
+        transition::watch(&mut self.probe)
+    }
+
+    /// Removes the probe. No transition runs. Context: may sleep.
+    pub(crate) fn unwatch(&mut self) {
+        self.probe = None;
+    }
+
+    /// Starts a transition, after [`demote_changing`](Self::demote_changing) and
+    /// [`watch`](Self::watch). Errors: see [`Transition::start`].
+    pub(crate) fn start_transition(&mut self, step: Move) -> Result {
+        let plan = plan(&self.entries, step)?;
+        self.transition = Some(Transition::start(&plan, step)?);
+        Ok(())
+    }
+
+    /// Reverses the transition. `EINVAL` if none runs; other errors: see [`Transition::reverse`].
+    pub(crate) fn reverse_transition(&mut self) -> Result {
+        let transition = self.transition.as_mut().ok_or(EINVAL)?;
+        let plan = plan(&self.entries, transition.step)?;
+        transition.reverse(&plan)
+    }
+
+    /// Ends the transition, all of whose tasks are switched, and hands it out. `EINVAL` if none
+    /// runs; other errors: see [`Transition::conclude`].
+    pub(crate) fn conclude_transition(&mut self) -> Result<Transition> {
+        let transition = self.transition.as_ref().ok_or(EINVAL)?;
+        transition.conclude(&plan(&self.entries, transition.step)?)?;
+        self.transition.take().ok_or(EINVAL)
+    }
+
+    /// How the function at `site` is hooked, if it is.
+    pub(crate) fn mode(&self, site: Site) -> Option<Mode> {
+        self.hooks.mode(site)
+    }
+
+    /// Whether one of the sites that `is_meant` is hooked.
+    pub(crate) fn is_any_hooked(&self, is_meant: impl Fn(Site) -> bool) -> bool {
+        self.hooks.any(is_meant)
+    }
+
     /// Hooks the functions of `id`, whose objects are present. A line in the log on failure.
     pub(crate) fn hook(&mut self, id: PatchId) -> Result {
-        let patch = self.patches.iter().find(|p| p.id == id).ok_or(ENODEV)?;
+        let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
+        let patch = patches.find(|patch| patch.id == id).ok_or(ENODEV)?;
         let sites = patch.active().map(|(_, original)| original.site);
         hold_on(&mut self.ftrace_on, patch)
             .and_then(|()| self.hooks.hook(sites))
             .inspect_err(|&e| report_hook_failure(&self.hooks, patch, e))?;
-        for object in &mut self.patch_mut(id)?.objects {
+        for object in &mut patch.objects {
             if object.presence == Presence::Present {
                 object.presence = Presence::Patched;
             }
@@ -132,16 +305,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Hands `patch`, which is not on the list any more, to `leavers`, which have room for it.
-    /// `forced`: some task may still be in its code.
-    pub(crate) fn let_go(&mut self, patch: Patch, forced: bool, leavers: &mut Leavers) {
-        self.leaving = self.leaving.saturating_add(1);
-        leavers.take(patch, forced);
-    }
-
     /// Unhooks what no patch has any more. `ENOMEM`; what stays hooked goes its original way.
     pub(crate) fn unhook_unused(&mut self) -> Result {
-        let plan = Plan::new(&self.patches, self.step())?;
+        let plan = plan(&self.entries, self.step())?;
         let both = Iterator::chain(plan.sites(Universe::Old), plan.sites(Universe::New));
         self.hooks.retain(both)
     }
@@ -154,16 +320,26 @@ impl Registry {
                 e.to_errno()
             );
         }
-        if self.patches.is_empty() {
+        if self.entries.is_empty() {
             leavers.take_hold(self.ftrace_on.take());
         }
-        self.settle_later();
+    }
+
+    /// Lets the hooked functions jump to where the patches lead them. Errors: see
+    /// [`Hooks::promote`].
+    pub(crate) fn promote(&mut self) -> Result {
+        let plan = plan(&self.entries, self.step())?;
+        self.hooks.promote(plan.steady())
+    }
+
+    /// Puts all hooked functions under the handler. Errors: see [`Hooks::demote_all`].
+    pub(crate) fn demote_all(&mut self) -> Result {
+        self.hooks.demote_all()
     }
 
     /// Publishes what the patches say now, after objects came or went.
     pub(crate) fn publish(&mut self) -> Result {
-        let step = self.step();
-        let plan = Plan::new(&self.patches, step)?;
+        let plan = plan(&self.entries, self.step())?;
         let view = match &self.transition {
             Some(transition) => transition.view(&plan)?,
             None => View {
@@ -173,6 +349,54 @@ impl Registry {
         };
         drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL)?)));
         Ok(())
+    }
+
+    /// Modules whose coming was announced, and whose going was not.
+    pub(crate) fn announced(&self) -> &[CString] {
+        &self.announced
+    }
+
+    /// Notes that the module `name` comes. `ENOMEM`.
+    pub(crate) fn announce(&mut self, name: &CStr) -> Result {
+        Ok(self.announced.push(CString::try_from(name)?, GFP_KERNEL)?)
+    }
+
+    /// The module `name` is gone, or does not come after all.
+    pub(crate) fn forget_announced(&mut self, name: &CStr) {
+        self.announced.retain(|other| **other != *name);
+    }
+
+    /// Since when nothing has changed, while some function may still come to jump.
+    pub(crate) fn settling(&self) -> Option<Instant<Monotonic>> {
+        self.settling
+    }
+
+    /// Something changes now: functions are to settle anew.
+    pub(crate) fn unsettle(&mut self) {
+        self.settling = Some(Instant::now());
+    }
+
+    /// No function will come to jump.
+    pub(crate) fn settled(&mut self) {
+        self.settling = None;
+    }
+}
+
+/// What the patches of `entries` make of the two universes. `ENOMEM`.
+fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
+    Plan::new(entries.iter().map(|entry| &entry.patch), step)
+}
+
+/// Parts with patches that have left the list, and counts them off.
+///
+/// Context: may sleep; the registry is not locked.
+pub(crate) fn release(leavers: Leavers) {
+    let count = leavers.part();
+    if count == 0 {
+        return;
+    }
+    if let Ok(mut registry) = REGISTRY.lock() {
+        registry.leaving = registry.leaving.saturating_sub(count);
     }
 }
 

@@ -4,10 +4,16 @@
 //!
 //! In the background, and an optimisation only: everything works under the handler.
 
-use crate::{plan::Plan, registry::Registry, worker::WORKER};
+use crate::{
+    registry::{
+        Registry,
+        REGISTRY, //
+    },
+    worker::WORKER, //
+};
 use kernel::{
     prelude::*,
-    time::{Delta, Instant},
+    time::Delta, //
 };
 use kernel_ext::params;
 
@@ -17,10 +23,10 @@ const QUIET: Delta = Delta::from_millis(500);
 impl Registry {
     /// Something changed: looks at the hooks in a while.
     pub(crate) fn settle_later(&mut self) {
-        self.settling = Some(Instant::now());
+        self.unsettle();
         // A transition has asked for the worker already, maybe for at once: that must not be put
         // off. It comes here again when it is complete.
-        if self.transition.is_none() {
+        if self.transition().is_none() {
             WORKER.after(millis(QUIET));
         }
     }
@@ -28,7 +34,7 @@ impl Registry {
     /// Lets functions jump if nothing has changed for a while, or puts them under the handler if
     /// the parameter says so. No transition runs.
     pub(crate) fn settle(&mut self) {
-        let Some(since) = self.settling else {
+        let Some(since) = self.settling() else {
             return;
         };
         let left = QUIET - since.elapsed();
@@ -36,17 +42,16 @@ impl Registry {
             WORKER.after(millis(left));
             return;
         }
-        self.probe = None;
+        self.unwatch();
         // What a completion may have left for want of memory goes now.
         let result = self.unhook_unused().and_then(|()| match params::promote() {
-            true => Plan::new(&self.patches, self.step())
-                .and_then(|plan| self.hooks.promote(plan.steady())),
-            false => self.hooks.demote_all(),
+            true => self.promote(),
+            false => self.demote_all(),
         });
         match result {
-            Ok(()) => self.settling = None,
+            Ok(()) => self.settled(),
             // ftrace has shut itself down: nothing comes of it any more.
-            Err(e) if e == ENODEV => self.settling = None,
+            Err(e) if e == ENODEV => self.settled(),
             Err(_) => self.settle_later(),
         }
     }
@@ -60,7 +65,7 @@ fn millis(delta: Delta) -> u32 {
 
 /// The parameter `promote` was written. Context: may sleep.
 pub(crate) fn params_changed() {
-    if let Ok(mut registry) = crate::registry::REGISTRY.lock() {
+    if let Ok(mut registry) = REGISTRY.lock() {
         registry.settle_later();
     }
 }

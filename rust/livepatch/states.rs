@@ -4,7 +4,10 @@
 //!
 //! See `Documentation/livepatch/system-state.rst` in the kernel.
 
-use crate::patch::{Patch, PatchId};
+use crate::{
+    patch::Patch,
+    step::PatchId, //
+};
 use kernel::{prelude::*, sync::rcu};
 use kernel_ext::{
     klp::{PatchDesc, StatePtr},
@@ -15,7 +18,10 @@ use kernel_ext::{
 ///
 /// A patch that replaces all others must know every state of theirs, and no patch may know an older
 /// version of a state than is in use. `EINVAL`.
-pub(crate) fn check_compatible(patches: &[Patch], new: &Patch) -> Result {
+pub(crate) fn check_compatible<'a>(
+    patches: impl Iterator<Item = &'a Patch>,
+    new: &Patch,
+) -> Result {
     for patch in patches {
         for (id, version) in patch.desc.states() {
             let known = new.desc.states().find(|&(other, _)| other == id);
@@ -48,9 +54,12 @@ pub(crate) struct Below;
 
 impl Below {
     /// Of `patches`, oldest first, those before `moving`. `ENOMEM`.
-    pub(crate) fn show(patches: &[Patch], moving: PatchId) -> Result<Self> {
+    pub(crate) fn show<'a>(
+        patches: impl Iterator<Item = &'a Patch>,
+        moving: PatchId,
+    ) -> Result<Self> {
         let mut below = KVec::new();
-        for patch in patches.iter().take_while(|patch| patch.id != moving) {
+        for patch in patches.take_while(|patch| patch.id != moving) {
             if patch.desc.states().next().is_some() {
                 below.push(patch.desc, GFP_KERNEL)?;
             }

@@ -1,109 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/sys/kernel/rust_livepatch/`: a directory for each patch, in it one for each object, in that one
-//! for each function. See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
+//! The files in `/sys/kernel/rust_livepatch/`. See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
 //!
 //! A file knows its patch by number alone and asks the registry: a patch that is gone is `ENODEV`,
 //! not a dangling reference.
 
 use crate::{
     control,
+    directory::{
+        Files,
+        FuncEntry,
+        ObjectEntry,
+        PatchEntry, //
+    },
     hooks::Mode,
     jumps::Why,
-    patch::{Ended, Patch, PatchId, Presence},
+    patch::{
+        Ended,
+        Presence, //
+    },
     records::Blocker,
-    registry::REGISTRY,
+    registry::REGISTRY, //
 };
 use kernel::{
     prelude::*,
-    str::{kstrtobool_bytes, BStr, CStr, CString},
+    str::{
+        kstrtobool_bytes,
+        BStr, //
+    },
     time::{Delta, NSEC_PER_SEC, NSEC_PER_USEC},
 };
 use kernel_ext::{
     kallsyms,
-    kobject::{Attribute, Directory, Entry, Page, Parent},
+    kobject::{
+        Attribute,
+        Page, //
+    },
     task,
 };
 
-/// The directory of all patches.
-pub(crate) type Root = Directory<RootEntry>;
-
-/// It has no files of its own: tools count what is in it.
-pub(crate) struct RootEntry;
-
-impl Entry for RootEntry {
-    const ATTRIBUTES: &'static [&'static Attribute<Self>] = &[];
-}
-
-/// Makes `/sys/kernel/rust_livepatch`. `ENOMEM`, `EEXIST`.
-pub(crate) fn root() -> Result<Root> {
-    Root::new(Parent::kernel(), c"rust_livepatch", RootEntry)
-}
-
-/// A patch's directory with all below it. Fields in the order of removal.
-///
-/// Files take the registry's lock, so this is never dropped under it; on failure neither.
-#[derive(Default)]
-pub(crate) struct PatchDirectory {
-    funcs: KVec<Directory<FuncEntry>>,
-    objects: KVec<Directory<ObjectEntry>>,
-    patch: Option<Directory<PatchEntry>>,
-}
-
-/// Whether a directory of that name would be in the way of a patch's own file.
-pub(crate) fn is_taken(name: &CStr) -> bool {
-    PatchEntry::ATTRIBUTES
-        .iter()
-        .any(|attribute| attribute.name() == name)
-}
-
-impl PatchDirectory {
-    /// Makes the directories of `patch`. Context: may sleep. What was made by then is in `self` on
-    /// failure: `ENOMEM`, `EEXIST`, and `EBUSY` if a patch of that name is not quite gone.
-    pub(crate) fn fill(&mut self, root: &Root, patch: &Patch) -> Result {
-        let entry = PatchEntry(patch.id);
-        let directory = Directory::new(root.as_parent(), patch.name(), entry).map_err(|e| {
-            // None of that name is registered: one is leaving, in the module that asks once more.
-            if e != EEXIST {
-                return e;
-            }
-            pr_err!(
-                "patch '{}' has to wait: it is still leaving\n",
-                patch.name()
-            );
-            EBUSY
-        })?;
-        let directory = self.patch.insert(directory);
-        directory.add_files()?;
-        for (nr, object) in patch.objects.iter().enumerate() {
-            let entry = ObjectEntry {
-                patch: patch.id,
-                nr,
-            };
-            let directory = Directory::new(directory.as_parent(), object.label(), entry)?;
-            let directory = keep(&mut self.objects, directory)?;
-            for (nr, func) in object.funcs.iter().enumerate() {
-                let entry = FuncEntry { object: entry, nr };
-                let name = CString::try_from_fmt(fmt!("{},{}", *func.name, func.position()))?;
-                let func = Directory::new(directory.as_parent(), &name, entry)?;
-                keep(&mut self.funcs, func)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Keeps `directory`, and gives it its files then.
-fn keep<T: Entry>(all: &mut KVec<Directory<T>>, directory: Directory<T>) -> Result<&Directory<T>> {
-    // Without files yet, it may be dropped here.
-    all.push(directory, GFP_KERNEL)?;
-    let directory = all.last().ok_or(ENOMEM)?;
-    directory.add_files()?;
-    Ok(directory)
-}
-
-/// The files of a patch.
-pub(crate) struct PatchEntry(PatchId);
+/// The files in the directories of a patch, its objects and its functions.
+pub(crate) static FILES: Files = Files {
+    patch: &[
+        &ENABLED,
+        &TRANSITION,
+        &FORCE,
+        &REPLACE,
+        &STACK_ORDER,
+        &PROGRESS,
+        &BLOCKERS,
+        &TRANSITION_US,
+        &TRANSITION_END,
+        &TRANSITION_FORCED,
+    ],
+    object: &[&PATCHED],
+    func: &[&MODE],
+};
 
 static ENABLED: Attribute<PatchEntry> =
     Attribute::read_write(c"enabled", show_enabled, store_enabled);
@@ -119,21 +71,6 @@ static TRANSITION_END: Attribute<PatchEntry> =
     Attribute::read_only(c"transition_end", show_transition_end);
 static TRANSITION_FORCED: Attribute<PatchEntry> =
     Attribute::read_only(c"transition_forced", show_transition_forced);
-
-impl Entry for PatchEntry {
-    const ATTRIBUTES: &'static [&'static Attribute<Self>] = &[
-        &ENABLED,
-        &TRANSITION,
-        &FORCE,
-        &REPLACE,
-        &STACK_ORDER,
-        &PROGRESS,
-        &BLOCKERS,
-        &TRANSITION_US,
-        &TRANSITION_END,
-        &TRANSITION_FORCED,
-    ];
-}
 
 fn show_enabled(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
@@ -176,7 +113,7 @@ fn show_replace(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 
 fn show_stack_order(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
-    let at = registry.patches.iter().position(|p| p.id == entry.0);
+    let at = registry.patches().position(|p| p.id == entry.0);
     line(page, at.ok_or(ENODEV)?.saturating_add(1))
 }
 
@@ -238,18 +175,7 @@ fn show_transition_forced(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     flag(page, last_end(entry)?.is_some_and(|ended| ended.forced))
 }
 
-/// The file of an object.
-#[derive(Clone, Copy)]
-pub(crate) struct ObjectEntry {
-    patch: PatchId,
-    nr: usize,
-}
-
 static PATCHED: Attribute<ObjectEntry> = Attribute::read_only(c"patched", show_patched);
-
-impl Entry for ObjectEntry {
-    const ATTRIBUTES: &'static [&'static Attribute<Self>] = &[&PATCHED];
-}
 
 fn show_patched(entry: &ObjectEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
@@ -258,17 +184,7 @@ fn show_patched(entry: &ObjectEntry, page: &mut Page<'_>) -> Result {
     flag(page, patched)
 }
 
-/// The file of a function.
-pub(crate) struct FuncEntry {
-    object: ObjectEntry,
-    nr: usize,
-}
-
 static MODE: Attribute<FuncEntry> = Attribute::read_only(c"mode", show_mode);
-
-impl Entry for FuncEntry {
-    const ATTRIBUTES: &'static [&'static Attribute<Self>] = &[&MODE];
-}
 
 fn show_mode(entry: &FuncEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
@@ -282,7 +198,7 @@ fn show_mode(entry: &FuncEntry, page: &mut Page<'_>) -> Result {
     let mode = func
         .original
         .as_ref()
-        .and_then(|original| registry.hooks.mode(original.site));
+        .and_then(|original| registry.mode(original.site));
     line(
         page,
         match mode {

@@ -17,8 +17,9 @@
 //! Whoever switches the last record kicks the worker, which completes the transition.
 
 use crate::{
-    plan::{Move, Plan},
+    plan::Plan,
     records::{Blocker, Full, Records, Switched},
+    step::Move,
     universe::Universe,
     view::{Moving, TaskRecords, View, VIEW},
     worker::WORKER,

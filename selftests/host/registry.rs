@@ -83,6 +83,8 @@ mod jumps;
 mod leave;
 #[path = "../../rust/livepatch/modules.rs"]
 mod modules;
+#[path = "../../rust/livepatch/notifier.rs"]
+mod notifier;
 #[path = "../../rust/livepatch/patch.rs"]
 mod patch;
 #[path = "../../rust/livepatch/plan.rs"]
@@ -101,6 +103,8 @@ mod resolve;
 mod settle;
 #[path = "../../rust/livepatch/states.rs"]
 mod states;
+#[path = "../../rust/livepatch/step.rs"]
+mod step;
 #[path = "../../rust/livepatch/table.rs"]
 mod table;
 #[path = "../../rust/livepatch/transition.rs"]

@@ -48,6 +48,8 @@ mod ranges;
 mod records;
 #[path = "../../rust/livepatch/redirects.rs"]
 mod redirects;
+#[path = "../../rust/livepatch/step.rs"]
+mod step;
 #[path = "../../rust/livepatch/table.rs"]
 mod table;
 #[path = "../../rust/livepatch/transition.rs"]

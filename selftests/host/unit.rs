@@ -29,6 +29,8 @@ mod ranges;
 mod records;
 #[path = "../../rust/livepatch/redirects.rs"]
 mod redirects;
+#[path = "../../rust/livepatch/step.rs"]
+mod step;
 #[path = "../../rust/livepatch/table.rs"]
 mod table;
 #[path = "../../rust/livepatch/universe.rs"]

@@ -7,12 +7,12 @@ use crate::{
     jumps::Why,
     module::State,
     patch::{Patch, Presence},
-    plan::Move,
     prelude::*,
     rcu::ReadSide,
     registry::{Registry, REGISTRY},
     requests::Op,
     small::{code_of, machine, Phase, MODULE, PATCHES, TASK},
+    step::Move,
     task::TaskId,
     text::{self, Text},
     transition::Transition,
@@ -72,12 +72,12 @@ fn universe_of_task(transition: &Transition) -> Universe {
 
 /// The version that the task should have: the last patch of its universe that has the function.
 fn expected(registry: &Registry, function: usize) -> usize {
-    let (step, universe) = match &registry.transition {
+    let (step, universe) = match registry.transition() {
         Some(transition) => (transition.step, universe_of_task(transition)),
         None => (Move::Still, Universe::New),
     };
     let is_there = |patch: &&Patch| patch.objects[function].presence != Presence::Absent;
-    let mut patches = registry.patches.iter().rev().filter(is_there);
+    let mut patches = registry.patches().rev().filter(is_there);
     let last = patches.find(|patch| step.has(patch.id, universe));
     last.map_or(0, |patch| patch.desc.0)
 }
@@ -101,12 +101,12 @@ pub(crate) fn seen() -> Seen {
     let registry = REGISTRY.lock().unwrap();
     let machine = machine(|machine| machine.clone());
     let moving = registry.moving_patch().map(|patch| patch.desc.0);
-    let transition = registry.transition.as_ref();
+    let transition = registry.transition();
     Seen {
         versions: FUNCTIONS
             .map(|function| version_now(&text, function))
             .into(),
-        patches: registry.patches.iter().map(|patch| patch.desc.0).collect(),
+        patches: registry.patches().map(|patch| patch.desc.0).collect(),
         step: transition.map(|t| (moving.unwrap(), t.target, t.forced)),
         universe: transition.map(universe_of_task),
         phases: PATCHES.map(|patch| machine.modules[patch].phases).into(),
@@ -138,11 +138,7 @@ pub(crate) fn holds() {
     }
     for patch in PATCHES {
         let info = &machine.modules[patch];
-        let registered = registry
-            .patches
-            .iter()
-            .filter(|p| p.desc.0 == patch)
-            .count();
+        let registered = registry.patches().filter(|p| p.desc.0 == patch).count();
         assert!(registered <= 1);
         let refs = registered + usize::from(info.pinned);
         assert_eq!(info.refs, refs, "references to patch {patch}");
@@ -157,21 +153,21 @@ pub(crate) fn holds() {
         }
     }
     let there = usize::from(machine.modules[MODULE].state.is_some());
-    let announced = registry.announced.len();
+    let announced = registry.announced().len();
     // Without memory, one that no patch is for comes unnoticed.
     assert!(announced <= there, "a module that is gone stays announced");
-    let moving = registry.transition.is_some();
+    let moving = registry.transition().is_some();
     assert!(
         !moving || machine.probes == 1,
         "nobody watches the scheduler"
     );
-    let waits = moving || registry.settling.is_some();
+    let waits = moving || registry.settling().is_some();
     assert!(!waits || machine.asked, "nobody comes to go on");
     let hooked = FUNCTIONS
         .iter()
-        .any(|&function| registry.hooks.mode(site_of(function)).is_some());
+        .any(|&function| registry.mode(site_of(function)).is_some());
     assert!(
-        !hooked || registry.patches.is_empty() || machine.held_on == 1,
+        !hooked || registry.patches().len() == 0 || machine.held_on == 1,
         "ftrace can be switched off"
     );
 }
@@ -196,12 +192,7 @@ pub(crate) fn stays() {
 pub(crate) fn is_stuck() -> bool {
     let registry = REGISTRY.lock().unwrap();
     let mut modes = FUNCTIONS.map(site_of).into_iter();
-    modes.any(|site| {
-        matches!(
-            registry.hooks.mode(site),
-            Some(Mode::Jump(_) | Mode::Both(_))
-        )
-    })
+    modes.any(|site| matches!(registry.mode(site), Some(Mode::Jump(_) | Mode::Both(_))))
 }
 
 /// What ftrace's death kept in the module's text is freed with it.
@@ -242,11 +233,11 @@ pub(crate) fn fulfilled(op: Op, before: &Seen) {
             assert!(!before.patches.contains(&patch) && after.patches.contains(&patch));
         }
         Op::Enabled(patch, enabled) => {
-            let patch = registry.patches.iter().find(|p| p.desc.0 == patch).unwrap();
+            let patch = registry.patches().find(|p| p.desc.0 == patch).unwrap();
             assert_eq!(registry.is_enabled(patch.id), enabled);
         }
         Op::Force(_) => {
-            let transition = registry.transition.as_ref().unwrap();
+            let transition = registry.transition().unwrap();
             assert!(transition.is_done());
             // Nobody's calls are mixed if nobody was left: then its module need not stay.
             let (.., was_forced) = before.step.unwrap();
@@ -262,13 +253,16 @@ pub(crate) fn rests() {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
     let machine = machine(|machine| machine.clone());
-    assert!(registry.transition.is_none(), "the transition does not end");
-    assert!(registry.settling.is_none(), "it does not settle");
+    assert!(
+        registry.transition().is_none(),
+        "the transition does not end"
+    );
+    assert!(registry.settling().is_none(), "it does not settle");
     assert_eq!(machine.probes, 0, "the scheduler is watched for nobody");
     for function in FUNCTIONS {
         let expected = expected(&registry, function);
         let there = function == 0 || machine.modules[MODULE].state.is_some();
-        let mode = registry.hooks.mode(site_of(function)).filter(|_| there);
+        let mode = registry.mode(site_of(function)).filter(|_| there);
         let fits = match mode {
             None => expected == 0,
             // Somebody else was there when it was to jump.
@@ -282,6 +276,6 @@ pub(crate) fn rests() {
             "function {function} of version {expected} rests as {mode:?}"
         );
     }
-    let held = usize::from(!registry.patches.is_empty());
+    let held = usize::from(!registry.patches().len() == 0);
     assert_eq!(machine.held_on, held, "what holds ftrace on");
 }

@@ -3,11 +3,13 @@
 //! What operators, patches and modules ask of the loader, and what can go wrong.
 
 use crate::{
-    complete, control, enable,
+    complete, control,
+    directory::{Files, Root},
+    enable,
     kernel_parts::time,
     klp::PatchDesc,
     module::{Events, Module, State},
-    modules::Watcher,
+    notifier::Watcher,
     prelude::*,
     promise,
     rcu::ReadSide,
@@ -16,7 +18,6 @@ use crate::{
     search::{self, Step, System},
     settle,
     small::{self, machine, Flaw, Machine, MODULE, PATCHES, TASK},
-    sysfs,
     task::Quiescent,
     text::{self, Broken, Fault},
     transition::Probe,
@@ -73,7 +74,7 @@ impl Loader {
         // Whoever waits for the task does so until it is clear.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::look);
-        REGISTRY.replace(Some(Registry::new(sysfs::Root).unwrap()));
+        REGISTRY.replace(Some(Registry::new(Root).unwrap()));
         Self
     }
 }
@@ -103,7 +104,7 @@ impl Loader {
     fn run(&self, op: Op) -> Result {
         let id = |patch| {
             let registry = REGISTRY.lock().unwrap();
-            let mut patches = registry.patches.iter();
+            let mut patches = registry.patches();
             patches.find(|p| p.desc.0 == patch).unwrap().id
         };
         let module = Module(MODULE, PhantomData);
@@ -111,7 +112,7 @@ impl Loader {
             Op::Load(patch) => {
                 let in_init = |now| machine(|machine| machine.modules[patch].in_init = now);
                 in_init(true);
-                let result = enable::enable(PatchDesc(patch));
+                let result = enable::enable(PatchDesc(patch), &Files);
                 in_init(false);
                 result
             }
@@ -245,8 +246,8 @@ impl System for Loader {
 
     fn state(&self) -> String {
         let registry = REGISTRY.lock().unwrap();
-        let settling = registry.settling.is_some();
-        let announced = registry.announced.len();
+        let settling = registry.settling().is_some();
+        let announced = registry.announced().len();
         drop(registry);
         let machine = machine(|machine| machine.clone());
         format!(

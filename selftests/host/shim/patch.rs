@@ -3,10 +3,7 @@
 //! Stand-in for the loader's `patch.rs`: patches as [`crate::plan`] sees them, without what they
 //! are checked and resolved by.
 
-use crate::{prelude::*, ranges::Range};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PatchId(pub(crate) u64);
+use crate::{prelude::*, ranges::Range, step::PatchId};
 
 pub(crate) struct Original {
     pub(crate) site: usize,
@@ -60,24 +57,24 @@ pub(crate) fn site_of(nr: usize) -> usize {
 }
 
 /// The text of patch `id`.
-pub(crate) fn text_of(id: u64) -> usize {
-    0x8000_0000 + id as usize * 0x100_0000
+pub(crate) fn text_of(id: usize) -> usize {
+    0x8000_0000 + id * 0x100_0000
 }
 
 /// The patch that the code at `addr` belongs to; `None`: the kernel.
 pub(crate) fn owner_of(addr: usize) -> Option<PatchId> {
     let nr = addr.checked_sub(text_of(0))? / (text_of(1) - text_of(0));
-    Some(PatchId(nr as u64))
+    Some(PatchId(nr))
 }
 
 /// What it replaces function number `nr` with.
-pub(crate) fn replacement_of(id: u64, nr: usize) -> usize {
+pub(crate) fn replacement_of(id: usize, nr: usize) -> usize {
     text_of(id) + 0x100 + nr * STRIDE
 }
 
 impl Patch {
     /// Patch `id` of the functions numbered `nrs`.
-    pub(crate) fn of(id: u64, nrs: impl IntoIterator<Item = usize>) -> Self {
+    pub(crate) fn of(id: usize, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
             original: Original {

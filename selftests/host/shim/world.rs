@@ -8,10 +8,11 @@
 //! stands for the scheduler's locks: pi_lock and the runqueue's.
 
 use crate::{
-    patch::{code_of, owner_of, site_of, PatchId},
+    patch::{code_of, owner_of, site_of},
     prelude::*,
     sched::SwitchOut,
     stack::Verdict,
+    step::PatchId,
     task::{Quiescent, TaskId},
     transition::Probe,
     view,

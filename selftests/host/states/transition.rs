@@ -4,9 +4,10 @@
 
 use crate::{
     explore, must_fail,
-    patch::{Patch, PatchId},
-    plan::{Move, Plan},
+    patch::Patch,
+    plan::Plan,
     prelude::*,
+    step::{Move, PatchId},
     transition::Transition,
     universe::Universe,
     view::{View, VIEW},
@@ -42,13 +43,13 @@ impl Machine {
     }
 
     /// With patches of the same two functions, of which those of the old universe are enabled.
-    fn with(patches: u64, step: Move) -> Self {
+    fn with(patches: usize, step: Move) -> Self {
         let patches: Vec<_> = (1..=patches)
             .map(|id| Patch::of(id, [CALLER, CALLEE]))
             .collect();
         let enabled = (patches.iter()).filter(|patch| step.has(patch.id, Universe::Old));
         let enabled = &patches[..enabled.count()];
-        let redirects = Plan::new(enabled, Move::Still).unwrap().redirects();
+        let redirects = Plan::new(enabled.iter(), Move::Still).unwrap().redirects();
         let view = View {
             redirects: redirects.unwrap(),
             moving: None,
@@ -58,7 +59,7 @@ impl Machine {
     }
 
     fn plan(&self) -> Plan<'_> {
-        Plan::new(&self.patches, self.step).unwrap()
+        Plan::new(self.patches.iter(), self.step).unwrap()
     }
 
     fn start(&self) -> Transition {

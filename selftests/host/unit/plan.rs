@@ -2,10 +2,11 @@
 
 use crate::{
     check,
-    patch::{code_of, replacement_of, site_of, text_of, Patch, PatchId, STRIDE},
-    plan::{Move, Plan},
+    patch::{code_of, replacement_of, site_of, text_of, Patch, STRIDE},
+    plan::Plan,
     prelude::*,
     redirects::Targets,
+    step::{Move, PatchId},
     universe::Universe::{self, New, Old},
 };
 use proptest::{collection::btree_set, collection::vec, prop_assert_eq};
@@ -49,7 +50,7 @@ fn what_belongs_to_a_universe() {
 #[test]
 fn the_first_patch_comes() {
     let patches = [Patch::of(1, [3, 5])];
-    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Move::In(PatchId(1))).unwrap();
     assert_eq!(targets(&plan, 3), Some((0, replacement_of(1, 3))));
     assert_eq!(targets(&plan, 4), None);
     assert_eq!(sites(&plan, Old), []);
@@ -60,7 +61,7 @@ fn the_first_patch_comes() {
 #[test]
 fn the_last_in_the_list_wins() {
     let patches = [Patch::of(2, [3, 4]), Patch::of(7, [3]), Patch::of(1, [3])];
-    let plan = Plan::new(&patches, Move::Still).unwrap();
+    let plan = Plan::new(patches.iter(), Move::Still).unwrap();
     assert_eq!(
         targets(&plan, 3),
         Some((replacement_of(1, 3), replacement_of(1, 3)))
@@ -83,10 +84,10 @@ fn the_last_in_the_list_wins() {
 #[test]
 fn one_on_top_of_another_comes_and_goes() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
-    let coming = Plan::new(&patches, Move::In(PatchId(2))).unwrap();
+    let coming = Plan::new(patches.iter(), Move::In(PatchId(2))).unwrap();
     let (below, above) = (replacement_of(1, 3), replacement_of(2, 3));
     assert_eq!(targets(&coming, 3), Some((below, above)));
-    let going = Plan::new(&patches, Move::Out(PatchId(2))).unwrap();
+    let going = Plan::new(patches.iter(), Move::Out(PatchId(2))).unwrap();
     assert_eq!(targets(&going, 3), Some((above, below)));
 }
 
@@ -97,7 +98,7 @@ fn one_in_the_middle_goes() {
         Patch::of(2, [3, 4, 5]),
         Patch::of(3, [3]),
     ];
-    let plan = Plan::new(&patches, Move::Out(PatchId(2))).unwrap();
+    let plan = Plan::new(patches.iter(), Move::Out(PatchId(2))).unwrap();
     // Under another's replacement nothing changes; elsewhere the one below comes to light.
     let top = replacement_of(3, 3);
     assert_eq!(targets(&plan, 3), Some((top, top)));
@@ -113,7 +114,7 @@ fn one_in_the_middle_goes() {
 #[test]
 fn one_replaces_all() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [5]), Patch::of(9, [3])];
-    let plan = Plan::new(&patches, Move::Replacing(PatchId(9))).unwrap();
+    let plan = Plan::new(patches.iter(), Move::Replacing(PatchId(9))).unwrap();
     assert_eq!(
         targets(&plan, 3),
         Some((replacement_of(1, 3), replacement_of(9, 3)))
@@ -126,7 +127,7 @@ fn one_replaces_all() {
 #[test]
 fn settled_is_one_universe_for_all() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [3])];
-    let plan = Plan::new(&patches, Move::Out(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Move::Out(PatchId(1))).unwrap();
     for universe in [Old, New] {
         let settled = plan.settled(universe).unwrap();
         for nr in [3, 4] {
@@ -146,7 +147,7 @@ fn settled_is_one_universe_for_all() {
 fn the_entry_is_affected_in_both_directions() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
     for step in [Move::In(PatchId(2)), Move::Out(PatchId(2))] {
-        let plan = Plan::new(&patches, step).unwrap();
+        let plan = Plan::new(patches.iter(), step).unwrap();
         for from in [Old, New] {
             let affected = plan.affected(from).unwrap();
             // The call at the site is 5 bytes long: its return address is inside.
@@ -163,7 +164,7 @@ fn the_entry_is_affected_in_both_directions() {
 #[test]
 fn the_original_is_affected_with_its_cold_part() {
     let patches = [Patch::of(1, [3])];
-    let plan = Plan::new(&patches, Move::In(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Move::In(PatchId(1))).unwrap();
     let affected = plan.affected(Old).unwrap();
     let cold = code_of(3) + STRIDE / 2 + 16;
     for addr in [code_of(3), code_of(3) + STRIDE / 2, cold, cold + STRIDE / 4] {
@@ -182,7 +183,7 @@ fn the_original_is_affected_with_its_cold_part() {
 fn the_whole_text_of_those_that_go() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [4]), Patch::of(3, [5])];
     let has = |step, from| {
-        let plan = Plan::new(&patches, step).unwrap();
+        let plan = Plan::new(patches.iter(), step).unwrap();
         let affected = plan.affected(from).unwrap();
         [1, 2, 3].map(|id| affected.contains(text_of(id)))
     };
@@ -204,14 +205,14 @@ fn same_as_the_definition() {
             .zip(&patches)
             .map(|(id, f)| Patch::of(id, f.iter().copied()))
             .collect();
-        let mover = PatchId((mover % patches.len()) as u64);
+        let mover = PatchId(mover % patches.len());
         let step = [
             Move::Still,
             Move::In(mover),
             Move::Replacing(mover),
             Move::Out(mover),
         ][kind];
-        let plan = Plan::new(&patches, step).unwrap();
+        let plan = Plan::new(patches.iter(), step).unwrap();
         let wins = |nr, universe| {
             let has = |patch: &&Patch| {
                 step.has(patch.id, universe)
@@ -246,7 +247,7 @@ fn same_as_the_definition() {
 fn every_allocation_fails_once() {
     let patches = [Patch::of(1, 0..40), Patch::of(2, 10..20)];
     let everything = || {
-        let plan = Plan::new(&patches, Move::Replacing(PatchId(2)))?;
+        let plan = Plan::new(patches.iter(), Move::Replacing(PatchId(2)))?;
         plan.redirects()?;
         plan.settled(New)?;
         plan.affected(Old)?;

@@ -61,8 +61,8 @@ pub(crate) mod symbols {
     }
 }
 
-/// The loader's `sysfs.rs`: who has a directory.
-pub(crate) mod sysfs {
+/// The loader's `directory.rs`: who has a directory.
+pub(crate) mod directory {
     use crate::{patch::Patch, prelude::*, small::machine, str::CStr, text};
 
     /// Nobody is there to see it.
@@ -75,12 +75,16 @@ pub(crate) mod sysfs {
     #[derive(Default)]
     pub(crate) struct PatchDirectory(Option<usize>);
 
-    pub(crate) fn is_taken(_name: &CStr) -> bool {
-        false
+    pub(crate) struct Files;
+
+    impl Files {
+        pub(crate) fn has(&self, _name: &CStr) -> bool {
+            false
+        }
     }
 
     impl PatchDirectory {
-        pub(crate) fn fill(&mut self, _root: &Root, patch: &Patch) -> Result {
+        pub(crate) fn fill(&mut self, _root: &Root, _files: &Files, patch: &Patch) -> Result {
             KBox::new((), GFP_KERNEL)?;
             let nr = patch.desc.0;
             machine(|machine| {

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The directories of a patch in sysfs: its own, in it one for each object, and in that one for each
+//! function.
+//!
+//! A directory names its patch by number. The functions behind the files look the number up in the
+//! registry, so they are in a higher layer and are handed in as [`Files`].
+
+use crate::{
+    patch::Patch,
+    step::PatchId, //
+};
+use kernel::{
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    }, //
+};
+use kernel_ext::kobject::{
+    Attribute,
+    Directory,
+    Entry,
+    Parent, //
+};
+
+/// The directory of all patches.
+pub(crate) type Root = Directory<RootEntry>;
+
+/// The directory of all patches has no files: tools count its entries.
+pub(crate) struct RootEntry;
+
+impl Entry for RootEntry {}
+
+/// The patch of a directory.
+pub(crate) struct PatchEntry(pub(crate) PatchId);
+
+impl Entry for PatchEntry {}
+
+/// The object of a directory.
+#[derive(Clone, Copy)]
+pub(crate) struct ObjectEntry {
+    pub(crate) patch: PatchId,
+    /// Its place in the patch's list of objects.
+    pub(crate) nr: usize,
+}
+
+impl Entry for ObjectEntry {}
+
+/// The function of a directory.
+pub(crate) struct FuncEntry {
+    pub(crate) object: ObjectEntry,
+    /// Its place in the object's list of functions.
+    pub(crate) nr: usize,
+}
+
+impl Entry for FuncEntry {}
+
+/// The files in each kind of directory.
+pub(crate) struct Files {
+    pub(crate) patch: &'static [&'static Attribute<PatchEntry>],
+    pub(crate) object: &'static [&'static Attribute<ObjectEntry>],
+    pub(crate) func: &'static [&'static Attribute<FuncEntry>],
+}
+
+impl Files {
+    /// Whether a patch's directory has a file `name`: no object's directory can have that name.
+    pub(crate) fn has(&self, name: &CStr) -> bool {
+        self.patch.iter().any(|file| file.name() == name)
+    }
+}
+
+/// Makes `/sys/kernel/rust_livepatch`. `ENOMEM`, `EEXIST`.
+pub(crate) fn root() -> Result<Root> {
+    Root::new(Parent::kernel(), c"rust_livepatch", RootEntry)
+}
+
+/// The directory of a patch with all directories below it. Fields in the order of removal.
+///
+/// The files take the registry's lock, and removing a file waits for its readers and writers. So
+/// this is never dropped with the registry locked, not even if [`fill`](Self::fill) failed.
+#[derive(Default)]
+pub(crate) struct PatchDirectory {
+    funcs: KVec<Directory<FuncEntry>>,
+    objects: KVec<Directory<ObjectEntry>>,
+    patch: Option<Directory<PatchEntry>>,
+}
+
+impl PatchDirectory {
+    /// Makes the directories of `patch`, with `files` in them. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EEXIST`; `EBUSY` if the directory of an earlier patch of the same name is still
+    /// there. On failure `self` has the directories that were made.
+    pub(crate) fn fill(&mut self, root: &Root, files: &Files, patch: &Patch) -> Result {
+        let entry = PatchEntry(patch.id);
+        let directory = Directory::new(root.as_parent(), patch.name(), entry).map_err(|e| {
+            // None of that name is registered: one is leaving, in the module that asks once more.
+            if e != EEXIST {
+                return e;
+            }
+            pr_err!(
+                "patch '{}' has to wait: it is still leaving\n",
+                patch.name()
+            );
+            EBUSY
+        })?;
+        let directory = self.patch.insert(directory);
+        directory.add_files(files.patch)?;
+        for (nr, object) in patch.objects.iter().enumerate() {
+            let entry = ObjectEntry {
+                patch: patch.id,
+                nr,
+            };
+            let directory = Directory::new(directory.as_parent(), object.label(), entry)?;
+            let directory = keep(&mut self.objects, directory, files.object)?;
+            for (nr, func) in object.funcs.iter().enumerate() {
+                let entry = FuncEntry { object: entry, nr };
+                let name = CString::try_from_fmt(fmt!("{},{}", *func.name, func.position()))?;
+                let func = Directory::new(directory.as_parent(), &name, entry)?;
+                keep(&mut self.funcs, func, files.func)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds `directory` to `all`, and then `files` to it.
+fn keep<'a, T: Entry>(
+    all: &'a mut KVec<Directory<T>>,
+    directory: Directory<T>,
+    files: &'static [&'static Attribute<T>],
+) -> Result<&'a Directory<T>> {
+    // If this fails, the directory is dropped here. It has no files yet, so that does not wait.
+    all.push(directory, GFP_KERNEL)?;
+    let directory = all.last().ok_or(ENOMEM)?;
+    directory.add_files(files)?;
+    Ok(directory)
+}
