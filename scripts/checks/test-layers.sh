@@ -6,7 +6,7 @@
 # use files of lower layers. Files of one layer may use each other, but not in a circle.
 # Another folder with a loader.rs may be given. Prints TAP lines.
 
-. "$(dirname "$0")/env.sh"
+. "$(dirname "$0")/../lib/env.sh"
 folder=${1:-$top/rust/livepatch}
 
 # "FILE LAYER" for each file in a group.
