@@ -20,7 +20,7 @@
 cd "$(dirname "$0")" || exit 1
 . lib/tests.sh
 [[ ${1:-} != --check ]] || { check_list; exit; }
-# The folders are where tools/stage puts them.
+# The folders are where scripts/guest/stage puts them.
 base=$(realpath ..)
 export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 

@@ -3,11 +3,11 @@
 #
 # Patches that were built with an installed loader, outside of this tree, can be loaded and take
 # effect: the first patch in the documentation, and a patch in C for in-tree livepatch. The last
-# run of tools/test-install.sh has built them; "make check" runs it before the guest.
+# run of scripts/checks/test-install.sh has built them; "make check" runs it before the guest.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-[[ -d $RLP_MODULES/installed ]] || skip "tools/test-install.sh has not been run"
+[[ -d $RLP_MODULES/installed ]] || skip "scripts/checks/test-install.sh has not been run"
 load_loader
 remember_state
 

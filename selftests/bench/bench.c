@@ -11,7 +11,7 @@
  *	result METRIC PARAMETER LOADER VALUE
  *
  * Times are in nanoseconds, memory is in bytes. Documentation/bench.rst describes the
- * metrics, and tools/bench-report evaluates these lines. All other lines report progress.
+ * metrics, and scripts/bench-results/report evaluates these lines. All other lines report progress.
  * With -q there are fewer runs, and the slowest measurements are skipped.
  */
 #define _GNU_SOURCE

@@ -8,7 +8,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 own_loader
 signed=$RLP_MODULES/signed
-[[ -e $signed ]] || fail "tools/stage found no signing key of this kernel"
+[[ -e $signed ]] || fail "scripts/guest/stage found no signing key of this kernel"
 load_module rlp_target
 load_module rust_livepatch require_signed=1
 remember_state

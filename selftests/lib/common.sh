@@ -45,7 +45,7 @@ command_not_found_handle() {
 
 # say_replay ARGUMENTS: print the arguments of make that repeat the same random choices. The
 # kernel's log gets the line too: if the machine crashes, the output of the test is lost, and
-# tools/guest reads the log.
+# scripts/guest/run-tests reads the log.
 say_replay() {
 	local line="replay: make $*${RLP_DEBUG:+ DEBUG=$RLP_DEBUG}"
 

@@ -10,7 +10,7 @@
 #	RLP_BREAK=MODULE	load this module first: it breaks this loader on purpose
 #	RLP_LOADER_DEBUG=N	this loader logs no debug lines, on purpose
 #	RLP_SCRIPTS=SCRIPT,...	run only these scripts of the suite (default: all)
-#	RLP_UPSTREAM=FOLDER	the output of tools/build-upstream (default: /upstream)
+#	RLP_UPSTREAM=FOLDER	the output of scripts/kernel/build-upstream (default: /upstream)
 #
 # Prints one line "case: RESULT SCRIPT: NAME" for each case. RESULT is ok, failed or
 # missed.
