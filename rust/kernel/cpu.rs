@@ -87,9 +87,12 @@ impl Interrupted<'_> {
 /// Context: process context, interrupts on. `f` runs with interrupts off, in hard interrupt context
 /// also on PREEMPT_RT: no lock, no allocation.
 pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
-    extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
-        // SAFETY: `info` is the closure below; the caller waits. Interrupts are off here,
-        // and RCU watches: an interrupt, the idle loop about to leave, or the caller itself.
+    /// # Safety
+    ///
+    /// `on_each_cpu()` calls this, and `info` is an `F` that outlives the call.
+    unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
+        // SAFETY: `info` is an `F` by the contract. Interrupts are off here, and RCU watches: an
+        // interrupt, the idle loop about to leave, or the caller itself.
         // (`flush_smp_call_function_queue()` in `kernel/smp.c`)
         let (f, proof, here) =
             unsafe { (&*info.cast::<F>(), ReadSide::assume(), Interrupted::here()) };

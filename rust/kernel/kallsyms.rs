@@ -24,8 +24,11 @@ const SYMBOL_LEN: usize = NAME_LEN + 192;
 ///
 /// Context: may sleep.
 pub fn each_in_vmlinux<F: FnMut(usize) -> bool>(name: &CStr, mut found: F) {
-    extern "C" fn thunk<F: FnMut(usize) -> bool>(data: *mut c_void, addr: usize) -> c_int {
-        // SAFETY: `data` is the closure that the caller below passed and still borrows.
+    /// # Safety
+    ///
+    /// `data` is an `F` that nobody else uses during the call.
+    unsafe extern "C" fn thunk<F: FnMut(usize) -> bool>(data: *mut c_void, addr: usize) -> c_int {
+        // SAFETY: By the contract.
         let found = unsafe { &mut *data.cast::<F>() };
         c_int::from(!found(addr))
     }
@@ -45,13 +48,15 @@ pub fn each_in_vmlinux<F: FnMut(usize) -> bool>(name: &CStr, mut found: F) {
 /// Context: may sleep; `found` runs with `module_mutex` held. Returns `ENOENT` and the like where
 /// the walk failed.
 pub fn each_in_module<F: FnMut(&CStr, usize) -> bool>(module: &CStr, mut found: F) -> Result {
-    extern "C" fn thunk<F: FnMut(&CStr, usize) -> bool>(
+    /// # Safety
+    ///
+    /// `data` is an `F` that nobody else uses during the call; `name` is terminated.
+    unsafe extern "C" fn thunk<F: FnMut(&CStr, usize) -> bool>(
         data: *mut c_void,
         name: *const c_char,
         addr: usize,
     ) -> c_int {
-        // SAFETY: `data` is the closure that the caller below passed and still borrows; the symbol
-        // table's names are terminated and live while the walk holds the module.
+        // SAFETY: By the contract. The symbol table's names live while the walk holds the module.
         let (found, name) = unsafe { (&mut *data.cast::<F>(), CStr::from_char_ptr(name)) };
         c_int::from(!found(name, addr))
     }

@@ -134,7 +134,10 @@ impl<T: Entry> Node<T> {
         ..unsafe { zeroed() }
     };
 
-    extern "C" fn show(
+    /// # Safety
+    ///
+    /// sysfs calls this for a file of the directory that `kobj` is the first member of.
+    unsafe extern "C" fn show(
         kobj: *mut bindings::kobject,
         attr: *mut bindings::attribute,
         buf: *mut c_char,
@@ -155,7 +158,10 @@ impl<T: Entry> Node<T> {
         })
     }
 
-    extern "C" fn store(
+    /// # Safety
+    ///
+    /// As for [`show`](Self::show).
+    unsafe extern "C" fn store(
         kobj: *mut bindings::kobject,
         attr: *mut bindings::attribute,
         buf: *const c_char,
@@ -175,8 +181,11 @@ impl<T: Entry> Node<T> {
         })
     }
 
-    extern "C" fn release(kobj: *mut bindings::kobject) {
-        // SAFETY: The last reference is gone; the node came from `KBox::into_raw()`.
+    /// # Safety
+    ///
+    /// The last reference to `kobj`, the first member of a `Self` from a box, is gone.
+    unsafe extern "C" fn release(kobj: *mut bindings::kobject) {
+        // SAFETY: By the contract; the node came from `KBox::into_raw()`.
         drop(unsafe { KBox::from_raw(kobj.cast::<Self>()) });
         // ORDERING: Release, pairs with Acquire in `wait_for_releases()`.
         LIVE.fetch_sub(1, Ordering::Release);

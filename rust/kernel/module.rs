@@ -253,7 +253,10 @@ impl<T: Events> Notifier<T> {
         Ok(this)
     }
 
-    extern "C" fn call(
+    /// # Safety
+    ///
+    /// The chain of module notifiers calls this.
+    unsafe extern "C" fn call(
         _block: *mut bindings::notifier_block,
         event: c_ulong,
         module: *mut c_void,

@@ -6,12 +6,19 @@
 
 use crate::atomic::{AtomicPtr, Ordering};
 use core::{marker::PhantomData, ptr};
-use kernel::{bindings, prelude::*, sync::rcu};
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::rcu,
+    types::NotThreadSafe, //
+};
 
 /// Proof that the code runs in a section that `synchronize_rcu()` waits for: an RCU read side, or
 /// any stretch with preemption or interrupts off (`synchronize_rcu()` in `kernel/rcu/tree.c`), on a
 /// CPU that RCU watches.
-pub struct ReadSide<'a>(PhantomData<&'a ()>);
+///
+/// Such a section belongs to one CPU, so that the proof stays in the thread that made it.
+pub struct ReadSide<'a>(PhantomData<&'a ()>, NotThreadSafe);
 
 impl ReadSide<'_> {
     /// Claims such a section without a guard that shows it.
@@ -21,13 +28,13 @@ impl ReadSide<'_> {
     /// Preemption, interrupts or both are off for as long as the returned value lives, and RCU
     /// watches this CPU (`rcu_is_watching()` in `kernel/rcu/tree.c`).
     pub unsafe fn assume<'a>() -> ReadSide<'a> {
-        ReadSide(PhantomData)
+        ReadSide(PhantomData, NotThreadSafe)
     }
 }
 
 impl<'a> From<&'a rcu::Guard> for ReadSide<'a> {
     fn from(_: &'a rcu::Guard) -> Self {
-        ReadSide(PhantomData)
+        ReadSide(PhantomData, NotThreadSafe)
     }
 }
 

@@ -88,7 +88,10 @@ impl<P: SwitchOut> SchedSwitch<P> {
         })
     }
 
-    extern "C" fn probe(
+    /// # Safety
+    ///
+    /// The tracepoint `sched_switch` calls this.
+    unsafe extern "C" fn probe(
         _data: *mut c_void,
         _preempt: bool,
         prev: *mut bindings::task_struct,
@@ -127,7 +130,14 @@ impl<P: LeaveSyscall> SyscallExit<P> {
         })
     }
 
-    extern "C" fn probe(_data: *mut c_void, _regs: *mut bindings::pt_regs, _ret: c_long) {
+    /// # Safety
+    ///
+    /// The tracepoint `sys_exit` calls this.
+    unsafe extern "C" fn probe(
+        _data: *mut c_void,
+        _regs: *mut bindings::pt_regs,
+        _ret: c_long,
+    ) {
         // SAFETY: Restored below, by the same CPU.
         let flags = unsafe { rlp_bindings::rlp_irq_save() };
         // SAFETY: Interrupts are off, RCU watches a system call's exit work, and the task is the

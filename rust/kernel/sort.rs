@@ -12,7 +12,10 @@ use kernel::ffi::c_int;
 
 /// Sorts `items` by `key`. Not stable. Context: may sleep; nothing is allocated.
 pub fn by_key<T, K: Ord, F: Fn(&T) -> K>(items: &mut [T], key: F) {
-    extern "C" fn compare<T, K: Ord, F: Fn(&T) -> K>(
+    /// # Safety
+    ///
+    /// `a` and `b` are elements of an array of `T`, and `key` is an `F`.
+    unsafe extern "C" fn compare<T, K: Ord, F: Fn(&T) -> K>(
         a: *const c_void,
         b: *const c_void,
         key: *const c_void,

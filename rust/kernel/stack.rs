@@ -29,8 +29,11 @@ pub fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, looked_for: F) -> Ver
         looked_for: F,
         hit: Option<usize>,
     }
-    extern "C" fn frame<F: FnMut(usize) -> bool>(cookie: *mut c_void, addr: usize) -> bool {
-        // SAFETY: `cookie` is the `Walk` below, which nobody else uses during the call.
+    /// # Safety
+    ///
+    /// `cookie` is a `Walk<F>` that nobody else uses during the call.
+    unsafe extern "C" fn frame<F: FnMut(usize) -> bool>(cookie: *mut c_void, addr: usize) -> bool {
+        // SAFETY: By the contract.
         let walk = unsafe { &mut *cookie.cast::<Walk<F>>() };
         if (walk.looked_for)(addr) {
             walk.hit = Some(addr);

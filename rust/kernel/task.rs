@@ -76,12 +76,15 @@ impl TaskList {
     /// Calls `visit` for every visible task, threads included, idle tasks not, until it returns
     /// `false`.
     pub fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
-        extern "C" fn thunk<F: FnMut(&Task) -> bool>(
+        /// # Safety
+        ///
+        /// `cookie` is an `F` that nobody else uses during the call; `task` is on the locked list.
+        unsafe extern "C" fn thunk<F: FnMut(&Task) -> bool>(
             cookie: *mut c_void,
             task: *mut bindings::task_struct,
         ) -> bool {
-            // SAFETY: `cookie` is the closure below. The task is on the list, which is locked, so
-            // its reference count is not zero; `Task` is transparent over `task_struct`.
+            // SAFETY: By the contract. The task is on the list, which is locked, so its reference
+            // count is not zero; `Task` is transparent over `task_struct`.
             let (visit, task) = unsafe { (&mut *cookie.cast::<F>(), &*task.cast::<Task>()) };
             visit(task)
         }
@@ -119,11 +122,15 @@ where
         f: Option<F>,
         result: Option<R>,
     }
-    extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
+    /// # Safety
+    ///
+    /// `task_call_func()` calls this for `task`, and `arg` is a `Call<F, R>` that nobody else uses
+    /// during the call.
+    unsafe extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {
-        // SAFETY: `arg` is the `Call` below, unused by others during the call.
+        // SAFETY: By the contract.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
         // SAFETY: The caller's task is valid.
         let running = unsafe { rlp_bindings::rlp_task_on_cpu(task) };
