@@ -98,16 +98,18 @@ bool rlp_module_goes_after_init(const char *name, unsigned long addr);
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);
 
-/* worker.c: one function, run in process context, kicked from anywhere */
+/* worker.c: one function, run in process context, requested by any context */
 struct rlp_worker {
 	struct delayed_work work;
 	struct irq_work kick;
 	void (*run)(void);
+	bool started;
 };
 
-void rlp_worker_init(struct rlp_worker *worker, void (*run)(void));
+void rlp_worker_start(struct rlp_worker *worker, void (*run)(void));
 void rlp_worker_kick(struct rlp_worker *worker);
 void rlp_worker_after(struct rlp_worker *worker, unsigned int ms);
+void rlp_worker_close(struct rlp_worker *worker);
 void rlp_worker_stop(struct rlp_worker *worker);
 
 /* shadow.c: memory attached to an address from the side; this is its header. What

@@ -20,7 +20,7 @@ use kernel_ext::{
     module::Notifier,
     params, sched,
     statics::Filled,
-    worker::Started,
+    worker::StartedWorker,
 };
 
 mod complete;
@@ -66,7 +66,7 @@ module! {
 struct RustLivepatch {
     _parameters: params::Listening,
     _notifier: Notifier<modules::Watcher>,
-    _worker: Started,
+    _worker: StartedWorker,
     _registry: Filled<registry::Registry>,
     _shadows: shadow::Variables,
     _last: Last,
