@@ -7,7 +7,13 @@
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
-use crate::ftrace::{anchor, outcome, surely, Site};
+use crate::ftrace::{
+    anchor,
+    outcome,
+    surely,
+    CallTarget,
+    Site, //
+};
 use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
@@ -23,7 +29,7 @@ use kernel::{
 /// `anchor` jumps as long as this lives, so that `ops` stays registered. At most `others` jump
 /// besides.
 pub struct Batches {
-    anchor: Site,
+    anchor: (Site, CallTarget),
     others: usize,
     /// Freed when ftrace has let go of it, if it does.
     ops: ManuallyDrop<Ops>,
@@ -39,11 +45,11 @@ impl Batches {
     /// `ENOMEM`.
     pub fn anchored() -> Result<Option<Self>> {
         let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
-        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
+        let target = CallTarget::of_anchor()?;
         let ops = zeroed_ops()?;
         match change(&ops, &[anchor], &[target], true) {
             Ok(()) => Ok(Some(Self {
-                anchor,
+                anchor: (anchor, target),
                 others: 0,
                 ops: ManuallyDrop::new(ops),
             })),
@@ -64,7 +70,7 @@ impl Batches {
     ///
     /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
     /// `ENOMEM`; `ENODEV` if ftrace has shut itself down meanwhile: they may jump or not.
-    pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+    pub fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         change(&self.ops, sites, targets, true)?;
         self.others = self.others.saturating_add(sites.len());
         Ok(())
@@ -73,7 +79,7 @@ impl Batches {
     /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
-    pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+    pub fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         surely(|| change(&self.ops, sites, targets, false))?;
         self.others = self.others.saturating_sub(sites.len());
         Ok(())
@@ -86,8 +92,8 @@ impl Drop for Batches {
             pr_err!("{} jumps stay behind\n", self.others);
             return;
         }
-        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
-        match surely(|| change(&self.ops, &[self.anchor], &[target], false)) {
+        let (anchor, target) = self.anchor;
+        match surely(|| change(&self.ops, &[anchor], &[target], false)) {
             // SAFETY: It was the last: the ops is not registered any more, and not used again.
             Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
             Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),
@@ -102,7 +108,7 @@ impl Drop for Batches {
 pub struct Jump {
     /// `None` while it is dropped.
     ops: Option<Ops>,
-    target: usize,
+    target: CallTarget,
 }
 
 // SAFETY: ftrace locks what it does with an ops; nothing is done with a shared reference.
@@ -115,10 +121,12 @@ impl Jump {
     /// Context: may sleep. `EBUSY` if it has another direct target, as of a bpf program; `ENOMEM`;
     /// `EOPNOTSUPP` where the kernel has no means; `ENODEV` if ftrace has shut itself down meanwhile:
     /// it may jump or not.
-    pub fn new(site: Site, target: usize) -> Result<Self> {
+    pub fn new(site: Site, target: CallTarget) -> Result<Self> {
         let ops = zeroed_ops()?;
         // SAFETY: `ops` is zeroed and pinned; it is freed when ftrace has let go of it.
-        let ret = unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) };
+        let ret = unsafe {
+            rlp_bindings::rlp_direct_add_one(ops.get(), site.address(), target.address())
+        };
         match outcome(ret) {
             Ok(()) => Ok(Self {
                 ops: Some(ops),
@@ -138,7 +146,7 @@ impl Drop for Jump {
     fn drop(&mut self) {
         let Some(ops) = self.ops.take() else { return };
         // SAFETY: Registered in `new()`, with this target.
-        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target) };
+        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
         if let Err(e) = outcome(ret) {
             pr_err!("a jump stays behind ({})\n", e.to_errno());
             core::mem::forget(ops);
@@ -149,8 +157,8 @@ impl Drop for Jump {
 /// Whether a function can be made to jump to `target`. To an odd address it cannot: in its lowest bit
 /// ftrace keeps a flag (`ftrace_jmp_set()` in `include/linux/ftrace.h`). Compilers put functions there
 /// that they take to be cold, where they have no minimum alignment for those.
-pub fn can_jump_to(target: usize) -> bool {
-    target & 1 == 0
+pub fn can_jump_to(target: CallTarget) -> bool {
+    target.address() & 1 == 0
 }
 
 /// Whether `error` says that the kernel has no means to make functions jump.
@@ -165,7 +173,7 @@ fn zeroed_ops() -> Result<Ops> {
     )?)
 }
 
-fn change(ops: &Ops, sites: &[Site], targets: &[usize], add: bool) -> Result {
+fn change(ops: &Ops, sites: &[Site], targets: &[CallTarget], add: bool) -> Result {
     if sites.len() != targets.len() {
         return Err(EINVAL);
     }
@@ -173,9 +181,9 @@ fn change(ops: &Ops, sites: &[Site], targets: &[usize], add: bool) -> Result {
     if nr == 0 {
         return Ok(());
     }
+    // CAST: `Site` and `CallTarget` are transparent over the address.
+    let (sites, targets) = (sites.as_ptr().cast(), targets.as_ptr().cast());
     // SAFETY: `ops` is pinned, was zeroed at first, and is freed when ftrace has let go of it. Both
     // arrays have `nr` elements.
-    outcome(unsafe {
-        rlp_bindings::rlp_direct_change(ops.get(), sites.as_ptr(), targets.as_ptr(), nr, add)
-    })
+    outcome(unsafe { rlp_bindings::rlp_direct_change(ops.get(), sites, targets, nr, add) })
 }

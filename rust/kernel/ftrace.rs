@@ -5,21 +5,149 @@
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
 use crate::{
-    atomic::{AtomicBool, Ordering},
+    atomic::{
+        AtomicBool,
+        AtomicUsize,
+        Ordering, //
+    },
+    module::Module,
     rcu,
 };
-use core::mem::ManuallyDrop;
+use core::{
+    mem::ManuallyDrop,
+    num::NonZeroUsize, //
+};
 use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
-/// The address of a function's fentry site, as [`site_of`] found it.
-pub type Site = usize;
+/// The address of a function's fentry site.
+///
+/// # Invariants
+///
+/// ftrace had a record of this address when the value was made.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Site(NonZeroUsize);
+
+impl Site {
+    /// Returns the address.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.0.get()
+    }
+
+    /// Wraps an address that ftrace passes to a handler. For [`ftrace_target!`].
+    ///
+    /// # Safety
+    ///
+    /// ftrace has a record of `address`.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub unsafe fn from_raw(address: usize) -> Self {
+        // INVARIANT: By the contract.
+        // SAFETY: By the contract: ftrace has no record of address 0.
+        Self(unsafe { NonZeroUsize::new_unchecked(address) })
+    }
+}
+
+/// The address of a function that a handler or a jump may send calls of another function to.
+///
+/// The address becomes a program counter. Only [`CallTarget::new`] makes one, from a function in the
+/// text of a module; its contract is what makes [`ftrace_target!`], [`Batches`] and [`Jump`] safe to
+/// use.
+///
+/// [`Batches`]: crate::direct::Batches
+/// [`Jump`]: crate::direct::Jump
+///
+/// # Invariants
+///
+/// The address is that of a function for which the contract of [`CallTarget::new`] holds.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTarget(NonZeroUsize);
+
+impl CallTarget {
+    /// Makes a target of the function at `address`. Returns `None` if that is not in the text of
+    /// `module` that stays after its init.
+    ///
+    /// # Safety
+    ///
+    /// - A function begins at `address`.
+    /// - The value, and each copy of it, is only used for sites of functions that this function may
+    ///   be called in place of, with the arguments and in the context of any of their callers.
+    /// - `module` is not freed before the last of these uses, nor before every task has left the
+    ///   function that was sent there by one.
+    pub unsafe fn new(module: Module<'_>, address: usize) -> Option<Self> {
+        let (start, size) = module.text();
+        // INVARIANT: By the contract.
+        NonZeroUsize::new(address)
+            .filter(|_| address.wrapping_sub(start) < size)
+            .map(Self)
+    }
+
+    /// Makes the target of an anchor, which is never called.
+    pub(crate) fn of_anchor() -> Result<Self> {
+        // INVARIANT: `rlp_anchor_handler()` does nothing, and is in this module. Nothing calls the
+        // anchor that jumps to it.
+        NonZeroUsize::new(rlp_bindings::rlp_anchor_handler as *const () as usize)
+            .map(Self)
+            .ok_or(ENOENT)
+    }
+
+    /// Returns the address.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.0.get()
+    }
+
+    /// Returns the address of a target, or 0 for none.
+    #[inline(always)]
+    pub fn address_or_zero(target: Option<Self>) -> usize {
+        target.map_or(0, Self::address)
+    }
+}
+
+/// A [`CallTarget`], or none, that is loaded and stored atomically.
+///
+/// # Invariants
+///
+/// Holds 0 or the address of a [`CallTarget`].
+#[derive(Debug, Default)]
+pub struct AtomicCallTarget(AtomicUsize);
+
+impl AtomicCallTarget {
+    /// Makes a cell that holds `target`.
+    pub fn new(target: Option<CallTarget>) -> Self {
+        // INVARIANT: The address of a target, or 0.
+        Self(AtomicUsize::new(CallTarget::address_or_zero(target)))
+    }
+
+    /// Loads the target.
+    ///
+    /// # Context
+    ///
+    /// Any; inlines to a load.
+    #[inline(always)]
+    pub fn load(&self, order: Ordering) -> Option<CallTarget> {
+        // INVARIANT: By the type invariant of `Self`.
+        NonZeroUsize::new(self.0.load(order)).map(CallTarget)
+    }
+
+    /// Stores that there is no target.
+    pub fn clear(&self, order: Ordering) {
+        // INVARIANT: 0.
+        self.0.store(0, order);
+    }
+}
 
 /// The fentry site of the function of `size` bytes at `addr`, if it has one that ftrace may use.
 ///
@@ -29,30 +157,36 @@ pub type Site = usize;
 /// Context: any.
 pub fn site_of(addr: usize, size: usize) -> Option<Site> {
     // SAFETY: Any range may be asked for (`ftrace_location_range()` in `kernel/trace/ftrace.c`).
-    match unsafe { rlp_bindings::rlp_ftrace_site(addr, size) } {
-        0 => None,
-        site => Some(site),
-    }
+    let site = unsafe { rlp_bindings::rlp_ftrace_site(addr, size) };
+    // INVARIANT: What `ftrace_location_range()` returns is 0 or the address of a record.
+    NonZeroUsize::new(site).map(Site)
 }
 
-/// Emits what the C handler calls: `$decide(site, task, proof) -> Option<NonZeroUsize>`.
+/// Emits the function that the C handler calls for each call of a hooked function:
+/// `$decide(site, task, proof) -> Option<CallTarget>`.
 ///
 /// The function runs wherever a hooked function is called: no allocation, no lock, no printing, no
 /// panic, nothing that ftrace can trace.
 #[macro_export]
 macro_rules! ftrace_target {
     ($decide:path) => {
+        /// # Safety
+        ///
+        /// `rlp_ftrace_handler()` alone calls this, with preemption off, for a function that is
+        /// hooked at `site` and called by `task`.
         #[no_mangle]
-        extern "C" fn rlp_ftrace_target(
+        unsafe extern "C" fn rlp_ftrace_target(
             site: usize,
             task: *mut ::kernel::bindings::task_struct,
         ) -> usize {
-            // SAFETY: `rlp_ftrace_handler()` calls this with preemption off. RCU watches: what
-            // runs where it does not is noinstr, but for little that is not for patching
-            // (Documentation/ordering.rst, "What is not claimed").
+            // SAFETY: ftrace calls the handler with the address of a record.
+            let site = unsafe { $crate::ftrace::Site::from_raw(site) };
+            // SAFETY: Preemption is off by the contract. RCU watches: what runs where it does not is
+            // noinstr, but for little that is not for patching (Documentation/ordering.rst, "What is
+            // not claimed").
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
-            $decide(site, $crate::task::TaskId::from_raw(task), &proof)
-                .map_or(0, ::core::num::NonZeroUsize::get)
+            let task = $crate::task::TaskId::from_raw(task);
+            $crate::ftrace::CallTarget::address_or_zero($decide(site, task, &proof))
         }
     };
 }
@@ -60,7 +194,7 @@ macro_rules! ftrace_target {
 /// Whether the function at `site` has a direct target, as of a bpf program. Stale at once.
 pub fn has_direct_target(site: Site) -> bool {
     // SAFETY: Any address may be asked for.
-    unsafe { rlp_bindings::rlp_ftrace_has_direct(site) }
+    unsafe { rlp_bindings::rlp_ftrace_has_direct(site.address()) }
 }
 
 /// The site of a function of this module that nobody calls: something to keep in a filter. `ENOMEM`
@@ -182,10 +316,9 @@ impl Redirection {
     /// by [`crate::kallsyms::name_of`]. Stale at once: for messages alone.
     pub fn other_holder(&self, site: Site) -> Option<usize> {
         // SAFETY: `ops` is only compared with.
-        match unsafe { rlp_bindings::rlp_ftrace_holder(site, self.0.ops.get()) } {
-            0 => None,
-            handler => Some(handler),
-        }
+        let handler =
+            unsafe { rlp_bindings::rlp_ftrace_holder(site.address(), self.0.ops.get()) };
+        (handler != 0).then_some(handler)
     }
 }
 
@@ -198,9 +331,11 @@ fn filter(
     if nr == 0 {
         return Ok(());
     }
-    // SAFETY: `ops` is initialised, and `sites` has `nr` elements, which are read alone.
+    // CAST: `Site` is transparent over the address.
+    let addresses = sites.as_mut_ptr().cast::<usize>();
+    // SAFETY: `ops` is initialised, and `addresses` has `nr` elements, which are only read.
     outcome(unsafe {
-        bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
+        bindings::ftrace_set_filter_ips(ops.get(), addresses, nr, i32::from(remove), 0)
     })
 }
 

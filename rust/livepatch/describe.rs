@@ -13,6 +13,7 @@ use kernel::{
     str::{BStr, CStr, CString},
 };
 use kernel_ext::{
+    ftrace::CallTarget,
     kallsyms,
     klp::{FuncDesc, ObjectDesc, PatchDesc},
     module::{Module, MODULE_NAME_LEN},
@@ -117,15 +118,21 @@ impl Func {
             pr_err!("patch '{}': no replacement for '{}'\n", patch, name);
             return Err(EINVAL);
         }
-        let (text, size) = module.text();
-        if start.wrapping_sub(text) >= size {
+        #[expect(unsafe_code, reason = "a lifetime cannot follow an address into the view")]
+        // SAFETY: The author of the patch promises that a function begins here and can be called in
+        // place of the one that it names (the contract of klp_enable_patch()): the plan uses the
+        // target for the site of that function alone, and each view, hook and jump is made by the
+        // plan. The reference to the module is put when no view, hook or jump has the target, no task
+        // is in the patch, and none is in a trampoline: see `leave.rs`, and `evict.rs` for a module
+        // that goes before.
+        let target = unsafe { CallTarget::new(module, start) };
+        let target = target.ok_or(EINVAL).inspect_err(|_| {
             pr_err!(
                 "patch '{}': the replacement for '{}' is not in the text of the patch module\n",
                 patch,
                 name
             );
-            return Err(EINVAL);
-        }
+        })?;
         let size = match extents.of(start) {
             Some((symbol, size)) if symbol == start => size,
             _ => {
@@ -141,6 +148,7 @@ impl Func {
             name: CString::try_from(name)?,
             sympos: desc.sympos(),
             replacement: Range::of(start, size),
+            target,
             original: None,
         })
     }

@@ -40,7 +40,7 @@ impl Events for Watcher {
             registry.unpatch_leaving(module, None);
             // A patch that left before may have left it hooked, for want of memory.
             let (text, size) = module.text();
-            if registry.hooks.any(|site| site.wrapping_sub(text) < size) {
+            if registry.hooks.any(|site| site.address().wrapping_sub(text) < size) {
                 registry.unhook_surely();
             }
         }

@@ -11,7 +11,7 @@ use kernel::{
 };
 use kernel_ext::{
     atomic::{AtomicUsize, Ordering},
-    ftrace::Site,
+    ftrace::{CallTarget, Site},
     klp::{ObjectDesc, PatchDesc},
     module::{Module, ModuleRef},
 };
@@ -44,8 +44,10 @@ pub(crate) struct Func {
     pub(crate) name: CString,
     /// As the author gave it: 0 if there is but one of that name.
     pub(crate) sympos: usize,
-    /// The replacement.
+    /// The replacement's code.
     pub(crate) replacement: Range,
+    /// The replacement, to be called.
+    pub(crate) target: CallTarget,
     /// What is replaced; `None` while its object is not loaded.
     pub(crate) original: Option<Original>,
 }

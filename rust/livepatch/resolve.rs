@@ -101,7 +101,7 @@ impl Object {
     fn check_distinct(&self, originals: &[Option<Original>]) -> Result {
         let mut sites = KVec::with_capacity(originals.len(), GFP_KERNEL)?;
         for (nr, original) in originals.iter().enumerate() {
-            let site = original.as_ref().map_or(0, |original| original.site);
+            let site = original.as_ref().map(|original| original.site);
             sites.push((site, nr), GFP_KERNEL)?;
         }
         sort::by_key(&mut sites, |&entry| entry);

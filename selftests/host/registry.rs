@@ -21,6 +21,8 @@ macro_rules! pr_info {
     };
 }
 
+#[path = "shim/address.rs"]
+mod address;
 #[path = "shim/kernel_ext.rs"]
 mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]

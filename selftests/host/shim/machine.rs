@@ -247,7 +247,7 @@ pub(crate) mod sched {
 
 /// `kernel_ext::ftrace`
 pub(crate) mod ftrace {
-    pub(crate) type Site = usize;
+    pub(crate) use crate::address::*;
 }
 
 /// The loader's `worker.rs`: its user looks by itself.

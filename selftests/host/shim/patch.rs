@@ -3,19 +3,24 @@
 //! Stand-in for the loader's `patch.rs`: patches as [`crate::plan`] sees them, without what they
 //! are checked and resolved by.
 
-use crate::{prelude::*, ranges::Range};
+use crate::{
+    address::{CallTarget, Site},
+    prelude::*,
+    ranges::Range,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchId(pub(crate) u64);
 
 pub(crate) struct Original {
-    pub(crate) site: usize,
+    pub(crate) site: Site,
     pub(crate) code: Range,
     pub(crate) cold: KVec<Range>,
 }
 
 pub(crate) struct Func {
     pub(crate) replacement: Range,
+    pub(crate) target: CallTarget,
     pub(crate) original: Original,
 }
 
@@ -55,8 +60,8 @@ pub(crate) fn code_of(nr: usize) -> usize {
 }
 
 /// Its fentry site.
-pub(crate) fn site_of(nr: usize) -> usize {
-    code_of(nr) + 4
+pub(crate) fn site_of(nr: usize) -> Site {
+    Site(code_of(nr) + 4)
 }
 
 /// The text of patch `id`.
@@ -80,6 +85,7 @@ impl Patch {
     pub(crate) fn of(id: u64, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
+            target: CallTarget::at(replacement_of(id, nr)).unwrap(),
             original: Original {
                 site: site_of(nr),
                 code: Range::of(code_of(nr), STRIDE / 2),

@@ -149,6 +149,16 @@ pub(crate) mod module {
     }
 }
 
+impl crate::address::CallTarget {
+    /// # Safety
+    ///
+    /// None: nothing is called here.
+    pub(crate) unsafe fn new(module: module::Module<'_>, address: usize) -> Option<Self> {
+        let (start, size) = module.text();
+        Self::at(address).filter(|_| address.wrapping_sub(start) < size)
+    }
+}
+
 /// `kernel_ext::klp`
 pub(crate) mod klp {
     use crate::{
