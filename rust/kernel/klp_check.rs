@@ -7,8 +7,15 @@
 //! name is asked for before it is followed. What they say is checked by who uses it.
 
 use crate::{
-    klp::{FuncDesc, ObjectDesc},
-    module, nofault,
+    klp::{
+        FuncDesc,
+        ObjectDesc, //
+    },
+    module::{
+        self,
+        Module, //
+    },
+    nofault,
 };
 use core::ptr::NonNull;
 use kernel::{ffi::c_char, prelude::*, str::CStr};
@@ -19,9 +26,11 @@ const MOST_ENTRIES: usize = 1 << 18;
 /// Bytes of a name. Those of symbols and modules have less; that is checked elsewhere.
 const LONGEST_NAME: usize = 4096;
 
-/// Follows all of `patch`, once.
+/// Reads all of `patch` once, and returns its module.
 ///
-/// Context: may sleep.
+/// # Context
+///
+/// May sleep.
 ///
 /// # Errors
 ///
@@ -29,8 +38,8 @@ const LONGEST_NAME: usize = 4096;
 ///
 /// # Safety
 ///
-/// If its module is one that is loaded, it stays so for the call.
-pub(crate) unsafe fn check(patch: *const klp_patch) -> Result {
+/// If the patch's module is loaded, it stays loaded for `'a`.
+pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
     if patch.is_null() {
         pr_err!("klp_enable_patch() was given no patch\n");
         return Err(EINVAL);
@@ -56,7 +65,8 @@ pub(crate) unsafe fn check(patch: *const klp_patch) -> Result {
         left: MOST_ENTRIES,
     };
     check.objects(objs)?;
-    check.states(states)
+    check.states(states)?;
+    Ok(module)
 }
 
 struct Check<'a> {

@@ -110,20 +110,42 @@ impl<'a> Module<'a> {
     /// Applies the relocations of this module, a live patch, that wait for `object`, which is
     /// loaded (`klp_apply_section_relocs()` in `kernel/livepatch/core.c`).
     ///
-    /// Context: may sleep. `EINVAL`, with a line in the log; `ENOSYS` where the kernel cannot; none
-    /// is applied then. `ENOEXEC` for one that does not fit its place, with a line too: those before
-    /// it in its section stay, and it cannot be tried again.
-    pub fn apply_relocations(self, object: &CStr) -> Result {
-        // SAFETY: Valid by the type; the name is terminated.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, with a line in the log; `ENOSYS` if the kernel cannot apply any. No relocation stays
+    /// applied then. `ENOEXEC`, with a line in the log, for a relocation that does not fit its place:
+    /// the relocations before it in its section stay applied, and this cannot be retried.
+    ///
+    /// # Safety
+    ///
+    /// - No task runs code of this module that refers to `object`, until this returns.
+    /// - Afterwards such code only runs while `object` is loaded.
+    /// - No other thread applies or clears relocations of this module at the same time.
+    pub unsafe fn apply_relocations(self, object: &CStr) -> Result {
+        // SAFETY: Valid by the type; the name is terminated; the rest is the contract.
         to_result(unsafe {
             rlp_bindings::rlp_module_relocate(self.as_ptr(), object.as_char_ptr(), true)
         })
     }
 
-    /// Clears the relocations for `object`, so that they can be applied again. Nobody may run code
-    /// of this module that refers to `object`. Context: may sleep.
-    pub fn clear_relocations(self, object: &CStr) {
-        // SAFETY: As above. What is not as it was applied is left alone, and the kernel says so.
+    /// Clears the relocations for `object`, so that they can be applied again. A place that does not
+    /// hold what was applied is left alone, and the kernel logs that.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Safety
+    ///
+    /// - No task runs code of this module that refers to `object`, until the relocations are applied
+    ///   again.
+    /// - No other thread applies or clears relocations of this module at the same time.
+    pub unsafe fn clear_relocations(self, object: &CStr) {
+        // SAFETY: Valid by the type; the name is terminated; the rest is the contract.
         let _ = unsafe {
             rlp_bindings::rlp_module_relocate(self.as_ptr(), object.as_char_ptr(), false)
         };
@@ -147,8 +169,10 @@ impl<'a> Module<'a> {
 /// A counted reference: the module stays loaded.
 pub struct ModuleRef(NonNull<bindings::module>);
 
-// SAFETY: Any thread may drop a reference to a module.
+// SAFETY: Any thread may put a reference to a module.
 unsafe impl Send for ModuleRef {}
+// SAFETY: Methods on a shared reference get further references, which any thread may do.
+unsafe impl Sync for ModuleRef {}
 
 impl ModuleRef {
     /// What is referred to.
@@ -156,9 +180,10 @@ impl ModuleRef {
         Module(self.0, PhantomData)
     }
 
-    /// Never drops the reference: the module stays for ever.
-    pub fn pin(self) {
-        core::mem::forget(self);
+    /// Gets another reference that is never put: the module stays loaded for ever.
+    pub fn pin(&self) {
+        // SAFETY: The module is valid, and has a reference already.
+        unsafe { bindings::__module_get(self.0.as_ptr()) }
     }
 }
 

@@ -62,12 +62,13 @@ impl Registry {
             forced,
         });
 
-        let patch = self.patch_mut(id)?;
-        patch.ended = ended;
+        self.patch_mut(id)?.ended = ended;
+        let patch = self.patch(id)?;
         for object in patch.present() {
-            match patching {
-                true => object.desc.post_patch(),
-                false => object.desc.post_unpatch(),
+            if patching {
+                object.desc.post_patch(&self.callbacks);
+            } else {
+                object.desc.post_unpatch(&self.callbacks);
             }
         }
         pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));

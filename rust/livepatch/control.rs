@@ -70,12 +70,14 @@ impl Registry {
         transition::watch(&mut self.probe)?;
         debug!("'{}': initializing unpatching transition\n", name);
         self.below = Some(Below::show(&self.patches, id)?);
-        patch.present().for_each(|object| object.desc.pre_unpatch());
+        patch.present().for_each(|object| object.desc.pre_unpatch(&self.callbacks));
         pr_notice!("'{}': starting unpatching transition\n", name);
         match Transition::start(&plan, step) {
             Ok(transition) => self.transition = Some(transition),
             Err(e) => {
-                patch.present().for_each(|object| object.desc.post_patch());
+                patch
+                    .present()
+                    .for_each(|object| object.desc.post_patch(&self.callbacks));
                 drop(plan);
                 self.below = None;
                 return Err(e);
@@ -115,7 +117,7 @@ impl Registry {
         })?;
         // A module whose init has yet to succeed is freed if it fails, and no reference keeps it
         // (`evict()`): its patch has to be shown to be unused.
-        let unsure = |p: &&Patch| !p.module.module().is_live();
+        let unsure = |p: &&Patch| !p.desc.module().is_live();
         if let Some(other) = self.patches.iter().find(unsure) {
             pr_err!(
                 "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",

@@ -21,13 +21,13 @@ use kernel_ext::{
 };
 
 impl Patch {
-    /// Checks what a patch module says of itself, and takes a reference to it.
+    /// Checks what a patch module says of itself.
     ///
     /// Nothing in the system is changed. Context: may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` with a line in the log; `ENODEV` if the module is on its way out; `ENOMEM`.
+    /// `EINVAL` with a line in the log; `ENOMEM`.
     pub(crate) fn new(desc: PatchDesc) -> Result<Self> {
         let module = desc.module();
         let name = module.name();
@@ -58,9 +58,8 @@ impl Patch {
             objects,
             replace: desc.replaces(),
             ended: None,
-            desc,
             directory: None,
-            module: module.get()?,
+            desc,
         })
     }
 }
@@ -101,7 +100,7 @@ impl Object {
 }
 
 impl Func {
-    fn new(module: Module<'_>, extents: &Extents, desc: &FuncDesc) -> Result<Self> {
+    fn new(module: Module<'_>, extents: &Extents, desc: &FuncDesc<'_>) -> Result<Self> {
         let patch = module.name();
         let name = desc.name().ok_or(EINVAL).inspect_err(|_| {
             pr_err!("patch '{}' has a function without a name\n", patch);

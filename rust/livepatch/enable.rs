@@ -20,11 +20,11 @@ use kernel_ext::{klp::PatchDesc, params, statics::Locked};
 
 /// Enables the patch of a module that is being initialised. Context: may sleep.
 pub(crate) fn enable(desc: PatchDesc) -> Result {
-    let module = desc.module().get()?;
+    let patch = desc.clone();
     check_and_start(desc).inspect_err(|e| {
         // All others have been told where they came up.
         if *e == ENOMEM {
-            pr_err!("patch '{}': out of memory\n", module.module().name());
+            pr_err!("patch '{}': out of memory\n", patch.module().name());
         }
     })
 }
@@ -105,7 +105,7 @@ impl Registry {
     fn admit(&mut self, patch: &mut Patch) -> Result {
         let name = patch.name();
         if params::require_signed() {
-            patch.module.module().check_signature().inspect_err(|_| {
+            patch.desc.module().check_signature().inspect_err(|_| {
                 pr_err!("patch '{}': its signature was not verified\n", name);
             })?;
         }
@@ -117,7 +117,7 @@ impl Registry {
         let result = directory.fill(&self.root, patch);
         patch.directory = Some(directory);
         result?;
-        patch.resolve(&self.announced)?;
+        patch.resolve(&self.announced, &self.callbacks)?;
         Ok(self.patches.reserve(1, GFP_KERNEL)?)
     }
 
@@ -128,7 +128,7 @@ impl Registry {
         pr_notice!("enabling patch '{}'\n", name);
         debug!("'{}': initializing patching transition\n", name);
         for object in patch.present() {
-            object.desc.pre_patch().inspect_err(|_| {
+            object.desc.pre_patch(&self.callbacks).inspect_err(|_| {
                 pr_warn!(
                     "pre-patch callback failed for object '{}'\n",
                     object.label()
@@ -165,7 +165,7 @@ impl Registry {
         self.unhook_after(leavers);
         patch
             .present()
-            .for_each(|object| object.desc.post_unpatch());
+            .for_each(|object| object.desc.post_unpatch(&self.callbacks));
         pr_notice!("'{}': unpatching complete\n", name);
         self.below = None;
         self.let_go(patch, false, leavers);

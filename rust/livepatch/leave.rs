@@ -4,7 +4,7 @@
 
 use crate::{patch::Patch, registry::REGISTRY};
 use kernel::prelude::*;
-use kernel_ext::{ftrace_switch::HeldOn, rcu};
+use kernel_ext::{ftrace_switch::HeldOn, klp::CallbackToken, rcu};
 
 struct Leaver {
     patch: Patch,
@@ -43,8 +43,11 @@ impl Leavers {
     }
 
     /// Takes `patch`, for which there is room; see [`Registry::let_go`](crate::registry::Registry::let_go).
-    pub(crate) fn take(&mut self, mut patch: Patch, forced: bool) {
-        patch.objects.iter_mut().for_each(|object| object.release());
+    pub(crate) fn take(&mut self, mut patch: Patch, forced: bool, callbacks: &CallbackToken) {
+        patch
+            .objects
+            .iter_mut()
+            .for_each(|object| object.release(callbacks));
         // There is room, or it would be dropped here, with a directory whose files want the lock.
         let _ = self.leavers.push_within_capacity(Leaver { patch, forced });
     }
@@ -74,7 +77,7 @@ impl Leavers {
                         "'{}': its module stays, as tasks were forced\n",
                         patch.name()
                     );
-                    patch.module.pin();
+                    patch.desc.pin();
                 }
                 false => {
                     patch.clear_relocations();

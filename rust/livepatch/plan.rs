@@ -182,7 +182,7 @@ impl<'a> Plan<'a> {
         }
         for patch in self.patches {
             if self.step.has(patch.id, from) && !self.step.has(patch.id, from.other()) {
-                let (start, size) = patch.module.module().text();
+                let (start, size) = patch.desc.module().text();
                 ranges.push(Range::of(start, size), GFP_KERNEL)?;
             }
         }

@@ -28,6 +28,7 @@ use kernel::{
 use kernel_ext::{
     ftrace_switch::HeldOn,
     kallsyms,
+    klp::CallbackToken,
     sched::SchedSwitch,
     statics::ModuleMutex, //
 };
@@ -55,6 +56,8 @@ pub(crate) struct Registry {
     pub(crate) probe: Option<SchedSwitch<Probe>>,
     /// Since when nothing has changed, while some function may still come to jump.
     pub(crate) settling: Option<Instant<Monotonic>>,
+    /// The right to call callbacks, which the lock protects.
+    pub(crate) callbacks: CallbackToken,
 }
 
 impl Registry {
@@ -71,6 +74,7 @@ impl Registry {
             root,
             probe: None,
             settling: None,
+            callbacks: CallbackToken::claim()?,
         })
     }
 
@@ -136,7 +140,7 @@ impl Registry {
     /// `forced`: some task may still be in its code.
     pub(crate) fn let_go(&mut self, patch: Patch, forced: bool, leavers: &mut Leavers) {
         self.leaving = self.leaving.saturating_add(1);
-        leavers.take(patch, forced);
+        leavers.take(patch, forced, &self.callbacks);
     }
 
     /// Unhooks what no patch has any more. `ENOMEM`; what stays hooked goes its original way.

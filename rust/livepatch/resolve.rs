@@ -12,6 +12,7 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace,
+    klp::CallbackToken,
     module::{self, Module, Seen, State},
     sort,
 };
@@ -19,14 +20,19 @@ use kernel_ext::{
 impl Patch {
     /// Finds the functions of those objects that are there, modules among `announced`. Errors are
     /// those of [`Object::resolve`]; which patch it is about is in the log.
-    pub(crate) fn resolve(&mut self, announced: &[CString]) -> Result {
-        let patch = self.module.module();
+    pub(crate) fn resolve(&mut self, announced: &[CString], callbacks: &CallbackToken) -> Result {
+        let patch = self.desc.module();
         for object in &mut self.objects {
             if let Some(name) = &object.name {
                 let Some(module) = find_module(name, announced) else {
                     continue;
                 };
-                object.desc.set_seen(&module);
+                #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
+                // SAFETY: The registry is locked, so that the module stays: see `find_module()`. The
+                // notifier is told before it is freed, and `unpatch_leaving()` clears it then.
+                unsafe {
+                    object.desc.set_seen(&module, callbacks);
+                }
             }
             object.resolve(patch).inspect_err(|e| {
                 if *e != ENOMEM {
@@ -62,7 +68,14 @@ impl Object {
     pub(crate) fn resolve(&mut self, patch: Module<'_>) -> Result {
         // For vmlinux the kernel did that when it loaded the patch.
         if let Some(name) = &self.name {
-            patch.apply_relocations(name)?;
+            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            // SAFETY: No function of the object is hooked for this patch yet, so that no task runs the
+            // code. It is unhooked, and left by every task, before the object's module is freed, by
+            // `unpatch_leaving()`. One thread does this for a patch: with the registry locked, or for
+            // one that has left the registry, whose directory still keeps it from being enabled again.
+            unsafe {
+                patch.apply_relocations(name)?;
+            }
             self.relocated = true;
         }
         self.find_functions()
@@ -73,7 +86,12 @@ impl Object {
     /// runs that code. Context: may sleep.
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
-            patch.clear_relocations(name);
+            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            // SAFETY: By the contract of this function nobody runs the code. For one thread at a time
+            // see `resolve()`.
+            unsafe {
+                patch.clear_relocations(name);
+            }
         }
     }
 

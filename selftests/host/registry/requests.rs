@@ -111,7 +111,7 @@ impl Loader {
             Op::Load(patch) => {
                 let in_init = |now| machine(|machine| machine.modules[patch].in_init = now);
                 in_init(true);
-                let result = enable::enable(PatchDesc(patch));
+                let result = PatchDesc::checked(patch).and_then(enable::enable);
                 in_init(false);
                 result
             }

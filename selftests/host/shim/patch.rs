@@ -24,11 +24,11 @@ pub(crate) struct Func {
     pub(crate) original: Original,
 }
 
-pub(crate) struct ModuleRef {
+pub(crate) struct PatchDesc {
     pub(crate) text: (usize, usize),
 }
 
-impl ModuleRef {
+impl PatchDesc {
     pub(crate) fn module(&self) -> &Self {
         self
     }
@@ -41,7 +41,7 @@ impl ModuleRef {
 pub(crate) struct Patch {
     pub(crate) id: PatchId,
     pub(crate) funcs: Vec<Func>,
-    pub(crate) module: ModuleRef,
+    pub(crate) desc: PatchDesc,
 }
 
 impl Patch {
@@ -95,7 +95,7 @@ impl Patch {
         Self {
             id: PatchId(id),
             funcs: nrs.into_iter().map(func).collect(),
-            module: ModuleRef {
+            desc: PatchDesc {
                 text: (text_of(id), 0x80_0000),
             },
         }

@@ -89,7 +89,10 @@ pub(crate) mod module {
             (APART * (self.0 + 1), APART)
         }
 
-        pub(crate) fn apply_relocations(self, _object: &CStr) -> Result {
+        /// # Safety
+        ///
+        /// As for the kernel's.
+        pub(crate) unsafe fn apply_relocations(self, _object: &CStr) -> Result {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| {
                 let was = std::mem::replace(&mut machine.modules[self.0].relocated, true);
@@ -98,7 +101,10 @@ pub(crate) mod module {
             Ok(())
         }
 
-        pub(crate) fn clear_relocations(self, _object: &CStr) {
+        /// # Safety
+        ///
+        /// As for the kernel's.
+        pub(crate) unsafe fn clear_relocations(self, _object: &CStr) {
             machine(|machine| {
                 let was = std::mem::take(&mut machine.modules[self.0].relocated);
                 assert!(was, "relocations are cleared that were not applied");
@@ -118,9 +124,12 @@ pub(crate) mod module {
             Module(self.0, PhantomData)
         }
 
-        pub(crate) fn pin(self) {
-            machine(|machine| machine.modules[self.0].pinned = true);
-            std::mem::forget(self);
+        pub(crate) fn pin(&self) {
+            machine(|machine| {
+                let module = &mut machine.modules[self.0];
+                module.refs += 1;
+                module.pinned = true;
+            });
         }
     }
 
@@ -162,22 +171,39 @@ impl crate::address::CallTarget {
 /// `kernel_ext::klp`
 pub(crate) mod klp {
     use crate::{
-        module::{Module, Seen},
+        module::{Module, ModuleRef, Seen},
         prelude::*,
         small::{code_of, machine, Phase},
         str::CStr,
     };
-    use std::marker::PhantomData;
+    use std::{marker::PhantomData, rc::Rc};
 
-    /// A patch by its number.
-    #[derive(Clone, Copy)]
-    pub(crate) struct PatchDesc(pub(crate) usize);
+    /// A patch by its number, and a reference to its module.
+    #[derive(Clone)]
+    pub(crate) struct PatchDesc(pub(crate) usize, Rc<ModuleRef>);
 
     pub(crate) struct StatePtr;
 
+    pub(crate) struct CallbackToken;
+
+    impl CallbackToken {
+        pub(crate) fn claim() -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
     impl PatchDesc {
-        pub(crate) fn module(&self) -> Module<'static> {
-            Module(self.0, PhantomData)
+        pub(crate) fn checked(patch: usize) -> Result<Self> {
+            let module = Module(patch, PhantomData).get()?;
+            Ok(Self(patch, Rc::new(module)))
+        }
+
+        pub(crate) fn module(&self) -> Module<'_> {
+            self.1.module()
+        }
+
+        pub(crate) fn pin(&self) {
+            self.1.pin();
         }
 
         pub(crate) fn replaces(&self) -> bool {
@@ -185,8 +211,12 @@ pub(crate) mod klp {
         }
 
         pub(crate) fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc>> {
-            let patch = self.0;
-            Some((0..2).map(move |nr| ObjectDesc { patch, nr }))
+            let patch = self.clone();
+            Some((0..2).map(move |nr| ObjectDesc {
+                patch: patch.0,
+                nr,
+                _desc: patch.clone(),
+            }))
         }
 
         pub(crate) fn states(&self) -> impl Iterator<Item = (usize, u32)> {
@@ -199,10 +229,11 @@ pub(crate) mod klp {
     }
 
     /// The kernel, number 0, or the module in a patch.
-    #[derive(Clone, Copy)]
+    #[derive(Clone)]
     pub(crate) struct ObjectDesc {
         patch: usize,
         nr: usize,
+        _desc: PatchDesc,
     }
 
     impl ObjectDesc {
@@ -210,13 +241,21 @@ pub(crate) mod klp {
             (self.nr != 0).then_some(c"module")
         }
 
-        pub(crate) fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc>> {
-            Some(std::iter::once(FuncDesc(*self)))
+        pub(crate) fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc<'_>>> {
+            Some(std::iter::once(FuncDesc(self)))
         }
 
-        pub(crate) fn set_module(&self, _module: Option<Module<'_>>) {}
+        /// # Safety
+        ///
+        /// None: it does nothing.
+        pub(crate) unsafe fn set_module(&self, _module: Module<'_>, _token: &CallbackToken) {}
 
-        pub(crate) fn set_seen(&self, _module: &Seen) {}
+        /// # Safety
+        ///
+        /// None: it does nothing.
+        pub(crate) unsafe fn set_seen(&self, _module: &Seen, _token: &CallbackToken) {}
+
+        pub(crate) fn clear_module(&self, _token: &CallbackToken) {}
 
         /// Its author is in one of the phases `from`, and then in `to`.
         fn call(&self, from: &[Phase], to: Phase) {
@@ -231,7 +270,7 @@ pub(crate) mod klp {
             machine(|machine| machine.modules[self.patch].post_unpatch[self.nr] = enabled);
         }
 
-        pub(crate) fn pre_patch(&self) -> Result {
+        pub(crate) fn pre_patch(&self, _token: &CallbackToken) -> Result {
             let refused = machine(|machine| {
                 let left = machine.refuse;
                 machine.refuse = left.and_then(|n| n.checked_sub(1));
@@ -245,31 +284,31 @@ pub(crate) mod klp {
             Ok(())
         }
 
-        pub(crate) fn forget_pre_patch(&self) {
+        pub(crate) fn forget_pre_patch(&self, _token: &CallbackToken) {
             self.set_post_unpatch(false);
             // Who is replaced is not told.
             self.call(&[Phase::Idle, Phase::Patched], Phase::Idle);
         }
 
-        pub(crate) fn post_patch(&self) {
+        pub(crate) fn post_patch(&self, _token: &CallbackToken) {
             self.call(&[Phase::Patching, Phase::Unpatching], Phase::Patched);
         }
 
-        pub(crate) fn pre_unpatch(&self) {
+        pub(crate) fn pre_unpatch(&self, _token: &CallbackToken) {
             self.call(&[Phase::Patched], Phase::Unpatching);
         }
 
-        pub(crate) fn post_unpatch(&self) {
+        pub(crate) fn post_unpatch(&self, token: &CallbackToken) {
             if machine(|machine| machine.modules[self.patch].post_unpatch[self.nr]) {
                 self.call(&[Phase::Patching, Phase::Unpatching], Phase::Idle);
             }
-            self.forget_pre_patch();
+            self.forget_pre_patch(token);
         }
     }
 
-    pub(crate) struct FuncDesc(ObjectDesc);
+    pub(crate) struct FuncDesc<'a>(&'a ObjectDesc);
 
-    impl FuncDesc {
+    impl FuncDesc<'_> {
         pub(crate) fn name(&self) -> Option<&'static CStr> {
             Some([c"function", c"module_function"][self.0.nr])
         }
