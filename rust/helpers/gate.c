@@ -39,7 +39,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 #endif
 
 /* X(symbol, what is lost without it; NULL: the loader refuses to load) */
-#define RLP_GATE_FUNCTIONS(X)						\
+#define RLP_GATE_REQUIRED(X)						\
 	X(kallsyms_lookup_name, NULL)					\
 	X(kallsyms_on_each_match_symbol, NULL)				\
 	X(module_kallsyms_on_each_symbol, NULL)				\
@@ -48,7 +48,9 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(find_module, NULL)						\
 	X(arch_stack_walk_reliable, NULL)				\
 	X(task_call_func, NULL)						\
-	X(idle_task, NULL)						\
+	X(idle_task, NULL)
+
+#define RLP_GATE_OPTIONAL(X)						\
 	X(alloc_ftrace_hash, RLP_FEW_JUMPS)				\
 	X(free_ftrace_hash, RLP_FEW_JUMPS)				\
 	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
@@ -59,6 +61,10 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(wake_up_state, "stragglers asleep in a patched function are not woken") \
 	RLP_GATE_RELOCATIONS(X)
 
+#define RLP_GATE_FUNCTIONS(X)						\
+	RLP_GATE_REQUIRED(X)						\
+	RLP_GATE_OPTIONAL(X)
+
 #define RLP_GATE_DATA(X)						\
 	X(tasklist_lock, NULL)						\
 	X(ftrace_ops_list, "the holder of a busy function is not named")
@@ -68,10 +74,73 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	void *rlp_gate_addr_##sym __ro_after_init;
 RLP_GATE_DATA(DEFINE_DATA)
 
-#define DEFINE_CALL(sym, lost)						\
+/*
+ * What the required functions are until the gate is open: nothing is found, and no stack
+ * is reliable. Hence a call that is made too early is an error, and not undefined.
+ */
+static unsigned long closed_kallsyms_lookup_name(const char *name)
+{
+	return 0;
+}
+
+static int closed_kallsyms_on_each_match_symbol(int (*fn)(void *, unsigned long),
+						const char *name, void *data)
+{
+	return -ENOENT;
+}
+
+static int closed_module_kallsyms_on_each_symbol(const char *modname,
+						 int (*fn)(void *, const char *,
+							   unsigned long),
+						 void *data)
+{
+	return -ENOENT;
+}
+
+static int closed_kallsyms_lookup_size_offset(unsigned long addr,
+					      unsigned long *size,
+					      unsigned long *offset)
+{
+	return 0;
+}
+
+static unsigned long closed_ftrace_location_range(unsigned long start,
+						  unsigned long end)
+{
+	return 0;
+}
+
+static struct module *closed_find_module(const char *name)
+{
+	return NULL;
+}
+
+static int closed_arch_stack_walk_reliable(stack_trace_consume_fn fn, void *cookie,
+					   struct task_struct *task)
+{
+	return -ENOENT;
+}
+
+static int closed_task_call_func(struct task_struct *task, task_call_f fn, void *arg)
+{
+	return -ENOENT;
+}
+
+static struct task_struct *closed_idle_task(int cpu)
+{
+	return NULL;
+}
+
+#define DEFINE_REQUIRED(sym, lost)					\
+	extern typeof(sym) sym __weak;					\
+	DEFINE_STATIC_CALL(rlp_gate_##sym, closed_##sym);
+RLP_GATE_REQUIRED(DEFINE_REQUIRED)
+
+/* NULL until the gate is open: their callers ask with static_call_query(). */
+#define DEFINE_OPTIONAL(sym, lost)					\
 	extern typeof(sym) sym __weak;					\
 	DEFINE_STATIC_CALL_NULL(rlp_gate_##sym, sym);
-RLP_GATE_FUNCTIONS(DEFINE_CALL)
+RLP_GATE_OPTIONAL(DEFINE_OPTIONAL)
 
 struct rlp_gate_entry {
 	struct rlp_gate_symbol symbol;

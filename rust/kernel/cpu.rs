@@ -71,12 +71,14 @@ impl Interrupted<'_> {
         let current = Task::current_raw();
         // SAFETY: This CPU is possible; its idle task is never freed.
         let idle = unsafe { rlp_bindings::rlp_idle_task(CpuId::current().as_u32() as c_int) };
+        // NULL until the gate is open.
+        let is_other = !idle.is_null() && idle != current;
         // SAFETY: The one is current. The other is valid, belongs to this CPU, and cannot start to
         // run before interrupts are on again.
         unsafe {
             Self {
                 task: Quiescent::assume(current),
-                idle: (idle != current).then(|| Quiescent::assume(idle)),
+                idle: is_other.then(|| Quiescent::assume(idle)),
             }
         }
     }

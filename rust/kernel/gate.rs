@@ -1,26 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
+//!
+//! Until the gate is open, no symbol, module, fentry site or idle task is found, no task is held
+//! still, and no stack is reliable: the functions of this crate that look one up return that. The
+//! functions that have no such answer take a [`Gate`].
 
-use kernel::{error::to_result, prelude::*, str::CStr};
+use crate::{
+    atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    kobject,
+    sched, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    str::CStr, //
+};
 
-/// Looks up every symbol. Names in the log what is missing and what is lost without it.
+/// The proof that the gate is open.
+#[derive(Clone, Copy)]
+pub struct Gate(());
+
+/// The open gate. A module drops this last.
 ///
-/// Context: process context, may sleep; once, before anything else of this crate is used.
+/// The drop waits until no tracepoint probe and no kobject of this crate needs code of the module any
+/// more. What registers these takes a [`Gate`], so that a module that has any has this value, too.
+///
+/// # Context
+///
+/// The drop may sleep, and must not hold a lock that a task needs.
+pub struct OpenGate(());
+
+impl OpenGate {
+    /// Returns the proof.
+    pub fn gate(&self) -> Gate {
+        Gate(())
+    }
+}
+
+impl Drop for OpenGate {
+    fn drop(&mut self) {
+        sched::wait_for_probes();
+        kobject::wait_for_releases();
+    }
+}
+
+/// Whether `open()` was called.
+static OPENED: AtomicBool = AtomicBool::new(false);
+
+/// Looks up every symbol. Logs which symbols are missing, and what is lost without each.
+///
+/// # Context
+///
+/// Process context, may sleep.
 ///
 /// # Errors
 ///
-/// `ENOENT` where the kernel has no kprobe on `kallsyms_lookup_name`, or lacks a symbol that the
-/// loader cannot do without.
-pub fn open() -> Result {
-    // SAFETY: Process context; called once, by the loader's init.
+/// `EBUSY` if this was called before; `ENOENT` if the kernel has no kprobe on
+/// `kallsyms_lookup_name`, or lacks a symbol that the loader needs.
+pub fn open() -> Result<OpenGate> {
+    // ORDERING: Relaxed, with itself: one caller finds false.
+    if OPENED.swap(true, Ordering::Relaxed) {
+        return Err(EBUSY);
+    }
+    // SAFETY: Process context; `OPENED` lets this be called once.
     to_result(unsafe { rlp_bindings::rlp_gate_open() }).inspect_err(|_| {
         pr_err!("cannot look up symbols: no kprobe on kallsyms_lookup_name\n");
     })?;
 
     let mut complete = true;
     for nr in 0.. {
-        // SAFETY: Any number may be asked for.
+        // SAFETY: The function accepts any number.
         let symbol = unsafe { rlp_bindings::rlp_gate_symbol(nr) };
         // SAFETY: The pointer is null or into a static table of the C helper.
         let Some(symbol) = (unsafe { symbol.as_ref() }) else {
@@ -41,7 +94,7 @@ pub fn open() -> Result {
         }
     }
     if complete {
-        Ok(())
+        Ok(OpenGate(()))
     } else {
         Err(ENOENT)
     }

@@ -4,7 +4,13 @@
 //!
 //! C header: [`include/linux/kobject.h`](srctree/include/linux/kobject.h)
 
-use crate::atomic::{AtomicUsize, Ordering};
+use crate::{
+    atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
+    gate::Gate,
+};
 use core::{fmt, marker::PhantomData, mem::zeroed, ptr::NonNull};
 use kernel::{
     bindings,
@@ -197,7 +203,7 @@ pub struct Parent<'a>(*mut bindings::kobject, PhantomData<&'a ()>);
 
 impl Parent<'_> {
     /// `/sys/kernel`.
-    pub fn kernel() -> Parent<'static> {
+    pub fn kernel(_gate: Gate) -> Parent<'static> {
         // SAFETY: Set at boot, and never changed.
         Parent(unsafe { bindings::kernel_kobj }, PhantomData)
     }
@@ -311,8 +317,9 @@ impl<T: Entry> Drop for Directory<T> {
 /// Waits until no code of this module is needed for a directory that was dropped.
 ///
 /// The last reference may be somebody else's, and `CONFIG_DEBUG_KOBJECT_RELEASE` delays the release
-/// on purpose. Context: may sleep; for module exit.
-pub fn wait_for_releases() {
+/// on purpose. Before the module's text is freed, the drop of [`OpenGate`](crate::gate::OpenGate) calls
+/// this. Context: may sleep.
+pub(crate) fn wait_for_releases() {
     // ORDERING: Acquire, pairs with Release in `Node::release()`.
     while LIVE.load(Ordering::Acquire) != 0 {
         kernel::time::delay::fsleep(Delta::from_millis(1));

@@ -5,7 +5,14 @@
 //! C headers: [`include/trace/events/sched.h`](srctree/include/trace/events/sched.h),
 //! [`include/trace/events/syscalls.h`](srctree/include/trace/events/syscalls.h)
 
-use crate::{rcu::ReadSide, task::Quiescent};
+use crate::{
+    gate::{
+        Gate,
+        OpenGate, //
+    },
+    rcu::ReadSide,
+    task::Quiescent, //
+};
 use core::{ffi::c_void, marker::PhantomData, ptr::null_mut};
 use kernel::{
     bindings,
@@ -56,9 +63,13 @@ impl Drop for Registered {
     }
 }
 
-/// Waits until no probe runs that was dropped before. Context: process context, sleeps; no lock
-/// held that others need. To be called before the module's text goes.
-pub fn wait_for_probes() {
+/// Waits until no probe runs that was dropped before. Before the module's text is freed, the drop of
+/// [`OpenGate`](crate::gate::OpenGate) calls this.
+///
+/// # Context
+///
+/// Process context, sleeps; holds no lock that others need.
+pub(crate) fn wait_for_probes() {
     // SAFETY: Process context.
     unsafe { rlp_bindings::rlp_tracepoint_synchronize() }
 }
@@ -72,7 +83,7 @@ pub trait SwitchOut {
     fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
 }
 
-/// A registered probe; dropping it removes it, see [`wait_for_probes`].
+/// A registered probe; dropping it removes it, see [`OpenGate`].
 pub struct SchedSwitch<P: SwitchOut> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
@@ -80,7 +91,7 @@ pub struct SchedSwitch<P: SwitchOut> {
 
 impl<P: SwitchOut> SchedSwitch<P> {
     /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
-    pub fn register() -> Result<Self> {
+    pub fn register(_gate: Gate) -> Result<Self> {
         Ok(Self {
             // SAFETY: `probe` has the type that check_probes() in rust/helpers/task.c asks for.
             _registered: unsafe { Registered::new(c"sched_switch", Self::probe as *mut c_void)? },
@@ -114,7 +125,7 @@ pub trait LeaveSyscall {
 }
 
 /// A registered probe; while there is one, all system calls of all tasks take the slow path.
-/// Dropping it removes it, see [`wait_for_probes`].
+/// Dropping it removes it, see [`OpenGate`].
 pub struct SyscallExit<P: LeaveSyscall> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
@@ -122,7 +133,7 @@ pub struct SyscallExit<P: LeaveSyscall> {
 
 impl<P: LeaveSyscall> SyscallExit<P> {
     /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
-    pub fn register() -> Result<Self> {
+    pub fn register(_gate: Gate) -> Result<Self> {
         Ok(Self {
             // SAFETY: `probe` has the type.
             _registered: unsafe { Registered::new(c"sys_exit", Self::probe as *mut c_void)? },

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/sched/task.h`](srctree/include/linux/sched/task.h)
 
-use crate::rcu::ReadSide;
+use crate::{
+    gate::Gate,
+    rcu::ReadSide, //
+};
 use core::{ffi::c_void, marker::PhantomData};
 use kernel::{
     bindings,
@@ -67,8 +70,8 @@ pub struct TaskList(NotThreadSafe);
 impl TaskList {
     /// Context: process context; may sleep on PREEMPT_RT, elsewhere preemption is off until the
     /// drop. Nothing may be allocated that sleeps.
-    pub fn lock() -> Self {
-        // SAFETY: The gate found the lock, or the loader did not load.
+    pub fn lock(_gate: Gate) -> Self {
+        // SAFETY: The gate is open, so that it has found the lock.
         unsafe { rlp_bindings::rlp_tasklist_read_lock() };
         Self(NotThreadSafe)
     }
@@ -110,7 +113,8 @@ pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
     Some(ARef::from(task))
 }
 
-/// Calls `f` with `task` held still, or with `None` if it is on a CPU now.
+/// Calls `f` with `task` held still, or with `None` if it is on a CPU now. Returns `None` without
+/// calling `f` until the [gate](crate::gate) is open.
 ///
 /// Context: `f` runs with interrupts off and the task's `pi_lock`, its runqueue's lock too if it is
 /// queued (`task_call_func()` in `kernel/sched/core.c`): it must be short and take no lock.

@@ -67,12 +67,12 @@ impl Registry {
         self.check_still(name)?;
         let plan = Plan::new(&self.patches, step)?;
         self.hooks.demote(plan.changing())?;
-        transition::watch(&mut self.probe)?;
+        transition::watch(&mut self.probe, self.gate)?;
         debug!("'{}': initializing unpatching transition\n", name);
         self.below = Some(Below::show(&self.patches, id)?);
         patch.present().for_each(|object| object.desc.pre_unpatch(&self.callbacks));
         pr_notice!("'{}': starting unpatching transition\n", name);
-        match Transition::start(&plan, step) {
+        match Transition::start(&plan, step, self.gate) {
             Ok(transition) => self.transition = Some(transition),
             Err(e) => {
                 patch

@@ -142,8 +142,8 @@ impl Registry {
             "'{}': starting patching transition\n",
             self.patch(id)?.name()
         );
-        transition::watch(&mut self.probe)?;
-        self.transition = Some(Transition::start(&plan, step)?);
+        transition::watch(&mut self.probe, self.gate)?;
+        self.transition = Some(Transition::start(&plan, step, self.gate)?);
         Ok(())
     }
 

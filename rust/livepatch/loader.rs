@@ -14,11 +14,11 @@
 
 use kernel::prelude::*;
 use kernel_ext::{
-    ftrace, gate,
+    ftrace,
+    gate::{self, OpenGate},
     klp::{Loader, PatchDesc, StatePtr},
-    kobject,
     module::Notifier,
-    params, sched,
+    params,
     statics::Filled,
     worker::StartedWorker,
 };
@@ -70,6 +70,7 @@ struct RustLivepatch {
     _registry: Filled<registry::Registry>,
     _shadows: shadow::Variables,
     _last: Last,
+    _gate: OpenGate,
 }
 
 impl kernel::Module for RustLivepatch {
@@ -80,13 +81,13 @@ impl kernel::Module for RustLivepatch {
 
 impl RustLivepatch {
     fn start() -> Result<Self> {
-        gate::open()?;
+        let gate = gate::open()?;
         ftrace::alive().inspect_err(|_| {
             pr_err!("ftrace has shut itself down, until the next boot\n");
         })?;
         let last = Last;
-        let root = sysfs::root()?;
-        let registry = registry::Registry::new(root)?;
+        let root = sysfs::root(gate.gate())?;
+        let registry = registry::Registry::new(gate.gate(), root)?;
         let registry = registry::REGISTRY.fill(registry)?;
         let worker = worker::WORKER.start(worker::run)?;
         let this = Self {
@@ -96,20 +97,19 @@ impl RustLivepatch {
             _registry: registry,
             _shadows: shadow::Variables,
             _last: last,
+            _gate: gate,
         };
         pr_info!("ready\n");
         Ok(this)
     }
 }
 
-/// After everything else: no reader of a view, no probe and no directory may need this module's code.
+/// After everything else: no reader of a view may need this module's code.
 struct Last;
 
 impl Drop for Last {
     fn drop(&mut self) {
         drop(view::VIEW.publish(None));
-        sched::wait_for_probes();
-        kobject::wait_for_releases();
     }
 }
 

@@ -27,6 +27,7 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace_switch::HeldOn,
+    gate::Gate,
     kallsyms,
     klp::CallbackToken,
     sched::SchedSwitch,
@@ -38,6 +39,8 @@ pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
 
 /// See the module's documentation.
 pub(crate) struct Registry {
+    /// For what a transition looks up and registers.
+    pub(crate) gate: Gate,
     /// Oldest first: where two have a function, the later one's replacement is called.
     pub(crate) patches: KVec<Patch>,
     /// How many patches have left the list and still have their modules.
@@ -62,8 +65,9 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Without patches. `root` is the directory for theirs. `ENOMEM`.
-    pub(crate) fn new(root: Root) -> Result<Self> {
+    pub(crate) fn new(gate: Gate, root: Root) -> Result<Self> {
         Ok(Self {
+            gate,
             patches: KVec::new(),
             leaving: 0,
             transition: None,

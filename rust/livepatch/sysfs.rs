@@ -20,6 +20,7 @@ use kernel::{
     time::{Delta, NSEC_PER_SEC, NSEC_PER_USEC},
 };
 use kernel_ext::{
+    gate::Gate,
     kallsyms,
     kobject::{Attribute, Directory, Entry, Page, Parent},
     task,
@@ -36,8 +37,8 @@ impl Entry for RootEntry {
 }
 
 /// Makes `/sys/kernel/rust_livepatch`. `ENOMEM`, `EEXIST`.
-pub(crate) fn root() -> Result<Root> {
-    Root::new(Parent::kernel(), c"rust_livepatch", RootEntry)
+pub(crate) fn root(gate: Gate) -> Result<Root> {
+    Root::new(Parent::kernel(gate), c"rust_livepatch", RootEntry)
 }
 
 /// A patch's directory with all below it. Fields in the order of removal.

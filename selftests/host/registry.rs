@@ -49,6 +49,7 @@ mod prelude {
     pub(crate) use crate::{pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn};
 }
 
+use kernel_ext_parts::gate;
 use kernel_parts::time;
 use small::*;
 use text::{direct, ftrace};

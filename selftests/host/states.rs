@@ -32,6 +32,7 @@ mod twin;
 #[path = "shim/world.rs"]
 mod world;
 
+use kernel_ext_parts::gate;
 use kernel_parts::{sync, time};
 use machine::*;
 

@@ -4,6 +4,7 @@
 
 use crate::{
     complete, control, enable,
+    gate::Gate,
     kernel_parts::time,
     klp::PatchDesc,
     module::{Events, Module, State},
@@ -73,7 +74,7 @@ impl Loader {
         // Whoever waits for the task does so until it is clear.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::look);
-        REGISTRY.replace(Some(Registry::new(sysfs::Root).unwrap()));
+        REGISTRY.replace(Some(Registry::new(Gate, sysfs::Root).unwrap()));
         Self
     }
 }

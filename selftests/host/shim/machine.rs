@@ -100,6 +100,7 @@ pub(crate) mod rcu {
 pub(crate) mod task {
     pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use crate::{
+        gate::Gate,
         rcu::ReadSide,
         sync::aref::ARef,
         world::{self, world, Broken},
@@ -128,7 +129,7 @@ pub(crate) mod task {
     }
 
     impl TaskList {
-        pub(crate) fn lock() -> Self {
+        pub(crate) fn lock(_gate: Gate) -> Self {
             let world = world();
             let guard =
                 (!world::is(Broken::TaskList)).then(|| {
@@ -232,14 +233,14 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::prelude::*;
+    use crate::{gate::Gate, prelude::*};
     use std::marker::PhantomData;
 
     /// The machine's tasks always pass the probe.
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
-        pub(crate) fn register() -> Result<Self> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
             Ok(Self(PhantomData))
         }
     }

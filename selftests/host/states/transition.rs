@@ -3,6 +3,7 @@
 //! The transition, on tasks that call two functions which are patched together.
 
 use crate::{
+    gate::Gate,
     explore, must_fail,
     patch::{Patch, PatchId},
     plan::{Move, Plan},
@@ -62,7 +63,7 @@ impl Machine {
     }
 
     fn start(&self) -> Transition {
-        Transition::start(&self.plan(), self.step).unwrap()
+        Transition::start(&self.plan(), self.step, Gate).unwrap()
     }
 
     /// Changes its direction half-way.

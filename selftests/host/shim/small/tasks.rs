@@ -5,7 +5,7 @@
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
     pub(crate) use crate::kernel_ext_parts::task::*;
-    use crate::{rcu::ReadSide, small::TASK, sync::aref::ARef};
+    use crate::{gate::Gate, rcu::ReadSide, small::TASK, sync::aref::ARef};
 
     #[derive(Clone)]
     pub(crate) struct Task;
@@ -27,7 +27,7 @@ pub(crate) mod task {
     pub(crate) struct TaskList;
 
     impl TaskList {
-        pub(crate) fn lock() -> Self {
+        pub(crate) fn lock(_gate: Gate) -> Self {
             Self
         }
 
@@ -90,13 +90,13 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::{prelude::*, small::machine};
+    use crate::{gate::Gate, prelude::*, small::machine};
     use std::marker::PhantomData;
 
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
-        pub(crate) fn register() -> Result<Self> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| machine.probes += 1);
             Ok(Self(PhantomData))
