@@ -67,7 +67,7 @@ bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
 bool rlp_param_without(const char *symbol);
-void rlp_params_listen(bool on);
+void rlp_params_set_registered(bool on);
 void rlp_rust_params_changed(void);
 
 /* task.c */
@@ -93,7 +93,7 @@ bool rlp_module_is_live(const struct module *mod);
 bool rlp_module_lacks_sites(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
-bool rlp_module_goes_after_init(const char *name, unsigned long addr);
+bool rlp_module_is_init_text(const char *name, unsigned long addr);
 
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);

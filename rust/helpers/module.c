@@ -68,7 +68,7 @@ bool rlp_module_lacks_sites(const struct module *mod)
 /* Is there a module @name that lives or comes, and @addr in its text that is freed after init?
  * No module is freed within a read side (free_module() in kernel/module/main.c). Context: any.
  */
-bool rlp_module_goes_after_init(const char *name, unsigned long addr)
+bool rlp_module_is_init_text(const char *name, unsigned long addr)
 {
 	enum module_state state;
 	struct module *mod;

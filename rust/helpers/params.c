@@ -24,12 +24,12 @@ static bool promote = true;
  * writes one has. Nothing else keeps a writer out while the module goes: its files
  * are removed after its exit.
  */
-static bool listening;
+static bool registered;
 
-void rlp_params_listen(bool on)
+void rlp_params_set_registered(bool on)
 {
 	kernel_param_lock(THIS_MODULE);
-	listening = on;
+	registered = on;
 	kernel_param_unlock(THIS_MODULE);
 }
 
@@ -37,7 +37,7 @@ static int promote_set(const char *val, const struct kernel_param *kp)
 {
 	int ret = param_set_bool(val, kp);
 
-	if (!ret && listening)
+	if (!ret && registered)
 		rlp_rust_params_changed();
 	return ret;
 }

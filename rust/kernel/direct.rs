@@ -9,8 +9,8 @@
 
 use crate::ftrace::{
     anchor,
-    outcome,
-    surely,
+    change_result,
+    retry_enomem,
     CallTarget,
     Site, //
 };
@@ -80,7 +80,7 @@ impl Batches {
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
     pub fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
-        surely(|| change(&self.ops, sites, targets, false))?;
+        retry_enomem(|| change(&self.ops, sites, targets, false))?;
         self.others = self.others.saturating_sub(sites.len());
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Drop for Batches {
             return;
         }
         let (anchor, target) = self.anchor;
-        match surely(|| change(&self.ops, &[anchor], &[target], false)) {
+        match retry_enomem(|| change(&self.ops, &[anchor], &[target], false)) {
             // SAFETY: It was the last: the ops is not registered any more, and not used again.
             Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
             Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),
@@ -127,7 +127,7 @@ impl Jump {
         let ret = unsafe {
             rlp_bindings::rlp_direct_add_one(ops.get(), site.address(), target.address())
         };
-        match outcome(ret) {
+        match change_result(ret) {
             Ok(()) => Ok(Self {
                 ops: Some(ops),
                 target,
@@ -147,7 +147,7 @@ impl Drop for Jump {
         let Some(ops) = self.ops.take() else { return };
         // SAFETY: Registered in `new()`, with this target.
         let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
-        if let Err(e) = outcome(ret) {
+        if let Err(e) = change_result(ret) {
             pr_err!("a jump stays behind ({})\n", e.to_errno());
             core::mem::forget(ops);
         }
@@ -185,5 +185,5 @@ fn change(ops: &Ops, sites: &[Site], targets: &[CallTarget], add: bool) -> Resul
     let (sites, targets) = (sites.as_ptr().cast(), targets.as_ptr().cast());
     // SAFETY: `ops` is pinned, was zeroed at first, and is freed when ftrace has let go of it. Both
     // arrays have `nr` elements.
-    outcome(unsafe { rlp_bindings::rlp_direct_change(ops.get(), sites, targets, nr, add) })
+    change_result(unsafe { rlp_bindings::rlp_direct_change(ops.get(), sites, targets, nr, add) })
 }

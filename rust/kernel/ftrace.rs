@@ -235,7 +235,7 @@ impl Registered {
         let result = filter(&ops, sites, false).and_then(|()| {
             // SAFETY: `ops` is pinned and initialised, and is freed when ftrace has let go of it.
             // Its handler is in this module, which does not go before it is unregistered; or, if
-            // ftrace has shut itself down, before all but its anchor is: see `outcome()`.
+            // ftrace has shut itself down, before all but its anchor is: see `change_result()`.
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {
@@ -261,7 +261,7 @@ impl Drop for Registered {
     fn drop(&mut self) {
         // SAFETY: By the type invariant `ops` is registered.
         let ret = unsafe { bindings::unregister_ftrace_function(self.ops.get()) };
-        if outcome(ret).is_ok() {
+        if change_result(ret).is_ok() {
             // SAFETY: The filter is nobody's now, nor is the ops.
             unsafe {
                 bindings::ftrace_free_filter(self.ops.get());
@@ -309,15 +309,14 @@ impl Redirection {
     ///
     /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
     pub fn unhook(&mut self, sites: &mut [Site]) -> Result {
-        surely(|| filter(&self.0.ops, sites, true))
+        retry_enomem(|| filter(&self.0.ops, sites, true))
     }
 
     /// The handler of whoever else redirects the function at `site`, as an address to be printed
     /// by [`crate::kallsyms::name_of`]. Stale at once: for messages alone.
     pub fn other_holder(&self, site: Site) -> Option<usize> {
         // SAFETY: `ops` is only compared with.
-        let handler =
-            unsafe { rlp_bindings::rlp_ftrace_holder(site.address(), self.0.ops.get()) };
+        let handler = unsafe { rlp_bindings::rlp_ftrace_holder(site.address(), self.0.ops.get()) };
         (handler != 0).then_some(handler)
     }
 }
@@ -334,7 +333,7 @@ fn filter(
     // CAST: `Site` is transparent over the address.
     let addresses = sites.as_mut_ptr().cast::<usize>();
     // SAFETY: `ops` is initialised, and `addresses` has `nr` elements, which are only read.
-    outcome(unsafe {
+    change_result(unsafe {
         bindings::ftrace_set_filter_ips(ops.get(), addresses, nr, i32::from(remove), 0)
     })
 }
@@ -354,10 +353,10 @@ pub fn alive() -> Result {
 /// What a change of text that returned `ret` has come to: `ENODEV` also if ftrace has shut itself
 /// down in the middle of it, of which it says nothing. Calls go on coming to this module then, which
 /// stays for ever; but on its way out nothing is hooked, save its anchors, which nobody calls.
-pub(crate) fn outcome(ret: c_int) -> Result {
+pub(crate) fn change_result(ret: c_int) -> Result {
     let result = to_result(ret).and_then(|()| alive());
     // ORDERING: Relaxed, partner this same line: one of those that get here wins.
-    if result == Err(ENODEV) && !STAYS.swap(true, Ordering::Relaxed) {
+    if result == Err(ENODEV) && !PINNED.swap(true, Ordering::Relaxed) {
         // SAFETY: It has no contract.
         if unsafe { rlp_bindings::rlp_pin_loader() } {
             pr_err!("ftrace has shut itself down: the loader cannot be unloaded any more\n");
@@ -366,11 +365,11 @@ pub(crate) fn outcome(ret: c_int) -> Result {
     result
 }
 
-static STAYS: AtomicBool = AtomicBool::new(false);
+static PINNED: AtomicBool = AtomicBool::new(false);
 
 /// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates
 /// to take away, and must not keep it for want of memory.
-pub(crate) fn surely(mut take_out: impl FnMut() -> Result) -> Result {
+pub(crate) fn retry_enomem(mut take_out: impl FnMut() -> Result) -> Result {
     loop {
         match take_out() {
             Err(e) if e == ENOMEM => fsleep(Delta::from_millis(10)),

@@ -9,13 +9,13 @@ use crate::ftrace::{anchor, Registered};
 use kernel::{bindings, prelude::*};
 
 /// ftrace is on, and cannot be switched off as long as this lives.
-pub struct HeldOn {
+pub struct FtraceEnabled {
     /// On a function that nobody calls: it is there to be registered. `None` where the kernel has
     /// no such switch.
     _permanent: Option<Registered>,
 }
 
-impl HeldOn {
+impl FtraceEnabled {
     /// Holds it.
     ///
     /// Context: may sleep; so does the drop, for RCU-tasks. `EBUSY` where ftrace is off; `ENOMEM`.

@@ -11,9 +11,9 @@ use crate::{
     },
     klp_check,
     module::{
+        FoundModule, //
         Module,
         ModuleRef,
-        Seen, //
     },
 };
 use core::{
@@ -110,7 +110,12 @@ impl PatchDesc {
     /// Whether the patch replaces all patches that were enabled before it.
     pub fn replaces(&self) -> bool {
         // SAFETY: By the invariant of `Described`. In C any value but 0 is true.
-        unsafe { (&raw const (*self.0.patch.as_ptr()).replace).cast::<u8>().read() != 0 }
+        unsafe {
+            (&raw const (*self.0.patch.as_ptr()).replace)
+                .cast::<u8>()
+                .read()
+                != 0
+        }
     }
 
     /// Returns the patch's objects, or `None` if there is no array.
@@ -290,7 +295,7 @@ impl ObjectDesc {
     /// # Safety
     ///
     /// As for [`set_module`](Self::set_module); and the module has not been freed since it was found.
-    pub unsafe fn set_seen(&self, module: &Seen, _token: &CallbackToken) {
+    pub unsafe fn set_found_module(&self, module: &FoundModule, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = module.module }
     }

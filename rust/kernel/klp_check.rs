@@ -22,9 +22,9 @@ use kernel::{ffi::c_char, prelude::*, str::CStr};
 use rlp_bindings::{klp_func, klp_object, klp_patch, klp_state};
 
 /// Entries of all its arrays together: one that has no end ends there.
-const MOST_ENTRIES: usize = 1 << 18;
+const MAX_ENTRIES: usize = 1 << 18;
 /// Bytes of a name. Those of symbols and modules have less; that is checked elsewhere.
-const LONGEST_NAME: usize = 4096;
+const MAX_NAME_LEN: usize = 4096;
 
 /// Reads all of `patch` once, and returns its module.
 ///
@@ -62,7 +62,7 @@ pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
     };
     let mut check = Check {
         patch: module.name(),
-        left: MOST_ENTRIES,
+        left: MAX_ENTRIES,
     };
     check.objects(objs)?;
     check.states(states)?;
@@ -138,7 +138,7 @@ impl Check<'_> {
         if name.is_null() {
             return Ok(());
         }
-        nofault::terminated(name.cast(), LONGEST_NAME).map_err(|e| refuse(self.patch, what, e))
+        nofault::terminated(name.cast(), MAX_NAME_LEN).map_err(|e| refuse(self.patch, what, e))
     }
 }
 

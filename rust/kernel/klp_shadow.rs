@@ -227,7 +227,8 @@ macro_rules! export_klp_shadow {
                 data: *mut c_void,
             ) -> *mut c_void {
                 // SAFETY: The contract of klp_shadow_alloc().
-                let constructor = unsafe { Constructor::from_raw(key(object, id), size, call, data) };
+                let constructor =
+                    unsafe { Constructor::from_raw(key(object, id), size, call, data) };
                 pointer(<$shadows>::alloc(Gfp::from_raw(gfp), constructor))
             }
 
@@ -244,7 +245,8 @@ macro_rules! export_klp_shadow {
                 data: *mut c_void,
             ) -> *mut c_void {
                 // SAFETY: The contract of klp_shadow_get_or_alloc().
-                let constructor = unsafe { Constructor::from_raw(key(object, id), size, call, data) };
+                let constructor =
+                    unsafe { Constructor::from_raw(key(object, id), size, call, data) };
                 pointer(<$shadows>::get_or_alloc(Gfp::from_raw(gfp), constructor))
             }
 

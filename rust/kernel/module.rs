@@ -195,7 +195,7 @@ impl Drop for ModuleRef {
 }
 
 /// A module that was on the list a moment ago: its address, not to be followed.
-pub struct Seen {
+pub struct FoundModule {
     pub(crate) module: *mut bindings::module,
     /// How far it was then.
     pub state: State,
@@ -206,7 +206,7 @@ pub struct Seen {
 /// Context: any. It may be gone by the time the result is looked at, unless the caller holds a lock
 /// that [`Events::going`] takes too: then one that is `Live`, or was announced and has not been told
 /// to go, stays.
-pub fn find(name: &CStr) -> Option<Seen> {
+pub fn find(name: &CStr) -> Option<FoundModule> {
     let mut state = 0;
     // SAFETY: `name` is terminated; the state is written if there is such a module.
     let module = unsafe { rlp_bindings::rlp_find_module(name.as_char_ptr(), &raw mut state) };
@@ -219,7 +219,7 @@ pub fn find(name: &CStr) -> Option<Seen> {
         bindings::module_state_MODULE_STATE_GOING => State::Going,
         _ => State::Unformed,
     };
-    Some(Seen { module, state })
+    Some(FoundModule { module, state })
 }
 
 /// The module at `ptr`, which may be any address, if one is loaded there.
@@ -242,9 +242,9 @@ pub(crate) unsafe fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<
 /// Whether `addr` is in the text of module `name` that is freed when its init is done.
 ///
 /// Context: any. It may be gone by then, as with [`find`].
-pub fn goes_after_init(name: &CStr, addr: usize) -> bool {
+pub fn is_init_text(name: &CStr, addr: usize) -> bool {
     // SAFETY: `name` is terminated.
-    unsafe { rlp_bindings::rlp_module_goes_after_init(name.as_char_ptr(), addr) }
+    unsafe { rlp_bindings::rlp_module_is_init_text(name.as_char_ptr(), addr) }
 }
 
 /// What wants to hear of modules.

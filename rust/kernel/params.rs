@@ -23,21 +23,21 @@ pub fn promote() -> bool {
 /// As long as it lives, [`on_params_changed!`]'s function is called. Afterwards it has returned.
 ///
 /// [`on_params_changed!`]: crate::on_params_changed
-pub struct Listening(());
+pub struct Registration(());
 
-impl Listening {
+impl Registration {
     /// Context of this and of the drop: may sleep; waits for that function.
-    pub fn start() -> Self {
+    pub fn register() -> Self {
         // SAFETY: Process context; no writer of a parameter calls this.
-        unsafe { rlp_bindings::rlp_params_listen(true) };
+        unsafe { rlp_bindings::rlp_params_set_registered(true) };
         Self(())
     }
 }
 
-impl Drop for Listening {
+impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: As above.
-        unsafe { rlp_bindings::rlp_params_listen(false) };
+        unsafe { rlp_bindings::rlp_params_set_registered(false) };
     }
 }
 

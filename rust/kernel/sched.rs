@@ -6,10 +6,7 @@
 //! [`include/trace/events/syscalls.h`](srctree/include/trace/events/syscalls.h)
 
 use crate::{
-    gate::{
-        Gate,
-        OpenGate, //
-    },
+    gate::Gate,
     rcu::ReadSide,
     task::Quiescent, //
 };
@@ -83,7 +80,8 @@ pub trait SwitchOut {
     fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
 }
 
-/// A registered probe; dropping it removes it, see [`OpenGate`].
+/// A registered probe; dropping it removes it, see
+/// [`OpenGate`](crate::gate::OpenGate).
 pub struct SchedSwitch<P: SwitchOut> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
@@ -125,7 +123,8 @@ pub trait LeaveSyscall {
 }
 
 /// A registered probe; while there is one, all system calls of all tasks take the slow path.
-/// Dropping it removes it, see [`OpenGate`].
+/// Dropping it removes it, see
+/// [`OpenGate`](crate::gate::OpenGate).
 pub struct SyscallExit<P: LeaveSyscall> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
@@ -144,11 +143,7 @@ impl<P: LeaveSyscall> SyscallExit<P> {
     /// # Safety
     ///
     /// The tracepoint `sys_exit` calls this.
-    unsafe extern "C" fn probe(
-        _data: *mut c_void,
-        _regs: *mut bindings::pt_regs,
-        _ret: c_long,
-    ) {
+    unsafe extern "C" fn probe(_data: *mut c_void, _regs: *mut bindings::pt_regs, _ret: c_long) {
         // SAFETY: Restored below, by the same CPU.
         let flags = unsafe { rlp_bindings::rlp_irq_save() };
         // SAFETY: Interrupts are off, RCU watches a system call's exit work, and the task is the

@@ -19,7 +19,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `mutex` is null, or came from a pinned box that [`Filled`] alone frees, when it has made this null
+/// `mutex` is null, or came from a pinned box that [`MutexOwner`] alone frees, when it has made this null
 /// and has seen no [`User`] then.
 pub struct ModuleMutex<T> {
     mutex: AtomicPtr<Mutex<T>>,
@@ -43,20 +43,20 @@ impl<T> ModuleMutex<T> {
     /// # Errors
     ///
     /// `EBUSY` if there is one already, `ENOMEM`.
-    pub fn fill(&'static self, value: T) -> Result<Filled<T>> {
+    pub fn init(&'static self, value: T) -> Result<MutexOwner<T>> {
         let mutex = KBox::pin_init(new_mutex!(value, "rust_livepatch"), GFP_KERNEL)?;
         // SAFETY: What the pointer leads to is not moved before it is dropped.
         let mutex = KBox::into_raw(unsafe { Pin::into_inner_unchecked(mutex) });
         // ORDERING: Release, pairs with Acquire in `lock()`; Relaxed where nothing is done.
-        let filled =
+        let swapped =
             self.mutex
                 .compare_exchange(null_mut(), mutex, Ordering::Release, Ordering::Relaxed);
-        if filled.is_err() {
+        if swapped.is_err() {
             // SAFETY: From a box, just now.
             drop(unsafe { Pin::new_unchecked(KBox::from_raw(mutex)) });
             return Err(EBUSY);
         }
-        Ok(Filled(self))
+        Ok(MutexOwner(self))
     }
 
     /// Locks. Context: may sleep.
@@ -66,8 +66,8 @@ impl<T> ModuleMutex<T> {
     /// `ENODEV` while the module is not initialised, or no longer.
     pub fn lock(&'static self) -> Result<Locked<T>> {
         let user = User::new(self);
-        // ORDERING: Acquire, pairs with Release in `fill()`. Behind the count of users, which is fully
-        // ordered like the swap in `Filled::drop()`: this finds null, or that finds the user.
+        // ORDERING: Acquire, pairs with Release in `init()`. Behind the count of users, which is fully
+        // ordered like the swap in `MutexOwner::drop()`: this finds null, or that finds the user.
         let mutex = self.mutex.load(Ordering::Acquire);
         // SAFETY: By the type invariant null, or valid as long as there is a user.
         match unsafe { mutex.as_ref() } {
@@ -99,7 +99,7 @@ impl<T> User<T> {
 
 impl<T> Drop for User<T> {
     fn drop(&mut self) {
-        // ORDERING: Release, pairs with Acquire in `Filled::drop()`.
+        // ORDERING: Release, pairs with Acquire in `MutexOwner::drop()`.
         self.0.users.fetch_sub(1, Ordering::Release);
     }
 }
@@ -126,9 +126,9 @@ impl<T: Unpin> DerefMut for Locked<T> {
 
 /// Shows that a [`ModuleMutex`] has its value. Context of the drop: may sleep, and waits until nobody
 /// has the lock or wants it.
-pub struct Filled<T: 'static>(&'static ModuleMutex<T>);
+pub struct MutexOwner<T: 'static>(&'static ModuleMutex<T>);
 
-impl<T> Drop for Filled<T> {
+impl<T> Drop for MutexOwner<T> {
     fn drop(&mut self) {
         // ORDERING: SeqCst, see `ModuleMutex::lock()`.
         let mutex = self.0.mutex.swap(null_mut(), Ordering::SeqCst);
@@ -136,7 +136,7 @@ impl<T> Drop for Filled<T> {
         while self.0.users.load(Ordering::Acquire) != 0 {
             fsleep(Delta::from_millis(1));
         }
-        // SAFETY: From a box, in `fill()`; by now nobody has it any more.
+        // SAFETY: From a box, in `init()`; by now nobody has it any more.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(mutex)) });
     }
 }

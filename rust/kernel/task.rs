@@ -118,7 +118,7 @@ pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
 ///
 /// Context: `f` runs with interrupts off and the task's `pi_lock`, its runqueue's lock too if it is
 /// queued (`task_call_func()` in `kernel/sched/core.c`): it must be short and take no lock.
-pub fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+pub fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
 where
     F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
 {

@@ -70,7 +70,9 @@ impl Registry {
         transition::watch(&mut self.probe, self.gate)?;
         debug!("'{}': initializing unpatching transition\n", name);
         self.below = Some(Below::show(&self.patches, id)?);
-        patch.present().for_each(|object| object.desc.pre_unpatch(&self.callbacks));
+        patch
+            .present()
+            .for_each(|object| object.desc.pre_unpatch(&self.callbacks));
         pr_notice!("'{}': starting unpatching transition\n", name);
         match Transition::start(&plan, step, self.gate) {
             Ok(transition) => self.transition = Some(transition),

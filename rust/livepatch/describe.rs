@@ -117,7 +117,10 @@ impl Func {
             pr_err!("patch '{}': no replacement for '{}'\n", patch, name);
             return Err(EINVAL);
         }
-        #[expect(unsafe_code, reason = "a lifetime cannot follow an address into the view")]
+        #[expect(
+            unsafe_code,
+            reason = "a lifetime cannot follow an address into the view"
+        )]
         // SAFETY: The author of the patch promises that a function begins here and can be called in
         // place of the one that it names (the contract of klp_enable_patch()): the plan uses the
         // target for the site of that function alone, and each view, hook and jump is made by the

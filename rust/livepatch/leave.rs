@@ -4,7 +4,7 @@
 
 use crate::{patch::Patch, registry::REGISTRY};
 use kernel::prelude::*;
-use kernel_ext::{ftrace_switch::HeldOn, klp::CallbackToken, rcu};
+use kernel_ext::{ftrace_switch::FtraceEnabled, klp::CallbackToken, rcu};
 
 struct Leaver {
     patch: Patch,
@@ -16,7 +16,7 @@ struct Leaver {
 pub(crate) struct Leavers {
     leavers: KVec<Leaver>,
     /// The last of them leaves this.
-    ftrace_on: Option<HeldOn>,
+    ftrace_on: Option<FtraceEnabled>,
 }
 
 impl Leavers {
@@ -53,7 +53,7 @@ impl Leavers {
     }
 
     /// Takes what held ftrace on for the last patch.
-    pub(crate) fn take_hold(&mut self, ftrace_on: Option<HeldOn>) {
+    pub(crate) fn take_hold(&mut self, ftrace_on: Option<FtraceEnabled>) {
         self.ftrace_on = ftrace_on;
     }
 

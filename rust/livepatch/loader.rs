@@ -19,7 +19,7 @@ use kernel_ext::{
     klp::{Loader, PatchDesc, StatePtr},
     module::Notifier,
     params,
-    statics::Filled,
+    statics::MutexOwner,
     worker::StartedWorker,
 };
 
@@ -64,10 +64,10 @@ module! {
 /// outside, last what that uses. Patch modules hold references to this module, so that none is left
 /// when it is dropped.
 struct RustLivepatch {
-    _parameters: params::Listening,
+    _parameters: params::Registration,
     _notifier: Notifier<modules::Watcher>,
     _worker: StartedWorker,
-    _registry: Filled<registry::Registry>,
+    _registry: MutexOwner<registry::Registry>,
     _shadows: shadow::Variables,
     _last: Last,
     _gate: OpenGate,
@@ -88,11 +88,11 @@ impl RustLivepatch {
         let last = Last;
         let root = sysfs::root(gate.gate())?;
         let registry = registry::Registry::new(gate.gate(), root)?;
-        let registry = registry::REGISTRY.fill(registry)?;
+        let registry = registry::REGISTRY.init(registry)?;
         let worker = worker::WORKER.start(worker::run)?;
         let this = Self {
             _notifier: Notifier::register()?,
-            _parameters: params::Listening::start(),
+            _parameters: params::Registration::register(),
             _worker: worker,
             _registry: registry,
             _shadows: shadow::Variables,

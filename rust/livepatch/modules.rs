@@ -40,7 +40,10 @@ impl Events for Watcher {
             registry.unpatch_leaving(module, None);
             // A patch that left before may have left it hooked, for want of memory.
             let (text, size) = module.text();
-            if registry.hooks.any(|site| site.address().wrapping_sub(text) < size) {
+            if registry
+                .hooks
+                .any(|site| site.address().wrapping_sub(text) < size)
+            {
                 registry.unhook_surely();
             }
         }
@@ -193,11 +196,7 @@ impl Registry {
 }
 
 /// Finds what `patch` replaces in `module`, and asks its author whether it may.
-fn prepare(
-    patch: &mut Patch,
-    module: Module<'_>,
-    callbacks: &CallbackToken,
-) -> Result<ObjectDesc> {
+fn prepare(patch: &mut Patch, module: Module<'_>, callbacks: &CallbackToken) -> Result<ObjectDesc> {
     let name = module.name();
     let patch_module = patch.desc.module();
     let label = patch_module.name();

@@ -26,7 +26,7 @@ use kernel::{
     time::{Instant, Monotonic}, //
 };
 use kernel_ext::{
-    ftrace_switch::HeldOn,
+    ftrace_switch::FtraceEnabled,
     gate::Gate,
     kallsyms,
     klp::CallbackToken,
@@ -48,7 +48,7 @@ pub(crate) struct Registry {
     pub(crate) transition: Option<Transition>,
     pub(crate) hooks: Hooks,
     /// Held since the first function was hooked, for as long as there is a patch.
-    pub(crate) ftrace_on: Option<HeldOn>,
+    pub(crate) ftrace_on: Option<FtraceEnabled>,
     /// Modules whose coming was announced, and whose going was not.
     pub(crate) announced: KVec<CString>,
     /// What callbacks may ask for while a transition is prepared, runs and ends.
@@ -185,9 +185,9 @@ impl Registry {
 }
 
 /// Holds ftrace on if `patch` has a function to hook. `EBUSY` where it is off; `ENOMEM`.
-fn hold_on(ftrace_on: &mut Option<HeldOn>, patch: &Patch) -> Result {
+fn hold_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
     if ftrace_on.is_none() && patch.active().next().is_some() {
-        *ftrace_on = Some(HeldOn::new().inspect_err(|&e| {
+        *ftrace_on = Some(FtraceEnabled::new().inspect_err(|&e| {
             if e == EBUSY {
                 pr_err!("ftrace is switched off, see sysctl kernel.ftrace_enabled\n");
             }

@@ -13,7 +13,7 @@ use kernel::{
 use kernel_ext::{
     ftrace,
     klp::CallbackToken,
-    module::{self, Module, Seen, State},
+    module::{self, FoundModule, Module, State},
     sort,
 };
 
@@ -31,7 +31,7 @@ impl Patch {
                 // SAFETY: The registry is locked, so that the module stays: see `find_module()`. The
                 // notifier is told before it is freed, and `unpatch_leaving()` clears it then.
                 unsafe {
-                    object.desc.set_seen(&module, callbacks);
+                    object.desc.set_found_module(&module, callbacks);
                 }
             }
             object.resolve(patch).inspect_err(|e| {
@@ -140,7 +140,7 @@ impl Object {
             return Ok(());
         };
         for (func, original) in self.funcs.iter().zip(originals.iter().flatten()) {
-            if module::goes_after_init(module, original.code.start) {
+            if module::is_init_text(module, original.code.start) {
                 pr_err!(
                     "function '{}' goes when the module's init is done\n",
                     *func.name
@@ -179,7 +179,7 @@ impl Func {
 /// was not yet: its functions may run until its exit has returned.
 ///
 /// The caller holds the registry's lock, so what is found stays.
-fn find_module(name: &CStr, announced: &[CString]) -> Option<Seen> {
+fn find_module(name: &CStr, announced: &[CString]) -> Option<FoundModule> {
     module::find(name).filter(|seen| match seen.state {
         State::Live => true,
         State::Coming | State::Going => is_announced(name, announced),

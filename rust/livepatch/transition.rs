@@ -302,7 +302,7 @@ fn count_tasks(gate: Gate) -> usize {
 
 /// Tries to switch a task that is off the CPU.
 fn look_at(task: &Task) {
-    task::hold_still(task, |still, proof| match still {
+    task::with_quiescent(task, |still, proof| match still {
         // Asked here and not before: the stack of one that has died in between is gone.
         Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
         None => note(TaskId::from(task), Blocker::Running, proof),

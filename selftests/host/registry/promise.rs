@@ -36,7 +36,8 @@ fn destination(text: &Text, function: usize) -> usize {
         Some(target) => target.address(),
         None if text.is_handled(site) => {
             let proof = ReadSide::new();
-            view::target(site, TaskId::from(&TASK), &proof).map_or(original, |target| target.address())
+            view::target(site, TaskId::from(&TASK), &proof)
+                .map_or(original, |target| target.address())
         }
         None => original,
     }

@@ -98,13 +98,13 @@ pub(crate) mod rcu {
 
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
-    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use crate::{
         gate::Gate,
         rcu::ReadSide,
         sync::aref::ARef,
         world::{self, world, Broken},
     };
+    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use loom::sync::{atomic::Ordering, MutexGuard};
     use std::rc::Rc;
 
@@ -161,7 +161,7 @@ pub(crate) mod task {
         world().idle.borrow().as_ref().map(ARef::from)
     }
 
-    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {

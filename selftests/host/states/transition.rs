@@ -3,8 +3,9 @@
 //! The transition, on tasks that call two functions which are patched together.
 
 use crate::{
+    explore,
     gate::Gate,
-    explore, must_fail,
+    must_fail,
     patch::{Patch, PatchId},
     plan::{Move, Plan},
     prelude::*,

@@ -76,7 +76,9 @@ fn the_last_in_the_list_wins() {
     );
     assert_eq!(plan.changing().count(), 0);
     let steady = plan.steady();
-    let steady: Vec<_> = steady.map(|(site, target)| (site, address(target))).collect();
+    let steady: Vec<_> = steady
+        .map(|(site, target)| (site, address(target)))
+        .collect();
     assert_eq!(
         steady,
         [

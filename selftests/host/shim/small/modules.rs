@@ -139,16 +139,16 @@ pub(crate) mod module {
         }
     }
 
-    pub(crate) struct Seen {
+    pub(crate) struct FoundModule {
         pub(crate) state: State,
     }
 
-    pub(crate) fn find(_name: &CStr) -> Option<Seen> {
+    pub(crate) fn find(_name: &CStr) -> Option<FoundModule> {
         let state = machine(|machine| machine.modules[MODULE].state)?;
-        Some(Seen { state })
+        Some(FoundModule { state })
     }
 
-    pub(crate) fn goes_after_init(_name: &CStr, _addr: usize) -> bool {
+    pub(crate) fn is_init_text(_name: &CStr, _addr: usize) -> bool {
         false
     }
 
@@ -171,7 +171,7 @@ impl crate::address::CallTarget {
 /// `kernel_ext::klp`
 pub(crate) mod klp {
     use crate::{
-        module::{Module, ModuleRef, Seen},
+        module::{FoundModule, Module, ModuleRef},
         prelude::*,
         small::{code_of, machine, Phase},
         str::CStr,
@@ -253,7 +253,12 @@ pub(crate) mod klp {
         /// # Safety
         ///
         /// None: it does nothing.
-        pub(crate) unsafe fn set_seen(&self, _module: &Seen, _token: &CallbackToken) {}
+        pub(crate) unsafe fn set_found_module(
+            &self,
+            _module: &FoundModule,
+            _token: &CallbackToken,
+        ) {
+        }
 
         pub(crate) fn clear_module(&self, _token: &CallbackToken) {}
 

@@ -40,7 +40,7 @@ pub(crate) mod task {
         None
     }
 
-    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {
@@ -114,9 +114,9 @@ pub(crate) mod sched {
 pub(crate) mod ftrace_switch {
     use crate::{prelude::*, small::machine};
 
-    pub(crate) struct HeldOn;
+    pub(crate) struct FtraceEnabled;
 
-    impl HeldOn {
+    impl FtraceEnabled {
         pub(crate) fn new() -> Result<Self> {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| machine.held_on += 1);
@@ -124,7 +124,7 @@ pub(crate) mod ftrace_switch {
         }
     }
 
-    impl Drop for HeldOn {
+    impl Drop for FtraceEnabled {
         fn drop(&mut self) {
             machine(|machine| machine.held_on -= 1);
         }
