@@ -54,7 +54,7 @@ static __always_inline bool is_started(struct rlp_worker *worker)
  * On a CPU that goes offline the interrupt may be lost, and the irq_work stay pending
  * until the CPU is back: there the timer of rlp_worker_after() makes the request.
  *
- * Context: any, also with a runqueue locked: irq_work_queue() wakes nobody.
+ * Context: any, also with a runqueue locked: irq_work_queue() wakes no task.
  */
 void notrace rlp_worker_kick(struct rlp_worker *worker)
 {

@@ -2,15 +2,15 @@
 
 //! Atomics for code that ftrace must not see.
 //!
-//! These are the types of `core`. [`kernel::sync::atomic`] has nearly all that is needed, and cannot
-//! be used, in 7.2 and 7.3 alike:
+//! These are the types of `core`. [`kernel::sync::atomic`] has nearly all that is needed, and
+//! cannot be used, in 7.2 and 7.3 alike:
 //!
 //! - Its operations are C functions, `rust_helper_atomic_*()` in `rust/helpers/atomic.c` and
-//!   `atomic_ext.c`. They are inlined where `CONFIG_RUST_INLINE_HELPERS` is on, which needs clang and
-//!   rustc with one LLVM, and `EXPERT`. Other kernels, those of distributions among them, have them
-//!   in vmlinux, out of line, where ftrace can trace them. The handler and the scheduler probe must
-//!   not call a function that can be traced: a tracer, or a patch, would run in the middle of them,
-//!   and the handler would call itself.
+//!   `atomic_ext.c`. They are inlined where `CONFIG_RUST_INLINE_HELPERS` is on, which needs clang
+//!   and rustc with one LLVM, and `EXPERT`. Other kernels, those of distributions among them, have
+//!   them in vmlinux, out of line, where ftrace can trace them. The handler and the scheduler probe
+//!   must not call a function that can be traced: a tracer, or a patch, would run in the middle of
+//!   them, and the handler would call itself.
 //! - It has no 8-bit unsigned type and no ordering `AcqRel`, for the records of tasks and for
 //!   [`RcuBox`](crate::rcu::RcuBox). (`i8`, and `Full`, which is stronger, would do.)
 //!

@@ -2,9 +2,9 @@
 
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
 //!
-//! Until the gate is open, no symbol, module, fentry site or idle task is found, no task is held
-//! still, and no stack is reliable: the functions of this crate that look one up return that. The
-//! functions that have no such answer take a [`Gate`].
+//! Until the gate is open, the functions of this crate find no symbol, no module, no fentry site
+//! and no idle task, keep no task from running, and find every stack unreliable. Functions that
+//! cannot return such a result take a [`Gate`].
 
 use crate::{
     atomic::{
@@ -26,12 +26,13 @@ pub struct Gate(());
 
 /// The open gate. A module drops this last.
 ///
-/// The drop waits until no tracepoint probe and no kobject of this crate needs code of the module any
-/// more. What registers these takes a [`Gate`], so that a module that has any has this value, too.
+/// The drop waits until no tracepoint probe and no kobject of this crate needs code of the module
+/// any more. Functions that register a probe or make a directory take a [`Gate`], which only this
+/// value returns.
 ///
 /// # Context
 ///
-/// The drop may sleep, and must not hold a lock that a task needs.
+/// The drop may sleep. The caller must not hold a lock that another task needs.
 pub struct OpenGate(());
 
 impl OpenGate {
@@ -82,13 +83,13 @@ pub fn open() -> Result<OpenGate> {
         if symbol.found {
             continue;
         }
-        // SAFETY: The table holds literals.
+        // SAFETY: The name is a literal.
         let name = unsafe { CStr::from_char_ptr(symbol.name) };
         if symbol.without.is_null() {
             complete = false;
             pr_err!("the kernel lacks '{}', which the loader needs\n", name);
         } else {
-            // SAFETY: As above.
+            // SAFETY: Not null, and a literal.
             let lost = unsafe { CStr::from_char_ptr(symbol.without) };
             pr_notice!("the kernel lacks '{}': {}\n", name, lost);
         }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Safe wrappers for what the `kernel` crate does not have yet.
+//! Safe wrappers that the `kernel` crate does not have yet.
 //!
-//! All unsafe code of the loader is here (and in the C helpers), each file shaped so that it could
-//! become a module of the `kernel` crate of the same name. The loader on top has none.
+//! Nearly all unsafe code of the loader is here and in the C helpers; `Documentation/design.rst`
+//! lists the rest. Each file is shaped so that it could become a module of the `kernel` crate of
+//! the same name.
 
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 

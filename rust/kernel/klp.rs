@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The structures that patch modules describe themselves with, and the functions they call.
+//! The structures with which patch modules describe a patch, and the functions that they call.
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 
@@ -38,29 +38,29 @@ use rlp_bindings::{
     klp_state, //
 };
 
-/// A patch as its module describes it, with a reference to that module. Clones share the reference.
+/// The description of a patch by its module, with a reference to the module, which clones share.
 #[derive(Clone)]
 pub struct PatchDesc(Arc<Described>);
 
 /// # Invariants
 ///
-/// The structures, arrays and names of `patch` can be read, and the arrays and names have an end: all
-/// were followed once. They belong to `module`, which leaves them as they are while it is loaded, by
-/// the contract of `klp_enable_patch()`.
+/// The structures, arrays and names of `patch` can be read, and the arrays and names have an end:
+/// all were followed once. They belong to `module`, which leaves them as they are while it is
+/// loaded, by the contract of `klp_enable_patch()`.
 struct Described {
     patch: NonNull<klp_patch>,
     module: ModuleRef,
 }
 
-// SAFETY: The reference keeps the structures, whatever the thread. Members that change are only
-// accessed with a `CallbackToken`.
+// SAFETY: The reference keeps the structures for any thread. Members that change are only accessed
+// with a `CallbackToken`.
 unsafe impl Send for Described {}
-// SAFETY: As above.
+// SAFETY: As for `Send`.
 unsafe impl Sync for Described {}
 
 impl PatchDesc {
-    /// Reads the whole description of `patch`, which may be any address, and gets a reference to its
-    /// module.
+    /// Reads the whole description of `patch`, which may be any address, and gets a reference to
+    /// its module.
     ///
     /// # Context
     ///
@@ -68,20 +68,20 @@ impl PatchDesc {
     ///
     /// # Errors
     ///
-    /// `EFAULT` or `EINVAL`, with a line in the log, if a part cannot be read or has no end; `ENODEV`
-    /// if the module is being unloaded; `ENOMEM` with a line in the log.
+    /// `EFAULT` or `EINVAL`, with a line in the log, if a part cannot be read or has no end;
+    /// `ENODEV` if the module is being unloaded; `ENOMEM` with a line in the log.
     ///
     /// # Safety
     ///
     /// - The patch's module stays loaded for the call.
-    /// - The structures, arrays and names that were read stay as they are for as long as the returned
-    ///   value, or anything made of it, keeps that module.
-    /// - Callbacks may be called with their objects, by one thread at a time.
+    /// - The structures, arrays and names stay as they are while the returned value, or an
+    ///   [`ObjectDesc`] of it, lives.
+    /// - Each callback may be called with its object, by one thread at a time.
     #[doc(hidden)]
     pub unsafe fn checked(patch: *mut klp_patch) -> Result<Self> {
         // SAFETY: By the contract.
         let module = unsafe { klp_check::check(patch) }?;
-        // INVARIANT: Just read; the caller vouches for the rest.
+        // INVARIANT: All of the description was read above; the rest is the contract.
         let described = Described {
             patch: NonNull::new(patch).ok_or(EFAULT)?,
             module: module.get()?,
@@ -140,7 +140,8 @@ impl PatchDesc {
     /// Returns the states that the patch changes, as pairs of id and version.
     pub fn states(&self) -> impl Iterator<Item = (usize, u32)> {
         self.raw_states().map(|state| {
-            // SAFETY: Points into the array. The author may be writing to the entry's data.
+            // SAFETY: The pointer is to an entry of the array. The author may write to its data
+            // meanwhile, which is not read.
             unsafe { ((*state.as_ptr()).id, (*state.as_ptr()).version) }
         })
     }
@@ -156,7 +157,7 @@ impl PatchDesc {
         unsafe { Self::state_at(self.raw().states, id) }
     }
 
-    /// As [`state`](Self::state), in the array at `first`, of a patch that the loader may not know.
+    /// As [`state`](Self::state), for the array at `first` of a patch that need not be enabled.
     ///
     /// # Safety
     ///
@@ -165,7 +166,7 @@ impl PatchDesc {
     pub unsafe fn state_at(first: *mut klp_state, id: usize) -> Option<StatePtr> {
         // SAFETY: By the contract.
         unsafe { states_at(first) }
-            // SAFETY: Points into the array.
+            // SAFETY: The pointer is to an entry of the array.
             .find(|state| unsafe { (*state.as_ptr()).id } == id)
             .map(StatePtr)
     }
@@ -178,7 +179,7 @@ unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_s
     let mut next = NonNull::new(first);
     core::iter::from_fn(move || {
         let state = next?;
-        // SAFETY: Points into the array, which an id of 0 ends.
+        // SAFETY: The pointer is to an entry of the array, which an entry with id 0 ends.
         unsafe {
             if (*state.as_ptr()).id == 0 {
                 return None;
@@ -189,11 +190,11 @@ unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_s
     })
 }
 
-/// A state's entry in its patch's array: handed to the author, never followed.
+/// The entry of a state in the array of its patch: passed to the author, and never followed here.
 pub struct StatePtr(NonNull<klp_state>);
 
 impl StatePtr {
-    /// The C pointer.
+    /// Returns the C pointer.
     pub fn as_ptr(&self) -> *mut klp_state {
         self.0.as_ptr()
     }
@@ -202,10 +203,10 @@ impl StatePtr {
 /// The right to call the callbacks of patches, and to change the members that callbacks read.
 ///
 /// There is one token. It is `Send` and not `Sync`, so that a reference to it is the proof that no
-/// other thread calls a callback: put it where the lock that serialises patching protects it.
+/// other thread calls a callback. The lock that serialises patching should protect it.
 pub struct CallbackToken(PhantomData<Cell<()>>);
 
-/// Whether somebody has the token.
+/// Whether the token is claimed.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
 impl CallbackToken {
@@ -231,7 +232,7 @@ impl Drop for CallbackToken {
     }
 }
 
-/// An object as its patch describes it, with a share in the reference to the patch's module.
+/// The description of an object in a patch, which shares the reference to the patch's module.
 ///
 /// # Invariants
 ///
@@ -257,7 +258,7 @@ impl ObjectDesc {
         unsafe { (*object.as_ptr()).name.is_null() && (*object.as_ptr()).funcs.is_null() }
     }
 
-    /// Returns the name of the module that the object is, or `None` for vmlinux.
+    /// Returns the name of the object's module, or `None` for vmlinux.
     pub fn name(&self) -> Option<&CStr> {
         // SAFETY: By the type invariant; null or a terminated string of the patch's module.
         unsafe { terminated((*self.object.as_ptr()).name) }
@@ -279,12 +280,12 @@ impl ObjectDesc {
         }))
     }
 
-    /// Stores the module that the object is, for the author's callbacks.
+    /// Stores a pointer to the object's module, for the author's callbacks.
     ///
     /// # Safety
     ///
-    /// No callback of the object is called after the module was freed, unless
-    /// [`clear_module`](Self::clear_module) is called before.
+    /// [`clear_module`](Self::clear_module) is called before the first callback of the object that
+    /// is called after the module was freed.
     pub unsafe fn set_module(&self, module: Module<'_>, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = module.as_ptr() }
@@ -294,13 +295,14 @@ impl ObjectDesc {
     ///
     /// # Safety
     ///
-    /// As for [`set_module`](Self::set_module); and the module has not been freed since it was found.
+    /// As for [`set_module`](Self::set_module); and the module has not been freed since it was
+    /// found.
     pub unsafe fn set_found_module(&self, module: &FoundModule, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = module.module }
     }
 
-    /// Stores that the object is not loaded, for the author's callbacks.
+    /// Stores a NULL pointer to the object's module: it is not loaded.
     pub fn clear_module(&self, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = null_mut() }
@@ -315,7 +317,8 @@ impl ObjectDesc {
     ///
     /// # Context
     ///
-    /// That of all callbacks: process context, may sleep, with the lock held that protects the token.
+    /// That of all callbacks: process context, may sleep, with the lock held that protects the
+    /// token.
     ///
     /// # Errors
     ///
@@ -335,13 +338,14 @@ impl ObjectDesc {
         result
     }
 
-    /// Forgets the result of `pre_patch`. For a patch that is gone: if another patch has replaced it,
-    /// its `post_unpatch` was not called.
+    /// Forgets the result of `pre_patch`, for a patch that is retired. If another patch replaced
+    /// it, its `post_unpatch` was not called.
     pub fn forget_pre_patch(&self, token: &CallbackToken) {
         self.set_post_unpatch(false, token);
     }
 
-    /// Calls the author's `post_patch`, after the object was patched and every task uses the new code.
+    /// Calls the author's `post_patch`, after the object was patched and every task uses the new
+    /// code.
     pub fn post_patch(&self, _token: &CallbackToken) {
         // SAFETY: By the type invariant.
         if let Some(call) = unsafe { (*self.object.as_ptr()).callbacks.post_patch } {
@@ -359,8 +363,8 @@ impl ObjectDesc {
         }
     }
 
-    /// Calls the author's `post_unpatch` after the object was unpatched, if `pre_patch` was called and
-    /// succeeded.
+    /// Calls the author's `post_unpatch` after the object was unpatched, if `pre_patch` was called
+    /// and succeeded.
     pub fn post_unpatch(&self, token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         let (enabled, call) = unsafe {
@@ -375,7 +379,7 @@ impl ObjectDesc {
     }
 }
 
-/// A function as its patch describes it.
+/// The description of a function in a patch.
 pub struct FuncDesc<'a>(NonNull<klp_func>, PhantomData<&'a ObjectDesc>);
 
 impl<'a> FuncDesc<'a> {
@@ -410,8 +414,8 @@ impl<'a> FuncDesc<'a> {
         self.raw().new_func as usize
     }
 
-    /// Returns which of several symbols of that name the function is, counted from 1; 0 if the name is
-    /// unique.
+    /// Returns which of several symbols of that name the function is, counted from 1; 0 if the name
+    /// is unique.
     pub fn sympos(&self) -> usize {
         self.raw().old_sympos
     }
@@ -425,16 +429,16 @@ unsafe fn terminated<'a>(s: *const c_char) -> Option<&'a CStr> {
     (!s.is_null()).then(|| unsafe { CStr::from_char_ptr(s) })
 }
 
-/// What a loader does for patch modules.
+/// A loader's implementation of the functions for patch modules.
 pub trait Loader {
-    /// `klp_enable_patch()`.
+    /// Implements `klp_enable_patch()`.
     fn enable(patch: PatchDesc) -> Result;
-    /// `klp_get_prev_state()`: the newest entry for `id` of the patches below the one that
-    /// moves; none if none moves.
+    /// Implements `klp_get_prev_state()`: returns the newest entry for `id` in the patches below
+    /// the patch in transition, or `None` without a transition.
     fn prev_state(id: usize) -> Option<StatePtr>;
 }
 
-/// Emits the functions that `rust/helpers/exports.c` exports, for the [`Loader`] `$loader`.
+/// Emits the functions that `rust/helpers/exports.c` calls, for the [`Loader`] `$loader`.
 #[macro_export]
 macro_rules! export_klp {
     ($loader:ty) => {
@@ -443,9 +447,9 @@ macro_rules! export_klp {
         /// # Safety
         ///
         /// The contract of klp_enable_patch(): the caller is the init of the patch's module; the
-        /// structures, and all that they refer to, stay as they are while the module is loaded; each
-        /// replacement is a function that can be called in place of the function that it names; and
-        /// callbacks can be called with their objects.
+        /// structures, and all that they refer to, stay as they are while the module is loaded;
+        /// each replacement is a function that can be called in place of the function that it
+        /// names; and callbacks can be called with their objects.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_enable_patch(
             patch: *mut ::rlp_bindings::klp_patch,
@@ -466,7 +470,7 @@ macro_rules! export_klp {
 
         /// # Safety
         ///
-        /// `patch` is the caller's own, whose array of states has an end, or null.
+        /// `patch` is null, or the caller's own patch, whose array of states has an end.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_get_state(
             patch: *mut ::rlp_bindings::klp_patch,

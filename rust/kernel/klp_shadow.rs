@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The functions that patch modules call for shadow variables.
+//! Shadow variables: the functions that patch modules call.
 //!
 //! C source: [`kernel/livepatch/shadow.c`](srctree/kernel/livepatch/shadow.c)
 
@@ -18,15 +18,15 @@ pub struct Constructor<'a> {
     size: usize,
     call: klp_shadow_ctor_t,
     data: *mut c_void,
-    /// The author's call, which `data` lives as long as.
+    /// The lifetime of the author's call, during which `data` is valid.
     _call: PhantomData<&'a mut c_void>,
 }
 
 impl Constructor<'_> {
     /// # Safety
     ///
-    /// During the lifetime of the value, `call` may be called once with the object of `key`, a new
-    /// variable of `size` bytes for `key`, and `data`.
+    /// While the value lives, `call` may be called once with the object of `key`, a new variable of
+    /// `size` bytes for `key`, and `data`.
     #[doc(hidden)]
     pub unsafe fn from_raw(
         key: Key,
@@ -54,7 +54,7 @@ impl<'a> Constructor<'a> {
     ///
     /// # Context
     ///
-    /// The one that `gfp` asks for.
+    /// The context that `gfp` requires.
     pub fn allocate(self, gfp: Gfp) -> Option<NewVariable<'a>> {
         let memory = Detached::new(self.key, self.size, gfp)?;
         Some(NewVariable {
@@ -82,8 +82,8 @@ impl NewVariable<'_> {
         if let Some(call) = self.constructor.call {
             let object = self.constructor.key.object as *mut c_void;
             let memory = self.memory.memory().as_ptr();
-            // SAFETY: By the contract of `from_raw()`: the memory is new, of the requested size, and
-            // this consumes the constructor.
+            // SAFETY: By the contract of `from_raw()`: the memory is new, of the requested size,
+            // and this consumes the constructor.
             match unsafe { call(object, memory, self.constructor.data) } {
                 0 => {}
                 errno => return Err(errno),
@@ -128,8 +128,8 @@ impl Destructor {
         }
     }
 
-    /// Removes the variables from the table, runs the destructor on each under the lock of the table,
-    /// and frees them a grace period later.
+    /// Removes the variables from the table, runs the destructor on each under the lock of the
+    /// table, and frees them a grace period later.
     ///
     /// # Context
     ///
@@ -138,8 +138,8 @@ impl Destructor {
         let free = |mut removed: side_table::Removed| {
             if let Some(call) = self.call {
                 let object = removed.key().object as *mut c_void;
-                // SAFETY: By the contract of `of_key()` or `of_id()`; the memory was removed from the
-                // table, so that this is the only destructor that runs on it.
+                // SAFETY: By the contract of `of_key()` or `of_id()`; the memory was removed from
+                // the table, so that this is the only destructor that runs on it.
                 unsafe { call(object, removed.memory().as_ptr()) }
             }
         };
@@ -157,7 +157,7 @@ impl Destructor {
 ///
 /// Any.
 pub fn report_duplicate(key: Key) {
-    // SAFETY: The address is printed, as `%p` prints it, and never followed.
+    // SAFETY: The address is printed with `%p`, and never followed.
     unsafe { rlp_bindings::rlp_shadow_report_duplicate(key.object as *mut c_void, key.id) }
 }
 
@@ -167,21 +167,21 @@ pub fn report_duplicate(key: Key) {
 ///
 /// Any.
 pub fn report_failure(key: Key, errno: c_int) {
-    // SAFETY: As above.
+    // SAFETY: As in `report_duplicate()`.
     unsafe { rlp_bindings::rlp_shadow_report_constructor(key.object as *mut c_void, key.id, errno) }
 }
 
 /// A loader's implementation of the functions for patch modules.
 pub trait Shadows {
-    /// `klp_shadow_get()`.
+    /// Implements `klp_shadow_get()`.
     fn get(key: Key) -> Option<Memory>;
-    /// `klp_shadow_alloc()`.
+    /// Implements `klp_shadow_alloc()`.
     fn alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory>;
-    /// `klp_shadow_get_or_alloc()`.
+    /// Implements `klp_shadow_get_or_alloc()`.
     fn get_or_alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory>;
-    /// `klp_shadow_free()`.
+    /// Implements `klp_shadow_free()`.
     fn free(destructor: Destructor);
-    /// `klp_shadow_free_all()`.
+    /// Implements `klp_shadow_free_all()`.
     fn free_all(destructor: Destructor);
 }
 
@@ -191,7 +191,7 @@ pub fn pointer(memory: Option<Memory>) -> *mut c_void {
     memory.map_or(ptr::null_mut(), Memory::as_ptr)
 }
 
-/// Emits the functions that `rust/helpers/exports.c` exports, for the [`Shadows`] `$shadows`.
+/// Emits the functions that `rust/helpers/exports.c` calls, for the [`Shadows`] `$shadows`.
 #[macro_export]
 macro_rules! export_klp_shadow {
     ($shadows:ty) => {

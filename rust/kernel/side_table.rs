@@ -17,7 +17,7 @@ use kernel::{
 };
 use rlp_bindings::rlp_side;
 
-/// `klp_shadow_hash` has as many.
+/// As many as `klp_shadow_hash` has.
 const BITS: u32 = 12;
 
 /// Identifies attached memory.
@@ -40,21 +40,21 @@ impl Gfp {
     }
 }
 
-/// Attached memory: handed to C, never followed here.
+/// Attached memory: passed to C, and never followed here.
 #[derive(Clone, Copy)]
 pub struct Memory(NonNull<c_void>);
 
 impl Memory {
-    /// The C pointer, aligned as a word.
+    /// Returns the C pointer, which is aligned at least as a word.
     pub fn as_ptr(self) -> *mut c_void {
         self.0.as_ptr()
     }
 
     /// # Safety
     ///
-    /// `side` came from `rlp_side_alloc()` and was not freed.
+    /// `side` is from `rlp_side_alloc()` and was not freed.
     unsafe fn of(side: NonNull<rlp_side>) -> Self {
-        // SAFETY: By the contract; the memory is behind its header, in the same allocation.
+        // SAFETY: By the contract; the memory follows its header, in the same allocation.
         Self(unsafe { side.add(1) }.cast())
     }
 }
@@ -76,9 +76,9 @@ impl Detached {
     ///
     /// # Context
     ///
-    /// The one that `gfp` asks for.
+    /// The context that `gfp` requires.
     pub fn new(key: Key, size: usize, gfp: Gfp) -> Option<Self> {
-        // SAFETY: Any size and flags may be asked for.
+        // SAFETY: The function accepts any size and flags.
         let side = NonNull::new(unsafe { rlp_bindings::rlp_side_alloc(size, gfp.0) })?;
         // SAFETY: Just allocated, and owned by this function.
         unsafe {
@@ -238,7 +238,11 @@ impl Locked {
     }
 
     /// Removes the memory of all keys that are `wanted`, and passes each to `removed`.
-    pub fn remove_all(&mut self, wanted: impl Fn(Key) -> bool, mut removed: impl FnMut(Removed)) {
+    pub fn remove_all(
+        &mut self,
+        wanted: impl Fn(Key) -> bool,
+        mut removed: impl FnMut(Removed),
+    ) {
         for bucket in &BUCKETS {
             Self::remove_from(bucket, &wanted, &mut removed);
         }
@@ -257,9 +261,9 @@ impl Locked {
                 link = next;
                 continue;
             }
-            // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next node
-            // by this link sees it whole. The lock, which the writer of that node held before, would
-            // suffice. The removed node still links to the next one.
+            // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
+            // node by this link sees it whole. The lock, which the writer of that node held before,
+            // would suffice. The removed node still links to the next one.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

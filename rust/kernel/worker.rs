@@ -17,15 +17,15 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `inner` is zeroed until the first start, and initialised from then on. The one owner of `claimed`
-/// alone starts and stops it.
+/// `inner` is zeroed until the first start, and initialised from then on. The one owner of
+/// `claimed` alone starts and stops it.
 pub struct Worker {
     inner: Opaque<rlp_bindings::rlp_worker>,
     claimed: AtomicBool,
 }
 
-// SAFETY: The workqueue and irq_work cores lock what they share; `claimed` lets one thread at a time
-// start and stop the worker.
+// SAFETY: The workqueue and irq_work cores lock what they share; `claimed` lets one thread at a
+// time start and stop the worker.
 unsafe impl Sync for Worker {}
 
 impl Worker {
@@ -37,7 +37,8 @@ impl Worker {
         }
     }
 
-    /// Starts the worker: from now on each request runs `run`. Dropping the returned value stops it.
+    /// Starts the worker: from now on each request runs `run`. Dropping the returned value stops
+    /// it.
     ///
     /// # Errors
     ///
@@ -64,8 +65,8 @@ impl Worker {
         unsafe { rlp_bindings::rlp_worker_kick(self.inner.get()) }
     }
 
-    /// Requests a run in `ms` milliseconds, and replaces an earlier request. Does nothing unless the
-    /// worker is started.
+    /// Requests a run in `ms` milliseconds, and replaces an earlier request. Does nothing unless
+    /// the worker is started.
     ///
     /// # Context
     ///
