@@ -151,6 +151,19 @@ impl Destructor {
     }
 }
 
+/// Frees all variables, without their destructors.
+///
+/// # Context
+///
+/// As [`side_table::lock`].
+///
+/// # Safety
+///
+/// No patch module is loaded: their functions use the variables, and their destructors are gone.
+pub unsafe fn free_remaining() {
+    side_table::lock().remove_all(|_| true, drop);
+}
+
 /// Logs that `key` has a variable already.
 ///
 /// # Context

@@ -69,7 +69,7 @@ unsafe fn key_of(side: NonNull<rlp_side>) -> Key {
 }
 
 /// Zeroed memory that is not in the table. Dropping it frees it.
-pub struct Detached(NonNull<rlp_side>);
+pub(crate) struct Detached(NonNull<rlp_side>);
 
 impl Detached {
     /// Allocates memory of `size` bytes for `key`. Returns `None` without memory.
@@ -110,7 +110,7 @@ impl Drop for Detached {
 
 /// Memory that was removed from the table: readers may still see it, writers do not. Dropping it
 /// frees it a grace period later.
-pub struct Removed(NonNull<rlp_side>);
+pub(crate) struct Removed(NonNull<rlp_side>);
 
 impl Removed {
     /// Returns the key that the memory was for.
@@ -210,7 +210,7 @@ impl Locked {
     }
 
     /// Adds `detached` to the table, where every reader finds it from now on.
-    pub fn add(&mut self, mut detached: Detached) -> Memory {
+    pub(crate) fn add(&mut self, mut detached: Detached) -> Memory {
         let memory = detached.memory();
         let bucket = bucket(detached.key().object);
         // SAFETY: `detached` is owned by this function.
@@ -224,7 +224,7 @@ impl Locked {
     }
 
     /// Removes the memory for `key`, and passes it to `removed`.
-    pub fn remove(&mut self, key: Key, removed: impl FnOnce(Removed)) {
+    pub(crate) fn remove(&mut self, key: Key, removed: impl FnOnce(Removed)) {
         let mut removed = Some(removed);
         Self::remove_from(
             bucket(key.object),
@@ -238,7 +238,7 @@ impl Locked {
     }
 
     /// Removes the memory of all keys that are `wanted`, and passes each to `removed`.
-    pub fn remove_all(
+    pub(crate) fn remove_all(
         &mut self,
         wanted: impl Fn(Key) -> bool,
         mut removed: impl FnMut(Removed),

@@ -75,6 +75,14 @@ impl Shadows for Variables {
 
 impl Drop for Variables {
     fn drop(&mut self) {
-        side_table::lock().remove_all(|_| true, drop);
+        #[expect(
+            unsafe_code,
+            reason = "which modules are loaded is not a matter of types"
+        )]
+        // SAFETY: Each patch module has a reference to this module, so that none is loaded when this is
+        // dropped.
+        unsafe {
+            klp_shadow::free_remaining();
+        }
     }
 }
