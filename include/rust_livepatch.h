@@ -3,13 +3,13 @@
  * Live patches in C for rust_livepatch.ko
  *
  * The interface is that of <linux/livepatch.h>: the same structures, and
- * functions of the same names, types and meaning. What the names stand for are
- * functions of the loader, since the originals belong to in-tree livepatch.
+ * functions of the same names, types and meaning. The names are macros for
+ * functions of the loader, because the originals belong to in-tree livepatch.
  * This header and the kernel's may be included in any order.
  *
- * Without CONFIG_LIVEPATCH the kernel's header has nothing to offer, and the
- * definitions are here; they are those of linux/include/linux/livepatch.h, as
- * is their documentation.
+ * Without CONFIG_LIVEPATCH the kernel's header defines no structures, and they
+ * are defined here. Their definitions and their documentation are those of
+ * linux/include/linux/livepatch.h.
  */
 
 #ifndef _RUST_LIVEPATCH_H_
@@ -105,9 +105,9 @@ typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
 typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 
 /*
- * Such a kernel refuses modules that say MODULE_INFO(livepatch, "Y"). A patch
- * goes on saying it, and comes out as rust_livepatch=Y; other tags stay as they
- * are.
+ * Without CONFIG_LIVEPATCH the kernel refuses modules with MODULE_INFO(livepatch, "Y").
+ * Here that tag becomes rust_livepatch, so that a patch needs no change. Other tags
+ * stay as they are.
  */
 #define __RLP_TAG_livepatch 0, rust_livepatch,
 #define __RLP_SECOND(_1, _2, ...) _2

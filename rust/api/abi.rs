@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What crosses into the loader: the structures of `<linux/livepatch.h>` and its C functions.
+//! The ABI of the loader: the structures of `<linux/livepatch.h>` and the C functions.
 //!
-//! The structures are written out because no kernel's Rust bindings have them, and because a
-//! kernel without CONFIG_LIVEPATCH has none at all. Fields carry the names they have in C. What
-//! the loader keeps in them for itself is one field `internal`, which a patch leaves zeroed; its
-//! type is there for the size. `rust/api/tests/` compares the layouts with those of C.
+//! The structures are defined here because the Rust bindings of the kernel do not have them, and a
+//! kernel without CONFIG_LIVEPATCH does not define them at all. Fields have the names of C. The
+//! members that belong to the loader are one field `internal`, which a patch leaves zeroed; its
+//! type has the right size. `rust/api/tests/` compares the layouts with those of C.
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 
@@ -16,7 +16,11 @@
 )]
 
 use core::mem::MaybeUninit;
-use kernel::{bindings, prelude::*, types::Opaque};
+use kernel::{
+    bindings,
+    prelude::*,
+    types::Opaque, //
+};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -121,7 +125,7 @@ extern "C" {
     pub fn rlp_get_prev_state(id: c_ulong) -> *mut klp_state;
 }
 
-/// An array of `N - 1` entries and the empty one that ends it, for the loader to write to.
+/// An array of `N - 1` entries and an empty entry that ends it. The loader may write to it.
 ///
 /// # Invariants
 ///
@@ -129,11 +133,11 @@ extern "C" {
 #[repr(transparent)]
 pub struct Table<T, const N: usize>(Opaque<[MaybeUninit<T>; N]>);
 
-// SAFETY: The contents are reached through raw pointers alone, by the loader under its locks.
+// SAFETY: Only the loader accesses the contents, through raw pointers and under its locks.
 unsafe impl<T, const N: usize> Sync for Table<T, N> {}
 
 impl<T: Copy, const N: usize> Table<T, N> {
-    /// A table of `entries`, of which there must be `N - 1`.
+    /// Makes a table of `entries`, of which there must be `N - 1`.
     pub const fn new(entries: &[T]) -> Self {
         assert!(entries.len() + 1 == N);
         let mut table = [const { MaybeUninit::zeroed() }; N];
@@ -142,17 +146,17 @@ impl<T: Copy, const N: usize> Table<T, N> {
             table[i] = MaybeUninit::new(entries[i]);
             i += 1;
         }
-        // INVARIANT: The loop has left the last entry as it was.
+        // INVARIANT: The loop has not written to the last entry.
         Self(Opaque::new(table))
     }
 
-    /// The first entry.
+    /// Returns a pointer to the first entry.
     pub const fn as_ptr(&'static self) -> *mut T {
         self.0.get().cast()
     }
 }
 
-/// A C string from one that ends with a NUL byte and has no other.
+/// Makes a C string of a string whose last byte, and no other, is NUL.
 pub const fn c_string(name: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(name.as_bytes()) {
         Ok(name) => name,

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Callbacks: what a patch does when an object is patched and unpatched.
+//! Callbacks: functions of a patch that the loader calls when it patches and unpatches an object.
 
 use crate::{
-    abi::{klp_callbacks, klp_object, klp_patch},
-    Patch, PatchModule,
+    abi::{
+        klp_callbacks,
+        klp_object,
+        klp_patch, //
+    },
+    Patch,
+    PatchModule, //
 };
 use core::marker::PhantomData;
-use kernel::{error::from_result, prelude::*};
+use kernel::{
+    error::from_result,
+    prelude::*, //
+};
 
-/// What a patch does around the patching of an object. All have a default that does nothing.
+/// The callbacks of an object. The default of each does nothing.
 ///
-/// The four are called in this order, each once, when the object (the kernel, or a module) is
-/// patched; that is when the patch is enabled, or for a module that is loaded later, before its
-/// init function runs. The last two are called when the patch is disabled, or when the module
-/// goes, after its exit function has run. If patching fails or is reversed half-way, those called
-/// are the ones that undo what was done: see
-/// [the kernel's documentation](srctree/Documentation/livepatch/callbacks.rst).
+/// The first two are called when the object (the kernel, or a module) is patched: when the patch is
+/// enabled, or before the init of a module that is loaded later. The last two are called when the
+/// patch is disabled, or after the exit of the module. Each is called once, in this order. If
+/// patching fails or is reversed, the callbacks that undo earlier ones are called: see [the
+/// kernel's documentation](srctree/Documentation/livepatch/callbacks.rst).
 ///
 /// # Context
 ///
-/// All may sleep. The loader holds the lock that serialises all patching: a callback must neither
-/// wait for another patch, load a module, register or unregister a module notifier, nor start a
-/// thread that runs in the patch.
+/// All may sleep. The loader holds the lock that serialises patching. A callback must not wait for
+/// another patch, load a module, register or unregister a module notifier, or start a thread that
+/// runs in the patch.
 ///
 /// # Examples
 ///
@@ -41,51 +48,52 @@ pub trait Callbacks {
     ///
     /// # Errors
     ///
-    /// Any error refuses the patch, or if the object is a module being loaded, that module.
+    /// An error refuses the patch; or the module, if the object is a module that is being loaded.
     fn pre_patch(_cx: &mut Context<'_>) -> Result {
         Ok(())
     }
 
-    /// Called when the object is patched and every task has moved to the new code.
+    /// Called when the object is patched and every task uses the new code.
     fn post_patch(_cx: &mut Context<'_>) {}
 
-    /// Called before the object is unpatched, with every task still in the new code.
+    /// Called before the object is unpatched, while every task uses the new code.
     fn pre_unpatch(_cx: &mut Context<'_>) {}
 
-    /// Called when the object is unpatched and no task is left in the new code; also when
-    /// patching failed or was reversed after `pre_patch` had succeeded.
+    /// Called when the object is unpatched and no task uses the new code; also if patching failed
+    /// or was reversed after `pre_patch` had succeeded.
     fn post_unpatch(_cx: &mut Context<'_>) {}
 }
 
-/// What a callback is told, and the proof that it runs as one: [`State`](crate::State) asks for it.
+/// The argument of a callback, and the proof that a callback runs, which [`State`](crate::State)
+/// needs.
 ///
 /// # Invariants
 ///
-/// - `patch` and `object` are those that the loader works on.
+/// - `patch` and `object` are the ones that the loader calls the callback for.
 /// - The loader's lock is held while this value lives, and there is one such value at a time.
 pub struct Context<'a> {
     patch: &'static Patch,
     object: *mut klp_object,
-    /// Confines it to the call, and to the thread that holds the lock.
+    /// Keeps the value in the call, and in the thread that holds the lock.
     _lock: PhantomData<(&'a mut (), *mut ())>,
 }
 
 impl Context<'_> {
-    /// The name of the object: that of a module, or "vmlinux".
+    /// Returns the name of the object: the name of a module, or "vmlinux".
     #[inline]
     pub fn object(&self) -> &CStr {
-        // SAFETY: By the type invariants the object is one of this patch's, all of which live as
-        // long as the module.
+        // SAFETY: By the type invariants the object is an object of this patch, all of which live
+        // as long as the module.
         let name = unsafe { (*self.object).name };
         if name.is_null() {
             c"vmlinux"
         } else {
-            // SAFETY: The name was given to `object()` as a `&'static CStr`.
+            // SAFETY: The name was passed to `object()` as a `&'static CStr`.
             unsafe { CStr::from_char_ptr(name) }
         }
     }
 
-    /// The patch that the callback is one of.
+    /// Returns the patch of the callback.
     #[inline]
     pub(crate) fn patch(&self) -> *mut klp_patch {
         self.patch.raw.get()
@@ -93,11 +101,11 @@ impl Context<'_> {
 
     /// # Safety
     ///
-    /// The loader must be in a callback for `object`, which belongs to `P`, and `'a` must not
-    /// outlive that call.
+    /// The loader calls a callback for `object`, which belongs to `P`, and `'a` does not outlive
+    /// that call.
     unsafe fn new<P: PatchModule>(object: *mut klp_object) -> Self {
-        // INVARIANT: As the contract says. The loader calls callbacks with its lock held, and each
-        // of them makes one context.
+        // INVARIANT: By the contract. The loader calls callbacks with its lock held, and each
+        // callback makes one context.
         Self {
             patch: P::patch(),
             object,
@@ -106,7 +114,7 @@ impl Context<'_> {
     }
 }
 
-/// No callbacks.
+/// Makes the callbacks of an object that has none.
 pub const fn no_callbacks() -> klp_callbacks {
     klp_callbacks {
         pre_patch: None,
@@ -117,7 +125,7 @@ pub const fn no_callbacks() -> klp_callbacks {
     }
 }
 
-/// The callbacks of `C` for an object of the patch `P`.
+/// Makes the callbacks of `C` for an object of the patch `P`.
 pub const fn callbacks<P: PatchModule, C: Callbacks>() -> klp_callbacks {
     klp_callbacks {
         pre_patch: Some(pre_patch::<P, C>),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the Makefile of a patch module needs to know of the loader. With it, all of that
-# Makefile is
+# Rules for the Makefile of a patch module. With this file, the whole Makefile is
 #
 #	KDIR ?= /lib/modules/$(shell uname -r)/build
 #	obj-m := my_patch.o
@@ -9,10 +8,10 @@
 #
 # after which `make`, `make modules_install`, `make clean` and `make CLIPPY=1` work, and
 #
-# - C sources find <rust_livepatch.h>, and get the loader's functions from <linux/livepatch.h>
-#   too: a patch for in-tree livepatch needs no change;
-# - Rust sources have the crate `livepatch`, compiled here by the compiler of this kernel, since
-#   the metadata of a crate are good for one compiler and one kernel only.
+# - C sources can include <rust_livepatch.h>, and <linux/livepatch.h> declares the loader's
+#   functions, too: a patch for in-tree livepatch needs no change;
+# - Rust sources can use the crate `livepatch`. It is compiled here, because the metadata of a
+#   crate only fit one compiler and one kernel.
 
 livepatch-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
@@ -26,8 +25,8 @@ modules modules_install clean:
 
 else # Kbuild reads the same Makefile again.
 
-# Installed, the header and the loader's symbols are next to this file; the loader's own tree has
-# the header elsewhere, and the symbols come with the build.
+# In an installation the header and the loader's symbols are next to this file. In the loader's own
+# tree the header is elsewhere, and the build has the symbols.
 ifneq ($(wildcard $(livepatch-dir)/include),)
 livepatch-include := $(livepatch-dir)/include
 livepatch-symvers := $(livepatch-dir)/$(KERNELRELEASE)/Module.symvers
@@ -39,13 +38,13 @@ else
 livepatch-include := $(livepatch-dir)/../../include
 endif
 
-# In front of the kernel's own include path, for the sake of <linux/livepatch.h>.
+# Before the kernel's own include path, because of <linux/livepatch.h>.
 NOSTDINC_FLAGS += -I$(livepatch-include)
 
 rustflags-y += -L $(obj) --extern livepatch
 
-# The object file is a by-product, asked for because rustc leaves out the bodies of inline
-# functions otherwise. It is not linked: there is nothing in it that a patch would need.
+# The object file is only made because the metadata would lack the bodies of inline functions
+# otherwise. It is not linked: a patch needs nothing of it.
 quiet_cmd_livepatch_rmeta = $(RUSTC_OR_CLIPPY_QUIET) [M] $@
       cmd_livepatch_rmeta = $(rust_common_cmd) --crate-name livepatch \
 		--emit=metadata=$@ --emit=obj=$(@:.rmeta=.o) $<

@@ -2,15 +2,15 @@
 
 //! Live patches for `rust_livepatch.ko`, written in Rust.
 //!
-//! A patch is a declaration: [`patch!`] takes the objects to change, the functions in each and
-//! their replacements, and makes of them the type that `module!` asks for.
+//! A patch is a declaration: [`patch!`] takes the objects to change, the functions of each and
+//! their replacements, and defines the type that `module!` needs.
 //!
 //! # Examples
 //!
-//! A whole module; `/proc/cmdline` then reads the same text on every machine:
+//! A complete module, which replaces the text of `/proc/cmdline`:
 //!
 //! ```ignore
-//! //! Replaces what `/proc/cmdline` shows.
+//! //! Replaces the text of `/proc/cmdline`.
 //!
 //! use kernel::{prelude::*, seq_file::SeqFile, seq_print};
 //!
@@ -18,7 +18,7 @@
 //!     type: Cmdline,
 //!     name: "my_patch",
 //!     authors: ["..."],
-//!     description: "Replaces what /proc/cmdline shows",
+//!     description: "Replaces the text of /proc/cmdline",
 //!     license: "GPL",
 //! }
 //!
@@ -38,21 +38,21 @@
 //! }
 //! ```
 //!
-//! # What the compiler cannot see
+//! # What the compiler cannot check
 //!
-//! The kernel's own function is known to the patch by name alone, so that its type is the author's
-//! word. That word is the keyword `unsafe` in front of the declaration, which promises that
+//! A patch only has the name of the kernel's function, so that the author must promise its type.
+//! The keyword `unsafe` in front of the declaration is the promise that
 //!
-//! - the declared type has the ABI of the function of that name, in the source of the very kernel
-//!   (or module) that will be patched; and
-//! - every caller of that function passes what the declared type asks for: a declared `&SeqFile`
-//!   is never null, lives for the whole call, and is shared as `SeqFile` allows. Where that is not
-//!   certain, declare a raw pointer.
+//! - the declared type has the ABI of the function of that name, in the source of the kernel (or
+//!   module) that will be patched; and
+//! - every caller of that function passes arguments that are valid for the declared type: a
+//!   declared `&SeqFile` is never null, lives for the whole call, and is shared as `SeqFile`
+//!   allows. If that is not certain, declare a raw pointer.
 //!
-//! From there on everything is checked: the replacement must have exactly the declared type.
+//! The compiler checks the rest: the replacement must have exactly the declared type.
 //!
-//! Everything in this crate is generic or `#[inline]`: a patch module holds all of its own Rust
-//! code, and asks the loader for nothing but the C functions of [`abi`].
+//! Everything in this crate is generic or `#[inline]`: a patch module contains all of its Rust
+//! code, and only needs the C functions of [`abi`] from the loader.
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 
@@ -87,19 +87,19 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A patch as the loader knows it; [`patch!`] makes the one of a module.
+/// The description of a patch for the loader; [`patch!`] makes that of a module.
 ///
 /// # Invariants
 ///
-/// `raw` holds a `klp_patch` whose external part is what the loader asks for: its module is the
-/// one that this value is in, and all tables are terminated and live as long as that module.
+/// `raw` holds a `klp_patch` whose external part is as the loader requires: its module is the
+/// module that contains this value, and all tables are terminated and live as long as that module.
 #[doc(hidden)]
 pub struct Patch {
     raw: Opaque<klp_patch>,
     enabled: AtomicFlag,
 }
 
-// SAFETY: `raw` is only handed to the loader, which has its own locks.
+// SAFETY: `raw` is only passed to the loader, which has its own locks.
 unsafe impl Sync for Patch {}
 
 impl Patch {
@@ -116,8 +116,8 @@ impl Patch {
         states: &'static Table<klp_state, STATES>,
         replace: bool,
     ) -> Self {
-        // INVARIANT: A `Table` is terminated; what its entries point to are `'static` tables as
-        // well, see `function()` and `object()`; `enable()` sets the module first.
+        // INVARIANT: A `Table` is terminated; its entries point to `'static` tables as well, see
+        // `function()` and `object()`; `enable()` sets the module first.
         Self {
             raw: Opaque::new(klp_patch {
                 r#mod: core::ptr::null_mut(),
@@ -130,30 +130,31 @@ impl Patch {
         }
     }
 
-    /// Hands the patch to the loader, which patches what is loaded and starts the transition.
+    /// Passes the patch to the loader, which patches the objects that are loaded and starts the
+    /// transition.
     ///
-    /// Returns once the transition has started, not when it is complete. The loader keeps the
-    /// module from being unloaded until the patch is disabled again.
+    /// Returns when the transition has started, not when it is complete. The loader keeps a
+    /// reference to the module until the patch is disabled.
     ///
     /// # Errors
     ///
-    /// - `EBUSY`: this patch was handed over before.
-    /// - Whatever `rlp_enable_patch()` refuses the patch with. The kernel log says why.
+    /// - `EBUSY` if this patch was passed before.
+    /// - The error of `rlp_enable_patch()`. The reason is in the kernel log.
     ///
     /// # Context
     ///
-    /// May sleep. Module initialisation only, as `klp_enable_patch()`.
+    /// May sleep. Only during the init of the module, as `klp_enable_patch()`.
     #[doc(hidden)]
     #[inline]
     pub fn enable(&'static self, module: &'static ThisModule) -> Result {
-        // ORDERING: Relaxed, with itself: it only lets the first caller through.
+        // ORDERING: Relaxed, with itself: one caller finds false.
         if self.enabled.xchg(true, Relaxed) {
             return Err(EBUSY);
         }
-        // SAFETY: Nobody else has the structure yet.
+        // SAFETY: Nothing else accesses the structure yet.
         unsafe { (*self.raw.get()).r#mod = module.as_ptr() };
-        // SAFETY: By the type invariants this is a well-formed patch in static memory. It is
-        // handed over once, so that the loader finds its internal part zeroed.
+        // SAFETY: By the type invariants this is a well-formed patch in static memory. It is passed
+        // once, so that its internal part is zeroed.
         kernel::error::to_result(unsafe { abi::rlp_enable_patch(self.raw.get()) })
     }
 }
@@ -161,7 +162,7 @@ impl Patch {
 /// The module type that [`patch!`] defines.
 #[doc(hidden)]
 pub trait PatchModule: 'static {
-    /// The patch of this module.
+    /// Returns the patch of this module.
     fn patch() -> &'static Patch;
 }
 
@@ -176,7 +177,7 @@ pub const fn function(name: &'static CStr, new: *mut c_void, sympos: c_ulong) ->
     }
 }
 
-/// Describes one object, vmlinux if it has no name; used by [`patch!`].
+/// Describes one object, which is vmlinux if `name` is `None`; used by [`patch!`].
 #[doc(hidden)]
 pub const fn object<const N: usize>(
     name: Option<&'static CStr>,
@@ -194,7 +195,7 @@ pub const fn object<const N: usize>(
     }
 }
 
-/// Declares the patch of a module, and the type that `module!` takes as its `type`.
+/// Declares the patch of a module, and the type for the `type` of `module!`.
 ///
 /// ```text
 /// livepatch::patch! {
@@ -213,28 +214,29 @@ pub const fn object<const N: usize>(
 /// unsafe fn old_name(arguments) [-> type] = replacement [, sympos n];
 /// ```
 ///
-/// - `replace: true` makes a cumulative patch: all patches that are active are retired by it.
+/// - `replace: true` makes a cumulative patch, which replaces all enabled patches.
 /// - `states` lists the [`State`]s that the patch changes.
-/// - `module "name"` is a module that is loaded now, or will be, or never.
+/// - `module "name"` is a module, which need not be loaded.
 /// - `with Callbacks` names a type that implements [`Callbacks`].
-/// - `old_name` is an identifier, or a string for a symbol that is none (`"show.isra.0"`).
-/// - `sympos n` picks the n-th symbol of that name in the object, counted from 1 in the order of
-///   `/proc/kallsyms`; without it the name must be unique.
+/// - `old_name` is an identifier, or a string for a symbol that is not one (`"show.isra.0"`).
+/// - `sympos n` selects the n-th symbol of that name in the object, counted from 1 in the order of
+///   `/proc/kallsyms`. Without it the name must be unique.
 /// - The replacement is a function with exactly the type
 ///   `unsafe extern "C" fn(arguments) -> type`, or its safe counterpart.
 ///
-/// The module is initialised by enabling the patch, and is dropped when it is unloaded, which the
-/// loader allows once the patch is disabled: implement [`Drop`] for `Name` to clean up there.
+/// The init of the module enables the patch. The module can be unloaded when the patch is disabled,
+/// and `Name` is dropped then: implement [`Drop`] for it to clean up.
 ///
 /// # Safety
 ///
 /// The `unsafe` of each function is the promise in the [documentation of the crate](crate): the
-/// declared type is what the function has, and what its callers mean. The macro does not parse
-/// without it.
+/// function has the declared type, and its callers pass arguments that are valid for it. The macro
+/// does not parse without it.
 ///
 /// # Examples
 ///
-/// Two functions of a module that change together, the second being the other of that name:
+/// Two functions of a module that change together. Two symbols have the name of the second
+/// function:
 ///
 /// ```ignore
 /// livepatch::patch! {
@@ -308,7 +310,7 @@ macro_rules! patch {
                 }
             }
 
-            // Without CONFIG_LIVEPATCH the kernel refuses every module that says this.
+            // Without CONFIG_LIVEPATCH the kernel refuses every module with this tag.
             #[cfg(all(MODULE, CONFIG_LIVEPATCH))]
             #[link_section = ".modinfo"]
             #[used(compiler)]
@@ -317,7 +319,7 @@ macro_rules! patch {
     };
 }
 
-/// The table of an object's functions.
+/// Makes the table of an object's functions.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __functions {
@@ -335,7 +337,7 @@ macro_rules! __functions {
     }};
 }
 
-/// The callbacks of an object, if it has any.
+/// Makes the callbacks of an object, if it has any.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __callbacks {
@@ -347,7 +349,7 @@ macro_rules! __callbacks {
     };
 }
 
-/// A name, given as an identifier or as a string, as a C string.
+/// Makes a C string of an identifier or of a string.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __name {
@@ -359,7 +361,7 @@ macro_rules! __name {
     };
 }
 
-/// One, for each thing counted.
+/// Expands to 1, for a sum of counted items.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __count {

@@ -5,29 +5,37 @@
 //! C source: [`kernel/livepatch/shadow.c`](srctree/kernel/livepatch/shadow.c)
 
 use crate::abi;
-use core::{marker::PhantomData, mem, ptr};
-use kernel::{alloc::Flags, bindings, prelude::*};
+use core::{
+    marker::PhantomData,
+    mem,
+    ptr, //
+};
+use kernel::{
+    alloc::Flags,
+    bindings,
+    prelude::*, //
+};
 
 /// A field of type `T` that a patch adds to objects of type `O`.
 ///
-/// The rules are those of a field, with the object's borrow as the proof: who may look at the
-/// object may look at the field; who has the object to himself may change it or take it out.
+/// The rules are those of a field, with a borrow of the object as the proof: a shared borrow of the
+/// object allows to read the field, and an exclusive borrow allows to change or remove it.
 ///
-/// | with      | one may                                                                     |
+/// | borrow    | allowed                                                                     |
 /// |-----------|-----------------------------------------------------------------------------|
 /// | `&O`      | [`get`](Self::get), [`alloc`](Self::alloc), [`get_or_alloc`](Self::get_or_alloc) |
 /// | `&mut O`  | [`get_mut`](Self::get_mut), [`remove`](Self::remove)                        |
 ///
-/// Hence a value is never freed while a reference to it is in use, and never twice. What stays
-/// with the author is to make the `&O` or `&mut O` out of the kernel's pointer truthfully: a
-/// `&mut O` where the object is about to be freed, and nobody else can reach it any more.
+/// Hence a value is never freed while a reference to it is in use, and never twice. The author must
+/// only make the right borrow from the kernel's pointer: a `&mut O` only where the object is about
+/// to be freed, and no other thread can reach it any more.
 ///
-/// The object is a key: it is its address that counts, nothing is read from it. An object that is
-/// freed without [`remove`](Self::remove) leaves its variable behind for the next one at that
-/// address. Variables outlive the module that made them, so that the next version of a patch
-/// finds them; the last one takes them all out with [`free_all`](Self::free_all).
+/// The object is a key: only its address is used, and nothing is read from it. If an object is
+/// freed without [`remove`](Self::remove), its variable stays, and the next object at that address
+/// has it. Variables outlive the module that made them, so that the next version of a patch finds
+/// them. The last version frees all of them with [`free_all`](Self::free_all).
 ///
-/// Values do not stay where they are made, hence a lock goes into a box: `Pin<KBox<Mutex<T>>>`.
+/// Values are moved after they were made, so that a lock must be in a box: `Pin<KBox<Mutex<T>>>`.
 ///
 /// # Examples
 ///
@@ -52,25 +60,25 @@ pub struct Shadow<O, T> {
 }
 
 impl<O, T: Send + Sync + 'static> Shadow<O, T> {
-    /// The loader's header is made of words, and that is how it aligns what follows.
+    /// The loader aligns a variable as a word.
     const FITS: () = assert!(
         mem::align_of::<T>() <= mem::align_of::<c_ulong>(),
         "a shadow variable is aligned as a word, and no better",
     );
 
-    /// Objects without a size share their addresses, so that a borrow of one proves nothing.
+    /// Objects without a size can share an address, so that a borrow of one is no proof.
     const IS_KEY: () = assert!(
         mem::size_of::<O>() > 0,
         "an object needs an address of its own"
     );
 
-    /// The shadow variable of number `id`.
+    /// Declares the shadow variable of number `id`.
     ///
     /// # Safety
     ///
-    /// In every patch that is loaded before the variables of this number are freed, of this author
-    /// or another, in Rust or in C, shadow variables of number `id` must be valid values of `T`,
-    /// and looked up, freed and changed under the rules above.
+    /// This must hold for every patch that is loaded before the variables of this number are freed,
+    /// of this author or another, in Rust or in C: shadow variables of number `id` are valid values
+    /// of `T`, and are looked up, freed and changed under the rules above.
     pub const unsafe fn new(id: c_ulong) -> Self {
         let () = Self::FITS;
         let () = Self::IS_KEY;
@@ -80,42 +88,43 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         }
     }
 
-    /// The variable of `object`.
+    /// Returns the variable of `object`.
     ///
     /// # Context
     ///
     /// Any, NMI excepted.
     #[inline]
     pub fn get<'a>(&self, object: &'a O) -> Option<&'a T> {
-        // SAFETY: By the contract of `new()` this is NULL or a `T`. It stays, and is not changed,
-        // while `object` is borrowed: that takes `&mut O`.
+        // SAFETY: By the contract of `new()` this is NULL or a `T`. It is not freed and not changed
+        // while `object` is borrowed: both need a `&mut O`.
         unsafe { self.find(object).as_ref() }
     }
 
-    /// The variable of `object`, to change.
+    /// Returns the variable of `object`, to be changed.
     ///
     /// # Context
     ///
     /// Any, NMI excepted.
     #[inline]
     pub fn get_mut<'a>(&self, object: &'a mut O) -> Option<&'a mut T> {
-        // SAFETY: By the contract of `new()` this is NULL or a `T`. To reach it otherwise takes a
-        // borrow of `object`, of which there is no other.
+        // SAFETY: By the contract of `new()` this is NULL or a `T`. Every access needs a borrow of
+        // `object`, and there is no other borrow.
         unsafe { self.find(object).as_mut() }
     }
 
-    /// Gives `object` a variable of the value `value`.
+    /// Allocates a variable for `object`, with the value `value`.
     ///
     /// # Errors
     ///
-    /// - `EEXIST`: it has one already.
-    /// - `ENOMEM`: there is no memory, as far as `flags` allow to look for it.
+    /// - `EEXIST` if the object has a variable already.
+    /// - `ENOMEM` if an allocation with `flags` fails.
     ///
-    /// In both cases `value` is dropped.
+    /// On failure `value` is dropped.
     ///
     /// # Context
     ///
-    /// What `flags` asks for: process context for `GFP_KERNEL`, any but NMI for `GFP_ATOMIC`.
+    /// The context that `flags` requires: process context for `GFP_KERNEL`, any but NMI for
+    /// `GFP_ATOMIC`.
     #[inline]
     pub fn alloc<'a>(&self, object: &'a O, flags: Flags, value: T) -> Result<&'a T> {
         let mut value = Some(value);
@@ -126,19 +135,19 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         }
     }
 
-    /// The variable of `object`, which gets one of the value `init()` if it has none.
+    /// Returns the variable of `object`. If there is none, allocates one with the value `init()`.
     ///
-    /// `init` may be called in vain if somebody else comes first: there is one variable per object
-    /// whatever happens, and what is not used is dropped. It is called without any lock held.
+    /// `init` is called without a lock. If another thread allocates the variable at the same time,
+    /// the value of one of the two is dropped: there is one variable per object.
     ///
     /// # Errors
     ///
-    /// - `ENOMEM`: there is no memory, as far as `flags` allow to look for it.
-    /// - Those of `init`.
+    /// - `ENOMEM` if an allocation with `flags` fails.
+    /// - The error of `init`.
     ///
     /// # Context
     ///
-    /// What `flags` and `init` ask for, at most any but NMI.
+    /// The context that `flags` and `init` require, but not NMI.
     #[inline]
     pub fn get_or_alloc<'a>(
         &self,
@@ -152,7 +161,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         }
     }
 
-    /// Takes the variable of `object` out; it is dropped in the caller's context, if dropped.
+    /// Removes the variable of `object` and returns its value.
     ///
     /// # Context
     ///
@@ -163,10 +172,10 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         if variable.is_null() {
             return None;
         }
-        // SAFETY: By the contract of `new()` this is a `T`, and nobody else can reach it, since
-        // `object` is borrowed by us alone. It is freed below without being dropped.
+        // SAFETY: By the contract of `new()` this is a `T`. No other thread can reach it: `object`
+        // is borrowed exclusively. It is freed below without being dropped.
         let value = unsafe { variable.read() };
-        // SAFETY: No destructor is given, and the variable is not used any more.
+        // SAFETY: There is no destructor, and the variable is not used any more.
         unsafe { abi::rlp_shadow_free(Self::key(object), self.id, None) };
         Some(value)
     }
@@ -178,30 +187,30 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     ///
     /// # Safety
     ///
-    /// No reference to a variable of this number may be in use, and none may be taken until this
-    /// returns. In the `drop` of the module that is so if all objects are used in functions of
-    /// this patch only, since by then no task is left in these.
+    /// No reference to a variable of this number is in use, and none is made until this returns.
+    /// That holds in the `drop` of the module if only functions of this patch use the objects: no
+    /// task is in these functions then.
     ///
     /// # Context
     ///
     /// Any, NMI excepted.
     #[inline]
     pub unsafe fn free_all(&self) {
-        // SAFETY: By the contract of `new()` and of this function the destructor gets every `T`
-        // of this number, and each for the last time.
+        // SAFETY: By the contract of `new()` and of this function, the destructor is called with
+        // every `T` of this number, none of which is used after that.
         unsafe { abi::rlp_shadow_free_all(self.id, Some(drop_value::<T>)) };
     }
 
-    /// The variable of `object`, or NULL.
+    /// Returns the variable of `object`, or NULL.
     fn find(&self, object: &O) -> *mut T {
-        // SAFETY: May be called with any address.
+        // SAFETY: The function accepts any address.
         unsafe { abi::rlp_shadow_get(Self::key(object), self.id) }.cast()
     }
 
-    /// The variable of `object`, which becomes that in `value` if it has none: then `value` is
-    /// taken.
+    /// Returns the variable of `object`. If there is none, allocates one and takes its value out of
+    /// `value`.
     fn attach<'a>(&self, object: &'a O, flags: Flags, value: &mut Option<T>) -> Result<&'a T> {
-        // SAFETY: `move_value()` is called before this returns, if at all, with `value`.
+        // SAFETY: `move_value()` is only called with `value`, and before this returns.
         let variable = unsafe {
             abi::rlp_shadow_get_or_alloc(
                 Self::key(object),
@@ -212,8 +221,8 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
                 ptr::from_mut(value).cast(),
             )
         };
-        // SAFETY: NULL or a `T`: one that was there, by the contract of `new()`, or the one that
-        // `move_value()` put there. It stays while `object` is borrowed.
+        // SAFETY: NULL, or a `T` by the contract of `new()`, or the `T` of `move_value()`. It stays
+        // while `object` is borrowed.
         unsafe { variable.cast::<T>().as_ref() }.ok_or(ENOMEM)
     }
 
@@ -222,16 +231,17 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     }
 }
 
-/// The loader's constructor: moves the value into place. Runs under its spin lock.
+/// A constructor for the loader: moves the value into the variable. Runs under the loader's spin
+/// lock.
 ///
 /// # Safety
 ///
-/// `data` must be aligned, free memory of the size of `T`; `value` must be valid.
+/// `data` is aligned and unused memory of the size of `T`. `value` is a valid `Option<T>`.
 unsafe extern "C" fn move_value<T>(_: *mut c_void, data: *mut c_void, value: *mut c_void) -> c_int {
-    // SAFETY: `attach()` passes this.
+    // SAFETY: By the contract.
     match unsafe { &mut *value.cast::<Option<T>>() }.take() {
         Some(value) => {
-            // SAFETY: By the contract; `Shadow::FITS` has it aligned.
+            // SAFETY: By the contract; `Shadow::FITS` checks the alignment.
             unsafe { data.cast::<T>().write(value) };
             0
         }
@@ -239,19 +249,19 @@ unsafe extern "C" fn move_value<T>(_: *mut c_void, data: *mut c_void, value: *mu
     }
 }
 
-/// The loader's destructor. Runs under its spin lock.
+/// A destructor for the loader. Runs under the loader's spin lock.
 ///
 /// # Safety
 ///
-/// `data` must be a `T` that is not used any more.
+/// `data` is a `T` that is not used any more.
 unsafe extern "C" fn drop_value<T>(_: *mut c_void, data: *mut c_void) {
     // SAFETY: By the contract.
     unsafe { data.cast::<T>().drop_in_place() };
 }
 
-/// The C value of allocation flags, which the kernel crate keeps to itself.
+/// Returns the C value of allocation flags, which the kernel crate does not export.
 ///
-/// Flags are made of these, see `kernel::alloc::flags`.
+/// Flags are a combination of the ones below, see `kernel::alloc::flags`.
 #[inline]
 fn gfp(flags: Flags) -> bindings::gfp_t {
     [

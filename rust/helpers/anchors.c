@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Functions that nobody calls, for ftrace to hold on to.
+ * Functions that are never called, to keep an ftrace_ops registered.
  *
- * An ftrace_ops whose last function goes has to be unregistered, which waits
- * for RCU-tasks: for as long as some kthread does not schedule. With a function
- * of its own in its filter it never has to, until the loader is unloaded.
+ * An ftrace_ops must be unregistered when its filter becomes empty, and that waits
+ * for RCU-tasks: for as long as a kthread does not schedule. With one of these functions
+ * in its filter, an ops stays registered until the loader is unloaded.
  */
 #include "helpers.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patched functions as plain jumps: ftrace's direct targets, a batch at a time, or
- * one by one with what every kernel exports.
+ * Patched functions as plain jumps, by ftrace's direct targets: a batch at a time, or
+ * one by one with functions that every kernel exports.
  *
- * With bit 0 of its target set, a direct target is jumped to from the fentry
- * site, and nothing of ftrace runs any more when the function is called
- * (CONFIG_DYNAMIC_FTRACE_WITH_JMP).
+ * If bit 0 of a direct target is set, the fentry site is a jump to the target, and no
+ * code of ftrace runs when the function is called (CONFIG_DYNAMIC_FTRACE_WITH_JMP).
  */
 #include <linux/ftrace.h>
 
@@ -14,8 +13,10 @@
 
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_JMP
 
-/* Who else changes the instruction pointer may not have a function that jumps;
- * the loader's own handler, whose place it is, may.
+/*
+ * ftrace calls this before it lets an ops with IPMODIFY share a function with a direct
+ * target. The loader's own handler may share a function that jumps, because the jump
+ * goes where the handler would send the call. Another ops may not.
  */
 static int share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd cmd)
 {
@@ -30,17 +31,18 @@ static int share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd c
 }
 
 /**
- * rlp_direct_change() - make functions jump, or no longer
- * @ops: of all that is changed so; zeroed, until the first is added
+ * rlp_direct_change() - make functions jump, or undo that
+ * @ops: the ops of all functions that this makes jump; zeroed before the first call
  * @sites: fentry sites, each once
- * @targets: where each jumps to
- * @nr: how many
- * @add: or remove what was added with the same target
+ * @targets: the target of each jump
+ * @nr: the number of sites and of targets
+ * @add: true to add the jumps, false to remove jumps that were added with these targets
  *
- * Context: process context, sleeps; on removing the last, which is an anchor,
- * for RCU-tasks.
- * Return: 0, -EOPNOTSUPP where the kernel lacks a symbol, -ENOMEM, or -EINVAL
- * if a function has a direct target already. All or nothing.
+ * Either all sites are changed or none.
+ *
+ * Context: process context, sleeps. Removing the last jump of @ops waits for RCU-tasks.
+ * Return: 0; -EOPNOTSUPP if the kernel lacks a symbol; -ENOMEM; -EINVAL if a function has
+ * a direct target already.
  */
 int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 		      const unsigned long *targets, unsigned int nr, bool add)
@@ -50,7 +52,7 @@ int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 
 	if (!rlp_gate_has_direct())
 		return -EOPNOTSUPP;
-	/* As large as ftrace itself makes them, FTRACE_HASH_MAX_BITS. */
+	/* The maximum is that of ftrace, FTRACE_HASH_MAX_BITS. */
 	hash = rlp_alloc_ftrace_hash(min(fls(nr), 12));
 	if (!hash)
 		return -ENOMEM;
@@ -67,14 +69,14 @@ out:
 }
 
 /**
- * rlp_direct_add_one() - make one function jump, by an ops of its own
- * @ops: zeroed, and the caller's until rlp_direct_remove_one()
- * @site: its fentry site
- * @target: where it jumps to
+ * rlp_direct_add_one() - make one function jump, with an ops of its own
+ * @ops: zeroed; the caller keeps it until rlp_direct_remove_one() has succeeded
+ * @site: the function's fentry site
+ * @target: the target of the jump
  *
  * Context: process context, sleeps.
- * Return: 0, -EBUSY if the function has a direct target already, -ENOMEM, or -ENODEV if ftrace has
- * shut itself down; it keeps @ops then.
+ * Return: 0; -EBUSY if the function has a direct target already; -ENOMEM; -ENODEV if ftrace
+ * has shut itself down, and may still use @ops.
  */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target)
 {
@@ -84,7 +86,7 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
 	ret = ftrace_set_filter_ip(ops, site, 0, 1);
 	if (!ret)
 		ret = register_ftrace_direct(ops, ftrace_jmp_set(target));
-	/* Where ftrace has shut itself down, it may still have the ops. */
+	/* After ftrace has shut itself down, it may still use the ops. */
 	if (ret && ret != -ENODEV)
 		ftrace_free_filter(ops);
 	return ret;
@@ -92,11 +94,11 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
 
 /**
  * rlp_direct_remove_one() - undo rlp_direct_add_one()
- * @ops: as given to it
- * @target: as given to it
+ * @ops: the ops of that call
+ * @target: the target of that call
  *
- * Context: process context, sleeps for RCU-tasks.
- * Return: 0, or an error where ftrace has shut itself down; it keeps @ops then.
+ * Context: process context, waits for RCU-tasks.
+ * Return: 0, or an error if ftrace has shut itself down, and may still use @ops.
  */
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The interface for patch modules: C names for what Rust implements. */
+/* The interface for patch modules: exported C functions that call the Rust ones. */
 #include <linux/export.h>
 
 #include "rust_livepatch.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The ftrace handler's frame: preemption and registers are inline in C. */
+/* The C part of the ftrace handler: functions for preemption and registers are inline. */
 #include <linux/ftrace.h>
 #include <linux/preempt.h>
 #include <linux/version.h>
@@ -8,15 +8,21 @@
 #include "helpers.h"
 
 /**
- * rlp_ftrace_handler() - send the caller of @ip where rlp_ftrace_target() says
+ * rlp_ftrace_handler() - send a call to the target that rlp_ftrace_target() returns
+ * @ip: the fentry site of the called function
+ * @parent_ip: unused
+ * @ops: unused
+ * @fregs: the registers, of which the instruction pointer is changed
  *
- * Context: any, wherever a function can be called. Preemption is off while the
- * view is read, which is what its reader relies on.
+ * Preemption is off while the view is read: the reader of the view relies on that.
  *
- * No recursion lock: nothing in here can be traced, waits or keeps state, so it
- * may be entered again anywhere. With the lock, a patched function called where
- * it is taken, as from preempt_enable_notrace() in its own release, would run
- * its original code in a task that has left that behind.
+ * There is no recursion lock. No function that is called here can be traced, waits or
+ * keeps state, so that the handler can be entered again at any point. With the lock, a
+ * patched function that is called while the lock is held, for instance by
+ * preempt_enable_notrace() in the release of the lock, would run its original code in a
+ * task that no longer uses that code.
+ *
+ * Context: any in which a function can be called.
  */
 void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 				struct ftrace_ops *ops, struct ftrace_regs *fregs)
@@ -31,15 +37,17 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 }
 
 /**
- * rlp_ftrace_site() - the fentry site of a function
- * @addr: where it begins
- * @size: its length in bytes, if anything more than its own
+ * rlp_ftrace_site() - find the fentry site of a function
+ * @addr: the start of the function
+ * @size: the size of its symbol in bytes
  *
- * A symbol reaches to the next one, and functions whose symbols are gone (stripped, or weak and
- * overridden) are in between: their sites are further behind @addr than ftrace itself takes for
- * that of a function (test_for_valid_rec() in kernel/trace/ftrace.c).
+ * A symbol extends to the next symbol. Functions without a symbol (stripped, or weak and
+ * overridden) may lie in between. Their sites are farther from @addr than the maximum that
+ * ftrace itself accepts for the site of a function (test_for_valid_rec() in
+ * kernel/trace/ftrace.c), and are not accepted here either.
  *
- * Context: any. Return: its address, or 0.
+ * Context: any.
+ * Return: the address of the site, or 0.
  */
 unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size)
 {
@@ -50,14 +58,16 @@ unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size)
 }
 
 /**
- * rlp_ftrace_holder() - who else redirects a function
- * @ip: its fentry site
- * @ours: the ops that is not meant
+ * rlp_ftrace_holder() - find another ops that redirects a function
+ * @ip: the function's fentry site
+ * @ours: the ops to be skipped
  *
- * Context: process context. Diagnosis only: the answer may be stale at once. The list's
- * READ_ONCE() pairs with rcu_assign_pointer() in add_ftrace_ops() by address dependency; an
- * ops is not freed before a grace period that waits for preemption off.
- * Return: the address of the other's handler, or 0.
+ * For diagnosis only: the answer may be stale at once. The READ_ONCE() of the list pairs
+ * with rcu_assign_pointer() in add_ftrace_ops() by an address dependency. An ops is not
+ * freed before a grace period that waits for sections with preemption off.
+ *
+ * Context: process context.
+ * Return: the address of the handler of that ops, or 0.
  */
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
 {
@@ -76,32 +86,31 @@ unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
 	return 0;
 }
 
-/* To register it is refused (FTRACE_OPS_FL_DELETED): __register_ftrace_function() says
- * -EINVAL.
- */
-static struct ftrace_ops never = {
+/* __register_ftrace_function() refuses this ops with -EINVAL, for its flag. */
+static struct ftrace_ops deleted_ops = {
 	.flags = FTRACE_OPS_FL_DELETED,
 };
 
 /**
- * rlp_ftrace_alive() - whether ftrace has not shut itself down
+ * rlp_ftrace_alive() - check that ftrace has not shut itself down
  *
- * It does (ftrace_kill()) when it finds text to be other than it should, and most of what
- * changes text returns 0 all the same, as ftrace_update_ops() does. But ftrace_startup()
- * asks before all else.
+ * ftrace shuts itself down (ftrace_kill()) when text does not hold what it expects. Most
+ * functions that change text return 0 all the same, such as ftrace_update_ops().
+ * Registering an ops fails with -ENODEV before anything else is checked.
  *
  * Context: process context, sleeps.
+ * Return: false if ftrace has shut itself down.
  */
 bool rlp_ftrace_alive(void)
 {
-	return register_ftrace_function(&never) != -ENODEV;
+	return register_ftrace_function(&deleted_ops) != -ENODEV;
 }
 
 /**
- * rlp_ftrace_has_switch() - whether sysctl kernel.ftrace_enabled can be set to 0
+ * rlp_ftrace_has_switch() - check whether sysctl kernel.ftrace_enabled can be set to 0
  *
- * Since 7.3 ftrace_enable_sysctl() refuses. Where that was applied to an older
- * kernel the answer is wrong on the safe side.
+ * Since 7.3, ftrace_enable_sysctl() refuses that. For an older kernel with that change
+ * this returns true, which is safe.
  *
  * Context: any.
  */

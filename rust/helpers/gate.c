@@ -2,13 +2,16 @@
 /*
  * The gate: functions that vmlinux has but does not export.
  *
- * A kprobe on kallsyms_lookup_name() learns its address; that finds the rest.
- * None of them is called through a pointer. With IBT, objtool seals functions
- * whose address the kernel never takes: an indirect call to one is a #CP. A
- * static call is patched into a direct call, which needs no ENDBR.
+ * A kprobe on kallsyms_lookup_name() finds the address of that function, which
+ * then finds the other symbols.
  *
- * Where a distributor exports one of them, the weak reference is resolved by
- * the module loader and no lookup is needed.
+ * No function of the gate is called through a pointer. With IBT, objtool seals
+ * functions whose address the kernel never takes: an indirect call to such a
+ * function is a #CP. A static call is patched into a direct call, which needs no
+ * ENDBR.
+ *
+ * If a kernel exports a symbol, the module loader resolves the weak reference to
+ * it, and the symbol is not looked up.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -25,7 +28,7 @@
 #include "gate.h"
 #include "helpers.h"
 
-/* kernel/trace/trace.h keeps this one to itself. */
+/* Declared in kernel/trace/trace.h, which modules cannot include. */
 struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned long ip);
 
 #define RLP_FEW_JUMPS "few patched functions can be made jumps, and slowly"
@@ -39,7 +42,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 #endif
 
 /* X(symbol, what is lost without it; NULL: the loader refuses to load) */
-#define RLP_GATE_FUNCTIONS(X)						\
+#define RLP_GATE_REQUIRED(X)						\
 	X(kallsyms_lookup_name, NULL)					\
 	X(kallsyms_on_each_match_symbol, NULL)				\
 	X(module_kallsyms_on_each_symbol, NULL)				\
@@ -48,7 +51,9 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(find_module, NULL)						\
 	X(arch_stack_walk_reliable, NULL)				\
 	X(task_call_func, NULL)						\
-	X(idle_task, NULL)						\
+	X(idle_task, NULL)
+
+#define RLP_GATE_OPTIONAL(X)						\
 	X(alloc_ftrace_hash, RLP_FEW_JUMPS)				\
 	X(free_ftrace_hash, RLP_FEW_JUMPS)				\
 	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
@@ -59,6 +64,10 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(wake_up_state, "stragglers asleep in a patched function are not woken") \
 	RLP_GATE_RELOCATIONS(X)
 
+#define RLP_GATE_FUNCTIONS(X)						\
+	RLP_GATE_REQUIRED(X)						\
+	RLP_GATE_OPTIONAL(X)
+
 #define RLP_GATE_DATA(X)						\
 	X(tasklist_lock, NULL)						\
 	X(ftrace_ops_list, "the holder of a busy function is not named")
@@ -68,10 +77,73 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	void *rlp_gate_addr_##sym __ro_after_init;
 RLP_GATE_DATA(DEFINE_DATA)
 
-#define DEFINE_CALL(sym, lost)						\
+/*
+ * The targets of the required static calls until the gate is open. They find nothing, and
+ * no stack is reliable: a call that is too early returns an error.
+ */
+static unsigned long closed_kallsyms_lookup_name(const char *name)
+{
+	return 0;
+}
+
+static int closed_kallsyms_on_each_match_symbol(int (*fn)(void *, unsigned long),
+						const char *name, void *data)
+{
+	return -ENOENT;
+}
+
+static int closed_module_kallsyms_on_each_symbol(const char *modname,
+						 int (*fn)(void *, const char *,
+							   unsigned long),
+						 void *data)
+{
+	return -ENOENT;
+}
+
+static int closed_kallsyms_lookup_size_offset(unsigned long addr,
+					      unsigned long *size,
+					      unsigned long *offset)
+{
+	return 0;
+}
+
+static unsigned long closed_ftrace_location_range(unsigned long start,
+						  unsigned long end)
+{
+	return 0;
+}
+
+static struct module *closed_find_module(const char *name)
+{
+	return NULL;
+}
+
+static int closed_arch_stack_walk_reliable(stack_trace_consume_fn fn, void *cookie,
+					   struct task_struct *task)
+{
+	return -ENOENT;
+}
+
+static int closed_task_call_func(struct task_struct *task, task_call_f fn, void *arg)
+{
+	return -ENOENT;
+}
+
+static struct task_struct *closed_idle_task(int cpu)
+{
+	return NULL;
+}
+
+#define DEFINE_REQUIRED(sym, lost)					\
+	extern typeof(sym) sym __weak;					\
+	DEFINE_STATIC_CALL(rlp_gate_##sym, closed_##sym);
+RLP_GATE_REQUIRED(DEFINE_REQUIRED)
+
+/* NULL until the symbol is found: callers check with static_call_query(). */
+#define DEFINE_OPTIONAL(sym, lost)					\
 	extern typeof(sym) sym __weak;					\
 	DEFINE_STATIC_CALL_NULL(rlp_gate_##sym, sym);
-RLP_GATE_FUNCTIONS(DEFINE_CALL)
+RLP_GATE_OPTIONAL(DEFINE_OPTIONAL)
 
 struct rlp_gate_entry {
 	struct rlp_gate_symbol symbol;
@@ -108,8 +180,10 @@ static void enter(struct rlp_gate_entry *entry, void *addr)
 	entry->symbol.found = true;
 }
 
-/* With IBT a kprobe is behind the ENDBR. A call goes to the function's beginning; what patches
- * calls looks for padding in front of that (patch_dest() in arch/x86/kernel/callthunks.c).
+/*
+ * With IBT the address of a kprobe is behind the ENDBR. A direct call must go to the start of
+ * the function: the kernel looks for padding in front of the address that a call goes to
+ * (patch_dest() in arch/x86/kernel/callthunks.c).
  */
 static void *entry_of(void *addr)
 {
@@ -123,10 +197,11 @@ static void *entry_of(void *addr)
 }
 
 /*
- * The first entry finds all the others, itself included: a kprobe may sit
- * behind the ENDBR, while the symbol's own address is before it. The probe is
- * never armed: to disarm it needs memory, and a kprobe that could not be disarmed
- * stays on the kernel's list after its memory is gone.
+ * The first entry, kallsyms_lookup_name(), finds all entries, itself included: the address
+ * of the kprobe may be behind the ENDBR, and the address of the symbol is before it.
+ *
+ * The kprobe is never armed. Disarming a kprobe needs memory, and a kprobe that could not be
+ * disarmed stays on the kernel's list after it was freed.
  */
 static int open_kallsyms(void)
 {
@@ -151,10 +226,10 @@ static int open_kallsyms(void)
 /**
  * rlp_gate_open() - look up every symbol of the gate
  *
- * Context: process context, may sleep. Called once, before any other function
- * of the gate.
- * Return: 0, or the error of register_kprobe(). A symbol that is not there is
- * no error here: rlp_gate_symbol() tells which were found.
+ * A missing symbol is not an error here: the caller checks each with rlp_gate_symbol().
+ *
+ * Context: process context, may sleep. Called once.
+ * Return: 0, or the error of register_kprobe().
  */
 int rlp_gate_open(void)
 {
@@ -174,10 +249,10 @@ int rlp_gate_open(void)
 }
 
 /**
- * rlp_gate_symbol() - what became of the nr-th wanted symbol
- * @nr: counted from 0
+ * rlp_gate_symbol() - get an entry of the gate
+ * @nr: the number of the entry, from 0
  *
- * Return: the symbol, or NULL behind the last.
+ * Return: the symbol and whether it was found, or NULL after the last entry.
  */
 const struct rlp_gate_symbol *rlp_gate_symbol(unsigned int nr)
 {
@@ -205,8 +280,9 @@ int notrace rlp_kallsyms_lookup_size_offset(unsigned long addr,
 	return static_call(rlp_gate_kallsyms_lookup_size_offset)(addr, size, offset);
 }
 
-/* Not ftrace_location(): for a function in a module that one looks at all of
- * the module's symbols to learn what the caller knows, where the function ends.
+/*
+ * Used instead of ftrace_location(), which walks all symbols of a module to find the end of a
+ * function. The caller knows the end.
  */
 unsigned long notrace rlp_ftrace_location_range(unsigned long start,
 						unsigned long end)
@@ -214,8 +290,10 @@ unsigned long notrace rlp_ftrace_location_range(unsigned long start,
 	return static_call(rlp_gate_ftrace_location_range)(start, end);
 }
 
-/* The module may be gone when this returns: @state is what it was. (READ_ONCE() against the
- * plain stores of kernel/module/main.c: nothing that they publish is read.)
+/*
+ * The module may be freed when this returns; @state is its state at the time of the lookup.
+ * READ_ONCE() pairs with the plain stores in kernel/module/main.c: no data that they publish is
+ * read.
  */
 struct module *notrace rlp_find_module(const char *name, enum module_state *state)
 {
@@ -248,15 +326,16 @@ struct task_struct *notrace rlp_idle_task(int cpu)
 	return static_call(rlp_gate_idle_task)(cpu);
 }
 
-/* Context: preemption off. False also where the symbol is missing. */
+/* Context: preemption off. Return: false also if the symbol is missing. */
 bool notrace rlp_ftrace_hash_has(struct ftrace_hash *hash, unsigned long ip)
 {
 	return static_call_query(rlp_gate_ftrace_lookup_ip) &&
 	       static_call(rlp_gate_ftrace_lookup_ip)(hash, ip);
 }
 
-/* Whether the function at a site has a direct target, as of a bpf program.
- * Context: any; stale at once.
+/*
+ * Check whether the function at a site has a direct target, such as that of a bpf program.
+ * Context: any. The answer may be stale at once.
  */
 bool rlp_ftrace_has_direct(unsigned long ip)
 {
@@ -274,7 +353,7 @@ bool rlp_gate_has_direct(void)
 	       static_call_query(rlp_gate_update_ftrace_direct_del);
 }
 
-/* These four only where rlp_gate_has_direct(). */
+/* The next five functions may only be called if rlp_gate_has_direct(). */
 struct ftrace_hash *rlp_alloc_ftrace_hash(int size_bits)
 {
 	return static_call(rlp_gate_alloc_ftrace_hash)(size_bits);
@@ -301,7 +380,7 @@ int rlp_update_ftrace_direct_del(struct ftrace_ops *ops, struct ftrace_hash *has
 	return static_call(rlp_gate_update_ftrace_direct_del)(ops, hash);
 }
 
-/* Where the symbol is missing, nobody is woken and the caller kicks instead. */
+/* If the symbol is missing, this wakes no task and returns 0; the caller kicks the task instead. */
 int notrace rlp_wake_up_state(struct task_struct *task, unsigned int state)
 {
 	if (!static_call_query(rlp_gate_wake_up_state))

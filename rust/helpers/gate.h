@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the other helpers use of the gate; see gate.c. */
+/* Functions of the gate for the other helpers; see gate.c. */
 #ifndef _RLP_GATE_H
 #define _RLP_GATE_H
 

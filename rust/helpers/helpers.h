@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the Rust side needs from kernel headers that is inline, a macro, or not
- * exported. bindgen reads this file; every definition is notrace, because the
- * ftrace handler and the scheduler probe may call it.
+ * Functions for the Rust side that stand for inline functions, macros, and functions that
+ * are not exported. bindgen reads this file. Functions that the ftrace handler and the
+ * scheduler probe call are notrace.
  */
 #ifndef _RLP_HELPERS_H
 #define _RLP_HELPERS_H
@@ -17,7 +17,7 @@
 /* gate.c: symbols that vmlinux has but does not export */
 struct rlp_gate_symbol {
 	const char *name;
-	const char *without;	/* what is lost; NULL: the loader cannot do without */
+	const char *without;	/* what is lost without it; NULL: required */
 	bool found;
 };
 
@@ -42,7 +42,7 @@ int rlp_task_call_func(struct task_struct *task,
 		       void *arg);
 struct task_struct *rlp_idle_task(int cpu);
 
-/* ftrace.c: the redirecting handler around rlp_ftrace_target() */
+/* ftrace.c: the handler, which calls rlp_ftrace_target() */
 void rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 			struct ftrace_ops *ops, struct ftrace_regs *fregs);
 unsigned long rlp_ftrace_target(unsigned long ip, struct task_struct *task);
@@ -56,7 +56,7 @@ bool rlp_ftrace_has_direct(unsigned long ip);
 void rlp_anchor_handler(void);
 void rlp_anchor_jump(void);
 
-/* direct.c: functions that jump */
+/* direct.c: functions as jumps */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target);
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);
 int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
@@ -67,7 +67,7 @@ bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
 bool rlp_param_without(const char *symbol);
-void rlp_params_listen(bool on);
+void rlp_params_set_registered(bool on);
 void rlp_rust_params_changed(void);
 
 /* task.c */
@@ -93,25 +93,28 @@ bool rlp_module_is_live(const struct module *mod);
 bool rlp_module_lacks_sites(const struct module *mod);
 bool rlp_module_sig_ok(const struct module *mod);
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
-bool rlp_module_goes_after_init(const char *name, unsigned long addr);
+bool rlp_module_is_init_text(const char *name, unsigned long addr);
 
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);
 
-/* worker.c: one function, run in process context, kicked from anywhere */
+/* worker.c: one function, run in process context, requested by any context */
 struct rlp_worker {
 	struct delayed_work work;
 	struct irq_work kick;
 	void (*run)(void);
+	bool started;
 };
 
-void rlp_worker_init(struct rlp_worker *worker, void (*run)(void));
+void rlp_worker_start(struct rlp_worker *worker, void (*run)(void));
 void rlp_worker_kick(struct rlp_worker *worker);
 void rlp_worker_after(struct rlp_worker *worker, unsigned int ms);
+void rlp_worker_close(struct rlp_worker *worker);
 void rlp_worker_stop(struct rlp_worker *worker);
 
-/* shadow.c: memory attached to an address from the side; this is its header. What
- * follows it is aligned as in-tree's data are in practice, behind 48 bytes.
+/*
+ * shadow.c: the header of memory that is attached to an address. The memory follows it, and
+ * is aligned to 16 bytes as in-tree, where it follows 48 bytes of header.
  */
 struct rlp_side {
 	struct rcu_head rcu;

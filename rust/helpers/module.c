@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Facts about a module that its Rust type does not tell. */
+/* Members of struct module that the Rust wrapper needs. */
 #include <linux/kallsyms.h>
 #include <linux/module.h>
 
 #include "helpers.h"
 
-/* This one stays for ever; false if it is on its way out. Context: any. */
+/* Keep the loader loaded for ever. Return: false if it is being unloaded. Context: any. */
 bool rlp_pin_loader(void)
 {
 	return try_module_get(THIS_MODULE);
@@ -16,7 +16,7 @@ const char *rlp_module_name(const struct module *mod)
 	return mod->name;
 }
 
-/* Without CONFIG_LIVEPATCH the kernel cannot know: any module may patch. */
+/* Without CONFIG_LIVEPATCH modules are not marked: any module may be a patch. */
 bool rlp_module_is_livepatch(const struct module *mod)
 {
 #ifdef CONFIG_LIVEPATCH
@@ -35,13 +35,16 @@ bool rlp_module_sig_ok(const struct module *mod)
 #endif
 }
 
-/* Its init has succeeded, and nobody removes it. Context: any; stale at once. */
+/*
+ * Check that the module's init has succeeded and that the module is not being unloaded.
+ * Context: any. The answer may be stale at once.
+ */
 bool rlp_module_is_live(const struct module *mod)
 {
 	return READ_ONCE(mod->state) == MODULE_STATE_LIVE;
 }
 
-/* Text that stays after init. */
+/* Return: the start of the text that is not freed after init; @size: its size. */
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size)
 {
 	*size = mod->mem[MOD_TEXT].size;
@@ -55,9 +58,15 @@ static bool has_site(const struct module_memory *mem)
 	return mem->size && rlp_ftrace_location_range(base, base + mem->size - 1);
 }
 
-/* Does ftrace know none of the functions of @mod, which comes and has some for it? It had no memory
- * for them, which it tells nobody but the log (ftrace_module_init() in kernel/trace/ftrace.c).
+/**
+ * rlp_module_lacks_sites() - check for a module that ftrace has no records of
+ * @mod: a module that is being loaded
+ *
+ * If ftrace has no memory for the records of a module, it only logs that, and the module
+ * loads (ftrace_module_init() in kernel/trace/ftrace.c). Its functions cannot be hooked then.
+ *
  * Context: any.
+ * Return: true if @mod has fentry sites and ftrace has no record of any.
  */
 bool rlp_module_lacks_sites(const struct module *mod)
 {
@@ -65,10 +74,19 @@ bool rlp_module_lacks_sites(const struct module *mod)
 	       !has_site(&mod->mem[MOD_INIT_TEXT]);
 }
 
-/* Is there a module @name that lives or comes, and @addr in its text that is freed after init?
- * No module is freed within a read side (free_module() in kernel/module/main.c). Context: any.
+/**
+ * rlp_module_is_init_text() - check whether an address is in a module's init text
+ * @name: the name of the module
+ * @addr: the address
+ *
+ * A module is not freed within an RCU read-side critical section (free_module() in
+ * kernel/module/main.c).
+ *
+ * Context: any.
+ * Return: true if a module @name is live or being loaded, and @addr is in its text that is
+ * freed after init.
  */
-bool rlp_module_goes_after_init(const char *name, unsigned long addr)
+bool rlp_module_is_init_text(const char *name, unsigned long addr)
 {
 	enum module_state state;
 	struct module *mod;
@@ -79,7 +97,7 @@ bool rlp_module_goes_after_init(const char *name, unsigned long addr)
 	       within_module_mem_type(addr, mod, MOD_INIT_TEXT);
 }
 
-/* What rust/kernel/module.rs and kallsyms.rs take for granted. */
+/* The constants of rust/kernel/module.rs and kallsyms.rs. */
 static_assert(MODULE_NAME_LEN == 64 - sizeof(unsigned long));
 static_assert(KSYM_NAME_LEN == 512);
 static_assert(KSYM_SYMBOL_LEN <= KSYM_NAME_LEN + 192);

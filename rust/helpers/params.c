@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The module's parameters: those of module!{} cannot be changed at run time. */
+/* The module's parameters: parameters of module!{} cannot be changed at run time. */
 #include <linux/glob.h>
 #include <linux/module.h>
 
 #include "helpers.h"
 
-/* Read with READ_ONCE(), whose partner is the plain store of param_set_bool(): a byte that
- * nothing else depends on.
+/*
+ * READ_ONCE() of this pairs with the plain store in param_set_bool(): one byte, on which no
+ * other data depends.
  */
 static bool debug;
 module_param(debug, bool, 0644);
@@ -17,19 +18,20 @@ module_param(require_signed, bool, 0444);
 MODULE_PARM_DESC(require_signed,
 		 "Refuse patch modules whose signature the kernel did not verify (default: N)");
 
-/* Read like debug. Who changes it tells the loader after the store, see promote_set(). */
+/* Read like debug. A writer calls the loader after the store, see promote_set(). */
 static bool promote = true;
 
-/* Whether there is somebody to tell. Under the parameters' lock, which whoever
- * writes one has. Nothing else keeps a writer out while the module goes: its files
- * are removed after its exit.
+/*
+ * Whether a writer of a parameter calls the loader. Protected by the parameters' lock, which
+ * a writer holds. Without it a writer could call the loader while the module is being
+ * unloaded: the files of the parameters are removed after the module's exit.
  */
-static bool listening;
+static bool registered;
 
-void rlp_params_listen(bool on)
+void rlp_params_set_registered(bool on)
 {
 	kernel_param_lock(THIS_MODULE);
-	listening = on;
+	registered = on;
 	kernel_param_unlock(THIS_MODULE);
 }
 
@@ -37,7 +39,7 @@ static int promote_set(const char *val, const struct kernel_param *kp)
 {
 	int ret = param_set_bool(val, kp);
 
-	if (!ret && listening)
+	if (!ret && registered)
 		rlp_rust_params_changed();
 	return ret;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Relocations of a patch module that wait for another module.
+ * Relocations of a patch module that refer to another module.
  *
- * The kernel keeps the section headers of modules marked livepatch=Y, and applies
- * those relocations that refer to vmlinux; see livepatch/module-elf-format.rst.
+ * For a module that is marked livepatch=Y, the kernel keeps the section headers and
+ * applies the relocations that refer to vmlinux; see livepatch/module-elf-format.rst.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -14,7 +14,7 @@
 
 #ifdef CONFIG_LIVEPATCH
 
-/* Of the names .klp.rela.OBJECT.SECTION, those with this object. */
+/* Check whether @section is .klp.rela.OBJECT.SECTION for this object. */
 static bool is_for(const char *section, const char *object)
 {
 	size_t len = strlen(object);
@@ -42,15 +42,17 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
 }
 
 /**
- * rlp_module_relocate() - apply or clear what waits for a module
- * @patch: a module marked livepatch=Y, which stays
- * @object: the name of the other module; to apply, it is loaded
- * @apply: false to clear what was applied, so that it can be applied again
+ * rlp_module_relocate() - apply or clear the relocations for a module
+ * @patch: a module marked livepatch=Y, which stays loaded
+ * @object: the name of the other module, which must be loaded for @apply
+ * @apply: true to apply the relocations, false to clear them so that they can be applied again
+ *
+ * If a section fails, the sections before it are cleared. Nothing of the section itself was
+ * applied then, unless the error is -ENOEXEC: the entries before the one that does not fit
+ * were applied.
  *
  * Context: process context, may sleep.
- * Return: 0, or the error of klp_apply_section_relocs(), which says why in the
- * log; then the sections before are cleared. (Of the section itself nothing was applied, but
- * for -ENOEXEC: there, what comes before the entry that does not fit.)
+ * Return: 0, or the error of klp_apply_section_relocs(), which logs the reason.
  */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 {
@@ -61,13 +63,13 @@ int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 	for (nr = 1; nr < end && !ret; nr++)
 		ret = relocate(patch, nr, object, apply);
 	if (ret)
-		/* Not the last one, which mostly has nothing that could be cleared. */
+		/* The section that failed is not cleared: mostly nothing of it was applied. */
 		for (nr -= 2; nr > 0; nr--)
 			relocate(patch, nr, object, false);
 	return ret;
 }
 
-#else /* !CONFIG_LIVEPATCH: the kernel loads no module that has any */
+#else /* !CONFIG_LIVEPATCH: the kernel loads no module with such relocations */
 
 int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 {

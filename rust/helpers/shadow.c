@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What shadow variables need of headers: the lock with interrupts, kfree_rcu(), and %p. */
+/* Helpers for shadow variables: spin_lock_irqsave(), kfree_rcu(), and %p. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/printk.h>
@@ -10,7 +10,7 @@
 
 static DEFINE_SPINLOCK(side_lock);
 
-/* Context: any but NMI; on PREEMPT_RT one that may sleep. */
+/* Context: any but NMI; on PREEMPT_RT, one that may sleep. */
 unsigned long rlp_side_lock(void)
 {
 	unsigned long flags;
@@ -24,27 +24,28 @@ void rlp_side_unlock(unsigned long flags)
 	spin_unlock_irqrestore(&side_lock, flags);
 }
 
-/* A header and @size zeroed bytes. Context: as @gfp says. */
+/* Allocate a header and @size zeroed bytes. Context: the one that @gfp requires. */
 struct rlp_side *rlp_side_alloc(size_t size, gfp_t gfp)
 {
 	return kzalloc(size_add(sizeof(struct rlp_side), size), gfp);
 }
 
-/* For one that no reader has seen. */
+/* Free memory that no reader has seen. */
 void rlp_side_free(struct rlp_side *side)
 {
 	kfree(side);
 }
 
-/* No callback of ours: the loader may be unloaded before the memory is freed. */
+/*
+ * Free memory after a grace period. Without a callback in this module: the loader may be
+ * unloaded before the memory is freed.
+ */
 void rlp_side_free_rcu(struct rlp_side *side)
 {
 	kfree_rcu(side, rcu);
 }
 
-/* In-tree this is a WARN(), with which a patch can take down a machine that
- * panics on warnings.
- */
+/* A WARN() in-tree, with which a patch can take down a machine that panics on warnings. */
 void rlp_shadow_report_duplicate(void *obj, unsigned long id)
 {
 	pr_warn("Duplicate shadow variable <%p, %lx>\n", obj, id);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Walking tasks, and the parts of a task that inline functions show. */
+/* Walking tasks, and members of a task that are accessed by inline functions. */
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/tracepoint.h>
@@ -9,7 +9,7 @@
 #include "gate.h"
 #include "helpers.h"
 
-/* Not exported. With PROVE_RCU_LIST the walks over tasks name it as well. */
+/* Not exported. With PROVE_RCU_LIST the macros that walk tasks use it as well. */
 #define tasklist_lock (*(rwlock_t *)rlp_gate_addr_tasklist_lock)
 
 /* Context: may sleep on PREEMPT_RT. */
@@ -23,8 +23,9 @@ void notrace rlp_tasklist_read_unlock(void)
 	read_unlock(&tasklist_lock);
 }
 
-/* Visible tasks, threads included; stops when @fn returns false. The idle
- * tasks are not among them. Context: tasklist_lock or RCU.
+/*
+ * Call @fn for every visible task, threads included, until it returns false. Idle tasks are
+ * not visible. Context: tasklist_lock or RCU read lock held.
  */
 void notrace rlp_for_each_task(bool (*fn)(void *, struct task_struct *),
 			       void *cookie)
@@ -36,29 +37,33 @@ void notrace rlp_for_each_task(bool (*fn)(void *, struct task_struct *),
 			return;
 }
 
-/* Dead: it left the CPU for the last time, see do_task_dead(). Pairs with the release of
- * on_cpu in finish_task(): what it did there has been done.
+/*
+ * Check whether a task has left its CPU for the last time, see do_task_dead(). The acquire
+ * pairs with the release of on_cpu in finish_task(): all that the task did on the CPU is
+ * visible.
  */
 bool notrace rlp_task_is_dead(struct task_struct *task)
 {
 	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
 }
 
-/* Past exit_notify(), which says so with tasklist_lock held for writing: for whoever has
- * that lock, or is the task, no partner but the lock is needed.
+/*
+ * Check whether a task is past exit_notify(). exit_notify() sets exit_state with
+ * tasklist_lock held for writing, so that a caller that holds the lock, or is the task,
+ * needs no barrier.
  */
 bool notrace rlp_task_is_exiting(struct task_struct *task)
 {
 	return READ_ONCE(task->exit_state);
 }
 
-/* The CPU, if current is exiting, or -1. Context: any, preemption off. */
+/* Return: the CPU if current is exiting, else -1. Context: any, preemption off. */
 int notrace rlp_exiting_on(void)
 {
 	return rlp_task_is_exiting(current) ? raw_smp_processor_id() : -1;
 }
 
-/* Pairs with the release in finish_task(): off its CPU, its stack is written. */
+/* The acquire pairs with the release in finish_task(): off its CPU, the task's stack is written. */
 bool notrace rlp_task_on_cpu(struct task_struct *task)
 {
 	return smp_load_acquire(&task->on_cpu);
@@ -75,12 +80,18 @@ void notrace rlp_task_comm(struct task_struct *task, char *buf)
 	strscpy(buf, task->comm, TASK_COMM_LEN);
 }
 
-/*
- * Make @task pass a safe point soon: a kthread is woken, any other task leaves
- * its interruptible sleep and its system call, as set_notify_signal() does; that
- * one is inline and calls what is not exported. No task_work: its memory would
- * have to stay until the task runs, and it may never. Hence the probe on the
- * exit from system calls, for one that is restarted goes straight to sleep again.
+/**
+ * rlp_task_nudge() - make a task pass a safe point soon
+ * @task: the task
+ *
+ * Wakes a kthread. Makes any other task leave its interruptible sleep and its system call,
+ * as set_notify_signal() does, which is inline and calls a function that is not exported.
+ *
+ * No task_work is used: its memory would have to stay until the task runs, which may be
+ * never. A system call that is restarted goes to sleep again at once; the probe on the exit
+ * from system calls switches the task in between.
+ *
+ * Context: any but with a runqueue locked.
  */
 void rlp_task_nudge(struct task_struct *task)
 {
@@ -106,7 +117,7 @@ static void match(struct tracepoint *tp, void *data)
 		search->found = tp;
 }
 
-/* Of which types the probes in rust/kernel/sched.rs have to be. */
+/* Check the types of the probes in rust/kernel/sched.rs. */
 static inline void __maybe_unused check_probes(void)
 {
 	void (*switch_out)(void *data, bool preempt, struct task_struct *prev,
@@ -117,10 +128,10 @@ static inline void __maybe_unused check_probes(void)
 	check_trace_callback_type_sys_exit(leave_syscall);
 }
 
-/* As rust/kernel/task.rs has it. */
+/* The constant of rust/kernel/task.rs. */
 static_assert(TASK_COMM_LEN == 16);
 
-/* Those of vmlinux are not exported, but may be walked. */
+/* Tracepoints of vmlinux are not exported, but modules can walk them. */
 struct tracepoint *rlp_tracepoint(const char *name)
 {
 	struct search search = { .name = name };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One function in process context that any context may ask for. */
+/* One function in process context that any context can request a run of. */
+#include <linux/preempt.h>
+
 #include "helpers.h"
 
 static void worker_run(struct work_struct *work)
@@ -17,35 +19,84 @@ static void worker_kicked(struct irq_work *kick)
 	mod_delayed_work(system_dfl_wq, &worker->work, 0);
 }
 
-void rlp_worker_init(struct rlp_worker *worker, void (*run)(void))
+/**
+ * rlp_worker_start() - let requests run a function
+ * @worker: zeroed, or stopped
+ * @run: the function
+ *
+ * Context: any. The caller excludes other calls of this function and of
+ * rlp_worker_close() and rlp_worker_stop() for the same worker.
+ */
+void rlp_worker_start(struct rlp_worker *worker, void (*run)(void))
 {
 	INIT_DELAYED_WORK(&worker->work, worker_run);
 	/*
-	 * Hard: where soft ones are left to threads (PREEMPT_RT), that of a CPU may be
+	 * Hard: PREEMPT_RT leaves soft irq_works to a thread of the CPU, which may be
 	 * parked, or starved by a real-time task.
 	 */
 	worker->kick = IRQ_WORK_INIT_HARD(worker_kicked);
 	worker->run = run;
+	/* Pairs with smp_load_acquire() in is_started(). */
+	smp_store_release(&worker->started, true);
 }
 
-/*
- * Context: any, also with a runqueue locked: irq_work_queue() wakes nobody. On a CPU that
- * goes down the interrupt may be lost, and the work stay pending until the CPU is back:
- * there it is left to the timer.
+/* Context: preemption off until the request is queued, for rlp_worker_close(). */
+static __always_inline bool is_started(struct rlp_worker *worker)
+{
+	/* Pairs with smp_store_release() in rlp_worker_start(). */
+	return smp_load_acquire(&worker->started);
+}
+
+/**
+ * rlp_worker_kick() - request a run as soon as possible
+ * @worker: started, or the request is ignored
+ *
+ * On a CPU that goes offline the interrupt may be lost, and the irq_work stay pending
+ * until the CPU is back: there the timer of rlp_worker_after() makes the request.
+ *
+ * Context: any, also with a runqueue locked: irq_work_queue() wakes no task.
  */
 void notrace rlp_worker_kick(struct rlp_worker *worker)
 {
-	if (cpu_online(raw_smp_processor_id()))
+	guard(preempt_notrace)();
+	if (is_started(worker) && cpu_online(raw_smp_processor_id()))
 		irq_work_queue(&worker->kick);
 }
 
-/* Context: process or soft interrupt. */
+/**
+ * rlp_worker_after() - request a run later, in place of an earlier request
+ * @worker: started, or the request is ignored
+ * @ms: milliseconds from now
+ *
+ * Context: process or soft interrupt.
+ */
 void rlp_worker_after(struct rlp_worker *worker, unsigned int ms)
 {
-	mod_delayed_work(system_dfl_wq, &worker->work, msecs_to_jiffies(ms));
+	guard(preempt_notrace)();
+	if (is_started(worker))
+		mod_delayed_work(system_dfl_wq, &worker->work, msecs_to_jiffies(ms));
 }
 
-/* Context: may sleep. Afterwards nothing of the worker runs; nobody may kick. */
+/**
+ * rlp_worker_close() - ignore requests from now on
+ * @worker: started
+ *
+ * A request that found the worker started is queued when synchronize_rcu() returns: it
+ * has preemption off from its check until then.
+ *
+ * Context: any.
+ */
+void rlp_worker_close(struct rlp_worker *worker)
+{
+	WRITE_ONCE(worker->started, false);
+}
+
+/**
+ * rlp_worker_stop() - wait for a run in progress, and cancel a request
+ * @worker: closed, and a grace period has passed since
+ *
+ * Context: may sleep. Nothing of the worker runs when this returns.
+ */
 void rlp_worker_stop(struct rlp_worker *worker)
 {
 	irq_work_sync(&worker->kick);

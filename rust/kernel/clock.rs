@@ -4,13 +4,17 @@
 //!
 //! C header: [`include/linux/timekeeping.h`](srctree/include/linux/timekeeping.h)
 
-use kernel::{bindings, time::Delta};
+use kernel::{
+    bindings,
+    time::Delta, //
+};
 
-/// How long ago the Unix epoch is by the system's clock, which may be set, and then jumps.
+/// Returns the time since the Unix epoch by the system's clock, which jumps when it is set.
 ///
-/// Context: any but NMI.
+/// # Context
+///
+/// Any but NMI.
 pub fn since_epoch() -> Delta {
-    // SAFETY: Nothing is asked of the caller but not to be in NMI context, and there it would only
-    // wait for ever.
+    // SAFETY: The function only requires a context other than NMI, in which it could wait for ever.
     Delta::from_nanos(unsafe { bindings::ktime_get_real() })
 }

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Functions that jump: calls go on in another function without any handler.
+//! Functions that jump: their calls go to another function without a handler.
 //!
-//! ftrace keeps them as direct targets; see `rust/helpers/direct.c`. A function that jumps refuses
-//! whoever else wants to change where its calls go; tracers that only look may share it.
+//! The jumps are direct targets of ftrace; see `rust/helpers/direct.c`. While a function jumps, no
+//! other user of ftrace can redirect it. Tracers that only observe can share it.
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
-use crate::ftrace::{anchor, outcome, surely, Site};
+use crate::ftrace::{
+    anchor,
+    change_result,
+    retry_enomem,
+    CallTarget,
+    Site, //
+};
 use core::mem::ManuallyDrop;
 use kernel::{
     bindings,
@@ -16,41 +22,50 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Functions that are made to jump, and back, a batch at a time.
+/// Functions that are made to jump, and made to stop, a batch at a time.
 ///
 /// # Invariants
 ///
-/// `anchor` jumps as long as this lives, so that `ops` stays registered. At most `others` jump
-/// besides.
+/// `anchor` jumps for as long as this lives, so that `ops` stays registered. At most `others`
+/// functions jump besides.
 pub struct Batches {
-    anchor: Site,
+    anchor: (Site, CallTarget),
     others: usize,
-    /// Freed when ftrace has let go of it, if it does.
+    /// Freed if ftrace no longer uses it.
     ops: ManuallyDrop<Ops>,
 }
 
 type Ops = Pin<KBox<Opaque<bindings::ftrace_ops>>>;
 
-// SAFETY: ftrace locks what it does with an ops; the methods that change it take `&mut self`.
+// SAFETY: ftrace locks its accesses to an ops; the methods that change the ops take `&mut self`.
 unsafe impl Send for Batches {}
 
 impl Batches {
-    /// None yet, but for the anchor; `None` where the kernel has no means. Context: may sleep.
-    /// `ENOMEM`.
+    /// Makes the anchor jump, and no other function yet. Returns `None` if the kernel does not
+    /// support that.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENOENT` if the symbol of the anchor is not found; `ENODEV` if ftrace has shut
+    /// itself down.
     pub fn anchored() -> Result<Option<Self>> {
         let anchor = anchor(rlp_bindings::rlp_anchor_jump)?;
-        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
+        let target = CallTarget::of_anchor()?;
         let ops = zeroed_ops()?;
         match change(&ops, &[anchor], &[target], true) {
             Ok(()) => Ok(Some(Self {
-                anchor,
+                anchor: (anchor, target),
                 others: 0,
                 ops: ManuallyDrop::new(ops),
             })),
             Err(e) if is_unsupported(e) => Ok(None),
             Err(e) => {
                 if e == ENODEV {
-                    // ftrace may have kept it.
+                    // ftrace may still use it.
                     core::mem::forget(ops);
                 }
                 Err(e)
@@ -58,23 +73,34 @@ impl Batches {
         }
     }
 
-    /// Makes the functions at `sites`, all hooked by a
-    /// [`Redirection`](crate::ftrace::Redirection), jump to `targets`; all or
-    /// none.
+    /// Makes the functions at `sites` jump to `targets`, all or none. All are hooked by a
+    /// [`Redirection`](crate::ftrace::Redirection).
     ///
-    /// Context: may sleep. `EINVAL` if one of them has another direct target, as of a bpf program;
-    /// `ENOMEM`; `ENODEV` if ftrace has shut itself down meanwhile: they may jump or not.
-    pub fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if a function has another direct target, such as that of a bpf program; `ENOMEM`;
+    /// `ENODEV` if ftrace has shut itself down: the functions may jump or not.
+    pub fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         change(&self.ops, sites, targets, true)?;
         self.others = self.others.saturating_add(sites.len());
         Ok(())
     }
 
-    /// Undoes [`add`](Self::add) for those it was done for, with the same targets; all or none.
+    /// Undoes [`add`](Self::add) for sites that were added with these targets, all or none.
     ///
-    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
-    pub fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
-        surely(|| change(&self.ops, sites, targets, false))?;
+    /// # Context
+    ///
+    /// May sleep, also to wait for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if ftrace has shut itself down.
+    pub fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
+        retry_enomem(|| change(&self.ops, sites, targets, false))?;
         self.others = self.others.saturating_sub(sites.len());
         Ok(())
     }
@@ -86,40 +112,49 @@ impl Drop for Batches {
             pr_err!("{} jumps stay behind\n", self.others);
             return;
         }
-        let target = rlp_bindings::rlp_anchor_handler as *const () as usize;
-        match surely(|| change(&self.ops, &[self.anchor], &[target], false)) {
-            // SAFETY: It was the last: the ops is not registered any more, and not used again.
+        let (anchor, target) = self.anchor;
+        match retry_enomem(|| change(&self.ops, &[anchor], &[target], false)) {
+            // SAFETY: The anchor was the last function: the ops is no longer registered, and it is
+            // not used again.
             Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
             Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),
         }
     }
 }
 
-/// One function that jumps. Dropping it undoes that.
+/// One function that jumps. Dropping it undoes the jump.
 ///
-/// For kernels without what [`Batches`] needs: each costs ftrace some scans of all its records, and
-/// its drop waits for RCU-tasks.
+/// For kernels that do not support [`Batches`]. Each jump costs ftrace some scans of all its
+/// records, and the drop waits for RCU-tasks.
 pub struct Jump {
-    /// `None` while it is dropped.
+    /// `None` during the drop.
     ops: Option<Ops>,
-    target: usize,
+    target: CallTarget,
 }
 
-// SAFETY: ftrace locks what it does with an ops; nothing is done with a shared reference.
+// SAFETY: ftrace locks its accesses to an ops; shared references to a `Jump` give no access to it.
 unsafe impl Send for Jump {}
 
 impl Jump {
-    /// Makes the function at `site`, hooked by a [`Redirection`](crate::ftrace::Redirection), jump
-    /// to `target`.
+    /// Makes the function at `site`, which is hooked by a
+    /// [`Redirection`](crate::ftrace::Redirection), jump to `target`.
     ///
-    /// Context: may sleep. `EBUSY` if it has another direct target, as of a bpf program; `ENOMEM`;
-    /// `EOPNOTSUPP` where the kernel has no means; `ENODEV` if ftrace has shut itself down meanwhile:
-    /// it may jump or not.
-    pub fn new(site: Site, target: usize) -> Result<Self> {
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the function has another direct target, such as that of a bpf program; `ENOMEM`;
+    /// `EOPNOTSUPP` if the kernel does not support jumps; `ENODEV` if ftrace has shut itself down:
+    /// the function may jump or not.
+    pub fn new(site: Site, target: CallTarget) -> Result<Self> {
         let ops = zeroed_ops()?;
-        // SAFETY: `ops` is zeroed and pinned; it is freed when ftrace has let go of it.
-        let ret = unsafe { rlp_bindings::rlp_direct_add_one(ops.get(), site, target) };
-        match outcome(ret) {
+        // SAFETY: `ops` is zeroed and pinned, and is only freed if ftrace no longer uses it.
+        let ret = unsafe {
+            rlp_bindings::rlp_direct_add_one(ops.get(), site.address(), target.address())
+        };
+        match change_result(ret) {
             Ok(()) => Ok(Self {
                 ops: Some(ops),
                 target,
@@ -138,22 +173,24 @@ impl Drop for Jump {
     fn drop(&mut self) {
         let Some(ops) = self.ops.take() else { return };
         // SAFETY: Registered in `new()`, with this target.
-        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target) };
-        if let Err(e) = outcome(ret) {
+        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
+        if let Err(e) = change_result(ret) {
             pr_err!("a jump stays behind ({})\n", e.to_errno());
             core::mem::forget(ops);
         }
     }
 }
 
-/// Whether a function can be made to jump to `target`. To an odd address it cannot: in its lowest bit
-/// ftrace keeps a flag (`ftrace_jmp_set()` in `include/linux/ftrace.h`). Compilers put functions there
-/// that they take to be cold, where they have no minimum alignment for those.
-pub fn can_jump_to(target: usize) -> bool {
-    target & 1 == 0
+/// Whether a function can be made to jump to `target`: not to an odd address.
+///
+/// ftrace uses the lowest bit of the address as a flag (`ftrace_jmp_set()` in
+/// `include/linux/ftrace.h`). A compiler without a minimum alignment for cold functions can put one
+/// at an odd address.
+pub fn can_jump_to(target: CallTarget) -> bool {
+    target.address() & 1 == 0
 }
 
-/// Whether `error` says that the kernel has no means to make functions jump.
+/// Whether `error` means that the kernel does not support jumps.
 pub fn is_unsupported(error: Error) -> bool {
     error.to_errno() == -(bindings::EOPNOTSUPP as c_int)
 }
@@ -165,7 +202,7 @@ fn zeroed_ops() -> Result<Ops> {
     )?)
 }
 
-fn change(ops: &Ops, sites: &[Site], targets: &[usize], add: bool) -> Result {
+fn change(ops: &Ops, sites: &[Site], targets: &[CallTarget], add: bool) -> Result {
     if sites.len() != targets.len() {
         return Err(EINVAL);
     }
@@ -173,9 +210,9 @@ fn change(ops: &Ops, sites: &[Site], targets: &[usize], add: bool) -> Result {
     if nr == 0 {
         return Ok(());
     }
-    // SAFETY: `ops` is pinned, was zeroed at first, and is freed when ftrace has let go of it. Both
-    // arrays have `nr` elements.
-    outcome(unsafe {
-        rlp_bindings::rlp_direct_change(ops.get(), sites.as_ptr(), targets.as_ptr(), nr, add)
-    })
+    // CAST: `Site` and `CallTarget` are transparent over the address.
+    let (sites, targets) = (sites.as_ptr().cast(), targets.as_ptr().cast());
+    // SAFETY: `ops` is pinned, was zeroed before its first use, and is only freed if ftrace no
+    // longer uses it. Both arrays have `nr` elements.
+    change_result(unsafe { rlp_bindings::rlp_direct_change(ops.get(), sites, targets, nr, add) })
 }

@@ -1,71 +1,213 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Redirecting functions with one `ftrace_ops` for any number of them.
+//! Redirecting functions, with one `ftrace_ops` for any number of functions.
 //!
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
 use crate::{
-    atomic::{AtomicBool, Ordering},
+    atomic::{
+        AtomicBool,
+        AtomicUsize,
+        Ordering, //
+    },
+    module::Module,
     rcu,
 };
-use core::mem::ManuallyDrop;
+use core::{
+    mem::ManuallyDrop,
+    num::NonZeroUsize, //
+};
 use kernel::{
     bindings,
     error::to_result,
     ffi::c_int,
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
-/// The address of a function's fentry site, as [`site_of`] found it.
-pub type Site = usize;
+/// The address of a function's fentry site.
+///
+/// # Invariants
+///
+/// ftrace had a record of this address when the value was made.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Site(NonZeroUsize);
 
-/// The fentry site of the function of `size` bytes at `addr`, if it has one that ftrace may use.
-///
-/// Rust functions have none, nor have those marked `notrace`. One further inside, where the symbol
-/// has swallowed what comes behind it, is not taken for it.
-///
-/// Context: any.
-pub fn site_of(addr: usize, size: usize) -> Option<Site> {
-    // SAFETY: Any range may be asked for (`ftrace_location_range()` in `kernel/trace/ftrace.c`).
-    match unsafe { rlp_bindings::rlp_ftrace_site(addr, size) } {
-        0 => None,
-        site => Some(site),
+impl Site {
+    /// Returns the address.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.0.get()
+    }
+
+    /// Wraps an address that ftrace passes to a handler. For [`ftrace_target!`].
+    ///
+    /// # Safety
+    ///
+    /// ftrace has a record of `address`.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub unsafe fn from_raw(address: usize) -> Self {
+        // INVARIANT: By the contract.
+        // SAFETY: By the contract: ftrace has no record of address 0.
+        Self(unsafe { NonZeroUsize::new_unchecked(address) })
     }
 }
 
-/// Emits what the C handler calls: `$decide(site, task, proof) -> Option<NonZeroUsize>`.
+/// The address of a function that a handler or a jump may send calls of another function to.
 ///
-/// The function runs wherever a hooked function is called: no allocation, no lock, no printing, no
-/// panic, nothing that ftrace can trace.
+/// The address becomes a program counter. [`CallTarget::new`] makes it from a function in the text
+/// of a module. The contract of that function makes [`ftrace_target!`], [`Batches`] and [`Jump`]
+/// safe.
+///
+/// [`Batches`]: crate::direct::Batches
+/// [`Jump`]: crate::direct::Jump
+///
+/// # Invariants
+///
+/// The address is that of a function for which the contract of [`CallTarget::new`] holds.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTarget(NonZeroUsize);
+
+impl CallTarget {
+    /// Makes a target of the function at `address`. Returns `None` if the address is not in the
+    /// text of `module` that is not freed after its init.
+    ///
+    /// # Safety
+    ///
+    /// - A function begins at `address`.
+    /// - Copies of the value are only used for sites of functions in place of which this function
+    ///   can be called, with the arguments and in the context of any of their callers.
+    /// - `module` is not freed before the last use of a copy, nor before every task that such a use
+    ///   sent to the function has left it.
+    pub unsafe fn new(module: Module<'_>, address: usize) -> Option<Self> {
+        let (start, size) = module.text();
+        // INVARIANT: By the contract.
+        NonZeroUsize::new(address)
+            .filter(|_| address.wrapping_sub(start) < size)
+            .map(Self)
+    }
+
+    /// Makes the target of an anchor, which is never called.
+    pub(crate) fn of_anchor() -> Result<Self> {
+        // INVARIANT: `rlp_anchor_handler()` does nothing, and is in this module. The anchor that
+        // jumps to it is never called.
+        NonZeroUsize::new(rlp_bindings::rlp_anchor_handler as *const () as usize)
+            .map(Self)
+            .ok_or(ENOENT)
+    }
+
+    /// Returns the address.
+    #[inline(always)]
+    pub fn address(self) -> usize {
+        self.0.get()
+    }
+
+    /// Returns the address of a target, or 0 for none.
+    #[inline(always)]
+    pub fn address_or_zero(target: Option<Self>) -> usize {
+        target.map_or(0, Self::address)
+    }
+}
+
+/// A [`CallTarget`], or none, that is loaded and stored atomically.
+///
+/// # Invariants
+///
+/// Holds 0 or the address of a [`CallTarget`].
+#[derive(Debug, Default)]
+pub struct AtomicCallTarget(AtomicUsize);
+
+impl AtomicCallTarget {
+    /// Makes a cell that holds `target`.
+    pub fn new(target: Option<CallTarget>) -> Self {
+        // INVARIANT: The address of a target, or 0.
+        Self(AtomicUsize::new(CallTarget::address_or_zero(target)))
+    }
+
+    /// Loads the target.
+    ///
+    /// # Context
+    ///
+    /// Any; inlines to a load.
+    #[inline(always)]
+    pub fn load(&self, order: Ordering) -> Option<CallTarget> {
+        // INVARIANT: By the type invariant of `Self`.
+        NonZeroUsize::new(self.0.load(order)).map(CallTarget)
+    }
+
+    /// Stores that there is no target.
+    pub fn clear(&self, order: Ordering) {
+        // INVARIANT: 0.
+        self.0.store(0, order);
+    }
+}
+
+/// Returns the fentry site of the function of `size` bytes at `addr`, or `None` if ftrace has none.
+///
+/// Rust functions have no site, nor have functions that are marked `notrace`. A symbol may include
+/// functions that follow and have no symbol; their sites are not returned.
+///
+/// # Context
+///
+/// Any.
+pub fn site_of(addr: usize, size: usize) -> Option<Site> {
+    // SAFETY: The function accepts any range (`ftrace_location_range()` in
+    // `kernel/trace/ftrace.c`).
+    let site = unsafe { rlp_bindings::rlp_ftrace_site(addr, size) };
+    // INVARIANT: `ftrace_location_range()` returns 0 or the address of a record.
+    NonZeroUsize::new(site).map(Site)
+}
+
+/// Emits the function that the C handler calls for each call of a hooked function:
+/// `$decide(site, task, proof) -> Option<CallTarget>`.
+///
+/// `$decide` runs in any context in which a hooked function is called. It must allocate nothing,
+/// take no lock, print nothing, not panic, and call no function that ftrace can trace.
 #[macro_export]
 macro_rules! ftrace_target {
     ($decide:path) => {
+        /// # Safety
+        ///
+        /// `rlp_ftrace_handler()` alone calls this, with preemption off, for a function that is
+        /// hooked at `site` and called by `task`.
         #[no_mangle]
-        extern "C" fn rlp_ftrace_target(
+        unsafe extern "C" fn rlp_ftrace_target(
             site: usize,
             task: *mut ::kernel::bindings::task_struct,
         ) -> usize {
-            // SAFETY: `rlp_ftrace_handler()` calls this with preemption off. RCU watches: what
-            // runs where it does not is noinstr, but for little that is not for patching
+            // SAFETY: ftrace calls the handler with the address of a record.
+            let site = unsafe { $crate::ftrace::Site::from_raw(site) };
+            // SAFETY: Preemption is off by the contract. RCU watches this CPU: code that runs where
+            // it does not is noinstr, with few exceptions, which must not be patched
             // (Documentation/ordering.rst, "What is not claimed").
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
-            $decide(site, $crate::task::TaskId::from_raw(task), &proof)
-                .map_or(0, ::core::num::NonZeroUsize::get)
+            let task = $crate::task::TaskId::from_raw(task);
+            $crate::ftrace::CallTarget::address_or_zero($decide(site, task, &proof))
         }
     };
 }
 
-/// Whether the function at `site` has a direct target, as of a bpf program. Stale at once.
+/// Whether the function at `site` has a direct target, such as that of a bpf program. The answer
+/// may be stale at once.
 pub fn has_direct_target(site: Site) -> bool {
-    // SAFETY: Any address may be asked for.
-    unsafe { rlp_bindings::rlp_ftrace_has_direct(site) }
+    // SAFETY: The function accepts any address.
+    unsafe { rlp_bindings::rlp_ftrace_has_direct(site.address()) }
 }
 
-/// The site of a function of this module that nobody calls: something to keep in a filter. `ENOMEM`
-/// if ftrace lacked memory when this module was loaded, which it did not tell the one who loads
-/// (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
+/// Returns the site of a function of this module that is never called, to be kept in a filter.
+///
+/// # Errors
+///
+/// `ENOENT` if the symbol is not found. `ENOMEM`, with a line in the log, if ftrace had no memory
+/// for its records of this module: it lets a module load all the same (`ftrace_module_init()` in
+/// `kernel/trace/ftrace.c`).
 pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     let (start, size) = crate::kallsyms::extent_of(function as usize).ok_or(ENOENT)?;
     site_of(start, size).ok_or(ENOMEM).inspect_err(|_| {
@@ -73,24 +215,30 @@ pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     })
 }
 
-/// An `ftrace_ops` whose handler asks the function given to [`ftrace_target!`]. Dropping it waits
-/// for users of its trampoline, and for RCU-tasks.
+/// An `ftrace_ops` whose handler calls the function that was given to [`ftrace_target!`]. The drop
+/// unregisters it, and waits for tasks in its trampoline and for RCU-tasks.
 ///
 /// # Invariants
 ///
 /// `ops` is registered.
 pub(crate) struct Registered {
-    /// Freed when ftrace has let go of it, if it does.
+    /// Freed if ftrace no longer uses it.
     ops: ManuallyDrop<Pin<KBox<Opaque<bindings::ftrace_ops>>>>,
 }
 
-// SAFETY: ftrace locks what it does with an ops; the methods that change it take `&mut self`.
+// SAFETY: ftrace locks its accesses to an ops; the methods that change the ops take `&mut self`.
 unsafe impl Send for Registered {}
 
 impl Registered {
-    /// Hooks all of `sites`, or none. `flags`: `FTRACE_OPS_FL_*`, beside that of a dynamic one.
+    /// Hooks all of `sites`, or none. `flags` are `FTRACE_OPS_FL_*`, besides that of a dynamic ops.
     ///
-    /// Context: may sleep. Errors: those of `register_ftrace_function()`; `ENOMEM`.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of `register_ftrace_function()`; `ENOMEM`.
     pub(crate) fn new(flags: u32, sites: &mut [Site]) -> Result<Self> {
         let ops = bindings::ftrace_ops {
             func: Some(rlp_bindings::rlp_ftrace_handler),
@@ -99,21 +247,22 @@ impl Registered {
         };
         let ops = KBox::pin(Opaque::new(ops), GFP_KERNEL)?;
         let result = filter(&ops, sites, false).and_then(|()| {
-            // SAFETY: `ops` is pinned and initialised, and is freed when ftrace has let go of it.
-            // Its handler is in this module, which does not go before it is unregistered; or, if
-            // ftrace has shut itself down, before all but its anchor is: see `outcome()`.
+            // SAFETY: `ops` is pinned and initialised, and is only freed if ftrace no longer uses
+            // it. Its handler is in this module, which is not unloaded while the ops is registered.
+            // If ftrace has shut itself down, the ops may stay registered for its anchor alone,
+            // which is never called: see `change_result()`.
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {
             if e == ENODEV {
-                // What is left of it when ftrace has shut itself down, is ftrace's.
+                // ftrace has shut itself down, and may still use the ops.
                 core::mem::forget(ops);
                 return Err(e);
             }
-            // It was on the list for a moment, and who walks that has preemption off
-            // (`__ftrace_ops_list_func()`). Where it is refused, `ftrace_startup()` does not wait.
+            // The ops was on the list for a moment, and the list is walked with preemption off
+            // (`__ftrace_ops_list_func()`). `ftrace_startup()` does not wait if it refuses an ops.
             rcu::synchronize();
-            // SAFETY: `ops` is not registered, and nobody looks at it any more.
+            // SAFETY: `ops` is not registered, and no CPU accesses it any more.
             unsafe { bindings::ftrace_free_filter(ops.get()) };
             return Err(e);
         }
@@ -127,8 +276,8 @@ impl Drop for Registered {
     fn drop(&mut self) {
         // SAFETY: By the type invariant `ops` is registered.
         let ret = unsafe { bindings::unregister_ftrace_function(self.ops.get()) };
-        if outcome(ret).is_ok() {
-            // SAFETY: The filter is nobody's now, nor is the ops.
+        if change_result(ret).is_ok() {
+            // SAFETY: ftrace no longer uses the filter and the ops.
             unsafe {
                 bindings::ftrace_free_filter(self.ops.get());
                 ManuallyDrop::drop(&mut self.ops);
@@ -137,18 +286,24 @@ impl Drop for Registered {
     }
 }
 
-/// Functions whose calls go where [`ftrace_target!`]'s function says.
+/// Functions whose calls go to the target that the function given to [`ftrace_target!`] returns.
 pub struct Redirection(Registered);
 
 impl Redirection {
     /// Hooks all of `sites`, or none, with an ops of its own.
     ///
-    /// Registering one, ftrace asks the owner of each direct target on the way to leave room for
-    /// the redirection; adding a site later it does not.
+    /// When an ops is registered, ftrace asks the owner of a direct target on each function to
+    /// share the function. When a site is added to a registered ops, ftrace does not ask.
     ///
-    /// Context: may sleep. Errors of `register_ftrace_function()`: `EBUSY` where somebody else
-    /// redirects one of them; `EAGAIN` where an owner could not be asked just now; `ENOMEM`. `EINVAL`
-    /// for none, which to ftrace would be every function.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of `register_ftrace_function()`: `EBUSY` if another ops redirects one of the
+    /// functions; `EAGAIN` if an owner of a direct target is busy; `ENOMEM`. `EINVAL` if `sites` is
+    /// empty: an empty filter means every function to ftrace.
     pub fn register(sites: &mut [Site]) -> Result<Self> {
         if sites.is_empty() {
             return Err(EINVAL);
@@ -156,36 +311,51 @@ impl Redirection {
         Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites).map(Self)
     }
 
-    /// Hooks nothing yet, but for an anchor that keeps the ops registered for its life.
+    /// Hooks an anchor, which keeps the ops registered until the drop, and no other function yet.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](Self::register); `ENOENT` if the symbol of the anchor is not found.
     pub fn anchored() -> Result<Self> {
         Self::register(&mut [anchor(rlp_bindings::rlp_anchor_handler)?])
     }
 
-    /// Hooks all of `sites`, or none. None of them may be hooked already.
+    /// Hooks all of `sites`, or none. No site may be hooked already.
     ///
-    /// One scan of the ftrace records and one batch of text changes, whatever the number.
+    /// This takes one scan of the records of ftrace and one batch of text changes, for any number
+    /// of sites.
     ///
-    /// Context: may sleep. Errors of `ftrace_set_filter_ips()`: `EBUSY` where somebody else
-    /// redirects one of them, `ENOMEM`.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ftrace_set_filter_ips()`: `EBUSY` if another ops redirects one of the functions;
+    /// `ENOMEM`.
     pub fn hook(&mut self, sites: &mut [Site]) -> Result {
         filter(&self.0.ops, sites, false)
     }
 
-    /// Unhooks all of `sites`, which are hooked; one must be left.
+    /// Unhooks all of `sites`, which are hooked. At least one other site must stay hooked.
     ///
-    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    /// # Context
+    ///
+    /// May sleep, also to wait for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if ftrace has shut itself down.
     pub fn unhook(&mut self, sites: &mut [Site]) -> Result {
-        surely(|| filter(&self.0.ops, sites, true))
+        retry_enomem(|| filter(&self.0.ops, sites, true))
     }
 
-    /// The handler of whoever else redirects the function at `site`, as an address to be printed
-    /// by [`crate::kallsyms::name_of`]. Stale at once: for messages alone.
+    /// Returns the handler of another ops that redirects the function at `site`, as an address for
+    /// [`crate::kallsyms::name_of`]. Only for messages: the answer may be stale at once.
     pub fn other_holder(&self, site: Site) -> Option<usize> {
-        // SAFETY: `ops` is only compared with.
-        match unsafe { rlp_bindings::rlp_ftrace_holder(site, self.0.ops.get()) } {
-            0 => None,
-            handler => Some(handler),
-        }
+        // SAFETY: `ops` is only used for comparisons.
+        let handler = unsafe { rlp_bindings::rlp_ftrace_holder(site.address(), self.0.ops.get()) };
+        (handler != 0).then_some(handler)
     }
 }
 
@@ -198,32 +368,44 @@ fn filter(
     if nr == 0 {
         return Ok(());
     }
-    // SAFETY: `ops` is initialised, and `sites` has `nr` elements, which are read alone.
-    outcome(unsafe {
-        bindings::ftrace_set_filter_ips(ops.get(), sites.as_mut_ptr(), nr, i32::from(remove), 0)
+    // CAST: `Site` is transparent over the address.
+    let addresses = sites.as_mut_ptr().cast::<usize>();
+    // SAFETY: `ops` is initialised, and `addresses` has `nr` elements, which are only read.
+    change_result(unsafe {
+        bindings::ftrace_set_filter_ips(ops.get(), addresses, nr, i32::from(remove), 0)
     })
 }
 
-/// Fails with `ENODEV` where ftrace has shut itself down, which it does when it finds the kernel's
-/// text to be other than it should (`ftrace_bug()` in `kernel/trace/ftrace.c`).
+/// Checks that ftrace has not shut itself down. It does that when it finds that the text of the
+/// kernel is not what it expects (`ftrace_bug()` in `kernel/trace/ftrace.c`).
 ///
-/// Context: process context, may sleep.
+/// # Context
+///
+/// Process context, may sleep.
+///
+/// # Errors
+///
+/// `ENODEV` if ftrace has shut itself down.
 pub fn alive() -> Result {
-    // SAFETY: Nothing is asked of the caller but that it may sleep.
-    match unsafe { rlp_bindings::rlp_ftrace_alive() } {
-        true => Ok(()),
-        false => Err(ENODEV),
+    // SAFETY: The function only requires a context that may sleep.
+    if unsafe { rlp_bindings::rlp_ftrace_alive() } {
+        Ok(())
+    } else {
+        Err(ENODEV)
     }
 }
 
-/// What a change of text that returned `ret` has come to: `ENODEV` also if ftrace has shut itself
-/// down in the middle of it, of which it says nothing. Calls go on coming to this module then, which
-/// stays for ever; but on its way out nothing is hooked, save its anchors, which nobody calls.
-pub(crate) fn outcome(ret: c_int) -> Result {
+/// Returns the result of a change of text for which ftrace returned `ret`.
+///
+/// That is `ENODEV` also if ftrace has shut itself down during the change, for which it returns 0.
+/// ftrace may then keep calling into this module, so that the module is pinned and can never be
+/// unloaded. If the module is being unloaded already, nothing is hooked except its anchors, which
+/// are never called.
+pub(crate) fn change_result(ret: c_int) -> Result {
     let result = to_result(ret).and_then(|()| alive());
-    // ORDERING: Relaxed, partner this same line: one of those that get here wins.
-    if result == Err(ENODEV) && !STAYS.swap(true, Ordering::Relaxed) {
-        // SAFETY: It has no contract.
+    // ORDERING: Relaxed, partner this same line: one of the threads that get here finds false.
+    if result == Err(ENODEV) && !PINNED.swap(true, Ordering::Relaxed) {
+        // SAFETY: The function has no requirement.
         if unsafe { rlp_bindings::rlp_pin_loader() } {
             pr_err!("ftrace has shut itself down: the loader cannot be unloaded any more\n");
         }
@@ -231,13 +413,19 @@ pub(crate) fn outcome(ret: c_int) -> Result {
     result
 }
 
-static STAYS: AtomicBool = AtomicBool::new(false);
+static PINNED: AtomicBool = AtomicBool::new(false);
 
-/// Does what takes something of this module, or of one that goes, out of ftrace. ftrace allocates
-/// to take away, and must not keep it for want of memory.
-pub(crate) fn surely(mut take_out: impl FnMut() -> Result) -> Result {
+/// Repeats `remove` while it fails with `ENOMEM`.
+///
+/// For what removes a part of this module, or of a module that is being unloaded, from ftrace.
+/// ftrace allocates memory for that, and must not keep the part because there is none.
+///
+/// # Context
+///
+/// May sleep.
+pub(crate) fn retry_enomem(mut remove: impl FnMut() -> Result) -> Result {
     loop {
-        match take_out() {
+        match remove() {
             Err(e) if e == ENOMEM => fsleep(Delta::from_millis(10)),
             result => return result,
         }

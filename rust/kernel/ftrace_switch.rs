@@ -1,32 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The switch that takes all of ftrace's users away, and what holds it on.
+//! The sysctl that disables all users of ftrace, and a guard against it.
 //!
-//! Before Linux 7.3 the sysctl `kernel.ftrace_enabled` can be set to 0, unless an `ftrace_ops` is
-//! registered that says it is permanent (`ftrace_enable_sysctl()` in `kernel/trace/ftrace.c`).
+//! Before Linux 7.3 the sysctl `kernel.ftrace_enabled` can be set to 0, unless an `ftrace_ops` with
+//! the flag for a permanent one is registered (`ftrace_enable_sysctl()` in
+//! `kernel/trace/ftrace.c`).
 
-use crate::ftrace::{anchor, Registered};
-use kernel::{bindings, prelude::*};
+use crate::ftrace::{
+    anchor,
+    Registered, //
+};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 
-/// ftrace is on, and cannot be switched off as long as this lives.
-pub struct HeldOn {
-    /// On a function that nobody calls: it is there to be registered. `None` where the kernel has
-    /// no such switch.
+/// Keeps ftrace enabled: the sysctl cannot disable it while this lives.
+///
+/// # Context
+///
+/// The drop may sleep, and waits for RCU-tasks.
+pub struct FtraceEnabled {
+    /// A permanent ops on a function that is never called. `None` if the kernel has no such sysctl.
     _permanent: Option<Registered>,
 }
 
-impl HeldOn {
-    /// Holds it.
+impl FtraceEnabled {
+    /// Keeps ftrace enabled from now on.
     ///
-    /// Context: may sleep; so does the drop, for RCU-tasks. `EBUSY` where ftrace is off; `ENOMEM`.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if ftrace is disabled; `ENOMEM`.
     pub fn new() -> Result<Self> {
-        // SAFETY: No requirement.
-        let permanent = match unsafe { rlp_bindings::rlp_ftrace_has_switch() } {
-            true => Some(Registered::new(
+        // SAFETY: The function has no requirement.
+        let permanent = if unsafe { rlp_bindings::rlp_ftrace_has_switch() } {
+            Some(Registered::new(
                 bindings::FTRACE_OPS_FL_PERMANENT,
                 &mut [anchor(rlp_bindings::rlp_anchor_handler)?],
-            )?),
-            false => None,
+            )?)
+        } else {
+            None
         };
         Ok(Self {
             _permanent: permanent,

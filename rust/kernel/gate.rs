@@ -1,26 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
+//!
+//! Until the gate is open, the functions of this crate find no symbol, no module, no fentry site
+//! and no idle task, keep no task from running, and find every stack unreliable. Functions that
+//! cannot return such a result take a [`Gate`].
 
-use kernel::{error::to_result, prelude::*, str::CStr};
+use crate::{
+    atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    kobject,
+    sched, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*,
+    str::CStr, //
+};
 
-/// Looks up every symbol. Names in the log what is missing and what is lost without it.
+/// The proof that the gate is open.
+#[derive(Clone, Copy)]
+pub struct Gate(());
+
+/// The open gate. A module drops this last.
 ///
-/// Context: process context, may sleep; once, before anything else of this crate is used.
+/// The drop waits until no tracepoint probe and no kobject of this crate needs code of the module
+/// any more. Functions that register a probe or make a directory take a [`Gate`], which only this
+/// value returns.
+///
+/// # Context
+///
+/// The drop may sleep. The caller must not hold a lock that another task needs.
+pub struct OpenGate(());
+
+impl OpenGate {
+    /// Returns the proof.
+    pub fn gate(&self) -> Gate {
+        Gate(())
+    }
+}
+
+impl Drop for OpenGate {
+    fn drop(&mut self) {
+        sched::wait_for_probes();
+        kobject::wait_for_releases();
+    }
+}
+
+/// Whether `open()` was called.
+static OPENED: AtomicBool = AtomicBool::new(false);
+
+/// Looks up every symbol. Logs which symbols are missing, and what is lost without each.
+///
+/// # Context
+///
+/// Process context, may sleep.
 ///
 /// # Errors
 ///
-/// `ENOENT` where the kernel has no kprobe on `kallsyms_lookup_name`, or lacks a symbol that the
-/// loader cannot do without.
-pub fn open() -> Result {
-    // SAFETY: Process context; called once, by the loader's init.
+/// `EBUSY` if this was called before; `ENOENT` if the kernel has no kprobe on
+/// `kallsyms_lookup_name`, or lacks a symbol that the loader needs.
+pub fn open() -> Result<OpenGate> {
+    // ORDERING: Relaxed, with itself: one caller finds false.
+    if OPENED.swap(true, Ordering::Relaxed) {
+        return Err(EBUSY);
+    }
+    // SAFETY: Process context; `OPENED` lets this be called once.
     to_result(unsafe { rlp_bindings::rlp_gate_open() }).inspect_err(|_| {
         pr_err!("cannot look up symbols: no kprobe on kallsyms_lookup_name\n");
     })?;
 
     let mut complete = true;
     for nr in 0.. {
-        // SAFETY: Any number may be asked for.
+        // SAFETY: The function accepts any number.
         let symbol = unsafe { rlp_bindings::rlp_gate_symbol(nr) };
         // SAFETY: The pointer is null or into a static table of the C helper.
         let Some(symbol) = (unsafe { symbol.as_ref() }) else {
@@ -29,19 +83,19 @@ pub fn open() -> Result {
         if symbol.found {
             continue;
         }
-        // SAFETY: The table holds literals.
+        // SAFETY: The name is a literal.
         let name = unsafe { CStr::from_char_ptr(symbol.name) };
         if symbol.without.is_null() {
             complete = false;
             pr_err!("the kernel lacks '{}', which the loader needs\n", name);
         } else {
-            // SAFETY: As above.
+            // SAFETY: Not null, and a literal.
             let lost = unsafe { CStr::from_char_ptr(symbol.without) };
             pr_notice!("the kernel lacks '{}': {}\n", name, lost);
         }
     }
     if complete {
-        Ok(())
+        Ok(OpenGate(()))
     } else {
         Err(ENOENT)
     }

@@ -1,110 +1,163 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The structures that patch modules describe themselves with, and the functions they call.
+//! The structures with which patch modules describe a patch, and the functions that they call.
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 
 use crate::{
+    atomic::{
+        AtomicBool,
+        Ordering, //
+    },
     klp_check,
-    module::{Module, Seen},
+    module::{
+        FoundModule, //
+        Module,
+        ModuleRef,
+    },
 };
-use core::ptr::NonNull;
+use core::{
+    cell::Cell,
+    marker::PhantomData,
+    ptr::{
+        null_mut,
+        NonNull, //
+    },
+};
 use kernel::{
     error::to_result,
     ffi::c_char,
     prelude::*,
-    str::CStr, //
+    str::CStr,
+    sync::Arc, //
 };
-use rlp_bindings::{klp_func, klp_object, klp_patch, klp_state};
+use rlp_bindings::{
+    klp_func,
+    klp_object,
+    klp_patch,
+    klp_state, //
+};
 
-/// A patch as its module describes it.
-///
+/// The description of a patch by its module, with a reference to the module, which clones share.
+#[derive(Clone)]
+pub struct PatchDesc(Arc<Described>);
+
 /// # Invariants
 ///
-/// Its structures, arrays and names can be read, and the arrays and names have an end: all were
-/// followed once. They are in the hands of a module that stays loaded while this exists and leaves
-/// them as they are, as the contract of `klp_enable_patch()` says.
-#[derive(Clone, Copy)]
-pub struct PatchDesc(NonNull<klp_patch>);
+/// The structures, arrays and names of `patch` can be read, and the arrays and names have an end:
+/// all were followed once. They belong to `module`, which leaves them as they are while it is
+/// loaded, by the contract of `klp_enable_patch()`.
+struct Described {
+    patch: NonNull<klp_patch>,
+    module: ModuleRef,
+}
 
-// SAFETY: The structures are the loader's once the patch is enabled; it locks.
-unsafe impl Send for PatchDesc {}
-// SAFETY: Its methods read members that do not change after the patch was enabled.
-unsafe impl Sync for PatchDesc {}
+// SAFETY: The reference keeps the structures for any thread. Members that change are only accessed
+// with a `CallbackToken`.
+unsafe impl Send for Described {}
+// SAFETY: As for `Send`.
+unsafe impl Sync for Described {}
 
 impl PatchDesc {
-    /// Follows what `patch`, which may be any address, says of itself.
+    /// Reads the whole description of `patch`, which may be any address, and gets a reference to
+    /// its module.
     ///
-    /// Context: may sleep.
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `EFAULT` or `EINVAL`, with a line in the log, for what cannot be read or has no end.
+    /// `EFAULT` or `EINVAL`, with a line in the log, if a part cannot be read or has no end;
+    /// `ENODEV` if the module is being unloaded; `ENOMEM` with a line in the log.
     ///
     /// # Safety
     ///
-    /// The patch's module stays for the call, and whoever has it in hand leaves what was read as it
-    /// is until the loader drops its reference to that module.
+    /// - The patch's module stays loaded for the call.
+    /// - The structures, arrays and names stay as they are while the returned value, or an
+    ///   [`ObjectDesc`] of it, lives.
+    /// - Each callback may be called with its object, by one thread at a time.
     #[doc(hidden)]
     pub unsafe fn checked(patch: *mut klp_patch) -> Result<Self> {
         // SAFETY: By the contract.
-        unsafe { klp_check::check(patch) }?;
-        // INVARIANT: Just seen; the rest is the caller's word.
-        NonNull::new(patch).map(Self).ok_or(EFAULT)
+        let module = unsafe { klp_check::check(patch) }?;
+        // INVARIANT: All of the description was read above; the rest is the contract.
+        let described = Described {
+            patch: NonNull::new(patch).ok_or(EFAULT)?,
+            module: module.get()?,
+        };
+        let described = Arc::new(described, GFP_KERNEL).inspect_err(|_| {
+            pr_err!("patch '{}': out of memory\n", module.name());
+        })?;
+        Ok(Self(described))
     }
 
     fn raw(&self) -> &klp_patch {
-        // SAFETY: By the type invariant.
-        unsafe { self.0.as_ref() }
+        // SAFETY: By the invariant of `Described`.
+        unsafe { self.0.patch.as_ref() }
     }
 
-    /// Which module this is.
+    /// Returns the patch's module.
     pub fn module(&self) -> Module<'_> {
-        // SAFETY: By the type invariant it is loaded, and stays.
-        unsafe { Module::of(self.raw().mod_) }
+        self.0.module.module()
     }
 
-    /// Whether it replaces all that came before.
+    /// Keeps the patch's module loaded for ever.
+    pub fn pin(&self) {
+        self.0.module.pin();
+    }
+
+    /// Whether the patch replaces all patches that were enabled before it.
     pub fn replaces(&self) -> bool {
-        // SAFETY: By the type invariant. In C any value but 0 is true.
-        unsafe { (&raw const (*self.0.as_ptr()).replace).cast::<u8>().read() != 0 }
+        // SAFETY: By the invariant of `Described`. In C any value but 0 is true.
+        unsafe {
+            (&raw const (*self.0.patch.as_ptr()).replace)
+                .cast::<u8>()
+                .read()
+                != 0
+        }
     }
 
-    /// Its objects; `None` where there is no array.
-    pub fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc>> {
+    /// Returns the patch's objects, or `None` if there is no array.
+    pub fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc> + use<'_>> {
         let mut next = NonNull::new(self.raw().objs)?;
         Some(core::iter::from_fn(move || {
-            let object = ObjectDesc(next);
-            // SAFETY: Part of the array, by the invariant of `PatchDesc`.
-            if unsafe { ObjectDesc::is_end(next) } {
+            let object = next;
+            // SAFETY: Part of the array, by the invariant of `Described`.
+            if unsafe { ObjectDesc::is_end(object) } {
                 return None;
             }
-            // SAFETY: Not the last, by the type invariant.
+            // SAFETY: Not the last, by the invariant of `Described`.
             next = unsafe { next.add(1) };
-            Some(object)
+            // INVARIANT: The entry is part of the array.
+            Some(ObjectDesc {
+                object,
+                _patch: self.clone(),
+            })
         }))
     }
 
-    /// The states it changes, as pairs of id and version.
+    /// Returns the states that the patch changes, as pairs of id and version.
     pub fn states(&self) -> impl Iterator<Item = (usize, u32)> {
         self.raw_states().map(|state| {
-            // SAFETY: Points into the array. The author may be writing to the entry's data.
+            // SAFETY: The pointer is to an entry of the array. The author may write to its data
+            // meanwhile, which is not read.
             unsafe { ((*state.as_ptr()).id, (*state.as_ptr()).version) }
         })
     }
 
     fn raw_states(&self) -> impl Iterator<Item = NonNull<klp_state>> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the invariant of `Described`.
         unsafe { states_at(self.raw().states) }
     }
 
-    /// The entry for state `id`, for its author.
+    /// Returns the entry for state `id`, for its author.
     pub fn state(&self, id: usize) -> Option<StatePtr> {
-        // SAFETY: By the type invariant.
+        // SAFETY: By the invariant of `Described`.
         unsafe { Self::state_at(self.raw().states, id) }
     }
 
-    /// As [`state`](Self::state), in the array at `first`, of a patch that the loader may not know.
+    /// As [`state`](Self::state), for the array at `first` of a patch that need not be enabled.
     ///
     /// # Safety
     ///
@@ -113,7 +166,7 @@ impl PatchDesc {
     pub unsafe fn state_at(first: *mut klp_state, id: usize) -> Option<StatePtr> {
         // SAFETY: By the contract.
         unsafe { states_at(first) }
-            // SAFETY: Points into the array.
+            // SAFETY: The pointer is to an entry of the array.
             .find(|state| unsafe { (*state.as_ptr()).id } == id)
             .map(StatePtr)
     }
@@ -126,7 +179,7 @@ unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_s
     let mut next = NonNull::new(first);
     core::iter::from_fn(move || {
         let state = next?;
-        // SAFETY: Points into the array, which an id of 0 ends.
+        // SAFETY: The pointer is to an entry of the array, which an entry with id 0 ends.
         unsafe {
             if (*state.as_ptr()).id == 0 {
                 return None;
@@ -137,134 +190,204 @@ unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_s
     })
 }
 
-/// A state's entry in its patch's array: handed to the author, never followed.
+/// The entry of a state in the array of its patch: passed to the author, and never followed here.
 pub struct StatePtr(NonNull<klp_state>);
 
 impl StatePtr {
-    /// The C pointer.
+    /// Returns the C pointer.
     pub fn as_ptr(&self) -> *mut klp_state {
         self.0.as_ptr()
     }
 }
 
-/// An object as its patch describes it. Lives as long as its [`PatchDesc`].
-#[derive(Clone, Copy)]
-pub struct ObjectDesc(NonNull<klp_object>);
+/// The right to call the callbacks of patches, and to change the members that callbacks read.
+///
+/// There is one token. It is `Send` and not `Sync`, so that a reference to it is the proof that no
+/// other thread calls a callback. The lock that serialises patching should protect it.
+pub struct CallbackToken(PhantomData<Cell<()>>);
 
-// SAFETY: As for `PatchDesc`.
+/// Whether the token is claimed.
+static CLAIMED: AtomicBool = AtomicBool::new(false);
+
+impl CallbackToken {
+    /// Claims the token, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the token is claimed already.
+    pub fn claim() -> Result<Self> {
+        // ORDERING: Acquire, pairs with Release in `drop()`: callbacks that were called with the
+        // token before have returned.
+        if CLAIMED.swap(true, Ordering::Acquire) {
+            return Err(EBUSY);
+        }
+        Ok(Self(PhantomData))
+    }
+}
+
+impl Drop for CallbackToken {
+    fn drop(&mut self) {
+        // ORDERING: Release, pairs with Acquire in `claim()`.
+        CLAIMED.store(false, Ordering::Release);
+    }
+}
+
+/// The description of an object in a patch, which shares the reference to the patch's module.
+///
+/// # Invariants
+///
+/// `object` is an entry of the array of objects of `_patch`. Its `mod_` and its
+/// `post_unpatch_enabled` are only accessed with the [`CallbackToken`].
+#[derive(Clone)]
+pub struct ObjectDesc {
+    object: NonNull<klp_object>,
+    _patch: PatchDesc,
+}
+
+// SAFETY: As for `Described`.
 unsafe impl Send for ObjectDesc {}
 
 impl ObjectDesc {
-    /// Whether that is what ends an array of objects.
+    /// Whether `object` is the entry that ends an array of objects.
     ///
     /// # Safety
     ///
-    /// It can be read.
+    /// `object` can be read.
     pub(crate) unsafe fn is_end(object: NonNull<klp_object>) -> bool {
         // SAFETY: By the contract.
         unsafe { (*object.as_ptr()).name.is_null() && (*object.as_ptr()).funcs.is_null() }
     }
 
-    fn raw(&self) -> &klp_object {
-        // SAFETY: Part of a patch, see `PatchDesc`.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// The module's name, or `None` for vmlinux.
+    /// Returns the name of the object's module, or `None` for vmlinux.
     pub fn name(&self) -> Option<&CStr> {
-        // SAFETY: Null or a terminated string of the patch's module.
-        unsafe { terminated(self.raw().name) }
+        // SAFETY: By the type invariant; null or a terminated string of the patch's module.
+        unsafe { terminated((*self.object.as_ptr()).name) }
     }
 
-    /// Its functions; `None` where there is no array.
-    pub fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc>> {
-        let mut next = NonNull::new(self.raw().funcs)?;
+    /// Returns the object's functions, or `None` if there is no array.
+    pub fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc<'_>>> {
+        // SAFETY: By the type invariant.
+        let mut next = NonNull::new(unsafe { (*self.object.as_ptr()).funcs })?;
         Some(core::iter::from_fn(move || {
-            let func = FuncDesc(next);
-            // SAFETY: Part of the array, by the invariant of `PatchDesc`.
+            let func = FuncDesc(next, PhantomData);
+            // SAFETY: Part of the array, by the invariant of `Described`.
             if unsafe { FuncDesc::is_end(next) } {
                 return None;
             }
-            // SAFETY: Not the last, by the invariant of `PatchDesc`.
+            // SAFETY: Not the last, by the invariant of `Described`.
             next = unsafe { next.add(1) };
             Some(func)
         }))
     }
 
-    /// Tells the author's callbacks which module the object is now; `None` when it is gone.
-    pub fn set_module(&self, module: Option<Module<'_>>) {
-        let module = module.map_or(core::ptr::null_mut(), Module::as_ptr);
-        // SAFETY: The member is the loader's, which has its lock.
-        unsafe { (*self.0.as_ptr()).mod_ = module }
-    }
-
-    /// As [`set_module`](Self::set_module), to a module that the caller knows to stay.
-    pub fn set_seen(&self, module: &Seen) {
-        // SAFETY: The member is the loader's, which has its lock.
-        unsafe { (*self.0.as_ptr()).mod_ = module.module }
-    }
-
-    /// Before the object is patched. The author's error stops the patch; `EINVAL` stands for what
-    /// is not 0 and no error.
+    /// Stores a pointer to the object's module, for the author's callbacks.
     ///
-    /// Context of all callbacks: process context, the loader's lock held.
-    pub fn pre_patch(&self) -> Result {
-        let ret = match self.raw().callbacks.pre_patch {
-            // SAFETY: The author's function, of this type, in a module that stays.
-            Some(call) => match unsafe { call(self.0.as_ptr()) } {
+    /// # Safety
+    ///
+    /// [`clear_module`](Self::clear_module) is called before the first callback of the object that
+    /// is called after the module was freed.
+    pub unsafe fn set_module(&self, module: Module<'_>, _token: &CallbackToken) {
+        // SAFETY: By the type invariant; the token excludes other accesses.
+        unsafe { (*self.object.as_ptr()).mod_ = module.as_ptr() }
+    }
+
+    /// As [`set_module`](Self::set_module), for a module that was found by its name.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_module`](Self::set_module); and the module has not been freed since it was
+    /// found.
+    pub unsafe fn set_found_module(&self, module: &FoundModule, _token: &CallbackToken) {
+        // SAFETY: By the type invariant; the token excludes other accesses.
+        unsafe { (*self.object.as_ptr()).mod_ = module.module }
+    }
+
+    /// Stores a NULL pointer to the object's module: it is not loaded.
+    pub fn clear_module(&self, _token: &CallbackToken) {
+        // SAFETY: By the type invariant; the token excludes other accesses.
+        unsafe { (*self.object.as_ptr()).mod_ = null_mut() }
+    }
+
+    fn set_post_unpatch(&self, enabled: bool, _token: &CallbackToken) {
+        // SAFETY: By the type invariant; the token excludes other accesses.
+        unsafe { (*self.object.as_ptr()).callbacks.post_unpatch_enabled = enabled };
+    }
+
+    /// Calls the author's `pre_patch`, before the object is patched.
+    ///
+    /// # Context
+    ///
+    /// That of all callbacks: process context, may sleep, with the lock held that protects the
+    /// token.
+    ///
+    /// # Errors
+    ///
+    /// The author's error, which must stop the patch; `EINVAL` for a positive value.
+    pub fn pre_patch(&self, token: &CallbackToken) -> Result {
+        // SAFETY: By the type invariant.
+        let result = match unsafe { (*self.object.as_ptr()).callbacks.pre_patch } {
+            // SAFETY: The author's function, of this type, in a module that `self` keeps; the token
+            // excludes other callbacks.
+            Some(call) => match unsafe { call(self.object.as_ptr()) } {
                 1.. => Err(EINVAL),
                 ret => to_result(ret),
             },
             None => Ok(()),
         };
-        // SAFETY: The member is the loader's.
-        unsafe { (*self.0.as_ptr()).callbacks.post_unpatch_enabled = ret.is_ok() };
-        ret
+        self.set_post_unpatch(result.is_ok(), token);
+        result
     }
 
-    /// Its patch has left: what `pre_patch` has said is of no meaning any more. Nobody has called
-    /// `post_unpatch` if another patch replaced it.
-    pub fn forget_pre_patch(&self) {
-        // SAFETY: The member is the loader's.
-        unsafe { (*self.0.as_ptr()).callbacks.post_unpatch_enabled = false };
+    /// Forgets the result of `pre_patch`, for a patch that is retired. If another patch replaced
+    /// it, its `post_unpatch` was not called.
+    pub fn forget_pre_patch(&self, token: &CallbackToken) {
+        self.set_post_unpatch(false, token);
     }
 
-    /// After the object was patched, and every task uses the new code.
-    pub fn post_patch(&self) {
-        if let Some(call) = self.raw().callbacks.post_patch {
+    /// Calls the author's `post_patch`, after the object was patched and every task uses the new
+    /// code.
+    pub fn post_patch(&self, _token: &CallbackToken) {
+        // SAFETY: By the type invariant.
+        if let Some(call) = unsafe { (*self.object.as_ptr()).callbacks.post_patch } {
             // SAFETY: As in `pre_patch()`.
-            unsafe { call(self.0.as_ptr()) }
+            unsafe { call(self.object.as_ptr()) }
         }
     }
 
-    /// Before the object is unpatched.
-    pub fn pre_unpatch(&self) {
-        if let Some(call) = self.raw().callbacks.pre_unpatch {
+    /// Calls the author's `pre_unpatch`, before the object is unpatched.
+    pub fn pre_unpatch(&self, _token: &CallbackToken) {
+        // SAFETY: By the type invariant.
+        if let Some(call) = unsafe { (*self.object.as_ptr()).callbacks.pre_unpatch } {
             // SAFETY: As in `pre_patch()`.
-            unsafe { call(self.0.as_ptr()) }
+            unsafe { call(self.object.as_ptr()) }
         }
     }
 
-    /// After the object was unpatched, if `pre_patch` had been called and succeeded.
-    pub fn post_unpatch(&self) {
-        let callbacks = &self.raw().callbacks;
-        if let (true, Some(call)) = (callbacks.post_unpatch_enabled, callbacks.post_unpatch) {
+    /// Calls the author's `post_unpatch` after the object was unpatched, if `pre_patch` was called
+    /// and succeeded.
+    pub fn post_unpatch(&self, token: &CallbackToken) {
+        // SAFETY: By the type invariant; the token excludes other accesses.
+        let (enabled, call) = unsafe {
+            let callbacks = &raw const (*self.object.as_ptr()).callbacks;
+            ((*callbacks).post_unpatch_enabled, (*callbacks).post_unpatch)
+        };
+        if let (true, Some(call)) = (enabled, call) {
             // SAFETY: As in `pre_patch()`.
-            unsafe { call(self.0.as_ptr()) }
+            unsafe { call(self.object.as_ptr()) }
         }
-        self.forget_pre_patch();
+        self.forget_pre_patch(token);
     }
 }
 
-/// A function as its patch describes it. Lives as long as its [`PatchDesc`].
-pub struct FuncDesc(NonNull<klp_func>);
+/// The description of a function in a patch.
+pub struct FuncDesc<'a>(NonNull<klp_func>, PhantomData<&'a ObjectDesc>);
 
-impl FuncDesc {
-    /// Whether that is what ends an array of functions.
+impl<'a> FuncDesc<'a> {
+    /// Whether `func` is the entry that ends an array of functions.
     ///
     /// # Safety
     ///
-    /// It can be read.
+    /// `func` can be read.
     pub(crate) unsafe fn is_end(func: NonNull<klp_func>) -> bool {
         // SAFETY: By the contract.
         let (name, replacement, position) = unsafe {
@@ -274,23 +397,25 @@ impl FuncDesc {
         name.is_null() && replacement.is_null() && position == 0
     }
 
-    fn raw(&self) -> &klp_func {
-        // SAFETY: Part of a patch, see `PatchDesc`.
+    fn raw(&self) -> &'a klp_func {
+        // SAFETY: Part of an array of functions, by the invariant of `Described`; the `ObjectDesc`
+        // keeps the module for as long as it is borrowed.
         unsafe { self.0.as_ref() }
     }
 
-    /// The name of the function to be replaced.
-    pub fn name(&self) -> Option<&CStr> {
+    /// Returns the name of the function to be replaced.
+    pub fn name(&self) -> Option<&'a CStr> {
         // SAFETY: Null or a terminated string of the patch's module.
         unsafe { terminated(self.raw().old_name) }
     }
 
-    /// The address of the replacement; 0 if the author left it out.
+    /// Returns the address of the replacement, or 0 if the author left it out.
     pub fn replacement(&self) -> usize {
         self.raw().new_func as usize
     }
 
-    /// Which of several symbols of that name, counted from 1; 0 if there is one alone.
+    /// Returns which of several symbols of that name the function is, counted from 1; 0 if the name
+    /// is unique.
     pub fn sympos(&self) -> usize {
         self.raw().old_sympos
     }
@@ -304,16 +429,16 @@ unsafe fn terminated<'a>(s: *const c_char) -> Option<&'a CStr> {
     (!s.is_null()).then(|| unsafe { CStr::from_char_ptr(s) })
 }
 
-/// What a loader does for patch modules.
+/// A loader's implementation of the functions for patch modules.
 pub trait Loader {
-    /// `klp_enable_patch()`.
+    /// Implements `klp_enable_patch()`.
     fn enable(patch: PatchDesc) -> Result;
-    /// `klp_get_prev_state()`: the newest entry for `id` of the patches below the one that
-    /// moves; none if none moves.
+    /// Implements `klp_get_prev_state()`: returns the newest entry for `id` in the patches below
+    /// the patch in transition, or `None` without a transition.
     fn prev_state(id: usize) -> Option<StatePtr>;
 }
 
-/// Emits the functions that `rust/helpers/exports.c` exports, for the [`Loader`] `$loader`.
+/// Emits the functions that `rust/helpers/exports.c` calls, for the [`Loader`] `$loader`.
 #[macro_export]
 macro_rules! export_klp {
     ($loader:ty) => {
@@ -321,7 +446,10 @@ macro_rules! export_klp {
         ///
         /// # Safety
         ///
-        /// The contract of klp_enable_patch(): what the structures refer to stays as it is.
+        /// The contract of klp_enable_patch(): the caller is the init of the patch's module; the
+        /// structures, and all that they refer to, stay as they are while the module is loaded;
+        /// each replacement is a function that can be called in place of the function that it
+        /// names; and callbacks can be called with their objects.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_enable_patch(
             patch: *mut ::rlp_bindings::klp_patch,
@@ -342,7 +470,7 @@ macro_rules! export_klp {
 
         /// # Safety
         ///
-        /// `patch` is the caller's own, whose array of states has an end, or null.
+        /// `patch` is null, or the caller's own patch, whose array of states has an end.
         #[no_mangle]
         unsafe extern "C" fn rlp_rust_get_state(
             patch: *mut ::rlp_bindings::klp_patch,

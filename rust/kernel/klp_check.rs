@@ -1,27 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether what a patch module says of itself can be read at all.
+//! Checking that the description of a patch can be read.
 //!
-//! A patch is part of the kernel, and trusted. But what leads nowhere, or has no end, is a mistake
-//! that its author should read in the log of a machine that still runs: each structure, array and
-//! name is asked for before it is followed. What they say is checked by who uses it.
+//! A patch is part of the kernel, and is trusted. A pointer that is wrong, or an array without an
+//! end, is still a mistake that the author should find in the log of a machine that runs. Hence
+//! each structure, array and name is checked before it is followed. Their contents are checked
+//! where they are used.
 
 use crate::{
-    klp::{FuncDesc, ObjectDesc},
-    module, nofault,
+    klp::{
+        FuncDesc,
+        ObjectDesc, //
+    },
+    module::{
+        self,
+        Module, //
+    },
+    nofault,
 };
 use core::ptr::NonNull;
-use kernel::{ffi::c_char, prelude::*, str::CStr};
-use rlp_bindings::{klp_func, klp_object, klp_patch, klp_state};
+use kernel::{
+    ffi::c_char,
+    prelude::*,
+    str::CStr, //
+};
+use rlp_bindings::{
+    klp_func,
+    klp_object,
+    klp_patch,
+    klp_state, //
+};
 
-/// Entries of all its arrays together: one that has no end ends there.
-const MOST_ENTRIES: usize = 1 << 18;
-/// Bytes of a name. Those of symbols and modules have less; that is checked elsewhere.
-const LONGEST_NAME: usize = 4096;
+/// The maximum number of entries of all arrays together: an array without an end is refused there.
+const MAX_ENTRIES: usize = 1 << 18;
+/// The maximum size of a name in bytes. The smaller limits for symbols and modules are checked
+/// elsewhere.
+const MAX_NAME_LEN: usize = 4096;
 
-/// Follows all of `patch`, once.
+/// Reads all of `patch` once, and returns its module.
 ///
-/// Context: may sleep.
+/// # Context
+///
+/// May sleep.
 ///
 /// # Errors
 ///
@@ -29,18 +49,18 @@ const LONGEST_NAME: usize = 4096;
 ///
 /// # Safety
 ///
-/// If its module is one that is loaded, it stays so for the call.
-pub(crate) unsafe fn check(patch: *const klp_patch) -> Result {
+/// If the patch's module is loaded, it stays loaded for `'a`.
+pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
     if patch.is_null() {
         pr_err!("klp_enable_patch() was given no patch\n");
         return Err(EINVAL);
     }
     nofault::readable(patch).map_err(|e| {
-        let (why, told) = explain(e);
+        let (why, error) = explain(e);
         pr_err!("klp_enable_patch() was given a patch that {}\n", why);
-        told
+        error
     })?;
-    // SAFETY: It was just read. Any bits make a pointer.
+    // SAFETY: The structure was just read. A pointer is valid with any bits.
     let (module, objs, states) = unsafe { ((*patch).mod_, (*patch).objs, (*patch).states) };
     if module.is_null() {
         pr_err!("a patch without a module\n");
@@ -53,10 +73,11 @@ pub(crate) unsafe fn check(patch: *const klp_patch) -> Result {
     };
     let mut check = Check {
         patch: module.name(),
-        left: MOST_ENTRIES,
+        left: MAX_ENTRIES,
     };
     check.objects(objs)?;
-    check.states(states)
+    check.states(states)?;
+    Ok(module)
 }
 
 struct Check<'a> {
@@ -67,7 +88,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn objects(&mut self, first: *const klp_object) -> Result {
         self.array(first, "an array of objects", |this, object| {
-            // SAFETY: `array()` has read it.
+            // SAFETY: `array()` has read the entry.
             let (name, funcs) = unsafe { ((*object.as_ptr()).name, (*object.as_ptr()).funcs) };
             // SAFETY: As above.
             if unsafe { ObjectDesc::is_end(object) } {
@@ -81,7 +102,7 @@ impl Check<'_> {
 
     fn funcs(&mut self, first: *const klp_func) -> Result {
         self.array(first, "an array of functions", |this, func| {
-            // SAFETY: `array()` has read it.
+            // SAFETY: `array()` has read the entry.
             if unsafe { FuncDesc::is_end(func) } {
                 return Ok(false);
             }
@@ -93,13 +114,15 @@ impl Check<'_> {
 
     fn states(&mut self, first: *const klp_state) -> Result {
         self.array(first, "the array of states", |_, state| {
-            // SAFETY: `array()` has read it.
+            // SAFETY: `array()` has read the entry.
             Ok(unsafe { (*state.as_ptr()).id } != 0)
         })
     }
 
-    /// None is a matter for who needs one. `more` says whether `entry`, which can be read, was not
-    /// the last.
+    /// Checks an array. `more` is called with each entry, which can be read, and returns false for
+    /// the entry that ends the array.
+    ///
+    /// A NULL pointer is accepted here; callers that need an array check for it.
     fn array<T>(
         &mut self,
         first: *const T,
@@ -123,23 +146,23 @@ impl Check<'_> {
         }
     }
 
-    /// None, too, is a matter for who needs one.
+    /// Checks a name. A NULL pointer is accepted here; callers that need a name check for it.
     fn name(&self, name: *const c_char, what: &str) -> Result {
         if name.is_null() {
             return Ok(());
         }
-        nofault::terminated(name.cast(), LONGEST_NAME).map_err(|e| refuse(self.patch, what, e))
+        nofault::terminated(name.cast(), MAX_NAME_LEN).map_err(|e| refuse(self.patch, what, e))
     }
 }
 
-/// Says what is wrong with a part of it.
+/// Logs what is wrong with a part of the patch, and returns the error for its module.
 fn refuse(patch: &CStr, what: &str, error: Error) -> Error {
-    let (why, told) = explain(error);
+    let (why, error) = explain(error);
     pr_err!("patch '{}': {} {}\n", patch, what, why);
-    told
+    error
 }
 
-/// What an error of [`nofault`] means, and what the module is told.
+/// Returns the meaning of an error of [`nofault`], and the error for the patch's module.
 fn explain(error: Error) -> (&'static str, Error) {
     match error {
         EINVAL => ("is at an address that is not aligned", EINVAL),

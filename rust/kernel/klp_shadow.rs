@@ -1,93 +1,201 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The functions that patch modules call for shadow variables.
+//! Shadow variables: the functions that patch modules call.
 //!
 //! C source: [`kernel/livepatch/shadow.c`](srctree/kernel/livepatch/shadow.c)
 
-use crate::side_table::{Fresh, Gfp, Key, Locked, Memory, Removed};
-use core::{ffi::c_void, ptr};
+use crate::side_table::{self, Detached, Gfp, Key, Locked, Memory};
+use core::{ffi::c_void, marker::PhantomData, ptr};
 use kernel::ffi::c_int;
 use rlp_bindings::{klp_shadow_ctor_t, klp_shadow_dtor_t};
 
-/// What a patch wants done to a new variable.
-pub struct Constructor {
+/// A patch's request for a new variable: its key, its size, and the author's constructor.
+///
+/// The constructor can only run once, on memory of the size that the author gave, under the lock of
+/// the table: [`allocate`](Self::allocate) and then [`NewVariable::construct`].
+pub struct Constructor<'a> {
+    key: Key,
+    size: usize,
     call: klp_shadow_ctor_t,
     data: *mut c_void,
+    /// The lifetime of the author's call, during which `data` is valid.
+    _call: PhantomData<&'a mut c_void>,
 }
 
-impl Constructor {
+impl Constructor<'_> {
     /// # Safety
     ///
-    /// `call` may be called with a variable of the size that it is to be used for, and `data`.
+    /// While the value lives, `call` may be called once with the object of `key`, a new variable of
+    /// `size` bytes for `key`, and `data`.
     #[doc(hidden)]
-    pub unsafe fn from_raw(call: klp_shadow_ctor_t, data: *mut c_void) -> Self {
-        Self { call, data }
+    pub unsafe fn from_raw(
+        key: Key,
+        size: usize,
+        call: klp_shadow_ctor_t,
+        data: *mut c_void,
+    ) -> Self {
+        Self {
+            key,
+            size,
+            call,
+            data,
+            _call: PhantomData,
+        }
     }
 
-    /// Runs it under the lock, so that it runs once for each variable.
+    /// Returns the key of the requested variable.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+}
+
+impl<'a> Constructor<'a> {
+    /// Allocates the memory of the variable. Returns `None` without memory.
+    ///
+    /// # Context
+    ///
+    /// The context that `gfp` requires.
+    pub fn allocate(self, gfp: Gfp) -> Option<NewVariable<'a>> {
+        let memory = Detached::new(self.key, self.size, gfp)?;
+        Some(NewVariable {
+            memory,
+            constructor: self,
+        })
+    }
+}
+
+/// Memory for a variable, before its constructor has run. Dropping it frees the memory.
+pub struct NewVariable<'a> {
+    memory: Detached,
+    constructor: Constructor<'a>,
+}
+
+impl NewVariable<'_> {
+    /// Runs the constructor, and adds the variable to the table.
+    ///
+    /// The table stays locked in between, so that one constructor runs for each variable.
     ///
     /// # Errors
     ///
-    /// The author's.
-    pub fn run(&self, fresh: &mut Fresh, _lock: &Locked<'_>) -> Result<(), c_int> {
-        let Some(call) = self.call else {
-            return Ok(());
-        };
-        let object = fresh.key().object as *mut c_void;
-        // SAFETY: By the contract of `from_raw()`; the memory is fresh, and of the author's size.
-        match unsafe { call(object, fresh.memory().as_ptr(), self.data) } {
-            0 => Ok(()),
-            errno => Err(errno),
+    /// The error of the constructor. The memory is freed.
+    pub fn construct(mut self, table: &mut Locked) -> Result<Memory, c_int> {
+        if let Some(call) = self.constructor.call {
+            let object = self.constructor.key.object as *mut c_void;
+            let memory = self.memory.memory().as_ptr();
+            // SAFETY: By the contract of `from_raw()`: the memory is new, of the requested size,
+            // and this consumes the constructor.
+            match unsafe { call(object, memory, self.constructor.data) } {
+                0 => {}
+                errno => return Err(errno),
+            }
         }
+        Ok(table.add(self.memory))
     }
 }
 
-/// What a patch wants done to a variable that goes.
-pub struct Destructor(klp_shadow_dtor_t);
+/// A patch's request to free variables: one key, or all keys of one number; and the author's
+/// destructor.
+pub struct Destructor {
+    scope: Scope,
+    call: klp_shadow_dtor_t,
+}
+
+enum Scope {
+    Key(Key),
+    Id(usize),
+}
 
 impl Destructor {
     /// # Safety
     ///
-    /// `call` may be called with any variable that its patch asks to free.
+    /// `call` may be called with the object of `key` and the variable for `key`.
     #[doc(hidden)]
-    pub unsafe fn from_raw(call: klp_shadow_dtor_t) -> Self {
-        Self(call)
+    pub unsafe fn of_key(key: Key, call: klp_shadow_dtor_t) -> Self {
+        Self {
+            scope: Scope::Key(key),
+            call,
+        }
     }
 
-    /// Runs it, and frees the variable.
-    pub fn run(&self, mut removed: Removed) {
-        if let Some(call) = self.0 {
-            let object = removed.key().object as *mut c_void;
-            // SAFETY: By the contract of `from_raw()`; the memory was taken out of the table.
-            unsafe { call(object, removed.memory().as_ptr()) }
+    /// # Safety
+    ///
+    /// `call` may be called with the variable of number `id` of each object, and that object.
+    #[doc(hidden)]
+    pub unsafe fn of_id(id: usize, call: klp_shadow_dtor_t) -> Self {
+        Self {
+            scope: Scope::Id(id),
+            call,
+        }
+    }
+
+    /// Removes the variables from the table, runs the destructor on each under the lock of the
+    /// table, and frees them a grace period later.
+    ///
+    /// # Context
+    ///
+    /// As [`side_table::lock`].
+    pub fn run(self) {
+        let free = |mut removed: side_table::Removed| {
+            if let Some(call) = self.call {
+                let object = removed.key().object as *mut c_void;
+                // SAFETY: By the contract of `of_key()` or `of_id()`; the memory was removed from
+                // the table, so that this is the only destructor that runs on it.
+                unsafe { call(object, removed.memory().as_ptr()) }
+            }
+        };
+        let mut table = side_table::lock();
+        match self.scope {
+            Scope::Key(key) => table.remove(key, free),
+            Scope::Id(id) => table.remove_all(|key| key.id == id, free),
         }
     }
 }
 
-/// Says that `key` has a variable already. Context: any.
+/// Frees all variables, without their destructors.
+///
+/// # Context
+///
+/// As [`side_table::lock`].
+///
+/// # Safety
+///
+/// No patch module is loaded: their functions use the variables, and their destructors are gone.
+pub unsafe fn free_remaining() {
+    side_table::lock().remove_all(|_| true, drop);
+}
+
+/// Logs that `key` has a variable already.
+///
+/// # Context
+///
+/// Any.
 pub fn report_duplicate(key: Key) {
-    // SAFETY: The address is printed, as `%p` prints it, and never followed.
+    // SAFETY: The address is printed with `%p`, and never followed.
     unsafe { rlp_bindings::rlp_shadow_report_duplicate(key.object as *mut c_void, key.id) }
 }
 
-/// Says that the constructor for `key` failed. Context: any.
+/// Logs that the constructor for `key` failed.
+///
+/// # Context
+///
+/// Any.
 pub fn report_failure(key: Key, errno: c_int) {
-    // SAFETY: As above.
+    // SAFETY: As in `report_duplicate()`.
     unsafe { rlp_bindings::rlp_shadow_report_constructor(key.object as *mut c_void, key.id, errno) }
 }
 
-/// What a loader does for patch modules.
+/// A loader's implementation of the functions for patch modules.
 pub trait Shadows {
-    /// `klp_shadow_get()`.
+    /// Implements `klp_shadow_get()`.
     fn get(key: Key) -> Option<Memory>;
-    /// `klp_shadow_alloc()`.
-    fn alloc(key: Key, size: usize, gfp: Gfp, constructor: Constructor) -> Option<Memory>;
-    /// `klp_shadow_get_or_alloc()`.
-    fn get_or_alloc(key: Key, size: usize, gfp: Gfp, constructor: Constructor) -> Option<Memory>;
-    /// `klp_shadow_free()`.
-    fn free(key: Key, destructor: Destructor);
-    /// `klp_shadow_free_all()`.
-    fn free_all(id: usize, destructor: Destructor);
+    /// Implements `klp_shadow_alloc()`.
+    fn alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory>;
+    /// Implements `klp_shadow_get_or_alloc()`.
+    fn get_or_alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory>;
+    /// Implements `klp_shadow_free()`.
+    fn free(destructor: Destructor);
+    /// Implements `klp_shadow_free_all()`.
+    fn free_all(destructor: Destructor);
 }
 
 /// For [`export_klp_shadow!`].
@@ -96,7 +204,7 @@ pub fn pointer(memory: Option<Memory>) -> *mut c_void {
     memory.map_or(ptr::null_mut(), Memory::as_ptr)
 }
 
-/// Emits the functions that `rust/helpers/exports.c` exports, for the [`Shadows`] `$shadows`.
+/// Emits the functions that `rust/helpers/exports.c` calls, for the [`Shadows`] `$shadows`.
 #[macro_export]
 macro_rules! export_klp_shadow {
     ($shadows:ty) => {
@@ -120,7 +228,8 @@ macro_rules! export_klp_shadow {
 
             /// # Safety
             ///
-            /// `call` may be called with a new variable of `size` bytes, and `data`.
+            /// During this call, `call` may be called once with `object`, a new variable of `size`
+            /// bytes, and `data`.
             #[no_mangle]
             unsafe extern "C" fn rlp_rust_shadow_alloc(
                 object: *mut c_void,
@@ -131,9 +240,9 @@ macro_rules! export_klp_shadow {
                 data: *mut c_void,
             ) -> *mut c_void {
                 // SAFETY: The contract of klp_shadow_alloc().
-                let constructor = unsafe { Constructor::from_raw(call, data) };
-                let gfp = Gfp::from_raw(gfp);
-                pointer(<$shadows>::alloc(key(object, id), size, gfp, constructor))
+                let constructor =
+                    unsafe { Constructor::from_raw(key(object, id), size, call, data) };
+                pointer(<$shadows>::alloc(Gfp::from_raw(gfp), constructor))
             }
 
             /// # Safety
@@ -149,19 +258,14 @@ macro_rules! export_klp_shadow {
                 data: *mut c_void,
             ) -> *mut c_void {
                 // SAFETY: The contract of klp_shadow_get_or_alloc().
-                let constructor = unsafe { Constructor::from_raw(call, data) };
-                let gfp = Gfp::from_raw(gfp);
-                pointer(<$shadows>::get_or_alloc(
-                    key(object, id),
-                    size,
-                    gfp,
-                    constructor,
-                ))
+                let constructor =
+                    unsafe { Constructor::from_raw(key(object, id), size, call, data) };
+                pointer(<$shadows>::get_or_alloc(Gfp::from_raw(gfp), constructor))
             }
 
             /// # Safety
             ///
-            /// `call` may be called with the variable for `object` and `id`.
+            /// `call` may be called with `object` and the variable for `object` and `id`.
             #[no_mangle]
             unsafe extern "C" fn rlp_rust_shadow_free(
                 object: *mut c_void,
@@ -169,16 +273,16 @@ macro_rules! export_klp_shadow {
                 call: klp_shadow_dtor_t,
             ) {
                 // SAFETY: The contract of klp_shadow_free().
-                <$shadows>::free(key(object, id), unsafe { Destructor::from_raw(call) })
+                <$shadows>::free(unsafe { Destructor::of_key(key(object, id), call) })
             }
 
             /// # Safety
             ///
-            /// `call` may be called with every variable for `id`.
+            /// `call` may be called with every variable for `id`, and its object.
             #[no_mangle]
             unsafe extern "C" fn rlp_rust_shadow_free_all(id: usize, call: klp_shadow_dtor_t) {
                 // SAFETY: The contract of klp_shadow_free_all().
-                <$shadows>::free_all(id, unsafe { Destructor::from_raw(call) })
+                <$shadows>::free_all(unsafe { Destructor::of_id(id, call) })
             }
         };
     };

@@ -4,11 +4,25 @@
 //!
 //! C header: [`include/linux/kobject.h`](srctree/include/linux/kobject.h)
 
-use crate::atomic::{AtomicUsize, Ordering};
-use core::{fmt, marker::PhantomData, mem::zeroed, ptr::NonNull};
+use crate::{
+    atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
+    gate::Gate,
+};
+use core::{
+    fmt,
+    marker::PhantomData,
+    mem::zeroed,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
-    error::{from_result, to_result},
+    error::{
+        from_result,
+        to_result, //
+    },
     ffi::c_char,
     prelude::*,
     str::CStr,
@@ -16,13 +30,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What a directory in sysfs stands for.
+/// The data of a directory in sysfs.
 pub trait Entry: Send + Sync + Sized + 'static {}
 
 /// A file in the directory of a `T`.
 ///
-/// Context of `show` and `store`: process context, may sleep. Removing the directory waits for
-/// them: neither may drop it, nor wait for a lock under which it is dropped.
+/// # Context
+///
+/// `show` and `store`: process context, may sleep. Removing the directory waits for them, so that
+/// neither may remove it, nor wait for a lock that is held while it is removed.
 #[repr(C)]
 pub struct Attribute<T> {
     attr: bindings::attribute,
@@ -30,7 +46,7 @@ pub struct Attribute<T> {
     store: Option<fn(&T, &[u8]) -> Result>,
 }
 
-// SAFETY: Never written after it was made; the name points to a literal.
+// SAFETY: An attribute is never written after it was made; the name points to a literal.
 unsafe impl<T> Sync for Attribute<T> {}
 
 impl<T> Attribute<T> {
@@ -40,24 +56,24 @@ impl<T> Attribute<T> {
         show: Option<fn(&T, &mut Page<'_>) -> Result>,
         store: Option<fn(&T, &[u8]) -> Result>,
     ) -> Self {
-        // SAFETY: An attribute of zeroes is valid: pointers and numbers.
+        // SAFETY: The structure has pointers and numbers, for which zero is valid.
         let mut attr: bindings::attribute = unsafe { zeroed() };
         attr.name = name.to_bytes_with_nul().as_ptr().cast::<c_char>();
         attr.mode = mode;
         Self { attr, show, store }
     }
 
-    /// Mode 0444.
+    /// Makes a file of mode 0444.
     pub const fn read_only(name: &'static CStr, show: fn(&T, &mut Page<'_>) -> Result) -> Self {
         Self::new(name, 0o444, Some(show), None)
     }
 
-    /// Mode 0400: for what one user should not learn of another.
+    /// Makes a file of mode 0400, for data of one user that other users must not read.
     pub const fn owner_only(name: &'static CStr, show: fn(&T, &mut Page<'_>) -> Result) -> Self {
         Self::new(name, 0o400, Some(show), None)
     }
 
-    /// Mode 0644.
+    /// Makes a file of mode 0644.
     pub const fn read_write(
         name: &'static CStr,
         show: fn(&T, &mut Page<'_>) -> Result,
@@ -66,26 +82,26 @@ impl<T> Attribute<T> {
         Self::new(name, 0o644, Some(show), Some(store))
     }
 
-    /// Its name.
+    /// Returns the name of the file.
     pub fn name(&self) -> &'static CStr {
         // SAFETY: From a literal, in `new()`.
         unsafe { CStr::from_char_ptr(self.attr.name) }
     }
 
-    /// Mode 0200.
+    /// Makes a file of mode 0200.
     pub const fn write_only(name: &'static CStr, store: fn(&T, &[u8]) -> Result) -> Self {
         Self::new(name, 0o200, None, Some(store))
     }
 }
 
-/// The page that a file's text goes to. What does not fit is cut off.
+/// The page for the text of a file. Text that does not fit is cut off.
 pub struct Page<'a> {
     buf: &'a mut [u8],
     len: usize,
 }
 
 impl Page<'_> {
-    /// Room left, in bytes.
+    /// Returns the number of bytes that are left.
     pub fn room(&self) -> usize {
         self.buf.len().saturating_sub(self.len)
     }
@@ -101,7 +117,7 @@ impl fmt::Write for Page<'_> {
         let len = s.len().min(self.room());
         let end = self.len.saturating_add(len);
         if let (Some(to), Some(from)) = (self.buf.get_mut(self.len..end), s.as_bytes().get(..len)) {
-            // Not copy_from_slice(): it can panic, and the compiler does not see that here it does not.
+            // Not copy_from_slice(): the compiler does not see that it cannot panic here.
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
             self.len = end;
         }
@@ -109,7 +125,7 @@ impl fmt::Write for Page<'_> {
     }
 }
 
-/// Nodes whose `release` has not run yet.
+/// The number of nodes whose `release` has not run yet.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 #[repr(C)]
@@ -127,17 +143,21 @@ impl<T: Entry> Node<T> {
     const KTYPE: &'static bindings::kobj_type = &bindings::kobj_type {
         release: Some(Self::release),
         sysfs_ops: Self::SYSFS_OPS,
-        // SAFETY: Null pointers and absent functions are what an unset member is.
+        // SAFETY: The other members are pointers and optional functions, for which zero is valid.
         ..unsafe { zeroed() }
     };
 
-    extern "C" fn show(
+    /// # Safety
+    ///
+    /// sysfs calls this for a file of the directory that `kobj` is the first member of.
+    unsafe extern "C" fn show(
         kobj: *mut bindings::kobject,
         attr: *mut bindings::attribute,
         buf: *mut c_char,
     ) -> isize {
-        // SAFETY: sysfs holds the kobject while a file of it is in use; it is the first member of a
-        // `Node<T>`, as `attr` is of an `Attribute<T>`; `buf` is a page that is ours for the call.
+        // SAFETY: sysfs keeps the kobject while a file of it is in use. The kobject is the first
+        // member of a `Node<T>`, and `attr` that of an `Attribute<T>`. `buf` is a page that only
+        // this call uses.
         let (node, attr, buf) = unsafe {
             (
                 &*kobj.cast::<Self>(),
@@ -152,7 +172,10 @@ impl<T: Entry> Node<T> {
         })
     }
 
-    extern "C" fn store(
+    /// # Safety
+    ///
+    /// As for [`show`](Self::show).
+    unsafe extern "C" fn store(
         kobj: *mut bindings::kobject,
         attr: *mut bindings::attribute,
         buf: *const c_char,
@@ -172,58 +195,76 @@ impl<T: Entry> Node<T> {
         })
     }
 
-    extern "C" fn release(kobj: *mut bindings::kobject) {
-        // SAFETY: The last reference is gone; the node came from `KBox::into_raw()`.
+    /// # Safety
+    ///
+    /// The last reference to `kobj`, the first member of a `Self` from a box, is gone.
+    unsafe extern "C" fn release(kobj: *mut bindings::kobject) {
+        // SAFETY: By the contract; the node came from `KBox::into_raw()`.
         drop(unsafe { KBox::from_raw(kobj.cast::<Self>()) });
         // ORDERING: Release, pairs with Acquire in `wait_for_releases()`.
         LIVE.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// A directory that a new one is made in.
+/// A directory in which another directory can be made.
 pub struct Parent<'a>(*mut bindings::kobject, PhantomData<&'a ()>);
 
 impl Parent<'_> {
     /// `/sys/kernel`.
-    pub fn kernel() -> Parent<'static> {
-        // SAFETY: Set at boot, and never changed.
+    pub fn kernel(_gate: Gate) -> Parent<'static> {
+        // SAFETY: The variable is set at boot, and never changes.
         Parent(unsafe { bindings::kernel_kobj }, PhantomData)
     }
 
-    /// Whether there is something of this name in it. Context: may sleep.
+    /// Whether the directory has an entry of this name.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     fn has(&self, name: &CStr) -> bool {
-        // SAFETY: The kobject was added, so it has a node in sysfs, as long as `self` lives; the
-        // name is terminated, and not kept.
+        // SAFETY: The kobject was added, so that it has a node in sysfs for as long as `self`
+        // lives. The name is terminated, and is not kept.
         let node = unsafe {
             bindings::kernfs_find_and_get_ns((*self.0).sd, name.as_char_ptr(), core::ptr::null())
         };
-        // SAFETY: Null, or a reference that is ours.
+        // SAFETY: Null, or a node to which this function has a reference.
         unsafe { bindings::kernfs_put(node) };
         !node.is_null()
     }
 }
 
-/// A directory in sysfs with files for a `T`. Dropping it removes them, and waits for those who
-/// read or write one. Context of the drop: may sleep; see [`Attribute`].
+/// A directory in sysfs with files for a `T`. The drop removes them, and waits for calls of `show`
+/// and `store` in progress.
+///
+/// # Context
+///
+/// The drop may sleep; see also [`Attribute`].
 pub struct Directory<T: Entry> {
     node: NonNull<Node<T>>,
     _owns: PhantomData<T>,
 }
 
-// SAFETY: A reference to a kobject may be dropped by any thread, and `T` is `Send` and `Sync`.
+// SAFETY: Any thread may put a reference to a kobject, and `T` is `Send` and `Sync`.
 unsafe impl<T: Entry> Send for Directory<T> {}
-// SAFETY: As above.
+// SAFETY: As for `Send`.
 unsafe impl<T: Entry> Sync for Directory<T> {}
 
 impl<T: Entry> Directory<T> {
-    /// Makes the directory `name` in `parent`, empty as yet: see [`add_files`](Self::add_files).
+    /// Makes the directory `name` in `parent`, without files: see [`add_files`](Self::add_files).
     ///
-    /// Who makes directories in `parent` has to be alone at it: what is there already is an error,
-    /// but two at once would be a warning with a trace in the log.
+    /// Callers serialise calls for one parent: if two threads make the same name at once, sysfs
+    /// logs a warning with a stack trace.
     ///
-    /// Context: may sleep. Errors: `EEXIST`, `ENOMEM`, `EINVAL` for an empty name.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if the parent has an entry of this name; `EINVAL` for an empty name; `ENOMEM`.
     pub fn new(parent: Parent<'_>, name: &CStr, data: T) -> Result<Self> {
-        // A kobject that was refused for that would put the parent without having got it.
+        // kobject_add() refuses an empty name before it gets the reference to the parent, and the
+        // release of the kobject puts that reference.
         if name.to_bytes().is_empty() {
             return Err(EINVAL);
         }
@@ -237,11 +278,11 @@ impl<T: Entry> Directory<T> {
             },
             GFP_KERNEL,
         )?;
-        // ORDERING: Relaxed; a counter, and `new()` does not race with unloading.
+        // ORDERING: Relaxed, a counter; `new()` does not race with the unload of the module.
         LIVE.fetch_add(1, Ordering::Relaxed);
         let node = KBox::into_raw(node);
-        // SAFETY: A zeroed kobject in memory of its own, which `release` frees; the type is static.
-        // The format takes one string. On failure too, the reference is this function's to drop.
+        // SAFETY: The kobject is zeroed and in memory that `release` frees; the type is static. The
+        // format takes one string. On failure too, this function has the reference.
         let ret = unsafe {
             bindings::kobject_init_and_add(
                 (*node).kobj.get(),
@@ -251,7 +292,7 @@ impl<T: Entry> Directory<T> {
                 name.as_char_ptr(),
             )
         };
-        // From here on dropping it is right: kobject_del() bears one that was not added.
+        // From here on the drop releases the kobject: kobject_del() accepts one that was not added.
         let dir = Self {
             // SAFETY: From a box.
             node: unsafe { NonNull::new_unchecked(node) },
@@ -261,10 +302,18 @@ impl<T: Entry> Directory<T> {
         Ok(dir)
     }
 
-    /// Makes its files: `attributes`.
+    /// Adds the files of `attributes` to the directory.
     ///
-    /// From the first one on somebody may be in one of them: on failure too the caller has to see
-    /// to it that the directory is dropped where that is allowed. Context: may sleep. `ENOMEM`.
+    /// Once the first file is added, its `show` or `store` may be in progress. On failure too, the
+    /// caller must drop the directory in a context where that is allowed: see [`Attribute`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub fn add_files(&self, attributes: &[&'static Attribute<T>]) -> Result {
         for attr in attributes {
             // SAFETY: The kobject was added; the attribute is static.
@@ -275,20 +324,20 @@ impl<T: Entry> Directory<T> {
         Ok(())
     }
 
-    /// As the parent of another.
+    /// Returns this directory as the parent of another.
     pub fn as_parent(&self) -> Parent<'_> {
         Parent(self.raw(), PhantomData)
     }
 
     fn raw(&self) -> *mut bindings::kobject {
-        // SAFETY: The node lives as long as the reference that `self` holds.
+        // SAFETY: The node lives for as long as `self`, which has a reference to it.
         unsafe { (*self.node.as_ptr()).kobj.get() }
     }
 }
 
 impl<T: Entry> Drop for Directory<T> {
     fn drop(&mut self) {
-        // SAFETY: The reference is ours, and it is not used after this.
+        // SAFETY: `self` has the reference, and does not use it after this.
         unsafe {
             bindings::kobject_del(self.raw());
             bindings::kobject_put(self.raw());
@@ -296,15 +345,20 @@ impl<T: Entry> Drop for Directory<T> {
     }
 }
 
-/// Waits until no code of this module is needed for a directory that was dropped.
+/// Waits until no directory that was dropped needs code of this module.
 ///
-/// The last reference may be somebody else's, and `CONFIG_DEBUG_KOBJECT_RELEASE` delays the release
-/// on purpose. Context: may sleep; for module exit.
-pub fn wait_for_releases() {
+/// Another user may have the last reference to a kobject, and `CONFIG_DEBUG_KOBJECT_RELEASE` delays
+/// the release on purpose. The drop of [`OpenGate`](crate::gate::OpenGate) calls this, before the
+/// module's text is freed.
+///
+/// # Context
+///
+/// May sleep.
+pub(crate) fn wait_for_releases() {
     // ORDERING: Acquire, pairs with Release in `Node::release()`.
     while LIVE.load(Ordering::Acquire) != 0 {
         kernel::time::delay::fsleep(Delta::from_millis(1));
     }
-    // The last one may have been preempted between its decrement and its return.
+    // The last release may have been preempted between its decrement and its return.
     crate::rcu::synchronize_tasks();
 }

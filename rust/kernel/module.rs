@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modules: references, facts, and news of those that come and go.
+//! Modules: references, members, and a notifier for modules that are loaded and unloaded.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
 use crate::nofault;
-use core::{ffi::c_void, marker::PhantomData, ptr::NonNull};
+use core::{
+    ffi::c_void,
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::to_result,
-    ffi::{c_int, c_ulong},
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     prelude::*,
     str::CStr,
     types::Opaque, //
@@ -18,16 +25,16 @@ use kernel::{
 /// `MODULE_NAME_LEN`, with the terminator.
 pub const MODULE_NAME_LEN: usize = 64 - core::mem::size_of::<usize>();
 
-/// How far a module is in its life (`enum module_state`).
+/// The state of a module (`enum module_state`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Initialised.
+    /// The module's init has succeeded.
     Live,
-    /// Its init has not returned.
+    /// The module's init has not returned.
     Coming,
-    /// On its way out.
+    /// The module is being unloaded.
     Going,
-    /// Being set up; not to be used.
+    /// The module is being set up, and must not be used.
     Unformed,
 }
 
@@ -56,50 +63,62 @@ impl<'a> Module<'a> {
         self.0.as_ptr()
     }
 
-    /// Its name; at most `MODULE_NAME_LEN` bytes with the terminator.
+    /// Returns the name, of at most `MODULE_NAME_LEN` bytes with the terminator.
     pub fn name(self) -> &'a CStr {
         // SAFETY: Valid by the type, and the name is terminated.
         unsafe { CStr::from_char_ptr(rlp_bindings::rlp_module_name(self.as_ptr())) }
     }
 
-    /// Marked `livepatch=Y`; always true on a kernel that cannot tell.
+    /// Whether the module is marked `livepatch=Y`. Always true on a kernel without
+    /// `CONFIG_LIVEPATCH`.
     pub fn is_livepatch(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_is_livepatch(self.as_ptr()) }
     }
 
-    /// Whether somebody has a reference to it: so it is not when it goes, unless its init failed, or
-    /// it is removed by force.
+    /// Whether there is a reference to the module. A module that is being unloaded has none, unless
+    /// its init failed, or it is removed by force.
     pub fn is_used(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
     }
 
-    /// Whether its init has succeeded and nobody removes it: then what refers to it keeps it, save
-    /// from `rmmod -f`. Stale at once, but a module that is used and live stays so.
+    /// Whether the module's init has succeeded, and it is not being unloaded: a reference then
+    /// keeps the module, except from `rmmod -f`.
+    ///
+    /// The answer may be stale at once, but a live module with a reference stays live.
     pub fn is_live(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
-    /// Whether ftrace lacked memory for the functions of this module, which comes, and knows none of
-    /// them; or has shut itself down. It lets the module load all the same (`ftrace_module_init()` in
-    /// `kernel/trace/ftrace.c`). Context: any.
+    /// Whether ftrace has no record of the functions of this module, which is being loaded: it had
+    /// no memory for the records, or has shut itself down. It lets the module load all the same
+    /// (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn lacks_sites(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_lacks_sites(self.as_ptr()) }
     }
 
-    /// `EKEYREJECTED` unless the kernel verified its signature.
+    /// Checks that the kernel has verified the signature of the module.
+    ///
+    /// # Errors
+    ///
+    /// `EKEYREJECTED` if it has not.
     pub fn check_signature(self) -> Result {
         // SAFETY: Valid by the type.
-        match unsafe { rlp_bindings::rlp_module_sig_ok(self.as_ptr()) } {
-            true => Ok(()),
-            false => Err(Error::from_errno(-(bindings::EKEYREJECTED as c_int))),
+        if unsafe { rlp_bindings::rlp_module_sig_ok(self.as_ptr()) } {
+            Ok(())
+        } else {
+            Err(Error::from_errno(-(bindings::EKEYREJECTED as c_int)))
         }
     }
 
-    /// Start and size in bytes of the text that stays after init.
+    /// Returns the start and the size in bytes of the text that is not freed after init.
     pub fn text(self) -> (usize, usize) {
         let mut size: c_ulong = 0;
         // SAFETY: Valid by the type.
@@ -107,33 +126,56 @@ impl<'a> Module<'a> {
         (start, size)
     }
 
-    /// Applies the relocations of this module, a live patch, that wait for `object`, which is
-    /// loaded (`klp_apply_section_relocs()` in `kernel/livepatch/core.c`).
+    /// Applies the relocations of this module, which is a live patch, that refer to the loaded
+    /// module `object` (`klp_apply_section_relocs()` in `kernel/livepatch/core.c`).
     ///
-    /// Context: may sleep. `EINVAL`, with a line in the log; `ENOSYS` where the kernel cannot; none
-    /// is applied then. `ENOEXEC` for one that does not fit its place, with a line too: those before
-    /// it in its section stay, and it cannot be tried again.
-    pub fn apply_relocations(self, object: &CStr) -> Result {
-        // SAFETY: Valid by the type; the name is terminated.
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, with a line in the log; `ENOSYS` if the kernel cannot apply any. No relocation
+    /// stays applied then. `ENOEXEC`, with a line in the log, for a relocation that does not fit
+    /// its place: the relocations before it in its section stay applied, and this cannot be
+    /// retried.
+    ///
+    /// # Safety
+    ///
+    /// - No task runs code of this module that refers to `object`, until this returns.
+    /// - Afterwards such code only runs while `object` is loaded.
+    /// - No other thread applies or clears relocations of this module at the same time.
+    pub unsafe fn apply_relocations(self, object: &CStr) -> Result {
+        // SAFETY: Valid by the type; the name is terminated; the rest is the contract.
         to_result(unsafe {
             rlp_bindings::rlp_module_relocate(self.as_ptr(), object.as_char_ptr(), true)
         })
     }
 
-    /// Clears the relocations for `object`, so that they can be applied again. Nobody may run code
-    /// of this module that refers to `object`. Context: may sleep.
-    pub fn clear_relocations(self, object: &CStr) {
-        // SAFETY: As above. What is not as it was applied is left alone, and the kernel says so.
+    /// Clears the relocations for `object`, so that they can be applied again. A place that does
+    /// not hold what was applied is left alone, and the kernel logs that.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Safety
+    ///
+    /// - No task runs code of this module that refers to `object`, until the relocations are
+    ///   applied again.
+    /// - No other thread applies or clears relocations of this module at the same time.
+    pub unsafe fn clear_relocations(self, object: &CStr) {
+        // SAFETY: Valid by the type; the name is terminated; the rest is the contract.
         let _ = unsafe {
             rlp_bindings::rlp_module_relocate(self.as_ptr(), object.as_char_ptr(), false)
         };
     }
 
-    /// A reference of one's own.
+    /// Gets a reference to the module.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if it is on its way out.
+    /// `ENODEV` if the module is being unloaded.
     pub fn get(self) -> Result<ModuleRef> {
         // SAFETY: Valid by the type.
         if unsafe { bindings::try_module_get(self.as_ptr()) } {
@@ -144,44 +186,51 @@ impl<'a> Module<'a> {
     }
 }
 
-/// A counted reference: the module stays loaded.
+/// A counted reference, which keeps the module loaded. The drop puts it.
 pub struct ModuleRef(NonNull<bindings::module>);
 
-// SAFETY: Any thread may drop a reference to a module.
+// SAFETY: Any thread may put a reference to a module.
 unsafe impl Send for ModuleRef {}
+// SAFETY: Methods on a shared reference get further references, which any thread may do.
+unsafe impl Sync for ModuleRef {}
 
 impl ModuleRef {
-    /// What is referred to.
+    /// Returns the module.
     pub fn module(&self) -> Module<'_> {
         Module(self.0, PhantomData)
     }
 
-    /// Never drops the reference: the module stays for ever.
-    pub fn pin(self) {
-        core::mem::forget(self);
+    /// Gets another reference that is never put: the module stays loaded for ever.
+    pub fn pin(&self) {
+        // SAFETY: The module is valid, and has a reference already.
+        unsafe { bindings::__module_get(self.0.as_ptr()) }
     }
 }
 
 impl Drop for ModuleRef {
     fn drop(&mut self) {
-        // SAFETY: Taken in `get()`.
+        // SAFETY: The reference is from `get()`.
         unsafe { bindings::module_put(self.0.as_ptr()) }
     }
 }
 
-/// A module that was on the list a moment ago: its address, not to be followed.
-pub struct Seen {
+/// A module that was loaded when it was looked up. Its address is not followed.
+pub struct FoundModule {
     pub(crate) module: *mut bindings::module,
-    /// How far it was then.
+    /// The state of the module at that time.
     pub state: State,
 }
 
-/// Looks for the module `name`.
+/// Finds the module `name`.
 ///
-/// Context: any. It may be gone by the time the result is looked at, unless the caller holds a lock
-/// that [`Events::going`] takes too: then one that is `Live`, or was announced and has not been told
-/// to go, stays.
-pub fn find(name: &CStr) -> Option<Seen> {
+/// The module may be freed when this returns, unless the caller holds a lock that [`Events::going`]
+/// takes, too. With that lock a module stays that is `Live`, or for which [`Events::coming`] was
+/// called and [`Events::going`] was not.
+///
+/// # Context
+///
+/// Any.
+pub fn find(name: &CStr) -> Option<FoundModule> {
     let mut state = 0;
     // SAFETY: `name` is terminated; the state is written if there is such a module.
     let module = unsafe { rlp_bindings::rlp_find_module(name.as_char_ptr(), &raw mut state) };
@@ -194,53 +243,72 @@ pub fn find(name: &CStr) -> Option<Seen> {
         bindings::module_state_MODULE_STATE_GOING => State::Going,
         _ => State::Unformed,
     };
-    Some(Seen { module, state })
+    Some(FoundModule { module, state })
 }
 
-/// The module at `ptr`, which may be any address, if one is loaded there.
+/// Returns the module at `ptr`, which may be any address, or `None` if no module is loaded there.
 ///
-/// Context: any.
+/// # Context
+///
+/// Any.
 ///
 /// # Safety
 ///
-/// If there is one, it is not freed during `'a`.
+/// If a module is loaded there, it is not freed during `'a`.
 pub(crate) unsafe fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<'a>> {
-    // SAFETY: This is arithmetic alone, the name being a part of the structure.
+    // SAFETY: This only adds an offset: the name is a member of the structure.
     let name = unsafe { rlp_bindings::rlp_module_name(ptr) };
     nofault::terminated(name.cast(), MODULE_NAME_LEN).ok()?;
-    // SAFETY: Just read, with its end.
+    // SAFETY: The name was just read, with its terminator.
     let seen = find(unsafe { CStr::from_char_ptr(name) })?;
-    // SAFETY: The kernel lists it, and by the contract it stays.
+    // SAFETY: The kernel has a module at this address, which stays by the contract.
     (seen.module == ptr).then(|| unsafe { Module::of(ptr) })
 }
 
-/// Whether `addr` is in the text of module `name` that is freed when its init is done.
+/// Whether `addr` is in the text of module `name` that is freed after its init.
 ///
-/// Context: any. It may be gone by then, as with [`find`].
-pub fn goes_after_init(name: &CStr, addr: usize) -> bool {
+/// The module may be freed when this returns, as with [`find`].
+///
+/// # Context
+///
+/// Any.
+pub fn is_init_text(name: &CStr, addr: usize) -> bool {
     // SAFETY: `name` is terminated.
-    unsafe { rlp_bindings::rlp_module_goes_after_init(name.as_char_ptr(), addr) }
+    unsafe { rlp_bindings::rlp_module_is_init_text(name.as_char_ptr(), addr) }
 }
 
-/// What wants to hear of modules.
+/// Functions that are called when modules are loaded and unloaded.
 pub trait Events {
-    /// Before its init runs, after ftrace knows it. An error refuses the module with that errno.
+    /// Called before the module's init runs. ftrace has the records of the module.
+    ///
+    /// # Errors
+    ///
+    /// An error refuses the module with that errno.
     fn coming(module: Module<'_>) -> Result;
-    /// Its exit has run, or its init failed, or a later notifier refused it; its text is still
-    /// there, and ftrace knows it.
+    /// Called after the module's exit has run, or its init has failed, or a later notifier has
+    /// refused it. The module's text is still there, and ftrace still has its records.
     fn going(module: Module<'_>);
 }
 
-/// A registered module notifier, before all others. Dropping it unregisters it and waits.
+/// A registered module notifier, which is called before all others. The drop unregisters it, and
+/// waits for calls in progress.
 pub struct Notifier<T: Events>(Pin<KBox<Opaque<bindings::notifier_block>>>, PhantomData<T>);
 
-// SAFETY: The notifier chain locks what it does with a block.
+// SAFETY: The notifier chain locks its accesses to a block.
 unsafe impl<T: Events> Send for Notifier<T> {}
-// SAFETY: A shared reference to it does nothing.
+// SAFETY: Shared references to a notifier give no access to the block.
 unsafe impl<T: Events> Sync for Notifier<T> {}
 
 impl<T: Events> Notifier<T> {
-    /// Context: may sleep. `ENOMEM`.
+    /// Registers the notifier.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub fn register() -> Result<Self> {
         let block = bindings::notifier_block {
             notifier_call: Some(Self::call),
@@ -248,12 +316,15 @@ impl<T: Events> Notifier<T> {
             ..Default::default()
         };
         let this = Self(KBox::pin(Opaque::new(block), GFP_KERNEL)?, PhantomData);
-        // SAFETY: Pinned and initialised, until the drop unregisters it.
+        // SAFETY: The block is pinned and initialised until the drop unregisters it.
         to_result(unsafe { bindings::register_module_notifier(this.0.get()) })?;
         Ok(this)
     }
 
-    extern "C" fn call(
+    /// # Safety
+    ///
+    /// The chain of module notifiers calls this.
+    unsafe extern "C" fn call(
         _block: *mut bindings::notifier_block,
         event: c_ulong,
         module: *mut c_void,
@@ -279,7 +350,8 @@ impl<T: Events> Notifier<T> {
 
 impl<T: Events> Drop for Notifier<T> {
     fn drop(&mut self) {
-        // SAFETY: Registered in `register()`. (Also where that failed: then it is not found.)
+        // SAFETY: The block was registered in `register()`. If that failed, the chain does not have
+        // it, and this returns an error.
         unsafe { bindings::unregister_module_notifier(self.0.get()) };
     }
 }

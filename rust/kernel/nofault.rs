@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether memory can be read, asked without a fault.
+//! Checking whether memory can be read, without a fault.
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 
 use core::mem::MaybeUninit;
-use kernel::{bindings, error::to_result, prelude::*};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*, //
+};
 
-/// Whether a `T` can be read at `ptr`. It says nothing of how long, nor of what is there.
+/// Checks that a `T` can be read at `ptr`. The memory may hold any value, and may be freed at any
+/// time unless the caller excludes that.
 ///
-/// Context: any.
+/// # Context
+///
+/// Any.
 ///
 /// # Errors
 ///
-/// `EINVAL` for an address that is not aligned for a `T`; `EFAULT` or `ERANGE` for one where
-/// nothing can be read.
+/// `EINVAL` if the address is not aligned for a `T`; `EFAULT` or `ERANGE` if it cannot be read.
 pub(crate) fn readable<T>(ptr: *const T) -> Result {
     if !ptr.is_aligned() {
         return Err(EINVAL);
@@ -22,17 +28,19 @@ pub(crate) fn readable<T>(ptr: *const T) -> Result {
     copy(ptr).map(|_| ())
 }
 
-/// Whether there is a string at `ptr` with its terminator among the first `most` bytes.
+/// Checks that there is a string at `ptr` with its terminator in the first `max` bytes.
 ///
-/// Context: any.
+/// # Context
+///
+/// Any.
 ///
 /// # Errors
 ///
-/// `E2BIG` for one that is longer; `EFAULT` or `ERANGE` where it cannot be read.
-pub(crate) fn terminated(ptr: *const u8, most: usize) -> Result {
-    for at in 0..most {
+/// `E2BIG` if the string is longer; `EFAULT` or `ERANGE` if it cannot be read.
+pub(crate) fn terminated(ptr: *const u8, max: usize) -> Result {
+    for at in 0..max {
         let byte = copy(ptr.wrapping_add(at))?;
-        // SAFETY: Any bits make a byte, and these were copied.
+        // SAFETY: The byte was copied, and is valid with any bits.
         if unsafe { byte.assume_init() } == 0 {
             return Ok(());
         }
@@ -40,10 +48,11 @@ pub(crate) fn terminated(ptr: *const u8, most: usize) -> Result {
     Err(E2BIG)
 }
 
-/// What is at `ptr`, which need not be a `T`. `EFAULT` or `ERANGE` where nothing can be read.
+/// Copies the memory at `ptr`, which need not hold a valid `T`. Fails with `EFAULT` or `ERANGE` if
+/// it cannot be read.
 fn copy<T>(ptr: *const T) -> Result<MaybeUninit<T>> {
     let mut copy = MaybeUninit::<T>::uninit();
-    // SAFETY: There is room for a `T`; the source may be any address.
+    // SAFETY: The destination has room for a `T`; the source may be any address.
     to_result(unsafe {
         bindings::copy_from_kernel_nofault(
             copy.as_mut_ptr().cast(),

@@ -4,44 +4,52 @@
 
 /// Whether every phase of a transition is logged. May change at any time.
 pub fn debug() -> bool {
-    // SAFETY: No requirement.
+    // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_debug() }
 }
 
 /// Whether patch modules must have a signature that the kernel verified.
 pub fn require_signed() -> bool {
-    // SAFETY: No requirement.
+    // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_require_signed() }
 }
 
-/// Whether patched functions may jump. May change at any time.
+/// Whether hooked functions may be promoted to jumps. May change at any time.
 pub fn promote() -> bool {
-    // SAFETY: No requirement.
+    // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
-/// As long as it lives, [`on_params_changed!`]'s function is called. Afterwards it has returned.
+/// A registration of the function that was given to [`on_params_changed!`]: writers of a parameter
+/// call it until this is dropped.
 ///
 /// [`on_params_changed!`]: crate::on_params_changed
-pub struct Listening(());
+pub struct Registration(());
 
-impl Listening {
-    /// Context of this and of the drop: may sleep; waits for that function.
-    pub fn start() -> Self {
-        // SAFETY: Process context; no writer of a parameter calls this.
-        unsafe { rlp_bindings::rlp_params_listen(true) };
+impl Registration {
+    /// Registers the function.
+    ///
+    /// # Context
+    ///
+    /// This and the drop may sleep, and wait for a writer that is calling the function.
+    pub fn register() -> Self {
+        // SAFETY: Process context. Writers of parameters do not call this, so that the lock is
+        // free.
+        unsafe { rlp_bindings::rlp_params_set_registered(true) };
         Self(())
     }
 }
 
-impl Drop for Listening {
+impl Drop for Registration {
     fn drop(&mut self) {
-        // SAFETY: As above.
-        unsafe { rlp_bindings::rlp_params_listen(false) };
+        // SAFETY: As in `register()`.
+        unsafe { rlp_bindings::rlp_params_set_registered(false) };
     }
 }
 
-/// Emits what is called, in process context and with the parameters locked, after one was written.
+/// Emits the function that is called after a parameter was written: `$changed()`.
+///
+/// The function is called in process context, with the lock of the parameters held.
 #[macro_export]
 macro_rules! on_params_changed {
     ($changed:path) => {

@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Probes on the points where tasks leave the CPU, and system calls.
+//! Tracepoint probes where tasks leave the CPU and where they leave system calls.
 //!
 //! C headers: [`include/trace/events/sched.h`](srctree/include/trace/events/sched.h),
 //! [`include/trace/events/syscalls.h`](srctree/include/trace/events/syscalls.h)
 
-use crate::{rcu::ReadSide, task::Quiescent};
-use core::{ffi::c_void, marker::PhantomData, ptr::null_mut};
+use crate::{
+    gate::Gate,
+    rcu::ReadSide,
+    task::Quiescent, //
+};
+use core::{
+    ffi::c_void,
+    marker::PhantomData,
+    ptr::null_mut, //
+};
 use kernel::{
     bindings,
     error::to_result,
-    ffi::{c_long, c_uint},
+    ffi::{
+        c_long,
+        c_uint, //
+    },
     prelude::*,
     str::CStr,
     task::Task, //
 };
 
-/// A probe, without data of its own, on a tracepoint. When it was dropped it may still run where it
-/// runs already, until [`wait_for_probes`] has returned.
+/// A probe on a tracepoint, without data of its own.
 ///
-/// No wait here: any task can hold it up, by what it does in a probe of somebody else's on a system
-/// call, and locks may be held.
+/// After the drop, calls of the probe may be in progress until [`wait_for_probes`] has returned.
+/// The drop does not wait for them: a task that sleeps in another probe on a system call would
+/// delay that, and the caller may hold locks.
 struct Registered {
     tracepoint: *mut bindings::tracepoint,
     probe: *mut c_void,
@@ -30,18 +41,26 @@ struct Registered {
 unsafe impl Send for Registered {}
 
 impl Registered {
-    /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
+    /// Registers `probe` on the tracepoint `name` of vmlinux.
+    ///
+    /// # Context
+    ///
+    /// Process context, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
     ///
     /// # Safety
     ///
-    /// `probe` has the type that `TP_PROTO` of the tracepoint wants, with the data pointer in front.
+    /// `probe` has the type of `TP_PROTO` of the tracepoint, with the data pointer in front.
     unsafe fn new(name: &CStr, probe: *mut c_void) -> Result<Self> {
         // SAFETY: Process context; a C string.
         let tracepoint = unsafe { rlp_bindings::rlp_tracepoint(name.as_char_ptr()) };
         if tracepoint.is_null() {
             return Err(ENOENT);
         }
-        // SAFETY: It is a tracepoint of vmlinux, which never goes; for `probe` the caller answers.
+        // SAFETY: A tracepoint of vmlinux is never freed; `probe` has its type by the contract.
         to_result(unsafe { bindings::tracepoint_probe_register(tracepoint, probe, null_mut()) })?;
         Ok(Self { tracepoint, probe })
     }
@@ -56,82 +75,114 @@ impl Drop for Registered {
     }
 }
 
-/// Waits until no probe runs that was dropped before. Context: process context, sleeps; no lock
-/// held that others need. To be called before the module's text goes.
-pub fn wait_for_probes() {
+/// Waits until no call of a probe that was dropped is in progress. The drop of
+/// [`OpenGate`](crate::gate::OpenGate) calls this, before the module's text is freed.
+///
+/// # Context
+///
+/// Process context, sleeps; holds no lock that others need.
+pub(crate) fn wait_for_probes() {
     // SAFETY: Process context.
     unsafe { rlp_bindings::rlp_tracepoint_synchronize() }
 }
 
-/// What wants to see tasks leave the CPU.
+/// A probe for tasks that leave the CPU.
 pub trait SwitchOut {
-    /// `task` is about to leave the CPU; `dead` says that it is for ever.
+    /// Called when `task` is about to leave the CPU; for the last time if `dead` is true.
     ///
-    /// Context: in `__schedule()`, runqueue locked, interrupts off, also on PREEMPT_RT. Take no
-    /// lock, wake nobody, allocate nothing, print nothing, do not panic.
+    /// # Context
+    ///
+    /// In `__schedule()`, with the runqueue locked and interrupts off, also on PREEMPT_RT. The
+    /// function must take no lock, wake no task, allocate nothing, print nothing and not panic.
     fn switch_out(task: Quiescent<'_>, dead: bool, proof: &ReadSide<'_>);
 }
 
-/// A registered probe; dropping it removes it, see [`wait_for_probes`].
+/// A registered [`SwitchOut`] probe. Dropping it unregisters the probe. The module's text must stay
+/// until [`OpenGate`](crate::gate::OpenGate) is dropped.
 pub struct SchedSwitch<P: SwitchOut> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
 }
 
 impl<P: SwitchOut> SchedSwitch<P> {
-    /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
-    pub fn register() -> Result<Self> {
+    /// Registers the probe.
+    ///
+    /// # Context
+    ///
+    /// Process context, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
+    pub fn register(_gate: Gate) -> Result<Self> {
         Ok(Self {
-            // SAFETY: `probe` has the type that check_probes() in rust/helpers/task.c asks for.
+            // SAFETY: `probe` has the type that check_probes() in rust/helpers/task.c checks.
             _registered: unsafe { Registered::new(c"sched_switch", Self::probe as *mut c_void)? },
             _probe: PhantomData,
         })
     }
 
-    extern "C" fn probe(
+    /// # Safety
+    ///
+    /// The tracepoint `sched_switch` calls this.
+    unsafe extern "C" fn probe(
         _data: *mut c_void,
         _preempt: bool,
         prev: *mut bindings::task_struct,
         _next: *mut bindings::task_struct,
         prev_state: c_uint,
     ) {
-        // SAFETY: In __schedule() interrupts are off, and RCU watches, as each tracepoint demands
-        // (`__DECLARE_TRACE()` in `include/linux/tracepoint.h`); `prev` is still current.
+        // SAFETY: In __schedule() interrupts are off. RCU watches this CPU, which each tracepoint
+        // requires (`__DECLARE_TRACE()` in `include/linux/tracepoint.h`). `prev` is still current.
         let (proof, task) = unsafe { (ReadSide::assume(), Quiescent::assume(prev)) };
         P::switch_out(task, prev_state & bindings::TASK_DEAD != 0, &proof);
     }
 }
 
-/// What wants to see tasks leave system calls.
+/// A probe for tasks that leave a system call.
 pub trait LeaveSyscall {
-    /// `task`, the current one, is about to return to user mode.
+    /// Called when `task`, which is the current task, is about to return to user mode.
     ///
-    /// Context: interrupts off.
+    /// # Context
+    ///
+    /// Interrupts off. Otherwise as [`SwitchOut::switch_out`].
     fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
 }
 
-/// A registered probe; while there is one, all system calls of all tasks take the slow path.
-/// Dropping it removes it, see [`wait_for_probes`].
+/// A registered [`LeaveSyscall`] probe. While it is registered, all system calls of all tasks take
+/// the slow path. Dropping it unregisters the probe. The module's text must stay until
+/// [`OpenGate`](crate::gate::OpenGate) is dropped.
 pub struct SyscallExit<P: LeaveSyscall> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,
 }
 
 impl<P: LeaveSyscall> SyscallExit<P> {
-    /// Context: process context, sleeps. Errors: `ENOENT` without such a tracepoint, `ENOMEM`.
-    pub fn register() -> Result<Self> {
+    /// Registers the probe.
+    ///
+    /// # Context
+    ///
+    /// Process context, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
+    pub fn register(_gate: Gate) -> Result<Self> {
         Ok(Self {
-            // SAFETY: `probe` has the type.
+            // SAFETY: As in `SchedSwitch::register()`.
             _registered: unsafe { Registered::new(c"sys_exit", Self::probe as *mut c_void)? },
             _probe: PhantomData,
         })
     }
 
-    extern "C" fn probe(_data: *mut c_void, _regs: *mut bindings::pt_regs, _ret: c_long) {
-        // SAFETY: Restored below, by the same CPU.
+    /// # Safety
+    ///
+    /// The tracepoint `sys_exit` calls this.
+    unsafe extern "C" fn probe(_data: *mut c_void, _regs: *mut bindings::pt_regs, _ret: c_long) {
+        // SAFETY: Restored below, on the same CPU.
         let flags = unsafe { rlp_bindings::rlp_irq_save() };
-        // SAFETY: Interrupts are off, RCU watches a system call's exit work, and the task is the
-        // current one.
+        // SAFETY: Interrupts are off, RCU watches this CPU during the exit from a system call, and
+        // the task is the current one.
         let (proof, task) = unsafe { (ReadSide::assume(), Quiescent::assume(Task::current_raw())) };
         P::leave_syscall(task, &proof);
         // SAFETY: Saved above.

@@ -1,55 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory attached from the side: a hash table by address and number that is read under RCU.
+//! Memory attached to objects from the side: a hash table by address and number, read under RCU.
 //!
-//! The memory is plain bytes with a destiny that its users know; this type answers for finding it,
-//! and for freeing it no earlier than a grace period after it was taken out.
+//! There is one table, with one lock. The memory is plain bytes whose meaning its users know. This
+//! file is responsible for finding it, and for freeing it no earlier than a grace period after it
+//! was removed.
 //!
 //! C header: [`include/linux/hashtable.h`](srctree/include/linux/hashtable.h)
 
 use crate::atomic::{AtomicPtr, Ordering};
 use core::{ffi::c_void, mem, ptr, ptr::NonNull};
-use kernel::{bindings, sync::rcu, types::NotThreadSafe};
+use kernel::{
+    bindings,
+    sync::rcu,
+    types::NotThreadSafe, //
+};
 use rlp_bindings::rlp_side;
 
-/// `klp_shadow_hash` has as many.
+/// As many as `klp_shadow_hash` has.
 const BITS: u32 = 12;
 
-/// What memory is found by.
+/// Identifies attached memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// An address; never followed.
+    /// The address of the object; never followed.
     pub object: usize,
-    /// A number.
+    /// The number of the variable.
     pub id: usize,
 }
 
-/// How to allocate, as C callers say it.
+/// Allocation flags from a C caller.
 #[derive(Clone, Copy)]
 pub struct Gfp(bindings::gfp_t);
 
 impl Gfp {
-    /// From the C value.
+    /// Wraps the C value.
     pub fn from_raw(gfp: bindings::gfp_t) -> Self {
         Self(gfp)
     }
 }
 
-/// Attached memory: handed to C, never followed here.
+/// Attached memory: passed to C, and never followed here.
 #[derive(Clone, Copy)]
 pub struct Memory(NonNull<c_void>);
 
 impl Memory {
-    /// The C pointer, aligned as a word.
+    /// Returns the C pointer, which is aligned at least as a word.
     pub fn as_ptr(self) -> *mut c_void {
         self.0.as_ptr()
     }
 
     /// # Safety
     ///
-    /// `side` came from `rlp_side_alloc()` and was not freed.
+    /// `side` is from `rlp_side_alloc()` and was not freed.
     unsafe fn of(side: NonNull<rlp_side>) -> Self {
-        // SAFETY: By the contract; the memory is behind its header, in the same allocation.
+        // SAFETY: By the contract; the memory follows its header, in the same allocation.
         Self(unsafe { side.add(1) }.cast())
     }
 }
@@ -63,15 +68,19 @@ unsafe fn key_of(side: NonNull<rlp_side>) -> Key {
     Key { object, id }
 }
 
-/// Zeroed memory that nobody else knows of. Dropping it frees it.
-pub struct Fresh(NonNull<rlp_side>);
+/// Zeroed memory that is not in the table. Dropping it frees it.
+pub(crate) struct Detached(NonNull<rlp_side>);
 
-impl Fresh {
-    /// Memory of `size` bytes for `key`. `None` if there is none. Context: what `gfp` says.
+impl Detached {
+    /// Allocates memory of `size` bytes for `key`. Returns `None` without memory.
+    ///
+    /// # Context
+    ///
+    /// The context that `gfp` requires.
     pub fn new(key: Key, size: usize, gfp: Gfp) -> Option<Self> {
-        // SAFETY: Any size and flags may be asked for.
+        // SAFETY: The function accepts any size and flags.
         let side = NonNull::new(unsafe { rlp_bindings::rlp_side_alloc(size, gfp.0) })?;
-        // SAFETY: Just allocated, and ours.
+        // SAFETY: Just allocated, and owned by this function.
         unsafe {
             (*side.as_ptr()).obj = key.object as *mut c_void;
             (*side.as_ptr()).id = key.id;
@@ -79,38 +88,38 @@ impl Fresh {
         Some(Self(side))
     }
 
-    /// What it is for.
+    /// Returns the key that the memory is for.
     pub fn key(&self) -> Key {
-        // SAFETY: Ours.
+        // SAFETY: Owned by this value.
         unsafe { key_of(self.0) }
     }
 
-    /// The memory.
+    /// Returns the memory.
     pub fn memory(&mut self) -> Memory {
-        // SAFETY: Ours.
+        // SAFETY: Owned by this value.
         unsafe { Memory::of(self.0) }
     }
 }
 
-impl Drop for Fresh {
+impl Drop for Detached {
     fn drop(&mut self) {
-        // SAFETY: Ours, and never attached: `Locked::add()` forgets what it attaches.
+        // SAFETY: Owned by this value, and not in the table: `Locked::add()` forgets what it adds.
         unsafe { rlp_bindings::rlp_side_free(self.0.as_ptr()) }
     }
 }
 
-/// Memory that was taken out: readers may still see it, writers do not. Dropping it frees it a
-/// grace period later.
-pub struct Removed(NonNull<rlp_side>);
+/// Memory that was removed from the table: readers may still see it, writers do not. Dropping it
+/// frees it a grace period later.
+pub(crate) struct Removed(NonNull<rlp_side>);
 
 impl Removed {
-    /// What it was for.
+    /// Returns the key that the memory was for.
     pub fn key(&self) -> Key {
         // SAFETY: Not freed before the drop.
         unsafe { key_of(self.0) }
     }
 
-    /// The memory.
+    /// Returns the memory.
     pub fn memory(&mut self) -> Memory {
         // SAFETY: Not freed before the drop.
         unsafe { Memory::of(self.0) }
@@ -124,69 +133,59 @@ impl Drop for Removed {
     }
 }
 
-/// The table. Lives in a `static`.
+/// The table.
 ///
 /// # Invariants
 ///
-/// Each bucket leads to a list, linked by `next` and ended by null, of nodes that came from
-/// [`Fresh`]. Links are written with [`Locked`] held alone. A node that was unlinked is not freed
-/// before a grace period has passed.
-pub struct SideTable {
-    buckets: [AtomicPtr<rlp_side>; 1 << BITS],
+/// Each bucket is the head of a list, linked by `next` and ended by null, of nodes that were a
+/// [`Detached`]. Links are only written while [`Locked`] is held. A node that was unlinked is not
+/// freed before a grace period has passed.
+static BUCKETS: [AtomicPtr<rlp_side>; 1 << BITS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; 1 << BITS];
+
+fn bucket(object: usize) -> &'static AtomicPtr<rlp_side> {
+    // As hash_long(): multiplication by 2^64 divided by the golden ratio. The high bits of the
+    // product depend on all bits of the address.
+    let hash = (object as u64).wrapping_mul(0x61c8_8646_80b5_83eb) >> (u64::BITS - BITS);
+    // The shift leaves as many bits as the number of a bucket has.
+    &BUCKETS[hash as usize & ((1 << BITS) - 1)]
 }
 
-impl SideTable {
-    /// An empty table.
-    pub const fn new() -> Self {
-        Self {
-            buckets: [const { AtomicPtr::new(ptr::null_mut()) }; 1 << BITS],
-        }
-    }
-
-    fn bucket(&self, object: usize) -> &AtomicPtr<rlp_side> {
-        // As hash_long(): multiplication by 2^64 divided by the golden ratio, of which the high
-        // bits depend on all bits of the address.
-        let hash = (object as u64).wrapping_mul(0x61c8_8646_80b5_83eb) >> (u64::BITS - BITS);
-        // The shift leaves as many bits as there are buckets.
-        &self.buckets[hash as usize & ((1 << BITS) - 1)]
-    }
-
-    /// The memory for `key`.
-    ///
-    /// It may be taken out and freed as soon as this returns, unless the caller sees to it that
-    /// nobody does. Context: any.
-    pub fn find(&self, key: Key) -> Option<Memory> {
-        let _guard = rcu::read_lock();
-        let mut link = self.bucket(key.object);
-        loop {
-            // ORDERING: Acquire, pairs with Release in `add()` and `remove_from()`: who sees the
-            // node sees its key, its next and what its constructor wrote.
-            let side = NonNull::new(link.load(Ordering::Acquire))?;
-            // SAFETY: Linked a moment ago, so by the type invariant it is valid while the guard
-            // lives.
-            unsafe {
-                if key_of(side) == key {
-                    return Some(Memory::of(side));
-                }
-                link = next_of(side);
+/// Finds the memory for `key`.
+///
+/// The memory may be removed and freed as soon as this returns, unless the caller excludes that.
+///
+/// # Context
+///
+/// Any.
+pub fn find(key: Key) -> Option<Memory> {
+    let _guard = rcu::read_lock();
+    let mut link = bucket(key.object);
+    loop {
+        // ORDERING: Acquire, pairs with Release in `add()` and `remove_from()`: a reader that sees
+        // the node sees its key, its `next` and what its constructor wrote.
+        let side = NonNull::new(link.load(Ordering::Acquire))?;
+        // SAFETY: The node was linked a moment ago, so that by the invariant of the table it is
+        // valid while the guard lives.
+        unsafe {
+            if key_of(side) == key {
+                return Some(Memory::of(side));
             }
-        }
-    }
-
-    /// Keeps others from changing the table. Context: as `spin_lock_irqsave()`.
-    pub fn lock(&self) -> Locked<'_> {
-        Locked {
-            table: self,
-            // SAFETY: Released in the drop.
-            flags: unsafe { rlp_bindings::rlp_side_lock() },
-            _same_thread: NotThreadSafe,
+            link = next_of(side);
         }
     }
 }
 
-impl Default for SideTable {
-    fn default() -> Self {
-        Self::new()
+/// Locks the table against changes by others.
+///
+/// # Context
+///
+/// As `spin_lock_irqsave()`.
+pub fn lock() -> Locked {
+    Locked {
+        // SAFETY: Unlocked in the drop.
+        flags: unsafe { rlp_bindings::rlp_side_lock() },
+        _same_thread: NotThreadSafe,
     }
 }
 
@@ -199,37 +198,36 @@ unsafe fn next_of<'a>(side: NonNull<rlp_side>) -> &'a AtomicPtr<rlp_side> {
 }
 
 /// The table, locked, with interrupts off.
-pub struct Locked<'a> {
-    table: &'a SideTable,
+pub struct Locked {
     flags: usize,
     _same_thread: NotThreadSafe,
 }
 
-impl Locked<'_> {
-    /// The memory for `key`. It stays while the table is locked.
+impl Locked {
+    /// Finds the memory for `key`. The memory stays while the table is locked.
     pub fn find(&self, key: Key) -> Option<Memory> {
-        self.table.find(key)
+        find(key)
     }
 
-    /// Shows `fresh` to all.
-    pub fn add(&mut self, mut fresh: Fresh) -> Memory {
-        let memory = fresh.memory();
-        let bucket = self.table.bucket(fresh.key().object);
-        // SAFETY: `fresh` is ours.
-        let next = unsafe { next_of(fresh.0) };
+    /// Adds `detached` to the table, where every reader finds it from now on.
+    pub(crate) fn add(&mut self, mut detached: Detached) -> Memory {
+        let memory = detached.memory();
+        let bucket = bucket(detached.key().object);
+        // SAFETY: `detached` is owned by this function.
+        let next = unsafe { next_of(detached.0) };
         // ORDERING: Relaxed: under the lock, and published below.
         next.store(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
         // ORDERING: Release, pairs with Acquire in `find()`.
-        bucket.store(fresh.0.as_ptr(), Ordering::Release);
-        mem::forget(fresh);
+        bucket.store(detached.0.as_ptr(), Ordering::Release);
+        mem::forget(detached);
         memory
     }
 
-    /// Takes out the memory for `key`.
-    pub fn remove(&mut self, key: Key, removed: impl FnOnce(Removed)) {
+    /// Removes the memory for `key`, and passes it to `removed`.
+    pub(crate) fn remove(&mut self, key: Key, removed: impl FnOnce(Removed)) {
         let mut removed = Some(removed);
         Self::remove_from(
-            self.table.bucket(key.object),
+            bucket(key.object),
             |other| other == key,
             |side| {
                 if let Some(removed) = removed.take() {
@@ -239,9 +237,13 @@ impl Locked<'_> {
         );
     }
 
-    /// Takes out the memory of all keys that are `wanted`.
-    pub fn remove_all(&mut self, wanted: impl Fn(Key) -> bool, mut removed: impl FnMut(Removed)) {
-        for bucket in &self.table.buckets {
+    /// Removes the memory of all keys that are `wanted`, and passes each to `removed`.
+    pub(crate) fn remove_all(
+        &mut self,
+        wanted: impl Fn(Key) -> bool,
+        mut removed: impl FnMut(Removed),
+    ) {
+        for bucket in &BUCKETS {
             Self::remove_from(bucket, &wanted, &mut removed);
         }
     }
@@ -253,22 +255,22 @@ impl Locked<'_> {
     ) {
         // ORDERING: Relaxed: links are written under the lock, which is held.
         while let Some(side) = NonNull::new(link.load(Ordering::Relaxed)) {
-            // SAFETY: Linked, and stays so while the lock is held, or until it is unlinked here.
+            // SAFETY: The node is linked, and stays so until it is unlinked here: the lock is held.
             let (key, next) = unsafe { (key_of(side), next_of(side)) };
             if !wanted(key) {
                 link = next;
                 continue;
             }
-            // ORDERING: Release, pairs with Acquire in `find()`: whoever comes to the next node by
-            // this link sees it whole. The lock, which its writer had before, would do for that. The
-            // removed one leads there still.
+            // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
+            // node by this link sees it whole. The lock, which the writer of that node held before,
+            // would suffice. The removed node still links to the next one.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }
     }
 }
 
-impl Drop for Locked<'_> {
+impl Drop for Locked {
     fn drop(&mut self) {
         // SAFETY: Locked in `lock()`, by this thread.
         unsafe { rlp_bindings::rlp_side_unlock(self.flags) }

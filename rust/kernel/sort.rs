@@ -2,23 +2,33 @@
 
 //! Sorting in place with the kernel's own heap sort.
 //!
-//! `core`'s sort brings several kilobytes of code into each module, and ends in a function that
-//! objtool does not know never to return.
+//! The sort of `core` adds several kilobytes of code to each module. It also calls a function that
+//! never returns, which objtool does not know.
 //!
 //! C header: [`include/linux/sort.h`](srctree/include/linux/sort.h)
 
-use core::{cmp::Ordering, ffi::c_void};
+use core::{
+    cmp::Ordering,
+    ffi::c_void, //
+};
 use kernel::ffi::c_int;
 
-/// Sorts `items` by `key`. Not stable. Context: may sleep; nothing is allocated.
+/// Sorts `items` by `key`. The sort is not stable, and allocates nothing.
+///
+/// # Context
+///
+/// May sleep.
 pub fn by_key<T, K: Ord, F: Fn(&T) -> K>(items: &mut [T], key: F) {
-    extern "C" fn compare<T, K: Ord, F: Fn(&T) -> K>(
+    /// # Safety
+    ///
+    /// `a` and `b` are elements of an array of `T`, and `key` is an `F`.
+    unsafe extern "C" fn compare<T, K: Ord, F: Fn(&T) -> K>(
         a: *const c_void,
         b: *const c_void,
         key: *const c_void,
     ) -> c_int {
-        // SAFETY: sort_r() passes two elements of the array, which it moves as a whole between
-        // comparisons, and the closure that `by_key()` lent it.
+        // SAFETY: By the contract. sort_r() moves elements as a whole, and only between
+        // comparisons.
         let (a, b, key) = unsafe { (&*a.cast::<T>(), &*b.cast::<T>(), &*key.cast::<F>()) };
         match key(a).cmp(&key(b)) {
             Ordering::Less => -1,

@@ -7,43 +7,50 @@
 use crate::task::Quiescent;
 use core::ffi::c_void;
 
-/// What a walk over a task's stack has shown.
+/// The result of a walk over a task's stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every frame was seen, and none was looked for.
+    /// The whole stack was walked, and no address matched.
     Clear,
-    /// This return address, or interrupted instruction, was looked for.
+    /// This address matched: a return address, or that of an interrupted instruction.
     Hit(usize),
-    /// The unwinder could not vouch for the whole stack.
+    /// The unwinder could not walk the whole stack reliably.
     Unreliable,
 }
 
-/// Walks `task`'s kernel stack, asking `looked_for` about each return address.
+/// Walks the kernel stack of `task`, and calls `is_match` with each return address until it returns
+/// true.
 ///
-/// Streams: no buffer, no limit on depth. An in-kernel interrupt on the stack is unwound through
-/// where the architecture can (`arch_stack_walk_reliable()` in `arch/*/kernel/stacktrace.c`).
+/// The walk has no buffer, and no limit on the depth of the stack. It continues through a
+/// kernel-mode interrupt on the stack if the architecture supports that
+/// (`arch_stack_walk_reliable()` in `arch/*/kernel/stacktrace.c`).
 ///
-/// Context: any, also with a runqueue locked; takes no lock.
-pub fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, looked_for: F) -> Verdict {
+/// # Context
+///
+/// Any, also with a runqueue locked; takes no lock.
+pub fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, is_match: F) -> Verdict {
     struct Walk<F> {
-        looked_for: F,
+        is_match: F,
         hit: Option<usize>,
     }
-    extern "C" fn frame<F: FnMut(usize) -> bool>(cookie: *mut c_void, addr: usize) -> bool {
-        // SAFETY: `cookie` is the `Walk` below, which nobody else uses during the call.
+    /// # Safety
+    ///
+    /// `cookie` is a `Walk<F>` that no other code uses during the call.
+    unsafe extern "C" fn frame<F: FnMut(usize) -> bool>(cookie: *mut c_void, addr: usize) -> bool {
+        // SAFETY: By the contract.
         let walk = unsafe { &mut *cookie.cast::<Walk<F>>() };
-        if (walk.looked_for)(addr) {
+        if (walk.is_match)(addr) {
             walk.hit = Some(addr);
         }
         walk.hit.is_none()
     }
 
     let mut walk = Walk {
-        looked_for,
+        is_match,
         hit: None,
     };
-    // SAFETY: `task` does not run elsewhere while its stack is walked, by `Quiescent`; `frame` gets
-    // back `walk`, which outlives the call.
+    // SAFETY: `task` does not run on another CPU while its stack is walked, by `Quiescent`. `frame`
+    // is called with `walk`, which outlives the call.
     let ret = unsafe {
         rlp_bindings::rlp_stack_walk_reliable(
             Some(frame::<F>),

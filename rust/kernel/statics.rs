@@ -2,34 +2,51 @@
 
 //! A lock in a `static` that lives as long as the module.
 
-use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::atomic::{
+    AtomicPtr,
+    AtomicUsize,
+    Ordering, //
+};
 use core::{
     marker::PhantomData,
-    ops::{Deref, DerefMut},
-    ptr::null_mut,
+    ops::{
+        Deref,
+        DerefMut, //
+    },
+    ptr::null_mut, //
 };
 use kernel::{
     new_mutex,
     prelude::*,
-    sync::{lock::mutex::MutexBackend, lock::Guard, Mutex},
-    time::{delay::fsleep, Delta},
+    sync::{
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
+        },
+        Mutex, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
 };
 
-/// A [`Mutex`] for a `static`, made at module load and dropped at unload.
+/// A [`Mutex`] for a `static`, which is made when the module is loaded and freed when it is
+/// unloaded.
 ///
 /// # Invariants
 ///
-/// `mutex` is null, or came from a pinned box that [`Filled`] alone frees, when it has made this null
-/// and has seen no [`User`] then.
+/// `mutex` is null, or from a pinned box. Only [`MutexOwner`] frees that box, after it has stored
+/// null here and then has seen no [`User`].
 pub struct ModuleMutex<T> {
     mutex: AtomicPtr<Mutex<T>>,
     users: AtomicUsize,
-    /// Shared by threads as a mutex is.
+    /// Makes this `Sync` if a mutex is.
     _is: PhantomData<Mutex<T>>,
 }
 
 impl<T> ModuleMutex<T> {
-    /// Without a value yet.
+    /// Makes a mutex that has no value yet.
     pub const fn new() -> Self {
         Self {
             mutex: AtomicPtr::new(null_mut()),
@@ -38,41 +55,50 @@ impl<T> ModuleMutex<T> {
         }
     }
 
-    /// Puts the value in. The returned value takes it out when dropped. Context: may sleep.
+    /// Stores the value, which can be locked from now on. Dropping the returned owner frees it.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if there is one already, `ENOMEM`.
-    pub fn fill(&'static self, value: T) -> Result<Filled<T>> {
+    /// `EBUSY` if the mutex has a value already; `ENOMEM`.
+    pub fn init(&'static self, value: T) -> Result<MutexOwner<T>> {
         let mutex = KBox::pin_init(new_mutex!(value, "rust_livepatch"), GFP_KERNEL)?;
-        // SAFETY: What the pointer leads to is not moved before it is dropped.
+        // SAFETY: The mutex is not moved before it is dropped.
         let mutex = KBox::into_raw(unsafe { Pin::into_inner_unchecked(mutex) });
-        // ORDERING: Release, pairs with Acquire in `lock()`; Relaxed where nothing is done.
-        let filled =
+        // ORDERING: Release, pairs with Acquire in `lock()`. Relaxed on failure: nothing is read.
+        let swapped =
             self.mutex
                 .compare_exchange(null_mut(), mutex, Ordering::Release, Ordering::Relaxed);
-        if filled.is_err() {
-            // SAFETY: From a box, just now.
+        if swapped.is_err() {
+            // SAFETY: From the box above.
             drop(unsafe { Pin::new_unchecked(KBox::from_raw(mutex)) });
             return Err(EBUSY);
         }
-        Ok(Filled(self))
+        Ok(MutexOwner(self))
     }
 
-    /// Locks. Context: may sleep.
+    /// Locks the mutex.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` while the module is not initialised, or no longer.
+    /// `ENODEV` if the mutex has no value: the module is being loaded or unloaded.
     pub fn lock(&'static self) -> Result<Locked<T>> {
         let user = User::new(self);
-        // ORDERING: Acquire, pairs with Release in `fill()`. Behind the count of users, which is fully
-        // ordered like the swap in `Filled::drop()`: this finds null, or that finds the user.
+        // ORDERING: Acquire, pairs with Release in `init()`. The increment of `users` before it and
+        // the swap in `MutexOwner::drop()` are fully ordered: this load finds null, or the drop
+        // finds the user.
         let mutex = self.mutex.load(Ordering::Acquire);
-        // SAFETY: By the type invariant null, or valid as long as there is a user.
+        // SAFETY: By the type invariant null, or valid for as long as `user` lives.
         match unsafe { mutex.as_ref() } {
             Some(mutex) => Ok(Locked {
-                inside: mutex.lock(),
+                guard: mutex.lock(),
                 _user: user,
             }),
             None => Err(ENODEV),
@@ -86,27 +112,27 @@ impl<T> Default for ModuleMutex<T> {
     }
 }
 
-/// Keeps the mutex from being freed.
+/// A user of the mutex, which keeps it from being freed.
 struct User<T: 'static>(&'static ModuleMutex<T>);
 
 impl<T> User<T> {
-    fn new(of: &'static ModuleMutex<T>) -> Self {
+    fn new(mutex: &'static ModuleMutex<T>) -> Self {
         // ORDERING: SeqCst, see `ModuleMutex::lock()`.
-        of.users.fetch_add(1, Ordering::SeqCst);
-        Self(of)
+        mutex.users.fetch_add(1, Ordering::SeqCst);
+        Self(mutex)
     }
 }
 
 impl<T> Drop for User<T> {
     fn drop(&mut self) {
-        // ORDERING: Release, pairs with Acquire in `Filled::drop()`.
+        // ORDERING: Release, pairs with Acquire in `MutexOwner::drop()`.
         self.0.users.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// The value, locked. Fields in the order in which they are let go.
+/// The locked value. The fields are in the order of their drop: first the lock, then the user.
 pub struct Locked<T: 'static> {
-    inside: Guard<'static, T, MutexBackend>,
+    guard: Guard<'static, T, MutexBackend>,
     _user: User<T>,
 }
 
@@ -114,21 +140,25 @@ impl<T> Deref for Locked<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.inside
+        &self.guard
     }
 }
 
 impl<T: Unpin> DerefMut for Locked<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.inside
+        &mut self.guard
     }
 }
 
-/// Shows that a [`ModuleMutex`] has its value. Context of the drop: may sleep, and waits until nobody
-/// has the lock or wants it.
-pub struct Filled<T: 'static>(&'static ModuleMutex<T>);
+/// The owner of the value of a [`ModuleMutex`]. The drop removes the value, waits until no thread
+/// holds the lock or waits for it, and frees the value.
+///
+/// # Context
+///
+/// The drop may sleep.
+pub struct MutexOwner<T: 'static>(&'static ModuleMutex<T>);
 
-impl<T> Drop for Filled<T> {
+impl<T> Drop for MutexOwner<T> {
     fn drop(&mut self) {
         // ORDERING: SeqCst, see `ModuleMutex::lock()`.
         let mutex = self.0.mutex.swap(null_mut(), Ordering::SeqCst);
@@ -136,7 +166,7 @@ impl<T> Drop for Filled<T> {
         while self.0.users.load(Ordering::Acquire) != 0 {
             fsleep(Delta::from_millis(1));
         }
-        // SAFETY: From a box, in `fill()`; by now nobody has it any more.
+        // SAFETY: From a box in `init()`, and no user is left.
         drop(unsafe { Pin::new_unchecked(KBox::from_raw(mutex)) });
     }
 }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Walking all tasks, and holding one still.
+//! Walking all tasks, and keeping a task from running.
 //!
 //! C header: [`include/linux/sched/task.h`](srctree/include/linux/sched/task.h)
 
-use crate::rcu::ReadSide;
-use core::{ffi::c_void, marker::PhantomData};
+use crate::{
+    gate::Gate,
+    rcu::ReadSide, //
+};
+use core::{
+    ffi::c_void,
+    marker::PhantomData, //
+};
 use kernel::{
     bindings,
     ffi::c_int,
@@ -14,18 +20,18 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// A task by its address: a key to compare with, never followed.
+/// The address of a task, as a key for comparisons. It is never followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TaskId(usize);
 
 impl TaskId {
-    /// From the C pointer.
+    /// Makes the key of a C pointer.
     #[inline(always)]
     pub fn from_raw(task: *const bindings::task_struct) -> Self {
         Self(task as usize)
     }
 
-    /// The number.
+    /// Returns the address.
     #[inline(always)]
     pub fn as_usize(self) -> usize {
         self.0
@@ -39,7 +45,12 @@ impl From<&Task> for TaskId {
     }
 }
 
-/// A task whose stack does not change while this lives: `current`, or one that is kept from running.
+/// A task whose stack does not change while this lives: `current`, or a task that is kept from
+/// running.
+///
+/// # Invariants
+///
+/// The task is valid, and either `current` or kept off every CPU, for as long as this lives.
 pub struct Quiescent<'a>(*mut bindings::task_struct, PhantomData<&'a Task>);
 
 impl Quiescent<'_> {
@@ -47,41 +58,49 @@ impl Quiescent<'_> {
     ///
     /// `task` is valid, and either `current` or kept off every CPU, for as long as the value lives.
     pub(crate) unsafe fn assume<'a>(task: *mut bindings::task_struct) -> Quiescent<'a> {
+        // INVARIANT: By the contract.
         Quiescent(task, PhantomData)
     }
 
-    /// The C pointer.
+    /// Returns the C pointer.
     pub fn as_ptr(&self) -> *mut bindings::task_struct {
         self.0
     }
 
-    /// The key of this task.
+    /// Returns the key of this task.
     pub fn id(&self) -> TaskId {
         TaskId::from_raw(self.0)
     }
 }
 
-/// `tasklist_lock`, read side: no task becomes visible or invisible while this lives.
+/// `tasklist_lock`, held for reading: no task becomes visible or invisible while this lives.
 pub struct TaskList(NotThreadSafe);
 
 impl TaskList {
-    /// Context: process context; may sleep on PREEMPT_RT, elsewhere preemption is off until the
-    /// drop. Nothing may be allocated that sleeps.
-    pub fn lock() -> Self {
-        // SAFETY: The gate found the lock, or the loader did not load.
+    /// Locks.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep on PREEMPT_RT; on other kernels preemption is off until the drop,
+    /// and the caller must not sleep.
+    pub fn lock(_gate: Gate) -> Self {
+        // SAFETY: The gate is open, so that it has found the lock. Unlocked in the drop.
         unsafe { rlp_bindings::rlp_tasklist_read_lock() };
         Self(NotThreadSafe)
     }
 
-    /// Calls `visit` for every visible task, threads included, idle tasks not, until it returns
-    /// `false`.
+    /// Calls `visit` for every visible task, threads included, until it returns `false`. Idle tasks
+    /// are not visible.
     pub fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
-        extern "C" fn thunk<F: FnMut(&Task) -> bool>(
+        /// # Safety
+        ///
+        /// `cookie` is an `F` that no other code uses during the call; `task` is on the locked list.
+        unsafe extern "C" fn thunk<F: FnMut(&Task) -> bool>(
             cookie: *mut c_void,
             task: *mut bindings::task_struct,
         ) -> bool {
-            // SAFETY: `cookie` is the closure below. The task is on the list, which is locked, so
-            // its reference count is not zero; `Task` is transparent over `task_struct`.
+            // SAFETY: By the contract. The task is on the list, which is locked, so its reference
+            // count is not zero; `Task` is transparent over `task_struct`.
             let (visit, task) = unsafe { (&mut *cookie.cast::<F>(), &*task.cast::<Task>()) };
             visit(task)
         }
@@ -97,21 +116,27 @@ impl Drop for TaskList {
     }
 }
 
-/// The idle task of a CPU, if that is possible and has one.
+/// Returns the idle task of a CPU, or `None` if the CPU is not possible or has no idle task yet.
 pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
     let cpu = c_int::try_from(cpu).ok()?;
-    // SAFETY: Any number may be asked for.
+    // SAFETY: The function accepts any number.
     let task = unsafe { rlp_bindings::rlp_idle_task(cpu) };
-    // SAFETY: Null before the CPU was first prepared; else an idle task, which is never freed.
+    // SAFETY: Null before the CPU is first brought up, else an idle task, which is never freed.
     let task = unsafe { task.cast::<Task>().as_ref() }?;
     Some(ARef::from(task))
 }
 
-/// Calls `f` with `task` held still, or with `None` if it is on a CPU now.
+/// Keeps `task` from running and calls `f` with it, or calls `f` with `None` if the task is on a
+/// CPU.
 ///
-/// Context: `f` runs with interrupts off and the task's `pi_lock`, its runqueue's lock too if it is
-/// queued (`task_call_func()` in `kernel/sched/core.c`): it must be short and take no lock.
-pub fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+/// Until the [gate](crate::gate) is open this returns `None` without calling `f`.
+///
+/// # Context
+///
+/// `f` runs with interrupts off and the task's `pi_lock` held, and with the lock of its runqueue
+/// held if the task is queued (`task_call_func()` in `kernel/sched/core.c`). It must be short and
+/// take no lock.
+pub fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
 where
     F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
 {
@@ -119,17 +144,22 @@ where
         f: Option<F>,
         result: Option<R>,
     }
-    extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
+    /// # Safety
+    ///
+    /// `task_call_func()` calls this for `task`, and `arg` is a `Call<F, R>` that no other code uses
+    /// during the call.
+    unsafe extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {
-        // SAFETY: `arg` is the `Call` below, unused by others during the call.
+        // SAFETY: By the contract.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
-        // SAFETY: The caller's task is valid.
+        // SAFETY: `task` is valid: task_call_func() was called with it.
         let running = unsafe { rlp_bindings::rlp_task_on_cpu(task) };
-        // SAFETY: Off the CPU, and its locks, which task_call_func() holds, keep it off.
+        // SAFETY: The task is off its CPU, and the locks that task_call_func() holds keep it off.
         let task = (!running).then(|| unsafe { Quiescent::assume(task) });
-        // SAFETY: task_call_func() has interrupts off; it was called by a task, where RCU watches.
+        // SAFETY: task_call_func() has interrupts off. A task called it, so that RCU watches this
+        // CPU.
         let proof = unsafe { ReadSide::assume() };
         call.result = call.f.take().map(|f| f(task, &proof));
         0
@@ -139,7 +169,7 @@ where
         f: Some(f),
         result: None,
     };
-    // SAFETY: `task` is a valid task; `thunk` gets back `call`, which outlives the call.
+    // SAFETY: `task` is valid; `thunk` is called with `call`, which outlives the call.
     unsafe {
         rlp_bindings::rlp_task_call_func(
             task.as_ptr(),
@@ -150,18 +180,23 @@ where
     call.result
 }
 
-/// The CPU of `current` if that is exiting, and may have left the task list; `None` for others.
+/// Returns the CPU of `current` if that is exiting, and may have left the task list; else `None`.
 ///
-/// Context: any, preemption off.
+/// # Context
+///
+/// Any, preemption off.
 #[inline(always)]
 pub fn exiting_on() -> Option<u32> {
-    // SAFETY: No requirement.
+    // SAFETY: The function has no requirement.
     u32::try_from(unsafe { rlp_bindings::rlp_exiting_on() }).ok()
 }
 
-/// Whether `task` is on its way out, and may leave the task list.
+/// Whether `task` is exiting, and may leave the task list. The answer holds while a [`TaskList`]
+/// lives.
 ///
-/// Context: any. The answer holds while a [`TaskList`] is held.
+/// # Context
+///
+/// Any.
 pub fn is_exiting(task: &Task) -> bool {
     // SAFETY: `task` is valid.
     unsafe { rlp_bindings::rlp_task_is_exiting(task.as_ptr()) }
@@ -174,13 +209,17 @@ pub fn is_dead(task: &Task) -> bool {
 }
 
 /// Wakes a kthread, or makes another task leave its interruptible sleep and pass the exit to user
-/// mode, where it has no kernel stack. Context: any but with a runqueue locked.
+/// mode, where its kernel stack is empty.
+///
+/// # Context
+///
+/// Any but with a runqueue locked.
 pub fn nudge(task: &Task) {
     // SAFETY: `task` is valid.
     unsafe { rlp_bindings::rlp_task_nudge(task.as_ptr()) }
 }
 
-/// A task's name, `TASK_COMM_LEN` bytes with the terminator.
+/// Returns a task's name, `TASK_COMM_LEN` bytes with the terminator.
 pub fn comm(task: &Task) -> [u8; 16] {
     let mut buf = [0; 16];
     // SAFETY: The buffer has TASK_COMM_LEN bytes.

@@ -1,72 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A function in process context that any context may ask for.
+//! A function in process context that any context can request a run of.
 //!
 //! See `rust/helpers/worker.c`: an `irq_work` in front of a `delayed_work`.
 
-use crate::atomic::{AtomicBool, Ordering};
-use kernel::{prelude::*, types::Opaque};
+use crate::{
+    atomic::{AtomicBool, Ordering},
+    rcu,
+};
+use kernel::{
+    prelude::*,
+    types::Opaque, //
+};
 
 /// The function and its means to run. Lives in a `static`.
 ///
 /// # Invariants
 ///
-/// `inner` is initialised whenever `started` is true.
+/// `inner` is zeroed until the first start, and initialised from then on. The one owner of
+/// `claimed` alone starts and stops it.
 pub struct Worker {
     inner: Opaque<rlp_bindings::rlp_worker>,
-    started: AtomicBool,
+    claimed: AtomicBool,
 }
 
-// SAFETY: The workqueue and irq_work cores lock what they share.
+// SAFETY: The workqueue and irq_work cores lock what they share; `claimed` lets one thread at a
+// time start and stop the worker.
 unsafe impl Sync for Worker {}
 
 impl Worker {
-    /// A worker that does nothing yet.
+    /// Makes a worker that ignores requests until it is started.
     pub const fn new() -> Self {
         Self {
-            inner: Opaque::uninit(),
-            started: AtomicBool::new(false),
+            inner: Opaque::zeroed(),
+            claimed: AtomicBool::new(false),
         }
     }
 
-    /// Lets requests through to `run`. The returned value ends that when it is dropped.
+    /// Starts the worker: from now on each request runs `run`. Dropping the returned value stops
+    /// it.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if it was started already.
-    pub fn start(&'static self, run: extern "C" fn()) -> Result<Started> {
-        // ORDERING: Relaxed; module init is the only one that starts.
-        if self.started.load(Ordering::Relaxed) {
+    /// `EBUSY` if the worker is started already.
+    pub fn start(&'static self, run: extern "C" fn()) -> Result<StartedWorker> {
+        // ORDERING: Acquire, pairs with Release in `StartedWorker::drop()`: the previous owner has
+        // stopped the worker. One caller at a time finds false here.
+        if self.claimed.swap(true, Ordering::Acquire) {
             return Err(EBUSY);
         }
-        // SAFETY: Static, and not in use since it was not started.
-        unsafe { rlp_bindings::rlp_worker_init(self.inner.get(), Some(run)) };
-        // ORDERING: Release, pairs with Acquire in `is_started()`: who sees the flag sees the
-        // initialised worker.
-        self.started.store(true, Ordering::Release);
-        Ok(Started(self))
+        // SAFETY: The worker is static, and neither started nor being stopped: `claimed` was false.
+        unsafe { rlp_bindings::rlp_worker_start(self.inner.get(), Some(run)) };
+        Ok(StartedWorker(self))
     }
 
-    #[inline(always)]
-    fn is_started(&self) -> bool {
-        // ORDERING: Acquire, pairs with Release in `start()`.
-        self.started.load(Ordering::Acquire)
-    }
-
-    /// Asks for a run soon. Context: any, a locked runqueue included.
+    /// Requests a run as soon as possible. Does nothing unless the worker is started.
+    ///
+    /// # Context
+    ///
+    /// Any, also with a runqueue locked.
     pub fn kick(&self) {
-        if self.is_started() {
-            // SAFETY: Initialised, by the type invariant.
-            unsafe { rlp_bindings::rlp_worker_kick(self.inner.get()) }
-        }
+        // SAFETY: Zeroed or initialised, by the type invariant. `rlp_worker_stop()` waits for this
+        // call.
+        unsafe { rlp_bindings::rlp_worker_kick(self.inner.get()) }
     }
 
-    /// Asks for a run in `ms` milliseconds, in place of one asked for before. Context: process.
+    /// Requests a run in `ms` milliseconds, and replaces an earlier request. Does nothing unless
+    /// the worker is started.
+    ///
+    /// # Context
+    ///
+    /// Process context or soft interrupt.
     pub fn after(&self, ms: u32) {
-        if self.is_started() {
-            // SAFETY: Initialised, by the type invariant.
-            unsafe { rlp_bindings::rlp_worker_after(self.inner.get(), ms) }
-        }
+        // SAFETY: As in `kick()`.
+        unsafe { rlp_bindings::rlp_worker_after(self.inner.get(), ms) }
     }
 }
 
@@ -76,14 +83,24 @@ impl Default for Worker {
     }
 }
 
-/// A started worker. Dropping it waits for a run under way. Context of the drop: may sleep.
-pub struct Started(&'static Worker);
+/// A started worker. Dropping it stops the worker and waits for a run in progress; requests made
+/// meanwhile and afterwards are ignored.
+///
+/// # Context
+///
+/// The drop may sleep.
+pub struct StartedWorker(&'static Worker);
 
-impl Drop for Started {
+impl Drop for StartedWorker {
     fn drop(&mut self) {
-        // ORDERING: Relaxed; who drops this has made sure that nobody kicks any more.
-        self.0.started.store(false, Ordering::Relaxed);
-        // SAFETY: Initialised in `start()`.
-        unsafe { rlp_bindings::rlp_worker_stop(self.0.inner.get()) }
+        let worker = self.0.inner.get();
+        // SAFETY: Started in `Worker::start()`, and this value is the only one that stops it.
+        unsafe { rlp_bindings::rlp_worker_close(worker) };
+        // A request that found the worker started has preemption off until it is queued.
+        rcu::synchronize();
+        // SAFETY: Closed above, and every request that was not ignored is queued.
+        unsafe { rlp_bindings::rlp_worker_stop(worker) };
+        // ORDERING: Release, pairs with Acquire in `Worker::start()`.
+        self.0.claimed.store(false, Ordering::Release);
     }
 }

@@ -70,12 +70,13 @@ impl Registry {
         };
         drop(transition);
 
-        let patch = self.patch_mut(id)?;
-        patch.ended = Some(ended);
+        self.patch_mut(id)?.ended = Some(ended);
+        let patch = self.patch(id)?;
         for object in patch.present() {
-            match patching {
-                true => object.desc.post_patch(),
-                false => object.desc.post_unpatch(),
+            if patching {
+                object.desc.post_patch(self.callbacks());
+            } else {
+                object.desc.post_unpatch(self.callbacks());
             }
         }
         pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));

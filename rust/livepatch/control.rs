@@ -75,11 +75,11 @@ impl Registry {
         );
         self.show_states(id)?;
         let patch = self.patch(id)?;
-        patch.present().for_each(|object| object.desc.pre_unpatch());
+        patch.present().for_each(|object| object.desc.pre_unpatch(self.callbacks()));
         pr_notice!("'{}': starting unpatching transition\n", patch.name());
         if let Err(e) = self.start_transition(step) {
             let patch = self.patch(id)?;
-            patch.present().for_each(|object| object.desc.post_patch());
+            patch.present().for_each(|object| object.desc.post_patch(self.callbacks()));
             self.hide_states();
             return Err(e);
         }
@@ -110,7 +110,7 @@ impl Registry {
         }
         // A module whose init has yet to succeed is freed if it fails, and no reference keeps it
         // (`evict()`): its patch has to be shown to be unused.
-        let unsure = |p: &&Patch| !p.module.module().is_live();
+        let unsure = |p: &&Patch| !p.desc.module().is_live();
         if let Some(other) = self.patches().find(unsure) {
             pr_err!(
                 "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",

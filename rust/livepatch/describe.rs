@@ -14,6 +14,7 @@ use kernel::{
 };
 use kernel_ext::{
     atomic::{AtomicUsize, Ordering},
+    ftrace::CallTarget,
     kallsyms,
     klp::{FuncDesc, ObjectDesc, PatchDesc},
     module::{Module, MODULE_NAME_LEN},
@@ -28,14 +29,14 @@ fn next_id() -> PatchId {
 }
 
 impl Patch {
-    /// Checks what a patch module says of itself, and takes a reference to it.
+    /// Checks what a patch module says of itself.
     ///
     /// No object may have a name that `is_reserved`: its directory would have the place of one of
     /// the patch's own files. Nothing in the system is changed. Context: may sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` with a line in the log; `ENODEV` if the module is on its way out; `ENOMEM`.
+    /// `EINVAL` with a line in the log; `ENOMEM`.
     pub(crate) fn new(desc: PatchDesc, is_reserved: impl Fn(&CStr) -> bool) -> Result<Self> {
         let module = desc.module();
         let name = module.name();
@@ -67,7 +68,6 @@ impl Patch {
             replace: desc.replaces(),
             ended: None,
             desc,
-            module: module.get()?,
         })
     }
 }
@@ -113,7 +113,7 @@ impl Object {
 }
 
 impl Func {
-    fn new(module: Module<'_>, extents: &Extents, desc: &FuncDesc) -> Result<Self> {
+    fn new(module: Module<'_>, extents: &Extents, desc: &FuncDesc<'_>) -> Result<Self> {
         let patch = module.name();
         let name = desc.name().ok_or(EINVAL).inspect_err(|_| {
             pr_err!("patch '{}' has a function without a name\n", patch);
@@ -130,15 +130,24 @@ impl Func {
             pr_err!("patch '{}': no replacement for '{}'\n", patch, name);
             return Err(EINVAL);
         }
-        let (text, size) = module.text();
-        if start.wrapping_sub(text) >= size {
+        #[expect(
+            unsafe_code,
+            reason = "a lifetime cannot follow an address into the view"
+        )]
+        // SAFETY: The author of the patch promises that a function begins here and can be called in
+        // place of the one that it names (the contract of klp_enable_patch()): the plan uses the
+        // target for the site of that function alone, and each view, hook and jump is made by the
+        // plan. The reference to the module is put when no view, hook or jump has the target, no task
+        // is in the patch, and none is in a trampoline: see `leave.rs`, and `evict.rs` for a module
+        // that goes before.
+        let target = unsafe { CallTarget::new(module, start) };
+        let target = target.ok_or(EINVAL).inspect_err(|_| {
             pr_err!(
                 "patch '{}': the replacement for '{}' is not in the text of the patch module\n",
                 patch,
                 name
             );
-            return Err(EINVAL);
-        }
+        })?;
         let size = match extents.of(start) {
             Some((symbol, size)) if symbol == start => size,
             _ => {
@@ -154,6 +163,7 @@ impl Func {
             name: CString::try_from(name)?,
             sympos: desc.sympos(),
             replacement: Range::of(start, size),
+            target,
             original: None,
         })
     }

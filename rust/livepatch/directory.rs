@@ -17,11 +17,14 @@ use kernel::{
         CString, //
     }, //
 };
-use kernel_ext::kobject::{
-    Attribute,
-    Directory,
-    Entry,
-    Parent, //
+use kernel_ext::{
+    gate::Gate,
+    kobject::{
+        Attribute,
+        Directory,
+        Entry,
+        Parent, //
+    }, //
 };
 
 /// The directory of all patches.
@@ -71,8 +74,8 @@ impl Files {
 }
 
 /// Makes `/sys/kernel/rust_livepatch`. `ENOMEM`, `EEXIST`.
-pub(crate) fn root() -> Result<Root> {
-    Root::new(Parent::kernel(), c"rust_livepatch", RootEntry)
+pub(crate) fn root(gate: Gate) -> Result<Root> {
+    Root::new(Parent::kernel(gate), c"rust_livepatch", RootEntry)
 }
 
 /// The directory of a patch with all directories below it. Fields in the order of removal.

@@ -30,11 +30,11 @@ use kernel_ext::{klp::PatchDesc, params, statics::Locked};
 /// Enables the patch of a module that is being initialised. Its directories get `files`. Context: may
 /// sleep.
 pub(crate) fn enable(desc: PatchDesc, files: &Files) -> Result {
-    let module = desc.module().get()?;
+    let patch = desc.clone();
     check_and_start(desc, files).inspect_err(|e| {
         // All others have been told where they came up.
         if *e == ENOMEM {
-            pr_err!("patch '{}': out of memory\n", module.module().name());
+            pr_err!("patch '{}': out of memory\n", patch.module().name());
         }
     })
 }
@@ -115,7 +115,7 @@ impl Registry {
     ) -> Result {
         let name = patch.name();
         if params::require_signed() {
-            patch.module.module().check_signature().inspect_err(|_| {
+            patch.desc.module().check_signature().inspect_err(|_| {
                 pr_err!("patch '{}': its signature was not verified\n", name);
             })?;
         }
@@ -124,7 +124,7 @@ impl Registry {
         // First of what is to be undone: it tells a patch that is still leaving, whose relocations
         // are those of this one.
         directory.fill(self.root(), files, patch)?;
-        patch.resolve(self.announced())?;
+        patch.resolve(self.announced(), self.callbacks())?;
         self.reserve()
     }
 
@@ -135,7 +135,7 @@ impl Registry {
         pr_notice!("enabling patch '{}'\n", name);
         debug!("'{}': initializing patching transition\n", name);
         for object in patch.present() {
-            object.desc.pre_patch().inspect_err(|_| {
+            object.desc.pre_patch(self.callbacks()).inspect_err(|_| {
                 pr_warn!(
                     "pre-patch callback failed for object '{}'\n",
                     object.label()
@@ -168,7 +168,7 @@ impl Registry {
         self.settle_later();
         patch
             .present()
-            .for_each(|object| object.desc.post_unpatch());
+            .for_each(|object| object.desc.post_unpatch(self.callbacks()));
         pr_notice!("'{}': unpatching complete\n", name);
         self.hide_states();
         self.let_go((patch, directory), false, leavers);

@@ -11,7 +11,11 @@ use crate::{
     jumps::{Batch, Jumps, Why},
 };
 use kernel::prelude::*;
-use kernel_ext::{direct, ftrace::Site, sort};
+use kernel_ext::{
+    direct,
+    ftrace::{CallTarget, Site},
+    sort,
+};
 
 /// How a function is hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +23,9 @@ pub(crate) enum Mode {
     /// By the handler.
     Handler(Why),
     /// By the handler, and it jumps: the jump wins.
-    Both(usize),
+    Both(CallTarget),
     /// It jumps to this address.
-    Jump(usize),
+    Jump(CallTarget),
 }
 
 #[derive(Clone, Copy)]
@@ -157,26 +161,29 @@ impl Hooks {
         Ok(())
     }
 
-    /// Lets functions under the handler jump to their target; 0 stands for the original code.
+    /// Lets functions under the handler jump to their target; `None` stands for the original code.
     ///
     /// Who cannot stays under the handler, and [`mode`](Self::mode) tells why. Context: may sleep.
     /// `ENOMEM`; some may jump then.
-    pub(crate) fn promote(&mut self, targets: impl Iterator<Item = (Site, usize)>) -> Result {
+    pub(crate) fn promote(
+        &mut self,
+        targets: impl Iterator<Item = (Site, Option<CallTarget>)>,
+    ) -> Result {
         let mut batch = Batch::default();
         for (site, target) in targets {
-            match self.mode(site) {
-                Some(Mode::Handler(_)) if target == 0 => {
-                    self.set_mode(site, Mode::Handler(Why::Original));
-                }
-                Some(Mode::Handler(_)) if !direct::can_jump_to(target) => {
+            let Some(Mode::Handler(_)) = self.mode(site) else {
+                continue;
+            };
+            match target {
+                None => self.set_mode(site, Mode::Handler(Why::Original)),
+                Some(target) if !direct::can_jump_to(target) => {
                     self.set_mode(site, Mode::Handler(Why::Unsupported));
                 }
-                Some(Mode::Handler(_)) => batch.push(site, target)?,
-                _ => {}
+                Some(target) => batch.push(site, target)?,
             }
         }
         let (jumps, hooks) = (&mut self.jumps, &mut self.hooks);
-        let mut note = |site, result: Result<usize, Why>| {
+        let mut note = |site, result: Result<CallTarget, Why>| {
             let mode = match result {
                 Ok(target) => Mode::Both(target),
                 Err(why) => Mode::Handler(why),

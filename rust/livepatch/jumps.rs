@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 use kernel_ext::{
     direct::{is_unsupported, Batches, Jump},
-    ftrace::{self, Site},
+    ftrace::{self, CallTarget, Site},
 };
 
 /// Why a function does not jump.
@@ -27,12 +27,12 @@ pub(crate) enum Why {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) sites: KVVec<Site>,
-    pub(crate) targets: KVVec<usize>,
+    pub(crate) targets: KVVec<CallTarget>,
 }
 
 impl Batch {
     /// Adds one. `ENOMEM`.
-    pub(crate) fn push(&mut self, site: Site, target: usize) -> Result {
+    pub(crate) fn push(&mut self, site: Site, target: CallTarget) -> Result {
         self.sites.push(site, GFP_KERNEL)?;
         Ok(self.targets.push(target, GFP_KERNEL)?)
     }
@@ -66,8 +66,8 @@ impl Jumps {
     pub(crate) fn add(
         &mut self,
         sites: &[Site],
-        targets: &[usize],
-        tell: &mut impl FnMut(Site, Result<usize, Why>),
+        targets: &[CallTarget],
+        tell: &mut impl FnMut(Site, Result<CallTarget, Why>),
     ) -> Result {
         ftrace::alive()?;
         match self {
@@ -106,8 +106,8 @@ impl Jumps {
 fn add_batch(
     batches: &mut Batches,
     sites: &[Site],
-    targets: &[usize],
-    tell: &mut impl FnMut(Site, Result<usize, Why>),
+    targets: &[CallTarget],
+    tell: &mut impl FnMut(Site, Result<CallTarget, Why>),
 ) -> Result {
     let result = batches.add(sites, targets);
     match result {
@@ -138,8 +138,8 @@ fn add_batch(
 fn add_single(
     jumps: &mut KVec<(Site, Jump)>,
     site: Site,
-    target: usize,
-) -> Result<Result<usize, Why>> {
+    target: CallTarget,
+) -> Result<Result<CallTarget, Why>> {
     if jumps.len() == MOST_SINGLE {
         return Ok(Err(Why::Unsupported));
     }

@@ -7,7 +7,7 @@ use crate::{
     patch::Patch, //
 };
 use kernel::prelude::*;
-use kernel_ext::{ftrace_switch::HeldOn, rcu};
+use kernel_ext::{ftrace_switch::FtraceEnabled, klp::CallbackToken, rcu};
 
 struct Leaver {
     patch: Patch,
@@ -20,7 +20,7 @@ struct Leaver {
 pub(crate) struct Leavers {
     leavers: KVec<Leaver>,
     /// The last of them leaves this.
-    ftrace_on: Option<HeldOn>,
+    ftrace_on: Option<FtraceEnabled>,
 }
 
 impl Leavers {
@@ -46,9 +46,18 @@ impl Leavers {
         Ok(self.leavers.reserve(count, GFP_KERNEL)?)
     }
 
-    /// Takes `patch`, for which there is room; and its directory.
-    pub(crate) fn take(&mut self, mut patch: Patch, directory: PatchDirectory, forced: bool) {
-        patch.objects.iter_mut().for_each(|object| object.release());
+    /// Takes `patch`, for which there is room, and its directory.
+    pub(crate) fn take(
+        &mut self,
+        mut patch: Patch,
+        directory: PatchDirectory,
+        forced: bool,
+        callbacks: &CallbackToken,
+    ) {
+        patch
+            .objects
+            .iter_mut()
+            .for_each(|object| object.release(callbacks));
         // There is room, or it would be dropped here, with a directory whose files want the lock.
         let _ = self.leavers.push_within_capacity(Leaver {
             patch,
@@ -58,7 +67,7 @@ impl Leavers {
     }
 
     /// Takes what held ftrace on for the last patch.
-    pub(crate) fn take_hold(&mut self, ftrace_on: Option<HeldOn>) {
+    pub(crate) fn take_hold(&mut self, ftrace_on: Option<FtraceEnabled>) {
         self.ftrace_on = ftrace_on;
     }
 
@@ -85,7 +94,7 @@ impl Leavers {
                         "'{}': its module stays, as tasks were forced\n",
                         patch.name()
                     );
-                    patch.module.pin();
+                    patch.desc.pin();
                 }
                 false => {
                     patch.clear_relocations();

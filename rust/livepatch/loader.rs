@@ -14,13 +14,13 @@
 
 use kernel::prelude::*;
 use kernel_ext::{
-    ftrace, gate,
+    ftrace,
+    gate::{self, OpenGate},
     klp::{Loader, PatchDesc, StatePtr},
-    kobject,
     module::Notifier,
-    params, sched,
-    statics::Filled,
-    worker::Started,
+    params,
+    statics::MutexOwner,
+    worker::StartedWorker,
 };
 
 // The layers, lowest first. A file uses files of lower layers, and of its own as long as that is no
@@ -81,12 +81,13 @@ module! {
 /// outside, last what that uses. Patch modules hold references to this module, so that none is left
 /// when it is dropped.
 struct RustLivepatch {
-    _parameters: params::Listening,
+    _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
-    _worker: Started,
-    _registry: Filled<registry::Registry>,
+    _worker: StartedWorker,
+    _registry: MutexOwner<registry::Registry>,
     _shadows: shadow::Variables,
     _last: Last,
+    _gate: OpenGate,
 }
 
 impl kernel::Module for RustLivepatch {
@@ -97,22 +98,23 @@ impl kernel::Module for RustLivepatch {
 
 impl RustLivepatch {
     fn start() -> Result<Self> {
-        gate::open()?;
+        let gate = gate::open()?;
         ftrace::alive().inspect_err(|_| {
             pr_err!("ftrace has shut itself down, until the next boot\n");
         })?;
         let last = Last;
-        let root = directory::root()?;
-        let registry = registry::Registry::new(root)?;
-        let registry = registry::REGISTRY.fill(registry)?;
+        let root = directory::root(gate.gate())?;
+        let registry = registry::Registry::new(gate.gate(), root)?;
+        let registry = registry::REGISTRY.init(registry)?;
         let worker = worker::WORKER.start(work)?;
         let this = Self {
             _notifier: Notifier::register()?,
-            _parameters: params::Listening::start(),
+            _parameters: params::Registration::register(),
             _worker: worker,
             _registry: registry,
             _shadows: shadow::Variables,
             _last: last,
+            _gate: gate,
         };
         pr_info!("ready\n");
         Ok(this)
@@ -124,14 +126,12 @@ extern "C" fn work() {
     complete::advance();
 }
 
-/// After everything else: no reader of a view, no probe and no directory may need this module's code.
+/// After everything else: no reader of a view may need this module's code.
 struct Last;
 
 impl Drop for Last {
     fn drop(&mut self) {
         drop(view::VIEW.publish(None));
-        sched::wait_for_probes();
-        kobject::wait_for_releases();
     }
 }
 

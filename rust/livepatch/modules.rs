@@ -23,7 +23,7 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace,
-    klp::ObjectDesc,
+    klp::{CallbackToken, ObjectDesc},
     module::Module,
     rcu::{self, ReadSide},
 };
@@ -46,7 +46,7 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
     registry.unpatch_leaving(module, None);
     // A patch that left before may have left it hooked, for want of memory.
     let (text, size) = module.text();
-    if registry.is_any_hooked(|site| site.wrapping_sub(text) < size) {
+    if registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size) {
         registry.unhook_surely();
     }
 }
@@ -91,17 +91,18 @@ impl Registry {
 
     fn patch_arriving_with(&mut self, id: PatchId, module: Module<'_>) -> Result {
         let steady = self.transition_of(id).is_none();
-        let desc = prepare(self.patch_mut(id)?, module)?;
-        self.apply_to(module, id, desc)?;
+        let (patch, callbacks) = self.patch_and_callbacks(id)?;
+        let desc = prepare(patch, module, callbacks)?;
+        self.apply_to(module, id, &desc)?;
         self.settle_later();
         if steady {
-            desc.post_patch();
+            desc.post_patch(self.callbacks());
         }
         Ok(())
     }
 
     /// Hooks what was found in `module`, and takes everything back if that fails.
-    fn apply_to(&mut self, module: Module<'_>, id: PatchId, desc: ObjectDesc) -> Result {
+    fn apply_to(&mut self, module: Module<'_>, id: PatchId, desc: &ObjectDesc) -> Result {
         let Err(e) = self.hook(id).and_then(|()| self.publish()) else {
             return Ok(());
         };
@@ -118,9 +119,15 @@ impl Registry {
             object.release_code();
         }
         self.unhook_surely();
-        desc.post_unpatch();
-        self.patch_mut(id)?.forget_module(name);
+        desc.post_unpatch(self.callbacks());
+        self.forget_module(id, name);
         Err(e)
+    }
+
+    fn forget_module(&mut self, id: PatchId, name: &CStr) {
+        if let Ok((patch, callbacks)) = self.patch_and_callbacks(id) {
+            patch.forget_module(name, callbacks);
+        }
     }
 
     /// A hook left behind would be on whatever is loaded at that address next.
@@ -146,10 +153,10 @@ impl Registry {
                 break;
             }
             let moves = self.transition_of(id).is_some();
-            let Ok(patch) = self.patch_mut(id) else {
+            let Ok((patch, callbacks)) = self.patch_and_callbacks(id) else {
                 break;
             };
-            let label = patch.module.module().name();
+            let label = patch.desc.module().name();
             let Some(object) = patch
                 .objects
                 .iter_mut()
@@ -157,9 +164,9 @@ impl Registry {
             else {
                 continue;
             };
-            let desc = object.desc;
+            let desc = object.desc.clone();
             if !moves {
-                desc.pre_unpatch();
+                desc.pre_unpatch(callbacks);
             }
             pr_notice!(
                 "reverting patch '{}' on unloading module '{}'\n",
@@ -173,18 +180,16 @@ impl Registry {
                 rcu::synchronize();
             }
             self.unhook_surely();
-            desc.post_unpatch();
-            if let Ok(patch) = self.patch_mut(id) {
-                patch.forget_module(name);
-            }
+            desc.post_unpatch(self.callbacks());
+            self.forget_module(id, name);
         }
     }
 }
 
 /// Finds what `patch` replaces in `module`, and asks its author whether it may.
-fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
+fn prepare(patch: &mut Patch, module: Module<'_>, callbacks: &CallbackToken) -> Result<ObjectDesc> {
     let name = module.name();
-    let patch_module = patch.module.module();
+    let patch_module = patch.desc.module();
     let label = patch_module.name();
     let object = patch
         .objects
@@ -192,7 +197,11 @@ fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
         .find(|object| object.is_module(name))
         .ok_or(ENODEV)?;
 
-    object.desc.set_module(Some(module));
+    #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
+    // SAFETY: The notifier is told before the module is freed, and `unpatch_leaving()` clears it then.
+    unsafe {
+        object.desc.set_module(module, callbacks);
+    }
     let resolved = check_sites(module).and_then(|()| object.resolve(patch_module));
     resolved.inspect_err(|e| {
         pr_warn!(
@@ -201,14 +210,14 @@ fn prepare(patch: &mut Patch, module: Module<'_>) -> Result<ObjectDesc> {
             name,
             e.to_errno()
         );
-        object.release();
+        object.release(callbacks);
     })?;
     pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
-    object.desc.pre_patch().inspect_err(|_| {
+    object.desc.pre_patch(callbacks).inspect_err(|_| {
         pr_warn!("pre-patch callback failed for object '{}'\n", name);
-        object.forget_module(patch_module);
+        object.forget_module(patch_module, callbacks);
     })?;
-    Ok(object.desc)
+    Ok(object.desc.clone())
 }
 
 /// `ENOMEM` if ftrace had none for the functions of `module`, `ENODEV` if it has shut itself down.

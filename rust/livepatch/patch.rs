@@ -13,9 +13,9 @@ use kernel::{
     time::Delta,
 };
 use kernel_ext::{
-    ftrace::Site,
-    klp::{ObjectDesc, PatchDesc},
-    module::{Module, ModuleRef},
+    ftrace::{CallTarget, Site},
+    klp::{CallbackToken, ObjectDesc, PatchDesc},
+    module::Module,
 };
 
 /// The function to be replaced, once its object is loaded.
@@ -34,8 +34,10 @@ pub(crate) struct Func {
     pub(crate) name: CString,
     /// As the author gave it: 0 if there is but one of that name.
     pub(crate) sympos: usize,
-    /// The replacement.
+    /// The replacement's code.
     pub(crate) replacement: Range,
+    /// The replacement, to be called.
+    pub(crate) target: CallTarget,
     /// What is replaced; `None` while its object is not loaded.
     pub(crate) original: Option<Original>,
 }
@@ -86,23 +88,22 @@ pub(crate) struct Patch {
     pub(crate) replace: bool,
     /// How its last transition ended.
     pub(crate) ended: Option<Ended>,
-    /// The author's structure.
+    /// The author's structure. Dropped last: the module must stay as long as anything above refers to
+    /// it.
     pub(crate) desc: PatchDesc,
-    /// Dropped last: the module must stay as long as anything above refers to it.
-    pub(crate) module: ModuleRef,
 }
 
 impl Patch {
     /// Its name: its module's.
     pub(crate) fn name(&self) -> &CStr {
-        self.module.module().name()
+        self.desc.module().name()
     }
 
     /// Leaves the module as it was loaded, so that it can enable the patch once more. Nobody runs
     /// its code any more. Context: may sleep.
     pub(crate) fn clear_relocations(&mut self) {
         for object in &mut self.objects {
-            object.clear_relocations(self.module.module());
+            object.clear_relocations(self.desc.module());
         }
     }
 
@@ -123,11 +124,11 @@ impl Patch {
     }
 
     /// Forgets what was found in the module `name`; see [`Object::forget_module`].
-    pub(crate) fn forget_module(&mut self, name: &CStr) {
-        let patch = self.module.module();
+    pub(crate) fn forget_module(&mut self, name: &CStr, callbacks: &CallbackToken) {
+        let patch = self.desc.module();
         let mut objects = self.objects.iter_mut();
         if let Some(object) = objects.find(|object| object.is_module(name)) {
-            object.forget_module(patch);
+            object.forget_module(patch, callbacks);
         }
     }
 
@@ -156,16 +157,16 @@ impl Object {
     }
 
     /// Forgets what was found: the patch is gone.
-    pub(crate) fn release(&mut self) {
+    pub(crate) fn release(&mut self, callbacks: &CallbackToken) {
         self.release_code();
-        self.desc.set_module(None);
-        self.desc.forget_pre_patch();
+        self.desc.clear_module(callbacks);
+        self.desc.forget_pre_patch(callbacks);
     }
 
     /// Forgets what was found: the module of the object goes, or does not come after all. What the
     /// module `patch` knows of it is undone, so that it can come again.
-    pub(crate) fn forget_module(&mut self, patch: Module<'_>) {
-        self.release();
+    pub(crate) fn forget_module(&mut self, patch: Module<'_>, callbacks: &CallbackToken) {
+        self.release(callbacks);
         self.clear_relocations(patch);
     }
 

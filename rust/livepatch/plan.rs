@@ -12,9 +12,11 @@ use crate::{
     step::{Move, PatchId},
     universe::Universe,
 };
-use core::num::NonZeroUsize;
 use kernel::prelude::*;
-use kernel_ext::sort;
+use kernel_ext::{
+    ftrace::{CallTarget, Site},
+    sort,
+};
 
 /// One function of one patch.
 struct Use<'a> {
@@ -69,10 +71,7 @@ impl<'a> Plan<'a> {
     }
 
     fn targets(&self, uses: &[Use<'a>]) -> Targets {
-        let target = |universe| {
-            self.winner(uses, universe)
-                .map_or(0, |u| u.func.replacement.start)
-        };
+        let target = |universe| self.winner(uses, universe).map(|u| u.func.target);
         Targets {
             old: target(Universe::Old),
             new: target(Universe::New),
@@ -80,21 +79,21 @@ impl<'a> Plan<'a> {
     }
 
     /// The sites of the functions that `universe` redirects.
-    pub(crate) fn sites(&self, universe: Universe) -> impl Iterator<Item = usize> + use<'_, 'a> {
+    pub(crate) fn sites(&self, universe: Universe) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions()
             .filter_map(move |uses| Some(self.winner(uses, universe)?.original.site))
     }
 
     /// The sites of the functions whose calls go elsewhere in the new universe.
-    pub(crate) fn changing(&self) -> impl Iterator<Item = usize> + use<'_, 'a> {
+    pub(crate) fn changing(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions().filter_map(|uses| {
             let targets = self.targets(uses);
-            (targets.old != targets.new).then_some(uses.first()?.original.site)
+            (!targets.are_alike()).then_some(uses.first()?.original.site)
         })
     }
 
-    /// Where each function leads when nothing moves; 0: to its original code.
-    pub(crate) fn steady(&self) -> impl Iterator<Item = (usize, usize)> + use<'_, 'a> {
+    /// Where each function leads when nothing moves; `None`: to its original code.
+    pub(crate) fn steady(&self) -> impl Iterator<Item = (Site, Option<CallTarget>)> + use<'_, 'a> {
         self.functions()
             .filter_map(|uses| Some((uses.first()?.original.site, self.targets(uses).new)))
     }
@@ -107,8 +106,7 @@ impl<'a> Plan<'a> {
     /// The handler's table once everybody is in `universe`. `ENOMEM`.
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
         self.table(|uses| {
-            let targets = self.targets(uses);
-            let only = targets.choose(universe).map_or(0, NonZeroUsize::get);
+            let only = self.targets(uses).choose(universe);
             Targets {
                 old: only,
                 new: only,
@@ -136,7 +134,7 @@ impl<'a> Plan<'a> {
         let mut ranges = KVVec::new();
         for uses in self.functions() {
             let targets = self.targets(uses);
-            let (Some(first), true) = (uses.first(), targets.old != targets.new) else {
+            let (Some(first), false) = (uses.first(), targets.are_alike()) else {
                 continue;
             };
             let original = first.original;
@@ -151,7 +149,7 @@ impl<'a> Plan<'a> {
         }
         for patch in &self.patches {
             if self.step.has(patch.id, from) && !self.step.has(patch.id, from.other()) {
-                let (start, size) = patch.module.module().text();
+                let (start, size) = patch.desc.module().text();
                 ranges.push(Range::of(start, size), GFP_KERNEL)?;
             }
         }
@@ -165,6 +163,6 @@ fn entry_of(original: &Original) -> Range {
     const SITE_LEN: usize = 8;
     Range {
         start: original.code.start,
-        end: original.site.saturating_add(SITE_LEN),
+        end: original.site.address().saturating_add(SITE_LEN),
     }
 }

@@ -8,26 +8,28 @@ use crate::{
     table::{self, Table},
     universe::Universe,
 };
-use core::num::NonZeroUsize;
 use kernel::prelude::*;
-use kernel_ext::atomic::{AtomicUsize, Ordering};
+use kernel_ext::{
+    atomic::Ordering,
+    ftrace::{AtomicCallTarget, CallTarget, Site},
+};
 
-/// Where the calls of a function go. 0 stands for the function's original code.
+/// Where the calls of a function go. `None` stands for the function's original code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Targets {
     /// For tasks in [`Universe::Old`].
-    pub(crate) old: usize,
+    pub(crate) old: Option<CallTarget>,
     /// For tasks in [`Universe::New`].
-    pub(crate) new: usize,
+    pub(crate) new: Option<CallTarget>,
 }
 
 /// Where one function leads.
 #[derive(Default)]
 pub(crate) struct Slot {
-    /// The fentry site.
+    /// The fentry site's address; 0: the slot is free.
     site: usize,
-    old: AtomicUsize,
-    new: AtomicUsize,
+    old: AtomicCallTarget,
+    new: AtomicCallTarget,
 }
 
 impl table::Slot for Slot {
@@ -56,14 +58,14 @@ pub(crate) const SPREAD: usize = 4;
 pub(crate) struct Redirects(Table<Slot>);
 
 impl Redirects {
-    /// A table of `entries`, whose sites differ and are not 0. `ENOMEM`.
-    pub(crate) fn new(entries: impl ExactSizeIterator<Item = (usize, Targets)>) -> Result<Self> {
+    /// A table of `entries`, whose sites differ. `ENOMEM`.
+    pub(crate) fn new(entries: impl ExactSizeIterator<Item = (Site, Targets)>) -> Result<Self> {
         let mut table = Table::new(entries.len(), SPREAD)?;
         for (site, targets) in entries {
             let slot = Slot {
-                site,
-                old: AtomicUsize::new(targets.old),
-                new: AtomicUsize::new(targets.new),
+                site: site.address(),
+                old: AtomicCallTarget::new(targets.old),
+                new: AtomicCallTarget::new(targets.new),
             };
             table.insert(slot).ok_or(EINVAL)?;
         }
@@ -73,22 +75,22 @@ impl Redirects {
     /// Where calls of the function at `site` go; `None` if it is not in the table.
     ///
     /// Context: any; no lock, no panic.
-    pub(crate) fn find(&self, site: usize) -> Option<Targets> {
-        self.0.find(site).map(Slot::targets)
+    pub(crate) fn find(&self, site: Site) -> Option<Targets> {
+        self.0.find(site.address()).map(Slot::targets)
     }
 
     /// As [`find`](Self::find), where one look is enough for it; else `None`.
     #[inline(always)]
-    pub(crate) fn find_at_once(&self, site: usize) -> Option<Targets> {
-        self.0.find_at_once(site).map(Slot::targets)
+    pub(crate) fn find_at_once(&self, site: Site) -> Option<Targets> {
+        self.0.find_at_once(site.address()).map(Slot::targets)
     }
 
     /// Leads `site` back to the original code, where no new table could be had. Cannot fail.
-    pub(crate) fn forget(&self, site: usize) {
-        if let Some(slot) = self.0.find(site) {
+    pub(crate) fn forget(&self, site: Site) {
+        if let Some(slot) = self.0.find(site.address()) {
             // ORDERING: Relaxed, partner of the loads in `targets()`; the caller waits for readers.
-            slot.old.store(0, Ordering::Relaxed);
-            slot.new.store(0, Ordering::Relaxed);
+            slot.old.clear(Ordering::Relaxed);
+            slot.new.clear(Ordering::Relaxed);
         }
     }
 }
@@ -96,10 +98,17 @@ impl Redirects {
 impl Targets {
     /// The one for `universe`, or `None` for the original code.
     #[inline(always)]
-    pub(crate) fn choose(self, universe: Universe) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(match universe {
+    pub(crate) fn choose(self, universe: Universe) -> Option<CallTarget> {
+        match universe {
             Universe::Old => self.old,
             Universe::New => self.new,
-        })
+        }
+    }
+
+    /// Whether both universes call the same. For the handler: a comparison of two registers, which
+    /// that of two options is not.
+    #[inline(always)]
+    pub(crate) fn are_alike(self) -> bool {
+        CallTarget::address_or_zero(self.old) == CallTarget::address_or_zero(self.new)
     }
 }

@@ -54,8 +54,10 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace::Site,
-    ftrace_switch::HeldOn,
+    ftrace_switch::FtraceEnabled,
+    gate::Gate,
     kallsyms,
+    klp::CallbackToken,
     sched::SchedSwitch,
     statics::ModuleMutex, //
 };
@@ -71,6 +73,8 @@ struct Registered {
 
 /// See the module's documentation.
 pub(crate) struct Registry {
+    /// For what a transition looks up and registers.
+    gate: Gate,
     /// Oldest first: where two have a function, the later one's replacement is called.
     entries: KVec<Registered>,
     /// How many patches have left the list and still have their modules.
@@ -78,7 +82,7 @@ pub(crate) struct Registry {
     transition: Option<Transition>,
     hooks: Hooks,
     /// Held since the first function was hooked, for as long as there is a patch.
-    ftrace_on: Option<HeldOn>,
+    ftrace_on: Option<FtraceEnabled>,
     /// Modules whose coming was announced, and whose going was not.
     announced: KVec<CString>,
     /// What callbacks may ask for while a transition is prepared, runs and ends.
@@ -89,12 +93,15 @@ pub(crate) struct Registry {
     probe: Option<SchedSwitch<Probe>>,
     /// Since when nothing has changed, while some function may still come to jump.
     settling: Option<Instant<Monotonic>>,
+    /// The right to call callbacks, which the lock protects.
+    callbacks: CallbackToken,
 }
 
 impl Registry {
     /// Without patches. `root` is the directory for theirs. `ENOMEM`.
-    pub(crate) fn new(root: Root) -> Result<Self> {
+    pub(crate) fn new(gate: Gate, root: Root) -> Result<Self> {
         Ok(Self {
+            gate,
             entries: KVec::new(),
             leaving: 0,
             transition: None,
@@ -105,6 +112,7 @@ impl Registry {
             root,
             probe: None,
             settling: None,
+            callbacks: CallbackToken::claim()?,
         })
     }
 
@@ -122,6 +130,21 @@ impl Registry {
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Result<&mut Patch> {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         patches.find(|patch| patch.id == id).ok_or(ENODEV)
+    }
+
+    /// As [`patch_mut`](Self::patch_mut), with the right to call the patch's callbacks.
+    pub(crate) fn patch_and_callbacks(
+        &mut self,
+        id: PatchId,
+    ) -> Result<(&mut Patch, &CallbackToken)> {
+        let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
+        let patch = patches.find(|patch| patch.id == id).ok_or(ENODEV)?;
+        Ok((patch, &self.callbacks))
+    }
+
+    /// The right to call callbacks.
+    pub(crate) fn callbacks(&self) -> &CallbackToken {
+        &self.callbacks
     }
 
     /// The directory for the patches' own.
@@ -156,7 +179,7 @@ impl Registry {
         leavers: &mut Leavers,
     ) {
         self.leaving = self.leaving.saturating_add(1);
-        leavers.take(patch, directory, forced);
+        leavers.take(patch, directory, forced, &self.callbacks);
     }
 
     /// Lets those patches go that `universe` does not have in `step`. `leavers` have room for all.
@@ -248,7 +271,7 @@ impl Registry {
 
     /// Registers the probe that a transition needs. Context: may sleep. `ENOMEM`.
     pub(crate) fn watch(&mut self) -> Result {
-        transition::watch(&mut self.probe)
+        transition::watch(&mut self.probe, self.gate)
     }
 
     /// Removes the probe. No transition runs. Context: may sleep.
@@ -260,7 +283,7 @@ impl Registry {
     /// [`watch`](Self::watch). Errors: see [`Transition::start`].
     pub(crate) fn start_transition(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
-        self.transition = Some(Transition::start(&plan, step)?);
+        self.transition = Some(Transition::start(&plan, step, self.gate)?);
         Ok(())
     }
 
@@ -401,9 +424,9 @@ pub(crate) fn release(leavers: Leavers) {
 }
 
 /// Holds ftrace on if `patch` has a function to hook. `EBUSY` where it is off; `ENOMEM`.
-fn hold_on(ftrace_on: &mut Option<HeldOn>, patch: &Patch) -> Result {
+fn hold_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
     if ftrace_on.is_none() && patch.active().next().is_some() {
-        *ftrace_on = Some(HeldOn::new().inspect_err(|&e| {
+        *ftrace_on = Some(FtraceEnabled::new().inspect_err(|&e| {
             if e == EBUSY {
                 pr_err!("ftrace is switched off, see sysctl kernel.ftrace_enabled\n");
             }

@@ -12,21 +12,27 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace,
-    module::{self, Module, Seen, State},
+    klp::CallbackToken,
+    module::{self, FoundModule, Module, State},
     sort,
 };
 
 impl Patch {
     /// Finds the functions of those objects that are there, modules among `announced`. Errors are
     /// those of [`Object::resolve`]; which patch it is about is in the log.
-    pub(crate) fn resolve(&mut self, announced: &[CString]) -> Result {
-        let patch = self.module.module();
+    pub(crate) fn resolve(&mut self, announced: &[CString], callbacks: &CallbackToken) -> Result {
+        let patch = self.desc.module();
         for object in &mut self.objects {
             if let Some(name) = &object.name {
                 let Some(module) = find_module(name, announced) else {
                     continue;
                 };
-                object.desc.set_seen(&module);
+                #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
+                // SAFETY: The registry is locked, so that the module stays: see `find_module()`. The
+                // notifier is told before it is freed, and `unpatch_leaving()` clears it then.
+                unsafe {
+                    object.desc.set_found_module(&module, callbacks);
+                }
             }
             object.resolve(patch).inspect_err(|e| {
                 if *e != ENOMEM {
@@ -62,7 +68,14 @@ impl Object {
     pub(crate) fn resolve(&mut self, patch: Module<'_>) -> Result {
         // For vmlinux the kernel did that when it loaded the patch.
         if let Some(name) = &self.name {
-            patch.apply_relocations(name)?;
+            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            // SAFETY: No function of the object is hooked for this patch yet, so that no task runs the
+            // code. It is unhooked, and left by every task, before the object's module is freed, by
+            // `unpatch_leaving()`. One thread does this for a patch: with the registry locked, or for
+            // one that has left the registry, whose directory still keeps it from being enabled again.
+            unsafe {
+                patch.apply_relocations(name)?;
+            }
             self.relocated = true;
         }
         self.find_functions()
@@ -73,7 +86,12 @@ impl Object {
     /// runs that code. Context: may sleep.
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
-            patch.clear_relocations(name);
+            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            // SAFETY: By the contract of this function nobody runs the code. For one thread at a time
+            // see `resolve()`.
+            unsafe {
+                patch.clear_relocations(name);
+            }
         }
     }
 
@@ -101,7 +119,7 @@ impl Object {
     fn check_distinct(&self, originals: &[Option<Original>]) -> Result {
         let mut sites = KVec::with_capacity(originals.len(), GFP_KERNEL)?;
         for (nr, original) in originals.iter().enumerate() {
-            let site = original.as_ref().map_or(0, |original| original.site);
+            let site = original.as_ref().map(|original| original.site);
             sites.push((site, nr), GFP_KERNEL)?;
         }
         sort::by_key(&mut sites, |&entry| entry);
@@ -122,7 +140,7 @@ impl Object {
             return Ok(());
         };
         for (func, original) in self.funcs.iter().zip(originals.iter().flatten()) {
-            if module::goes_after_init(module, original.code.start) {
+            if module::is_init_text(module, original.code.start) {
                 pr_err!(
                     "function '{}' goes when the module's init is done\n",
                     *func.name
@@ -161,7 +179,7 @@ impl Func {
 /// was not yet: its functions may run until its exit has returned.
 ///
 /// The caller holds the registry's lock, so what is found stays.
-fn find_module(name: &CStr, announced: &[CString]) -> Option<Seen> {
+fn find_module(name: &CStr, announced: &[CString]) -> Option<FoundModule> {
     module::find(name).filter(|seen| match seen.state {
         State::Live => true,
         State::Coming | State::Going => is_announced(name, announced),

@@ -7,10 +7,8 @@
 
 use kernel_ext::{
     klp_shadow::{self, Constructor, Destructor, Shadows},
-    side_table::{Fresh, Gfp, Key, Memory, SideTable},
+    side_table::{self, Gfp, Key, Memory},
 };
-
-static TABLE: SideTable = SideTable::new();
 
 /// All of them. Dropping it frees them, without their destructors, which are gone.
 pub(crate) struct Variables;
@@ -23,32 +21,35 @@ enum Attached {
     Now(Memory),
 }
 
-/// The variable for `key`, a new one if there is none; `None` if it could not be made.
-fn attach(key: Key, size: usize, gfp: Gfp, constructor: &Constructor) -> Option<Attached> {
-    if let Some(memory) = TABLE.find(key) {
+/// The variable that `constructor` is for, a new one if there is none; `None` if it could not be
+/// made.
+fn attach(gfp: Gfp, constructor: Constructor<'_>) -> Option<Attached> {
+    let key = constructor.key();
+    if let Some(memory) = side_table::find(key) {
         return Some(Attached::Before(memory));
     }
     // The lock does not allow for `gfp` to sleep, so what is allocated may be in vain.
-    let mut fresh = Fresh::new(key, size, gfp)?;
-    let mut table = TABLE.lock();
+    let variable = constructor.allocate(gfp)?;
+    let mut table = side_table::lock();
     if let Some(memory) = table.find(key) {
         return Some(Attached::Before(memory));
     }
-    if let Err(errno) = constructor.run(&mut fresh, &table) {
-        drop(table);
-        klp_shadow::report_failure(key, errno);
-        return None;
-    }
-    Some(Attached::Now(table.add(fresh)))
+    let result = variable.construct(&mut table);
+    drop(table);
+    result
+        .inspect_err(|&errno| klp_shadow::report_failure(key, errno))
+        .ok()
+        .map(Attached::Now)
 }
 
 impl Shadows for Variables {
     fn get(key: Key) -> Option<Memory> {
-        TABLE.find(key)
+        side_table::find(key)
     }
 
-    fn alloc(key: Key, size: usize, gfp: Gfp, constructor: Constructor) -> Option<Memory> {
-        match attach(key, size, gfp, &constructor)? {
+    fn alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory> {
+        let key = constructor.key();
+        match attach(gfp, constructor)? {
             Attached::Now(memory) => Some(memory),
             Attached::Before(_) => {
                 klp_shadow::report_duplicate(key);
@@ -57,25 +58,31 @@ impl Shadows for Variables {
         }
     }
 
-    fn get_or_alloc(key: Key, size: usize, gfp: Gfp, constructor: Constructor) -> Option<Memory> {
-        match attach(key, size, gfp, &constructor)? {
+    fn get_or_alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory> {
+        match attach(gfp, constructor)? {
             Attached::Now(memory) | Attached::Before(memory) => Some(memory),
         }
     }
 
-    fn free(key: Key, destructor: Destructor) {
-        TABLE.lock().remove(key, |removed| destructor.run(removed));
+    fn free(destructor: Destructor) {
+        destructor.run();
     }
 
-    fn free_all(id: usize, destructor: Destructor) {
-        TABLE
-            .lock()
-            .remove_all(|key| key.id == id, |removed| destructor.run(removed));
+    fn free_all(destructor: Destructor) {
+        destructor.run();
     }
 }
 
 impl Drop for Variables {
     fn drop(&mut self) {
-        TABLE.lock().remove_all(|_| true, drop);
+        #[expect(
+            unsafe_code,
+            reason = "which modules are loaded is not a matter of types"
+        )]
+        // SAFETY: Each patch module has a reference to this module, so that none is loaded when this is
+        // dropped.
+        unsafe {
+            klp_shadow::free_remaining();
+        }
     }
 }

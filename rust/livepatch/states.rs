@@ -61,7 +61,7 @@ impl Below {
         let mut below = KVec::new();
         for patch in patches.take_while(|patch| patch.id != moving) {
             if patch.desc.states().next().is_some() {
-                below.push(patch.desc, GFP_KERNEL)?;
+                below.push(patch.desc.clone(), GFP_KERNEL)?;
             }
         }
         if !below.is_empty() {

@@ -32,6 +32,7 @@ use kernel::{
 };
 use kernel_ext::{
     cpu::{self, Interrupted},
+    gate::Gate,
     rcu::{self, ReadSide},
     sched::{LeaveSyscall, SchedSwitch, SwitchOut, SyscallExit},
     stack::{self, Verdict},
@@ -56,6 +57,7 @@ pub(crate) struct Transition {
     pub(crate) complained: bool,
     /// Where tasks are moved to.
     pub(crate) target: Universe,
+    gate: Gate,
     records: Arc<TaskRecords>,
     /// Once stragglers are woken.
     exits: Option<SyscallExit<Probe>>,
@@ -68,14 +70,15 @@ impl Transition {
     /// hooked, and a [`Probe`] is registered.
     ///
     /// Context: process context, may sleep; the registry is locked. `ENOMEM`; nothing has changed.
-    pub(crate) fn start(plan: &Plan<'_>, step: Move) -> Result<Self> {
+    pub(crate) fn start(plan: &Plan<'_>, step: Move, gate: Gate) -> Result<Self> {
         let started = Instant::now();
-        let records = enrol(plan, Universe::New, None)?;
+        let records = enrol(plan, Universe::New, None, gate)?;
         Ok(Self {
             step,
             forced: false,
             complained: false,
             target: Universe::New,
+            gate,
             records,
             exits: None,
             started,
@@ -90,8 +93,8 @@ impl Transition {
         let target = self.target.other();
         self.records.freeze();
         rcu::synchronize();
-        let records =
-            enrol(plan, target, Some(&self.records)).inspect_err(|_| self.records.thaw())?;
+        let records = enrol(plan, target, Some(&self.records), self.gate)
+            .inspect_err(|_| self.records.thaw())?;
         self.records = records;
         self.target = target;
         self.pause_ms = FIRST_PAUSE_MS;
@@ -167,7 +170,7 @@ impl Transition {
     fn nudge(&mut self) {
         if self.exits.is_none() {
             // Without it those that leave their system call for good are switched, at least.
-            self.exits = SyscallExit::register().ok();
+            self.exits = SyscallExit::register(self.gate).ok();
         }
         for record in self.records.iter_pending() {
             task::nudge(record.task());
@@ -216,6 +219,7 @@ fn enrol(
     plan: &Plan<'_>,
     target: Universe,
     before: Option<&TaskRecords>,
+    gate: Gate,
 ) -> Result<Arc<TaskRecords>> {
     let now = |task: TaskId| match before {
         Some(records) => records.universe_of(task.as_usize()),
@@ -224,7 +228,7 @@ fn enrol(
     let redirects = plan.redirects()?;
     let affected = plan.affected(target.other())?;
     let room = KBox::<View>::new_uninit(GFP_KERNEL)?;
-    let mut capacity = count_tasks().max(before.map_or(0, Records::len));
+    let mut capacity = count_tasks(gate).max(before.map_or(0, Records::len));
 
     let (records, list) = loop {
         // Room for those that are forked while the memory is allocated.
@@ -236,14 +240,14 @@ fn enrol(
                 records.insert_idle(cpu, id.as_usize(), idle, now(id))?;
             }
         }
-        let list = TaskList::lock();
+        let list = TaskList::lock(gate);
         if record_all(&list, before, &mut records, now).is_ok()
             && record_left(before, &mut records).is_ok()
         {
             break (Arc::from(records), list);
         }
         drop(list);
-        capacity = capacity.saturating_mul(2).max(count_tasks());
+        capacity = capacity.saturating_mul(2).max(count_tasks(gate));
     };
     let moving = Some(Moving {
         records: records.clone(),
@@ -288,9 +292,9 @@ fn record_left(
     Ok(())
 }
 
-fn count_tasks() -> usize {
+fn count_tasks(gate: Gate) -> usize {
     let mut count = 0usize;
-    TaskList::lock().for_each(|_| {
+    TaskList::lock(gate).for_each(|_| {
         count = count.saturating_add(1);
         true
     });
@@ -299,7 +303,7 @@ fn count_tasks() -> usize {
 
 /// Tries to switch a task that is off the CPU.
 fn look_at(task: &Task) {
-    task::hold_still(task, |still, proof| match still {
+    task::with_quiescent(task, |still, proof| match still {
         // Asked here and not before: the stack of one that has died in between is gone.
         Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
         None => note(TaskId::from(task), Blocker::Running, proof),
@@ -385,9 +389,9 @@ impl LeaveSyscall for Probe {
 }
 
 /// Registers the probe if it is not. Context: may sleep. `ENOMEM`.
-pub(crate) fn watch(probe: &mut Option<SchedSwitch<Probe>>) -> Result {
+pub(crate) fn watch(probe: &mut Option<SchedSwitch<Probe>>, gate: Gate) -> Result {
     if probe.is_none() {
-        *probe = Some(SchedSwitch::register()?);
+        *probe = Some(SchedSwitch::register(gate)?);
     }
     Ok(())
 }

@@ -7,13 +7,12 @@
 //! records belongs to a running transition; in one without, both universes are alike.
 
 use crate::{ranges::Ranges, records::Records, redirects::Redirects, universe::Universe};
-use core::num::NonZeroUsize;
 use kernel::{
     sync::{aref::ARef, Arc},
     task::Task, //
 };
 use kernel_ext::{
-    ftrace::Site,
+    ftrace::{CallTarget, Site},
     rcu::{RcuBox, ReadSide},
     task::{self, TaskId}, //
 };
@@ -44,12 +43,12 @@ pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
 ///
 /// This is the ftrace handler. Context: any, preemption off; see [`kernel_ext::ftrace_target!`].
 #[inline(always)]
-pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<NonZeroUsize> {
+pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<CallTarget> {
     let view = VIEW.read(proof)?;
     let Some(targets) = view.redirects.find_at_once(site) else {
         return target_slowly(view, site, task);
     };
-    if targets.old == targets.new {
+    if targets.are_alike() {
         return targets.choose(Universe::New);
     }
     let universe = match &view.moving {
@@ -66,7 +65,7 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<N
 /// nothing to keep for it.
 #[cold]
 #[inline(never)]
-fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<NonZeroUsize> {
+fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
     let targets = view.redirects.find(site)?;
     let universe = match &view.moving {
         Some(moving) => universe_of_caller(&moving.records, task),

@@ -16,7 +16,7 @@ expected() {
 		kernel_ext::klp::ObjectDesc::post_unpatch
 		kernel_ext::klp::ObjectDesc::pre_patch
 		kernel_ext::klp::ObjectDesc::pre_unpatch
-		kernel_ext::klp_shadow::Constructor::run
+		kernel_ext::klp_shadow::NewVariable::construct
 		kernel_ext::klp_shadow::Destructor::run
 		kernel_ext::kobject::Node::show
 		kernel_ext::kobject::Node::store

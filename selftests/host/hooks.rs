@@ -11,6 +11,8 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
+#[path = "shim/address.rs"]
+mod address;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
 #[path = "shim/prelude.rs"]
@@ -23,6 +25,10 @@ mod sort;
 mod text;
 #[path = "shim/twin.rs"]
 mod twin;
+
+mod atomic {
+    pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
+}
 
 use kernel_parts::time;
 use text::{direct, ftrace};

@@ -21,6 +21,8 @@ macro_rules! pr_info {
     };
 }
 
+#[path = "shim/address.rs"]
+mod address;
 #[path = "shim/kernel_ext.rs"]
 mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
@@ -47,6 +49,7 @@ mod prelude {
     pub(crate) use crate::{pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn};
 }
 
+use kernel_ext_parts::gate;
 use kernel_parts::time;
 use small::*;
 use text::{direct, ftrace};

@@ -13,6 +13,8 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
+#[path = "shim/address.rs"]
+mod address;
 #[path = "shim/loom_atomic.rs"]
 mod atomic;
 #[path = "shim/kernel_ext.rs"]
@@ -30,6 +32,7 @@ mod twin;
 #[path = "shim/world.rs"]
 mod world;
 
+use kernel_ext_parts::gate;
 use kernel_parts::{sync, time};
 use machine::*;
 

@@ -10,6 +10,8 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
+#[path = "shim/address.rs"]
+mod address;
 #[path = "shim/prelude.rs"]
 mod prelude;
 #[path = "shim/sort.rs"]
@@ -17,6 +19,10 @@ mod sort;
 
 mod atomic {
     pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+}
+
+mod ftrace {
+    pub(crate) use crate::address::*;
 }
 
 #[path = "shim/patch.rs"]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The layout of what crosses into the loader, as C has it; abi_rust.rs is the
- * other side.
+ * The layout of the structures for the loader in C; abi_rust.rs has the layout
+ * in Rust.
  */
 
 #include <linux/stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The layout of what crosses into the loader, as Rust has it; `abi.c` is the other side.
+//! The layout of the structures for the loader in Rust; `abi.c` has the layout in C.
 
 use core::mem::{offset_of, size_of};
 use livepatch::abi::{klp_callbacks, klp_func, klp_object, klp_patch, klp_state};

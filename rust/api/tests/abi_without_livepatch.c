@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * As abi.c, with what <rust_livepatch.h> defines where the kernel has no
- * livepatch; and a patch as it is written for in-tree livepatch.
+ * As abi.c, with the structures that <rust_livepatch.h> defines for a kernel
+ * without livepatch; and a patch that is written for in-tree livepatch.
  */
 
 #undef CONFIG_LIVEPATCH

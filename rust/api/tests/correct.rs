@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All that the crate allows. The other sources are what it does not: each has one mistake, and
-//! says in its first comment with which error it must not compile.
+//! Everything that the crate allows. Each of the other sources has one mistake, and must not compile;
+//! its first comment has the error.
 
 use kernel::{bindings, seq_file::SeqFile};
 use livepatch::{Context, Shadow, State};

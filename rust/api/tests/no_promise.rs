@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: no rules expected
 
-//! Nobody promises that the declared type is what the function has.
+//! The declaration of a function has no `unsafe`.
 
 include!("module.inc");
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0080
 
-//! A shadow variable needs more than the alignment of a word.
+//! The type of a shadow variable has a greater alignment than a word.
 
 use livepatch::Shadow;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! A shadow variable is taken out of an object that others use.
+//! A shadow variable is removed from an object with a shared borrow.
 
 use livepatch::Shadow;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0277
 
-//! A shadow variable is not for threads to share.
+//! The type of a shadow variable is not `Sync`.
 
 use core::cell::Cell;
 use livepatch::Shadow;

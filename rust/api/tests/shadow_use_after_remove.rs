@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0502
 
-//! A shadow variable is used after it was taken out.
+//! A shadow variable is used after it was removed.
 
 use livepatch::Shadow;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! A shadow variable is read at another type.
+//! A shadow variable is read as another type.
 
 use livepatch::Shadow;
 

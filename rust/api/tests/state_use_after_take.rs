@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0502
 
-//! The data of a state are used after they were taken out.
+//! The data of a state are used after they were removed.
 
 use livepatch::{Context, State};
 

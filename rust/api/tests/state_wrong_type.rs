@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! The data of a state are read at another type.
+//! The data of a state are read as another type.
 
 use livepatch::{Context, State};
 

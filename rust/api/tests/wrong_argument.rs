@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! The replacement takes another type than is declared.
+//! The replacement has an argument of another type than the declaration.
 
 include!("module.inc");
 

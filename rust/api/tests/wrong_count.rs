@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! The replacement takes more arguments than are declared.
+//! The replacement has more arguments than the declaration.
 
 include!("module.inc");
 

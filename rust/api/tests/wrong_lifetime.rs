@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 // error: E0308
 
-//! The replacement keeps what it is lent for the call.
+//! The replacement keeps a reference beyond the call that it is valid for.
 
 include!("module.inc");
 

@@ -7,19 +7,19 @@ use crate::{
     prelude::*,
     promise::{self, jumps},
     search::{self, Step, System},
-    text::{self, ftrace::toggle_bpf, Broken, Fault, Site},
+    text::{self, ftrace::toggle_bpf, Broken, CallTarget, Fault, Site},
     twin::must_fail,
 };
 
 /// Two functions: a batch can be halved, and one can stay as it is.
-pub(crate) const SITES: [Site; 2] = [0x10, 0x20];
+pub(crate) const SITES: [Site; 2] = [Site(0x10), Site(0x20)];
 
 /// Some of [`SITES`], by bits.
 pub(crate) type Set = u8;
 const ALL: Set = 3;
 
 pub(crate) fn is_in(set: Set, site: Site) -> bool {
-    set & (site >> 4) as Set != 0
+    set & (site.address() >> 4) as Set != 0
 }
 
 fn sites_of(set: Set) -> impl Iterator<Item = Site> + Clone {
@@ -34,16 +34,19 @@ pub(crate) struct Targets(u8);
 impl Targets {
     const COUNT: u8 = 16;
 
-    pub(crate) fn of(self, site: Site) -> Option<usize> {
+    pub(crate) fn of(self, site: Site) -> Option<Option<CallTarget>> {
         let shift = if site == SITES[0] { 0 } else { 2 };
         match usize::from(self.0 >> shift & 3) {
             0 => None,
-            1 => Some(0),
-            nr => Some(site + 2 * nr + usize::from(nr == 3 && site == SITES[1])),
+            1 => Some(None),
+            nr => {
+                let odd = usize::from(nr == 3 && site == SITES[1]);
+                Some(CallTarget::at(site.address() + 2 * nr + odd))
+            }
         }
     }
 
-    fn pairs(self) -> impl Iterator<Item = (Site, usize)> {
+    fn pairs(self) -> impl Iterator<Item = (Site, Option<CallTarget>)> {
         SITES
             .into_iter()
             .filter_map(move |site| Some((site, self.of(site)?)))
@@ -99,7 +102,12 @@ impl Caller {
     fn rely_before(&self, op: Op) {
         promise::change(|promise| match op {
             Op::Retain(set) => promise.held.retain(|&site| is_in(set, site)),
-            Op::Promote(targets) => promise.asked.extend(targets.pairs()),
+            Op::Promote(targets) => {
+                let pairs = targets.pairs();
+                promise
+                    .asked
+                    .extend(pairs.filter_map(|(site, target)| Some((site, target?))));
+            }
             _ => (),
         });
     }
@@ -165,7 +173,7 @@ impl System for Caller {
         let mut pairs = targets.pairs();
         text::is(Broken::Undemoted)
             || pairs.all(|(site, target)| match self.hooks.mode(site) {
-                Some(Mode::Both(old) | Mode::Jump(old)) => old == target,
+                Some(Mode::Both(old) | Mode::Jump(old)) => Some(old) == target,
                 _ => true,
             })
     }

@@ -7,7 +7,7 @@ use crate::{
     hooks::{Hooks, Mode},
     jumps::Why,
     prelude::*,
-    text::{self, Site, Text},
+    text::{self, CallTarget, Site, Text},
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -17,7 +17,7 @@ pub(crate) struct Promise {
     /// Calls of these must come to the handler, or jump.
     pub(crate) held: Vec<Site>,
     /// Where those may jump to that may.
-    pub(crate) asked: BTreeMap<Site, usize>,
+    pub(crate) asked: BTreeMap<Site, CallTarget>,
 }
 
 thread_local! {
@@ -97,10 +97,10 @@ pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>
                     continue;
                 };
                 let expected = match target {
-                    0 => Mode::Handler(Why::Original),
-                    _ if target & 1 == 1 => Mode::Handler(Why::Unsupported),
-                    _ if text.bpf.contains(&site) => Mode::Handler(Why::Taken),
-                    _ => Mode::Jump(target),
+                    None => Mode::Handler(Why::Original),
+                    Some(odd) if odd.address() & 1 == 1 => Mode::Handler(Why::Unsupported),
+                    Some(_) if text.bpf.contains(&site) => Mode::Handler(Why::Taken),
+                    Some(target) => Mode::Jump(target),
                 };
                 let somebody = refused && mode == Some(Mode::Handler(Why::Taken));
                 assert!(

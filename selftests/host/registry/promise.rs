@@ -3,6 +3,7 @@
 //! What the loader promises: for every moment, after every request, and when it has come to rest.
 
 use crate::{
+    address::Site,
     hooks::Mode,
     jumps::Why,
     module::State,
@@ -23,8 +24,8 @@ use crate::{
 /// The functions: the kernel's and the module's.
 const FUNCTIONS: [usize; 2] = [0, 1];
 
-fn site_of(function: usize) -> usize {
-    code_of(0, function) + 4
+fn site_of(function: usize) -> Site {
+    Site(code_of(0, function) + 4)
 }
 
 /// Where a call of `function` that the task makes now ends up.
@@ -32,10 +33,11 @@ fn destination(text: &Text, function: usize) -> usize {
     let site = site_of(function);
     let original = code_of(0, function);
     match text.jumps.get(&site) {
-        Some(&target) => target,
+        Some(target) => target.address(),
         None if text.is_handled(site) => {
             let proof = ReadSide::new();
-            view::target(site, TaskId::from(&TASK), &proof).map_or(original, usize::from)
+            view::target(site, TaskId::from(&TASK), &proof)
+                .map_or(original, |target| target.address())
         }
         None => original,
     }
@@ -268,7 +270,7 @@ pub(crate) fn rests() {
             // Somebody else was there when it was to jump.
             Some(Mode::Handler(Why::Taken)) => expected != 0,
             Some(Mode::Handler(_)) => expected != 0 && !machine.promote,
-            Some(Mode::Jump(target)) => target == code_of(expected, function),
+            Some(Mode::Jump(target)) => target.address() == code_of(expected, function),
             Some(Mode::Both(_)) => false,
         };
         assert!(

@@ -6,6 +6,7 @@ use crate::{
     complete, control,
     directory::{Files, Root},
     enable,
+    gate::Gate,
     kernel_parts::time,
     klp::PatchDesc,
     module::{Events, Module, State},
@@ -74,7 +75,7 @@ impl Loader {
         // Whoever waits for the task does so until it is clear.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::look);
-        REGISTRY.replace(Some(Registry::new(Root).unwrap()));
+        REGISTRY.replace(Some(Registry::new(Gate, Root).unwrap()));
         Self
     }
 }
@@ -112,7 +113,8 @@ impl Loader {
             Op::Load(patch) => {
                 let in_init = |now| machine(|machine| machine.modules[patch].in_init = now);
                 in_init(true);
-                let result = enable::enable(PatchDesc(patch), &Files);
+                let result =
+                    PatchDesc::checked(patch).and_then(|desc| enable::enable(desc, &Files));
                 in_init(false);
                 result
             }

@@ -3,6 +3,12 @@
 //! Stand-ins for what `kernel_ext` declares and no machine does differently. Whoever has a machine
 //! has its tasks in `crate::task`, and read sides in `crate::rcu`.
 
+/// `kernel_ext::gate`: it is open.
+pub(crate) mod gate {
+    #[derive(Clone, Copy)]
+    pub(crate) struct Gate;
+}
+
 /// `kernel_ext::task`
 pub(crate) mod task {
     #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,7 @@ pub(crate) mod cpu {
 
 /// `kernel_ext::sched`
 pub(crate) mod sched {
-    use crate::{prelude::*, rcu::ReadSide, task::Quiescent};
+    use crate::{gate::Gate, prelude::*, rcu::ReadSide, task::Quiescent};
     use std::marker::PhantomData;
 
     pub(crate) trait SwitchOut {
@@ -64,7 +70,7 @@ pub(crate) mod sched {
     pub(crate) struct SyscallExit<P>(PhantomData<P>);
 
     impl<P: LeaveSyscall> SyscallExit<P> {
-        pub(crate) fn register() -> Result<Self> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
             KBox::new((), GFP_KERNEL)?;
             Ok(Self(PhantomData))
         }

@@ -98,12 +98,13 @@ pub(crate) mod rcu {
 
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
-    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use crate::{
+        gate::Gate,
         rcu::ReadSide,
         sync::aref::ARef,
         world::{self, world, Broken},
     };
+    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
     use loom::sync::{atomic::Ordering, MutexGuard};
     use std::rc::Rc;
 
@@ -128,7 +129,7 @@ pub(crate) mod task {
     }
 
     impl TaskList {
-        pub(crate) fn lock() -> Self {
+        pub(crate) fn lock(_gate: Gate) -> Self {
             let world = world();
             let guard =
                 (!world::is(Broken::TaskList)).then(|| {
@@ -160,7 +161,7 @@ pub(crate) mod task {
         world().idle.borrow().as_ref().map(ARef::from)
     }
 
-    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {
@@ -232,14 +233,14 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::prelude::*;
+    use crate::{gate::Gate, prelude::*};
     use std::marker::PhantomData;
 
     /// The machine's tasks always pass the probe.
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
-        pub(crate) fn register() -> Result<Self> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
             Ok(Self(PhantomData))
         }
     }
@@ -247,7 +248,7 @@ pub(crate) mod sched {
 
 /// `kernel_ext::ftrace`
 pub(crate) mod ftrace {
-    pub(crate) type Site = usize;
+    pub(crate) use crate::address::*;
 }
 
 /// The loader's `worker.rs`: its user looks by itself.

@@ -3,24 +3,30 @@
 //! Stand-in for the loader's `patch.rs`: patches as [`crate::plan`] sees them, without what they
 //! are checked and resolved by.
 
-use crate::{prelude::*, ranges::Range, step::PatchId};
+use crate::{
+    address::{CallTarget, Site},
+    prelude::*,
+    ranges::Range,
+    step::PatchId,
+};
 
 pub(crate) struct Original {
-    pub(crate) site: usize,
+    pub(crate) site: Site,
     pub(crate) code: Range,
     pub(crate) cold: KVec<Range>,
 }
 
 pub(crate) struct Func {
     pub(crate) replacement: Range,
+    pub(crate) target: CallTarget,
     pub(crate) original: Original,
 }
 
-pub(crate) struct ModuleRef {
+pub(crate) struct PatchDesc {
     pub(crate) text: (usize, usize),
 }
 
-impl ModuleRef {
+impl PatchDesc {
     pub(crate) fn module(&self) -> &Self {
         self
     }
@@ -33,7 +39,7 @@ impl ModuleRef {
 pub(crate) struct Patch {
     pub(crate) id: PatchId,
     pub(crate) funcs: Vec<Func>,
-    pub(crate) module: ModuleRef,
+    pub(crate) desc: PatchDesc,
 }
 
 impl Patch {
@@ -52,8 +58,8 @@ pub(crate) fn code_of(nr: usize) -> usize {
 }
 
 /// Its fentry site.
-pub(crate) fn site_of(nr: usize) -> usize {
-    code_of(nr) + 4
+pub(crate) fn site_of(nr: usize) -> Site {
+    Site(code_of(nr) + 4)
 }
 
 /// The text of patch `id`.
@@ -77,6 +83,7 @@ impl Patch {
     pub(crate) fn of(id: usize, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
+            target: CallTarget::at(replacement_of(id, nr)).unwrap(),
             original: Original {
                 site: site_of(nr),
                 code: Range::of(code_of(nr), STRIDE / 2),
@@ -86,7 +93,7 @@ impl Patch {
         Self {
             id: PatchId(id),
             funcs: nrs.into_iter().map(func).collect(),
-            module: ModuleRef {
+            desc: PatchDesc {
                 text: (text_of(id), 0x80_0000),
             },
         }

@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-pub(crate) type Site = usize;
+pub(crate) use crate::address::{CallTarget, Site};
 
 /// What is to go wrong, at a change of the text that is counted from 0.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Text {
     /// What each of the loader's ops has; the first is the one with the anchor.
     pub(crate) handled: BTreeMap<usize, BTreeSet<Site>>,
     /// What jumps, and where to.
-    pub(crate) jumps: BTreeMap<Site, usize>,
+    pub(crate) jumps: BTreeMap<Site, CallTarget>,
     /// What a bpf program is attached to.
     pub(crate) bpf: BTreeSet<Site>,
     pub(crate) dead: bool,
@@ -168,14 +168,14 @@ fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
 
 /// `kernel_ext::ftrace`
 pub(crate) mod ftrace {
-    pub(crate) use super::Site;
     use super::{change, disturb, is, text, Broken};
+    pub(crate) use crate::address::*;
     use crate::prelude::*;
     use std::collections::BTreeSet;
 
     /// It is behind an `endbr64`.
     pub(crate) fn site_of(addr: usize, _size: usize) -> Option<Site> {
-        Some(addr + 4)
+        Some(Site(addr + 4))
     }
 
     pub(crate) fn has_direct_target(site: Site) -> bool {
@@ -266,7 +266,7 @@ pub(crate) mod ftrace {
 
 /// `kernel_ext::direct`
 pub(crate) mod direct {
-    use super::{change, is, Broken, Site, Text, MACHINE};
+    use super::{change, is, Broken, CallTarget, Site, Text, MACHINE};
     use crate::prelude::*;
 
     pub(crate) struct Batches;
@@ -278,7 +278,7 @@ pub(crate) mod direct {
                 .then_some(Self))
         }
 
-        pub(crate) fn add(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        pub(crate) fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
             if sites.is_empty() {
                 return Ok(());
             }
@@ -292,7 +292,7 @@ pub(crate) mod direct {
             })
         }
 
-        pub(crate) fn remove(&mut self, sites: &[Site], targets: &[usize]) -> Result {
+        pub(crate) fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
             if sites.is_empty() {
                 return Ok(());
             }
@@ -304,10 +304,10 @@ pub(crate) mod direct {
         }
     }
 
-    pub(crate) struct Jump(Site, usize);
+    pub(crate) struct Jump(Site, CallTarget);
 
     impl Jump {
-        pub(crate) fn new(site: Site, target: usize) -> Result<Self> {
+        pub(crate) fn new(site: Site, target: CallTarget) -> Result<Self> {
             change(true, |text| {
                 if text.has_direct(site) {
                     return Err(EBUSY);
@@ -328,15 +328,16 @@ pub(crate) mod direct {
         }
     }
 
-    pub(crate) fn can_jump_to(target: usize) -> bool {
-        is(Broken::Odd) || target & 1 == 0
+    pub(crate) fn can_jump_to(target: CallTarget) -> bool {
+        is(Broken::Odd) || target.address() & 1 == 0
     }
 
-    fn jump(text: &mut Text, site: Site, target: usize) {
+    fn jump(text: &mut Text, site: Site, target: CallTarget) {
+        let target_address = target.address();
         assert_eq!(
-            target & 1,
+            target_address & 1,
             0,
-            "{site} jumps to the byte in front of {target}"
+            "{site} jumps to the byte in front of {target_address}"
         );
         assert!(
             text.is_handled(site),
@@ -345,7 +346,7 @@ pub(crate) mod direct {
         text.jumps.insert(site, target);
     }
 
-    fn back(text: &mut Text, site: Site, target: usize) {
+    fn back(text: &mut Text, site: Site, target: CallTarget) {
         let jumped = text.jumps.remove(&site);
         assert_eq!(jumped, Some(target), "{site} did not jump there");
     }

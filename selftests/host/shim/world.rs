@@ -264,8 +264,8 @@ impl Task {
             let proof = crate::rcu::ReadSide::new();
             let target = view::target(site, self.id(), &proof);
             // In the trampoline: the return address is the site's.
-            stack.push(site + 5);
-            target.map_or(code_of(nr), |target| target.get())
+            stack.push(site.address() + 5);
+            target.map_or(code_of(nr), |target| target.address())
         });
         self.step(|stack| {
             stack.pop();

@@ -3,7 +3,9 @@
 //! The transition, on tasks that call two functions which are patched together.
 
 use crate::{
-    explore, must_fail,
+    explore,
+    gate::Gate,
+    must_fail,
     patch::Patch,
     plan::Plan,
     prelude::*,
@@ -63,7 +65,7 @@ impl Machine {
     }
 
     fn start(&self) -> Transition {
-        Transition::start(&self.plan(), self.step).unwrap()
+        Transition::start(&self.plan(), self.step, Gate).unwrap()
     }
 
     /// Changes its direction half-way.

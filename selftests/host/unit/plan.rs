@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use crate::{
+    address::{CallTarget, Site},
     check,
     patch::{code_of, replacement_of, site_of, text_of, Patch, STRIDE},
     plan::Plan,
@@ -18,13 +19,17 @@ const STEPS: [Move; 4] = [
     Move::Out(PatchId(1)),
 ];
 
+fn address(target: Option<CallTarget>) -> usize {
+    CallTarget::address_or_zero(target)
+}
+
 /// Where calls of function `nr` go in the table.
 fn targets(plan: &Plan<'_>, nr: usize) -> Option<(usize, usize)> {
     let found = plan.redirects().unwrap().find(site_of(nr))?;
-    Some((found.old, found.new))
+    Some((address(found.old), address(found.new)))
 }
 
-fn sites(plan: &Plan<'_>, universe: Universe) -> Vec<usize> {
+fn sites(plan: &Plan<'_>, universe: Universe) -> Vec<Site> {
     plan.sites(universe).collect()
 }
 
@@ -71,7 +76,10 @@ fn the_last_in_the_list_wins() {
         Some((replacement_of(2, 4), replacement_of(2, 4)))
     );
     assert_eq!(plan.changing().count(), 0);
-    let steady: Vec<_> = plan.steady().collect();
+    let steady = plan.steady();
+    let steady: Vec<_> = steady
+        .map(|(site, target)| (site, address(target)))
+        .collect();
     assert_eq!(
         steady,
         [
@@ -132,7 +140,7 @@ fn settled_is_one_universe_for_all() {
         let settled = plan.settled(universe).unwrap();
         for nr in [3, 4] {
             let moving = plan.redirects().unwrap().find(site_of(nr)).unwrap();
-            let only = moving.choose(universe).map_or(0, |target| target.get());
+            let only = moving.choose(universe);
             let targets = Targets {
                 old: only,
                 new: only,
@@ -151,7 +159,8 @@ fn the_entry_is_affected_in_both_directions() {
         for from in [Old, New] {
             let affected = plan.affected(from).unwrap();
             // The call at the site is 5 bytes long: its return address is inside.
-            for addr in [code_of(3), site_of(3), site_of(3) + 5] {
+            let site = site_of(3).address();
+            for addr in [code_of(3), site, site + 5] {
                 assert!(affected.contains(addr), "{step:?} {from:?} {addr:#x}");
             }
             // The original is no longer called; only its entry is in between.
@@ -232,7 +241,7 @@ fn same_as_the_definition() {
             prop_assert_eq!(plan.changing().any(|s| s == site), old != new);
             for (from, left) in [(Old, old), (New, new)] {
                 let affected = plan.affected(from).unwrap();
-                prop_assert_eq!(affected.contains(site), old != new);
+                prop_assert_eq!(affected.contains(site.address()), old != new);
                 if old != new {
                     let code = if left == 0 { code_of(nr) } else { left };
                     prop_assert_eq!(affected.contains(code + STRIDE / 4), true);

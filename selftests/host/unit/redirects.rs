@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use crate::{
+    address::{CallTarget, Site},
     check,
     prelude::*,
     redirects::{Redirects, Slot, Targets, SPREAD},
@@ -8,20 +9,20 @@ use crate::{
     universe::Universe,
 };
 use proptest::{collection::btree_map, collection::vec, prop_assert, prop_assert_eq};
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::collections::BTreeMap;
 
 fn table(entries: &BTreeMap<usize, Targets>) -> Redirects {
     let entries: Vec<_> = entries
         .iter()
-        .map(|(&site, &targets)| (site, targets))
+        .map(|(&site, &targets)| (Site(site), targets))
         .collect();
     Redirects::new(entries.into_iter()).unwrap()
 }
 
 fn with(sites: impl IntoIterator<Item = usize>) -> BTreeMap<usize, Targets> {
     let targets = |site| Targets {
-        old: site + 1,
-        new: site + 2,
+        old: CallTarget::at(site + 1),
+        new: CallTarget::at(site + 2),
     };
     sites
         .into_iter()
@@ -32,16 +33,19 @@ fn with(sites: impl IntoIterator<Item = usize>) -> BTreeMap<usize, Targets> {
 #[test]
 fn empty_finds_nothing() {
     let none = table(&with([]));
-    assert_eq!(none.find(1), None);
-    assert_eq!(none.find(usize::MAX), None);
-    none.forget(1);
+    assert_eq!(none.find(Site(1)), None);
+    assert_eq!(none.find(Site(usize::MAX)), None);
+    none.forget(Site(1));
 }
 
 #[test]
 fn zero_leads_to_the_original() {
-    let targets = Targets { old: 0, new: 7 };
+    let targets = Targets {
+        old: None,
+        new: CallTarget::at(7),
+    };
     assert_eq!(targets.choose(Universe::Old), None);
-    assert_eq!(targets.choose(Universe::New), NonZeroUsize::new(7));
+    assert_eq!(targets.choose(Universe::New), CallTarget::at(7));
 }
 
 /// Sites that all begin at the same slot, which is the table's last: the search goes round.
@@ -54,12 +58,12 @@ fn collisions_at_the_end_of_the_table() {
     let entries = with(sites.take(count));
     let redirects = table(&entries);
     for (&site, &targets) in &entries {
-        assert_eq!(redirects.find(site), Some(targets));
+        assert_eq!(redirects.find(Site(site)), Some(targets));
     }
     let others = (1..).filter(|site| !entries.contains_key(site));
     assert!(others
         .take(10_000)
-        .all(|site| redirects.find(site).is_none()));
+        .all(|site| redirects.find(Site(site)).is_none()));
 }
 
 #[test]
@@ -68,10 +72,10 @@ fn sites_as_a_kernel_has_them() {
     let redirects = table(&entries);
     let mut at_once = 0;
     for (&site, &targets) in &entries {
-        assert_eq!(redirects.find(site), Some(targets));
-        assert_eq!(redirects.find(site + 8), None);
-        assert_eq!(redirects.find_at_once(site + 8), None);
-        at_once += usize::from(redirects.find_at_once(site).is_some());
+        assert_eq!(redirects.find(Site(site)), Some(targets));
+        assert_eq!(redirects.find(Site(site + 8)), None);
+        assert_eq!(redirects.find_at_once(Site(site + 8)), None);
+        at_once += usize::from(redirects.find_at_once(Site(site)).is_some());
     }
     assert!(
         at_once > 3000,
@@ -81,14 +85,17 @@ fn sites_as_a_kernel_has_them() {
 
 #[test]
 fn all_found_and_none_other() {
-    let targets = |(old, new)| Targets { old, new };
+    let targets = |(old, new)| Targets {
+        old: CallTarget::at(old),
+        new: CallTarget::at(new),
+    };
     let sites = btree_map(1usize..200, (0usize..9, 0usize..9), 0..60);
     check(sites, |cases| {
         let entries: BTreeMap<_, _> = cases.into_iter().map(|(s, t)| (s, targets(t))).collect();
         let redirects = table(&entries);
         for site in 1..250 {
-            prop_assert_eq!(redirects.find(site), entries.get(&site).copied());
-            let at_once = redirects.find_at_once(site);
+            prop_assert_eq!(redirects.find(Site(site)), entries.get(&site).copied());
+            let at_once = redirects.find_at_once(Site(site));
             prop_assert!(at_once.is_none() || at_once == entries.get(&site).copied());
         }
         Ok(())
@@ -103,10 +110,10 @@ fn forgotten_lead_to_the_original_and_others_stay() {
             let entries = with(sites);
             let redirects = table(&entries);
             for &site in &forgotten {
-                redirects.forget(site);
+                redirects.forget(Site(site));
             }
             for (&site, &targets) in &entries {
-                let found = redirects.find(site).unwrap();
+                let found = redirects.find(Site(site)).unwrap();
                 if forgotten.contains(&site) {
                     prop_assert_eq!(found, Targets::default());
                     prop_assert!(found.choose(Universe::Old).is_none());
@@ -122,7 +129,7 @@ fn forgotten_lead_to_the_original_and_others_stay() {
 
 #[test]
 fn no_memory() {
-    let entries = [(4, Targets::default())];
+    let entries = [(Site(4), Targets::default())];
     let (result, failed) = with_failure(0, || Redirects::new(entries.into_iter()));
     assert!(failed);
     assert_eq!(result.err(), Some(ENOMEM));

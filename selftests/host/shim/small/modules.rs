@@ -89,7 +89,10 @@ pub(crate) mod module {
             (APART * (self.0 + 1), APART)
         }
 
-        pub(crate) fn apply_relocations(self, _object: &CStr) -> Result {
+        /// # Safety
+        ///
+        /// As for the kernel's.
+        pub(crate) unsafe fn apply_relocations(self, _object: &CStr) -> Result {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| {
                 let was = std::mem::replace(&mut machine.modules[self.0].relocated, true);
@@ -98,7 +101,10 @@ pub(crate) mod module {
             Ok(())
         }
 
-        pub(crate) fn clear_relocations(self, _object: &CStr) {
+        /// # Safety
+        ///
+        /// As for the kernel's.
+        pub(crate) unsafe fn clear_relocations(self, _object: &CStr) {
             machine(|machine| {
                 let was = std::mem::take(&mut machine.modules[self.0].relocated);
                 assert!(was, "relocations are cleared that were not applied");
@@ -118,9 +124,12 @@ pub(crate) mod module {
             Module(self.0, PhantomData)
         }
 
-        pub(crate) fn pin(self) {
-            machine(|machine| machine.modules[self.0].pinned = true);
-            std::mem::forget(self);
+        pub(crate) fn pin(&self) {
+            machine(|machine| {
+                let module = &mut machine.modules[self.0];
+                module.refs += 1;
+                module.pinned = true;
+            });
         }
     }
 
@@ -130,16 +139,16 @@ pub(crate) mod module {
         }
     }
 
-    pub(crate) struct Seen {
+    pub(crate) struct FoundModule {
         pub(crate) state: State,
     }
 
-    pub(crate) fn find(_name: &CStr) -> Option<Seen> {
+    pub(crate) fn find(_name: &CStr) -> Option<FoundModule> {
         let state = machine(|machine| machine.modules[MODULE].state)?;
-        Some(Seen { state })
+        Some(FoundModule { state })
     }
 
-    pub(crate) fn goes_after_init(_name: &CStr, _addr: usize) -> bool {
+    pub(crate) fn is_init_text(_name: &CStr, _addr: usize) -> bool {
         false
     }
 
@@ -149,25 +158,52 @@ pub(crate) mod module {
     }
 }
 
+impl crate::address::CallTarget {
+    /// # Safety
+    ///
+    /// None: nothing is called here.
+    pub(crate) unsafe fn new(module: module::Module<'_>, address: usize) -> Option<Self> {
+        let (start, size) = module.text();
+        Self::at(address).filter(|_| address.wrapping_sub(start) < size)
+    }
+}
+
 /// `kernel_ext::klp`
 pub(crate) mod klp {
     use crate::{
-        module::{Module, Seen},
+        module::{FoundModule, Module, ModuleRef},
         prelude::*,
         small::{code_of, machine, Phase},
         str::CStr,
     };
-    use std::marker::PhantomData;
+    use std::{marker::PhantomData, rc::Rc};
 
-    /// A patch by its number.
-    #[derive(Clone, Copy)]
-    pub(crate) struct PatchDesc(pub(crate) usize);
+    /// A patch by its number, and a reference to its module.
+    #[derive(Clone)]
+    pub(crate) struct PatchDesc(pub(crate) usize, Rc<ModuleRef>);
 
     pub(crate) struct StatePtr;
 
+    pub(crate) struct CallbackToken;
+
+    impl CallbackToken {
+        pub(crate) fn claim() -> Result<Self> {
+            Ok(Self)
+        }
+    }
+
     impl PatchDesc {
-        pub(crate) fn module(&self) -> Module<'static> {
-            Module(self.0, PhantomData)
+        pub(crate) fn checked(patch: usize) -> Result<Self> {
+            let module = Module(patch, PhantomData).get()?;
+            Ok(Self(patch, Rc::new(module)))
+        }
+
+        pub(crate) fn module(&self) -> Module<'_> {
+            self.1.module()
+        }
+
+        pub(crate) fn pin(&self) {
+            self.1.pin();
         }
 
         pub(crate) fn replaces(&self) -> bool {
@@ -175,8 +211,12 @@ pub(crate) mod klp {
         }
 
         pub(crate) fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc>> {
-            let patch = self.0;
-            Some((0..2).map(move |nr| ObjectDesc { patch, nr }))
+            let patch = self.clone();
+            Some((0..2).map(move |nr| ObjectDesc {
+                patch: patch.0,
+                nr,
+                _desc: patch.clone(),
+            }))
         }
 
         pub(crate) fn states(&self) -> impl Iterator<Item = (usize, u32)> {
@@ -189,10 +229,11 @@ pub(crate) mod klp {
     }
 
     /// The kernel, number 0, or the module in a patch.
-    #[derive(Clone, Copy)]
+    #[derive(Clone)]
     pub(crate) struct ObjectDesc {
         patch: usize,
         nr: usize,
+        _desc: PatchDesc,
     }
 
     impl ObjectDesc {
@@ -200,13 +241,26 @@ pub(crate) mod klp {
             (self.nr != 0).then_some(c"module")
         }
 
-        pub(crate) fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc>> {
-            Some(std::iter::once(FuncDesc(*self)))
+        pub(crate) fn funcs(&self) -> Option<impl Iterator<Item = FuncDesc<'_>>> {
+            Some(std::iter::once(FuncDesc(self)))
         }
 
-        pub(crate) fn set_module(&self, _module: Option<Module<'_>>) {}
+        /// # Safety
+        ///
+        /// None: it does nothing.
+        pub(crate) unsafe fn set_module(&self, _module: Module<'_>, _token: &CallbackToken) {}
 
-        pub(crate) fn set_seen(&self, _module: &Seen) {}
+        /// # Safety
+        ///
+        /// None: it does nothing.
+        pub(crate) unsafe fn set_found_module(
+            &self,
+            _module: &FoundModule,
+            _token: &CallbackToken,
+        ) {
+        }
+
+        pub(crate) fn clear_module(&self, _token: &CallbackToken) {}
 
         /// Its author is in one of the phases `from`, and then in `to`.
         fn call(&self, from: &[Phase], to: Phase) {
@@ -221,7 +275,7 @@ pub(crate) mod klp {
             machine(|machine| machine.modules[self.patch].post_unpatch[self.nr] = enabled);
         }
 
-        pub(crate) fn pre_patch(&self) -> Result {
+        pub(crate) fn pre_patch(&self, _token: &CallbackToken) -> Result {
             let refused = machine(|machine| {
                 let left = machine.refuse;
                 machine.refuse = left.and_then(|n| n.checked_sub(1));
@@ -235,31 +289,31 @@ pub(crate) mod klp {
             Ok(())
         }
 
-        pub(crate) fn forget_pre_patch(&self) {
+        pub(crate) fn forget_pre_patch(&self, _token: &CallbackToken) {
             self.set_post_unpatch(false);
             // Who is replaced is not told.
             self.call(&[Phase::Idle, Phase::Patched], Phase::Idle);
         }
 
-        pub(crate) fn post_patch(&self) {
+        pub(crate) fn post_patch(&self, _token: &CallbackToken) {
             self.call(&[Phase::Patching, Phase::Unpatching], Phase::Patched);
         }
 
-        pub(crate) fn pre_unpatch(&self) {
+        pub(crate) fn pre_unpatch(&self, _token: &CallbackToken) {
             self.call(&[Phase::Patched], Phase::Unpatching);
         }
 
-        pub(crate) fn post_unpatch(&self) {
+        pub(crate) fn post_unpatch(&self, token: &CallbackToken) {
             if machine(|machine| machine.modules[self.patch].post_unpatch[self.nr]) {
                 self.call(&[Phase::Patching, Phase::Unpatching], Phase::Idle);
             }
-            self.forget_pre_patch();
+            self.forget_pre_patch(token);
         }
     }
 
-    pub(crate) struct FuncDesc(ObjectDesc);
+    pub(crate) struct FuncDesc<'a>(&'a ObjectDesc);
 
-    impl FuncDesc {
+    impl FuncDesc<'_> {
         pub(crate) fn name(&self) -> Option<&'static CStr> {
             Some([c"function", c"module_function"][self.0.nr])
         }

@@ -5,7 +5,7 @@
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
     pub(crate) use crate::kernel_ext_parts::task::*;
-    use crate::{rcu::ReadSide, small::TASK, sync::aref::ARef};
+    use crate::{gate::Gate, rcu::ReadSide, small::TASK, sync::aref::ARef};
 
     #[derive(Clone)]
     pub(crate) struct Task;
@@ -27,7 +27,7 @@ pub(crate) mod task {
     pub(crate) struct TaskList;
 
     impl TaskList {
-        pub(crate) fn lock() -> Self {
+        pub(crate) fn lock(_gate: Gate) -> Self {
             Self
         }
 
@@ -40,7 +40,7 @@ pub(crate) mod task {
         None
     }
 
-    pub(crate) fn hold_still<R, F>(task: &Task, f: F) -> Option<R>
+    pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
     {
@@ -90,13 +90,13 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::{prelude::*, small::machine};
+    use crate::{gate::Gate, prelude::*, small::machine};
     use std::marker::PhantomData;
 
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
-        pub(crate) fn register() -> Result<Self> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| machine.probes += 1);
             Ok(Self(PhantomData))
@@ -114,9 +114,9 @@ pub(crate) mod sched {
 pub(crate) mod ftrace_switch {
     use crate::{prelude::*, small::machine};
 
-    pub(crate) struct HeldOn;
+    pub(crate) struct FtraceEnabled;
 
-    impl HeldOn {
+    impl FtraceEnabled {
         pub(crate) fn new() -> Result<Self> {
             KBox::new((), GFP_KERNEL)?;
             machine(|machine| machine.held_on += 1);
@@ -124,7 +124,7 @@ pub(crate) mod ftrace_switch {
         }
     }
 
-    impl Drop for HeldOn {
+    impl Drop for FtraceEnabled {
         fn drop(&mut self) {
             machine(|machine| machine.held_on -= 1);
         }
