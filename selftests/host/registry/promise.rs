@@ -278,6 +278,6 @@ pub(crate) fn rests() {
             "function {function} of version {expected} rests as {mode:?}"
         );
     }
-    let held = usize::from(!registry.patches().len() == 0);
+    let held = usize::from(registry.patches().len() != 0);
     assert_eq!(machine.held_on, held, "what holds ftrace on");
 }
