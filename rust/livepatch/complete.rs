@@ -4,13 +4,13 @@
 
 use crate::{
     debug,
-    leave::Leavers,
-    patch::Ended,
+    patch::TransitionEnd,
     registry::{
         self,
         Registry,
         REGISTRY, //
     },
+    retire::RetiredPatches,
     step::{
         Move,
         PatchId, //
@@ -26,16 +26,16 @@ const RETRY_MS: u32 = 100;
 
 /// Goes on with the transition, if one runs; for the worker.
 pub(crate) fn advance() {
-    let mut leavers = Leavers::none();
+    let mut retired = RetiredPatches::none();
     if let Ok(mut registry) = REGISTRY.lock() {
-        registry.advance(&mut leavers);
+        registry.advance(&mut retired);
     }
-    registry::release(leavers);
+    registry::release(retired);
 }
 
 impl Registry {
     /// Completes the transition if every task has moved, else looks at those that have not.
-    pub(crate) fn advance(&mut self, leavers: &mut Leavers) {
+    pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
         let Some(transition) = self.transition_mut() else {
             self.settle();
             return;
@@ -45,8 +45,8 @@ impl Registry {
         }
         if !transition.is_done() {
             transition.schedule();
-        } else if let Err(e) = self.complete(leavers) {
-            self.tell_once(e);
+        } else if let Err(e) = self.complete(retired) {
+            self.warn_once(e);
             WORKER.after(RETRY_MS);
         }
     }
@@ -54,23 +54,27 @@ impl Registry {
     /// Everybody is in the target universe: makes it the only one.
     ///
     /// `ENOMEM`; nothing has changed then.
-    fn complete(&mut self, leavers: &mut Leavers) -> Result {
+    fn complete(&mut self, retired: &mut RetiredPatches) -> Result {
         let transition = self.transition().ok_or(EINVAL)?;
         let (step, target, forced) = (transition.step, transition.target, transition.forced);
         let patching = transition.patching();
         let moving = self.moving_patch().ok_or(EINVAL)?;
         let (id, name) = (moving.id, moving.name());
-        leavers.reserve(self.patches().len())?;
-        debug!("'{}': completing {} transition\n", name, doing(patching));
+        retired.reserve(self.patches().len())?;
+        debug!(
+            "'{}': completing {} transition\n",
+            name,
+            direction(patching)
+        );
         let transition = self.conclude_transition()?;
-        let ended = Ended {
+        let ended = TransitionEnd {
             took_us: transition.elapsed_us(),
             at: clock::since_epoch(),
             forced,
         };
         drop(transition);
 
-        self.patch_mut(id)?.ended = Some(ended);
+        self.patch_mut(id)?.last_transition = Some(ended);
         let patch = self.patch(id)?;
         for object in patch.present() {
             if patching {
@@ -79,21 +83,21 @@ impl Registry {
                 object.desc.post_unpatch(self.callbacks());
             }
         }
-        pr_notice!("'{}': {} complete\n", patch.name(), doing(patching));
-        self.tell_replaced(id, step, target);
-        self.hide_states();
-        self.let_go_outside(target, step, forced, leavers);
-        self.unhook_after(leavers);
+        pr_notice!("'{}': {} complete\n", patch.name(), direction(patching));
+        self.log_replaced(id, step, target);
+        self.withdraw_previous_states();
+        self.retire_outside(target, step, forced, retired);
+        self.unhook_retired(retired);
         self.settle_later();
         Ok(())
     }
 
     /// That the transition cannot be completed yet.
-    fn tell_once(&mut self, e: Error) {
+    fn warn_once(&mut self, e: Error) {
         let Some(transition) = self.transition_mut() else {
             return;
         };
-        if !core::mem::replace(&mut transition.complained, true) {
+        if !core::mem::replace(&mut transition.warned, true) {
             pr_warn!(
                 "completing the transition failed ({}), trying again\n",
                 e.to_errno()
@@ -102,7 +106,7 @@ impl Registry {
     }
 
     /// In the log, for those who want to know when it was: no file will tell.
-    fn tell_replaced(&self, by: PatchId, step: Move, target: Universe) {
+    fn log_replaced(&self, by: PatchId, step: Move, target: Universe) {
         let Ok(by) = self.patch(by) else { return };
         for patch in self.patches() {
             if patch.id != by.id && !step.has(patch.id, target) {
@@ -112,7 +116,7 @@ impl Registry {
     }
 }
 
-fn doing(patching: bool) -> &'static str {
+fn direction(patching: bool) -> &'static str {
     match patching {
         true => "patching",
         false => "unpatching",

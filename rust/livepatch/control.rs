@@ -66,21 +66,25 @@ impl Registry {
 
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = Move::Out(id);
-        self.check_still(self.patch(id)?.name())?;
+        self.check_no_transition(self.patch(id)?.name())?;
         self.demote_changing(step)?;
-        self.watch()?;
+        self.register_probe()?;
         debug!(
             "'{}': initializing unpatching transition\n",
             self.patch(id)?.name()
         );
-        self.show_states(id)?;
+        self.publish_previous_states(id)?;
         let patch = self.patch(id)?;
-        patch.present().for_each(|object| object.desc.pre_unpatch(self.callbacks()));
+        patch
+            .present()
+            .for_each(|object| object.desc.pre_unpatch(self.callbacks()));
         pr_notice!("'{}': starting unpatching transition\n", patch.name());
         if let Err(e) = self.start_transition(step) {
             let patch = self.patch(id)?;
-            patch.present().for_each(|object| object.desc.post_patch(self.callbacks()));
-            self.hide_states();
+            patch
+                .present()
+                .for_each(|object| object.desc.post_patch(self.callbacks()));
+            self.withdraw_previous_states();
             return Err(e);
         }
         self.sweep();

@@ -3,22 +3,41 @@
 //! What a patch module says of itself, checked: the description becomes the model.
 
 use crate::{
-    patch::{Func, Object, Patch, Presence},
+    patch::{
+        Func,
+        Object,
+        Patch,
+        Presence, //
+    },
     ranges::Range,
     step::PatchId,
     symbols::Extents, //
 };
 use kernel::{
     prelude::*,
-    str::{BStr, CStr, CString},
+    str::{
+        BStr,
+        CStr,
+        CString, //
+    }, //
 };
 use kernel_ext::{
-    atomic::{AtomicUsize, Ordering},
+    atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
     ftrace::CallTarget,
     kallsyms,
-    klp::{FuncDesc, ObjectDesc, PatchDesc},
-    module::{Module, MODULE_NAME_LEN},
-    sort,
+    klp::{
+        FuncDesc,
+        ObjectDesc,
+        PatchDesc, //
+    },
+    module::{
+        Module,
+        MODULE_NAME_LEN, //
+    },
+    sort, //
 };
 
 /// A number that no other patch has.
@@ -52,7 +71,10 @@ impl Patch {
         let mut objects = KVec::new();
         for desc in descs {
             let object = Object::new(module, &extents, desc, &is_reserved)?;
-            if objects.iter().any(|other: &Object| other.is_same(&object)) {
+            if objects
+                .iter()
+                .any(|other: &Object| other.has_same_name(&object))
+            {
                 pr_err!("patch '{}' names object '{}' twice\n", name, object.label());
                 return Err(EINVAL);
             }
@@ -66,7 +88,7 @@ impl Patch {
             id: next_id(),
             objects,
             replace: desc.replaces(),
-            ended: None,
+            last_transition: None,
             desc,
         })
     }
@@ -107,7 +129,7 @@ impl Object {
         })
     }
 
-    fn is_same(&self, other: &Self) -> bool {
+    fn has_same_name(&self, other: &Self) -> bool {
         self.name.as_deref() == other.name.as_deref()
     }
 }

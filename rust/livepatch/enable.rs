@@ -8,13 +8,13 @@ use crate::{
         Files,
         PatchDirectory, //
     },
-    leave::Leavers,
     patch::Patch,
     registry::{
         self,
         Registry,
         REGISTRY, //
     },
+    retire::RetiredPatches,
     states,
     step::{
         Move,
@@ -23,9 +23,16 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
-use kernel_ext::{klp::PatchDesc, params, statics::Locked};
+use kernel_ext::{
+    klp::PatchDesc,
+    params,
+    statics::Locked, //
+};
 
 /// Enables the patch of a module that is being initialised. Its directories get `files`. Context: may
 /// sleep.
@@ -40,12 +47,12 @@ pub(crate) fn enable(desc: PatchDesc, files: &Files) -> Result {
 }
 
 fn check_and_start(desc: PatchDesc, files: &Files) -> Result {
-    let mut leavers = Leavers::for_one()?;
+    let mut retired = RetiredPatches::for_one()?;
     let patch = Patch::new(desc, |name| files.has(name))?;
     let mut registry = lock_when_known(&patch)?;
-    let result = registry.enable(patch, files, &mut leavers);
+    let result = registry.enable(patch, files, &mut retired);
     drop(registry);
-    registry::release(leavers);
+    registry::release(retired);
     result
 }
 
@@ -79,7 +86,7 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
 }
 
 impl Registry {
-    fn enable(&mut self, mut patch: Patch, files: &Files, leavers: &mut Leavers) -> Result {
+    fn enable(&mut self, mut patch: Patch, files: &Files, retired: &mut RetiredPatches) -> Result {
         let id = patch.id;
         let step = match patch.replace {
             true => Move::Replacing(id),
@@ -92,17 +99,17 @@ impl Registry {
         }
         let mut directory = PatchDirectory::default();
         if let Err(e) = self.admit(&mut patch, files, &mut directory) {
-            self.let_go((patch, directory), false, leavers);
+            self.retire((patch, directory), false, retired);
             return Err(e);
         }
         // admit() made room.
         self.add(patch, directory)?;
         let result = self.start_enabling(id, step);
         if let Err(e) = result {
-            self.expel(id, leavers);
+            self.expel(id, retired);
             return Err(e);
         }
-        self.advance(leavers);
+        self.advance(retired);
         Ok(())
     }
 
@@ -120,7 +127,7 @@ impl Registry {
             })?;
         }
         states::check_compatible(self.patches(), patch)?;
-        self.check_still(name)?;
+        self.check_no_transition(name)?;
         // First of what is to be undone: it tells a patch that is still leaving, whose relocations
         // are those of this one.
         directory.fill(self.root(), files, patch)?;
@@ -129,7 +136,7 @@ impl Registry {
     }
 
     fn start_enabling(&mut self, id: PatchId, step: Move) -> Result {
-        self.show_states(id)?;
+        self.publish_previous_states(id)?;
         let patch = self.patch(id)?;
         let name = patch.name();
         pr_notice!("enabling patch '{}'\n", name);
@@ -148,12 +155,12 @@ impl Registry {
             "'{}': starting patching transition\n",
             self.patch(id)?.name()
         );
-        self.watch()?;
+        self.register_probe()?;
         self.start_transition(step)
     }
 
     /// Takes out a patch that could not be enabled.
-    fn expel(&mut self, id: PatchId, leavers: &mut Leavers) {
+    fn expel(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         let Some((patch, directory)) = self.remove(id) else {
             return;
         };
@@ -164,13 +171,13 @@ impl Registry {
             name
         );
         debug!("'{}': completing unpatching transition\n", name);
-        self.unhook_after(leavers);
+        self.unhook_retired(retired);
         self.settle_later();
         patch
             .present()
             .for_each(|object| object.desc.post_unpatch(self.callbacks()));
         pr_notice!("'{}': unpatching complete\n", name);
-        self.hide_states();
-        self.let_go((patch, directory), false, leavers);
+        self.withdraw_previous_states();
+        self.retire((patch, directory), false, retired);
     }
 }

@@ -7,17 +7,20 @@
 //! freed when the notifiers have returned, so the patch has to be gone by then.
 
 use crate::{
-    leave::Leavers,
     registry::{
         self,
         Registry,
         REGISTRY, //
     },
+    retire::RetiredPatches,
     step::PatchId, //
 };
 use kernel::{
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 use kernel_ext::module::Module;
 
@@ -29,41 +32,41 @@ const PAUSE_MS: i64 = 100;
 /// Context: a module notifier; may sleep for as long as some task is in the patch, or ftrace's
 /// death keeps a function jumping into it.
 pub(crate) fn evict(module: Module<'_>) {
-    let mut told = false;
-    while !is_gone(module, &mut told) {
+    let mut warned = false;
+    while !evict_step(module, &mut warned) {
         fsleep(Delta::from_millis(PAUSE_MS));
     }
 }
 
 /// Goes on with taking the patch of `module` out, and says whether none refers to it any more.
-fn is_gone(module: Module<'_>, told: &mut bool) -> bool {
+fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     let name = module.name();
     let Ok(mut registry) = REGISTRY.lock() else {
         return true;
     };
     let Some(patch) = registry.patches().find(|p| p.name() == name) else {
         // It may be one of those that leave.
-        return !registry.has_leavers() || !module.is_used();
+        return !registry.has_retired() || !module.is_used();
     };
-    if !core::mem::replace(told, true) {
+    if !core::mem::replace(warned, true) {
         pr_err!(
             "patch '{}': its module goes although the patch is there, which is disabled first\n",
             name
         );
     }
     let id = patch.id;
-    let mut leavers = Leavers::none();
-    registry.push_out(id);
-    registry.advance(&mut leavers);
+    let mut retired = RetiredPatches::none();
+    registry.start_removal(id);
+    registry.advance(&mut retired);
     drop(registry);
-    registry::release(leavers);
+    registry::release(retired);
     false
 }
 
 impl Registry {
     /// Starts the way out of `id`, unless it is on it, or another patch moves. What fails is tried
     /// again by the caller.
-    fn push_out(&mut self, id: PatchId) {
+    fn start_removal(&mut self, id: PatchId) {
         let _ = match self.transition_of(id) {
             Some(_) if self.is_enabled(id) => self.reverse(),
             None if self.transition().is_none() => self.disable(id),

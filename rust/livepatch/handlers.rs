@@ -5,11 +5,18 @@
 
 use kernel::{
     prelude::*,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 use kernel_ext::{
-    ftrace::{has_direct_target, Redirection, Site},
-    sort,
+    ftrace::{
+        has_direct_target,
+        Redirection,
+        Site, //
+    },
+    sort, //
 };
 
 /// The functions that have it.
@@ -57,7 +64,7 @@ impl Handlers {
         kept.extend_from_slice(sites, GFP_KERNEL)?;
         self.shared.reserve(1, GFP_KERNEL)?;
         let shared = Shared {
-            redirection: register_patiently(sites)?,
+            redirection: register_with_retries(sites)?,
             sites: kept,
         };
         Ok(self.shared.push(shared, GFP_KERNEL)?)
@@ -95,7 +102,7 @@ impl Handlers {
     }
 }
 
-fn register_patiently(sites: &mut [Site]) -> Result<Redirection> {
+fn register_with_retries(sites: &mut [Site]) -> Result<Redirection> {
     let (times, pause_ms) = ASK_AGAIN;
     for _ in 0..times {
         match Redirection::register(sites) {

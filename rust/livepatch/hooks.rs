@@ -7,23 +7,33 @@
 //! changes are made for whole batches, since each costs ftrace a scan of all its records.
 
 use crate::{
-    handlers::{collect_sorted, Handlers},
-    jumps::{Batch, Jumps, Why},
+    handlers::{
+        collect_sorted,
+        Handlers, //
+    },
+    jumps::{
+        Batch,
+        HandlerReason, //
+        Jumps,
+    }, //
 };
 use kernel::prelude::*;
 use kernel_ext::{
     direct,
-    ftrace::{CallTarget, Site},
-    sort,
+    ftrace::{
+        CallTarget,
+        Site, //
+    },
+    sort, //
 };
 
 /// How a function is hooked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// By the handler.
-    Handler(Why),
+    Handler(HandlerReason),
     /// By the handler, and it jumps: the jump wins.
-    Both(CallTarget),
+    HandlerAndJump(CallTarget),
     /// It jumps to this address.
     Jump(CallTarget),
 }
@@ -86,7 +96,7 @@ impl Hooks {
         let mut hooks = KVVec::with_capacity(len, GFP_KERNEL)?;
         hooks.extend_from_slice(&self.hooks, GFP_KERNEL)?;
         for &site in &fresh {
-            let mode = Mode::Handler(Why::Settling);
+            let mode = Mode::Handler(HandlerReason::Settling);
             hooks.push(Hook { site, mode }, GFP_KERNEL)?;
         }
         sort::by_key(&mut hooks, |hook| hook.site);
@@ -107,7 +117,7 @@ impl Hooks {
             match hook.mode {
                 Mode::Handler(_) => handled.push(hook.site, GFP_KERNEL)?,
                 Mode::Jump(target) => jumping.push(hook.site, target)?,
-                Mode::Both(target) => {
+                Mode::HandlerAndJump(target) => {
                     jumping.push(hook.site, target)?;
                     handled.push(hook.site, GFP_KERNEL)?;
                 }
@@ -119,7 +129,7 @@ impl Hooks {
             _ => true,
         });
         for &site in &handled {
-            self.set_mode(site, Mode::Handler(Why::Settling));
+            self.set_mode(site, Mode::Handler(HandlerReason::Settling));
         }
         self.handlers.unhook(&handled)?;
         self.hooks.retain(|hook| is_wanted(hook.site));
@@ -143,7 +153,7 @@ impl Hooks {
         for hook in self.hooks.iter().filter(|hook| is_meant(hook.site)) {
             match hook.mode {
                 Mode::Handler(_) => continue,
-                Mode::Both(target) => jumping.push(hook.site, target)?,
+                Mode::HandlerAndJump(target) => jumping.push(hook.site, target)?,
                 Mode::Jump(target) => {
                     jumping.push(hook.site, target)?;
                     unhandled.push(hook.site, GFP_KERNEL)?;
@@ -152,11 +162,11 @@ impl Hooks {
         }
         self.handlers.hook_under_jumps(&mut unhandled)?;
         for (&site, &target) in jumping.sites.iter().zip(jumping.targets.iter()) {
-            self.set_mode(site, Mode::Both(target));
+            self.set_mode(site, Mode::HandlerAndJump(target));
         }
         self.jumps.remove(&jumping)?;
         for &site in &jumping.sites {
-            self.set_mode(site, Mode::Handler(Why::Settling));
+            self.set_mode(site, Mode::Handler(HandlerReason::Settling));
         }
         Ok(())
     }
@@ -175,36 +185,36 @@ impl Hooks {
                 continue;
             };
             match target {
-                None => self.set_mode(site, Mode::Handler(Why::Original)),
+                None => self.set_mode(site, Mode::Handler(HandlerReason::Original)),
                 Some(target) if !direct::can_jump_to(target) => {
-                    self.set_mode(site, Mode::Handler(Why::Unsupported));
+                    self.set_mode(site, Mode::Handler(HandlerReason::Unsupported));
                 }
                 Some(target) => batch.push(site, target)?,
             }
         }
         let (jumps, hooks) = (&mut self.jumps, &mut self.hooks);
-        let mut note = |site, result: Result<CallTarget, Why>| {
+        let mut note = |site, result: Result<CallTarget, HandlerReason>| {
             let mode = match result {
-                Ok(target) => Mode::Both(target),
+                Ok(target) => Mode::HandlerAndJump(target),
                 Err(why) => Mode::Handler(why),
             };
             set_mode(hooks, site, mode);
         };
         jumps.add(&batch.sites, &batch.targets, &mut note)?;
-        self.leave_handler()
+        self.unhook_jumping()
     }
 
     /// Takes the handler off what jumps.
-    fn leave_handler(&mut self) -> Result {
+    fn unhook_jumping(&mut self) -> Result {
         let mut both = KVVec::new();
         for hook in &self.hooks {
-            if let Mode::Both(_) = hook.mode {
+            if let Mode::HandlerAndJump(_) = hook.mode {
                 both.push(hook.site, GFP_KERNEL)?;
             }
         }
         self.handlers.unhook(&both)?;
         for &site in &both {
-            if let Some(Mode::Both(target)) = self.mode(site) {
+            if let Some(Mode::HandlerAndJump(target)) = self.mode(site) {
                 self.set_mode(site, Mode::Jump(target));
             }
         }
@@ -215,7 +225,7 @@ impl Hooks {
     pub(crate) fn demote_all(&mut self) -> Result {
         self.stop_jumping(|_| true)?;
         for hook in &mut self.hooks {
-            hook.mode = Mode::Handler(Why::Off);
+            hook.mode = Mode::Handler(HandlerReason::Off);
         }
         Ok(())
     }

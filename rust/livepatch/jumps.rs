@@ -4,13 +4,21 @@
 
 use kernel::prelude::*;
 use kernel_ext::{
-    direct::{is_unsupported, Batches, Jump},
-    ftrace::{self, CallTarget, Site},
+    direct::{
+        is_unsupported,
+        Batches,
+        Jump, //
+    },
+    ftrace::{
+        self,
+        CallTarget,
+        Site, //
+    }, //
 };
 
 /// Why a function does not jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum HandlerReason {
     /// Not yet: it was hooked, or took part in a transition, a short while ago.
     Settling,
     /// It goes its original way: there is nothing to jump to.
@@ -67,19 +75,19 @@ impl Jumps {
         &mut self,
         sites: &[Site],
         targets: &[CallTarget],
-        tell: &mut impl FnMut(Site, Result<CallTarget, Why>),
+        report: &mut impl FnMut(Site, Result<CallTarget, HandlerReason>),
     ) -> Result {
         ftrace::alive()?;
         match self {
-            Self::Batched(batches) => add_batch(batches, sites, targets, tell),
+            Self::Batched(batches) => add_batch(batches, sites, targets, report),
             Self::Single(jumps) => {
                 for (&site, &target) in sites.iter().zip(targets) {
                     let result = add_single(jumps, site, target);
                     // As for a batch: nobody knows.
                     if result == Err(ENODEV) {
-                        tell(site, Ok(target));
+                        report(site, Ok(target));
                     }
-                    tell(site, result?);
+                    report(site, result?);
                 }
                 Ok(())
             }
@@ -107,7 +115,7 @@ fn add_batch(
     batches: &mut Batches,
     sites: &[Site],
     targets: &[CallTarget],
-    tell: &mut impl FnMut(Site, Result<CallTarget, Why>),
+    report: &mut impl FnMut(Site, Result<CallTarget, HandlerReason>),
 ) -> Result {
     let result = batches.add(sites, targets);
     match result {
@@ -116,11 +124,13 @@ fn add_batch(
             let half = sites.len() / 2;
             match (sites.split_at_checked(half), targets.split_at_checked(half)) {
                 (Some((a, b)), Some((c, d))) if half > 0 => {
-                    add_batch(batches, a, c, tell)?;
-                    add_batch(batches, b, d, tell)
+                    add_batch(batches, a, c, report)?;
+                    add_batch(batches, b, d, report)
                 }
                 _ => {
-                    sites.iter().for_each(|&site| tell(site, Err(Why::Taken)));
+                    sites
+                        .iter()
+                        .for_each(|&site| report(site, Err(HandlerReason::Taken)));
                     Ok(())
                 }
             }
@@ -128,7 +138,7 @@ fn add_batch(
         // If ftrace has shut itself down, nobody knows: what is taken to jump keeps its patch.
         _ => {
             for (&site, &target) in sites.iter().zip(targets) {
-                tell(site, Ok(target));
+                report(site, Ok(target));
             }
             result
         }
@@ -139,9 +149,9 @@ fn add_single(
     jumps: &mut KVec<(Site, Jump)>,
     site: Site,
     target: CallTarget,
-) -> Result<Result<CallTarget, Why>> {
+) -> Result<Result<CallTarget, HandlerReason>> {
     if jumps.len() == MOST_SINGLE {
-        return Ok(Err(Why::Unsupported));
+        return Ok(Err(HandlerReason::Unsupported));
     }
     match Jump::new(site, target) {
         Ok(jump) => {
@@ -150,7 +160,7 @@ fn add_single(
             Ok(Ok(target))
         }
         Err(e) if e == ENOMEM || e == ENODEV => Err(e),
-        Err(e) if is_unsupported(e) => Ok(Err(Why::Unsupported)),
-        Err(_) => Ok(Err(Why::Taken)),
+        Err(e) if is_unsupported(e) => Ok(Err(HandlerReason::Unsupported)),
+        Err(_) => Ok(Err(HandlerReason::Taken)),
     }
 }

@@ -15,12 +15,19 @@
 use kernel::prelude::*;
 use kernel_ext::{
     ftrace,
-    gate::{self, OpenGate},
-    klp::{Loader, PatchDesc, StatePtr},
+    gate::{
+        self,
+        OpenGate, //
+    },
+    klp::{
+        Loader,
+        PatchDesc,
+        StatePtr, //
+    },
     module::Notifier,
     params,
     statics::MutexOwner,
-    worker::StartedWorker,
+    worker::StartedWorker, //
 };
 
 // The layers, lowest first. A file uses files of lower layers, and of its own as long as that is no
@@ -54,8 +61,8 @@ mod view;
 
 // Layer: the registry of patches, and those that leave it.
 mod directory;
-mod leave;
 mod registry;
+mod retire;
 
 // Layer: operations on the registry.
 mod complete;
@@ -86,7 +93,7 @@ struct RustLivepatch {
     _worker: StartedWorker,
     _registry: MutexOwner<registry::Registry>,
     _shadows: shadow::Variables,
-    _last: Last,
+    _view: PublishedView,
     _gate: OpenGate,
 }
 
@@ -102,7 +109,7 @@ impl RustLivepatch {
         ftrace::alive().inspect_err(|_| {
             pr_err!("ftrace has shut itself down, until the next boot\n");
         })?;
-        let last = Last;
+        let view = PublishedView;
         let root = directory::root(gate.gate())?;
         let registry = registry::Registry::new(gate.gate(), root)?;
         let registry = registry::REGISTRY.init(registry)?;
@@ -113,7 +120,7 @@ impl RustLivepatch {
             _worker: worker,
             _registry: registry,
             _shadows: shadow::Variables,
-            _last: last,
+            _view: view,
             _gate: gate,
         };
         pr_info!("ready\n");
@@ -127,9 +134,9 @@ extern "C" fn work() {
 }
 
 /// After everything else: no reader of a view may need this module's code.
-struct Last;
+struct PublishedView;
 
-impl Drop for Last {
+impl Drop for PublishedView {
     fn drop(&mut self) {
         drop(view::VIEW.publish(None));
     }

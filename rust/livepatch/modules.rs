@@ -19,20 +19,29 @@ use kernel::{
     prelude::*,
     str::CStr,
     sync::rcu as kernel_rcu,
-    time::{delay::fsleep, Delta},
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 use kernel_ext::{
     ftrace,
-    klp::{CallbackToken, ObjectDesc},
+    klp::{
+        CallbackToken,
+        ObjectDesc, //
+    },
     module::Module,
-    rcu::{self, ReadSide},
+    rcu::{
+        self,
+        ReadSide, //
+    }, //
 };
 
 /// Applies every patch for `module`, which comes, or refuses it. Context: a module notifier.
 pub(crate) fn patch_coming(module: Module<'_>) -> Result {
     let mut registry = REGISTRY.lock()?;
-    let noted = registry.announce(module.name());
-    registry.patch_arriving(module, noted).inspect_err(|_| {
+    let announced = registry.announce(module.name());
+    registry.patch_module(module, announced).inspect_err(|_| {
         registry.forget_announced(module.name());
     })
 }
@@ -43,17 +52,17 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
         return;
     };
     registry.forget_announced(module.name());
-    registry.unpatch_leaving(module, None);
+    registry.unpatch_module(module, None);
     // A patch that left before may have left it hooked, for want of memory.
     let (text, size) = module.text();
     if registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size) {
-        registry.unhook_surely();
+        registry.unhook_unused_nofail();
     }
 }
 
 impl Registry {
     /// The patches that have an object for the module `name`, oldest first.
-    fn interested(&self, name: &CStr) -> Result<KVec<PatchId>> {
+    fn patches_for(&self, name: &CStr) -> Result<KVec<PatchId>> {
         let mut ids = KVec::new();
         for patch in self.patches().filter(|patch| patch.is_for(name)) {
             ids.push(patch.id, GFP_KERNEL)?;
@@ -61,19 +70,19 @@ impl Registry {
         Ok(ids)
     }
 
-    /// Applies every patch for `module`, or none and refuses it. One that could not be `noted`
+    /// Applies every patch for `module`, or none and refuses it. One that could not be `announced`
     /// comes if no patch is for it; a later one waits until it is loaded.
-    fn patch_arriving(&mut self, module: Module<'_>, noted: Result) -> Result {
+    fn patch_module(&mut self, module: Module<'_>, announced: Result) -> Result {
         let name = module.name();
-        let interested = self.interested(name).and_then(|ids| match noted {
+        let patches_for = self.patches_for(name).and_then(|ids| match announced {
             Err(e) if !ids.is_empty() => Err(e),
             _ => Ok(ids),
         });
-        let interested = interested.inspect_err(|_| {
+        let patches_for = patches_for.inspect_err(|_| {
             pr_err!("out of memory, refusing to load module '{}'\n", name);
         })?;
-        for id in interested {
-            if let Err(e) = self.patch_arriving_with(id, module) {
+        for id in patches_for {
+            if let Err(e) = self.apply_patch(id, module) {
                 let patch = self.patch(id)?.name();
                 let module_name = name;
                 pr_warn!(
@@ -82,18 +91,18 @@ impl Registry {
                     module_name,
                     module_name
                 );
-                self.unpatch_leaving(module, Some(id));
+                self.unpatch_module(module, Some(id));
                 return Err(e);
             }
         }
         Ok(())
     }
 
-    fn patch_arriving_with(&mut self, id: PatchId, module: Module<'_>) -> Result {
+    fn apply_patch(&mut self, id: PatchId, module: Module<'_>) -> Result {
         let steady = self.transition_of(id).is_none();
         let (patch, callbacks) = self.patch_and_callbacks(id)?;
-        let desc = prepare(patch, module, callbacks)?;
-        self.apply_to(module, id, &desc)?;
+        let desc = prepare_object(patch, module, callbacks)?;
+        self.hook_and_publish(module, id, &desc)?;
         self.settle_later();
         if steady {
             desc.post_patch(self.callbacks());
@@ -102,7 +111,7 @@ impl Registry {
     }
 
     /// Hooks what was found in `module`, and takes everything back if that fails.
-    fn apply_to(&mut self, module: Module<'_>, id: PatchId, desc: &ObjectDesc) -> Result {
+    fn hook_and_publish(&mut self, module: Module<'_>, id: PatchId, desc: &ObjectDesc) -> Result {
         let Err(e) = self.hook(id).and_then(|()| self.publish()) else {
             return Ok(());
         };
@@ -118,7 +127,7 @@ impl Registry {
         if let Some(object) = self.object_mut(id, name) {
             object.release_code();
         }
-        self.unhook_surely();
+        self.unhook_unused_nofail();
         desc.post_unpatch(self.callbacks());
         self.forget_module(id, name);
         Err(e)
@@ -131,7 +140,7 @@ impl Registry {
     }
 
     /// A hook left behind would be on whatever is loaded at that address next.
-    fn unhook_surely(&mut self) {
+    fn unhook_unused_nofail(&mut self) {
         while self.unhook_unused() == Err(ENOMEM) {
             fsleep(Delta::from_millis(10));
         }
@@ -142,7 +151,7 @@ impl Registry {
     }
 
     /// Takes the patches off `module`, up to but without `limit`. Cannot fail.
-    fn unpatch_leaving(&mut self, module: Module<'_>, limit: Option<PatchId>) {
+    fn unpatch_module(&mut self, module: Module<'_>, limit: Option<PatchId>) {
         let name = module.name();
         let count = self.patches().len();
         for at in 0..count {
@@ -173,13 +182,13 @@ impl Registry {
                 label,
                 name
             );
-            forget(object);
+            redirect_to_originals(object);
             object.release_code();
             if self.publish().is_err() {
                 // The sites lead to the original code already; wait for those who read before.
                 rcu::synchronize();
             }
-            self.unhook_surely();
+            self.unhook_unused_nofail();
             desc.post_unpatch(self.callbacks());
             self.forget_module(id, name);
         }
@@ -187,7 +196,11 @@ impl Registry {
 }
 
 /// Finds what `patch` replaces in `module`, and asks its author whether it may.
-fn prepare(patch: &mut Patch, module: Module<'_>, callbacks: &CallbackToken) -> Result<ObjectDesc> {
+fn prepare_object(
+    patch: &mut Patch,
+    module: Module<'_>,
+    callbacks: &CallbackToken,
+) -> Result<ObjectDesc> {
     let name = module.name();
     let patch_module = patch.desc.module();
     let label = patch_module.name();
@@ -198,11 +211,11 @@ fn prepare(patch: &mut Patch, module: Module<'_>, callbacks: &CallbackToken) -> 
         .ok_or(ENODEV)?;
 
     #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
-    // SAFETY: The notifier is told before the module is freed, and `unpatch_leaving()` clears it then.
+    // SAFETY: The notifier is told before the module is freed, and `unpatch_module()` clears it then.
     unsafe {
         object.desc.set_module(module, callbacks);
     }
-    let resolved = check_sites(module).and_then(|()| object.resolve(patch_module));
+    let resolved = check_ftrace_records(module).and_then(|()| object.resolve(patch_module));
     resolved.inspect_err(|e| {
         pr_warn!(
             "failed to initialize patch '{}' for module '{}' ({})\n",
@@ -221,7 +234,7 @@ fn prepare(patch: &mut Patch, module: Module<'_>, callbacks: &CallbackToken) -> 
 }
 
 /// `ENOMEM` if ftrace had none for the functions of `module`, `ENODEV` if it has shut itself down.
-fn check_sites(module: Module<'_>) -> Result {
+fn check_ftrace_records(module: Module<'_>) -> Result {
     if !module.lacks_sites() {
         return Ok(());
     }
@@ -234,12 +247,12 @@ fn check_sites(module: Module<'_>) -> Result {
 }
 
 /// Leads the object's functions back in the view in force: no memory is needed for that.
-fn forget(object: &Object) {
+fn redirect_to_originals(object: &Object) {
     let guard = kernel_rcu::read_lock();
     if let Some(view) = VIEW.read(&ReadSide::from(&guard)) {
         for func in &object.funcs {
             if let Some(original) = &func.original {
-                view.redirects.forget(original.site);
+                view.redirects.restore_original(original.site);
             }
         }
     }

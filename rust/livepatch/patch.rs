@@ -9,13 +9,23 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::{CStr, CString},
-    time::Delta,
+    str::{
+        CStr,
+        CString, //
+    },
+    time::Delta, //
 };
 use kernel_ext::{
-    ftrace::{CallTarget, Site},
-    klp::{CallbackToken, ObjectDesc, PatchDesc},
-    module::Module,
+    ftrace::{
+        CallTarget,
+        Site, //
+    },
+    klp::{
+        CallbackToken,
+        ObjectDesc,
+        PatchDesc, //
+    },
+    module::Module, //
 };
 
 /// The function to be replaced, once its object is loaded.
@@ -69,7 +79,7 @@ pub(crate) struct Object {
 
 /// The end of a transition.
 #[derive(Clone, Copy)]
-pub(crate) struct Ended {
+pub(crate) struct TransitionEnd {
     /// How long it took, in microseconds.
     pub(crate) took_us: i64,
     /// When, since the Unix epoch.
@@ -87,7 +97,7 @@ pub(crate) struct Patch {
     /// Whether it replaces all that came before.
     pub(crate) replace: bool,
     /// How its last transition ended.
-    pub(crate) ended: Option<Ended>,
+    pub(crate) last_transition: Option<TransitionEnd>,
     /// The author's structure. Dropped last: the module must stay as long as anything above refers to
     /// it.
     pub(crate) desc: PatchDesc,

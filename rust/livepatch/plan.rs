@@ -6,16 +6,32 @@
 //! up to date. The last patch in the list that has a function wins it.
 
 use crate::{
-    patch::{Func, Original, Patch},
-    ranges::{Range, Ranges},
-    redirects::{Redirects, Targets},
-    step::{Move, PatchId},
-    universe::Universe,
+    patch::{
+        Func,
+        Original,
+        Patch, //
+    },
+    ranges::{
+        Range,
+        Ranges, //
+    },
+    redirects::{
+        Redirects,
+        Targets, //
+    },
+    step::{
+        Move,
+        PatchId, //
+    },
+    universe::Universe, //
 };
 use kernel::prelude::*;
 use kernel_ext::{
-    ftrace::{CallTarget, Site},
-    sort,
+    ftrace::{
+        CallTarget,
+        Site, //
+    },
+    sort, //
 };
 
 /// One function of one patch.

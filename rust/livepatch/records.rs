@@ -9,11 +9,19 @@
 //! for a task that was born in the transition and is past `exit_notify()`.
 
 use crate::{
-    table::{self, Table},
-    universe::Universe,
+    table::{
+        self,
+        Table, //
+    },
+    universe::Universe, //
 };
 use kernel::prelude::*;
-use kernel_ext::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use kernel_ext::atomic::{
+    AtomicBool,
+    AtomicU8,
+    AtomicUsize,
+    Ordering, //
+};
 
 /// Why a task could not be switched when it was last looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +53,7 @@ struct Slot {
     /// The task.
     key: usize,
     universe: AtomicU8,
-    /// The place of the rest in the list of records.
+    /// The place of the details in the list of records.
     nr: u32,
 }
 
@@ -53,7 +61,7 @@ struct Slot {
 const SPREAD: usize = 2;
 
 /// What the handler does not need.
-struct Rest<T> {
+struct RecordDetails<T> {
     /// A [`Blocker`]: 0 unknown, 1 running, 2 unreliable, else the address.
     blocker: AtomicUsize,
     slot: usize,
@@ -63,13 +71,13 @@ struct Rest<T> {
 /// One task's record.
 pub(crate) struct Record<'a, T> {
     slot: &'a Slot,
-    rest: &'a Rest<T>,
+    details: &'a RecordDetails<T>,
 }
 
 impl<'a, T> Record<'a, T> {
     /// The task.
     pub(crate) fn task(&self) -> &'a T {
-        &self.rest.task
+        &self.details.task
     }
 
     /// Its universe now.
@@ -87,13 +95,13 @@ impl<'a, T> Record<'a, T> {
             Blocker::Inside(addr) => addr,
         };
         // ORDERING: Relaxed, partner `blocker()`: for messages alone.
-        self.rest.blocker.store(raw, Ordering::Relaxed);
+        self.details.blocker.store(raw, Ordering::Relaxed);
     }
 
     /// Why the task stays where it is.
     pub(crate) fn blocker(&self) -> Blocker {
         // ORDERING: Relaxed, partner `set_blocker()`.
-        match self.rest.blocker.load(Ordering::Relaxed) {
+        match self.details.blocker.load(Ordering::Relaxed) {
             0 => Blocker::Unknown,
             1 => Blocker::Running,
             2 => Blocker::Unreliable,
@@ -126,7 +134,7 @@ pub(crate) struct Full;
 /// The table.
 pub(crate) struct Records<T> {
     slots: Table<Slot>,
-    rest: KVVec<Rest<T>>,
+    details: KVVec<RecordDetails<T>>,
     /// Where the idle tasks' slots are, by CPU. Their records are the first.
     idle: KVVec<Option<usize>>,
     idle_tasks: u32,
@@ -141,7 +149,7 @@ impl<T> Records<T> {
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
         Ok(Self {
             slots: Table::new(capacity, SPREAD)?,
-            rest: KVVec::with_capacity(capacity.max(1), GFP_KERNEL)?,
+            details: KVVec::with_capacity(capacity.max(1), GFP_KERNEL)?,
             idle: KVVec::new(),
             idle_tasks: 0,
             target,
@@ -152,20 +160,22 @@ impl<T> Records<T> {
 
     /// Adds the task `key`, which is not 0 and not in the table, in `universe`. Allocates nothing.
     pub(crate) fn insert(&mut self, key: usize, task: T, universe: Universe) -> Result<(), Full> {
-        let nr = u32::try_from(self.rest.len()).map_err(|_| Full)?;
-        let rest = Rest {
+        let nr = u32::try_from(self.details.len()).map_err(|_| Full)?;
+        let details = RecordDetails {
             blocker: AtomicUsize::new(0),
             slot: 0,
             task,
         };
-        self.rest.push_within_capacity(rest).map_err(|_| Full)?;
+        self.details
+            .push_within_capacity(details)
+            .map_err(|_| Full)?;
         let slot = Slot {
             key,
             universe: AtomicU8::new(universe as u8),
             nr,
         };
         let at = self.slots.insert(slot).ok_or(Full)?;
-        self.rest.last_mut().ok_or(Full)?.slot = at;
+        self.details.last_mut().ok_or(Full)?.slot = at;
         if universe != self.target {
             let pending = self.pending.get_mut();
             *pending = pending.wrapping_add(1);
@@ -187,7 +197,7 @@ impl<T> Records<T> {
             self.idle.push(None, GFP_KERNEL)?;
         }
         self.insert(key, task, universe).map_err(|Full| ENOMEM)?;
-        let slot = self.rest.last().map(|rest| rest.slot);
+        let slot = self.details.last().map(|details| details.slot);
         if let Some(place) = self.idle.get_mut(cpu) {
             *place = slot;
         }
@@ -203,8 +213,8 @@ impl<T> Records<T> {
     /// The record of the task `key`. Context: any; no lock, no panic.
     pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
         let slot = self.slots.find(key)?;
-        let rest = self.rest.get(slot.nr as usize)?;
-        Some(Record { slot, rest })
+        let details = self.details.get(slot.nr as usize)?;
+        Some(Record { slot, details })
     }
 
     /// The universe of the task `key`: its record's, or the target for one that came later.
@@ -237,9 +247,9 @@ impl<T> Records<T> {
 
     /// Every record.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_, T>> {
-        self.rest.iter().filter_map(|rest| {
-            let slot = self.slots.get(rest.slot)?;
-            Some(Record { slot, rest })
+        self.details.iter().filter_map(|details| {
+            let slot = self.slots.get(details.slot)?;
+            Some(Record { slot, details })
         })
     }
 
@@ -251,7 +261,7 @@ impl<T> Records<T> {
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.rest.len()
+        self.details.len()
     }
 
     /// How many are not in the target universe.

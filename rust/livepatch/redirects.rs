@@ -2,16 +2,23 @@
 
 //! Where each hooked function leads, as the ftrace handler looks it up.
 //!
-//! A hash table, made once and never changed but for [`Redirects::forget`].
+//! A hash table, made once and never changed but for [`Redirects::restore_original`].
 
 use crate::{
-    table::{self, Table},
-    universe::Universe,
+    table::{
+        self,
+        Table, //
+    },
+    universe::Universe, //
 };
 use kernel::prelude::*;
 use kernel_ext::{
     atomic::Ordering,
-    ftrace::{AtomicCallTarget, CallTarget, Site},
+    ftrace::{
+        AtomicCallTarget,
+        CallTarget,
+        Site, //
+    }, //
 };
 
 /// Where the calls of a function go. `None` stands for the function's original code.
@@ -43,7 +50,7 @@ impl Slot {
     #[inline(always)]
     fn targets(&self) -> Targets {
         // ORDERING: Relaxed, both: set before the table was published, and published with Release;
-        // `forget()` may change one before the other, and either pair is then right.
+        // `restore_original()` may change one before the other, and either pair is then right.
         Targets {
             old: self.old.load(Ordering::Relaxed),
             new: self.new.load(Ordering::Relaxed),
@@ -86,7 +93,7 @@ impl Redirects {
     }
 
     /// Leads `site` back to the original code, where no new table could be had. Cannot fail.
-    pub(crate) fn forget(&self, site: Site) {
+    pub(crate) fn restore_original(&self, site: Site) {
         if let Some(slot) = self.0.find(site.address()) {
             // ORDERING: Relaxed, partner of the loads in `targets()`; the caller waits for readers.
             slot.old.clear(Ordering::Relaxed);

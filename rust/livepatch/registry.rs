@@ -4,7 +4,7 @@
 //!
 //! One lock over all of it. Only the handler and the probe do without, see [`crate::view`].
 //! Directories in sysfs take the lock in their files, so they are dropped outside of it: patches
-//! that go are handed out as [`Leavers`], for [`release`].
+//! that go are handed out as [`RetiredPatches`], for [`release`].
 //!
 //! What is done to them is in files of its own, one for each operation. They use the methods here:
 //! the fields are private, so that what must change together is in one place.
@@ -18,14 +18,14 @@ use crate::{
         Hooks,
         Mode, //
     },
-    leave::Leavers,
     patch::{
         Object,
         Patch,
         Presence, //
     },
     plan::Plan,
-    states::Below,
+    retire::RetiredPatches,
+    states::PreviousStates,
     step::{
         Move,
         PatchId, //
@@ -78,7 +78,7 @@ pub(crate) struct Registry {
     /// Oldest first: where two have a function, the later one's replacement is called.
     entries: KVec<Registered>,
     /// How many patches have left the list and still have their modules.
-    leaving: usize,
+    retired: usize,
     transition: Option<Transition>,
     hooks: Hooks,
     /// Held since the first function was hooked, for as long as there is a patch.
@@ -86,7 +86,7 @@ pub(crate) struct Registry {
     /// Modules whose coming was announced, and whose going was not.
     announced: KVec<CString>,
     /// What callbacks may ask for while a transition is prepared, runs and ends.
-    below: Option<Below>,
+    previous_states: Option<PreviousStates>,
     root: Root,
     /// Registered for a transition, and kept for the next until all has settled: to remove it takes
     /// longer than most transitions do.
@@ -103,12 +103,12 @@ impl Registry {
         Ok(Self {
             gate,
             entries: KVec::new(),
-            leaving: 0,
+            retired: 0,
             transition: None,
             hooks: Hooks::new()?,
             ftrace_on: None,
             announced: KVec::new(),
-            below: None,
+            previous_states: None,
             root,
             probe: None,
             settling: None,
@@ -163,46 +163,46 @@ impl Registry {
         self.entries.push_within_capacity(entry).map_err(|_| ENOMEM)
     }
 
-    /// Removes the patch `id` from the list, for [`let_go`](Self::let_go).
+    /// Removes the patch `id` from the list, for [`retire`](Self::retire).
     pub(crate) fn remove(&mut self, id: PatchId) -> Option<(Patch, PatchDirectory)> {
         let at = self.patches().position(|patch| patch.id == id)?;
         let Registered { patch, directory } = self.entries.remove(at).ok()?;
         Some((patch, directory))
     }
 
-    /// Hands `patch`, which is not on the list any more, to `leavers`, which have room for it.
+    /// Hands `patch`, which is not on the list any more, to `retired`, which have room for it.
     /// `forced`: some task may still be in its code.
-    pub(crate) fn let_go(
+    pub(crate) fn retire(
         &mut self,
         (patch, directory): (Patch, PatchDirectory),
         forced: bool,
-        leavers: &mut Leavers,
+        retired: &mut RetiredPatches,
     ) {
-        self.leaving = self.leaving.saturating_add(1);
-        leavers.take(patch, directory, forced, &self.callbacks);
+        self.retired = self.retired.saturating_add(1);
+        retired.take(patch, directory, forced, &self.callbacks);
     }
 
-    /// Lets those patches go that `universe` does not have in `step`. `leavers` have room for all.
-    pub(crate) fn let_go_outside(
+    /// Lets those patches go that `universe` does not have in `step`. `retired` have room for all.
+    pub(crate) fn retire_outside(
         &mut self,
         universe: Universe,
         step: Move,
         forced: bool,
-        leavers: &mut Leavers,
+        retired: &mut RetiredPatches,
     ) {
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
             if step.has(entry.patch.id, universe) {
                 at += 1;
             } else if let Ok(Registered { patch, directory }) = self.entries.remove(at) {
-                self.let_go((patch, directory), forced, leavers);
+                self.retire((patch, directory), forced, retired);
             }
         }
     }
 
     /// Whether some patch has left the list and still has its module.
-    pub(crate) fn has_leavers(&self) -> bool {
-        self.leaving != 0
+    pub(crate) fn has_retired(&self) -> bool {
+        self.retired != 0
     }
 
     /// The transition, if one runs.
@@ -238,7 +238,7 @@ impl Registry {
     }
 
     /// One at a time: `EBUSY`, with a line in the log, if another patch than `name` moves.
-    pub(crate) fn check_still(&self, name: &CStr) -> Result {
+    pub(crate) fn check_no_transition(&self, name: &CStr) -> Result {
         let Some(busy) = self.moving_patch() else {
             return Ok(());
         };
@@ -251,15 +251,15 @@ impl Registry {
     }
 
     /// Shows callbacks the states of the patches that are older than `id`, until
-    /// [`hide_states`](Self::hide_states). `ENOMEM`.
-    pub(crate) fn show_states(&mut self, id: PatchId) -> Result {
-        self.below = Some(Below::show(self.patches(), id)?);
+    /// [`withdraw_previous_states`](Self::withdraw_previous_states). `ENOMEM`.
+    pub(crate) fn publish_previous_states(&mut self, id: PatchId) -> Result {
+        self.previous_states = Some(PreviousStates::show(self.patches(), id)?);
         Ok(())
     }
 
     /// No callback asks for states any more. Context: may sleep.
-    pub(crate) fn hide_states(&mut self) {
-        self.below = None;
+    pub(crate) fn withdraw_previous_states(&mut self) {
+        self.previous_states = None;
     }
 
     /// Puts the functions whose calls change in `step` under the handler. Errors: see
@@ -270,17 +270,17 @@ impl Registry {
     }
 
     /// Registers the probe that a transition needs. Context: may sleep. `ENOMEM`.
-    pub(crate) fn watch(&mut self) -> Result {
-        transition::watch(&mut self.probe, self.gate)
+    pub(crate) fn register_probe(&mut self) -> Result {
+        transition::register_probe(&mut self.probe, self.gate)
     }
 
     /// Removes the probe. No transition runs. Context: may sleep.
-    pub(crate) fn unwatch(&mut self) {
+    pub(crate) fn unregister_probe(&mut self) {
         self.probe = None;
     }
 
     /// Starts a transition, after [`demote_changing`](Self::demote_changing) and
-    /// [`watch`](Self::watch). Errors: see [`Transition::start`].
+    /// [`register_probe`](Self::register_probe). Errors: see [`Transition::start`].
     pub(crate) fn start_transition(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
         self.transition = Some(Transition::start(&plan, step, self.gate)?);
@@ -317,7 +317,7 @@ impl Registry {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         let patch = patches.find(|patch| patch.id == id).ok_or(ENODEV)?;
         let sites = patch.active().map(|(_, original)| original.site);
-        hold_on(&mut self.ftrace_on, patch)
+        hold_ftrace_on(&mut self.ftrace_on, patch)
             .and_then(|()| self.hooks.hook(sites))
             .inspect_err(|&e| report_hook_failure(&self.hooks, patch, e))?;
         for object in &mut patch.objects {
@@ -335,8 +335,8 @@ impl Registry {
         self.hooks.retain(both)
     }
 
-    /// Unhooks what only `leavers` had, who are not among the patches any more.
-    pub(crate) fn unhook_after(&mut self, leavers: &mut Leavers) {
+    /// Unhooks what only `retired` had, who are not among the patches any more.
+    pub(crate) fn unhook_retired(&mut self, retired: &mut RetiredPatches) {
         if let Err(e) = self.unhook_unused() {
             pr_warn!(
                 "some functions stay hooked, without effect ({})\n",
@@ -344,7 +344,7 @@ impl Registry {
             );
         }
         if self.entries.is_empty() {
-            leavers.take_hold(self.ftrace_on.take());
+            retired.hold_ftrace_until_release(self.ftrace_on.take());
         }
     }
 
@@ -390,17 +390,17 @@ impl Registry {
     }
 
     /// Since when nothing has changed, while some function may still come to jump.
-    pub(crate) fn settling(&self) -> Option<Instant<Monotonic>> {
+    pub(crate) fn settling_since(&self) -> Option<Instant<Monotonic>> {
         self.settling
     }
 
     /// Something changes now: functions are to settle anew.
-    pub(crate) fn unsettle(&mut self) {
+    pub(crate) fn start_settling(&mut self) {
         self.settling = Some(Instant::now());
     }
 
     /// No function will come to jump.
-    pub(crate) fn settled(&mut self) {
+    pub(crate) fn stop_settling(&mut self) {
         self.settling = None;
     }
 }
@@ -413,18 +413,18 @@ fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
 /// Parts with patches that have left the list, and counts them off.
 ///
 /// Context: may sleep; the registry is not locked.
-pub(crate) fn release(leavers: Leavers) {
-    let count = leavers.part();
+pub(crate) fn release(retired: RetiredPatches) {
+    let count = retired.part();
     if count == 0 {
         return;
     }
     if let Ok(mut registry) = REGISTRY.lock() {
-        registry.leaving = registry.leaving.saturating_sub(count);
+        registry.retired = registry.retired.saturating_sub(count);
     }
 }
 
 /// Holds ftrace on if `patch` has a function to hook. `EBUSY` where it is off; `ENOMEM`.
-fn hold_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
+fn hold_ftrace_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
     if ftrace_on.is_none() && patch.active().next().is_some() {
         *ftrace_on = Some(FtraceEnabled::new().inspect_err(|&e| {
             if e == EBUSY {

@@ -3,18 +3,36 @@
 //! Finding what a patch replaces, in an object that is loaded.
 
 use crate::{
-    patch::{Func, Object, Original, Patch, Presence},
-    symbols::{self, Found, Wanted},
+    patch::{
+        Func,
+        Object,
+        Original,
+        Patch,
+        Presence, //
+    },
+    symbols::{
+        self,
+        Found,
+        SymbolQuery, //
+    }, //
 };
 use kernel::{
     prelude::*,
-    str::{CStr, CString}, //
+    str::{
+        CStr,
+        CString, //
+    }, //
 };
 use kernel_ext::{
     ftrace,
     klp::CallbackToken,
-    module::{self, FoundModule, Module, State},
-    sort,
+    module::{
+        self,
+        FoundModule,
+        Module,
+        State, //
+    },
+    sort, //
 };
 
 impl Patch {
@@ -29,7 +47,7 @@ impl Patch {
                 };
                 #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
                 // SAFETY: The registry is locked, so that the module stays: see `find_module()`. The
-                // notifier is told before it is freed, and `unpatch_leaving()` clears it then.
+                // notifier is told before it is freed, and `unpatch_module()` clears it then.
                 unsafe {
                     object.desc.set_found_module(&module, callbacks);
                 }
@@ -71,7 +89,7 @@ impl Object {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
             // SAFETY: No function of the object is hooked for this patch yet, so that no task runs the
             // code. It is unhooked, and left by every task, before the object's module is freed, by
-            // `unpatch_leaving()`. One thread does this for a patch: with the registry locked, or for
+            // `unpatch_module()`. One thread does this for a patch: with the registry locked, or for
             // one that has left the registry, whose directory still keeps it from being enabled again.
             unsafe {
                 patch.apply_relocations(name)?;
@@ -98,7 +116,7 @@ impl Object {
     fn find_functions(&mut self) -> Result {
         let mut wanted = KVec::with_capacity(self.funcs.len(), GFP_KERNEL)?;
         for func in &self.funcs {
-            wanted.push(Wanted::new(&func.name, func.sympos), GFP_KERNEL)?;
+            wanted.push(SymbolQuery::new(&func.name, func.sympos), GFP_KERNEL)?;
         }
         let mut originals = KVec::with_capacity(self.funcs.len(), GFP_KERNEL)?;
         symbols::find(self.name.as_deref(), wanted, |nr, found| {
@@ -107,7 +125,7 @@ impl Object {
             Ok(())
         })?;
         self.check_distinct(&originals)?;
-        self.check_lasting(&originals)?;
+        self.check_not_init_text(&originals)?;
         for (func, original) in self.funcs.iter_mut().zip(originals.iter_mut()) {
             func.original = original.take();
         }
@@ -135,7 +153,7 @@ impl Object {
     }
 
     /// What is freed after its module's init cannot stay hooked.
-    fn check_lasting(&self, originals: &[Option<Original>]) -> Result {
+    fn check_not_init_text(&self, originals: &[Option<Original>]) -> Result {
         let Some(module) = self.name.as_deref() else {
             return Ok(());
         };

@@ -23,7 +23,7 @@ const QUIET: Delta = Delta::from_millis(500);
 impl Registry {
     /// Something changed: looks at the hooks in a while.
     pub(crate) fn settle_later(&mut self) {
-        self.unsettle();
+        self.start_settling();
         // A transition has asked for the worker already, maybe for at once: that must not be put
         // off. It comes here again when it is complete.
         if self.transition().is_none() {
@@ -34,7 +34,7 @@ impl Registry {
     /// Lets functions jump if nothing has changed for a while, or puts them under the handler if
     /// the parameter says so. No transition runs.
     pub(crate) fn settle(&mut self) {
-        let Some(since) = self.settling() else {
+        let Some(since) = self.settling_since() else {
             return;
         };
         let left = QUIET - since.elapsed();
@@ -42,16 +42,16 @@ impl Registry {
             WORKER.after(millis(left));
             return;
         }
-        self.unwatch();
+        self.unregister_probe();
         // What a completion may have left for want of memory goes now.
         let result = self.unhook_unused().and_then(|()| match params::promote() {
             true => self.promote(),
             false => self.demote_all(),
         });
         match result {
-            Ok(()) => self.settled(),
+            Ok(()) => self.stop_settling(),
             // ftrace has shut itself down: nothing comes of it any more.
-            Err(e) if e == ENODEV => self.settled(),
+            Err(e) if e == ENODEV => self.stop_settling(),
             Err(_) => self.settle_later(),
         }
     }

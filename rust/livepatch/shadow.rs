@@ -6,8 +6,18 @@
 //! so that by then nobody is left who could look for one.
 
 use kernel_ext::{
-    klp_shadow::{self, Constructor, Destructor, Shadows},
-    side_table::{self, Gfp, Key, Memory},
+    klp_shadow::{
+        self,
+        Constructor,
+        Destructor,
+        Shadows, //
+    },
+    side_table::{
+        self,
+        Gfp,
+        Key,
+        Memory, //
+    }, //
 };
 
 /// All of them. Dropping it frees them, without their destructors, which are gone.
@@ -16,9 +26,9 @@ pub(crate) struct Variables;
 /// What became of the wish for a variable.
 enum Attached {
     /// There was one.
-    Before(Memory),
+    Existing(Memory),
     /// There is one now.
-    Now(Memory),
+    New(Memory),
 }
 
 /// The variable that `constructor` is for, a new one if there is none; `None` if it could not be
@@ -26,20 +36,20 @@ enum Attached {
 fn attach(gfp: Gfp, constructor: Constructor<'_>) -> Option<Attached> {
     let key = constructor.key();
     if let Some(memory) = side_table::find(key) {
-        return Some(Attached::Before(memory));
+        return Some(Attached::Existing(memory));
     }
     // The lock does not allow for `gfp` to sleep, so what is allocated may be in vain.
     let variable = constructor.allocate(gfp)?;
     let mut table = side_table::lock();
     if let Some(memory) = table.find(key) {
-        return Some(Attached::Before(memory));
+        return Some(Attached::Existing(memory));
     }
     let result = variable.construct(&mut table);
     drop(table);
     result
         .inspect_err(|&errno| klp_shadow::report_failure(key, errno))
         .ok()
-        .map(Attached::Now)
+        .map(Attached::New)
 }
 
 impl Shadows for Variables {
@@ -50,8 +60,8 @@ impl Shadows for Variables {
     fn alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory> {
         let key = constructor.key();
         match attach(gfp, constructor)? {
-            Attached::Now(memory) => Some(memory),
-            Attached::Before(_) => {
+            Attached::New(memory) => Some(memory),
+            Attached::Existing(_) => {
                 klp_shadow::report_duplicate(key);
                 None
             }
@@ -60,7 +70,7 @@ impl Shadows for Variables {
 
     fn get_or_alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory> {
         match attach(gfp, constructor)? {
-            Attached::Now(memory) | Attached::Before(memory) => Some(memory),
+            Attached::New(memory) | Attached::Existing(memory) => Some(memory),
         }
     }
 

@@ -8,10 +8,19 @@ use crate::{
     patch::Patch,
     step::PatchId, //
 };
-use kernel::{prelude::*, sync::rcu};
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
 use kernel_ext::{
-    klp::{PatchDesc, StatePtr},
-    rcu::{RcuBox, ReadSide},
+    klp::{
+        PatchDesc,
+        StatePtr, //
+    },
+    rcu::{
+        RcuBox,
+        ReadSide, //
+    }, //
 };
 
 /// Checks that `new` can take over each state of `patches`.
@@ -44,15 +53,15 @@ pub(crate) fn check_compatible<'a>(
 /// The patches with states that are older than the one that moves, oldest first.
 ///
 /// Callbacks ask while their own thread has the registry locked, so the answer comes from here.
-static BELOW: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
+static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 
 /// Shows the patches below one that moves to [`previous`], until it is dropped: for as long as
 /// callbacks of the transition may be called, and before the first of these patches may go.
 ///
 /// Context of the drop: may sleep.
-pub(crate) struct Below;
+pub(crate) struct PreviousStates;
 
-impl Below {
+impl PreviousStates {
     /// Of `patches`, oldest first, those before `moving`. `ENOMEM`.
     pub(crate) fn show<'a>(
         patches: impl Iterator<Item = &'a Patch>,
@@ -65,15 +74,15 @@ impl Below {
             }
         }
         if !below.is_empty() {
-            drop(BELOW.publish(Some(KBox::new(below, GFP_KERNEL)?)));
+            drop(PREVIOUS.publish(Some(KBox::new(below, GFP_KERNEL)?)));
         }
         Ok(Self)
     }
 }
 
-impl Drop for Below {
+impl Drop for PreviousStates {
     fn drop(&mut self) {
-        drop(BELOW.publish(None));
+        drop(PREVIOUS.publish(None));
     }
 }
 
@@ -83,6 +92,6 @@ impl Drop for Below {
 pub(crate) fn previous(id: usize) -> Option<StatePtr> {
     let guard = rcu::read_lock();
     let proof = ReadSide::from(&guard);
-    let below = BELOW.read(&proof)?;
+    let below = PREVIOUS.read(&proof)?;
     below.iter().rev().find_map(|patch| patch.state(id))
 }

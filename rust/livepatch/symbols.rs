@@ -5,15 +5,21 @@
 use crate::ranges::Range;
 use kernel::{
     prelude::*,
-    str::{CStr, CString}, //
+    str::{
+        CStr,
+        CString, //
+    }, //
 };
-use kernel_ext::{kallsyms, sort};
+use kernel_ext::{
+    kallsyms,
+    sort, //
+};
 
 /// What gcc and clang append to the part of a function that they moved to `.text.unlikely`.
 const COLD: &[u8] = b".cold";
 
 /// A function that is looked for.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct SymbolQuery<'a> {
     /// Its name.
     pub(crate) name: &'a CStr,
     /// Which of several of that name, from 1; 0: the only one.
@@ -36,7 +42,7 @@ pub(crate) struct Found {
     pub(crate) cold: KVec<Range>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> SymbolQuery<'a> {
     /// Of a patch's words.
     pub(crate) fn new(name: &'a CStr, sympos: usize) -> Self {
         Self {
@@ -106,7 +112,7 @@ pub(crate) struct Extents(KVVec<usize>);
 
 impl Extents {
     /// From here on the next symbol may belong to another section, and kallsyms is asked.
-    const FAR: usize = kernel::page::PAGE_SIZE;
+    const LONGEST: usize = kernel::page::PAGE_SIZE;
 
     /// Of the loaded module `name`. Context: may sleep. `ENOMEM`.
     pub(crate) fn of_module(name: &CStr) -> Result<Self> {
@@ -140,7 +146,7 @@ impl Extents {
         let start = after.checked_sub(1).and_then(|at| self.0.get(at));
         let end = self.0.get(after);
         match (start, end) {
-            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::FAR => {
+            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::LONGEST => {
                 Some((start, end.wrapping_sub(start)))
             }
             _ => kallsyms::extent_of(addr),
@@ -154,7 +160,7 @@ impl Extents {
 /// ambiguous or has no such position; `ENOMEM`.
 pub(crate) fn find<'a>(
     module: Option<&CStr>,
-    mut wanted: KVec<Wanted<'a>>,
+    mut wanted: KVec<SymbolQuery<'a>>,
     mut each: impl FnMut(usize, Found) -> Result,
 ) -> Result {
     let extents = match module {
@@ -169,7 +175,7 @@ pub(crate) fn find<'a>(
 }
 
 /// kallsyms keeps vmlinux's symbols sorted, by name and by address: a search each.
-fn search_vmlinux(wanted: &mut KVec<Wanted<'_>>) -> Result<Extents> {
+fn search_vmlinux(wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     for wanted in wanted.iter_mut() {
         kallsyms::each_in_vmlinux(wanted.name, |address| {
             wanted.matched(address);
@@ -187,7 +193,7 @@ fn search_vmlinux(wanted: &mut KVec<Wanted<'_>>) -> Result<Extents> {
 }
 
 /// A module's symbols are in no order: one walk over them, a binary search for each.
-fn search_module(module: &CStr, wanted: &mut KVec<Wanted<'_>>) -> Result<Extents> {
+fn search_module(module: &CStr, wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     let mut order: KVec<usize> = (0..wanted.len()).try_fold(KVec::new(), |mut order, nr| {
         order.push(nr, GFP_KERNEL)?;
         Ok::<_, Error>(order)
@@ -224,6 +230,6 @@ fn search_module(module: &CStr, wanted: &mut KVec<Wanted<'_>>) -> Result<Extents
     Ok(extents)
 }
 
-fn bytes<'a>(wanted: &[Wanted<'a>], nr: usize) -> &'a [u8] {
+fn bytes<'a>(wanted: &[SymbolQuery<'a>], nr: usize) -> &'a [u8] {
     wanted.get(nr).map_or(&[], |wanted| wanted.name.to_bytes())
 }

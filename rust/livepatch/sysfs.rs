@@ -14,10 +14,10 @@ use crate::{
         PatchEntry, //
     },
     hooks::Mode,
-    jumps::Why,
+    jumps::HandlerReason,
     patch::{
-        Ended,
         Presence, //
+        TransitionEnd,
     },
     records::Blocker,
     registry::REGISTRY, //
@@ -28,7 +28,11 @@ use kernel::{
         kstrtobool_bytes,
         BStr, //
     },
-    time::{Delta, NSEC_PER_SEC, NSEC_PER_USEC},
+    time::{
+        Delta,
+        NSEC_PER_SEC,
+        NSEC_PER_USEC, //
+    }, //
 };
 use kernel_ext::{
     kallsyms,
@@ -36,7 +40,7 @@ use kernel_ext::{
         Attribute,
         Page, //
     },
-    task,
+    task, //
 };
 
 /// The files in the directories of a patch, its objects and its functions.
@@ -75,14 +79,14 @@ static TRANSITION_FORCED: Attribute<PatchEntry> =
 fn show_enabled(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
     registry.patch(entry.0)?;
-    flag(page, registry.is_enabled(entry.0))
+    print_flag(page, registry.is_enabled(entry.0))
 }
 
 fn store_enabled(entry: &PatchEntry, text: &[u8]) -> Result {
-    control::set_enabled(entry.0, boolean(entry, &ENABLED, text)?)
+    control::set_enabled(entry.0, parse_bool(entry, &ENABLED, text)?)
 }
 
-fn boolean(entry: &PatchEntry, file: &Attribute<PatchEntry>, text: &[u8]) -> Result<bool> {
+fn parse_bool(entry: &PatchEntry, file: &Attribute<PatchEntry>, text: &[u8]) -> Result<bool> {
     kstrtobool_bytes(text).inspect_err(|_| {
         let Ok(registry) = REGISTRY.lock() else {
             return;
@@ -96,11 +100,11 @@ fn boolean(entry: &PatchEntry, file: &Attribute<PatchEntry>, text: &[u8]) -> Res
 fn show_transition(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
     registry.patch(entry.0)?;
-    flag(page, registry.transition_of(entry.0).is_some())
+    print_flag(page, registry.transition_of(entry.0).is_some())
 }
 
 fn store_force(entry: &PatchEntry, text: &[u8]) -> Result {
-    match boolean(entry, &FORCE, text)? {
+    match parse_bool(entry, &FORCE, text)? {
         true => control::force(entry.0),
         false => Ok(()),
     }
@@ -108,13 +112,13 @@ fn store_force(entry: &PatchEntry, text: &[u8]) -> Result {
 
 fn show_replace(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let replace = REGISTRY.lock()?.patch(entry.0)?.replace;
-    flag(page, replace)
+    print_flag(page, replace)
 }
 
 fn show_stack_order(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
     let at = registry.patches().position(|p| p.id == entry.0);
-    line(page, at.ok_or(ENODEV)?.saturating_add(1))
+    print_line(page, at.ok_or(ENODEV)?.saturating_add(1))
 }
 
 fn show_progress(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
@@ -157,12 +161,12 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     Ok(())
 }
 
-fn last_end(entry: &PatchEntry) -> Result<Option<Ended>> {
-    Ok(REGISTRY.lock()?.patch(entry.0)?.ended)
+fn last_end(entry: &PatchEntry) -> Result<Option<TransitionEnd>> {
+    Ok(REGISTRY.lock()?.patch(entry.0)?.last_transition)
 }
 
 fn show_transition_us(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    line(page, last_end(entry)?.map_or(0, |ended| ended.took_us))
+    print_line(page, last_end(entry)?.map_or(0, |ended| ended.took_us))
 }
 
 fn show_transition_end(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
@@ -172,7 +176,7 @@ fn show_transition_end(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn show_transition_forced(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    flag(page, last_end(entry)?.is_some_and(|ended| ended.forced))
+    print_flag(page, last_end(entry)?.is_some_and(|ended| ended.forced))
 }
 
 static PATCHED: Attribute<ObjectEntry> = Attribute::read_only(c"patched", show_patched);
@@ -181,7 +185,7 @@ fn show_patched(entry: &ObjectEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
     let object = registry.patch(entry.patch)?.objects.get(entry.nr);
     let patched = object.ok_or(ENODEV)?.presence == Presence::Patched;
-    flag(page, patched)
+    print_flag(page, patched)
 }
 
 static MODE: Attribute<FuncEntry> = Attribute::read_only(c"mode", show_mode);
@@ -199,24 +203,24 @@ fn show_mode(entry: &FuncEntry, page: &mut Page<'_>) -> Result {
         .original
         .as_ref()
         .and_then(|original| registry.mode(original.site));
-    line(
+    print_line(
         page,
         match mode {
             None => "unhooked",
-            Some(Mode::Jump(_) | Mode::Both(_)) => "jump",
-            Some(Mode::Handler(Why::Settling)) => "handler settling",
-            Some(Mode::Handler(Why::Original)) => "handler original",
-            Some(Mode::Handler(Why::Off)) => "handler off",
-            Some(Mode::Handler(Why::Unsupported)) => "handler unsupported",
-            Some(Mode::Handler(Why::Taken)) => "handler taken",
+            Some(Mode::Jump(_) | Mode::HandlerAndJump(_)) => "jump",
+            Some(Mode::Handler(HandlerReason::Settling)) => "handler settling",
+            Some(Mode::Handler(HandlerReason::Original)) => "handler original",
+            Some(Mode::Handler(HandlerReason::Off)) => "handler off",
+            Some(Mode::Handler(HandlerReason::Unsupported)) => "handler unsupported",
+            Some(Mode::Handler(HandlerReason::Taken)) => "handler taken",
         },
     )
 }
 
-fn line(page: &mut Page<'_>, value: impl kernel::fmt::Display) -> Result {
+fn print_line(page: &mut Page<'_>, value: impl kernel::fmt::Display) -> Result {
     page.print(fmt!("{}\n", value))
 }
 
-fn flag(page: &mut Page<'_>, value: bool) -> Result {
-    line(page, u8::from(value))
+fn print_flag(page: &mut Page<'_>, value: bool) -> Result {
+    print_line(page, u8::from(value))
 }

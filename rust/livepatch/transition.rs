@@ -18,25 +18,62 @@
 
 use crate::{
     plan::Plan,
-    records::{Blocker, Full, Records, Switched},
+    records::{
+        Blocker,
+        Full,
+        Records,
+        Switched, //
+    },
     step::Move,
     universe::Universe,
-    view::{Moving, TaskRecords, View, VIEW},
-    worker::WORKER,
+    view::{
+        Moving,
+        TaskRecords,
+        View,
+        VIEW, //
+    },
+    worker::WORKER, //
 };
 use kernel::{
     prelude::*,
-    sync::{aref::ARef, Arc, UniqueArc},
+    sync::{
+        aref::ARef,
+        Arc,
+        UniqueArc, //
+    },
     task::Task,
-    time::{Delta, Instant, Monotonic},
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 use kernel_ext::{
-    cpu::{self, Interrupted},
+    cpu::{
+        self,
+        Interrupted, //
+    },
     gate::Gate,
-    rcu::{self, ReadSide},
-    sched::{LeaveSyscall, SchedSwitch, SwitchOut, SyscallExit},
-    stack::{self, Verdict},
-    task::{self, Quiescent, TaskId, TaskList},
+    rcu::{
+        self,
+        ReadSide, //
+    },
+    sched::{
+        LeaveSyscall,
+        SchedSwitch,
+        SwitchOut,
+        SyscallExit, //
+    },
+    stack::{
+        self,
+        Verdict, //
+    },
+    task::{
+        self,
+        Quiescent,
+        TaskId,
+        TaskList, //
+    }, //
 };
 
 /// First pause between two sweeps; it doubles up to the second.
@@ -54,7 +91,7 @@ pub(crate) struct Transition {
     /// Whether somebody ended it by force.
     pub(crate) forced: bool,
     /// Whether the log has it that it could not be completed at once.
-    pub(crate) complained: bool,
+    pub(crate) warned: bool,
     /// Where tasks are moved to.
     pub(crate) target: Universe,
     gate: Gate,
@@ -76,7 +113,7 @@ impl Transition {
         Ok(Self {
             step,
             forced: false,
-            complained: false,
+            warned: false,
             target: Universe::New,
             gate,
             records,
@@ -155,11 +192,11 @@ impl Transition {
         self.sweep_idle_of_offline_cpus();
         for record in self.records.iter_pending() {
             if !self.records.is_idle(&record) {
-                look_at(record.task());
+                sweep_task(record.task());
             }
         }
         if !self.is_done() {
-            cpu::interrupt_each(look_here);
+            cpu::interrupt_each(sweep_cpu);
         }
         if !self.is_done() && self.started.elapsed() > NUDGE_AFTER {
             self.nudge();
@@ -242,7 +279,7 @@ fn enrol(
         }
         let list = TaskList::lock(gate);
         if record_all(&list, before, &mut records, now).is_ok()
-            && record_left(before, &mut records).is_ok()
+            && record_exited(before, &mut records).is_ok()
         {
             break (Arc::from(records), list);
         }
@@ -279,7 +316,7 @@ fn record_all(
 }
 
 /// Also those that have left the list since, and not yet their CPU.
-fn record_left(
+fn record_exited(
     before: Option<&TaskRecords>,
     records: &mut Records<ARef<Task>>,
 ) -> Result<(), Full> {
@@ -302,17 +339,17 @@ fn count_tasks(gate: Gate) -> usize {
 }
 
 /// Tries to switch a task that is off the CPU.
-fn look_at(task: &Task) {
+fn sweep_task(task: &Task) {
     task::with_quiescent(task, |still, proof| match still {
         // Asked here and not before: the stack of one that has died in between is gone.
         Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
-        None => note(TaskId::from(task), Blocker::Running, proof),
+        None => note_blocker(TaskId::from(task), Blocker::Running, proof),
     });
 }
 
 /// Looks at a CPU that was interrupted: at the task that runs there, and at the idle task, whose
 /// record stands for the CPU too. Only here is known what is where its CPU is.
-fn look_here(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
+fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
     try_switch(&here.task, false, proof);
     let Some(idle) = &here.idle else { return };
     switch_if(idle.id(), proof, |moving| {
@@ -364,7 +401,7 @@ fn switch_if(task: TaskId, proof: &ReadSide<'_>, judge: impl FnOnce(&Moving) -> 
     }
 }
 
-fn note(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
+fn note_blocker(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
     let moving = VIEW.read(proof).and_then(|view| view.moving.as_ref());
     if let Some(record) = moving.and_then(|moving| moving.records.find(task.as_usize())) {
         record.set_blocker(blocker);
@@ -389,7 +426,7 @@ impl LeaveSyscall for Probe {
 }
 
 /// Registers the probe if it is not. Context: may sleep. `ENOMEM`.
-pub(crate) fn watch(probe: &mut Option<SchedSwitch<Probe>>, gate: Gate) -> Result {
+pub(crate) fn register_probe(probe: &mut Option<SchedSwitch<Probe>>, gate: Gate) -> Result {
     if probe.is_none() {
         *probe = Some(SchedSwitch::register(gate)?);
     }

@@ -6,15 +6,32 @@
 //! call sees the functions, the record table and the affected code of one moment. A view with
 //! records belongs to a running transition; in one without, both universes are alike.
 
-use crate::{ranges::Ranges, records::Records, redirects::Redirects, universe::Universe};
+use crate::{
+    ranges::Ranges,
+    records::Records,
+    redirects::Redirects,
+    universe::Universe, //
+};
 use kernel::{
-    sync::{aref::ARef, Arc},
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     task::Task, //
 };
 use kernel_ext::{
-    ftrace::{CallTarget, Site},
-    rcu::{RcuBox, ReadSide},
-    task::{self, TaskId}, //
+    ftrace::{
+        CallTarget,
+        Site, //
+    },
+    rcu::{
+        RcuBox,
+        ReadSide, //
+    },
+    task::{
+        self,
+        TaskId, //
+    }, //
 };
 
 /// The records of tasks.

@@ -82,8 +82,6 @@ mod handlers;
 mod hooks;
 #[path = "../../rust/livepatch/jumps.rs"]
 mod jumps;
-#[path = "../../rust/livepatch/leave.rs"]
-mod leave;
 #[path = "../../rust/livepatch/modules.rs"]
 mod modules;
 #[path = "../../rust/livepatch/notifier.rs"]
@@ -102,6 +100,8 @@ mod redirects;
 mod registry;
 #[path = "../../rust/livepatch/resolve.rs"]
 mod resolve;
+#[path = "../../rust/livepatch/retire.rs"]
+mod retire;
 #[path = "../../rust/livepatch/settle.rs"]
 mod settle;
 #[path = "../../rust/livepatch/states.rs"]

@@ -173,7 +173,7 @@ impl System for Caller {
         let mut pairs = targets.pairs();
         text::is(Broken::Undemoted)
             || pairs.all(|(site, target)| match self.hooks.mode(site) {
-                Some(Mode::Both(old) | Mode::Jump(old)) => Some(old) == target,
+                Some(Mode::HandlerAndJump(old) | Mode::Jump(old)) => Some(old) == target,
                 _ => true,
             })
     }

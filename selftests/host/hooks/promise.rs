@@ -5,7 +5,7 @@
 use crate::{
     caller::{is_in, Op, SITES},
     hooks::{Hooks, Mode},
-    jumps::Why,
+    jumps::HandlerReason,
     prelude::*,
     text::{self, CallTarget, Site, Text},
 };
@@ -58,7 +58,7 @@ pub(crate) fn agree(hooks: &Hooks, text: &Text) {
         let told = match mode {
             None => (false, None),
             Some(Mode::Handler(_)) => (true, None),
-            Some(Mode::Both(target)) => (true, Some(target)),
+            Some(Mode::HandlerAndJump(target)) => (true, Some(target)),
             Some(Mode::Jump(target)) => (false, Some(target)),
         };
         let found = (text.is_handled(site), text.jumps.get(&site).copied());
@@ -89,20 +89,25 @@ pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>
             }
             (Op::Demote(set), Ok(())) if is_in(set, site) => assert!(!jumps(mode)),
             (Op::DemoteAll, Ok(())) => {
-                assert!(mode.is_none() || mode == Some(Mode::Handler(Why::Off)))
+                assert!(mode.is_none() || mode == Some(Mode::Handler(HandlerReason::Off)))
             }
             (Op::Promote(targets), Ok(())) => {
-                assert!(!matches!(mode, Some(Mode::Both(_))), "{site} has both");
+                assert!(
+                    !matches!(mode, Some(Mode::HandlerAndJump(_))),
+                    "{site} has both"
+                );
                 let Some(target) = targets.of(site).filter(|_| was.is_some()) else {
                     continue;
                 };
                 let expected = match target {
-                    None => Mode::Handler(Why::Original),
-                    Some(odd) if odd.address() & 1 == 1 => Mode::Handler(Why::Unsupported),
-                    Some(_) if text.bpf.contains(&site) => Mode::Handler(Why::Taken),
+                    None => Mode::Handler(HandlerReason::Original),
+                    Some(odd) if odd.address() & 1 == 1 => {
+                        Mode::Handler(HandlerReason::Unsupported)
+                    }
+                    Some(_) if text.bpf.contains(&site) => Mode::Handler(HandlerReason::Taken),
                     Some(target) => Mode::Jump(target),
                 };
-                let somebody = refused && mode == Some(Mode::Handler(Why::Taken));
+                let somebody = refused && mode == Some(Mode::Handler(HandlerReason::Taken));
                 assert!(
                     somebody || mode == Some(expected),
                     "{site}: {mode:?}, not {expected:?}"
@@ -114,5 +119,5 @@ pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>
 }
 
 pub(crate) fn jumps(mode: Option<Mode>) -> bool {
-    matches!(mode, Some(Mode::Both(_) | Mode::Jump(_)))
+    matches!(mode, Some(Mode::HandlerAndJump(_) | Mode::Jump(_)))
 }

@@ -5,7 +5,7 @@
 use crate::{
     address::Site,
     hooks::Mode,
-    jumps::Why,
+    jumps::HandlerReason,
     module::State,
     patch::{Patch, Presence},
     prelude::*,
@@ -163,7 +163,7 @@ pub(crate) fn holds() {
         !moving || machine.probes == 1,
         "nobody watches the scheduler"
     );
-    let waits = moving || registry.settling().is_some();
+    let waits = moving || registry.settling_since().is_some();
     assert!(!waits || machine.asked, "nobody comes to go on");
     let hooked = FUNCTIONS
         .iter()
@@ -194,7 +194,12 @@ pub(crate) fn stays() {
 pub(crate) fn is_stuck() -> bool {
     let registry = REGISTRY.lock().unwrap();
     let mut modes = FUNCTIONS.map(site_of).into_iter();
-    modes.any(|site| matches!(registry.mode(site), Some(Mode::Jump(_) | Mode::Both(_))))
+    modes.any(|site| {
+        matches!(
+            registry.mode(site),
+            Some(Mode::Jump(_) | Mode::HandlerAndJump(_))
+        )
+    })
 }
 
 /// What ftrace's death kept in the module's text is freed with it.
@@ -259,7 +264,7 @@ pub(crate) fn rests() {
         registry.transition().is_none(),
         "the transition does not end"
     );
-    assert!(registry.settling().is_none(), "it does not settle");
+    assert!(registry.settling_since().is_none(), "it does not settle");
     assert_eq!(machine.probes, 0, "the scheduler is watched for nobody");
     for function in FUNCTIONS {
         let expected = expected(&registry, function);
@@ -268,10 +273,10 @@ pub(crate) fn rests() {
         let fits = match mode {
             None => expected == 0,
             // Somebody else was there when it was to jump.
-            Some(Mode::Handler(Why::Taken)) => expected != 0,
+            Some(Mode::Handler(HandlerReason::Taken)) => expected != 0,
             Some(Mode::Handler(_)) => expected != 0 && !machine.promote,
             Some(Mode::Jump(target)) => target.address() == code_of(expected, function),
-            Some(Mode::Both(_)) => false,
+            Some(Mode::HandlerAndJump(_)) => false,
         };
         assert!(
             fits,

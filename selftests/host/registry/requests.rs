@@ -248,7 +248,7 @@ impl System for Loader {
 
     fn state(&self) -> String {
         let registry = REGISTRY.lock().unwrap();
-        let settling = registry.settling().is_some();
+        let settling = registry.settling_since().is_some();
         let announced = registry.announced().len();
         drop(registry);
         let machine = machine(|machine| machine.clone());

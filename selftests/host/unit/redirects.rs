@@ -35,7 +35,7 @@ fn empty_finds_nothing() {
     let none = table(&with([]));
     assert_eq!(none.find(Site(1)), None);
     assert_eq!(none.find(Site(usize::MAX)), None);
-    none.forget(Site(1));
+    none.restore_original(Site(1));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn forgotten_lead_to_the_original_and_others_stay() {
             let entries = with(sites);
             let redirects = table(&entries);
             for &site in &forgotten {
-                redirects.forget(Site(site));
+                redirects.restore_original(Site(site));
             }
             for (&site, &targets) in &entries {
                 let found = redirects.find(Site(site)).unwrap();

@@ -11,9 +11,9 @@ pub(crate) mod symbols {
         str::CStr,
     };
 
-    pub(crate) struct Wanted<'a>(&'a CStr);
+    pub(crate) struct SymbolQuery<'a>(&'a CStr);
 
-    impl<'a> Wanted<'a> {
+    impl<'a> SymbolQuery<'a> {
         pub(crate) fn new(name: &'a CStr, _sympos: usize) -> Self {
             Self(name)
         }
@@ -41,7 +41,7 @@ pub(crate) mod symbols {
 
     pub(crate) fn find<'a>(
         object: Option<&CStr>,
-        wanted: KVec<Wanted<'a>>,
+        wanted: KVec<SymbolQuery<'a>>,
         mut found: impl FnMut(usize, Found) -> Result,
     ) -> Result {
         KBox::new((), GFP_KERNEL)?;

@@ -7,7 +7,11 @@ use crate::{
     patch::Patch, //
 };
 use kernel::prelude::*;
-use kernel_ext::{ftrace_switch::FtraceEnabled, klp::CallbackToken, rcu};
+use kernel_ext::{
+    ftrace_switch::FtraceEnabled,
+    klp::CallbackToken,
+    rcu, //
+};
 
 struct Leaver {
     patch: Patch,
@@ -17,13 +21,13 @@ struct Leaver {
 
 /// Patches that no task uses any more, to be let go when the registry is no longer locked.
 #[must_use = "pass it to registry::release() with the registry unlocked"]
-pub(crate) struct Leavers {
+pub(crate) struct RetiredPatches {
     leavers: KVec<Leaver>,
     /// The last of them leaves this.
     ftrace_on: Option<FtraceEnabled>,
 }
 
-impl Leavers {
+impl RetiredPatches {
     /// No room yet.
     pub(crate) fn none() -> Self {
         Self::with_room(KVec::new())
@@ -67,7 +71,7 @@ impl Leavers {
     }
 
     /// Takes what held ftrace on for the last patch.
-    pub(crate) fn take_hold(&mut self, ftrace_on: Option<FtraceEnabled>) {
+    pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         self.ftrace_on = ftrace_on;
     }
 
