@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A transition goes on, and ends: everybody is in one universe, which becomes the only one.
+//! Driving a transition, and completing it when every task is in the target universe.
 
 use crate::{
     debug,
@@ -21,12 +21,12 @@ use crate::{
 use kernel::prelude::*;
 use kernel_ext::clock;
 
-/// How long to wait before a completion that lacked memory is tried again, in milliseconds.
+/// The pause before a completion that failed is retried, in milliseconds.
 const RETRY_MS: u32 = 100;
 
-/// Goes on with the transition, if one runs; for the worker.
+/// Drives the transition if one runs, else lets hooked functions settle. The worker calls this.
 pub(crate) fn advance() {
-    let mut retired = RetiredPatches::none();
+    let mut retired = RetiredPatches::empty();
     if let Ok(mut registry) = REGISTRY.lock() {
         registry.advance(&mut retired);
     }
@@ -34,7 +34,7 @@ pub(crate) fn advance() {
 }
 
 impl Registry {
-    /// Completes the transition if every task has moved, else looks at those that have not.
+    /// Completes the transition if every task is switched, else sweeps once more.
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
         let Some(transition) = self.transition_mut() else {
             self.settle();
@@ -51,9 +51,11 @@ impl Registry {
         }
     }
 
-    /// Everybody is in the target universe: makes it the only one.
+    /// Makes the target universe, in which every task is, the only one.
     ///
-    /// `ENOMEM`; nothing has changed then.
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
     fn complete(&mut self, retired: &mut RetiredPatches) -> Result {
         let transition = self.transition().ok_or(EINVAL)?;
         let (step, target, forced) = (transition.step, transition.target, transition.forced);
@@ -92,7 +94,7 @@ impl Registry {
         Ok(())
     }
 
-    /// That the transition cannot be completed yet.
+    /// Logs once per transition that its completion failed and is retried.
     fn warn_once(&mut self, e: Error) {
         let Some(transition) = self.transition_mut() else {
             return;
@@ -105,7 +107,8 @@ impl Registry {
         }
     }
 
-    /// In the log, for those who want to know when it was: no file will tell.
+    /// Logs which patches were replaced, and so when. A retired patch has no file that could show
+    /// it.
     fn log_replaced(&self, by: PatchId, step: Move, target: Universe) {
         let Ok(by) = self.patch(by) else { return };
         for patch in self.patches() {
@@ -117,8 +120,9 @@ impl Registry {
 }
 
 fn direction(patching: bool) -> &'static str {
-    match patching {
-        true => "patching",
-        false => "unpatching",
+    if patching {
+        "patching"
+    } else {
+        "unpatching"
     }
 }

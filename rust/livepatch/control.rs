@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an operator may do with a patch: disable it, turn a transition round, force its end.
+//! What an operator can do with a patch: disable it, reverse its transition, or force its end.
 
 use crate::{
     debug,
@@ -17,18 +17,26 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Enables, disables, or reverses a transition. Context: may sleep.
+/// Disables the patch `id`, or reverses its transition.
+///
+/// # Context
+///
+/// Process context. May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL` if it is so already, `EBUSY` while another patch moves, `ENODEV` if the patch is gone,
-/// `ENOMEM`.
+/// `EINVAL` if the patch is already in the requested state, `EBUSY` while another patch is in
+/// transition, `ENODEV` if the patch is gone, `ENOMEM`.
 pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
     REGISTRY.lock()?.set_enabled(id, enabled)
 }
 
-/// Ends the transition of `id` without proof. `EINVAL` if it does not move, `EBUSY` while a patch's
-/// module could go under it.
+/// Switches all tasks that the transition of `id` still waits for, without proof.
+///
+/// # Errors
+///
+/// `EINVAL` if the patch is not in transition, `EBUSY` while the module of a registered patch is in
+/// its init or on its way out, `ENODEV` if the patch is gone.
 pub(crate) fn force(id: PatchId) -> Result {
     REGISTRY.lock()?.force(id)
 }
@@ -37,10 +45,7 @@ impl Registry {
     fn set_enabled(&mut self, id: PatchId, enabled: bool) -> Result {
         let name = self.patch(id)?.name();
         if self.is_enabled(id) == enabled {
-            let state = match enabled {
-                true => "enabled",
-                false => "disabled",
-            };
+            let state = if enabled { "enabled" } else { "disabled" };
             pr_err!("'{}' is {} already\n", name, state);
             return Err(EINVAL);
         }
@@ -55,7 +60,7 @@ impl Registry {
                 }
             });
         }
-        // A patch that is disabled and does not move is gone: this one is enabled.
+        // A disabled patch that is not in transition is not registered, so this one is enabled.
         self.disable(id).inspect_err(|e| {
             if let Ok(patch) = self.patch(id) {
                 pr_err!("'{}' stays enabled ({})\n", patch.name(), e.to_errno());
@@ -64,6 +69,12 @@ impl Registry {
         })
     }
 
+    /// Starts the transition that disables `id`, which is enabled.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` while another patch is in transition or if a function cannot be demoted, `ENODEV` if
+    /// the patch is gone, `ENOMEM`. Nothing has changed then.
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = Move::Out(id);
         self.check_no_transition(self.patch(id)?.name())?;
@@ -91,11 +102,17 @@ impl Registry {
         Ok(())
     }
 
+    /// Reverses the transition and sweeps once.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no transition runs, `ENOMEM`. The transition then goes on as before.
     pub(crate) fn reverse(&mut self) -> Result {
         let transition = self.transition().ok_or(EINVAL)?;
-        let (from, to) = match transition.patching() {
-            true => ("patching", "unpatching"),
-            false => ("unpatching", "patching"),
+        let (from, to) = if transition.patching() {
+            ("patching", "unpatching")
+        } else {
+            ("unpatching", "patching")
         };
         let name = self.moving_patch().ok_or(EINVAL)?.name();
         debug!("'{}': reversing transition from {} to {}\n", name, from, to);
@@ -112,10 +129,11 @@ impl Registry {
             pr_err!("'{}' is not in transition\n", patch.name());
             return Err(EINVAL);
         }
-        // A module whose init has yet to succeed is freed if it fails, and no reference keeps it
-        // (`evict()`): its patch has to be shown to be unused.
-        let unsure = |p: &&Patch| !p.desc.module().is_live();
-        if let Some(other) = self.patches().find(unsure) {
+        // A module whose init fails is freed although references to it are held (see `evict()`).
+        // Tasks that were forced could then run freed code, so no task is forced while a module
+        // may fail its init.
+        let may_be_freed = |p: &&Patch| !p.desc.module().is_live();
+        if let Some(other) = self.patches().find(may_be_freed) {
             pr_err!(
                 "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",
                 patch.name(),
@@ -134,13 +152,14 @@ impl Registry {
         Ok(())
     }
 
-    /// One look at all tasks; the worker does the rest.
+    /// Sweeps once. The worker does the rest of the transition.
     fn sweep(&mut self) {
         if let Some(transition) = self.transition_mut() {
             transition.sweep();
-            match transition.is_done() {
-                true => WORKER.after(0),
-                false => transition.schedule(),
+            if transition.is_done() {
+                WORKER.after(0);
+            } else {
+                transition.schedule();
             }
         }
     }

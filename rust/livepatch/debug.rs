@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lines in the log for those who asked for them: `pr_debug!` is compiled out of Rust modules, and
-//! dynamic debug does not know them.
+//! Messages that are logged if the parameter `debug` is set.
+//!
+//! `pr_debug!` is compiled out of Rust modules, and dynamic debug does not know it.
 
-/// As `pr_info!`, if the parameter `debug` is set.
+/// Logs like `pr_info!` if the parameter `debug` is set.
 #[macro_export]
 macro_rules! debug {
     ($($arg:tt)*) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a patch module says of itself, checked: the description becomes the model.
+//! Checking the description in a patch module, and making the model of a patch from it.
 
 use crate::{
     patch::{
@@ -40,22 +40,27 @@ use kernel_ext::{
     sort, //
 };
 
-/// A number that no other patch has.
+/// Returns a number that no other patch has.
 fn next_id() -> PatchId {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // ORDERING: Relaxed, with itself: each caller gets another number, in whatever order.
+    // ORDERING: Relaxed. The partner is this line on other CPUs: each caller gets a number of its
+    // own, in whatever order.
     PatchId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Patch {
-    /// Checks what a patch module says of itself.
+    /// Checks the description in a patch module.
     ///
-    /// No object may have a name that `is_reserved`: its directory would have the place of one of
-    /// the patch's own files. Nothing in the system is changed. Context: may sleep.
+    /// Objects for which `is_reserved` returns true are refused: a file of the patch's directory
+    /// has their name. Nothing in the system is changed.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` with a line in the log; `ENOMEM`.
+    /// `EINVAL` or `ENOENT` with a line in the log, `ENOMEM`.
     pub(crate) fn new(desc: PatchDesc, is_reserved: impl Fn(&CStr) -> bool) -> Result<Self> {
         let module = desc.module();
         let name = module.name();
@@ -157,11 +162,11 @@ impl Func {
             reason = "a lifetime cannot follow an address into the view"
         )]
         // SAFETY: The author of the patch promises that a function begins here and can be called in
-        // place of the one that it names (the contract of klp_enable_patch()): the plan uses the
-        // target for the site of that function alone, and each view, hook and jump is made by the
-        // plan. The reference to the module is put when no view, hook or jump has the target, no task
-        // is in the patch, and none is in a trampoline: see `leave.rs`, and `evict.rs` for a module
-        // that goes before.
+        // place of the function that it names (the contract of klp_enable_patch()). The plan uses
+        // the target for the site of that function alone, and each view, hook and jump is made from
+        // the plan. The module's reference is put when no view, hook or jump has the target any
+        // more, no task is in the patch, and no task is in a trampoline: see `retire.rs`. For a
+        // module that is unloaded before that see `evict.rs`.
         let target = unsafe { CallTarget::new(module, start) };
         let target = target.ok_or(EINVAL).inspect_err(|_| {
             pr_err!(
@@ -191,7 +196,7 @@ impl Func {
     }
 }
 
-/// No function twice. A name alone of its kind is the first of them.
+/// Checks that no function is named twice. A position of 0 is the same as 1.
 fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
     let mut keys = KVec::with_capacity(funcs.len(), GFP_KERNEL)?;
     for func in funcs {
@@ -214,7 +219,7 @@ fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
     Ok(())
 }
 
-/// A module's name that a module can have.
+/// Checks that `name` can be the name of a module, and copies it.
 fn checked_name(
     patch: Module<'_>,
     name: &CStr,
@@ -235,7 +240,7 @@ fn checked_name(
         return Ok(CString::try_from(name)?);
     };
     let patch = patch.name();
-    // A name that is too long has no place in the log.
+    // The name itself is not logged, since it may be too long.
     pr_err!("patch '{}': an object's name {}\n", patch, why);
     Err(EINVAL)
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The directories of a patch in sysfs: its own, in it one for each object, and in that one for each
-//! function.
+//! The directories of a patch in sysfs: one for the patch, in that one for each object, and in that
+//! one for each function.
 //!
-//! A directory names its patch by number. The functions behind the files look the number up in the
-//! registry, so they are in a higher layer and are handed in as [`Files`].
+//! The files in the directories look up the patch in the registry, so their functions are in a
+//! higher layer. They are passed in as [`Files`].
 
 use crate::{
     patch::Patch,
@@ -35,31 +35,31 @@ pub(crate) struct RootEntry;
 
 impl Entry for RootEntry {}
 
-/// The patch of a directory.
+/// The data of a patch's directory.
 pub(crate) struct PatchEntry(pub(crate) PatchId);
 
 impl Entry for PatchEntry {}
 
-/// The object of a directory.
+/// The data of an object's directory.
 #[derive(Clone, Copy)]
 pub(crate) struct ObjectEntry {
     pub(crate) patch: PatchId,
-    /// Its place in the patch's list of objects.
+    /// The index in the patch's list of objects.
     pub(crate) nr: usize,
 }
 
 impl Entry for ObjectEntry {}
 
-/// The function of a directory.
+/// The data of a function's directory.
 pub(crate) struct FuncEntry {
     pub(crate) object: ObjectEntry,
-    /// Its place in the object's list of functions.
+    /// The index in the object's list of functions.
     pub(crate) nr: usize,
 }
 
 impl Entry for FuncEntry {}
 
-/// The files in each kind of directory.
+/// The files for each kind of directory.
 pub(crate) struct Files {
     pub(crate) patch: &'static [&'static Attribute<PatchEntry>],
     pub(crate) object: &'static [&'static Attribute<ObjectEntry>],
@@ -67,7 +67,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Whether a patch's directory has a file `name`: no object's directory can have that name.
+    /// Whether a patch's directory has a file `name`. An object must not have that name.
     pub(crate) fn has(&self, name: &CStr) -> bool {
         self.patch.iter().any(|file| file.name() == name)
     }
@@ -78,10 +78,10 @@ pub(crate) fn root(gate: Gate) -> Result<Root> {
     Root::new(Parent::kernel(gate), c"rust_livepatch", RootEntry)
 }
 
-/// The directory of a patch with all directories below it. Fields in the order of removal.
+/// The directory of a patch with all directories below it. The fields are in the order of removal.
 ///
 /// The files take the registry's lock, and removing a file waits for its readers and writers. So
-/// this is never dropped with the registry locked, not even if [`fill`](Self::fill) failed.
+/// this is never dropped with the registry locked, not even if [`fill`](Self::fill) has failed.
 #[derive(Default)]
 pub(crate) struct PatchDirectory {
     funcs: KVec<Directory<FuncEntry>>,
@@ -90,7 +90,11 @@ pub(crate) struct PatchDirectory {
 }
 
 impl PatchDirectory {
-    /// Makes the directories of `patch`, with `files` in them. Context: may sleep.
+    /// Makes the directories of `patch`, with `files` in them.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
     ///
     /// # Errors
     ///
@@ -99,7 +103,8 @@ impl PatchDirectory {
     pub(crate) fn fill(&mut self, root: &Root, files: &Files, patch: &Patch) -> Result {
         let entry = PatchEntry(patch.id);
         let directory = Directory::new(root.as_parent(), patch.name(), entry).map_err(|e| {
-            // None of that name is registered: one is leaving, in the module that asks once more.
+            // No patch of that name is registered. So an earlier patch of this module is retired,
+            // and its directory is not removed yet.
             if e != EEXIST {
                 return e;
             }
@@ -129,13 +134,14 @@ impl PatchDirectory {
     }
 }
 
-/// Adds `directory` to `all`, and then `files` to it.
+/// Adds `directory` to `all`, and then adds `files` to it.
 fn keep<'a, T: Entry>(
     all: &'a mut KVec<Directory<T>>,
     directory: Directory<T>,
     files: &'static [&'static Attribute<T>],
 ) -> Result<&'a Directory<T>> {
-    // If this fails, the directory is dropped here. It has no files yet, so that does not wait.
+    // If there is no memory, the directory is dropped here. It has no files yet, so that does not
+    // wait.
     all.push(directory, GFP_KERNEL)?;
     let directory = all.last().ok_or(ENOMEM)?;
     directory.add_files(files)?;

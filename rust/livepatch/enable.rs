@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A patch comes: checked, resolved, hooked, and then moved in.
+//! Enabling a patch: check and resolve it, hook its functions, and start the transition.
 
 use crate::{
     debug,
@@ -34,12 +34,22 @@ use kernel_ext::{
     statics::Locked, //
 };
 
-/// Enables the patch of a module that is being initialised. Its directories get `files`. Context: may
-/// sleep.
+/// Enables the patch of a module that is being initialised. The patch's directories get `files`.
+///
+/// # Context
+///
+/// Process context, in the module's init. May sleep.
+///
+/// # Errors
+///
+/// The error is in the log, too. In particular: `EINVAL` for a description that is not valid,
+/// `ENOENT` for a function whose size is unknown, `EEXIST` if the patch is registered already,
+/// `EBUSY` if another patch is in transition or an object's module is still loading, `ENOMEM`, and
+/// the error of a `pre_patch` callback.
 pub(crate) fn enable(desc: PatchDesc, files: &Files) -> Result {
     let patch = desc.clone();
     check_and_start(desc, files).inspect_err(|e| {
-        // All others have been told where they came up.
+        // Each other error was logged where it occurred.
         if *e == ENOMEM {
             pr_err!("patch '{}': out of memory\n", patch.module().name());
         }
@@ -56,23 +66,32 @@ fn check_and_start(desc: PatchDesc, files: &Files) -> Result {
     result
 }
 
-/// How often, and with what pause in milliseconds, a module that is loading is looked at again.
-const ASK_AGAIN: (u32, i64) = (200, 50);
+/// How often a module that is still loading is looked up again.
+const LOADING_TRIES: u32 = 200;
+/// The pause between two look-ups.
+const LOADING_PAUSE: Delta = Delta::from_millis(50);
 
-/// Locks the registry when of each module that `patch` is for it is known whether it is there.
+/// Locks the registry when each module that `patch` has an object for is known to be loaded or not.
 ///
-/// One whose init has begun before the loader was loaded is not announced any more, and runs already
-/// unpatched; one that was just about to be announced waits for the lock. Context: may sleep.
-/// `EBUSY` if one stays so for long.
+/// The notifier does not announce a module whose init began before the loader was loaded. Such a
+/// module already runs unpatched code, so the patch waits until the module is live. A module that
+/// is about to be announced waits for the registry's lock in the notifier.
+///
+/// # Context
+///
+/// Process context. May sleep.
+///
+/// # Errors
+///
+/// `EBUSY` if a module stays in that state for long.
 fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
-    let (times, pause_ms) = ASK_AGAIN;
-    for again in (0..times).rev() {
+    for tries_left in (0..LOADING_TRIES).rev() {
         let registry = REGISTRY.lock()?;
         let Some(name) = patch.unannounced(registry.announced()) else {
             return Ok(registry);
         };
         drop(registry);
-        if again == 0 {
+        if tries_left == 0 {
             pr_err!(
                 "patch '{}' has to wait: module '{}' is still loading, since before the loader was\n",
                 patch.name(),
@@ -80,7 +99,7 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
             );
             break;
         }
-        fsleep(Delta::from_millis(pause_ms));
+        fsleep(LOADING_PAUSE);
     }
     Err(EBUSY)
 }
@@ -88,11 +107,13 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
 impl Registry {
     fn enable(&mut self, mut patch: Patch, files: &Files, retired: &mut RetiredPatches) -> Result {
         let id = patch.id;
-        let step = match patch.replace {
-            true => Move::Replacing(id),
-            false => Move::In(id),
+        let step = if patch.replace {
+            Move::Replacing(id)
+        } else {
+            Move::In(id)
         };
-        // Before all else: its structures may be those of the patch that is there.
+        // This check is the first: if the patch is registered, its module enables it once more, and
+        // nothing below may touch the structures that the registered patch uses.
         if self.patches().any(|other| other.name() == patch.name()) {
             pr_err!("patch '{}' is registered already\n", patch.name());
             return Err(EEXIST);
@@ -102,7 +123,7 @@ impl Registry {
             self.retire((patch, directory), false, retired);
             return Err(e);
         }
-        // admit() made room.
+        // `admit()` has reserved the room.
         self.add(patch, directory)?;
         let result = self.start_enabling(id, step);
         if let Err(e) = result {
@@ -113,7 +134,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Everything that can be checked before the system is changed.
+    /// Checks everything that can be checked before the system is changed, and makes the
+    /// directories and the room for `patch`.
     fn admit(
         &mut self,
         patch: &mut Patch,
@@ -128,8 +150,8 @@ impl Registry {
         }
         states::check_compatible(self.patches(), patch)?;
         self.check_no_transition(name)?;
-        // First of what is to be undone: it tells a patch that is still leaving, whose relocations
-        // are those of this one.
+        // The first step that must be undone. It fails if an earlier patch of the same module is
+        // retired and not yet released: that patch has the same relocations as this one.
         directory.fill(self.root(), files, patch)?;
         patch.resolve(self.announced(), self.callbacks())?;
         self.reserve()
@@ -159,7 +181,7 @@ impl Registry {
         self.start_transition(step)
     }
 
-    /// Takes out a patch that could not be enabled.
+    /// Removes a patch that could not be enabled.
     fn expel(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         let Some((patch, directory)) = self.remove(id) else {
             return;

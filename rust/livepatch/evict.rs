@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A patch whose module goes under it.
+//! Removing a patch because its module is being unloaded.
 //!
-//! A module that is used is not unloaded, save in two ways that ask nobody: its init fails after it
-//! has enabled the patch (`do_init_module()` in `kernel/module/main.c`), and `rmmod -f`. Its memory is
-//! freed when the notifiers have returned, so the patch has to be gone by then.
+//! The kernel does not unload a module that has references, with two exceptions: the module's init
+//! fails after it has enabled the patch (`do_init_module()` in `kernel/module/main.c`), and
+//! `rmmod -f`. The module's memory is freed as soon as the notifiers have returned, so the patch
+//! must be removed before that.
 
 use crate::{
     registry::{
@@ -24,13 +25,16 @@ use kernel::{
 };
 use kernel_ext::module::Module;
 
-/// Between two looks at tasks that are in the patch, in milliseconds.
+/// The pause between two attempts to complete the removal, in milliseconds.
 const PAUSE_MS: i64 = 100;
 
-/// If `module` is that of a patch, disables it and waits until it is gone.
+/// Disables the patch of `module`, if it is a patch's module, and waits until the patch is
+/// released.
 ///
-/// Context: a module notifier; may sleep for as long as some task is in the patch, or ftrace's
-/// death keeps a function jumping into it.
+/// # Context
+///
+/// A module notifier. Sleeps until no task is in the patch. If ftrace has shut itself down while a
+/// function jumps into the patch, that is for ever.
 pub(crate) fn evict(module: Module<'_>) {
     let mut warned = false;
     while !evict_step(module, &mut warned) {
@@ -38,14 +42,15 @@ pub(crate) fn evict(module: Module<'_>) {
     }
 }
 
-/// Goes on with taking the patch of `module` out, and says whether none refers to it any more.
+/// Drives the removal of the patch of `module`. Returns whether nothing refers to the patch any
+/// more.
 fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     let name = module.name();
     let Ok(mut registry) = REGISTRY.lock() else {
         return true;
     };
     let Some(patch) = registry.patches().find(|p| p.name() == name) else {
-        // It may be one of those that leave.
+        // The patch may be retired and not yet released.
         return !registry.has_retired() || !module.is_used();
     };
     if !core::mem::replace(warned, true) {
@@ -55,7 +60,7 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
         );
     }
     let id = patch.id;
-    let mut retired = RetiredPatches::none();
+    let mut retired = RetiredPatches::empty();
     registry.start_removal(id);
     registry.advance(&mut retired);
     drop(registry);
@@ -64,8 +69,8 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
 }
 
 impl Registry {
-    /// Starts the way out of `id`, unless it is on it, or another patch moves. What fails is tried
-    /// again by the caller.
+    /// Starts to disable `id`, unless that transition runs already or another patch is in
+    /// transition. The caller calls this again, so an error here is a retry.
     fn start_removal(&mut self, id: PatchId) {
         let _ = match self.transition_of(id) {
             Some(_) if self.is_enabled(id) => self.reverse(),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions have the handler: all in one ops of ftrace's, but for those that had a direct
-//! target, as of a bpf program, when they were hooked.
+//! Which functions are hooked by the handler.
+//!
+//! One `ftrace_ops` has all of them, except the functions that had a direct target, such as that of
+//! a bpf program, when they were hooked.
 
 use kernel::{
     prelude::*,
@@ -19,23 +21,27 @@ use kernel_ext::{
     sort, //
 };
 
-/// The functions that have it.
+/// The functions that are hooked by the handler.
 pub(crate) struct Handlers {
     redirection: Redirection,
-    /// The owner of a direct target is only asked to leave room when an ops is registered.
+    /// ftrace asks the owner of a direct target to share the function only when an `ftrace_ops` is
+    /// registered, so each batch of such functions has an `ftrace_ops` of its own.
     shared: KVec<Shared>,
 }
 
+/// Functions that are shared with the owners of direct targets.
 struct Shared {
     redirection: Redirection,
     sites: KVVec<Site>,
 }
 
-/// How often, and with what pause in milliseconds, a busy owner of a direct target is asked again.
-const ASK_AGAIN: (u32, i64) = (10, 2);
+/// How often an `ftrace_ops` is registered again while the owner of a direct target is busy.
+const REGISTER_TRIES: u32 = 10;
+/// The pause between two attempts.
+const REGISTER_PAUSE: Delta = Delta::from_millis(2);
 
 impl Handlers {
-    /// None yet. `ENOMEM`.
+    /// Creates the handler without functions. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             redirection: Redirection::anchored()?,
@@ -43,18 +49,22 @@ impl Handlers {
         })
     }
 
-    /// Who else redirects the function at `site`, see [`Redirection::other_holder`].
+    /// Returns the address of another user's function to which the function at `site` is
+    /// redirected; see [`Redirection::other_holder`].
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
         self.redirection.other_holder(site)
     }
 
-    /// Puts the handler on all of `sites`, or none; none has it. Context: may sleep.
+    /// Hooks all of `sites`, or none. None of them is hooked yet. Context: may sleep.
     ///
-    /// Errors: see [`Redirection::hook`] and [`Redirection::register`].
+    /// # Errors
+    ///
+    /// `EBUSY` if the owner of a direct target stays busy, `ENOMEM`, and those of
+    /// [`Redirection::hook`] and [`Redirection::register`].
     pub(crate) fn hook(&mut self, sites: &mut [Site]) -> Result {
         if !sites.iter().copied().any(has_direct_target) {
             self.redirection.hook(sites)?;
-            // One may have come in between.
+            // A direct target may have been registered in between.
             if !sites.iter().copied().any(has_direct_target) {
                 return Ok(());
             }
@@ -70,50 +80,53 @@ impl Handlers {
         Ok(self.shared.push(shared, GFP_KERNEL)?)
     }
 
-    /// As [`hook`](Self::hook) for functions that jump for us: their direct target is ours.
+    /// Like [`hook`](Self::hook), for functions that jump for us: their direct targets are ours.
     pub(crate) fn hook_under_jumps(&mut self, sites: &mut [Site]) -> Result {
         self.redirection.hook(sites)
     }
 
-    /// Takes the handler off `sites`, which are sorted, in whichever ops each is. Context: may sleep.
+    /// Unhooks `sites`, which are sorted, each from the `ftrace_ops` that has it. Context: may
+    /// sleep.
     ///
-    /// `ENOMEM`, and what [`Redirection::unhook`] fails with.
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`Redirection::unhook`].
     pub(crate) fn unhook(&mut self, sites: &[Site]) -> Result {
-        let is_meant = |site: &Site| sites.binary_search(site).is_ok();
+        let is_selected = |site: &Site| sites.binary_search(site).is_ok();
         let is_shared = |site: &Site| self.shared.iter().any(|s| s.sites.contains(site));
-        let mut rest = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
-        // Memory first, then what cannot fail for want of it: half of this cannot be repeated.
+        let mut unshared = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
+        // All memory is allocated first: a call that fails half-way could not be repeated.
         let mut parts = KVec::with_capacity(self.shared.len(), GFP_KERNEL)?;
         for shared in &self.shared {
-            let part = collect_sorted(shared.sites.iter().copied().filter(is_meant))?;
+            let part = collect_sorted(shared.sites.iter().copied().filter(is_selected))?;
             parts.push(part, GFP_KERNEL)?;
         }
         for (shared, mut part) in self.shared.iter_mut().zip(parts) {
-            // The last ones go with their ops, below.
+            // The last functions of an `ftrace_ops` are unhooked when it is dropped, below.
             if part.len() < shared.sites.len() {
                 shared.redirection.unhook(&mut part)?;
-                shared.sites.retain(|site| !is_meant(site));
+                shared.sites.retain(|site| !is_selected(site));
             }
         }
-        self.redirection.unhook(&mut rest)?;
+        self.redirection.unhook(&mut unshared)?;
         self.shared
-            .retain(|shared| !shared.sites.iter().all(is_meant));
+            .retain(|shared| !shared.sites.iter().all(is_selected));
         Ok(())
     }
 }
 
+/// Registers an `ftrace_ops` for `sites`, and retries while the owner of a direct target is busy.
 fn register_with_retries(sites: &mut [Site]) -> Result<Redirection> {
-    let (times, pause_ms) = ASK_AGAIN;
-    for _ in 0..times {
+    for _ in 0..REGISTER_TRIES {
         match Redirection::register(sites) {
-            Err(e) if e == EAGAIN => fsleep(Delta::from_millis(pause_ms)),
+            Err(e) if e == EAGAIN => fsleep(REGISTER_PAUSE),
             result => return result,
         }
     }
     Err(EBUSY)
 }
 
-/// Each of `sites` once, in their order. `ENOMEM`.
+/// Returns `sites` sorted and without duplicates. `ENOMEM`.
 pub(crate) fn collect_sorted(sites: impl Iterator<Item = Site>) -> Result<KVVec<Site>> {
     let mut sorted = KVVec::new();
     for site in sites {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions are hooked, and how: through the handler, or as a jump.
+//! Which functions are hooked, and how: by the handler, or by a jump.
 //!
-//! The handler decides call by call, which a transition needs. When none runs there is nothing left
-//! to decide, and a hooked function can jump to its replacement: that costs one instruction. All
-//! changes are made for whole batches, since each costs ftrace a scan of all its records.
+//! The handler decides at each call where the call goes, which a transition needs. While no
+//! transition runs there is nothing to decide. Then a hooked function can jump to its replacement,
+//! which costs one instruction. All changes are made in batches, since ftrace scans all its records
+//! for each change.
 
 use crate::{
     handlers::{
@@ -13,8 +14,8 @@ use crate::{
     },
     jumps::{
         Batch,
-        HandlerReason, //
-        Jumps,
+        HandlerReason,
+        Jumps, //
     }, //
 };
 use kernel::prelude::*;
@@ -32,9 +33,9 @@ use kernel_ext::{
 pub(crate) enum Mode {
     /// By the handler.
     Handler(HandlerReason),
-    /// By the handler, and it jumps: the jump wins.
+    /// By the handler and by a jump to this address. The jump wins.
     HandlerAndJump(CallTarget),
-    /// It jumps to this address.
+    /// By a jump to this address.
     Jump(CallTarget),
 }
 
@@ -53,7 +54,7 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// None yet. `ENOMEM`.
+    /// Creates the hooks without functions. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             jumps: Jumps::new()?,
@@ -66,7 +67,7 @@ impl Hooks {
         position(&self.hooks, site)
     }
 
-    /// How the function at `site` is hooked, if it is.
+    /// Returns how the function at `site` is hooked, if it is.
     pub(crate) fn mode(&self, site: Site) -> Option<Mode> {
         Some(self.hooks.get(self.position(site).ok()?)?.mode)
     }
@@ -75,21 +76,21 @@ impl Hooks {
         set_mode(&mut self.hooks, site, mode);
     }
 
-    /// Whether one of the sites that `is_meant` is hooked.
-    pub(crate) fn any(&self, is_meant: impl Fn(Site) -> bool) -> bool {
-        self.hooks.iter().any(|hook| is_meant(hook.site))
+    /// Whether a site for which `is_selected` returns true is hooked.
+    pub(crate) fn any(&self, is_selected: impl Fn(Site) -> bool) -> bool {
+        self.hooks.iter().any(|hook| is_selected(hook.site))
     }
 
-    /// Who else redirects the function at `site`: an address for
-    /// [`name_of`](kernel_ext::kallsyms::name_of).
+    /// Returns the address of another user's function to which the function at `site` is
+    /// redirected. [`name_of`](kernel_ext::kallsyms::name_of) takes it.
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
         self.handlers.other_holder(site)
     }
 
-    /// Puts those of `sites` that are not hooked yet under the handler, all or none. `sites` may
-    /// repeat.
+    /// Hooks those of `sites` that are not hooked yet by the handler: all of them, or none. `sites`
+    /// may have duplicates.
     ///
-    /// Context: may sleep. Errors: see [`Handlers::hook`].
+    /// Context: may sleep. For errors see [`Handlers::hook`].
     pub(crate) fn hook(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let mut fresh = collect_sorted(sites.filter(|&site| self.position(site).is_err()))?;
         let len = self.hooks.len().checked_add(fresh.len()).ok_or(ENOMEM)?;
@@ -105,9 +106,13 @@ impl Hooks {
         Ok(())
     }
 
-    /// Unhooks all but `wanted`; no view has the others any more.
+    /// Unhooks all functions whose sites are not in `wanted`. No view has them any more.
     ///
-    /// What stays hooked on failure is tried again with the next call. Context: may sleep. `ENOMEM`.
+    /// The next call retries the functions that stay hooked on failure. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`Jumps::remove`] and [`Handlers::unhook`].
     pub(crate) fn retain(&mut self, wanted: impl Iterator<Item = Site>) -> Result {
         let wanted = collect_sorted(wanted)?;
         let is_wanted = |site: Site| wanted.binary_search(&site).is_ok();
@@ -136,21 +141,27 @@ impl Hooks {
         Ok(())
     }
 
-    /// Puts those of `sites` that jump back under the handler.
+    /// Demotes the functions at `sites` that jump: they call the handler again.
     ///
-    /// Context: may sleep. `EBUSY` if somebody took the handler's place meanwhile, `ENOMEM`; what
-    /// jumps then goes on jumping, and calls go where they went.
+    /// Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if another user has taken the handler's place in the meantime, `ENOMEM`, and those
+    /// of [`Jumps::remove`]. Functions that jump then still jump, and calls go where they went
+    /// before.
     pub(crate) fn demote(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let sites = collect_sorted(sites)?;
-        let is_meant = |site: Site| sites.binary_search(&site).is_ok();
-        self.stop_jumping(is_meant)
+        let is_selected = |site: Site| sites.binary_search(&site).is_ok();
+        self.stop_jumping(is_selected)
     }
 
-    /// Handler first, then the jump goes: no call finds neither.
-    fn stop_jumping(&mut self, is_meant: impl Fn(Site) -> bool) -> Result {
+    /// Hooks the functions by the handler first, and then removes the jumps. So each call finds at
+    /// least one of them.
+    fn stop_jumping(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let mut jumping = Batch::default();
         let mut unhandled = KVVec::new();
-        for hook in self.hooks.iter().filter(|hook| is_meant(hook.site)) {
+        for hook in self.hooks.iter().filter(|hook| is_selected(hook.site)) {
             match hook.mode {
                 Mode::Handler(_) => continue,
                 Mode::HandlerAndJump(target) => jumping.push(hook.site, target)?,
@@ -171,10 +182,15 @@ impl Hooks {
         Ok(())
     }
 
-    /// Lets functions under the handler jump to their target; `None` stands for the original code.
+    /// Promotes functions that are hooked by the handler: they jump to their targets. `None` is the
+    /// original code.
     ///
-    /// Who cannot stays under the handler, and [`mode`](Self::mode) tells why. Context: may sleep.
-    /// `ENOMEM`; some may jump then.
+    /// A function that cannot jump stays under the handler, and [`mode`](Self::mode) returns the
+    /// reason. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Jumps::add`] and [`Handlers::unhook`]. Some functions may jump then.
     pub(crate) fn promote(
         &mut self,
         targets: impl Iterator<Item = (Site, Option<CallTarget>)>,
@@ -193,18 +209,18 @@ impl Hooks {
             }
         }
         let (jumps, hooks) = (&mut self.jumps, &mut self.hooks);
-        let mut note = |site, result: Result<CallTarget, HandlerReason>| {
+        let mut report = |site, result: Result<CallTarget, HandlerReason>| {
             let mode = match result {
                 Ok(target) => Mode::HandlerAndJump(target),
-                Err(why) => Mode::Handler(why),
+                Err(reason) => Mode::Handler(reason),
             };
             set_mode(hooks, site, mode);
         };
-        jumps.add(&batch.sites, &batch.targets, &mut note)?;
+        jumps.add(&batch.sites, &batch.targets, &mut report)?;
         self.unhook_jumping()
     }
 
-    /// Takes the handler off what jumps.
+    /// Unhooks from the handler the functions that jump.
     fn unhook_jumping(&mut self) -> Result {
         let mut both = KVVec::new();
         for hook in &self.hooks {
@@ -221,7 +237,8 @@ impl Hooks {
         Ok(())
     }
 
-    /// Puts everything under the handler, for good: the switch is off.
+    /// Demotes all functions, because the parameter `promote` is off. For errors see
+    /// [`demote`](Self::demote).
     pub(crate) fn demote_all(&mut self) -> Result {
         self.stop_jumping(|_| true)?;
         for hook in &mut self.hooks {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! By which means functions come to jump: all at once, one by one, or not at all.
+//! The means by which functions jump: in batches, one by one, or not at all.
 
 use kernel::prelude::*;
 use kernel_ext::{
@@ -16,22 +16,22 @@ use kernel_ext::{
     }, //
 };
 
-/// Why a function does not jump.
+/// Why a function is hooked by the handler and does not jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HandlerReason {
-    /// Not yet: it was hooked, or took part in a transition, a short while ago.
+    /// The function was hooked, or took part in a transition, a short while ago.
     Settling,
-    /// It goes its original way: there is nothing to jump to.
+    /// Calls go to the original code, so there is no jump.
     Original,
     /// The parameter `promote` is off.
     Off,
-    /// The kernel has no means, or none for so many or for such a target.
+    /// The kernel has no means to jump, or not for so many functions or for this target.
     Unsupported,
-    /// Another user of direct targets, such as a bpf program, is on it.
+    /// Another user of direct targets, such as a bpf program, has the function.
     Taken,
 }
 
-/// Sites and their targets, as two arrays for ftrace.
+/// Sites and their targets, as two arrays that ftrace takes.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) sites: KVVec<Site>,
@@ -39,27 +39,27 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Adds one. `ENOMEM`.
+    /// Adds a site and its target. `ENOMEM`.
     pub(crate) fn push(&mut self, site: Site, target: CallTarget) -> Result {
         self.sites.push(site, GFP_KERNEL)?;
         Ok(self.targets.push(target, GFP_KERNEL)?)
     }
 }
 
-/// What jumps, and how it was made to.
+/// The functions that jump, and how their jumps are registered.
 pub(crate) enum Jumps {
     /// In batches.
     Batched(Batches),
-    /// One by one, for what the kernel lacks.
+    /// One by one, if the kernel does not support batches.
     Single(KVec<(Site, Jump)>),
 }
 
-/// How many functions jump if each is made to by itself: to undo that takes a wait for RCU-tasks
-/// for each, and an operator waits for that when a patch is disabled.
+/// The maximum number of functions whose jumps are registered one by one. To unregister each of
+/// them takes a wait for RCU-tasks, and an operator who disables a patch waits for all of them.
 const MOST_SINGLE: usize = 16;
 
 impl Jumps {
-    /// None yet. `ENOMEM`.
+    /// Creates the jumps without functions. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(match Batches::anchored()? {
             Some(batches) => Self::Batched(batches),
@@ -67,10 +67,14 @@ impl Jumps {
         })
     }
 
-    /// Makes those of `sites` jump to their `targets` that can, and tells what became of each.
+    /// Makes the functions at `sites` jump to their `targets`, and reports the result for each.
     ///
-    /// Context: may sleep. `ENOMEM`, or `ENODEV` where ftrace has shut itself down; some may jump
-    /// then, as was told.
+    /// Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or `ENODEV` if ftrace has shut itself down. Some functions may jump then, as
+    /// reported.
     pub(crate) fn add(
         &mut self,
         sites: &[Site],
@@ -83,7 +87,7 @@ impl Jumps {
             Self::Single(jumps) => {
                 for (&site, &target) in sites.iter().zip(targets) {
                     let result = add_single(jumps, site, target);
-                    // As for a batch: nobody knows.
+                    // As in `add_batch()`: it is unknown whether the function jumps.
                     if result == Err(ENODEV) {
                         report(site, Ok(target));
                     }
@@ -94,23 +98,28 @@ impl Jumps {
         }
     }
 
-    /// Undoes that for all of `batch`, which jump where it says.
+    /// Removes the jumps of `batch`, which has their targets.
     ///
-    /// Context: may sleep, also to wait for memory. Fails where ftrace has shut itself down.
+    /// Context: may sleep, also to wait for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if ftrace has shut itself down.
     pub(crate) fn remove(&mut self, batch: &Batch) -> Result {
         match self {
             Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),
             Self::Single(_) if batch.sites.is_empty() => Ok(()),
             Self::Single(jumps) => {
                 jumps.retain(|(site, _)| !batch.sites.contains(site));
-                // Dropped, they cannot tell.
+                // Dropping a jump returns no error, so ask ftrace.
                 ftrace::alive()
             }
         }
     }
 }
 
-/// Halves the batch until only those are left out that cannot.
+/// Registers a batch of jumps. Halves the batch until only the functions that cannot jump are left
+/// out.
 fn add_batch(
     batches: &mut Batches,
     sites: &[Site],
@@ -135,7 +144,8 @@ fn add_batch(
                 }
             }
         }
-        // If ftrace has shut itself down, nobody knows: what is taken to jump keeps its patch.
+        // If ftrace has shut itself down, it is unknown whether the functions jump. They are
+        // reported as jumping, so that the patch with their targets is not released.
         _ => {
             for (&site, &target) in sites.iter().zip(targets) {
                 report(site, Ok(target));
@@ -145,6 +155,7 @@ fn add_batch(
     }
 }
 
+/// Registers one jump. The inner error is the reason why the function stays under the handler.
 fn add_single(
     jumps: &mut KVec<(Site, Jump)>,
     site: Site,
@@ -155,7 +166,7 @@ fn add_single(
     }
     match Jump::new(site, target) {
         Ok(jump) => {
-            // There is room: it was made for so many.
+            // There is room: the list was created with this capacity.
             jumps.push((site, jump), GFP_KERNEL)?;
             Ok(Ok(target))
         }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A live-patch loader as a module.
+//! The live-patch loader as a module.
 //!
-//! The life of a patch, by file. [`describe`] checks what a patch module says of itself and makes a
-//! [`patch`] of it; [`resolve`], with [`symbols`], finds what that replaces. [`enable`] lets it into the [`registry`]; [`plan`] derives
-//! what each [`universe`] calls, and [`hooks`] hooks the functions. [`transition`] moves every task,
-//! by its record in [`records`], while the ftrace handler in [`view`] asks [`redirects`] where a
-//! call goes. [`complete`] ends that, and [`settle`] lets functions be [`jumps`] when nothing moves.
-//! [`control`] is what operators do through [`sysfs`]; [`modules`] that come and go are patched and
-//! let go in between. [`leave`] parts with a patch; [`evict`] makes it go when its module does.
+//! The life of a patch, by file:
+//!
+//! - [`describe`] checks the description in a patch module and makes a [`patch`] of it.
+//! - [`resolve`] finds the functions that the patch replaces, with [`symbols`].
+//! - [`enable`] adds the patch to the [`registry`]. [`plan`] derives what each [`universe`] calls,
+//!   and [`hooks`] hooks the functions.
+//! - [`transition`] switches every task, by its record in [`records`]. Meanwhile the ftrace handler
+//!   in [`view`] looks up in [`redirects`] where a call goes.
+//! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
+//! - [`control`] is what operators do through [`sysfs`].
+//! - [`modules`] patches modules that are loaded later, and reverts that when they are unloaded.
+//! - [`retire`] releases a patch. [`evict`] removes a patch whose module is being unloaded.
 
 #![deny(unsafe_code)]
 
@@ -30,10 +35,10 @@ use kernel_ext::{
     worker::StartedWorker, //
 };
 
-// The layers, lowest first. A file uses files of lower layers, and of its own as long as that is no
-// circle. `test-layers.sh` checks that.
+// The layers, lowest first. A file imports files of lower layers. It may import files of its own
+// layer, but not in a circle. test-layers.sh checks that.
 
-// Layer: leaves, which know nothing of the loader.
+// Layer: leaves, which import no layer below.
 mod debug;
 mod ranges;
 mod shadow;
@@ -49,7 +54,7 @@ mod resolve;
 mod states;
 mod symbols;
 
-// Layer: the engine, which hooks functions and moves tasks.
+// Layer: the engine, which hooks functions and switches tasks.
 mod handlers;
 mod hooks;
 mod jumps;
@@ -59,7 +64,7 @@ mod redirects;
 mod transition;
 mod view;
 
-// Layer: the registry of patches, and those that leave it.
+// Layer: the registry of patches, and the patches that have left it.
 mod directory;
 mod registry;
 mod retire;
@@ -72,7 +77,7 @@ mod evict;
 mod modules;
 mod settle;
 
-// Layer: what calls in from outside.
+// Layer: entry points, which the kernel calls.
 mod notifier;
 mod sysfs;
 
@@ -84,9 +89,10 @@ module! {
     license: "GPL",
 }
 
-/// The loaded module. Fields in the order in which they are taken down: first what calls in from
-/// outside, last what that uses. Patch modules hold references to this module, so that none is left
-/// when it is dropped.
+/// The loaded module.
+///
+/// The fields are in the order of their removal: first the entry points, then what they use. Patch
+/// modules hold references to this module, so no patch is left when it is dropped.
 struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
@@ -128,12 +134,13 @@ impl RustLivepatch {
     }
 }
 
-/// What the worker does.
+/// The function of the worker.
 extern "C" fn work() {
     complete::advance();
 }
 
-/// After everything else: no reader of a view may need this module's code.
+/// Dropped after the users of the view: withdraws it, and waits until no reader needs this module's
+/// code.
 struct PublishedView;
 
 impl Drop for PublishedView {

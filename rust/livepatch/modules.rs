@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modules that come after a patch for them, and go before it.
+//! Patching modules that are loaded after a patch for them, and reverting that before they are
+//! unloaded.
 
 use crate::{
     patch::{
@@ -37,7 +38,17 @@ use kernel_ext::{
     }, //
 };
 
-/// Applies every patch for `module`, which comes, or refuses it. Context: a module notifier.
+/// Applies every patch for `module`, which is being loaded, or refuses the module.
+///
+/// # Context
+///
+/// A module notifier, before the module's init.
+///
+/// # Errors
+///
+/// `ENOMEM`, `ENODEV` if ftrace has shut itself down, the errors of [`Object::resolve`] and
+/// [`Registry::hook`], and that of a `pre_patch` callback. The kernel then does not load the
+/// module.
 pub(crate) fn patch_coming(module: Module<'_>) -> Result {
     let mut registry = REGISTRY.lock()?;
     let announced = registry.announce(module.name());
@@ -46,14 +57,18 @@ pub(crate) fn patch_coming(module: Module<'_>) -> Result {
     })
 }
 
-/// Takes every patch off `module`, which goes. Context: a module notifier.
+/// Reverts every patch of `module`, which is being unloaded.
+///
+/// # Context
+///
+/// A module notifier, after the module's exit.
 pub(crate) fn unpatch_going(module: Module<'_>) {
     let Ok(mut registry) = REGISTRY.lock() else {
         return;
     };
     registry.forget_announced(module.name());
     registry.unpatch_module(module, None);
-    // A patch that left before may have left it hooked, for want of memory.
+    // Without memory, the completion of an earlier transition may have left functions hooked.
     let (text, size) = module.text();
     if registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size) {
         registry.unhook_unused_nofail();
@@ -61,7 +76,7 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
 }
 
 impl Registry {
-    /// The patches that have an object for the module `name`, oldest first.
+    /// Returns the patches that have an object for the module `name`, oldest first. `ENOMEM`.
     fn patches_for(&self, name: &CStr) -> Result<KVec<PatchId>> {
         let mut ids = KVec::new();
         for patch in self.patches().filter(|patch| patch.is_for(name)) {
@@ -70,18 +85,21 @@ impl Registry {
         Ok(ids)
     }
 
-    /// Applies every patch for `module`, or none and refuses it. One that could not be `announced`
-    /// comes if no patch is for it; a later one waits until it is loaded.
+    /// Applies every patch for `module`. If one cannot be applied, reverts the others and fails.
+    ///
+    /// `announced` is the result of announcing the module. If that failed, the module can be loaded
+    /// all the same as long as no patch is for it: a patch that is enabled later waits until the
+    /// module is live.
     fn patch_module(&mut self, module: Module<'_>, announced: Result) -> Result {
         let name = module.name();
-        let patches_for = self.patches_for(name).and_then(|ids| match announced {
+        let ids = self.patches_for(name).and_then(|ids| match announced {
             Err(e) if !ids.is_empty() => Err(e),
             _ => Ok(ids),
         });
-        let patches_for = patches_for.inspect_err(|_| {
+        let ids = ids.inspect_err(|_| {
             pr_err!("out of memory, refusing to load module '{}'\n", name);
         })?;
-        for id in patches_for {
+        for id in ids {
             if let Err(e) = self.apply_patch(id, module) {
                 let patch = self.patch(id)?.name();
                 let module_name = name;
@@ -110,7 +128,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Hooks what was found in `module`, and takes everything back if that fails.
+    /// Hooks the functions of `id` in `module` and publishes the view. On failure the module is as
+    /// if it had not been patched.
     fn hook_and_publish(&mut self, module: Module<'_>, id: PatchId, desc: &ObjectDesc) -> Result {
         let Err(e) = self.hook(id).and_then(|()| self.publish()) else {
             return Ok(());
@@ -139,7 +158,10 @@ impl Registry {
         }
     }
 
-    /// A hook left behind would be on whatever is loaded at that address next.
+    /// Unhooks the functions that no patch has any more, and waits for memory if there is none.
+    ///
+    /// The module's memory is about to be freed. A hook that is left would apply to the next code
+    /// that is loaded at its address.
     fn unhook_unused_nofail(&mut self) {
         while self.unhook_unused() == Err(ENOMEM) {
             fsleep(Delta::from_millis(10));
@@ -150,7 +172,7 @@ impl Registry {
         self.patch_mut(id).ok()?.object_mut(name)
     }
 
-    /// Takes the patches off `module`, up to but without `limit`. Cannot fail.
+    /// Reverts the patches of `module` that are older than `limit`, or all of them. Cannot fail.
     fn unpatch_module(&mut self, module: Module<'_>, limit: Option<PatchId>) {
         let name = module.name();
         let count = self.patches().len();
@@ -185,7 +207,8 @@ impl Registry {
             redirect_to_originals(object);
             object.release_code();
             if self.publish().is_err() {
-                // The sites lead to the original code already; wait for those who read before.
+                // The sites lead to the original code already. Wait for the handlers that read the
+                // replacements before.
                 rcu::synchronize();
             }
             self.unhook_unused_nofail();
@@ -195,7 +218,9 @@ impl Registry {
     }
 }
 
-/// Finds what `patch` replaces in `module`, and asks its author whether it may.
+/// Resolves the functions of `patch` in `module` and calls the `pre_patch` callback.
+///
+/// On failure the object is absent, as it was before.
 fn prepare_object(
     patch: &mut Patch,
     module: Module<'_>,
@@ -211,7 +236,8 @@ fn prepare_object(
         .ok_or(ENODEV)?;
 
     #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
-    // SAFETY: The notifier is told before the module is freed, and `unpatch_module()` clears it then.
+    // SAFETY: The notifier is called before the module is freed, and `unpatch_module()` clears the
+    // pointer then.
     unsafe {
         object.desc.set_module(module, callbacks);
     }
@@ -233,7 +259,11 @@ fn prepare_object(
     Ok(object.desc.clone())
 }
 
-/// `ENOMEM` if ftrace had none for the functions of `module`, `ENODEV` if it has shut itself down.
+/// Checks that ftrace has records of the functions of `module`.
+///
+/// # Errors
+///
+/// `ENOMEM` if ftrace could not allocate the records, `ENODEV` if ftrace has shut itself down.
 fn check_ftrace_records(module: Module<'_>) -> Result {
     if !module.lacks_sites() {
         return Ok(());
@@ -246,7 +276,7 @@ fn check_ftrace_records(module: Module<'_>) -> Result {
     Err(ENOMEM)
 }
 
-/// Leads the object's functions back in the view in force: no memory is needed for that.
+/// Redirects the object's functions to the original code in the view in force. Needs no memory.
 fn redirect_to_originals(object: &Object) {
     let guard = kernel_rcu::read_lock();
     if let Some(view) = VIEW.read(&ReadSide::from(&guard)) {

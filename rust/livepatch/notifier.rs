@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module notifier: a module comes or goes.
+//! The module notifier, called when a module is being loaded or unloaded.
 
 use crate::{
     evict::evict,
@@ -12,7 +12,7 @@ use kernel_ext::module::{
     Module, //
 };
 
-/// The notifier's callbacks.
+/// The callbacks of the notifier.
 pub(crate) struct Watcher;
 
 impl Events for Watcher {
@@ -21,7 +21,7 @@ impl Events for Watcher {
     }
 
     fn going(module: Module<'_>) {
-        // First, if it is the module of a patch.
+        // If this is the module of a patch, the patch is removed first.
         evict(module);
         modules::unpatch_going(module);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The model of a patch: objects and functions, as [checked](crate::describe) and
+//! The model of a patch: its objects and functions, as [checked](crate::describe) and
 //! [resolved](crate::resolve).
 
 use crate::{
@@ -28,38 +28,39 @@ use kernel_ext::{
     module::Module, //
 };
 
-/// The function to be replaced, once its object is loaded.
+/// The function that is replaced, while its object is loaded.
 pub(crate) struct Original {
-    /// Where ftrace hooks it.
+    /// The address of the fentry call.
     pub(crate) site: Site,
-    /// Its code.
+    /// The function's code.
     pub(crate) code: Range,
-    /// Code of it that the compiler put elsewhere.
+    /// The parts of the code that the compiler moved out of the function.
     pub(crate) cold: KVec<Range>,
 }
 
 /// One function of a patch.
 pub(crate) struct Func {
-    /// Name of the function to be replaced.
+    /// The name of the function that is replaced.
     pub(crate) name: CString,
-    /// As the author gave it: 0 if there is but one of that name.
+    /// The position among the functions of that name, as the author gave it. 0 means that there is
+    /// only one.
     pub(crate) sympos: usize,
-    /// The replacement's code.
+    /// The code of the replacement.
     pub(crate) replacement: Range,
-    /// The replacement, to be called.
+    /// The address of the replacement, to which calls go.
     pub(crate) target: CallTarget,
-    /// What is replaced; `None` while its object is not loaded.
+    /// The function that is replaced, while its object is loaded.
     pub(crate) original: Option<Original>,
 }
 
-/// Whether an object is there to be patched.
+/// The state of an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// The module is not loaded, or not far enough.
+    /// The module is not loaded, or cannot be patched yet.
     Absent,
-    /// Its functions are resolved.
+    /// The functions are resolved.
     Present,
-    /// Its functions are hooked.
+    /// The functions are hooked.
     Patched,
 }
 
@@ -67,57 +68,53 @@ pub(crate) enum Presence {
 pub(crate) struct Object {
     /// The module's name; `None` for vmlinux.
     pub(crate) name: Option<CString>,
-    /// Its functions.
     pub(crate) funcs: KVec<Func>,
-    /// Whether it is there.
     pub(crate) presence: Presence,
-    /// Whether the patch's relocations for it were applied.
+    /// Whether the patch's relocations that refer to the object are applied.
     pub(crate) relocated: bool,
-    /// The author's structure, for callbacks.
+    /// The author's structure, with the callbacks.
     pub(crate) desc: ObjectDesc,
 }
 
-/// The end of a transition.
+/// How a transition ended.
 #[derive(Clone, Copy)]
 pub(crate) struct TransitionEnd {
-    /// How long it took, in microseconds.
+    /// The duration in microseconds.
     pub(crate) took_us: i64,
-    /// When, since the Unix epoch.
+    /// The time of the end, since the Unix epoch.
     pub(crate) at: Delta,
-    /// Not every task had moved.
+    /// Whether a task was switched by force.
     pub(crate) forced: bool,
 }
 
 /// A patch.
 pub(crate) struct Patch {
-    /// Its number.
     pub(crate) id: PatchId,
-    /// Its objects.
     pub(crate) objects: KVec<Object>,
-    /// Whether it replaces all that came before.
+    /// Whether the patch replaces all older patches.
     pub(crate) replace: bool,
-    /// How its last transition ended.
+    /// How the patch's last transition ended.
     pub(crate) last_transition: Option<TransitionEnd>,
-    /// The author's structure. Dropped last: the module must stay as long as anything above refers to
-    /// it.
+    /// The author's structure. Its reference to the module is dropped last: the fields above refer
+    /// to the module.
     pub(crate) desc: PatchDesc,
 }
 
 impl Patch {
-    /// Its name: its module's.
+    /// Returns the name of the patch, which is that of its module.
     pub(crate) fn name(&self) -> &CStr {
         self.desc.module().name()
     }
 
-    /// Leaves the module as it was loaded, so that it can enable the patch once more. Nobody runs
-    /// its code any more. Context: may sleep.
+    /// Clears all relocations, so that the module can enable the patch again. No task runs the
+    /// patch's code any more. Context: may sleep.
     pub(crate) fn clear_relocations(&mut self) {
         for object in &mut self.objects {
             object.clear_relocations(self.desc.module());
         }
     }
 
-    /// Functions whose object is there, with what they replace.
+    /// Returns the functions whose objects are loaded, with the functions that they replace.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&Func, &Original)> {
         self.objects
             .iter()
@@ -126,14 +123,14 @@ impl Patch {
             .filter_map(|func| Some((func, func.original.as_ref()?)))
     }
 
-    /// Objects that are there.
+    /// Returns the objects that are loaded.
     pub(crate) fn present(&self) -> impl Iterator<Item = &Object> {
         self.objects
             .iter()
             .filter(|object| object.presence != Presence::Absent)
     }
 
-    /// Forgets what was found in the module `name`; see [`Object::forget_module`].
+    /// Resets the object for the module `name`; see [`Object::forget_module`].
     pub(crate) fn forget_module(&mut self, name: &CStr, callbacks: &CallbackToken) {
         let patch = self.desc.module();
         let mut objects = self.objects.iter_mut();
@@ -142,12 +139,12 @@ impl Patch {
         }
     }
 
-    /// Whether it has an object for module `name`.
+    /// Whether the patch has an object for the module `name`.
     pub(crate) fn is_for(&self, name: &CStr) -> bool {
         self.objects.iter().any(|object| object.is_module(name))
     }
 
-    /// The object for module `name`.
+    /// Returns the object for the module `name`.
     pub(crate) fn object_mut(&mut self, name: &CStr) -> Option<&mut Object> {
         self.objects
             .iter_mut()
@@ -156,31 +153,32 @@ impl Patch {
 }
 
 impl Object {
-    /// Whether it is the module `name`.
+    /// Whether this is the object for the module `name`.
     pub(crate) fn is_module(&self, name: &CStr) -> bool {
         self.name.as_deref() == Some(name)
     }
 
-    /// What it is called in sysfs and in messages.
+    /// Returns the object's name in sysfs and in messages.
     pub(crate) fn label(&self) -> &CStr {
         self.name.as_deref().unwrap_or(c"vmlinux")
     }
 
-    /// Forgets what was found: the patch is gone.
+    /// Resets the object when the patch has left the registry.
     pub(crate) fn release(&mut self, callbacks: &CallbackToken) {
         self.release_code();
         self.desc.clear_module(callbacks);
         self.desc.forget_pre_patch(callbacks);
     }
 
-    /// Forgets what was found: the module of the object goes, or does not come after all. What the
-    /// module `patch` knows of it is undone, so that it can come again.
+    /// Resets the object when its module is being unloaded, or when the load of the module is
+    /// refused. Also clears the relocations in the module `patch`, so that the object's module can
+    /// be loaded again.
     pub(crate) fn forget_module(&mut self, patch: Module<'_>, callbacks: &CallbackToken) {
         self.release(callbacks);
         self.clear_relocations(patch);
     }
 
-    /// As [`release`](Self::release), for callbacks that still want to know the module.
+    /// Marks the object as absent. The callbacks can still use the pointer to the module.
     pub(crate) fn release_code(&mut self) {
         self.presence = Presence::Absent;
         for func in &mut self.funcs {
@@ -190,7 +188,7 @@ impl Object {
 }
 
 impl Func {
-    /// The position as sysfs shows it: a function alone of its name is the first.
+    /// Returns the position that sysfs shows. A function that is the only one of its name has 1.
     pub(crate) fn position(&self) -> usize {
         self.sympos.max(1)
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What each universe calls: from the patches and the one that moves to a view.
+//! The plan: what each universe calls, derived from the patches and the step.
 //!
-//! Everything is derived afresh from the list of patches; there is no stack of replacements to keep
-//! up to date. The last patch in the list that has a function wins it.
+//! Each plan is made from the list of patches alone. There is no stack of replacements to be kept
+//! up to date: if several patches replace a function, the newest of them in a universe wins.
 
 use crate::{
     patch::{
@@ -42,7 +42,7 @@ struct Use<'a> {
     original: &'a Original,
 }
 
-/// The uses of every function, sorted by site and then by patch.
+/// The uses of all functions by all patches, sorted by site and then by age.
 pub(crate) struct Plan<'a> {
     patches: KVec<&'a Patch>,
     step: Move,
@@ -50,7 +50,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Of `patches`, oldest first. May sleep. `ENOMEM`.
+    /// Makes the plan of `patches`, oldest first, in `step`. May sleep. `ENOMEM`.
     pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Move) -> Result<Self> {
         let mut list = KVec::new();
         let mut uses = KVVec::new();
@@ -77,11 +77,13 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Returns the uses of each function.
     fn functions(&self) -> impl Iterator<Item = &[Use<'a>]> {
         self.uses
             .chunk_by(|a, b| a.original.site == b.original.site)
     }
 
+    /// Returns the use that `universe` calls, if it does not call the original.
     fn winner<'b>(&self, uses: &'b [Use<'a>], universe: Universe) -> Option<&'b Use<'a>> {
         uses.iter().rfind(|u| self.step.has(u.patch, universe))
     }
@@ -94,13 +96,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The sites of the functions that `universe` redirects.
+    /// Returns the sites of the functions that `universe` redirects.
     pub(crate) fn sites(&self, universe: Universe) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions()
             .filter_map(move |uses| Some(self.winner(uses, universe)?.original.site))
     }
 
-    /// The sites of the functions whose calls go elsewhere in the new universe.
+    /// Returns the sites of the functions whose redirects differ between the universes.
     pub(crate) fn changing(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions().filter_map(|uses| {
             let targets = self.targets(uses);
@@ -108,18 +110,19 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Where each function leads when nothing moves; `None`: to its original code.
+    /// Returns where the calls of each function go in the new universe. `None` is the original
+    /// code.
     pub(crate) fn steady(&self) -> impl Iterator<Item = (Site, Option<CallTarget>)> + use<'_, 'a> {
         self.functions()
             .filter_map(|uses| Some((uses.first()?.original.site, self.targets(uses).new)))
     }
 
-    /// The handler's table. `ENOMEM`.
+    /// Makes the redirects of both universes. `ENOMEM`.
     pub(crate) fn redirects(&self) -> Result<Redirects> {
         self.table(|uses| self.targets(uses))
     }
 
-    /// The handler's table once everybody is in `universe`. `ENOMEM`.
+    /// Makes the redirects for when every task is in `universe`. `ENOMEM`.
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
         self.table(|uses| {
             let only = self.targets(uses).choose(universe);
@@ -140,12 +143,16 @@ impl<'a> Plan<'a> {
         Redirects::new(entries.iter().copied())
     }
 
-    /// Code that must not be on the stack of a task that leaves the universe `from`. `ENOMEM`.
+    /// Returns the affected code: code that must not be on the stack of a task that leaves the
+    /// universe `from`. `ENOMEM`.
     ///
-    /// That is, for each function that changes, what `from` calls; the stretch from its entry past
-    /// its fentry site, where a task may have been stopped between the handler's decision and the
-    /// jump; and the whole text of every patch that goes, for what its functions call in it and
-    /// left by a tail call.
+    /// There are three kinds of affected code:
+    ///
+    /// - for each function whose redirects differ, the function that `from` calls;
+    /// - for each such function, the bytes from its entry to the end of the fentry call: a task may
+    ///   have been stopped there between the handler's decision and the jump;
+    /// - the whole text of every patch that leaves: its functions call other functions in it, and
+    ///   may have left their own frames by a tail call.
     pub(crate) fn affected(&self, from: Universe) -> Result<Ranges> {
         let mut ranges = KVVec::new();
         for uses in self.functions() {
@@ -173,9 +180,9 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// From a function's first byte to behind the call at its fentry site.
+/// Returns the range from a function's first byte to the end of the call at its fentry site.
 fn entry_of(original: &Original) -> Range {
-    /// The longest instruction that an architecture has at the site.
+    /// The length of the longest instruction at a site, on any architecture.
     const SITE_LEN: usize = 8;
     Range {
         start: original.code.start,

@@ -5,18 +5,16 @@
 use kernel::prelude::*;
 use kernel_ext::sort;
 
-/// Addresses from `start` to `end`, both included: a return address behind the last call of a
-/// function is its end.
+/// The addresses from `start` to `end`, both included. `end` is the address after a function's last
+/// byte: that is the return address if the function ends with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// The first address.
     pub(crate) start: usize,
-    /// The last address.
     pub(crate) end: usize,
 }
 
 impl Range {
-    /// Of `size` bytes from `start`, and the address behind them.
+    /// Returns the range of `size` bytes from `start`, and the address after them.
     pub(crate) fn of(start: usize, size: usize) -> Self {
         Self {
             start,
@@ -25,11 +23,12 @@ impl Range {
     }
 }
 
-/// The set. Made once a transition, asked for every entry of every stack.
+/// The set. It is made once for each view of a transition, and asked for every entry of every
+/// stack.
 pub(crate) struct Ranges(KVVec<Range>);
 
 impl Ranges {
-    /// The union of `ranges`.
+    /// Returns the union of `ranges`.
     pub(crate) fn new(mut ranges: KVVec<Range>) -> Self {
         sort::by_key(&mut ranges, |range| range.start);
         let mut last = 0;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record table: which universe each task is in while a transition runs.
+//! The record table: the universe of each task while a transition runs.
 //!
-//! Filled once, then shared: keys do not change any more, states are atomic. A task without a
-//! record became visible after the table was sealed: it has never run before, and starts in the
-//! target universe on an empty stack. Or it had left the task list before that, and is about to
-//! leave its CPU for good: such a one is where its CPU is, for which the idle task's record stands, as
-//! for a task that was born in the transition and is past `exit_notify()`.
+//! The table is filled once and then shared. Its keys do not change any more, and the universes and
+//! blockers are atomic.
+//!
+//! There are two kinds of tasks without a record. A task that became visible after the table was
+//! sealed has never run before: it starts in the target universe on an empty stack. An exiting task
+//! follows its CPU: it is in the universe of the CPU's idle record until it leaves the CPU for
+//! good. Such a task had left the task list before the table was sealed, or it was forked during
+//! the transition and is past `exit_notify()`.
 
 use crate::{
     table::{
@@ -23,70 +26,71 @@ use kernel_ext::atomic::{
     Ordering, //
 };
 
-/// Why a task could not be switched when it was last looked at.
+/// Why a task was not switched at the last attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blocker {
-    /// Nobody has looked yet.
+    /// There was no attempt yet.
     Unknown,
-    /// It was on a CPU.
+    /// The task was on a CPU.
     Running,
-    /// The unwinder could not vouch for its stack.
+    /// The unwinder could not vouch for the stack trace.
     Unreliable,
-    /// It will return into this address.
+    /// The task will return to this address, which is in affected code.
     Inside(usize),
 }
 
-/// What became of an attempt to switch a record.
+/// The result of an attempt to switch a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Switched {
-    /// It was in the target universe already.
+    /// The record was in the target universe already.
     Before,
-    /// This attempt did it.
+    /// This attempt switched the record.
     Now,
-    /// This attempt did it, and it was the last: the transition can be completed.
+    /// This attempt switched the last record: the transition can be completed.
     Last,
 }
 
-/// What the handler looks for: small, so that few lines of the cache are touched.
+/// The part of a record that the handler reads. It is small, so that few cache lines are touched.
 #[derive(Default)]
 struct Slot {
-    /// The task.
+    /// The task's [`TaskId`](kernel_ext::task::TaskId) as a number.
     key: usize,
     universe: AtomicU8,
-    /// The place of the details in the list of records.
+    /// The index of the [`RecordDetails`].
     nr: u32,
 }
 
-/// As few slots as do, for the memory that each task takes.
+/// The number of slots for each task. It is the least that [`Table`] takes, to save memory.
 const SPREAD: usize = 2;
 
-/// What the handler does not need.
+/// The part of a record that the handler does not read.
 struct RecordDetails<T> {
-    /// A [`Blocker`]: 0 unknown, 1 running, 2 unreliable, else the address.
+    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the address.
     blocker: AtomicUsize,
+    /// The index of the [`Slot`].
     slot: usize,
     task: T,
 }
 
-/// One task's record.
+/// The record of one task.
 pub(crate) struct Record<'a, T> {
     slot: &'a Slot,
     details: &'a RecordDetails<T>,
 }
 
 impl<'a, T> Record<'a, T> {
-    /// The task.
+    /// Returns the task.
     pub(crate) fn task(&self) -> &'a T {
         &self.details.task
     }
 
-    /// Its universe now.
+    /// Returns the task's present universe.
     #[inline(always)]
     pub(crate) fn universe(&self) -> Universe {
         self.slot.universe()
     }
 
-    /// Notes why the task stays where it is.
+    /// Notes why the task is not switched.
     pub(crate) fn set_blocker(&self, blocker: Blocker) {
         let raw = match blocker {
             Blocker::Unknown => 0,
@@ -94,11 +98,11 @@ impl<'a, T> Record<'a, T> {
             Blocker::Unreliable => 2,
             Blocker::Inside(addr) => addr,
         };
-        // ORDERING: Relaxed, partner `blocker()`: for messages alone.
+        // ORDERING: Relaxed, partner `blocker()`: the value is only shown to users.
         self.details.blocker.store(raw, Ordering::Relaxed);
     }
 
-    /// Why the task stays where it is.
+    /// Returns why the task is not switched.
     pub(crate) fn blocker(&self) -> Blocker {
         // ORDERING: Relaxed, partner `set_blocker()`.
         match self.details.blocker.load(Ordering::Relaxed) {
@@ -120,32 +124,34 @@ impl table::Slot for Slot {
 impl Slot {
     #[inline(always)]
     fn universe(&self) -> Universe {
-        // ORDERING: Relaxed. Three write it: the task itself, an interrupt on its CPU, and another
-        // CPU that holds the task's scheduler locks while it does not run. To the task each is in
-        // program order; the switch back in takes the lock that the writer released.
+        // ORDERING: Relaxed. There are three writers: the task itself, an interrupt on its CPU, and
+        // another CPU that holds the task's scheduler locks while the task does not run. The task
+        // sees the first two in program order. The switch back to the task takes the lock that the
+        // third has released.
         Universe::from_u8(self.universe.load(Ordering::Relaxed))
     }
 }
 
-/// The table is full: make a larger one.
+/// The table is full. The caller makes a larger one.
 #[derive(Debug)]
 pub(crate) struct Full;
 
-/// The table.
+/// The record table. See the module's documentation.
 pub(crate) struct Records<T> {
     slots: Table<Slot>,
     details: KVVec<RecordDetails<T>>,
-    /// Where the idle tasks' slots are, by CPU. Their records are the first.
+    /// The indexes of the idle tasks' slots, by CPU. The idle records are the first in `details`.
     idle: KVVec<Option<usize>>,
     idle_tasks: u32,
     target: Universe,
-    /// Records that are not in the target universe.
+    /// The number of records that are not in the target universe.
     pending: AtomicUsize,
     frozen: AtomicBool,
 }
 
 impl<T> Records<T> {
-    /// An empty table for up to `capacity` tasks on their way to `target`. May sleep. `ENOMEM`.
+    /// Creates an empty table for up to `capacity` tasks, which are switched to `target`. May
+    /// sleep. `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
         Ok(Self {
             slots: Table::new(capacity, SPREAD)?,
@@ -158,7 +164,8 @@ impl<T> Records<T> {
         })
     }
 
-    /// Adds the task `key`, which is not 0 and not in the table, in `universe`. Allocates nothing.
+    /// Adds the task `key`, which is in `universe`. `key` is not 0 and not in the table yet.
+    /// Allocates nothing.
     pub(crate) fn insert(&mut self, key: usize, task: T, universe: Universe) -> Result<(), Full> {
         let nr = u32::try_from(self.details.len()).map_err(|_| Full)?;
         let details = RecordDetails {
@@ -183,8 +190,8 @@ impl<T> Records<T> {
         Ok(())
     }
 
-    /// As [`insert`](Self::insert), for the idle task of `cpu`; before all other tasks. May sleep.
-    /// `ENOMEM`.
+    /// Adds the idle task of `cpu` like [`insert`](Self::insert). The idle tasks are added before
+    /// all other tasks. May sleep. `ENOMEM`.
     pub(crate) fn insert_idle(
         &mut self,
         cpu: u32,
@@ -205,47 +212,49 @@ impl<T> Records<T> {
         Ok(())
     }
 
-    /// Whether `record` is that of an idle task, and stands for its CPU.
+    /// Whether `record` is that of an idle task, and so stands for a CPU.
     pub(crate) fn is_idle(&self, record: &Record<'_, T>) -> bool {
         record.slot.nr < self.idle_tasks
     }
 
-    /// The record of the task `key`. Context: any; no lock, no panic.
+    /// Returns the record of the task `key`. Context: any; no lock, no panic.
     pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
         let slot = self.slots.find(key)?;
         let details = self.details.get(slot.nr as usize)?;
         Some(Record { slot, details })
     }
 
-    /// The universe of the task `key`: its record's, or the target for one that came later.
+    /// Returns the universe of the task `key`. Without a record, that is the target universe.
     pub(crate) fn universe_of(&self, key: usize) -> Universe {
         self.recorded(key).unwrap_or(self.target)
     }
 
-    /// The universe of the task `key`, if it has a record. Context: any; no lock, no panic.
+    /// Returns the universe of the task `key` if it has a record. Context: any; no lock, no panic.
     pub(crate) fn recorded(&self, key: usize) -> Option<Universe> {
         self.slots.find(key).map(Slot::universe)
     }
 
-    /// The universe of `cpu`: its idle task's, or the target. Context: any; no lock, no panic.
+    /// Returns the universe of `cpu`, which is that of its idle record. Without a record, that is
+    /// the target universe. Context: any; no lock, no panic.
     pub(crate) fn universe_on(&self, cpu: u32) -> Universe {
         let at = self.idle.get(cpu as usize).copied().flatten();
         at.and_then(|at| self.slots.get(at))
             .map_or(self.target, Slot::universe)
     }
 
-    /// As [`recorded`](Self::recorded), where one look is enough for it; else `None`.
+    /// Like [`recorded`](Self::recorded), but returns `None` if the record is not in the first slot
+    /// that is probed.
     #[inline(always)]
     pub(crate) fn universe_at_once(&self, key: usize) -> Option<Universe> {
         self.slots.find_at_once(key).map(Slot::universe)
     }
 
-    /// Where all are to go.
+    /// Returns the universe to which the tasks are switched.
     pub(crate) fn target(&self) -> Universe {
         self.target
     }
 
-    /// Every record.
+    /// Returns all records.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_, T>> {
         self.details.iter().filter_map(|details| {
             let slot = self.slots.get(details.slot)?;
@@ -253,35 +262,35 @@ impl<T> Records<T> {
         })
     }
 
-    /// The records that are not in the target universe.
+    /// Returns the records that are not in the target universe.
     pub(crate) fn iter_pending(&self) -> impl Iterator<Item = Record<'_, T>> {
         self.iter()
             .filter(|record| record.universe() != self.target)
     }
 
-    /// How many there are.
+    /// Returns the number of records.
     pub(crate) fn len(&self) -> usize {
         self.details.len()
     }
 
-    /// How many are not in the target universe.
+    /// Returns the number of records that are not in the target universe.
     pub(crate) fn pending(&self) -> usize {
-        // ORDERING: Acquire, pairs with the Release in `switch()`: who sees 0 sees all that every
-        // task did before it was switched.
+        // ORDERING: Acquire, pairs with the Release in `switch()`: a reader of 0 sees everything
+        // that each task did before it was switched.
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Switches `record`, one of this table, to the target universe.
+    /// Switches `record`, which is in this table, to the target universe.
     ///
-    /// The caller has proof that the task's stack is clear, or was told to do without.
+    /// The caller has proof that the task's stack has no affected code, or forces the transition.
     ///
     /// Context: any; no lock, no panic.
     pub(crate) fn switch(&self, record: Record<'_, T>) -> Switched {
         let (from, to) = (self.target.other() as u8, self.target as u8);
-        // ORDERING: Relaxed, partners `universe()` and this same line on other CPUs, of which one
-        // wins. The scheduler's locks put the switch behind the walk that allowed it and before
-        // what the task calls next, or the task does it itself; before a reversal reads it, the
-        // grace period after `freeze()`.
+        // ORDERING: Relaxed. The partners are `universe()` and this line on other CPUs, one of
+        // which wins. The switch comes after the stack walk that allowed it and before the task's
+        // next calls: the scheduler's locks order that, or the task itself switches. It comes
+        // before a reversal reads it: the grace period after `freeze()` orders that.
         let won = record
             .slot
             .universe
@@ -290,29 +299,29 @@ impl<T> Records<T> {
         if !won {
             return Switched::Before;
         }
-        // ORDERING: Release, pairs with Acquire in `pending()`. The last to switch only asks for
-        // the worker, which looks there.
+        // ORDERING: Release, pairs with Acquire in `pending()`. The CPU that switches the last
+        // record only kicks the worker, and the worker calls `pending()`.
         match self.pending.fetch_sub(1, Ordering::Release) {
             1 => Switched::Last,
             _ => Switched::Now,
         }
     }
 
-    /// Stops switching, for a reversal; it has stopped when every read side that is now running has
-    /// ended.
+    /// Stops switching, for a reversal. No record is switched any more when all read sides that run
+    /// now have ended.
     pub(crate) fn freeze(&self) {
-        // ORDERING: Relaxed, partner `is_frozen()`; the grace period orders.
+        // ORDERING: Relaxed, partner `is_frozen()`. The caller's grace period orders this.
         self.frozen.store(true, Ordering::Relaxed);
     }
 
-    /// Whether switching was stopped.
+    /// Whether switching is stopped.
     #[inline(always)]
     pub(crate) fn is_frozen(&self) -> bool {
         // ORDERING: Relaxed, partner `freeze()`.
         self.frozen.load(Ordering::Relaxed)
     }
 
-    /// Lets switching go on, where a reversal failed.
+    /// Resumes switching, if the reversal failed.
     pub(crate) fn thaw(&self) {
         // ORDERING: Relaxed, partner `is_frozen()`.
         self.frozen.store(false, Ordering::Relaxed);

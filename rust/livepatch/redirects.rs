@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where each hooked function leads, as the ftrace handler looks it up.
+//! The redirects: where the calls of each hooked function go, as the ftrace handler looks it up.
 //!
-//! A hash table, made once and never changed but for [`Redirects::restore_original`].
+//! This is a hash table that is made once. Only [`Redirects::restore_original`] changes it.
 
 use crate::{
     table::{
@@ -21,7 +21,7 @@ use kernel_ext::{
     }, //
 };
 
-/// Where the calls of a function go. `None` stands for the function's original code.
+/// Where the calls of a function go. `None` is the function's original code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Targets {
     /// For tasks in [`Universe::Old`].
@@ -30,10 +30,10 @@ pub(crate) struct Targets {
     pub(crate) new: Option<CallTarget>,
 }
 
-/// Where one function leads.
+/// The redirects of one function.
 #[derive(Default)]
 pub(crate) struct Slot {
-    /// The fentry site's address; 0: the slot is free.
+    /// The address of the fentry site. 0 if the slot is free.
     site: usize,
     old: AtomicCallTarget,
     new: AtomicCallTarget,
@@ -49,8 +49,9 @@ impl table::Slot for Slot {
 impl Slot {
     #[inline(always)]
     fn targets(&self) -> Targets {
-        // ORDERING: Relaxed, both: set before the table was published, and published with Release;
-        // `restore_original()` may change one before the other, and either pair is then right.
+        // ORDERING: Relaxed, both. They are set before the table is published, and it is published
+        // with Release. `restore_original()` may change one before the other, and either pair is
+        // correct then.
         Targets {
             old: self.old.load(Ordering::Relaxed),
             new: self.new.load(Ordering::Relaxed),
@@ -58,14 +59,15 @@ impl Slot {
     }
 }
 
-/// Every call of every hooked function looks here, so the table is sparse.
+/// The number of slots for each function. Every call of every hooked function looks here, so the
+/// table is sparse.
 pub(crate) const SPREAD: usize = 4;
 
-/// The table. See the module's documentation.
+/// The redirects. See the module's documentation.
 pub(crate) struct Redirects(Table<Slot>);
 
 impl Redirects {
-    /// A table of `entries`, whose sites differ. `ENOMEM`.
+    /// Makes a table of `entries`, whose sites differ. `ENOMEM`.
     pub(crate) fn new(entries: impl ExactSizeIterator<Item = (Site, Targets)>) -> Result<Self> {
         let mut table = Table::new(entries.len(), SPREAD)?;
         for (site, targets) in entries {
@@ -79,23 +81,26 @@ impl Redirects {
         Ok(Self(table))
     }
 
-    /// Where calls of the function at `site` go; `None` if it is not in the table.
+    /// Returns where the calls of the function at `site` go, or `None` if it is not in the table.
     ///
     /// Context: any; no lock, no panic.
     pub(crate) fn find(&self, site: Site) -> Option<Targets> {
         self.0.find(site.address()).map(Slot::targets)
     }
 
-    /// As [`find`](Self::find), where one look is enough for it; else `None`.
+    /// Like [`find`](Self::find), but returns `None` if the site is not in the first slot that is
+    /// probed.
     #[inline(always)]
     pub(crate) fn find_at_once(&self, site: Site) -> Option<Targets> {
         self.0.find_at_once(site.address()).map(Slot::targets)
     }
 
-    /// Leads `site` back to the original code, where no new table could be had. Cannot fail.
+    /// Redirects the function at `site` to its original code, if there is no memory for a new
+    /// table. Cannot fail.
     pub(crate) fn restore_original(&self, site: Site) {
         if let Some(slot) = self.0.find(site.address()) {
-            // ORDERING: Relaxed, partner of the loads in `targets()`; the caller waits for readers.
+            // ORDERING: Relaxed, partner of the loads in `targets()`. The caller waits for the
+            // readers.
             slot.old.clear(Ordering::Relaxed);
             slot.new.clear(Ordering::Relaxed);
         }
@@ -103,7 +108,7 @@ impl Redirects {
 }
 
 impl Targets {
-    /// The one for `universe`, or `None` for the original code.
+    /// Returns the target for `universe`, or `None` for the original code.
     #[inline(always)]
     pub(crate) fn choose(self, universe: Universe) -> Option<CallTarget> {
         match universe {
@@ -112,8 +117,8 @@ impl Targets {
         }
     }
 
-    /// Whether both universes call the same. For the handler: a comparison of two registers, which
-    /// that of two options is not.
+    /// Whether both universes call the same code. The handler needs this to be one comparison of
+    /// two registers, and a comparison of two options is more.
     #[inline(always)]
     pub(crate) fn are_alike(self) -> bool {
         CallTarget::address_or_zero(self.old) == CallTarget::address_or_zero(self.new)

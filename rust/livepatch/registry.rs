@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The patches that are enabled or move.
+//! The registered patches: those that are enabled or in transition.
 //!
-//! One lock over all of it. Only the handler and the probe do without, see [`crate::view`].
-//! Directories in sysfs take the lock in their files, so they are dropped outside of it: patches
-//! that go are handed out as [`RetiredPatches`], for [`release`].
+//! One mutex protects the registry. Only the ftrace handler and the scheduler probe do not take it:
+//! they read the view (see [`crate::view`]).
 //!
-//! What is done to them is in files of its own, one for each operation. They use the methods here:
-//! the fields are private, so that what must change together is in one place.
+//! The files in a patch's directory take the mutex, and removing a directory waits for the readers
+//! and writers of its files. So a directory is never removed with the registry locked. Patches that
+//! leave the registry are returned as [`RetiredPatches`], which [`release`] takes when the registry
+//! is unlocked.
+//!
+//! Each operation on the registry has a file of its own. The fields are private, and the operations
+//! use the methods in this file: so the code that changes related fields together is in one place.
 
 use crate::{
     directory::{
@@ -65,40 +69,40 @@ use kernel_ext::{
 /// The one registry.
 pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
 
-/// A patch and its directory, whose files ask for the patch here.
+/// A registered patch, and its directory, whose files look up the patch here.
 struct Registered {
     patch: Patch,
     directory: PatchDirectory,
 }
 
-/// See the module's documentation.
+/// The registry. See the module's documentation.
 pub(crate) struct Registry {
-    /// For what a transition looks up and registers.
+    /// The proof that the gate is open, which a transition needs.
     gate: Gate,
-    /// Oldest first: where two have a function, the later one's replacement is called.
+    /// Oldest first. If several patches replace a function, the newest one's replacement is called.
     entries: KVec<Registered>,
-    /// How many patches have left the list and still have their modules.
+    /// The number of patches that have left `entries` and still hold their modules.
     retired: usize,
     transition: Option<Transition>,
     hooks: Hooks,
-    /// Held since the first function was hooked, for as long as there is a patch.
+    /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
     ftrace_on: Option<FtraceEnabled>,
-    /// Modules whose coming was announced, and whose going was not.
+    /// The modules that the notifier has seen being loaded and not yet being unloaded.
     announced: KVec<CString>,
-    /// What callbacks may ask for while a transition is prepared, runs and ends.
+    /// Shown to callbacks while a transition is prepared, runs and ends.
     previous_states: Option<PreviousStates>,
     root: Root,
-    /// Registered for a transition, and kept for the next until all has settled: to remove it takes
-    /// longer than most transitions do.
+    /// Registered for a transition, and kept until functions have settled: it takes longer to
+    /// unregister the probe than most transitions last.
     probe: Option<SchedSwitch<Probe>>,
-    /// Since when nothing has changed, while some function may still come to jump.
+    /// When the last change was made, until functions have settled.
     settling: Option<Instant<Monotonic>>,
-    /// The right to call callbacks, which the lock protects.
+    /// The right to call callbacks. The mutex serializes the calls.
     callbacks: CallbackToken,
 }
 
 impl Registry {
-    /// Without patches. `root` is the directory for theirs. `ENOMEM`.
+    /// Creates a registry without patches. Their directories are made in `root`. `ENOMEM`.
     pub(crate) fn new(gate: Gate, root: Root) -> Result<Self> {
         Ok(Self {
             gate,
@@ -116,23 +120,24 @@ impl Registry {
         })
     }
 
-    /// The patches, oldest first.
+    /// Returns the patches, oldest first.
     pub(crate) fn patches(&self) -> impl DoubleEndedIterator<Item = &Patch> + ExactSizeIterator {
         self.entries.iter().map(|entry| &entry.patch)
     }
 
-    /// The patch `id`. `ENODEV` if it is gone.
+    /// Returns the patch `id`. `ENODEV` if it is gone.
     pub(crate) fn patch(&self, id: PatchId) -> Result<&Patch> {
         self.patches().find(|patch| patch.id == id).ok_or(ENODEV)
     }
 
-    /// As [`patch`](Self::patch), to be changed.
+    /// Returns the patch `id` for a change. `ENODEV` if it is gone.
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Result<&mut Patch> {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         patches.find(|patch| patch.id == id).ok_or(ENODEV)
     }
 
-    /// As [`patch_mut`](Self::patch_mut), with the right to call the patch's callbacks.
+    /// Returns the patch `id` for a change, and the right to call its callbacks. `ENODEV` if the
+    /// patch is gone.
     pub(crate) fn patch_and_callbacks(
         &mut self,
         id: PatchId,
@@ -142,12 +147,12 @@ impl Registry {
         Ok((patch, &self.callbacks))
     }
 
-    /// The right to call callbacks.
+    /// Returns the right to call callbacks.
     pub(crate) fn callbacks(&self) -> &CallbackToken {
         &self.callbacks
     }
 
-    /// The directory for the patches' own.
+    /// Returns the directory in which patches have their directories.
     pub(crate) fn root(&self) -> &Root {
         &self.root
     }
@@ -163,15 +168,15 @@ impl Registry {
         self.entries.push_within_capacity(entry).map_err(|_| ENOMEM)
     }
 
-    /// Removes the patch `id` from the list, for [`retire`](Self::retire).
+    /// Removes the patch `id` from the list. The caller passes it to [`retire`](Self::retire).
     pub(crate) fn remove(&mut self, id: PatchId) -> Option<(Patch, PatchDirectory)> {
         let at = self.patches().position(|patch| patch.id == id)?;
         let Registered { patch, directory } = self.entries.remove(at).ok()?;
         Some((patch, directory))
     }
 
-    /// Hands `patch`, which is not on the list any more, to `retired`, which have room for it.
-    /// `forced`: some task may still be in its code.
+    /// Moves `patch`, which was [removed](Self::remove) from the list, to `retired`, which has room
+    /// for it. If tasks were `forced`, some task may still run the patch's code.
     pub(crate) fn retire(
         &mut self,
         (patch, directory): (Patch, PatchDirectory),
@@ -179,10 +184,11 @@ impl Registry {
         retired: &mut RetiredPatches,
     ) {
         self.retired = self.retired.saturating_add(1);
-        retired.take(patch, directory, forced, &self.callbacks);
+        retired.add(patch, directory, forced, &self.callbacks);
     }
 
-    /// Lets those patches go that `universe` does not have in `step`. `retired` have room for all.
+    /// Removes the patches that do not belong to `universe` in `step`, and moves them to `retired`,
+    /// which has room for them.
     pub(crate) fn retire_outside(
         &mut self,
         universe: Universe,
@@ -200,44 +206,48 @@ impl Registry {
         }
     }
 
-    /// Whether some patch has left the list and still has its module.
+    /// Whether some patch has left the list and still holds its module.
     pub(crate) fn has_retired(&self) -> bool {
         self.retired != 0
     }
 
-    /// The transition, if one runs.
+    /// Returns the transition, if one runs.
     pub(crate) fn transition(&self) -> Option<&Transition> {
         self.transition.as_ref()
     }
 
-    /// As [`transition`](Self::transition), to go on with.
+    /// Returns the transition for a change, if one runs.
     pub(crate) fn transition_mut(&mut self) -> Option<&mut Transition> {
         self.transition.as_mut()
     }
 
-    /// The transition, if it is the patch `id` that moves.
+    /// Returns the transition if it is that of the patch `id`.
     pub(crate) fn transition_of(&self, id: PatchId) -> Option<&Transition> {
         self.transition.as_ref().filter(|t| t.step.moves(id))
     }
 
-    /// Whether `id` is enabled, or on its way to be.
+    /// Whether the patch `id` is enabled, or will be when its transition completes.
     pub(crate) fn is_enabled(&self, id: PatchId) -> bool {
         self.transition_of(id)
             .is_none_or(|t| t.step.has(id, t.target))
     }
 
-    /// What moves.
+    /// Returns the step of the transition that runs.
     fn step(&self) -> Move {
         self.transition.as_ref().map_or(Move::Still, |t| t.step)
     }
 
-    /// The patch that moves, if one does.
+    /// Returns the patch in transition, if there is one.
     pub(crate) fn moving_patch(&self) -> Option<&Patch> {
         let step = self.step();
         self.patches().find(|patch| step.moves(patch.id))
     }
 
-    /// One at a time: `EBUSY`, with a line in the log, if another patch than `name` moves.
+    /// Checks that no transition runs, since there can be one at a time.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`, with a line in the log that names `name` and the patch in transition.
     pub(crate) fn check_no_transition(&self, name: &CStr) -> Result {
         let Some(busy) = self.moving_patch() else {
             return Ok(());
@@ -250,69 +260,81 @@ impl Registry {
         Err(EBUSY)
     }
 
-    /// Shows callbacks the states of the patches that are older than `id`, until
+    /// Lets callbacks look up the states of the patches that are older than `id`, until
     /// [`withdraw_previous_states`](Self::withdraw_previous_states). `ENOMEM`.
     pub(crate) fn publish_previous_states(&mut self, id: PatchId) -> Result {
-        self.previous_states = Some(PreviousStates::show(self.patches(), id)?);
+        self.previous_states = Some(PreviousStates::publish(self.patches(), id)?);
         Ok(())
     }
 
-    /// No callback asks for states any more. Context: may sleep.
+    /// Ends the look-up of states, when no callback can run any more. Context: may sleep.
     pub(crate) fn withdraw_previous_states(&mut self) {
         self.previous_states = None;
     }
 
-    /// Puts the functions whose calls change in `step` under the handler. Errors: see
+    /// Puts the functions whose calls change in `step` back under the handler. For errors see
     /// [`Hooks::demote`].
     pub(crate) fn demote_changing(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
         self.hooks.demote(plan.changing())
     }
 
-    /// Registers the probe that a transition needs. Context: may sleep. `ENOMEM`.
+    /// Registers the scheduler probe unless it is registered. Context: may sleep. `ENOMEM`.
     pub(crate) fn register_probe(&mut self) -> Result {
         transition::register_probe(&mut self.probe, self.gate)
     }
 
-    /// Removes the probe. No transition runs. Context: may sleep.
+    /// Unregisters the scheduler probe. No transition runs. Context: may sleep.
     pub(crate) fn unregister_probe(&mut self) {
         self.probe = None;
     }
 
     /// Starts a transition, after [`demote_changing`](Self::demote_changing) and
-    /// [`register_probe`](Self::register_probe). Errors: see [`Transition::start`].
+    /// [`register_probe`](Self::register_probe). For errors see [`Transition::start`].
     pub(crate) fn start_transition(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
         self.transition = Some(Transition::start(&plan, step, self.gate)?);
         Ok(())
     }
 
-    /// Reverses the transition. `EINVAL` if none runs; other errors: see [`Transition::reverse`].
+    /// Reverses the transition.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no transition runs, and those of [`Transition::reverse`].
     pub(crate) fn reverse_transition(&mut self) -> Result {
         let transition = self.transition.as_mut().ok_or(EINVAL)?;
         let plan = plan(&self.entries, transition.step)?;
         transition.reverse(&plan)
     }
 
-    /// Ends the transition, all of whose tasks are switched, and hands it out. `EINVAL` if none
-    /// runs; other errors: see [`Transition::conclude`].
+    /// Ends the transition, all of whose tasks are switched, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if no transition runs, and those of [`Transition::conclude`].
     pub(crate) fn conclude_transition(&mut self) -> Result<Transition> {
         let transition = self.transition.as_ref().ok_or(EINVAL)?;
         transition.conclude(&plan(&self.entries, transition.step)?)?;
         self.transition.take().ok_or(EINVAL)
     }
 
-    /// How the function at `site` is hooked, if it is.
+    /// Returns how the function at `site` is hooked, if it is.
     pub(crate) fn mode(&self, site: Site) -> Option<Mode> {
         self.hooks.mode(site)
     }
 
-    /// Whether one of the sites that `is_meant` is hooked.
-    pub(crate) fn is_any_hooked(&self, is_meant: impl Fn(Site) -> bool) -> bool {
-        self.hooks.any(is_meant)
+    /// Whether a site for which `is_selected` returns true is hooked.
+    pub(crate) fn is_any_hooked(&self, is_selected: impl Fn(Site) -> bool) -> bool {
+        self.hooks.any(is_selected)
     }
 
-    /// Hooks the functions of `id`, whose objects are present. A line in the log on failure.
+    /// Hooks the functions of the present objects of `id`.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if ftrace is switched off, `ENODEV` if the patch is gone, and those of
+    /// [`Hooks::hook`], with lines in the log that name the function.
     pub(crate) fn hook(&mut self, id: PatchId) -> Result {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         let patch = patches.find(|patch| patch.id == id).ok_or(ENODEV)?;
@@ -328,14 +350,18 @@ impl Registry {
         Ok(())
     }
 
-    /// Unhooks what no patch has any more. `ENOMEM`; what stays hooked goes its original way.
+    /// Unhooks the functions that no patch has any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::retain`]. Functions that stay hooked run their original code.
     pub(crate) fn unhook_unused(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
         let both = Iterator::chain(plan.sites(Universe::Old), plan.sites(Universe::New));
         self.hooks.retain(both)
     }
 
-    /// Unhooks what only `retired` had, who are not among the patches any more.
+    /// Unhooks the functions that only the patches in `retired` had.
     pub(crate) fn unhook_retired(&mut self, retired: &mut RetiredPatches) {
         if let Err(e) = self.unhook_unused() {
             pr_warn!(
@@ -348,19 +374,19 @@ impl Registry {
         }
     }
 
-    /// Lets the hooked functions jump to where the patches lead them. Errors: see
+    /// Promotes the hooked functions: they jump to their replacements. For errors see
     /// [`Hooks::promote`].
     pub(crate) fn promote(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
         self.hooks.promote(plan.steady())
     }
 
-    /// Puts all hooked functions under the handler. Errors: see [`Hooks::demote_all`].
+    /// Demotes all hooked functions: they call the handler. For errors see [`Hooks::demote_all`].
     pub(crate) fn demote_all(&mut self) -> Result {
         self.hooks.demote_all()
     }
 
-    /// Publishes what the patches say now, after objects came or went.
+    /// Publishes a view of the patches after objects have become present or absent. `ENOMEM`.
     pub(crate) fn publish(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
         let view = match &self.transition {
@@ -374,47 +400,50 @@ impl Registry {
         Ok(())
     }
 
-    /// Modules whose coming was announced, and whose going was not.
+    /// Returns the names of the modules that were announced: the notifier has seen them being
+    /// loaded and not yet being unloaded.
     pub(crate) fn announced(&self) -> &[CString] {
         &self.announced
     }
 
-    /// Notes that the module `name` comes. `ENOMEM`.
+    /// Notes that the module `name` is being loaded. `ENOMEM`.
     pub(crate) fn announce(&mut self, name: &CStr) -> Result {
         Ok(self.announced.push(CString::try_from(name)?, GFP_KERNEL)?)
     }
 
-    /// The module `name` is gone, or does not come after all.
+    /// Forgets the module `name`, which is being unloaded, or whose load is refused.
     pub(crate) fn forget_announced(&mut self, name: &CStr) {
         self.announced.retain(|other| **other != *name);
     }
 
-    /// Since when nothing has changed, while some function may still come to jump.
+    /// Returns when the last change was made, until functions have settled.
     pub(crate) fn settling_since(&self) -> Option<Instant<Monotonic>> {
         self.settling
     }
 
-    /// Something changes now: functions are to settle anew.
+    /// Notes that a change was made now: functions have to settle.
     pub(crate) fn start_settling(&mut self) {
         self.settling = Some(Instant::now());
     }
 
-    /// No function will come to jump.
+    /// Notes that functions have settled.
     pub(crate) fn stop_settling(&mut self) {
         self.settling = None;
     }
 }
 
-/// What the patches of `entries` make of the two universes. `ENOMEM`.
+/// Makes the plan of the patches of `entries` in `step`. `ENOMEM`.
 fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
     Plan::new(entries.iter().map(|entry| &entry.patch), step)
 }
 
-/// Parts with patches that have left the list, and counts them off.
+/// Releases patches that have left the registry, and takes them off the count.
 ///
-/// Context: may sleep; the registry is not locked.
+/// # Context
+///
+/// Process context, with the registry unlocked. May sleep.
 pub(crate) fn release(retired: RetiredPatches) {
-    let count = retired.part();
+    let count = retired.release();
     if count == 0 {
         return;
     }
@@ -423,7 +452,11 @@ pub(crate) fn release(retired: RetiredPatches) {
     }
 }
 
-/// Holds ftrace on if `patch` has a function to hook. `EBUSY` where it is off; `ENOMEM`.
+/// Keeps ftrace from being switched off, if `patch` has a function to hook.
+///
+/// # Errors
+///
+/// `EBUSY` if ftrace is switched off, `ENOMEM`.
 fn hold_ftrace_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
     if ftrace_on.is_none() && patch.active().next().is_some() {
         *ftrace_on = Some(FtraceEnabled::new().inspect_err(|&e| {
@@ -435,7 +468,7 @@ fn hold_ftrace_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Resul
     Ok(())
 }
 
-/// Names the function that could not be hooked, and who has it.
+/// Logs which function could not be hooked, and the function to which another user redirects it.
 fn report_hook_failure(hooks: &Hooks, patch: &Patch, e: Error) {
     let held = patch.objects.iter().find_map(|object| {
         object.funcs.iter().find_map(|func| {

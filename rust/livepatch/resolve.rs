@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Finding what a patch replaces, in an object that is loaded.
+//! Finding the functions that a patch replaces, in an object that is loaded.
 
 use crate::{
     patch::{
@@ -36,8 +36,12 @@ use kernel_ext::{
 };
 
 impl Patch {
-    /// Finds the functions of those objects that are there, modules among `announced`. Errors are
-    /// those of [`Object::resolve`]; which patch it is about is in the log.
+    /// Resolves the objects that are loaded. Modules that are being loaded or unloaded count as
+    /// loaded if they are among `announced`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::resolve`], with a line in the log that names the patch.
     pub(crate) fn resolve(&mut self, announced: &[CString], callbacks: &CallbackToken) -> Result {
         let patch = self.desc.module();
         for object in &mut self.objects {
@@ -46,8 +50,9 @@ impl Patch {
                     continue;
                 };
                 #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
-                // SAFETY: The registry is locked, so that the module stays: see `find_module()`. The
-                // notifier is told before it is freed, and `unpatch_module()` clears it then.
+                // SAFETY: The registry is locked, so the module stays loaded: see `find_module()`.
+                // The notifier is called before the module is freed, and `unpatch_module()` clears
+                // the pointer then.
                 unsafe {
                     object.desc.set_found_module(&module, callbacks);
                 }
@@ -66,7 +71,8 @@ impl Patch {
         Ok(())
     }
 
-    /// A module that it is for, and that has begun to load before anybody listened.
+    /// Returns a module that this patch has an object for and that has begun to load before the
+    /// notifier was registered.
     pub(crate) fn unannounced(&self, announced: &[CString]) -> Option<&CStr> {
         let names = self
             .objects
@@ -78,19 +84,26 @@ impl Patch {
 }
 
 impl Object {
-    /// Finds the functions of an object that is loaded, and what the module `patch` refers to in it
-    /// by relocations of its own.
+    /// Resolves an object that is loaded: applies the relocations of the module `patch` that refer
+    /// to the object, and finds the object's functions.
     ///
-    /// Context: may sleep. `EINVAL`, `ENOENT` with a line in the log, `ENOMEM`, and those of
-    /// [`Module::apply_relocations`]; the object is then as before.
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` or `ENOENT` with a line in the log, `ENOMEM`, and those of
+    /// [`Module::apply_relocations`]. The object is then as it was before.
     pub(crate) fn resolve(&mut self, patch: Module<'_>) -> Result {
-        // For vmlinux the kernel did that when it loaded the patch.
+        // The kernel applied those for vmlinux when it loaded the patch module.
         if let Some(name) = &self.name {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: No function of the object is hooked for this patch yet, so that no task runs the
-            // code. It is unhooked, and left by every task, before the object's module is freed, by
-            // `unpatch_module()`. One thread does this for a patch: with the registry locked, or for
-            // one that has left the registry, whose directory still keeps it from being enabled again.
+            // SAFETY: No function of the object is hooked for this patch yet, so no task runs the
+            // code. `unpatch_module()` unhooks the code, and every task leaves it, before the
+            // object's module is freed. One thread at a time does this for a patch. Either it holds
+            // the registry's lock, or the patch has left the registry, and its directory still
+            // keeps the patch from being enabled again.
             unsafe {
                 patch.apply_relocations(name)?;
             }
@@ -100,13 +113,13 @@ impl Object {
             .inspect_err(|_| self.clear_relocations(patch))
     }
 
-    /// Undoes what of the module `patch` refers to the object, so that it can be done again. Nobody
-    /// runs that code. Context: may sleep.
+    /// Clears the relocations of the module `patch` that refer to the object, so that they can be
+    /// applied again. No task runs the code. Context: may sleep.
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: By the contract of this function nobody runs the code. For one thread at a time
-            // see `resolve()`.
+            // SAFETY: By the contract of this function no task runs the code. For one thread at a
+            // time see `resolve()`.
             unsafe {
                 patch.clear_relocations(name);
             }
@@ -114,12 +127,12 @@ impl Object {
     }
 
     fn find_functions(&mut self) -> Result {
-        let mut wanted = KVec::with_capacity(self.funcs.len(), GFP_KERNEL)?;
+        let mut queries = KVec::with_capacity(self.funcs.len(), GFP_KERNEL)?;
         for func in &self.funcs {
-            wanted.push(SymbolQuery::new(&func.name, func.sympos), GFP_KERNEL)?;
+            queries.push(SymbolQuery::new(&func.name, func.sympos), GFP_KERNEL)?;
         }
         let mut originals = KVec::with_capacity(self.funcs.len(), GFP_KERNEL)?;
-        symbols::find(self.name.as_deref(), wanted, |nr, found| {
+        symbols::find(self.name.as_deref(), queries, |nr, found| {
             let func = self.funcs.get(nr).ok_or(EINVAL)?;
             originals.push(Some(func.locate(found)?), GFP_KERNEL)?;
             Ok(())
@@ -133,7 +146,7 @@ impl Object {
         Ok(())
     }
 
-    /// Two names, or two positions, may lead to one function.
+    /// Checks that no two names or positions resolve to the same function.
     fn check_distinct(&self, originals: &[Option<Original>]) -> Result {
         let mut sites = KVec::with_capacity(originals.len(), GFP_KERNEL)?;
         for (nr, original) in originals.iter().enumerate() {
@@ -152,7 +165,8 @@ impl Object {
         Ok(())
     }
 
-    /// What is freed after its module's init cannot stay hooked.
+    /// Checks that no function is in the module's init text, which is freed after the module's
+    /// init. A function there could not stay hooked.
     fn check_not_init_text(&self, originals: &[Option<Original>]) -> Result {
         let Some(module) = self.name.as_deref() else {
             return Ok(());
@@ -193,10 +207,11 @@ impl Func {
     }
 }
 
-/// The module `name`, if it is loaded, and its coming was announced in case it is new, or its going
-/// was not yet: its functions may run until its exit has returned.
+/// Returns the module `name` if its functions can run.
 ///
-/// The caller holds the registry's lock, so what is found stays.
+/// A module that is being loaded counts if the notifier was called for it. A module that is being
+/// unloaded counts until the notifier is called for that, since its functions may run until its
+/// exit function has returned. The caller holds the registry's lock, so the result stays true.
 fn find_module(name: &CStr, announced: &[CString]) -> Option<FoundModule> {
     module::find(name).filter(|seen| match seen.state {
         State::Live => true,

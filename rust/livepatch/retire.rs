@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Patches that go: their modules, and then their directories.
+//! Releasing the patches that have left the registry: first their modules, then their directories.
 
 use crate::{
     directory::PatchDirectory,
@@ -13,45 +13,50 @@ use kernel_ext::{
     rcu, //
 };
 
-struct Leaver {
+/// A patch that has left the registry.
+struct Retired {
     patch: Patch,
     directory: PatchDirectory,
+    /// Whether tasks were forced: some task may still run the patch's code.
     forced: bool,
 }
 
-/// Patches that no task uses any more, to be let go when the registry is no longer locked.
-#[must_use = "pass it to registry::release() with the registry unlocked"]
+/// The patches that have left the registry and still hold their modules.
+///
+/// They are released when the registry is not locked any more, because the files in their
+/// directories take its lock.
+#[must_use = "pass this to registry::release() with the registry unlocked"]
 pub(crate) struct RetiredPatches {
-    leavers: KVec<Leaver>,
-    /// The last of them leaves this.
+    patches: KVec<Retired>,
+    /// The last patch of the registry had kept ftrace enabled with this.
     ftrace_on: Option<FtraceEnabled>,
 }
 
 impl RetiredPatches {
-    /// No room yet.
-    pub(crate) fn none() -> Self {
+    /// Returns an empty list without room; see [`reserve`](Self::reserve).
+    pub(crate) fn empty() -> Self {
         Self::with_room(KVec::new())
     }
 
-    /// Room for one. `ENOMEM`.
+    /// Returns an empty list with room for one patch. `ENOMEM`.
     pub(crate) fn for_one() -> Result<Self> {
         Ok(Self::with_room(KVec::with_capacity(1, GFP_KERNEL)?))
     }
 
-    fn with_room(leavers: KVec<Leaver>) -> Self {
+    fn with_room(patches: KVec<Retired>) -> Self {
         Self {
-            leavers,
+            patches,
             ftrace_on: None,
         }
     }
 
-    /// Room for `count` more. `ENOMEM`.
+    /// Makes room for `count` more patches. `ENOMEM`.
     pub(crate) fn reserve(&mut self, count: usize) -> Result {
-        Ok(self.leavers.reserve(count, GFP_KERNEL)?)
+        Ok(self.patches.reserve(count, GFP_KERNEL)?)
     }
 
-    /// Takes `patch`, for which there is room, and its directory.
-    pub(crate) fn take(
+    /// Adds `patch` and its directory. There is room for them.
+    pub(crate) fn add(
         &mut self,
         mut patch: Patch,
         directory: PatchDirectory,
@@ -62,50 +67,53 @@ impl RetiredPatches {
             .objects
             .iter_mut()
             .for_each(|object| object.release(callbacks));
-        // There is room, or it would be dropped here, with a directory whose files want the lock.
-        let _ = self.leavers.push_within_capacity(Leaver {
+        // The caller has reserved the room. Without room, the directory would be dropped here, with
+        // the registry locked, and its files wait for that lock.
+        let _ = self.patches.push_within_capacity(Retired {
             patch,
             directory,
             forced,
         });
     }
 
-    /// Takes what held ftrace on for the last patch.
+    /// Keeps ftrace from being switched off until the patches are released.
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         self.ftrace_on = ftrace_on;
     }
 
-    /// Waits for tasks in trampolines, gives the modules back, and removes the directories.
+    /// Puts the references to the modules and removes the directories. Returns the number of
+    /// patches.
     ///
-    /// In this order, patch by patch: a patch whose directory is gone can be unloaded. Returns how
-    /// many patches there were. Context: may sleep; the registry is not locked.
-    pub(crate) fn part(mut self) -> usize {
-        if self.leavers.is_empty() {
+    /// First waits for the tasks in ftrace's trampolines. The order matters for each patch: user
+    /// space takes a removed directory as the sign that the module can be unloaded.
+    ///
+    /// # Context
+    ///
+    /// Process context, with the registry unlocked. May sleep.
+    pub(crate) fn release(mut self) -> usize {
+        if self.patches.is_empty() {
             return 0;
         }
-        let count = self.leavers.len();
+        let count = self.patches.len();
         drop(self.ftrace_on.take());
         rcu::synchronize_tasks();
-        for leaver in self.leavers {
-            let Leaver {
+        for retired in self.patches {
+            let Retired {
                 mut patch,
                 directory,
                 forced,
-            } = leaver;
-            match forced {
-                true => {
-                    pr_notice!(
-                        "'{}': its module stays, as tasks were forced\n",
-                        patch.name()
-                    );
-                    patch.desc.pin();
-                }
-                false => {
-                    patch.clear_relocations();
-                    drop(patch);
-                }
+            } = retired;
+            if forced {
+                pr_notice!(
+                    "'{}': its module stays, as tasks were forced\n",
+                    patch.name()
+                );
+                patch.desc.pin();
+            } else {
+                patch.clear_relocations();
+                drop(patch);
             }
-            // It has nothing of the module's.
+            // The directory does not use the module, which may be unloaded by now.
             drop(directory);
         }
         count

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! After a transition: its probe is removed, and patched functions come to be jumps.
+//! Settling after a transition: unregister its probe, and promote the hooked functions to jumps.
 //!
-//! In the background, and an optimisation only: everything works under the handler.
+//! The worker does this in the background. It is an optimisation: everything works with the
+//! handler.
 
 use crate::{
     registry::{
@@ -17,22 +18,24 @@ use kernel::{
 };
 use kernel_ext::params;
 
-/// How long nothing must have changed, so that patches in a row cost one change of the text.
+/// How long nothing must have changed before functions settle. Several patches that are enabled in
+/// a row then cost one change of the kernel's text.
 const QUIET: Delta = Delta::from_millis(500);
 
 impl Registry {
-    /// Something changed: looks at the hooks in a while.
+    /// Starts the time after which functions settle. To be called after each change.
     pub(crate) fn settle_later(&mut self) {
         self.start_settling();
-        // A transition has asked for the worker already, maybe for at once: that must not be put
-        // off. It comes here again when it is complete.
+        // During a transition the worker has been requested already, maybe without a delay. A
+        // request here would replace that one by a later one. The completion calls this function
+        // again.
         if self.transition().is_none() {
             WORKER.after(millis(QUIET));
         }
     }
 
-    /// Lets functions jump if nothing has changed for a while, or puts them under the handler if
-    /// the parameter says so. No transition runs.
+    /// Promotes functions to jumps if nothing has changed for [`QUIET`]. If the parameter `promote`
+    /// is off, demotes them all instead. No transition runs.
     pub(crate) fn settle(&mut self) {
         let Some(since) = self.settling_since() else {
             return;
@@ -43,14 +46,17 @@ impl Registry {
             return;
         }
         self.unregister_probe();
-        // What a completion may have left for want of memory goes now.
-        let result = self.unhook_unused().and_then(|()| match params::promote() {
-            true => self.promote(),
-            false => self.demote_all(),
+        // The completion of a transition may have left functions hooked for want of memory.
+        let result = self.unhook_unused().and_then(|()| {
+            if params::promote() {
+                self.promote()
+            } else {
+                self.demote_all()
+            }
         });
         match result {
             Ok(()) => self.stop_settling(),
-            // ftrace has shut itself down: nothing comes of it any more.
+            // ftrace has shut itself down, so a retry would fail for ever.
             Err(e) if e == ENODEV => self.stop_settling(),
             Err(_) => self.settle_later(),
         }
@@ -63,7 +69,7 @@ fn millis(delta: Delta) -> u32 {
         .saturating_add(1)
 }
 
-/// The parameter `promote` was written. Context: may sleep.
+/// Lets functions settle anew because the parameter `promote` was written. Context: may sleep.
 pub(crate) fn params_changed() {
     if let Ok(mut registry) = REGISTRY.lock() {
         registry.settle_later();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Shadow variables: fields that patches add to objects that exist already.
+//! Shadow variables: fields that patches add to existing objects.
 //!
-//! As `kernel/livepatch/shadow.c`, but that they end with the loader. Patch modules use the loader,
-//! so that by then nobody is left who could look for one.
+//! They work as in `kernel/livepatch/shadow.c`, except that they are freed when the loader is
+//! unloaded. Patch modules hold references to the loader, so none of them is left then that could
+//! look up a variable.
 
 use kernel_ext::{
     klp_shadow::{
@@ -20,25 +21,27 @@ use kernel_ext::{
     }, //
 };
 
-/// All of them. Dropping it frees them, without their destructors, which are gone.
+/// All shadow variables. Dropping this frees them. Their destructors are not called, since the
+/// modules that have them are unloaded.
 pub(crate) struct Variables;
 
-/// What became of the wish for a variable.
+/// The result of [`attach`].
 enum Attached {
-    /// There was one.
+    /// The variable existed.
     Existing(Memory),
-    /// There is one now.
+    /// The variable was created.
     New(Memory),
 }
 
-/// The variable that `constructor` is for, a new one if there is none; `None` if it could not be
-/// made.
+/// Returns the variable of `constructor`, and creates it if it does not exist. Returns `None` if it
+/// could not be created.
 fn attach(gfp: Gfp, constructor: Constructor<'_>) -> Option<Attached> {
     let key = constructor.key();
     if let Some(memory) = side_table::find(key) {
         return Some(Attached::Existing(memory));
     }
-    // The lock does not allow for `gfp` to sleep, so what is allocated may be in vain.
+    // `gfp` may not allow sleeping under the lock, so the memory is allocated before, maybe in
+    // vain.
     let variable = constructor.allocate(gfp)?;
     let mut table = side_table::lock();
     if let Some(memory) = table.find(key) {
@@ -89,8 +92,8 @@ impl Drop for Variables {
             unsafe_code,
             reason = "which modules are loaded is not a matter of types"
         )]
-        // SAFETY: Each patch module has a reference to this module, so that none is loaded when this is
-        // dropped.
+        // SAFETY: Each patch module has a reference to this module, so that none is loaded when
+        // this is dropped.
         unsafe {
             klp_shadow::free_remaining();
         }

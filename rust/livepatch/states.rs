@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! System states: what patches changed beyond code, and whether a new one can take over.
+//! System states: what patches changed beyond code, and whether a new patch can take them over.
 //!
 //! See `Documentation/livepatch/system-state.rst` in the kernel.
 
@@ -25,8 +25,12 @@ use kernel_ext::{
 
 /// Checks that `new` can take over each state of `patches`.
 ///
-/// A patch that replaces all others must know every state of theirs, and no patch may know an older
-/// version of a state than is in use. `EINVAL`.
+/// A patch that replaces all others must know each of their states. A patch must not know an older
+/// version of a state than the one in use.
+///
+/// # Errors
+///
+/// `EINVAL`, with a line in the log.
 pub(crate) fn check_compatible<'a>(
     patches: impl Iterator<Item = &'a Patch>,
     new: &Patch,
@@ -50,31 +54,32 @@ pub(crate) fn check_compatible<'a>(
     Ok(())
 }
 
-/// The patches with states that are older than the one that moves, oldest first.
+/// The patches with states that are older than the patch in transition, oldest first.
 ///
-/// Callbacks ask while their own thread has the registry locked, so the answer comes from here.
+/// Callbacks look up states while their own thread holds the registry's lock, so they cannot take
+/// it.
 static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 
-/// Shows the patches below one that moves to [`previous`], until it is dropped: for as long as
-/// callbacks of the transition may be called, and before the first of these patches may go.
+/// Lets [`previous`] find the states of the patches that are older than the patch in transition.
 ///
-/// Context of the drop: may sleep.
+/// It lives as long as callbacks of the transition can run, and is dropped before the first of
+/// these patches is released. Context of the drop: may sleep.
 pub(crate) struct PreviousStates;
 
 impl PreviousStates {
-    /// Of `patches`, oldest first, those before `moving`. `ENOMEM`.
-    pub(crate) fn show<'a>(
+    /// Publishes those of `patches`, oldest first, that are older than `moving`. `ENOMEM`.
+    pub(crate) fn publish<'a>(
         patches: impl Iterator<Item = &'a Patch>,
         moving: PatchId,
     ) -> Result<Self> {
-        let mut below = KVec::new();
+        let mut previous = KVec::new();
         for patch in patches.take_while(|patch| patch.id != moving) {
             if patch.desc.states().next().is_some() {
-                below.push(patch.desc.clone(), GFP_KERNEL)?;
+                previous.push(patch.desc.clone(), GFP_KERNEL)?;
             }
         }
-        if !below.is_empty() {
-            drop(PREVIOUS.publish(Some(KBox::new(below, GFP_KERNEL)?)));
+        if !previous.is_empty() {
+            drop(PREVIOUS.publish(Some(KBox::new(previous, GFP_KERNEL)?)));
         }
         Ok(Self)
     }
@@ -86,12 +91,12 @@ impl Drop for PreviousStates {
     }
 }
 
-/// The newest entry for `id` of the patches below the one that moves; `None` also if none moves.
+/// Returns the newest state `id` of the patches that are older than the patch in transition.
 ///
-/// Context: any; the entry stays while callbacks of the transition run.
+/// Context: any. The result stays valid while callbacks of the transition run.
 pub(crate) fn previous(id: usize) -> Option<StatePtr> {
     let guard = rcu::read_lock();
     let proof = ReadSide::from(&guard);
-    let below = PREVIOUS.read(&proof)?;
-    below.iter().rev().find_map(|patch| patch.state(id))
+    let patches = PREVIOUS.read(&proof)?;
+    patches.iter().rev().find_map(|patch| patch.state(id))
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which patch moves, and which patches each universe has then.
+//! The step of a transition: which patch moves, and which patches belong to each universe.
 
 use crate::universe::Universe;
 
-/// Names a patch for as long as the loader is loaded. Two patches never have the same number.
+/// The number of a patch. No two patches have the same number while the loader is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchId(pub(crate) usize);
 
-/// Which patch moves, and how the two universes differ.
+/// Which patch moves, and how the universes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Move {
-    /// None: the universes are alike.
+    /// No patch moves: the universes are alike.
     Still,
-    /// It is in the new universe alone.
+    /// The patch is in the new universe only.
     In(PatchId),
-    /// It is alone in the new universe: all others go.
+    /// The patch is in the new universe only, and all other patches are in the old universe only.
     Replacing(PatchId),
-    /// It is in the old universe alone.
+    /// The patch is in the old universe only.
     Out(PatchId),
 }
 
 impl Move {
-    /// Whether it is `patch` that moves.
+    /// Whether `patch` is the patch that moves.
     pub(crate) fn moves(self, patch: PatchId) -> bool {
         match self {
             Self::Still => false,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Finding the functions that a patch names, and where they end: all of an object in one walk.
+//! Finding the functions that a patch names, and their sizes. One walk finds all functions of an
+//! object.
 
 use crate::ranges::Range;
 use kernel::{
@@ -15,14 +16,14 @@ use kernel_ext::{
     sort, //
 };
 
-/// What gcc and clang append to the part of a function that they moved to `.text.unlikely`.
+/// The suffix that gcc and clang give to the part of a function that they move to `.text.unlikely`.
 const COLD: &[u8] = b".cold";
 
-/// A function that is looked for.
+/// A function to be found.
 pub(crate) struct SymbolQuery<'a> {
-    /// Its name.
+    /// The function's name.
     pub(crate) name: &'a CStr,
-    /// Which of several of that name, from 1; 0: the only one.
+    /// The function's position among those of that name, from 1. 0 means that there is only one.
     pub(crate) sympos: usize,
     matches: usize,
     address: usize,
@@ -31,19 +32,19 @@ pub(crate) struct SymbolQuery<'a> {
 
 /// A function that was found.
 pub(crate) struct Found {
-    /// Its first instruction.
+    /// The address of the first instruction.
     pub(crate) address: usize,
-    /// How many bytes it has.
+    /// The size in bytes.
     pub(crate) size: usize,
-    /// Its code.
+    /// The function's code.
     pub(crate) code: Range,
-    /// Code moved out of it. Of all functions of that name: which is whose, the table does not
-    /// tell, and one too many only delays a task.
+    /// The code that was moved out of all functions of that name. The symbol table does not say to
+    /// which function each part belongs. A part too many can only delay a task.
     pub(crate) cold: KVec<Range>,
 }
 
 impl<'a> SymbolQuery<'a> {
-    /// Of a patch's words.
+    /// Creates a query for the function `name` at position `sympos`.
     pub(crate) fn new(name: &'a CStr, sympos: usize) -> Self {
         Self {
             name,
@@ -105,21 +106,22 @@ impl<'a> SymbolQuery<'a> {
     }
 }
 
-/// Where the symbols of a module begin, and so where each ends.
+/// The start addresses of a module's symbols, each of which is the end of the symbol before.
 ///
-/// kallsyms answers the same question by a look at all symbols of the module, each time.
+/// kallsyms walks all symbols of the module to find the size of one.
 pub(crate) struct Extents(KVVec<usize>);
 
 impl Extents {
-    /// From here on the next symbol may belong to another section, and kallsyms is asked.
-    const LONGEST: usize = kernel::page::PAGE_SIZE;
+    /// If the next symbol is this far away or farther, kallsyms is asked for the size: the next
+    /// symbol may be in another section.
+    const FAR: usize = kernel::page::PAGE_SIZE;
 
-    /// Of the loaded module `name`. Context: may sleep. `ENOMEM`.
+    /// Collects the symbols of the loaded module `name`. Context: may sleep. `ENOMEM`.
     pub(crate) fn of_module(name: &CStr) -> Result<Self> {
         let mut extents = Self(KVVec::new());
         let mut result = Ok(());
         kallsyms::each_in_module(name, |symbol, address| {
-            result = extents.note(symbol.to_bytes(), address);
+            result = extents.add(symbol.to_bytes(), address);
             result.is_ok()
         })?;
         result?;
@@ -127,9 +129,9 @@ impl Extents {
         Ok(extents)
     }
 
-    /// Names that kallsyms leaves out as well (`is_mapping_symbol()` in
-    /// `include/linux/module_symbol.h`) do not end a function.
-    fn note(&mut self, symbol: &[u8], address: usize) -> Result {
+    /// Adds a symbol, unless kallsyms ignores its name, too (`is_mapping_symbol()` in
+    /// `include/linux/module_symbol.h`): such a symbol does not end a function.
+    fn add(&mut self, symbol: &[u8], address: usize) -> Result {
         match symbol {
             [] | [b'.', b'L', ..] | [b'L', b'0', ..] | [b'$', ..] => Ok(()),
             _ => Ok(self.0.push(address, GFP_KERNEL)?),
@@ -140,13 +142,13 @@ impl Extents {
         sort::by_key(&mut self.0, |&address| address);
     }
 
-    /// Start and size in bytes of the symbol that `addr` lies in.
+    /// Returns the start and the size in bytes of the symbol that contains `addr`.
     pub(crate) fn of(&self, addr: usize) -> Option<(usize, usize)> {
         let after = self.0.partition_point(|&start| start <= addr);
         let start = after.checked_sub(1).and_then(|at| self.0.get(at));
         let end = self.0.get(after);
         match (start, end) {
-            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::LONGEST => {
+            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::FAR => {
                 Some((start, end.wrapping_sub(start)))
             }
             _ => kallsyms::extent_of(addr),
@@ -154,37 +156,45 @@ impl Extents {
     }
 }
 
-/// Finds all of `wanted` in `module`, or in vmlinux.
+/// Finds all functions of `queries` in `module`, or in vmlinux, and passes each to `each` with its
+/// index.
 ///
-/// Context: may sleep. `EINVAL` with a line in the log that names the first that was not found, is
-/// ambiguous or has no such position; `ENOMEM`.
+/// # Context
+///
+/// Process context. May sleep.
+///
+/// # Errors
+///
+/// `EINVAL` with a line in the log that names the first function that does not exist, is ambiguous
+/// or has no such position; `ENOENT` if the size of a function is unknown; `ENOMEM`; and the errors
+/// of `each`.
 pub(crate) fn find<'a>(
     module: Option<&CStr>,
-    mut wanted: KVec<SymbolQuery<'a>>,
+    mut queries: KVec<SymbolQuery<'a>>,
     mut each: impl FnMut(usize, Found) -> Result,
 ) -> Result {
     let extents = match module {
-        Some(module) => search_module(module, &mut wanted)?,
-        None => search_vmlinux(&mut wanted)?,
+        Some(module) => search_module(module, &mut queries)?,
+        None => search_vmlinux(&mut queries)?,
     };
     let object = module.unwrap_or(c"vmlinux");
-    for (nr, wanted) in wanted.into_iter().enumerate() {
-        each(nr, wanted.found(object, &extents)?)?;
+    for (nr, query) in queries.into_iter().enumerate() {
+        each(nr, query.found(object, &extents)?)?;
     }
     Ok(())
 }
 
-/// kallsyms keeps vmlinux's symbols sorted, by name and by address: a search each.
-fn search_vmlinux(wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
-    for wanted in wanted.iter_mut() {
-        kallsyms::each_in_vmlinux(wanted.name, |address| {
-            wanted.matched(address);
+/// Searches vmlinux. kallsyms has its symbols sorted by name, so each query is a search of its own.
+fn search_vmlinux(queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
+    for query in queries.iter_mut() {
+        kallsyms::each_in_vmlinux(query.name, |address| {
+            query.matched(address);
             true
         });
-        let cold = CString::try_from_fmt(fmt!("{}.cold", wanted.name))?;
+        let cold = CString::try_from_fmt(fmt!("{}.cold", query.name))?;
         let mut result = Ok(());
         kallsyms::each_in_vmlinux(&cold, |address| {
-            result = wanted.matched_cold(address);
+            result = query.matched_cold(address);
             result.is_ok()
         });
         result?;
@@ -192,35 +202,36 @@ fn search_vmlinux(wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     Ok(Extents(KVVec::new()))
 }
 
-/// A module's symbols are in no order: one walk over them, a binary search for each.
-fn search_module(module: &CStr, wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
-    let mut order: KVec<usize> = (0..wanted.len()).try_fold(KVec::new(), |mut order, nr| {
+/// Searches a module. Its symbols are not sorted, so one walk passes each symbol to a binary search
+/// in the queries.
+fn search_module(module: &CStr, queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
+    let mut order: KVec<usize> = (0..queries.len()).try_fold(KVec::new(), |mut order, nr| {
         order.push(nr, GFP_KERNEL)?;
         Ok::<_, Error>(order)
     })?;
-    sort::by_key(&mut order, |&nr| bytes(wanted, nr));
+    sort::by_key(&mut order, |&nr| name_of(queries, nr));
 
     let mut extents = Extents(KVVec::new());
     let mut result = Ok(());
     kallsyms::each_in_module(module, |symbol, address| {
         let symbol = symbol.to_bytes();
-        result = extents.note(symbol, address);
+        result = extents.add(symbol, address);
         let (name, is_cold) = match symbol.strip_suffix(COLD) {
             Some(parent) => (parent, true),
             None => (symbol, false),
         };
-        let first = order.partition_point(|&nr| bytes(wanted, nr) < name);
+        let first = order.partition_point(|&nr| name_of(queries, nr) < name);
         for &nr in order.get(first..).unwrap_or_default() {
-            if result.is_err() || bytes(wanted, nr) != name {
+            if result.is_err() || name_of(queries, nr) != name {
                 break;
             }
-            let Some(wanted) = wanted.get_mut(nr) else {
+            let Some(query) = queries.get_mut(nr) else {
                 break;
             };
             if is_cold {
-                result = wanted.matched_cold(address);
+                result = query.matched_cold(address);
             } else {
-                wanted.matched(address);
+                query.matched(address);
             }
         }
         result.is_ok()
@@ -230,6 +241,6 @@ fn search_module(module: &CStr, wanted: &mut KVec<SymbolQuery<'_>>) -> Result<Ex
     Ok(extents)
 }
 
-fn bytes<'a>(wanted: &[SymbolQuery<'a>], nr: usize) -> &'a [u8] {
-    wanted.get(nr).map_or(&[], |wanted| wanted.name.to_bytes())
+fn name_of<'a>(queries: &[SymbolQuery<'a>], nr: usize) -> &'a [u8] {
+    queries.get(nr).map_or(&[], |query| query.name.to_bytes())
 }

@@ -2,8 +2,8 @@
 
 //! The files in `/sys/kernel/rust_livepatch/`. See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
 //!
-//! A file knows its patch by number alone and asks the registry: a patch that is gone is `ENODEV`,
-//! not a dangling reference.
+//! A file has the number of its patch and looks it up in the registry. If the patch is gone, the
+//! result is `ENODEV`: there is no pointer that could dangle.
 
 use crate::{
     control,
@@ -16,8 +16,8 @@ use crate::{
     hooks::Mode,
     jumps::HandlerReason,
     patch::{
-        Presence, //
-        TransitionEnd,
+        Presence,
+        TransitionEnd, //
     },
     records::Blocker,
     registry::REGISTRY, //
@@ -43,7 +43,7 @@ use kernel_ext::{
     task, //
 };
 
-/// The files in the directories of a patch, its objects and its functions.
+/// The files in the directories of a patch, of its objects and of its functions.
 pub(crate) static FILES: Files = Files {
     patch: &[
         &ENABLED,
@@ -104,9 +104,10 @@ fn show_transition(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn store_force(entry: &PatchEntry, text: &[u8]) -> Result {
-    match parse_bool(entry, &FORCE, text)? {
-        true => control::force(entry.0),
-        false => Ok(()),
+    if parse_bool(entry, &FORCE, text)? {
+        control::force(entry.0)
+    } else {
+        Ok(())
     }
 }
 
@@ -131,7 +132,8 @@ fn show_progress(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    /// The longest line: pid, comm, reason, and a function's name cut to what a line bears.
+    /// The length of the longest line: pid, comm, reason, and a function's name that is cut to half
+    /// of this.
     const LINE: usize = 256;
     let registry = REGISTRY.lock()?;
     registry.patch(entry.0)?;

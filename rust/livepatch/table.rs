@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A hash table as the handler needs it: open addressing with linear probing.
+//! A hash table for the ftrace handler: open addressing with linear probing.
 //!
-//! The handler pays for one multiplication and, mostly, one comparison, whatever the table's size.
+//! A look-up costs the handler one multiplication and, mostly, one comparison, whatever the size of
+//! the table.
 
 use kernel::prelude::*;
 
-/// A place in a [`Table`]; by default a free one.
+/// A slot of a [`Table`]. The default is a free slot.
 pub(crate) trait Slot: Default {
-    /// What it is found by; 0: it is free.
+    /// Returns the key of the slot, or 0 if the slot is free.
     fn key(&self) -> usize;
 }
 
-/// The table. Its size is fixed: a power of two of slots, at most half of them used.
+/// The table. The number of slots is fixed and a power of two. At most half of the slots are used.
 pub(crate) struct Table<S> {
     slots: KVVec<S>,
-    /// What is left of a hash of 64 bits is the number of a slot.
+    /// A 64-bit hash that is shifted right by this is the index of a slot.
     shift: u32,
 }
 
 impl<S: Slot> Table<S> {
-    /// An empty table for `count` keys, with at least `spread` slots, 2 or more, for each.
-    ///
-    /// May sleep. `ENOMEM`.
+    /// Creates an empty table for `count` keys with at least `spread` slots for each key. `spread`
+    /// is 2 or more. May sleep. `ENOMEM`.
     pub(crate) fn new(count: usize, spread: usize) -> Result<Self> {
         let len = count
             .max(1)
@@ -37,10 +37,10 @@ impl<S: Slot> Table<S> {
         Ok(Self { slots, shift })
     }
 
-    /// The slot where the search for `key` begins.
+    /// Returns the index of the slot where the search for `key` begins.
     ///
-    /// Fibonacci hashing: multiplication by 2^64 divided by the golden ratio spreads the low bits,
-    /// in which addresses differ, over the high ones, which are taken.
+    /// This is Fibonacci hashing. The multiplication by 2^64 divided by the golden ratio spreads
+    /// the low bits, in which addresses differ, over the high bits, which become the index.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> usize {
         (key as u64)
@@ -52,8 +52,9 @@ impl<S: Slot> Table<S> {
         at.wrapping_add(1) & self.slots.len().wrapping_sub(1)
     }
 
-    /// Puts `slot`, whose key is not 0 and not in the table, where it will be found, and tells
-    /// where. There is room: no more are put in than the table was made for.
+    /// Inserts `slot`, and returns its index. The slot's key is not 0 and not in the table yet.
+    ///
+    /// There is room, since the table is not given more keys than it was created for.
     pub(crate) fn insert(&mut self, slot: S) -> Option<usize> {
         let mut at = self.first(slot.key());
         while self.slots.get(at)?.key() != 0 {
@@ -63,7 +64,8 @@ impl<S: Slot> Table<S> {
         Some(at)
     }
 
-    /// The slot with `key`, which is not 0, if it is where the search begins, as it mostly is.
+    /// Returns the slot with `key`, which is not 0, if it is the first that is probed, as it mostly
+    /// is.
     ///
     /// Context: any; no lock, no panic.
     #[inline(always)]
@@ -72,10 +74,10 @@ impl<S: Slot> Table<S> {
         (slot.key() == key).then_some(slot)
     }
 
-    /// The slot with `key`, which is not 0. Context: any; no lock, no panic.
+    /// Returns the slot with `key`, which is not 0. Context: any; no lock, no panic.
     pub(crate) fn find(&self, key: usize) -> Option<&S> {
         let mut at = self.first(key);
-        // Some slots are free: this ends.
+        // Some slots are free, so this ends.
         loop {
             let slot = self.slots.get(at)?;
             if slot.key() == key {
@@ -88,7 +90,7 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// The slot at a place that [`insert`](Self::insert) told.
+    /// Returns the slot at the index that [`insert`](Self::insert) returned.
     pub(crate) fn get(&self, at: usize) -> Option<&S> {
         self.slots.get(at)
     }

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Moving every task from one universe to the other, each at its own safe point.
+//! A transition: switching every task from one universe to the other, each at its own safe point.
 //!
-//! [`enrol`] makes a record for every task and publishes the view that the target universe belongs
-//! to; from then on the handler asks the records. A record is switched on proof that its task's
-//! stack holds no affected code, by whichever comes first:
+//! [`enrol`] makes a record for every task and publishes the view that belongs to the target
+//! universe. From then on the handler looks up the record of the task that calls a hooked function.
 //!
-//! - [`Transition::sweep`] looks at tasks that are off the CPU, each held still,
-//! - and interrupts every CPU: idle tasks, busy kthreads and tasks in user mode check themselves,
-//!   and with its idle task a CPU is moved, for the sake of those who are about to die there;
-//! - [`Probe`] sees a task as it leaves the CPU;
-//! - after a while [`Transition::sweep`] wakes stragglers, and [`Probe`] sees tasks leave system
-//!   calls, too: one that is interrupted in its sleep goes back to sleep in the same function when
-//!   the call is restarted.
+//! A record is switched when its task's stack is proved to have no affected code. There are four
+//! places that try:
 //!
-//! Whoever switches the last record kicks the worker, which completes the transition.
+//! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
+//! - It then interrupts every CPU. Idle tasks, busy kthreads and tasks in user mode are checked
+//!   there. A CPU is switched together with its idle task, for the tasks without a record that exit
+//!   there.
+//! - [`Probe`] checks a task as the task leaves the CPU.
+//! - After a while [`Transition::sweep`] nudges the tasks that are left, and [`Probe`] also checks
+//!   tasks that leave a system call. Without that, a task whose system call is restarted would go
+//!   back to sleep in the same function.
+//!
+//! The place that switches the last record kicks the worker, which completes the transition.
 
 use crate::{
     plan::Plan,
@@ -76,37 +79,45 @@ use kernel_ext::{
     }, //
 };
 
-/// First pause between two sweeps; it doubles up to the second.
+/// The first pause between two sweeps. It doubles up to [`LONGEST_PAUSE_MS`].
 const FIRST_PAUSE_MS: u32 = 10;
+/// The longest pause between two sweeps.
 const LONGEST_PAUSE_MS: u32 = 1000;
 
-/// How long tasks are left alone before they are woken: some system calls that are interrupted in
-/// their sleep return to user space, so it should be rare.
+/// The time after which tasks are nudged. Nudges should be rare: some system calls return to user
+/// space when their sleep is interrupted.
 const NUDGE_AFTER: Delta = Delta::from_secs(3);
 
-/// A transition that runs.
+/// A running transition.
 pub(crate) struct Transition {
-    /// What moves.
+    /// Which patch moves, and how the universes differ.
     pub(crate) step: Move,
-    /// Whether somebody ended it by force.
+    /// Whether a task was switched by force.
     pub(crate) forced: bool,
-    /// Whether the log has it that it could not be completed at once.
+    /// Whether it was logged that the completion failed and is retried.
     pub(crate) warned: bool,
-    /// Where tasks are moved to.
+    /// The universe to which tasks are switched.
     pub(crate) target: Universe,
     gate: Gate,
     records: Arc<TaskRecords>,
-    /// Once stragglers are woken.
+    /// The probe for system calls, once tasks have been nudged.
     exits: Option<SyscallExit<Probe>>,
     started: Instant<Monotonic>,
     pause_ms: u32,
 }
 
 impl Transition {
-    /// Starts moving tasks to [`Universe::New`]. `plan` is of the same step; its functions are
-    /// hooked, and a [`Probe`] is registered.
+    /// Starts to switch tasks to [`Universe::New`].
     ///
-    /// Context: process context, may sleep; the registry is locked. `ENOMEM`; nothing has changed.
+    /// `plan` is a plan of `step`. Its functions are hooked, and a [`Probe`] is registered.
+    ///
+    /// # Context
+    ///
+    /// Process context, with the registry locked. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
     pub(crate) fn start(plan: &Plan<'_>, step: Move, gate: Gate) -> Result<Self> {
         let started = Instant::now();
         let records = enrol(plan, Universe::New, None, gate)?;
@@ -123,9 +134,13 @@ impl Transition {
         })
     }
 
-    /// Turns round: tasks go back to where they came from.
+    /// Reverses the transition: tasks are switched back to the universe from which they came.
     ///
-    /// Context: as [`start`](Self::start). `ENOMEM`; the transition then goes on as before.
+    /// For the context see [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. The transition then goes on as before.
     pub(crate) fn reverse(&mut self, plan: &Plan<'_>) -> Result {
         let target = self.target.other();
         self.records.freeze();
@@ -138,7 +153,8 @@ impl Transition {
         Ok(())
     }
 
-    /// Makes the view of a moment in this transition, after objects came or went.
+    /// Makes a view of `plan` for this transition, after objects have become present or absent.
+    /// `ENOMEM`.
     pub(crate) fn view(&self, plan: &Plan<'_>) -> Result<View> {
         Ok(View {
             redirects: plan.redirects()?,
@@ -149,10 +165,14 @@ impl Transition {
         })
     }
 
-    /// Makes the target universe, in which everybody is, the only one. Nobody uses the records any
-    /// more when this returns. `plan` is of the same step.
+    /// Makes the target universe, in which every task is, the only one. `plan` is a plan of this
+    /// transition's step. No reader uses the records any more when this returns.
     ///
-    /// Context: as [`start`](Self::start). `ENOMEM`; nothing has changed.
+    /// For the context see [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
     pub(crate) fn conclude(&self, plan: &Plan<'_>) -> Result {
         let view = View {
             redirects: plan.settled(self.target)?,
@@ -162,7 +182,7 @@ impl Transition {
         Ok(())
     }
 
-    /// Whether the moving patch will be enabled when this ends.
+    /// Whether the patch in transition is enabled when this transition completes.
     pub(crate) fn patching(&self) -> bool {
         match (self.step, self.target) {
             (Move::Out(_), Universe::New) => false,
@@ -177,17 +197,21 @@ impl Transition {
         self.records.pending() == 0
     }
 
-    /// Who is where.
+    /// Returns the records of tasks.
     pub(crate) fn records(&self) -> &TaskRecords {
         &self.records
     }
 
-    /// Microseconds since the start.
+    /// Returns the time since the start in microseconds.
     pub(crate) fn elapsed_us(&self) -> i64 {
         self.started.elapsed().as_micros_ceil()
     }
 
-    /// Looks at every task that is not switched yet. Context: process context, may sleep.
+    /// Tries to switch every task that is not switched yet.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
     pub(crate) fn sweep(&mut self) {
         self.sweep_idle_of_offline_cpus();
         for record in self.records.iter_pending() {
@@ -203,10 +227,10 @@ impl Transition {
         }
     }
 
-    /// Wakes the stragglers.
+    /// Wakes the tasks that are not switched yet.
     fn nudge(&mut self) {
         if self.exits.is_none() {
-            // Without it those that leave their system call for good are switched, at least.
+            // If this fails, tasks are still switched when they leave their system call for good.
             self.exits = SyscallExit::register(self.gate).ok();
         }
         for record in self.records.iter_pending() {
@@ -214,7 +238,8 @@ impl Transition {
         }
     }
 
-    /// An offline CPU's idle task starts on an empty stack when the CPU comes back.
+    /// Switches the idle tasks of offline CPUs. They start on an empty stack when their CPUs are
+    /// brought online.
     fn sweep_idle_of_offline_cpus(&self) {
         let hotplug = cpu::HotplugLock::read();
         for cpu in cpu::possible().filter(|&cpu| !hotplug.is_online(cpu)) {
@@ -226,19 +251,20 @@ impl Transition {
         }
     }
 
-    /// Asks for the next sweep.
+    /// Requests the next sweep.
     pub(crate) fn schedule(&mut self) {
         WORKER.after(self.pause_ms);
-        // Who switched the last record since the sweep has kicked the worker, and the line above
-        // has put that off. Who does it from now on is behind that line.
+        // If the last record was switched since the sweep, the worker was kicked, and the line
+        // above has delayed that run. A record that is switched later kicks the worker after that
+        // line.
         if self.is_done() {
             WORKER.after(0);
         }
         self.pause_ms = self.pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
     }
 
-    /// Switches all that are left, without any proof. The consistency of the patch is lost, unless
-    /// nobody was left.
+    /// Switches all tasks that are left, without proof. Unless none was left, the patch is then not
+    /// applied consistently.
     pub(crate) fn force(&mut self) {
         for record in self.records.iter_pending() {
             self.forced |= self.records.switch(record) != Switched::Before;
@@ -246,12 +272,15 @@ impl Transition {
     }
 }
 
-/// Records every task in the universe that it is in, by the records of the transition that is
-/// turned round if it is one, and publishes the view in which all that come later are in `target`.
+/// Makes a record for every task and publishes the view in which tasks without a record are in
+/// `target`.
 ///
-/// In one section under `tasklist_lock` every visible task has a record and the view is published.
-/// A task that becomes visible afterwards saw its parent take that lock for writing: it sees the
-/// view, has no record, and has never run. No hook on fork or exit is needed.
+/// At a reversal, `before` is the table of the transition that is reversed: each task stays in the
+/// universe that `before` says. Otherwise every task is in the other universe.
+///
+/// One section under `tasklist_lock` records every visible task and publishes the view. When a task
+/// becomes visible after that, its parent has taken `tasklist_lock` for writing. So the task sees
+/// the view, has no record, and has never run: no hook on fork or exit is needed.
 fn enrol(
     plan: &Plan<'_>,
     target: Universe,
@@ -268,7 +297,7 @@ fn enrol(
     let mut capacity = count_tasks(gate).max(before.map_or(0, Records::len));
 
     let (records, list) = loop {
-        // Room for those that are forked while the memory is allocated.
+        // Tasks may be forked while the memory is allocated.
         capacity = capacity.saturating_add(capacity / 8).saturating_add(16);
         let mut records = UniqueArc::new(Records::with_capacity(capacity, target)?, GFP_KERNEL)?;
         for cpu in cpu::possible() {
@@ -296,6 +325,10 @@ fn enrol(
     Ok(records)
 }
 
+/// Makes a record for every task on `list`.
+///
+/// An exiting task without a record follows its CPU: it is in the universe of the CPU's idle
+/// record. It gets no record here either, and so stays there.
 fn record_all(
     list: &TaskList,
     before: Option<&TaskRecords>,
@@ -305,9 +338,8 @@ fn record_all(
     let mut result = Ok(());
     list.for_each(|task| {
         let id = TaskId::from(task);
-        // Who had no record and is on the way out was where its CPU is, and stays there.
-        let came_later = before.is_some_and(|before| before.recorded(id.as_usize()).is_none());
-        if !(came_later && task::is_exiting(task)) {
+        let had_no_record = before.is_some_and(|before| before.recorded(id.as_usize()).is_none());
+        if !(had_no_record && task::is_exiting(task)) {
             result = records.insert(id.as_usize(), ARef::from(task), now(id));
         }
         result.is_ok()
@@ -315,7 +347,8 @@ fn record_all(
     result
 }
 
-/// Also those that have left the list since, and not yet their CPU.
+/// Makes a record for each task in `before` that has left the task list since then, and has not
+/// left its CPU for good.
 fn record_exited(
     before: Option<&TaskRecords>,
     records: &mut Records<ARef<Task>>,
@@ -341,34 +374,44 @@ fn count_tasks(gate: Gate) -> usize {
 /// Tries to switch a task that is off the CPU.
 fn sweep_task(task: &Task) {
     task::with_quiescent(task, |still, proof| match still {
-        // Asked here and not before: the stack of one that has died in between is gone.
+        // `is_dead()` is called while the task is held still: the stack of a task that has died in
+        // the meantime is gone.
         Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
         None => note_blocker(TaskId::from(task), Blocker::Running, proof),
     });
 }
 
-/// Looks at a CPU that was interrupted: at the task that runs there, and at the idle task, whose
-/// record stands for the CPU too. Only here is known what is where its CPU is.
+/// Checks an interrupted CPU: the task that runs there, and the idle task, whose record stands for
+/// the CPU, too.
+///
+/// An exiting task without a record follows its CPU. Such a task is only found here, where it runs.
+/// So the CPU is not switched while the stack of such a task has affected code.
 fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
     try_switch(&here.task, false, proof);
     let Some(idle) = &here.idle else { return };
     switch_if(idle.id(), proof, |moving| {
-        let apart = moving.records.recorded(here.task.id().as_usize()).is_some();
-        match apart || walk(&here.task, moving) == Verdict::Clear {
-            true => walk(idle, moving),
-            false => Verdict::Unreliable,
+        let has_record = moving.records.recorded(here.task.id().as_usize()).is_some();
+        if has_record || walk(&here.task, moving) == Verdict::Clear {
+            walk(idle, moving)
+        } else {
+            Verdict::Unreliable
         }
     });
 }
 
-/// Switches `task`'s record if its stack allows.
+/// Switches the record of `task` if the task is dead or its stack has no affected code.
 ///
-/// Context: interrupts off, maybe with a runqueue locked: no lock, no allocation, no printing, no
-/// panic.
+/// # Context
+///
+/// Interrupts off, maybe with a runqueue locked: this takes no lock, allocates and prints nothing,
+/// and does not panic.
 fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) {
-    switch_if(task.id(), proof, |moving| match dead {
-        true => Verdict::Clear,
-        false => walk(task, moving),
+    switch_if(task.id(), proof, |moving| {
+        if dead {
+            Verdict::Clear
+        } else {
+            walk(task, moving)
+        }
     });
 }
 
@@ -376,8 +419,8 @@ fn walk(task: &Quiescent<'_>, moving: &Moving) -> Verdict {
     stack::walk(task, |addr| moving.affected.contains(addr))
 }
 
-/// Switches the record of `task`, if it has one that is to be switched, on the verdict of `judge`.
-/// Context: as [`try_switch`].
+/// Switches the record of `task` if it is pending and `judge` returns [`Verdict::Clear`]. For the
+/// context see [`try_switch`].
 #[inline(always)]
 fn switch_if(task: TaskId, proof: &ReadSide<'_>, judge: impl FnOnce(&Moving) -> Verdict) {
     let Some(moving) = VIEW.read(proof).and_then(|view| view.moving.as_ref()) else {

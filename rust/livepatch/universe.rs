@@ -2,20 +2,21 @@
 
 //! The two universes of a transition.
 
-/// Which set of functions a task calls while a transition runs.
+/// A universe: the set of functions that a task calls while a transition runs.
 ///
-/// The names are fixed when the transition starts; reversing it changes the target, not the names.
+/// The names are fixed when the transition starts. A reversal changes the target universe, not the
+/// names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Universe {
-    /// As before the transition.
+    /// The functions that are called before the transition.
     Old = 0,
-    /// As the transition was started for.
+    /// The functions that are called after the transition.
     New = 1,
 }
 
 impl Universe {
-    /// The other one.
+    /// Returns the other universe.
     pub(crate) const fn other(self) -> Self {
         match self {
             Self::Old => Self::New,
@@ -23,12 +24,13 @@ impl Universe {
         }
     }
 
-    /// From the number that an atomic holds.
+    /// Returns the universe for the number that an atomic holds.
     #[inline(always)]
     pub(crate) const fn from_u8(raw: u8) -> Self {
-        match raw & 1 {
-            0 => Self::Old,
-            _ => Self::New,
+        if raw & 1 == 0 {
+            Self::Old
+        } else {
+            Self::New
         }
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the ftrace handler and the scheduler probe see of the loader: one pointer to one view.
+//! The view: what the ftrace handler and the scheduler probe read of the loader, by one pointer.
 //!
-//! Everything that must change together is in the view, and it is replaced as a whole under RCU: a
-//! call sees the functions, the record table and the affected code of one moment. A view with
-//! records belongs to a running transition; in one without, both universes are alike.
+//! Everything that must change together is in the view, and the view is replaced as a whole under
+//! RCU. So a call sees the redirects, the records and the affected code of one moment. A view with
+//! records belongs to a running transition. In a view without records both universes are alike.
 
 use crate::{
     ranges::Ranges,
@@ -34,31 +34,34 @@ use kernel_ext::{
     }, //
 };
 
-/// The records of tasks.
+/// The record table of tasks.
 pub(crate) type TaskRecords = Records<ARef<Task>>;
 
-/// A running transition, as seen from the handler and the probe.
+/// The part of a view that belongs to a running transition.
 pub(crate) struct Moving {
-    /// Who is in which universe.
+    /// The universe of each task.
     pub(crate) records: Arc<TaskRecords>,
-    /// Code that must not be on the stack of a task that leaves its universe for the target.
+    /// Code that must not be on the stack of a task that is switched to the target universe.
     pub(crate) affected: Ranges,
 }
 
-/// See the module's documentation.
+/// A view. See the module's documentation.
 pub(crate) struct View {
-    /// Where hooked functions lead.
+    /// Where the calls of hooked functions go.
     pub(crate) redirects: Redirects,
     /// The transition, if one runs.
     pub(crate) moving: Option<Moving>,
 }
 
-/// The view in force.
+/// The current view.
 pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
 
-/// Where `task`, which calls the function at `site`, is to go on; `None`: in the function itself.
+/// The ftrace handler: returns where a call of the function at `site` by `task` goes, or `None` for
+/// the original code.
 ///
-/// This is the ftrace handler. Context: any, preemption off; see [`kernel_ext::ftrace_target!`].
+/// # Context
+///
+/// Any, with preemption off; see [`kernel_ext::ftrace_target!`].
 #[inline(always)]
 pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<CallTarget> {
     let view = VIEW.read(proof)?;
@@ -78,8 +81,10 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
     }
 }
 
-/// The same where several looks are needed. Apart, and begun anew, so that the short way above has
-/// nothing to keep for it.
+/// Does the same as [`target`] where the first slot that is probed is not the right one.
+///
+/// This is a function of its own, and starts over, so that the fast path above need not save
+/// anything for it.
 #[cold]
 #[inline(never)]
 fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
@@ -91,11 +96,12 @@ fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
     targets.choose(universe)
 }
 
-/// The universe of `task`, which is `current`.
+/// Returns the universe of `task`, which is `current`.
 ///
-/// Without a record it came later, or it was on its way out already. Nobody can hold up one of
-/// those until it is moved, but interrupts on it must not see it move either: it is where its CPU
-/// is, which is moved when nothing runs there that would notice.
+/// A task without a record was forked during the transition, and is in the target universe, or it
+/// is exiting. An exiting task cannot be held still until it is switched, and interrupts on it must
+/// not see its universe change. So it follows its CPU, which is switched when nothing runs there
+/// that would notice.
 fn universe_of_caller(records: &TaskRecords, task: TaskId) -> Universe {
     records
         .recorded(task.as_usize())

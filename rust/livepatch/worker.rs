@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The worker, which goes on with a transition when nobody waits for it.
+//! The worker, which drives a transition in the background.
 //!
-//! This is only the means to ask for it: the loader hands in what it does.
+//! This file has only the means to request a run. loader.rs passes the function that runs.
 
 use kernel_ext::worker::Worker;
 
-/// Kicked by whoever switches the last task; runs by itself while some are left.
+/// Kicked when the last record is switched. Requests its own runs as long as records are pending.
 pub(crate) static WORKER: Worker = Worker::new();
