@@ -5,7 +5,7 @@
 # env.sh. The output of all parts is collected in the file $tap.
 
 tap='' # set by the script that sources this file
-. "$top/selftests/lib/tests.sh"
+. "${BASH_SOURCE[0]%/*}/../../selftests/lib/tests.sh"
 
 # tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. A
 # command that ends before its first test has failed. So has a command that returns an error without
@@ -66,7 +66,7 @@ stop_parts() {
 # the others (-L), in the order of selftests/TESTS. A test that waits has a line "# guest: waiting".
 # With debug, the tests for debug kernels are included.
 selftests() {
-	test_files "${2:-}" | (cd "$top/selftests" && xargs grep "$1" -x '# guest: waiting') |
+	test_files "${2:-}" | (cd "$selftests_dir" && xargs grep "$1" -x '# guest: waiting') |
 		sed 's|.*/test-||; s|\.sh$||'
 }
 
