@@ -77,7 +77,7 @@ impl Detached {
     /// # Context
     ///
     /// The context that `gfp` requires.
-    pub fn new(key: Key, size: usize, gfp: Gfp) -> Option<Self> {
+    pub(crate) fn new(key: Key, size: usize, gfp: Gfp) -> Option<Self> {
         // SAFETY: The function accepts any size and flags.
         let side = NonNull::new(unsafe { rlp_bindings::rlp_side_alloc(size, gfp.0) })?;
         // SAFETY: Just allocated, and owned by this function.
@@ -89,13 +89,13 @@ impl Detached {
     }
 
     /// Returns the key that the memory is for.
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         // SAFETY: Owned by this value.
         unsafe { key_of(self.0) }
     }
 
     /// Returns the memory.
-    pub fn memory(&mut self) -> Memory {
+    pub(crate) fn memory(&mut self) -> Memory {
         // SAFETY: Owned by this value.
         unsafe { Memory::of(self.0) }
     }
@@ -114,13 +114,13 @@ pub(crate) struct Removed(NonNull<rlp_side>);
 
 impl Removed {
     /// Returns the key that the memory was for.
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         // SAFETY: Not freed before the drop.
         unsafe { key_of(self.0) }
     }
 
     /// Returns the memory.
-    pub fn memory(&mut self) -> Memory {
+    pub(crate) fn memory(&mut self) -> Memory {
         // SAFETY: Not freed before the drop.
         unsafe { Memory::of(self.0) }
     }
