@@ -61,7 +61,7 @@ begin_as() {
 # digest SEED STEPS: play, and print the digest of all its operations. Its own output goes to
 # stderr.
 digest() {
-	play "$1" "$2" 0 | tee /dev/stderr | grep -oP 'digest \K\w+'
+	play "$1" "$2" 0 | tee -a /dev/stderr | grep -oP 'digest \K\w+'
 }
 
 # plays_the_same SEED STEPS: the same seed must give the same operations; otherwise a failure
