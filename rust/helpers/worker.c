@@ -21,11 +21,10 @@ static void worker_kicked(struct irq_work *kick)
 
 /**
  * rlp_worker_start() - let requests run a function
- * @worker: zeroed, or stopped
+ * @worker: zeroed
  * @run: the function
  *
- * Context: any. The caller excludes other calls of this function and of
- * rlp_worker_close() and rlp_worker_stop() for the same worker.
+ * Context: any. Called once for a worker, before rlp_worker_close().
  */
 void rlp_worker_start(struct rlp_worker *worker, void (*run)(void))
 {

@@ -206,29 +206,21 @@ impl StatePtr {
 /// other thread calls a callback. The lock that serialises patching should protect it.
 pub struct CallbackToken(PhantomData<Cell<()>>);
 
-/// Whether the token is claimed.
+/// Whether the token was claimed.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
 impl CallbackToken {
-    /// Claims the token, until it is dropped.
+    /// Returns the token.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the token is claimed already.
+    /// `EBUSY` if this was called before.
     pub fn claim() -> Result<Self> {
-        // ORDERING: Acquire, pairs with Release in `drop()`: callbacks that were called with the
-        // token before have returned.
-        if CLAIMED.swap(true, Ordering::Acquire) {
+        // ORDERING: Relaxed, with itself: one caller finds false.
+        if CLAIMED.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }
         Ok(Self(PhantomData))
-    }
-}
-
-impl Drop for CallbackToken {
-    fn drop(&mut self) {
-        // ORDERING: Release, pairs with Acquire in `claim()`.
-        CLAIMED.store(false, Ordering::Release);
     }
 }
 

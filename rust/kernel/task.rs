@@ -94,7 +94,8 @@ impl TaskList {
     pub fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
         /// # Safety
         ///
-        /// `cookie` is an `F` that no other code uses during the call; `task` is on the locked list.
+        /// `cookie` is an `F` that no other code uses during the call; `task` is on the locked
+        /// list.
         unsafe extern "C" fn thunk<F: FnMut(&Task) -> bool>(
             cookie: *mut c_void,
             task: *mut bindings::task_struct,
@@ -146,8 +147,8 @@ where
     }
     /// # Safety
     ///
-    /// `task_call_func()` calls this for `task`, and `arg` is a `Call<F, R>` that no other code uses
-    /// during the call.
+    /// `task_call_func()` calls this for `task`, and `arg` is a `Call<F, R>` that no other code
+    /// uses during the call.
     unsafe extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
     where
         F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,

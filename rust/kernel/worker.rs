@@ -17,15 +17,15 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `inner` is zeroed until the first start, and initialised from then on. The one owner of
-/// `claimed` alone starts and stops it.
+/// `inner` is zeroed until the worker is started, and initialised from then on. The one caller that
+/// has set `claimed` starts and stops it.
 pub struct Worker {
     inner: Opaque<rlp_bindings::rlp_worker>,
     claimed: AtomicBool,
 }
 
-// SAFETY: The workqueue and irq_work cores lock what they share; `claimed` lets one thread at a
-// time start and stop the worker.
+// SAFETY: The workqueue and irq_work cores lock what they share; `claimed` lets one caller start
+// and stop the worker.
 unsafe impl Sync for Worker {}
 
 impl Worker {
@@ -38,18 +38,17 @@ impl Worker {
     }
 
     /// Starts the worker: from now on each request runs `run`. Dropping the returned value stops
-    /// it.
+    /// it, for good.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the worker is started already.
+    /// `EBUSY` if the worker was started before.
     pub fn start(&'static self, run: extern "C" fn()) -> Result<StartedWorker> {
-        // ORDERING: Acquire, pairs with Release in `StartedWorker::drop()`: the previous owner has
-        // stopped the worker. One caller at a time finds false here.
-        if self.claimed.swap(true, Ordering::Acquire) {
+        // ORDERING: Relaxed, with itself: one caller finds false.
+        if self.claimed.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }
-        // SAFETY: The worker is static, and neither started nor being stopped: `claimed` was false.
+        // SAFETY: The worker is static, and was not started before: `claimed` was false.
         unsafe { rlp_bindings::rlp_worker_start(self.inner.get(), Some(run)) };
         Ok(StartedWorker(self))
     }
@@ -100,7 +99,5 @@ impl Drop for StartedWorker {
         rcu::synchronize();
         // SAFETY: Closed above, and every request that was not ignored is queued.
         unsafe { rlp_bindings::rlp_worker_stop(worker) };
-        // ORDERING: Release, pairs with Acquire in `Worker::start()`.
-        self.0.claimed.store(false, Ordering::Release);
     }
 }
