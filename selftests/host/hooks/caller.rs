@@ -102,12 +102,7 @@ impl Caller {
     fn rely_before(&self, op: Op) {
         promise::change(|promise| match op {
             Op::Retain(set) => promise.held.retain(|&site| is_in(set, site)),
-            Op::Promote(targets) => {
-                let pairs = targets.pairs();
-                promise
-                    .asked
-                    .extend(pairs.filter_map(|(site, target)| Some((site, target?))));
-            }
+            Op::Promote(targets) => promise.asked.extend(targets.pairs()),
             _ => (),
         });
     }
