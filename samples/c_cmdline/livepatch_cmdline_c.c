@@ -2,9 +2,10 @@
 /*
  * A first patch in C: one function of the kernel itself.
  *
- * With the patch, /proc/cmdline reads "this has been live patched". In-tree
- * livepatch would take the same source with one difference: it includes
- * <linux/livepatch.h> instead of <rust_livepatch.h>. That header works here too.
+ * With the patch, /proc/cmdline reads "this has been live patched". The same
+ * source builds for in-tree livepatch if it includes <linux/livepatch.h> instead
+ * of <rust_livepatch.h>. A build for this loader may include <linux/livepatch.h>,
+ * too.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt

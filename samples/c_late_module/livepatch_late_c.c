@@ -2,9 +2,9 @@
 /*
  * A patch in C for a module that is loaded before or after the patch.
  *
- * livepatch_sample_target may be loaded and unloaded at any time. While it is
- * loaded it is patched, from before its first instruction runs. With the patch,
- * /proc/livepatch_sample/greeting reads "greetings from C".
+ * livepatch_sample_target may be loaded and unloaded at any time. If it is loaded
+ * after the patch, it is patched before its first instruction runs. With the
+ * patch, /proc/livepatch_sample/greeting reads "greetings from C".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -46,6 +46,6 @@ static void __exit late_exit(void)
 
 module_init(late_init);
 module_exit(late_exit);
-MODULE_DESCRIPTION("Live patch sample: a module that comes later, in C");
+MODULE_DESCRIPTION("Live patch sample: a module that is loaded later, in C");
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");

@@ -2,8 +2,8 @@
 
 //! A patch for a module that is loaded before or after the patch.
 //!
-//! `livepatch_sample_target` may be loaded and unloaded at any time. While it is loaded it is
-//! patched, from before its first instruction runs. With the patch,
+//! `livepatch_sample_target` may be loaded and unloaded at any time. If it is loaded after the
+//! patch, it is patched before its first instruction runs. With the patch,
 //! `/proc/livepatch_sample/greeting` reads "greetings from Rust".
 
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
@@ -12,7 +12,7 @@ module! {
     type: Late,
     name: "rust_livepatch_late",
     authors: ["The rust_livepatch authors"],
-    description: "Live patch sample: a module that comes later, in Rust",
+    description: "Live patch sample: a module that is loaded later, in Rust",
     license: "GPL",
 }
 

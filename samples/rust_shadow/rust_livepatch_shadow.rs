@@ -4,8 +4,9 @@
 //!
 //! Each open file of `/proc/livepatch_sample/session` has a `struct session`, with room for an id
 //! and nothing else. The patch adds the number of reads, and the pid of the first reader. It adds
-//! them to sessions that were opened before it was enabled, too. With the patch, the file reads
-//! "session 1, read 2 times, first by pid 42". The variable owns a string, which is freed with it.
+//! them also to sessions that were opened before the patch was enabled. With the patch, the file
+//! reads "session 1, read 2 times, first by pid 42". The variable owns a string, which is freed
+//! together with the variable.
 
 use kernel::{
     prelude::*,
