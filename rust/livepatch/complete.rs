@@ -51,7 +51,7 @@ impl Registry {
         }
     }
 
-    /// Makes the target universe, in which every task is, the only one.
+    /// Makes the target universe the only one. Every task is in it.
     ///
     /// # Errors
     ///
@@ -107,8 +107,8 @@ impl Registry {
         }
     }
 
-    /// Logs which patches were replaced, and so when. A retired patch has no file that could show
-    /// it.
+    /// Logs which patches were replaced. The time of the message is the time of the replacement: a
+    /// retired patch has no file that could show it.
     fn log_replaced(&self, by: PatchId, step: Move, target: Universe) {
         let Ok(by) = self.patch(by) else { return };
         for patch in self.patches() {

@@ -35,8 +35,8 @@ pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
 ///
 /// # Errors
 ///
-/// `EINVAL` if the patch is not in transition, `EBUSY` while the module of a registered patch is in
-/// its init or on its way out, `ENODEV` if the patch is gone.
+/// `EINVAL` if the patch is not in transition; `EBUSY` while the init of a registered patch's
+/// module runs, or while that module is being unloaded; `ENODEV` if the patch is gone.
 pub(crate) fn force(id: PatchId) -> Result {
     REGISTRY.lock()?.force(id)
 }
@@ -106,7 +106,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if no transition runs, `ENOMEM`. The transition then goes on as before.
+    /// `EINVAL` if no transition runs, `ENOMEM`. The transition then continues as before.
     pub(crate) fn reverse(&mut self) -> Result {
         let transition = self.transition().ok_or(EINVAL)?;
         let (from, to) = if transition.patching() {

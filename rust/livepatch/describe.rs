@@ -44,7 +44,7 @@ use kernel_ext::{
 fn next_id() -> PatchId {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // ORDERING: Relaxed. The partner is this line on other CPUs: each caller gets a number of its
-    // own, in whatever order.
+    // own, in any order.
     PatchId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The directories of a patch in sysfs: one for the patch, in that one for each object, and in that
-//! one for each function.
+//! The directories of a patch in sysfs. The directory of the patch contains a directory for each
+//! object. The directory of an object contains a directory for each function.
 //!
 //! The files in the directories look up the patch in the registry, so their functions are in a
-//! higher layer. They are passed in as [`Files`].
+//! higher layer. The caller passes the files as [`Files`].
 
 use crate::{
     patch::Patch,
@@ -140,8 +140,8 @@ fn keep<'a, T: Entry>(
     directory: Directory<T>,
     files: &'static [&'static Attribute<T>],
 ) -> Result<&'a Directory<T>> {
-    // If there is no memory, the directory is dropped here. It has no files yet, so that does not
-    // wait.
+    // If there is no memory, the directory is dropped here. It has no files yet, so the drop does
+    // not wait.
     all.push(directory, GFP_KERNEL)?;
     let directory = all.last().ok_or(ENOMEM)?;
     directory.add_files(files)?;

@@ -42,7 +42,7 @@ use kernel_ext::{
 ///
 /// # Errors
 ///
-/// The error is in the log, too. In particular: `EINVAL` for a description that is not valid,
+/// The reason for an error is logged. In particular: `EINVAL` for a description that is not valid,
 /// `ENOENT` for a function whose size is unknown, `EEXIST` if the patch is registered already,
 /// `EBUSY` if another patch is in transition or an object's module is still loading, `ENOMEM`, and
 /// the error of a `pre_patch` callback.
@@ -66,12 +66,13 @@ fn check_and_start(desc: PatchDesc, files: &Files) -> Result {
     result
 }
 
-/// How often a module that is still loading is looked up again.
+/// The number of times that a module that is still loading is looked up.
 const LOADING_TRIES: u32 = 200;
 /// The pause between two look-ups.
 const LOADING_PAUSE: Delta = Delta::from_millis(50);
 
-/// Locks the registry when each module that `patch` has an object for is known to be loaded or not.
+/// Waits until it is known, for each object of `patch`, whether the object's module is loaded. Then
+/// locks the registry.
 ///
 /// The notifier does not announce a module whose init began before the loader was loaded. Such a
 /// module already runs unpatched code, so the patch waits until the module is live. A module that
@@ -112,8 +113,9 @@ impl Registry {
         } else {
             Move::In(id)
         };
-        // This check is the first: if the patch is registered, its module enables it once more, and
-        // nothing below may touch the structures that the registered patch uses.
+        // This check must be the first. If the patch is registered, its module has enabled it a
+        // second time, and the code below must not touch the structures that the registered patch
+        // uses.
         if self.patches().any(|other| other.name() == patch.name()) {
             pr_err!("patch '{}' is registered already\n", patch.name());
             return Err(EEXIST);

@@ -34,7 +34,7 @@ const PAUSE_MS: i64 = 100;
 /// # Context
 ///
 /// A module notifier. Sleeps until no task is in the patch. If ftrace has shut itself down while a
-/// function jumps into the patch, that is for ever.
+/// function jumps into the patch, this never returns.
 pub(crate) fn evict(module: Module<'_>) {
     let mut warned = false;
     while !evict_step(module, &mut warned) {
@@ -42,7 +42,7 @@ pub(crate) fn evict(module: Module<'_>) {
     }
 }
 
-/// Drives the removal of the patch of `module`. Returns whether nothing refers to the patch any
+/// Drives the removal of the patch of `module`. Returns true when nothing refers to the patch any
 /// more.
 fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     let name = module.name();
@@ -70,7 +70,7 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
 
 impl Registry {
     /// Starts to disable `id`, unless that transition runs already or another patch is in
-    /// transition. The caller calls this again, so an error here is a retry.
+    /// transition. Errors are ignored, because the caller retries.
     fn start_removal(&mut self, id: PatchId) {
         let _ = match self.transition_of(id) {
             Some(_) if self.is_enabled(id) => self.reverse(),

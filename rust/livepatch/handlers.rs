@@ -35,7 +35,7 @@ struct Shared {
     sites: KVVec<Site>,
 }
 
-/// How often an `ftrace_ops` is registered again while the owner of a direct target is busy.
+/// The number of attempts to register an `ftrace_ops` while the owner of a direct target is busy.
 const REGISTER_TRIES: u32 = 10;
 /// The pause between two attempts.
 const REGISTER_PAUSE: Delta = Delta::from_millis(2);
@@ -80,7 +80,8 @@ impl Handlers {
         Ok(self.shared.push(shared, GFP_KERNEL)?)
     }
 
-    /// Like [`hook`](Self::hook), for functions that jump for us: their direct targets are ours.
+    /// Like [`hook`](Self::hook), for functions that the loader has made jump: their direct targets
+    /// are the loader's own.
     pub(crate) fn hook_under_jumps(&mut self, sites: &mut [Site]) -> Result {
         self.redirection.hook(sites)
     }
@@ -95,7 +96,7 @@ impl Handlers {
         let is_selected = |site: &Site| sites.binary_search(site).is_ok();
         let is_shared = |site: &Site| self.shared.iter().any(|s| s.sites.contains(site));
         let mut unshared = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
-        // All memory is allocated first: a call that fails half-way could not be repeated.
+        // All memory is allocated first: a call that failed half-way could not be repeated.
         let mut parts = KVec::with_capacity(self.shared.len(), GFP_KERNEL)?;
         for shared in &self.shared {
             let part = collect_sorted(shared.sites.iter().copied().filter(is_selected))?;

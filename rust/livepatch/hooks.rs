@@ -2,7 +2,7 @@
 
 //! Which functions are hooked, and how: by the handler, or by a jump.
 //!
-//! The handler decides at each call where the call goes, which a transition needs. While no
+//! A transition needs the handler, which decides at each call where the call goes. While no
 //! transition runs there is nothing to decide. Then a hooked function can jump to its replacement,
 //! which costs one instruction. All changes are made in batches, since ftrace scans all its records
 //! for each change.
@@ -87,8 +87,8 @@ impl Hooks {
         self.handlers.other_holder(site)
     }
 
-    /// Hooks those of `sites` that are not hooked yet by the handler: all of them, or none. `sites`
-    /// may have duplicates.
+    /// Hooks the functions at `sites` that are not hooked yet, by the handler: all of them, or
+    /// none. `sites` may have duplicates.
     ///
     /// Context: may sleep. For errors see [`Handlers::hook`].
     pub(crate) fn hook(&mut self, sites: impl Iterator<Item = Site>) -> Result {
@@ -106,7 +106,8 @@ impl Hooks {
         Ok(())
     }
 
-    /// Unhooks all functions whose sites are not in `wanted`. No view has them any more.
+    /// Unhooks all functions whose sites are not in `wanted`. No view in use may have these
+    /// functions.
     ///
     /// The next call retries the functions that stay hooked on failure. Context: may sleep.
     ///
@@ -148,16 +149,16 @@ impl Hooks {
     /// # Errors
     ///
     /// `EBUSY` if another user has taken the handler's place in the meantime, `ENOMEM`, and those
-    /// of [`Jumps::remove`]. Functions that jump then still jump, and calls go where they went
-    /// before.
+    /// of [`Jumps::remove`]. On failure, functions that jump still jump, and calls go where they
+    /// went before.
     pub(crate) fn demote(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let sites = collect_sorted(sites)?;
         let is_selected = |site: Site| sites.binary_search(&site).is_ok();
         self.stop_jumping(is_selected)
     }
 
-    /// Hooks the functions by the handler first, and then removes the jumps. So each call finds at
-    /// least one of them.
+    /// Hooks the functions by the handler first, and then removes the jumps. So each call finds the
+    /// handler or the jump.
     fn stop_jumping(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let mut jumping = Batch::default();
         let mut unhandled = KVVec::new();
@@ -182,8 +183,8 @@ impl Hooks {
         Ok(())
     }
 
-    /// Promotes functions that are hooked by the handler: they jump to their targets. `None` is the
-    /// original code.
+    /// Promotes functions that are hooked by the handler: they jump to their targets. The target
+    /// `None` is the original code.
     ///
     /// A function that cannot jump stays under the handler, and [`mode`](Self::mode) returns the
     /// reason. Context: may sleep.
@@ -220,7 +221,7 @@ impl Hooks {
         self.unhook_jumping()
     }
 
-    /// Unhooks from the handler the functions that jump.
+    /// Removes the handler from the functions that jump.
     fn unhook_jumping(&mut self) -> Result {
         let mut both = KVVec::new();
         for hook in &self.hooks {

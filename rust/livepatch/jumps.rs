@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The means by which functions jump: in batches, one by one, or not at all.
+//! How functions are made to jump: in batches, or one by one. A function that does not jump has a
+//! [`HandlerReason`].
 
 use kernel::prelude::*;
 use kernel_ext::{
@@ -25,13 +26,13 @@ pub(crate) enum HandlerReason {
     Original,
     /// The parameter `promote` is off.
     Off,
-    /// The kernel has no means to jump, or not for so many functions or for this target.
+    /// The kernel does not support jumps, or not so many of them, or not to this target.
     Unsupported,
     /// Another user of direct targets, such as a bpf program, has the function.
     Taken,
 }
 
-/// Sites and their targets, as two arrays that ftrace takes.
+/// Sites and their targets, as the two arrays that ftrace takes.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) sites: KVVec<Site>,
@@ -54,16 +55,16 @@ pub(crate) enum Jumps {
     Single(KVec<(Site, Jump)>),
 }
 
-/// The maximum number of functions whose jumps are registered one by one. To unregister each of
-/// them takes a wait for RCU-tasks, and an operator who disables a patch waits for all of them.
-const MOST_SINGLE: usize = 16;
+/// The maximum number of functions whose jumps are registered one by one. Unregistering one jump
+/// waits for RCU-tasks, and an operator who disables a patch waits for all of the jumps.
+const MAX_SINGLE_JUMPS: usize = 16;
 
 impl Jumps {
     /// Creates the jumps without functions. `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         Ok(match Batches::anchored()? {
             Some(batches) => Self::Batched(batches),
-            None => Self::Single(KVec::with_capacity(MOST_SINGLE, GFP_KERNEL)?),
+            None => Self::Single(KVec::with_capacity(MAX_SINGLE_JUMPS, GFP_KERNEL)?),
         })
     }
 
@@ -118,8 +119,8 @@ impl Jumps {
     }
 }
 
-/// Registers a batch of jumps. Halves the batch until only the functions that cannot jump are left
-/// out.
+/// Registers a batch of jumps. If that fails, splits the batch in halves, until only the functions
+/// that cannot jump are left out.
 fn add_batch(
     batches: &mut Batches,
     sites: &[Site],
@@ -161,7 +162,7 @@ fn add_single(
     site: Site,
     target: CallTarget,
 ) -> Result<Result<CallTarget, HandlerReason>> {
-    if jumps.len() == MOST_SINGLE {
+    if jumps.len() == MAX_SINGLE_JUMPS {
         return Ok(Err(HandlerReason::Unsupported));
     }
     match Jump::new(site, target) {

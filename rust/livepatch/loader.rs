@@ -11,7 +11,7 @@
 //! - [`transition`] switches every task, by its record in [`records`]. Meanwhile the ftrace handler
 //!   in [`view`] looks up in [`redirects`] where a call goes.
 //! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
-//! - [`control`] is what operators do through [`sysfs`].
+//! - [`control`] has the operations that operators request through [`sysfs`].
 //! - [`modules`] patches modules that are loaded later, and reverts that when they are unloaded.
 //! - [`retire`] releases a patch. [`evict`] removes a patch whose module is being unloaded.
 
@@ -139,8 +139,8 @@ extern "C" fn work() {
     complete::advance();
 }
 
-/// Dropped after the users of the view: withdraws it, and waits until no reader needs this module's
-/// code.
+/// The published view. The drop withdraws it, and waits until no reader needs this module's code.
+/// The users of the view are dropped before.
 struct PublishedView;
 
 impl Drop for PublishedView {

@@ -68,7 +68,7 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
     };
     registry.forget_announced(module.name());
     registry.unpatch_module(module, None);
-    // Without memory, the completion of an earlier transition may have left functions hooked.
+    // If memory was short, the completion of an earlier transition may have left functions hooked.
     let (text, size) = module.text();
     if registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size) {
         registry.unhook_unused_nofail();
@@ -87,9 +87,9 @@ impl Registry {
 
     /// Applies every patch for `module`. If one cannot be applied, reverts the others and fails.
     ///
-    /// `announced` is the result of announcing the module. If that failed, the module can be loaded
-    /// all the same as long as no patch is for it: a patch that is enabled later waits until the
-    /// module is live.
+    /// `announced` is the result of announcing the module. If that failed, the module can still be
+    /// loaded as long as no patch has an object for it: a patch that is enabled later waits until
+    /// the module is live.
     fn patch_module(&mut self, module: Module<'_>, announced: Result) -> Result {
         let name = module.name();
         let ids = self.patches_for(name).and_then(|ids| match announced {
@@ -207,8 +207,8 @@ impl Registry {
             redirect_to_originals(object);
             object.release_code();
             if self.publish().is_err() {
-                // The sites lead to the original code already. Wait for the handlers that read the
-                // replacements before.
+                // The current view already redirects the functions to their original code. Wait for
+                // handlers that have read a replacement before.
                 rcu::synchronize();
             }
             self.unhook_unused_nofail();
@@ -276,7 +276,7 @@ fn check_ftrace_records(module: Module<'_>) -> Result {
     Err(ENOMEM)
 }
 
-/// Redirects the object's functions to the original code in the view in force. Needs no memory.
+/// Redirects the object's functions to the original code, in the current view. Needs no memory.
 fn redirect_to_originals(object: &Object) {
     let guard = kernel_rcu::read_lock();
     if let Some(view) = VIEW.read(&ReadSide::from(&guard)) {

@@ -2,8 +2,8 @@
 
 //! The plan: what each universe calls, derived from the patches and the step.
 //!
-//! Each plan is made from the list of patches alone. There is no stack of replacements to be kept
-//! up to date: if several patches replace a function, the newest of them in a universe wins.
+//! Each plan is made from the list of patches alone. No stack of replacements has to be kept up to
+//! date. If several patches replace a function, the newest of the patches in a universe wins.
 
 use crate::{
     patch::{
@@ -77,7 +77,7 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns the uses of each function.
+    /// Returns the uses, grouped by function.
     fn functions(&self) -> impl Iterator<Item = &[Use<'a>]> {
         self.uses
             .chunk_by(|a, b| a.original.site == b.original.site)
@@ -122,7 +122,7 @@ impl<'a> Plan<'a> {
         self.table(|uses| self.targets(uses))
     }
 
-    /// Makes the redirects for when every task is in `universe`. `ENOMEM`.
+    /// Makes the redirects for the time when every task is in `universe`. `ENOMEM`.
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
         self.table(|uses| {
             let only = self.targets(uses).choose(universe);
@@ -151,8 +151,8 @@ impl<'a> Plan<'a> {
     /// - for each function whose redirects differ, the function that `from` calls;
     /// - for each such function, the bytes from its entry to the end of the fentry call: a task may
     ///   have been stopped there between the handler's decision and the jump;
-    /// - the whole text of every patch that leaves: its functions call other functions in it, and
-    ///   may have left their own frames by a tail call.
+    /// - the whole text of each patch that is in `from` only: a replacement may call another
+    ///   function of its patch, and after a tail call the frame of the replacement is gone.
     pub(crate) fn affected(&self, from: Universe) -> Result<Ranges> {
         let mut ranges = KVVec::new();
         for uses in self.functions() {

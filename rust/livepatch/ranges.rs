@@ -23,8 +23,8 @@ impl Range {
     }
 }
 
-/// The set. It is made once for each view of a transition, and asked for every entry of every
-/// stack.
+/// The set. It is made once for each view of a transition, and searched for every return address on
+/// every stack.
 pub(crate) struct Ranges(KVVec<Range>);
 
 impl Ranges {

@@ -6,9 +6,9 @@
 //! blockers are atomic.
 //!
 //! There are two kinds of tasks without a record. A task that became visible after the table was
-//! sealed has never run before: it starts in the target universe on an empty stack. An exiting task
+//! filled had never run before: it starts in the target universe on an empty stack. An exiting task
 //! follows its CPU: it is in the universe of the CPU's idle record until it leaves the CPU for
-//! good. Such a task had left the task list before the table was sealed, or it was forked during
+//! good. Such a task had left the task list before the table was filled, or it was forked during
 //! the transition and is past `exit_notify()`.
 
 use crate::{
@@ -35,7 +35,7 @@ pub(crate) enum Blocker {
     Running,
     /// The unwinder could not vouch for the stack trace.
     Unreliable,
-    /// The task will return to this address, which is in affected code.
+    /// This address on the task's stack is in affected code.
     Inside(usize),
 }
 
@@ -60,7 +60,7 @@ struct Slot {
     nr: u32,
 }
 
-/// The number of slots for each task. It is the least that [`Table`] takes, to save memory.
+/// The number of slots for each task. This is the minimum that [`Table`] allows, to save memory.
 const SPREAD: usize = 2;
 
 /// The part of a record that the handler does not read.
@@ -126,8 +126,8 @@ impl Slot {
     fn universe(&self) -> Universe {
         // ORDERING: Relaxed. There are three writers: the task itself, an interrupt on its CPU, and
         // another CPU that holds the task's scheduler locks while the task does not run. The task
-        // sees the first two in program order. The switch back to the task takes the lock that the
-        // third has released.
+        // sees the stores of the first two in program order. The third has released a lock that the
+        // switch back to the task acquires.
         Universe::from_u8(self.universe.load(Ordering::Relaxed))
     }
 }
@@ -212,7 +212,7 @@ impl<T> Records<T> {
         Ok(())
     }
 
-    /// Whether `record` is that of an idle task, and so stands for a CPU.
+    /// Whether `record` belongs to an idle task, and so stands for a CPU.
     pub(crate) fn is_idle(&self, record: &Record<'_, T>) -> bool {
         record.slot.nr < self.idle_tasks
     }
@@ -287,10 +287,11 @@ impl<T> Records<T> {
     /// Context: any; no lock, no panic.
     pub(crate) fn switch(&self, record: Record<'_, T>) -> Switched {
         let (from, to) = (self.target.other() as u8, self.target as u8);
-        // ORDERING: Relaxed. The partners are `universe()` and this line on other CPUs, one of
-        // which wins. The switch comes after the stack walk that allowed it and before the task's
-        // next calls: the scheduler's locks order that, or the task itself switches. It comes
-        // before a reversal reads it: the grace period after `freeze()` orders that.
+        // ORDERING: Relaxed. The partners are `universe()`, and this exchange on other CPUs: one
+        // CPU wins. The switch is after the stack walk that allowed it and before the task's next
+        // calls: the scheduler's locks order that, or the task itself switches its record. The
+        // switch is before the read of the universe by a reversal: the grace period after
+        // `freeze()` orders that.
         let won = record
             .slot
             .universe
@@ -307,8 +308,8 @@ impl<T> Records<T> {
         }
     }
 
-    /// Stops switching, for a reversal. No record is switched any more when all read sides that run
-    /// now have ended.
+    /// Stops switching, for a reversal. When all read-side sections that run now have ended, no
+    /// record is switched any more.
     pub(crate) fn freeze(&self) {
         // ORDERING: Relaxed, partner `is_frozen()`. The caller's grace period orders this.
         self.frozen.store(true, Ordering::Relaxed);

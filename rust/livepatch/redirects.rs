@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The redirects: where the calls of each hooked function go, as the ftrace handler looks it up.
+//! The redirects: the table in which the ftrace handler looks up where a call goes.
 //!
 //! This is a hash table that is made once. Only [`Redirects::restore_original`] changes it.
 
@@ -49,9 +49,10 @@ impl table::Slot for Slot {
 impl Slot {
     #[inline(always)]
     fn targets(&self) -> Targets {
-        // ORDERING: Relaxed, both. They are set before the table is published, and it is published
-        // with Release. `restore_original()` may change one before the other, and either pair is
-        // correct then.
+        // ORDERING: Relaxed, both loads. The targets are set before the table is published with
+        // Release. After that only `restore_original()` changes them. Between its two stores a
+        // reader loads one target that is cleared and one that is not, and that pair is correct,
+        // too.
         Targets {
             old: self.old.load(Ordering::Relaxed),
             new: self.new.load(Ordering::Relaxed),
@@ -59,8 +60,8 @@ impl Slot {
     }
 }
 
-/// The number of slots for each function. Every call of every hooked function looks here, so the
-/// table is sparse.
+/// The number of slots for each function. Every call of a hooked function looks up this table, so
+/// the table is sparse.
 pub(crate) const SPREAD: usize = 4;
 
 /// The redirects. See the module's documentation.
@@ -95,8 +96,8 @@ impl Redirects {
         self.0.find_at_once(site.address()).map(Slot::targets)
     }
 
-    /// Redirects the function at `site` to its original code, if there is no memory for a new
-    /// table. Cannot fail.
+    /// Redirects the function at `site` to its original code, in place: there may be no memory for
+    /// a new table. Cannot fail.
     pub(crate) fn restore_original(&self, site: Site) {
         if let Some(slot) = self.0.find(site.address()) {
             // ORDERING: Relaxed, partner of the loads in `targets()`. The caller waits for the
@@ -117,8 +118,8 @@ impl Targets {
         }
     }
 
-    /// Whether both universes call the same code. The handler needs this to be one comparison of
-    /// two registers, and a comparison of two options is more.
+    /// Whether both universes call the same code. This compares addresses instead of options: in
+    /// the handler it must be one comparison of two registers.
     #[inline(always)]
     pub(crate) fn are_alike(self) -> bool {
         CallTarget::address_or_zero(self.old) == CallTarget::address_or_zero(self.new)

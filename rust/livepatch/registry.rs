@@ -69,7 +69,7 @@ use kernel_ext::{
 /// The one registry.
 pub(crate) static REGISTRY: ModuleMutex<Registry> = ModuleMutex::new();
 
-/// A registered patch, and its directory, whose files look up the patch here.
+/// A registered patch, and its directory, whose files look up the patch in the registry.
 struct Registered {
     patch: Patch,
     directory: PatchDirectory,
@@ -92,10 +92,10 @@ pub(crate) struct Registry {
     /// Shown to callbacks while a transition is prepared, runs and ends.
     previous_states: Option<PreviousStates>,
     root: Root,
-    /// Registered for a transition, and kept until functions have settled: it takes longer to
-    /// unregister the probe than most transitions last.
+    /// Registered for a transition, and kept until functions have settled: unregistering the probe
+    /// takes longer than most transitions.
     probe: Option<SchedSwitch<Probe>>,
-    /// When the last change was made, until functions have settled.
+    /// The time of the last change. `None` when functions have settled.
     settling: Option<Instant<Monotonic>>,
     /// The right to call callbacks. The mutex serializes the calls.
     callbacks: CallbackToken,
@@ -168,7 +168,8 @@ impl Registry {
         self.entries.push_within_capacity(entry).map_err(|_| ENOMEM)
     }
 
-    /// Removes the patch `id` from the list. The caller passes it to [`retire`](Self::retire).
+    /// Removes the patch `id` from the list. The caller passes the result to
+    /// [`retire`](Self::retire).
     pub(crate) fn remove(&mut self, id: PatchId) -> Option<(Patch, PatchDirectory)> {
         let at = self.patches().position(|patch| patch.id == id)?;
         let Registered { patch, directory } = self.entries.remove(at).ok()?;
@@ -267,7 +268,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends the look-up of states, when no callback can run any more. Context: may sleep.
+    /// Ends the look-up of states. No callback can run any more. Context: may sleep.
     pub(crate) fn withdraw_previous_states(&mut self) {
         self.previous_states = None;
     }
@@ -308,7 +309,7 @@ impl Registry {
         transition.reverse(&plan)
     }
 
-    /// Ends the transition, all of whose tasks are switched, and returns it.
+    /// Ends the transition, and returns it. Every task is switched.
     ///
     /// # Errors
     ///
@@ -416,7 +417,7 @@ impl Registry {
         self.announced.retain(|other| **other != *name);
     }
 
-    /// Returns when the last change was made, until functions have settled.
+    /// Returns the time of the last change, or `None` when functions have settled.
     pub(crate) fn settling_since(&self) -> Option<Instant<Monotonic>> {
         self.settling
     }
@@ -437,7 +438,8 @@ fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
     Plan::new(entries.iter().map(|entry| &entry.patch), step)
 }
 
-/// Releases patches that have left the registry, and takes them off the count.
+/// Releases patches that have left the registry, and subtracts them from the count of retired
+/// patches.
 ///
 /// # Context
 ///

@@ -96,14 +96,14 @@ impl Object {
     /// `EINVAL` or `ENOENT` with a line in the log, `ENOMEM`, and those of
     /// [`Module::apply_relocations`]. The object is then as it was before.
     pub(crate) fn resolve(&mut self, patch: Module<'_>) -> Result {
-        // The kernel applied those for vmlinux when it loaded the patch module.
+        // The kernel applied the relocations for vmlinux when it loaded the patch module.
         if let Some(name) = &self.name {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
             // SAFETY: No function of the object is hooked for this patch yet, so no task runs the
-            // code. `unpatch_module()` unhooks the code, and every task leaves it, before the
-            // object's module is freed. One thread at a time does this for a patch. Either it holds
-            // the registry's lock, or the patch has left the registry, and its directory still
-            // keeps the patch from being enabled again.
+            // code. `unpatch_module()` unhooks the functions, and every task leaves the code,
+            // before the object's module is freed. One thread at a time applies or clears
+            // relocations of a patch: that thread holds the registry's lock, or the patch has left
+            // the registry, and its directory still keeps the patch from being enabled again.
             unsafe {
                 patch.apply_relocations(name)?;
             }
@@ -118,8 +118,8 @@ impl Object {
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: By the contract of this function no task runs the code. For one thread at a
-            // time see `resolve()`.
+            // SAFETY: By the contract of this function no task runs the code. `resolve()` says why
+            // one thread at a time does this.
             unsafe {
                 patch.clear_relocations(name);
             }
@@ -210,8 +210,9 @@ impl Func {
 /// Returns the module `name` if its functions can run.
 ///
 /// A module that is being loaded counts if the notifier was called for it. A module that is being
-/// unloaded counts until the notifier is called for that, since its functions may run until its
-/// exit function has returned. The caller holds the registry's lock, so the result stays true.
+/// unloaded counts until the notifier is called for the unload, since functions of the module may
+/// run until its exit function has returned. The caller holds the registry's lock, so the result
+/// stays true.
 fn find_module(name: &CStr, announced: &[CString]) -> Option<FoundModule> {
     module::find(name).filter(|seen| match seen.state {
         State::Live => true,

@@ -23,12 +23,12 @@ struct Retired {
 
 /// The patches that have left the registry and still hold their modules.
 ///
-/// They are released when the registry is not locked any more, because the files in their
-/// directories take its lock.
+/// They are released with the registry unlocked, because the files in their directories take the
+/// registry's lock.
 #[must_use = "pass this to registry::release() with the registry unlocked"]
 pub(crate) struct RetiredPatches {
     patches: KVec<Retired>,
-    /// The last patch of the registry had kept ftrace enabled with this.
+    /// The guard that kept ftrace enabled for the registry, if its last patch is among `patches`.
     ftrace_on: Option<FtraceEnabled>,
 }
 
@@ -55,7 +55,7 @@ impl RetiredPatches {
         Ok(self.patches.reserve(count, GFP_KERNEL)?)
     }
 
-    /// Adds `patch` and its directory. There is room for them.
+    /// Adds `patch` and its directory. The caller has reserved the room.
     pub(crate) fn add(
         &mut self,
         mut patch: Patch,
@@ -84,8 +84,9 @@ impl RetiredPatches {
     /// Puts the references to the modules and removes the directories. Returns the number of
     /// patches.
     ///
-    /// First waits for the tasks in ftrace's trampolines. The order matters for each patch: user
-    /// space takes a removed directory as the sign that the module can be unloaded.
+    /// First waits for the tasks in ftrace's trampolines. The reference to a module is put before
+    /// the directory is removed: to user space, a directory that is gone is the sign that the
+    /// module can be unloaded.
     ///
     /// # Context
     ///

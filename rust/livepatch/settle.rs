@@ -2,8 +2,8 @@
 
 //! Settling after a transition: unregister its probe, and promote the hooked functions to jumps.
 //!
-//! The worker does this in the background. It is an optimisation: everything works with the
-//! handler.
+//! The worker does this in the background. This is an optimisation: everything also works with the
+//! handler alone.
 
 use crate::{
     registry::{
@@ -18,17 +18,16 @@ use kernel::{
 };
 use kernel_ext::params;
 
-/// How long nothing must have changed before functions settle. Several patches that are enabled in
-/// a row then cost one change of the kernel's text.
+/// The time without a change after which functions are promoted. Several patches that are enabled
+/// in a row then cost one change of the kernel's text.
 const QUIET: Delta = Delta::from_millis(500);
 
 impl Registry {
-    /// Starts the time after which functions settle. To be called after each change.
+    /// Starts the time after which functions are promoted. To be called after each change.
     pub(crate) fn settle_later(&mut self) {
         self.start_settling();
         // During a transition the worker has been requested already, maybe without a delay. A
-        // request here would replace that one by a later one. The completion calls this function
-        // again.
+        // request here would delay that run. The completion calls this function again.
         if self.transition().is_none() {
             WORKER.after(millis(QUIET));
         }
@@ -46,7 +45,7 @@ impl Registry {
             return;
         }
         self.unregister_probe();
-        // The completion of a transition may have left functions hooked for want of memory.
+        // If memory was short, the completion of a transition may have left functions hooked.
         let result = self.unhook_unused().and_then(|()| {
             if params::promote() {
                 self.promote()
@@ -69,7 +68,7 @@ fn millis(delta: Delta) -> u32 {
         .saturating_add(1)
 }
 
-/// Lets functions settle anew because the parameter `promote` was written. Context: may sleep.
+/// Starts the settling time again because the parameter `promote` was written. Context: may sleep.
 pub(crate) fn params_changed() {
     if let Ok(mut registry) = REGISTRY.lock() {
         registry.settle_later();

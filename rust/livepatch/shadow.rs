@@ -3,8 +3,8 @@
 //! Shadow variables: fields that patches add to existing objects.
 //!
 //! They work as in `kernel/livepatch/shadow.c`, except that they are freed when the loader is
-//! unloaded. Patch modules hold references to the loader, so none of them is left then that could
-//! look up a variable.
+//! unloaded. Patch modules hold references to the loader, so no module that could look up a
+//! variable is loaded then.
 
 use kernel_ext::{
     klp_shadow::{
@@ -40,8 +40,8 @@ fn attach(gfp: Gfp, constructor: Constructor<'_>) -> Option<Attached> {
     if let Some(memory) = side_table::find(key) {
         return Some(Attached::Existing(memory));
     }
-    // `gfp` may not allow sleeping under the lock, so the memory is allocated before, maybe in
-    // vain.
+    // `gfp` may not allow sleeping under the lock, so the memory is allocated before, even if it
+    // turns out not to be needed.
     let variable = constructor.allocate(gfp)?;
     let mut table = side_table::lock();
     if let Some(memory) = table.find(key) {

@@ -54,10 +54,10 @@ pub(crate) fn check_compatible<'a>(
     Ok(())
 }
 
-/// The patches with states that are older than the patch in transition, oldest first.
+/// The patches that have states and are older than the patch in transition, oldest first.
 ///
 /// Callbacks look up states while their own thread holds the registry's lock, so they cannot take
-/// it.
+/// that lock.
 static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 
 /// Lets [`previous`] find the states of the patches that are older than the patch in transition.

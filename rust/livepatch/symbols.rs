@@ -39,7 +39,7 @@ pub(crate) struct Found {
     /// The function's code.
     pub(crate) code: Range,
     /// The code that was moved out of all functions of that name. The symbol table does not say to
-    /// which function each part belongs. A part too many can only delay a task.
+    /// which function each part belongs. A part of another function can only delay a task.
     pub(crate) cold: KVec<Range>,
 }
 
@@ -108,7 +108,7 @@ impl<'a> SymbolQuery<'a> {
 
 /// The start addresses of a module's symbols, each of which is the end of the symbol before.
 ///
-/// kallsyms walks all symbols of the module to find the size of one.
+/// This list saves time: kallsyms walks all symbols of the module to find the size of one symbol.
 pub(crate) struct Extents(KVVec<usize>);
 
 impl Extents {
@@ -129,8 +129,8 @@ impl Extents {
         Ok(extents)
     }
 
-    /// Adds a symbol, unless kallsyms ignores its name, too (`is_mapping_symbol()` in
-    /// `include/linux/module_symbol.h`): such a symbol does not end a function.
+    /// Adds a symbol. Leaves out a symbol whose name kallsyms ignores (`is_mapping_symbol()` in
+    /// `include/linux/module_symbol.h`): it does not end a function.
     fn add(&mut self, symbol: &[u8], address: usize) -> Result {
         match symbol {
             [] | [b'.', b'L', ..] | [b'L', b'0', ..] | [b'$', ..] => Ok(()),

@@ -2,8 +2,8 @@
 
 //! A hash table for the ftrace handler: open addressing with linear probing.
 //!
-//! A look-up costs the handler one multiplication and, mostly, one comparison, whatever the size of
-//! the table.
+//! A look-up costs the handler one multiplication and, in most cases, one comparison, for a table
+//! of any size.
 
 use kernel::prelude::*;
 
@@ -16,7 +16,7 @@ pub(crate) trait Slot: Default {
 /// The table. The number of slots is fixed and a power of two. At most half of the slots are used.
 pub(crate) struct Table<S> {
     slots: KVVec<S>,
-    /// A 64-bit hash that is shifted right by this is the index of a slot.
+    /// The index of a slot is a 64-bit hash shifted right by this.
     shift: u32,
 }
 
@@ -64,8 +64,8 @@ impl<S: Slot> Table<S> {
         Some(at)
     }
 
-    /// Returns the slot with `key`, which is not 0, if it is the first that is probed, as it mostly
-    /// is.
+    /// Returns the slot with `key`, which is not 0, if that is the first slot to be probed. In most
+    /// cases it is.
     ///
     /// Context: any; no lock, no panic.
     #[inline(always)]

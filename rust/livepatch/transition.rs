@@ -5,13 +5,13 @@
 //! [`enrol`] makes a record for every task and publishes the view that belongs to the target
 //! universe. From then on the handler looks up the record of the task that calls a hooked function.
 //!
-//! A record is switched when its task's stack is proved to have no affected code. There are four
-//! places that try:
+//! A record is switched when its task's stack is proved to have no affected code. Four places try
+//! to switch records:
 //!
 //! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
 //! - It then interrupts every CPU. Idle tasks, busy kthreads and tasks in user mode are checked
-//!   there. A CPU is switched together with its idle task, for the tasks without a record that exit
-//!   there.
+//!   there. The record of the idle task stands for the CPU, too: tasks without a record that exit
+//!   there are switched with it.
 //! - [`Probe`] checks a task as the task leaves the CPU.
 //! - After a while [`Transition::sweep`] nudges the tasks that are left, and [`Probe`] also checks
 //!   tasks that leave a system call. Without that, a task whose system call is restarted would go
@@ -140,7 +140,7 @@ impl Transition {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. The transition then goes on as before.
+    /// `ENOMEM`. The transition then continues as before.
     pub(crate) fn reverse(&mut self, plan: &Plan<'_>) -> Result {
         let target = self.target.other();
         self.records.freeze();
@@ -165,7 +165,7 @@ impl Transition {
         })
     }
 
-    /// Makes the target universe, in which every task is, the only one. `plan` is a plan of this
+    /// Makes the target universe the only one. Every task is in it. `plan` is a plan of this
     /// transition's step. No reader uses the records any more when this returns.
     ///
     /// For the context see [`start`](Self::start).
@@ -263,7 +263,7 @@ impl Transition {
         self.pause_ms = self.pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
     }
 
-    /// Switches all tasks that are left, without proof. Unless none was left, the patch is then not
+    /// Switches all tasks that are left, without proof. If a task was left, the patch is not
     /// applied consistently.
     pub(crate) fn force(&mut self) {
         for record in self.records.iter_pending() {
@@ -276,7 +276,7 @@ impl Transition {
 /// `target`.
 ///
 /// At a reversal, `before` is the table of the transition that is reversed: each task stays in the
-/// universe that `before` says. Otherwise every task is in the other universe.
+/// universe that `before` has for the task. Otherwise every task is in the other universe.
 ///
 /// One section under `tasklist_lock` records every visible task and publishes the view. When a task
 /// becomes visible after that, its parent has taken `tasklist_lock` for writing. So the task sees
@@ -328,7 +328,7 @@ fn enrol(
 /// Makes a record for every task on `list`.
 ///
 /// An exiting task without a record follows its CPU: it is in the universe of the CPU's idle
-/// record. It gets no record here either, and so stays there.
+/// record. Such a task gets no record in the new table either, and so stays in that universe.
 fn record_all(
     list: &TaskList,
     before: Option<&TaskRecords>,
@@ -451,7 +451,7 @@ fn note_blocker(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
     }
 }
 
-/// Sees each task as it leaves the CPU or a system call.
+/// Checks each task as it leaves the CPU or a system call.
 pub(crate) struct Probe;
 
 impl SwitchOut for Probe {
@@ -468,7 +468,7 @@ impl LeaveSyscall for Probe {
     }
 }
 
-/// Registers the probe if it is not. Context: may sleep. `ENOMEM`.
+/// Registers the probe unless it is registered. Context: may sleep. `ENOMEM`.
 pub(crate) fn register_probe(probe: &mut Option<SchedSwitch<Probe>>, gate: Gate) -> Result {
     if probe.is_none() {
         *probe = Some(SchedSwitch::register(gate)?);

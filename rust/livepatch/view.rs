@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The view: what the ftrace handler and the scheduler probe read of the loader, by one pointer.
+//! The view: the state that the ftrace handler and the scheduler probe read through one pointer.
 //!
 //! Everything that must change together is in the view, and the view is replaced as a whole under
 //! RCU. So a call sees the redirects, the records and the affected code of one moment. A view with
@@ -81,10 +81,10 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
     }
 }
 
-/// Does the same as [`target`] where the first slot that is probed is not the right one.
+/// Does the same as [`target`] if the first slot that is probed is not the right one.
 ///
-/// This is a function of its own, and starts over, so that the fast path above need not save
-/// anything for it.
+/// This is a separate function that starts the look-up again. So the fast path in [`target`] saves
+/// nothing for this function.
 #[cold]
 #[inline(never)]
 fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
@@ -98,10 +98,11 @@ fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
 
 /// Returns the universe of `task`, which is `current`.
 ///
-/// A task without a record was forked during the transition, and is in the target universe, or it
-/// is exiting. An exiting task cannot be held still until it is switched, and interrupts on it must
-/// not see its universe change. So it follows its CPU, which is switched when nothing runs there
-/// that would notice.
+/// A task without a record was forked during the transition, or it is exiting. A forked task is in
+/// the target universe. An exiting task cannot be held still until it is switched, and an interrupt
+/// handler that runs on top of the task must not see the universe change. So an exiting task
+/// follows its CPU: it is in the universe of the CPU's idle record. A CPU is switched at a moment
+/// when no code that runs there would notice the change.
 fn universe_of_caller(records: &TaskRecords, task: TaskId) -> Universe {
     records
         .recorded(task.as_usize())

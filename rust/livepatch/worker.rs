@@ -6,5 +6,6 @@
 
 use kernel_ext::worker::Worker;
 
-/// Kicked when the last record is switched. Requests its own runs as long as records are pending.
+/// The worker. It is kicked when the last record is switched. While records are pending, each run
+/// requests the next one.
 pub(crate) static WORKER: Worker = Worker::new();
