@@ -2,25 +2,31 @@
 
 //! Atomics for code that ftrace must not see.
 //!
-//! These are the types of `core`. [`kernel::sync::atomic`] has nearly all that is needed, and
-//! cannot be used, in 7.2 and 7.3 alike:
+//! These are the types of `core`. [`kernel::sync::atomic`] has nearly all that is needed. It cannot
+//! be used in 7.2 and 7.3, for two reasons:
 //!
 //! - Its operations are C functions, `rust_helper_atomic_*()` in `rust/helpers/atomic.c` and
-//!   `atomic_ext.c`. They are inlined where `CONFIG_RUST_INLINE_HELPERS` is on, which needs clang
-//!   and rustc with one LLVM, and `EXPERT`. Other kernels, those of distributions among them, have
-//!   them in vmlinux, out of line, where ftrace can trace them. The handler and the scheduler probe
-//!   must not call a function that can be traced: a tracer, or a patch, would run in the middle of
-//!   them, and the handler would call itself.
-//! - It has no 8-bit unsigned type and no ordering `AcqRel`, for the records of tasks and for
-//!   [`RcuBox`](crate::rcu::RcuBox). (`i8`, and `Full`, which is stronger, would do.)
+//!   `atomic_ext.c`. They are inlined if `CONFIG_RUST_INLINE_HELPERS` is on, which needs `EXPERT`,
+//!   and clang and rustc with the same LLVM. In other kernels, such as those of distributions, they
+//!   are out-of-line functions of vmlinux, and ftrace can trace them. The handler and the scheduler
+//!   probe must not call a function that can be traced: a tracer, or a patch, would run in the
+//!   middle of the handler or the probe, and the handler would call itself.
+//! - It has no 8-bit unsigned type, which the records of tasks use, and no ordering `AcqRel`, which
+//!   [`RcuBox`](crate::rcu::RcuBox) uses. (`i8` could replace the first, and `Full`, which is
+//!   stronger, the second.)
 //!
 //! One kind of atomics is used throughout, so that one file says what the orderings mean. The
 //! operations of `core` compile to the instructions themselves. In the kernel's memory model,
-//! `Relaxed` loads and stores are `READ_ONCE()` and `WRITE_ONCE()`; `Acquire` and `Release` are
-//! `smp_load_acquire()` and `smp_store_release()`; read-modify-writes with `Relaxed`, `Acquire` and
-//! `Release` are those of the same suffix; one with `AcqRel` orders at least what both of these do;
-//! and one with `SeqCst` is fully ordered (`Documentation/atomic_t.txt`). `SeqCst` is used for
-//! read-modify-writes alone, and no fence is.
+//!
+//! - `Relaxed` loads and stores are `READ_ONCE()` and `WRITE_ONCE()`;
+//! - `Acquire` loads and `Release` stores are `smp_load_acquire()` and `smp_store_release()`;
+//! - a read-modify-write with `Relaxed`, `Acquire` or `Release` is the atomic operation with that
+//!   suffix (`Documentation/atomic_t.txt`);
+//! - a read-modify-write with `AcqRel` orders at least what one with `Acquire` and one with
+//!   `Release` order;
+//! - a read-modify-write with `SeqCst` is fully ordered.
+//!
+//! Only read-modify-writes use `SeqCst`. No fence is used.
 
 pub use core::sync::atomic::{
     AtomicBool,

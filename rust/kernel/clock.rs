@@ -15,6 +15,7 @@ use kernel::{
 ///
 /// Any but NMI.
 pub fn since_epoch() -> Delta {
-    // SAFETY: The function only requires a context other than NMI, in which it could wait for ever.
+    // SAFETY: The only requirement of the function is a context other than NMI. In an NMI it could
+    // wait for ever.
     Delta::from_nanos(unsafe { bindings::ktime_get_real() })
 }

@@ -22,12 +22,12 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Functions that are made to jump, and made to stop, a batch at a time.
+/// Functions that jump. Jumps are added and removed in batches.
 ///
 /// # Invariants
 ///
-/// `anchor` jumps for as long as this lives, so that `ops` stays registered. At most `others`
-/// functions jump besides.
+/// `anchor` jumps for as long as this lives, so that `ops` stays registered. Besides the anchor, at
+/// most `others` functions jump.
 pub struct Batches {
     anchor: (Site, CallTarget),
     others: usize,
@@ -83,7 +83,7 @@ impl Batches {
     /// # Errors
     ///
     /// `EINVAL` if a function has another direct target, such as that of a bpf program; `ENOMEM`;
-    /// `ENODEV` if ftrace has shut itself down: the functions may jump or not.
+    /// `ENODEV` if ftrace has shut itself down: it is unknown whether the functions jump.
     pub fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         change(&self.ops, sites, targets, true)?;
         self.others = self.others.saturating_add(sites.len());
@@ -147,7 +147,7 @@ impl Jump {
     ///
     /// `EBUSY` if the function has another direct target, such as that of a bpf program; `ENOMEM`;
     /// `EOPNOTSUPP` if the kernel does not support jumps; `ENODEV` if ftrace has shut itself down:
-    /// the function may jump or not.
+    /// it is unknown whether the function jumps.
     pub fn new(site: Site, target: CallTarget) -> Result<Self> {
         let ops = zeroed_ops()?;
         // SAFETY: `ops` is zeroed and pinned, and is only freed if ftrace no longer uses it.
@@ -181,11 +181,11 @@ impl Drop for Jump {
     }
 }
 
-/// Whether a function can be made to jump to `target`: not to an odd address.
+/// Whether a function can be made to jump to `target`. That is not possible if the address is odd.
 ///
 /// ftrace uses the lowest bit of the address as a flag (`ftrace_jmp_set()` in
-/// `include/linux/ftrace.h`). A compiler without a minimum alignment for cold functions can put one
-/// at an odd address.
+/// `include/linux/ftrace.h`). A compiler that has no minimum alignment for cold functions can put a
+/// cold function at an odd address.
 pub fn can_jump_to(target: CallTarget) -> bool {
     target.address() & 1 == 0
 }

@@ -11,7 +11,7 @@ use crate::{
         Ordering, //
     },
     module::Module,
-    rcu,
+    rcu, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -59,11 +59,11 @@ impl Site {
     }
 }
 
-/// The address of a function that a handler or a jump may send calls of another function to.
+/// The address of a function to which a handler or a jump may send the calls of another function.
 ///
 /// The address becomes a program counter. [`CallTarget::new`] makes it from a function in the text
-/// of a module. The contract of that function makes [`ftrace_target!`], [`Batches`] and [`Jump`]
-/// safe.
+/// of a module. The contract of [`CallTarget::new`] is the reason why [`ftrace_target!`],
+/// [`Batches`] and [`Jump`] are safe.
 ///
 /// [`Batches`]: crate::direct::Batches
 /// [`Jump`]: crate::direct::Jump
@@ -76,14 +76,15 @@ impl Site {
 pub struct CallTarget(NonZeroUsize);
 
 impl CallTarget {
-    /// Makes a target of the function at `address`. Returns `None` if the address is not in the
-    /// text of `module` that is not freed after its init.
+    /// Makes a target of the function at `address`. Returns `None` unless the address is in the
+    /// text of `module` that is kept after its init.
     ///
     /// # Safety
     ///
     /// - A function begins at `address`.
-    /// - Copies of the value are only used for sites of functions in place of which this function
-    ///   can be called, with the arguments and in the context of any of their callers.
+    /// - A copy of the value is only used for the site of a function that this function can
+    ///   replace: this function can be called with the arguments, and in the context, of each
+    ///   caller of the replaced function.
     /// - `module` is not freed before the last use of a copy, nor before every task that such a use
     ///   sent to the function has left it.
     pub unsafe fn new(module: Module<'_>, address: usize) -> Option<Self> {
@@ -151,8 +152,8 @@ impl AtomicCallTarget {
 
 /// Returns the fentry site of the function of `size` bytes at `addr`, or `None` if ftrace has none.
 ///
-/// Rust functions have no site, nor have functions that are marked `notrace`. A symbol may include
-/// functions that follow and have no symbol; their sites are not returned.
+/// Rust functions and functions that are marked `notrace` have no site. The range of a symbol may
+/// include later functions that have no symbol. The sites of those functions are not returned.
 ///
 /// # Context
 ///
@@ -185,7 +186,7 @@ macro_rules! ftrace_target {
             // SAFETY: ftrace calls the handler with the address of a record.
             let site = unsafe { $crate::ftrace::Site::from_raw(site) };
             // SAFETY: Preemption is off by the contract. RCU watches this CPU: code that runs where
-            // it does not is noinstr, with few exceptions, which must not be patched
+            // RCU does not watch is noinstr, with few exceptions, which must not be patched
             // (Documentation/ordering.rst, "What is not claimed").
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
             let task = $crate::task::TaskId::from_raw(task);
@@ -196,6 +197,10 @@ macro_rules! ftrace_target {
 
 /// Whether the function at `site` has a direct target, such as that of a bpf program. The answer
 /// may be stale at once.
+///
+/// # Context
+///
+/// Any.
 pub fn has_direct_target(site: Site) -> bool {
     // SAFETY: The function accepts any address.
     unsafe { rlp_bindings::rlp_ftrace_has_direct(site.address()) }
@@ -230,7 +235,8 @@ pub(crate) struct Registered {
 unsafe impl Send for Registered {}
 
 impl Registered {
-    /// Hooks all of `sites`, or none. `flags` are `FTRACE_OPS_FL_*`, besides that of a dynamic ops.
+    /// Hooks all of `sites`, or none. `flags` are `FTRACE_OPS_FL_*`, in addition to
+    /// `FTRACE_OPS_FL_DYNAMIC`.
     ///
     /// # Context
     ///
@@ -286,7 +292,8 @@ impl Drop for Registered {
     }
 }
 
-/// Functions whose calls go to the target that the function given to [`ftrace_target!`] returns.
+/// Functions that the handler redirects: the function that was given to [`ftrace_target!`] returns
+/// the target of each call.
 pub struct Redirection(Registered);
 
 impl Redirection {
@@ -352,6 +359,10 @@ impl Redirection {
 
     /// Returns the handler of another ops that redirects the function at `site`, as an address for
     /// [`crate::kallsyms::name_of`]. Only for messages: the answer may be stale at once.
+    ///
+    /// # Context
+    ///
+    /// Process context.
     pub fn other_holder(&self, site: Site) -> Option<usize> {
         // SAFETY: `ops` is only used for comparisons.
         let handler = unsafe { rlp_bindings::rlp_ftrace_holder(site.address(), self.0.ops.get()) };
@@ -376,8 +387,8 @@ fn filter(
     })
 }
 
-/// Checks that ftrace has not shut itself down. It does that when it finds that the text of the
-/// kernel is not what it expects (`ftrace_bug()` in `kernel/trace/ftrace.c`).
+/// Checks that ftrace has not shut itself down. ftrace shuts itself down when text of the kernel
+/// does not hold what ftrace expects (`ftrace_bug()` in `kernel/trace/ftrace.c`).
 ///
 /// # Context
 ///
@@ -397,13 +408,14 @@ pub fn alive() -> Result {
 
 /// Returns the result of a change of text for which ftrace returned `ret`.
 ///
-/// That is `ENODEV` also if ftrace has shut itself down during the change, for which it returns 0.
-/// ftrace may then keep calling into this module, so that the module is pinned and can never be
-/// unloaded. If the module is being unloaded already, nothing is hooked except its anchors, which
-/// are never called.
+/// The result is also `ENODEV` if ftrace has shut itself down during the change: ftrace returns 0
+/// then. ftrace may keep calling into this module after that, so the module is pinned and can never
+/// be unloaded. If the module is being unloaded already, nothing is hooked except its anchors,
+/// which are never called.
 pub(crate) fn change_result(ret: c_int) -> Result {
     let result = to_result(ret).and_then(|()| alive());
-    // ORDERING: Relaxed, partner this same line: one of the threads that get here finds false.
+    // ORDERING: Relaxed. The partner is this line itself: one of the threads that reach it finds
+    // false.
     if result == Err(ENODEV) && !PINNED.swap(true, Ordering::Relaxed) {
         // SAFETY: The function has no requirement.
         if unsafe { rlp_bindings::rlp_pin_loader() } {
@@ -417,8 +429,8 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 
 /// Repeats `remove` while it fails with `ENOMEM`.
 ///
-/// For what removes a part of this module, or of a module that is being unloaded, from ftrace.
-/// ftrace allocates memory for that, and must not keep the part because there is none.
+/// `remove` removes a part of this module, or of a module that is being unloaded, from ftrace.
+/// ftrace allocates memory for a removal, and must not keep the part because there is no memory.
 ///
 /// # Context
 ///

@@ -3,8 +3,7 @@
 //! The sysctl that disables all users of ftrace, and a guard against it.
 //!
 //! Before Linux 7.3 the sysctl `kernel.ftrace_enabled` can be set to 0, unless an `ftrace_ops` with
-//! the flag for a permanent one is registered (`ftrace_enable_sysctl()` in
-//! `kernel/trace/ftrace.c`).
+//! `FTRACE_OPS_FL_PERMANENT` is registered (`ftrace_enable_sysctl()` in `kernel/trace/ftrace.c`).
 
 use crate::ftrace::{
     anchor,

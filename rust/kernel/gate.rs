@@ -63,7 +63,7 @@ static OPENED: AtomicBool = AtomicBool::new(false);
 /// `EBUSY` if this was called before; `ENOENT` if the kernel has no kprobe on
 /// `kallsyms_lookup_name`, or lacks a symbol that the loader needs.
 pub fn open() -> Result<OpenGate> {
-    // ORDERING: Relaxed, with itself: one caller finds false.
+    // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
     if OPENED.swap(true, Ordering::Relaxed) {
         return Err(EBUSY);
     }

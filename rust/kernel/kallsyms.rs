@@ -66,7 +66,8 @@ pub fn each_in_module<F: FnMut(&CStr, usize) -> bool>(module: &CStr, mut found: 
         name: *const c_char,
         addr: usize,
     ) -> c_int {
-        // SAFETY: By the contract. The symbol table's names live while the walk holds the module.
+        // SAFETY: By the contract. The names in the symbol table live while the walk holds the
+        // module.
         let (found, name) = unsafe { (&mut *data.cast::<F>(), CStr::from_char_ptr(name)) };
         c_int::from(!found(name, addr))
     }
@@ -83,6 +84,10 @@ pub fn each_in_module<F: FnMut(&CStr, usize) -> bool>(module: &CStr, mut found: 
 }
 
 /// Returns the start and the size in bytes of the symbol that `addr` is in.
+///
+/// # Context
+///
+/// Any.
 pub fn extent_of(addr: usize) -> Option<(usize, usize)> {
     let (mut size, mut offset) = (0, 0);
     // SAFETY: The function accepts any address, and writes both results if it returns 1.

@@ -3,8 +3,8 @@
 //! Safe wrappers that the `kernel` crate does not have yet.
 //!
 //! Nearly all unsafe code of the loader is here and in the C helpers; `Documentation/design.rst`
-//! lists the rest. Each file is shaped so that it could become a module of the `kernel` crate of
-//! the same name.
+//! lists the rest. Each file is shaped so that it could become the module of the same name in the
+//! `kernel` crate.
 
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 

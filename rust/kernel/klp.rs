@@ -11,10 +11,10 @@ use crate::{
     },
     klp_check,
     module::{
-        FoundModule, //
+        FoundModule,
         Module,
-        ModuleRef,
-    },
+        ModuleRef, //
+    }, //
 };
 use core::{
     cell::Cell,
@@ -22,7 +22,7 @@ use core::{
     ptr::{
         null_mut,
         NonNull, //
-    },
+    }, //
 };
 use kernel::{
     error::to_result,
@@ -38,7 +38,7 @@ use rlp_bindings::{
     klp_state, //
 };
 
-/// The description of a patch by its module, with a reference to the module, which clones share.
+/// The description of a patch in its module. All clones share one reference to the module.
 #[derive(Clone)]
 pub struct PatchDesc(Arc<Described>);
 
@@ -140,8 +140,8 @@ impl PatchDesc {
     /// Returns the states that the patch changes, as pairs of id and version.
     pub fn states(&self) -> impl Iterator<Item = (usize, u32)> {
         self.raw_states().map(|state| {
-            // SAFETY: The pointer is to an entry of the array. The author may write to its data
-            // meanwhile, which is not read.
+            // SAFETY: The pointer is to an entry of the array. The author may write to the member
+            // `data` meanwhile, but that is not read.
             unsafe { ((*state.as_ptr()).id, (*state.as_ptr()).version) }
         })
     }
@@ -216,7 +216,7 @@ impl CallbackToken {
     ///
     /// `EBUSY` if this was called before.
     pub fn claim() -> Result<Self> {
-        // ORDERING: Relaxed, with itself: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
         if CLAIMED.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }
@@ -276,8 +276,8 @@ impl ObjectDesc {
     ///
     /// # Safety
     ///
-    /// [`clear_module`](Self::clear_module) is called before the first callback of the object that
-    /// is called after the module was freed.
+    /// After the module was freed, [`clear_module`](Self::clear_module) is called before any
+    /// callback of the object is called.
     pub unsafe fn set_module(&self, module: Module<'_>, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = module.as_ptr() }
@@ -309,8 +309,7 @@ impl ObjectDesc {
     ///
     /// # Context
     ///
-    /// That of all callbacks: process context, may sleep, with the lock held that protects the
-    /// token.
+    /// As for all callbacks: process context, may sleep. The lock that protects the token is held.
     ///
     /// # Errors
     ///
@@ -330,14 +329,18 @@ impl ObjectDesc {
         result
     }
 
-    /// Forgets the result of `pre_patch`, for a patch that is retired. If another patch replaced
-    /// it, its `post_unpatch` was not called.
+    /// Forgets the result of `pre_patch`, for a patch that is retired. If another patch has
+    /// replaced that patch, `post_unpatch` was not called.
     pub fn forget_pre_patch(&self, token: &CallbackToken) {
         self.set_post_unpatch(false, token);
     }
 
     /// Calls the author's `post_patch`, after the object was patched and every task uses the new
     /// code.
+    ///
+    /// # Context
+    ///
+    /// As for [`pre_patch`](Self::pre_patch).
     pub fn post_patch(&self, _token: &CallbackToken) {
         // SAFETY: By the type invariant.
         if let Some(call) = unsafe { (*self.object.as_ptr()).callbacks.post_patch } {
@@ -347,6 +350,10 @@ impl ObjectDesc {
     }
 
     /// Calls the author's `pre_unpatch`, before the object is unpatched.
+    ///
+    /// # Context
+    ///
+    /// As for [`pre_patch`](Self::pre_patch).
     pub fn pre_unpatch(&self, _token: &CallbackToken) {
         // SAFETY: By the type invariant.
         if let Some(call) = unsafe { (*self.object.as_ptr()).callbacks.pre_unpatch } {
@@ -357,6 +364,10 @@ impl ObjectDesc {
 
     /// Calls the author's `post_unpatch` after the object was unpatched, if `pre_patch` was called
     /// and succeeded.
+    ///
+    /// # Context
+    ///
+    /// As for [`pre_patch`](Self::pre_patch).
     pub fn post_unpatch(&self, token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         let (enabled, call) = unsafe {
@@ -425,8 +436,8 @@ unsafe fn terminated<'a>(s: *const c_char) -> Option<&'a CStr> {
 pub trait Loader {
     /// Implements `klp_enable_patch()`.
     fn enable(patch: PatchDesc) -> Result;
-    /// Implements `klp_get_prev_state()`: returns the newest entry for `id` in the patches below
-    /// the patch in transition, or `None` without a transition.
+    /// Implements `klp_get_prev_state()`: returns the newest entry for `id` in the patches that are
+    /// older than the patch in transition, or `None` without a transition.
     fn prev_state(id: usize) -> Option<StatePtr>;
 }
 

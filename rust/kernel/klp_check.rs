@@ -2,10 +2,10 @@
 
 //! Checking that the description of a patch can be read.
 //!
-//! A patch is part of the kernel, and is trusted. A pointer that is wrong, or an array without an
-//! end, is still a mistake that the author should find in the log of a machine that runs. Hence
-//! each structure, array and name is checked before it is followed. Their contents are checked
-//! where they are used.
+//! A patch is part of the kernel, and is trusted. Still, the author may have made a mistake, such
+//! as a wrong pointer, or an array without an end. The machine should then keep running, with the
+//! mistake in its log. So each structure, array and name is checked before it is followed. Their
+//! contents are checked where they are used.
 
 use crate::{
     klp::{
@@ -16,7 +16,7 @@ use crate::{
         self,
         Module, //
     },
-    nofault,
+    nofault, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -31,7 +31,8 @@ use rlp_bindings::{
     klp_state, //
 };
 
-/// The maximum number of entries of all arrays together: an array without an end is refused there.
+/// The maximum number of entries of all arrays together. An array without an end is refused after
+/// so many entries.
 const MAX_ENTRIES: usize = 1 << 18;
 /// The maximum size of a name in bytes. The smaller limits for symbols and modules are checked
 /// elsewhere.

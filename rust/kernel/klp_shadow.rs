@@ -4,10 +4,24 @@
 //!
 //! C source: [`kernel/livepatch/shadow.c`](srctree/kernel/livepatch/shadow.c)
 
-use crate::side_table::{self, Detached, Gfp, Key, Locked, Memory};
-use core::{ffi::c_void, marker::PhantomData, ptr};
+use crate::side_table::{
+    self,
+    Detached,
+    Gfp,
+    Key,
+    Locked,
+    Memory, //
+};
+use core::{
+    ffi::c_void,
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::ffi::c_int;
-use rlp_bindings::{klp_shadow_ctor_t, klp_shadow_dtor_t};
+use rlp_bindings::{
+    klp_shadow_ctor_t,
+    klp_shadow_dtor_t, //
+};
 
 /// A patch's request for a new variable: its key, its size, and the author's constructor.
 ///
@@ -50,7 +64,7 @@ impl Constructor<'_> {
 }
 
 impl<'a> Constructor<'a> {
-    /// Allocates the memory of the variable. Returns `None` without memory.
+    /// Allocates the memory of the variable. Returns `None` if there is no memory.
     ///
     /// # Context
     ///
@@ -159,7 +173,8 @@ impl Destructor {
 ///
 /// # Safety
 ///
-/// No patch module is loaded: their functions use the variables, and their destructors are gone.
+/// No patch module is loaded. The functions of a loaded patch module could still use the variables;
+/// the destructors are gone with the modules.
 pub unsafe fn free_remaining() {
     side_table::lock().remove_all(|_| true, drop);
 }

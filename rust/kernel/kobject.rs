@@ -9,7 +9,7 @@ use crate::{
         AtomicUsize,
         Ordering, //
     },
-    gate::Gate,
+    gate::Gate, //
 };
 use core::{
     fmt,
@@ -37,8 +37,8 @@ pub trait Entry: Send + Sync + Sized + 'static {}
 ///
 /// # Context
 ///
-/// `show` and `store`: process context, may sleep. Removing the directory waits for them, so that
-/// neither may remove it, nor wait for a lock that is held while it is removed.
+/// `show` and `store`: process context, may sleep. Removing the directory waits for both. So they
+/// must not remove the directory, nor wait for a lock that is held while the directory is removed.
 #[repr(C)]
 pub struct Attribute<T> {
     attr: bindings::attribute,
@@ -107,6 +107,10 @@ impl Page<'_> {
     }
 
     /// Appends formatted text.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` if a value cannot be formatted.
     pub fn print(&mut self, args: fmt::Arguments<'_>) -> Result {
         fmt::Write::write_fmt(self, args).map_err(|_| EIO)
     }
@@ -210,7 +214,7 @@ impl<T: Entry> Node<T> {
 pub struct Parent<'a>(*mut bindings::kobject, PhantomData<&'a ()>);
 
 impl Parent<'_> {
-    /// `/sys/kernel`.
+    /// Returns `/sys/kernel`.
     pub fn kernel(_gate: Gate) -> Parent<'static> {
         // SAFETY: The variable is set at boot, and never changes.
         Parent(unsafe { bindings::kernel_kobj }, PhantomData)
@@ -263,8 +267,8 @@ impl<T: Entry> Directory<T> {
     ///
     /// `EEXIST` if the parent has an entry of this name; `EINVAL` for an empty name; `ENOMEM`.
     pub fn new(parent: Parent<'_>, name: &CStr, data: T) -> Result<Self> {
-        // kobject_add() refuses an empty name before it gets the reference to the parent, and the
-        // release of the kobject puts that reference.
+        // kobject_add() refuses an empty name before it gets the reference to the parent, but the
+        // release of the kobject would put that reference.
         if name.to_bytes().is_empty() {
             return Err(EINVAL);
         }
@@ -282,7 +286,7 @@ impl<T: Entry> Directory<T> {
         LIVE.fetch_add(1, Ordering::Relaxed);
         let node = KBox::into_raw(node);
         // SAFETY: The kobject is zeroed and in memory that `release` frees; the type is static. The
-        // format takes one string. On failure too, this function has the reference.
+        // format takes one string. After a failure, too, this function has the reference.
         let ret = unsafe {
             bindings::kobject_init_and_add(
                 (*node).kobj.get(),
@@ -292,7 +296,8 @@ impl<T: Entry> Directory<T> {
                 name.as_char_ptr(),
             )
         };
-        // From here on the drop releases the kobject: kobject_del() accepts one that was not added.
+        // From here on the drop releases the kobject: kobject_del() accepts a kobject that was not
+        // added.
         let dir = Self {
             // SAFETY: From a box.
             node: unsafe { NonNull::new_unchecked(node) },
@@ -304,8 +309,9 @@ impl<T: Entry> Directory<T> {
 
     /// Adds the files of `attributes` to the directory.
     ///
-    /// Once the first file is added, its `show` or `store` may be in progress. On failure too, the
-    /// caller must drop the directory in a context where that is allowed: see [`Attribute`].
+    /// Once the first file is added, its `show` or `store` may be in progress. After a failure,
+    /// too, the caller must drop the directory in a context where that is allowed: see
+    /// [`Attribute`].
     ///
     /// # Context
     ///

@@ -83,8 +83,8 @@ impl<'a> Module<'a> {
         unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
     }
 
-    /// Whether the module's init has succeeded, and it is not being unloaded: a reference then
-    /// keeps the module, except from `rmmod -f`.
+    /// Whether the module's init has succeeded and the module is not being unloaded. A reference
+    /// then keeps the module loaded, unless `rmmod -f` removes it.
     ///
     /// The answer may be stale at once, but a live module with a reference stays live.
     pub fn is_live(self) -> bool {
@@ -92,9 +92,9 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
-    /// Whether ftrace has no record of the functions of this module, which is being loaded: it had
-    /// no memory for the records, or has shut itself down. It lets the module load all the same
-    /// (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
+    /// Whether ftrace has no record of the functions of this module, which is being loaded. ftrace
+    /// had no memory for the records then, or has shut itself down. It lets the module load all the
+    /// same (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
     ///
     /// # Context
     ///
@@ -191,7 +191,8 @@ pub struct ModuleRef(NonNull<bindings::module>);
 
 // SAFETY: Any thread may put a reference to a module.
 unsafe impl Send for ModuleRef {}
-// SAFETY: Methods on a shared reference get further references, which any thread may do.
+// SAFETY: Methods on a shared `ModuleRef` get further references to the module, which any thread
+// may do.
 unsafe impl Sync for ModuleRef {}
 
 impl ModuleRef {
@@ -224,8 +225,8 @@ pub struct FoundModule {
 /// Finds the module `name`.
 ///
 /// The module may be freed when this returns, unless the caller holds a lock that [`Events::going`]
-/// takes, too. With that lock a module stays that is `Live`, or for which [`Events::coming`] was
-/// called and [`Events::going`] was not.
+/// takes, too. While that lock is held, a module stays loaded if it is `Live`, or if
+/// [`Events::coming`] was called for it and [`Events::going`] was not.
 ///
 /// # Context
 ///

@@ -33,8 +33,8 @@ impl Registration {
     ///
     /// This and the drop may sleep, and wait for a writer that is calling the function.
     pub fn register() -> Self {
-        // SAFETY: Process context. Writers of parameters do not call this, so that the lock is
-        // free.
+        // SAFETY: Process context. Writers of parameters hold the lock, and do not call this. So
+        // the calling thread does not hold the lock.
         unsafe { rlp_bindings::rlp_params_set_registered(true) };
         Self(())
     }
@@ -47,7 +47,7 @@ impl Drop for Registration {
     }
 }
 
-/// Emits the function that is called after a parameter was written: `$changed()`.
+/// Emits a function that calls `$changed()`. It is called after a parameter was written.
 ///
 /// The function is called in process context, with the lock of the parameters held.
 #[macro_export]

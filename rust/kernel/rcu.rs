@@ -126,11 +126,12 @@ pub fn synchronize() {
     unsafe { bindings::synchronize_rcu_expedited() }
 }
 
-/// Waits until every task has left the CPU voluntarily or was seen in user mode, also exiting tasks
-/// that have left the task list.
+/// Waits until every task has left the CPU voluntarily or was seen in user mode. That includes
+/// exiting tasks that have left the task list.
 ///
-/// No task is preempted in an ftrace trampoline then that it entered before the call. Tasks that
-/// sleep are not waited for (`rcu_tasks_is_holdout()` in `kernel/rcu/tasks.h`).
+/// When this returns, no task is preempted in an ftrace trampoline that the task entered before the
+/// call. This does not wait for tasks that sleep (`rcu_tasks_is_holdout()` in
+/// `kernel/rcu/tasks.h`).
 ///
 /// # Context
 ///

@@ -31,7 +31,7 @@ use kernel::{
 ///
 /// After the drop, calls of the probe may be in progress until [`wait_for_probes`] has returned.
 /// The drop does not wait for them: a task that sleeps in another probe on a system call would
-/// delay that, and the caller may hold locks.
+/// delay the wait, and the caller may hold locks.
 struct Registered {
     tracepoint: *mut bindings::tracepoint,
     probe: *mut c_void,
@@ -80,7 +80,7 @@ impl Drop for Registered {
 ///
 /// # Context
 ///
-/// Process context, sleeps; holds no lock that others need.
+/// Process context, sleeps. The caller must not hold a lock that another task needs.
 pub(crate) fn wait_for_probes() {
     // SAFETY: Process context.
     unsafe { rlp_bindings::rlp_tracepoint_synchronize() }

@@ -2,14 +2,22 @@
 
 //! Memory attached to objects from the side: a hash table by address and number, read under RCU.
 //!
-//! There is one table, with one lock. The memory is plain bytes whose meaning its users know. This
-//! file is responsible for finding it, and for freeing it no earlier than a grace period after it
-//! was removed.
+//! There is one table, with one lock. The memory is plain bytes, and only its users know their
+//! meaning. This file is responsible for finding the memory, and for freeing it no earlier than a
+//! grace period after it was removed.
 //!
 //! C header: [`include/linux/hashtable.h`](srctree/include/linux/hashtable.h)
 
-use crate::atomic::{AtomicPtr, Ordering};
-use core::{ffi::c_void, mem, ptr, ptr::NonNull};
+use crate::atomic::{
+    AtomicPtr,
+    Ordering, //
+};
+use core::{
+    ffi::c_void,
+    mem,
+    ptr,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     sync::rcu,
@@ -17,7 +25,7 @@ use kernel::{
 };
 use rlp_bindings::rlp_side;
 
-/// As many as `klp_shadow_hash` has.
+/// The number of bits of a hash, as for `klp_shadow_hash` in-tree.
 const BITS: u32 = 12;
 
 /// Identifies attached memory.
@@ -72,7 +80,7 @@ unsafe fn key_of(side: NonNull<rlp_side>) -> Key {
 pub(crate) struct Detached(NonNull<rlp_side>);
 
 impl Detached {
-    /// Allocates memory of `size` bytes for `key`. Returns `None` without memory.
+    /// Allocates memory of `size` bytes for `key`. Returns `None` if there is no memory.
     ///
     /// # Context
     ///
@@ -237,7 +245,8 @@ impl Locked {
         );
     }
 
-    /// Removes the memory of all keys that are `wanted`, and passes each to `removed`.
+    /// Removes the memory of all keys for which `wanted` returns true, and passes each to
+    /// `removed`.
     pub(crate) fn remove_all(
         &mut self,
         wanted: impl Fn(Key) -> bool,
@@ -262,8 +271,8 @@ impl Locked {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
-            // node by this link sees it whole. The lock, which the writer of that node held before,
-            // would suffice. The removed node still links to the next one.
+            // node by this link sees it whole. The lock would suffice for that, because the writer
+            // of that node held it before. The removed node still links to the next one.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

@@ -28,10 +28,10 @@ use kernel::{
     time::{
         delay::fsleep,
         Delta, //
-    },
+    }, //
 };
 
-/// A [`Mutex`] for a `static`, which is made when the module is loaded and freed when it is
+/// A [`Mutex`] for a `static`. It is made when the module is loaded, and freed when the module is
 /// unloaded.
 ///
 /// # Invariants
@@ -41,7 +41,7 @@ use kernel::{
 pub struct ModuleMutex<T> {
     mutex: AtomicPtr<Mutex<T>>,
     users: AtomicUsize,
-    /// Makes this `Sync` if a mutex is.
+    /// Makes this `Sync` if `Mutex<T>` is.
     _is: PhantomData<Mutex<T>>,
 }
 
@@ -95,7 +95,7 @@ impl<T> ModuleMutex<T> {
         // the swap in `MutexOwner::drop()` are fully ordered: this load finds null, or the drop
         // finds the user.
         let mutex = self.mutex.load(Ordering::Acquire);
-        // SAFETY: By the type invariant null, or valid for as long as `user` lives.
+        // SAFETY: By the type invariant the pointer is null, or valid for as long as `user` lives.
         match unsafe { mutex.as_ref() } {
             Some(mutex) => Ok(Locked {
                 guard: mutex.lock(),

@@ -77,7 +77,7 @@ impl Quiescent<'_> {
 pub struct TaskList(NotThreadSafe);
 
 impl TaskList {
-    /// Locks.
+    /// Locks the list.
     ///
     /// # Context
     ///
@@ -118,6 +118,10 @@ impl Drop for TaskList {
 }
 
 /// Returns the idle task of a CPU, or `None` if the CPU is not possible or has no idle task yet.
+///
+/// # Context
+///
+/// Any.
 pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
     let cpu = c_int::try_from(cpu).ok()?;
     // SAFETY: The function accepts any number.
@@ -181,7 +185,8 @@ where
     call.result
 }
 
-/// Returns the CPU of `current` if that is exiting, and may have left the task list; else `None`.
+/// Returns the CPU of `current` if `current` is exiting, else `None`. A task that is exiting may
+/// have left the task list.
 ///
 /// # Context
 ///
@@ -204,6 +209,10 @@ pub fn is_exiting(task: &Task) -> bool {
 }
 
 /// Whether `task` has left its last CPU for good.
+///
+/// # Context
+///
+/// Any.
 pub fn is_dead(task: &Task) -> bool {
     // SAFETY: `task` is valid.
     unsafe { rlp_bindings::rlp_task_is_dead(task.as_ptr()) }
@@ -214,7 +223,7 @@ pub fn is_dead(task: &Task) -> bool {
 ///
 /// # Context
 ///
-/// Any but with a runqueue locked.
+/// Any in which no runqueue is locked.
 pub fn nudge(task: &Task) {
     // SAFETY: `task` is valid.
     unsafe { rlp_bindings::rlp_task_nudge(task.as_ptr()) }

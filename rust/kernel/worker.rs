@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A function in process context that any context can request a run of.
+//! A function that runs in process context, at the request of any context.
 //!
 //! See `rust/helpers/worker.c`: an `irq_work` in front of a `delayed_work`.
 
 use crate::{
-    atomic::{AtomicBool, Ordering},
-    rcu,
+    atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    rcu, //
 };
 use kernel::{
     prelude::*,
     types::Opaque, //
 };
 
-/// The function and its means to run. Lives in a `static`.
+/// The function, and the means to run it. Lives in a `static`.
 ///
 /// # Invariants
 ///
@@ -40,11 +43,15 @@ impl Worker {
     /// Starts the worker: from now on each request runs `run`. Dropping the returned value stops
     /// it, for good.
     ///
+    /// # Context
+    ///
+    /// Any.
+    ///
     /// # Errors
     ///
     /// `EBUSY` if the worker was started before.
     pub fn start(&'static self, run: extern "C" fn()) -> Result<StartedWorker> {
-        // ORDERING: Relaxed, with itself: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
         if self.claimed.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }
