@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patched functions as plain jumps, by ftrace's direct targets: a batch at a time, or
- * one by one with functions that every kernel exports.
+ * Make patched functions plain jumps, with ftrace's direct targets. The jumps are added in
+ * batches, or one by one with functions that every kernel exports.
  *
  * If bit 0 of a direct target is set, the fentry site is a jump to the target, and no
  * code of ftrace runs when the function is called (CONFIG_DYNAMIC_FTRACE_WITH_JMP).

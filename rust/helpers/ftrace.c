@@ -17,10 +17,10 @@
  * Preemption is off while the view is read: the reader of the view relies on that.
  *
  * There is no recursion lock. No function that is called here can be traced, waits or
- * keeps state, so that the handler can be entered again at any point. With the lock, a
- * patched function that is called while the lock is held, for instance by
- * preempt_enable_notrace() in the release of the lock, would run its original code in a
- * task that no longer uses that code.
+ * keeps state, so that the handler can be entered again at any point. With a lock, a
+ * patched function that is called while the lock is held would run its original code, in a
+ * task that no longer uses that code. Such a call can be made by
+ * preempt_enable_notrace() in the release of the lock.
  *
  * Context: any in which a function can be called.
  */
@@ -86,7 +86,7 @@ unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours)
 	return 0;
 }
 
-/* __register_ftrace_function() refuses this ops with -EINVAL, for its flag. */
+/* __register_ftrace_function() refuses this ops with -EINVAL, because of its flag. */
 static struct ftrace_ops deleted_ops = {
 	.flags = FTRACE_OPS_FL_DELETED,
 };
@@ -94,9 +94,9 @@ static struct ftrace_ops deleted_ops = {
 /**
  * rlp_ftrace_alive() - check that ftrace has not shut itself down
  *
- * ftrace shuts itself down (ftrace_kill()) when text does not hold what it expects. Most
- * functions that change text return 0 all the same, such as ftrace_update_ops().
- * Registering an ops fails with -ENODEV before anything else is checked.
+ * ftrace shuts itself down (ftrace_kill()) when text does not hold what ftrace expects.
+ * Most functions that change text, such as ftrace_update_ops(), still return 0 then.
+ * Registering an ops then fails with -ENODEV, before anything else is checked.
  *
  * Context: process context, sleeps.
  * Return: false if ftrace has shut itself down.

@@ -72,14 +72,14 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(tasklist_lock, NULL)						\
 	X(ftrace_ops_list, "the holder of a busy function is not named")
 
-/* The address is enough for these; see the typed accessors in gate.h. */
+/* Only the addresses of these are needed. Their users in other files cast them. */
 #define DEFINE_DATA(sym, lost)						\
 	void *rlp_gate_addr_##sym __ro_after_init;
 RLP_GATE_DATA(DEFINE_DATA)
 
 /*
- * The targets of the required static calls until the gate is open. They find nothing, and
- * no stack is reliable: a call that is too early returns an error.
+ * The targets of the required static calls until the gate is open. With these targets
+ * nothing is found, and no stack is reliable: a call that is too early returns an error.
  */
 static unsigned long closed_kallsyms_lookup_name(const char *name)
 {
@@ -181,8 +181,8 @@ static void enter(struct rlp_gate_entry *entry, void *addr)
 }
 
 /*
- * With IBT the address of a kprobe is behind the ENDBR. A direct call must go to the start of
- * the function: the kernel looks for padding in front of the address that a call goes to
+ * With IBT the address of a kprobe is behind the ENDBR. A direct call must go to the start
+ * of the function: the kernel looks for padding in front of the target of a call
  * (patch_dest() in arch/x86/kernel/callthunks.c).
  */
 static void *entry_of(void *addr)
@@ -197,8 +197,9 @@ static void *entry_of(void *addr)
 }
 
 /*
- * The first entry, kallsyms_lookup_name(), finds all entries, itself included: the address
- * of the kprobe may be behind the ENDBR, and the address of the symbol is before it.
+ * The first entry, kallsyms_lookup_name(), finds all entries. It finds itself again, too:
+ * the address of the kprobe may be behind the ENDBR, but the address of the symbol is
+ * before it.
  *
  * The kprobe is never armed. Disarming a kprobe needs memory, and a kprobe that could not be
  * disarmed stays on the kernel's list after it was freed.
@@ -353,7 +354,7 @@ bool rlp_gate_has_direct(void)
 	       static_call_query(rlp_gate_update_ftrace_direct_del);
 }
 
-/* The next five functions may only be called if rlp_gate_has_direct(). */
+/* The next five functions may only be called if rlp_gate_has_direct() returns true. */
 struct ftrace_hash *rlp_alloc_ftrace_hash(int size_bits)
 {
 	return static_call(rlp_gate_alloc_ftrace_hash)(size_bits);

@@ -98,7 +98,7 @@ bool rlp_module_is_init_text(const char *name, unsigned long addr);
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);
 
-/* worker.c: one function, run in process context, requested by any context */
+/* worker.c: runs one function in process context, at the request of any context */
 struct rlp_worker {
 	struct delayed_work work;
 	struct irq_work kick;
@@ -113,8 +113,8 @@ void rlp_worker_close(struct rlp_worker *worker);
 void rlp_worker_stop(struct rlp_worker *worker);
 
 /*
- * shadow.c: the header of memory that is attached to an address. The memory follows it, and
- * is aligned to 16 bytes as in-tree, where it follows 48 bytes of header.
+ * shadow.c: the header of memory that is attached to an address. The memory follows the
+ * header. It is aligned to 16 bytes, as in-tree, where the header has 48 bytes.
  */
 struct rlp_side {
 	struct rcu_head rcu;

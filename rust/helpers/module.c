@@ -59,7 +59,7 @@ static bool has_site(const struct module_memory *mem)
 }
 
 /**
- * rlp_module_lacks_sites() - check for a module that ftrace has no records of
+ * rlp_module_lacks_sites() - check whether ftrace has no records of a module
  * @mod: a module that is being loaded
  *
  * If ftrace has no memory for the records of a module, it only logs that, and the module
@@ -97,7 +97,7 @@ bool rlp_module_is_init_text(const char *name, unsigned long addr)
 	       within_module_mem_type(addr, mod, MOD_INIT_TEXT);
 }
 
-/* The constants of rust/kernel/module.rs and kallsyms.rs. */
+/* Check the constants in rust/kernel/module.rs and kallsyms.rs. */
 static_assert(MODULE_NAME_LEN == 64 - sizeof(unsigned long));
 static_assert(KSYM_NAME_LEN == 512);
 static_assert(KSYM_SYMBOL_LEN <= KSYM_NAME_LEN + 192);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The module's parameters: parameters of module!{} cannot be changed at run time. */
+/* The module's parameters. They are in C because those of module!{} cannot change at run time. */
 #include <linux/glob.h>
 #include <linux/module.h>
 
@@ -22,9 +22,9 @@ MODULE_PARM_DESC(require_signed,
 static bool promote = true;
 
 /*
- * Whether a writer of a parameter calls the loader. Protected by the parameters' lock, which
- * a writer holds. Without it a writer could call the loader while the module is being
- * unloaded: the files of the parameters are removed after the module's exit.
+ * Whether a writer of a parameter calls the loader. Protected by the parameters' lock,
+ * which a writer holds. Without this flag, a writer could call the loader while the module
+ * is being unloaded: the files of the parameters are removed after the module's exit.
  */
 static bool registered;
 

@@ -48,7 +48,7 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
  * @apply: true to apply the relocations, false to clear them so that they can be applied again
  *
  * If a section fails, the sections before it are cleared. Nothing of the section itself was
- * applied then, unless the error is -ENOEXEC: the entries before the one that does not fit
+ * applied then. The exception is -ENOEXEC: the entries before the entry that does not fit
  * were applied.
  *
  * Context: process context, may sleep.
@@ -63,7 +63,7 @@ int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 	for (nr = 1; nr < end && !ret; nr++)
 		ret = relocate(patch, nr, object, apply);
 	if (ret)
-		/* The section that failed is not cleared: mostly nothing of it was applied. */
+		/* The section that failed is not cleared: in most cases nothing of it was applied. */
 		for (nr -= 2; nr > 0; nr--)
 			relocate(patch, nr, object, false);
 	return ret;

@@ -37,15 +37,15 @@ void rlp_side_free(struct rlp_side *side)
 }
 
 /*
- * Free memory after a grace period. Without a callback in this module: the loader may be
- * unloaded before the memory is freed.
+ * Free memory after a grace period. This needs no callback in this module: the loader may
+ * be unloaded before the memory is freed.
  */
 void rlp_side_free_rcu(struct rlp_side *side)
 {
 	kfree_rcu(side, rcu);
 }
 
-/* A WARN() in-tree, with which a patch can take down a machine that panics on warnings. */
+/* In-tree this is a WARN(): a patch can then take down a machine that panics on warnings. */
 void rlp_shadow_report_duplicate(void *obj, unsigned long id)
 {
 	pr_warn("Duplicate shadow variable <%p, %lx>\n", obj, id);

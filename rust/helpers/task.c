@@ -9,7 +9,7 @@
 #include "gate.h"
 #include "helpers.h"
 
-/* Not exported. With PROVE_RCU_LIST the macros that walk tasks use it as well. */
+/* The lock is not exported. With PROVE_RCU_LIST the macros that walk tasks use it as well. */
 #define tasklist_lock (*(rwlock_t *)rlp_gate_addr_tasklist_lock)
 
 /* Context: may sleep on PREEMPT_RT. */
@@ -63,7 +63,10 @@ int notrace rlp_exiting_on(void)
 	return rlp_task_is_exiting(current) ? raw_smp_processor_id() : -1;
 }
 
-/* The acquire pairs with the release in finish_task(): off its CPU, the task's stack is written. */
+/*
+ * The acquire pairs with the release in finish_task(): if the task is off its CPU, all that it
+ * has written to its stack is visible.
+ */
 bool notrace rlp_task_on_cpu(struct task_struct *task)
 {
 	return smp_load_acquire(&task->on_cpu);
@@ -85,13 +88,14 @@ void notrace rlp_task_comm(struct task_struct *task, char *buf)
  * @task: the task
  *
  * Wakes a kthread. Makes any other task leave its interruptible sleep and its system call,
- * as set_notify_signal() does, which is inline and calls a function that is not exported.
+ * as set_notify_signal() does. That function is inline, and calls a function that is not
+ * exported.
  *
  * No task_work is used: its memory would have to stay until the task runs, which may be
  * never. A system call that is restarted goes to sleep again at once; the probe on the exit
  * from system calls switches the task in between.
  *
- * Context: any but with a runqueue locked.
+ * Context: any in which no runqueue is locked.
  */
 void rlp_task_nudge(struct task_struct *task)
 {
@@ -128,7 +132,7 @@ static inline void __maybe_unused check_probes(void)
 	check_trace_callback_type_sys_exit(leave_syscall);
 }
 
-/* The constant of rust/kernel/task.rs. */
+/* Check the constant in rust/kernel/task.rs. */
 static_assert(TASK_COMM_LEN == 16);
 
 /* Tracepoints of vmlinux are not exported, but modules can walk them. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One function in process context that any context can request a run of. */
+/* Run one function in process context, at the request of any context. */
 #include <linux/preempt.h>
 
 #include "helpers.h"
@@ -30,8 +30,8 @@ void rlp_worker_start(struct rlp_worker *worker, void (*run)(void))
 {
 	INIT_DELAYED_WORK(&worker->work, worker_run);
 	/*
-	 * Hard: PREEMPT_RT leaves soft irq_works to a thread of the CPU, which may be
-	 * parked, or starved by a real-time task.
+	 * The irq_work is hard: PREEMPT_RT leaves soft irq_works to a thread of the
+	 * CPU, which may be parked, or starved by a real-time task.
 	 */
 	worker->kick = IRQ_WORK_INIT_HARD(worker_kicked);
 	worker->run = run;
@@ -50,8 +50,9 @@ static __always_inline bool is_started(struct rlp_worker *worker)
  * rlp_worker_kick() - request a run as soon as possible
  * @worker: started, or the request is ignored
  *
- * On a CPU that goes offline the interrupt may be lost, and the irq_work stay pending
- * until the CPU is back: there the timer of rlp_worker_after() makes the request.
+ * On a CPU that goes offline the interrupt may be lost, and the irq_work would stay pending
+ * until the CPU is back. So nothing is queued on such a CPU, and the run waits for the
+ * timer of rlp_worker_after().
  *
  * Context: any, also with a runqueue locked: irq_work_queue() wakes no task.
  */
@@ -80,8 +81,8 @@ void rlp_worker_after(struct rlp_worker *worker, unsigned int ms)
  * rlp_worker_close() - ignore requests from now on
  * @worker: started
  *
- * A request that found the worker started is queued when synchronize_rcu() returns: it
- * has preemption off from its check until then.
+ * A request that found the worker started is queued when synchronize_rcu() returns:
+ * preemption is off from the check of the request until it is queued.
  *
  * Context: any.
  */
@@ -94,7 +95,7 @@ void rlp_worker_close(struct rlp_worker *worker)
  * rlp_worker_stop() - wait for a run in progress, and cancel a request
  * @worker: closed, and a grace period has passed since
  *
- * Context: may sleep. Nothing of the worker runs when this returns.
+ * Context: may sleep. No part of the worker runs when this returns.
  */
 void rlp_worker_stop(struct rlp_worker *worker)
 {
