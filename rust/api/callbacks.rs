@@ -82,8 +82,8 @@ impl Context<'_> {
     /// Returns the name of the object: the name of a module, or "vmlinux".
     #[inline]
     pub fn object(&self) -> &CStr {
-        // SAFETY: By the type invariants the object is an object of this patch, all of which live
-        // as long as the module.
+        // SAFETY: By the type invariants this is an object of the patch, and the patch's objects
+        // live as long as the module.
         let name = unsafe { (*self.object).name };
         if name.is_null() {
             c"vmlinux"

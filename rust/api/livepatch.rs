@@ -40,8 +40,8 @@
 //!
 //! # What the compiler cannot check
 //!
-//! A patch only has the name of the kernel's function, so that the author must promise its type.
-//! The keyword `unsafe` in front of the declaration is the promise that
+//! A patch only has the name of the kernel's function. So the author must promise the function's
+//! type. The keyword `unsafe` in front of the declaration is the promise that
 //!
 //! - the declared type has the ABI of the function of that name, in the source of the kernel (or
 //!   module) that will be patched; and
@@ -62,7 +62,10 @@ mod shadow;
 mod state;
 
 pub use self::{
-    callbacks::{Callbacks, Context},
+    callbacks::{
+        Callbacks,
+        Context, //
+    },
     shadow::Shadow,
     state::State, //
 };
@@ -70,7 +73,10 @@ pub use self::{
 #[doc(hidden)]
 pub use self::{
     abi::Table,
-    callbacks::{callbacks, no_callbacks}, //
+    callbacks::{
+        callbacks,
+        no_callbacks, //
+    }, //
 };
 
 use self::abi::{
@@ -80,10 +86,16 @@ use self::abi::{
     klp_patch,
     klp_state, //
 };
-use core::{mem::MaybeUninit, ptr};
+use core::{
+    mem::MaybeUninit,
+    ptr, //
+};
 use kernel::{
     prelude::*,
-    sync::atomic::{AtomicFlag, Relaxed},
+    sync::atomic::{
+        AtomicFlag,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -108,8 +120,8 @@ impl Patch {
     /// # Safety
     ///
     /// - This may only be called in the initialiser of a `static`.
-    /// - Each replacement in `objects` must be a function of the same module which can be called as
-    ///   the function that it replaces is.
+    /// - Each replacement in `objects` must be a function of the same module, and it must be
+    ///   possible to call it in place of the function that it replaces.
     #[doc(hidden)]
     pub const unsafe fn new<const OBJECTS: usize, const STATES: usize>(
         objects: &'static Table<klp_object, OBJECTS>,
@@ -147,11 +159,11 @@ impl Patch {
     #[doc(hidden)]
     #[inline]
     pub fn enable(&'static self, module: &'static ThisModule) -> Result {
-        // ORDERING: Relaxed, with itself: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
         if self.enabled.xchg(true, Relaxed) {
             return Err(EBUSY);
         }
-        // SAFETY: Nothing else accesses the structure yet.
+        // SAFETY: No other code accesses the structure yet.
         unsafe { (*self.raw.get()).r#mod = module.as_ptr() };
         // SAFETY: By the type invariants this is a well-formed patch in static memory. It is passed
         // once, so that its internal part is zeroed.
@@ -230,8 +242,8 @@ pub const fn object<const N: usize>(
 /// # Safety
 ///
 /// The `unsafe` of each function is the promise in the [documentation of the crate](crate): the
-/// function has the declared type, and its callers pass arguments that are valid for it. The macro
-/// does not parse without it.
+/// function has the declared type, and its callers pass arguments that are valid for it. Without
+/// the keyword the macro does not parse.
 ///
 /// # Examples
 ///
@@ -324,7 +336,8 @@ macro_rules! patch {
 #[macro_export]
 macro_rules! __functions {
     ($(
-        unsafe fn $old:tt($($argument:tt)*) $(-> $return:ty)? = $new:expr $(, sympos $sympos:literal)?;
+        unsafe fn $old:tt($($argument:tt)*) $(-> $return:ty)?
+            = $new:expr $(, sympos $sympos:literal)?;
     )*) => {{
         static FUNCTIONS: $crate::Table<
             $crate::abi::klp_func,

@@ -26,16 +26,16 @@ use kernel::{
 /// | `&O`      | [`get`](Self::get), [`alloc`](Self::alloc), [`get_or_alloc`](Self::get_or_alloc) |
 /// | `&mut O`  | [`get_mut`](Self::get_mut), [`remove`](Self::remove)                        |
 ///
-/// Hence a value is never freed while a reference to it is in use, and never twice. The author must
-/// only make the right borrow from the kernel's pointer: a `&mut O` only where the object is about
-/// to be freed, and no other thread can reach it any more.
+/// Hence a value is never freed while a reference to it is in use, and never twice. The author has
+/// to make the right borrow from the kernel's pointer: a `&mut O` is only right where the object is
+/// about to be freed and no other thread can reach it any more.
 ///
 /// The object is a key: only its address is used, and nothing is read from it. If an object is
 /// freed without [`remove`](Self::remove), its variable stays, and the next object at that address
 /// has it. Variables outlive the module that made them, so that the next version of a patch finds
 /// them. The last version frees all of them with [`free_all`](Self::free_all).
 ///
-/// Values are moved after they were made, so that a lock must be in a box: `Pin<KBox<Mutex<T>>>`.
+/// Values are moved after they were made, so a lock must be in a box: `Pin<KBox<Mutex<T>>>`.
 ///
 /// # Examples
 ///
@@ -221,8 +221,8 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
                 ptr::from_mut(value).cast(),
             )
         };
-        // SAFETY: NULL, or a `T` by the contract of `new()`, or the `T` of `move_value()`. It stays
-        // while `object` is borrowed.
+        // SAFETY: The pointer is NULL, or to a `T` by the contract of `new()`, or to the `T` that
+        // `move_value()` has written. The `T` stays while `object` is borrowed.
         unsafe { variable.cast::<T>().as_ref() }.ok_or(ENOMEM)
     }
 

@@ -83,8 +83,8 @@ impl<T: Send + 'static> State<T> {
     #[inline]
     pub fn get<'a>(&self, cx: &'a Context<'_>) -> Option<&'a T> {
         let data = *self.data(self.own(cx))?;
-        // SAFETY: A `T` by the contract of `new()`. Functions that take or replace it need a
-        // `&mut Context`, and `cx` is the only context.
+        // SAFETY: The data are NULL or a `T` by the contract of `new()`. Functions that take or
+        // replace the `T` need a `&mut Context`, and `cx` is the only context.
         unsafe { data.cast::<T>().as_ref() }
     }
 
@@ -120,8 +120,8 @@ impl<T: Send + 'static> State<T> {
     /// Takes the data out of the newest other patch that changes this state, if that patch has this
     /// version of it.
     ///
-    /// Only while this patch is being enabled. The transition can still be reversed until
-    /// `post_patch`, and the other patch then needs its data: do not call this before `post_patch`.
+    /// To be called only while this patch is being enabled, and not before `post_patch`: until then
+    /// the transition can be reversed, and the other patch would need its data.
     #[inline]
     pub fn take_prev(&self, _cx: &mut Context<'_>) -> Option<KBox<T>> {
         // SAFETY: Callbacks may call this function; the context is the proof of a callback.
@@ -130,7 +130,7 @@ impl<T: Send + 'static> State<T> {
 
     /// Returns the version of this state in the newest other patch that changes it.
     ///
-    /// Only while this patch is being enabled.
+    /// To be called only while this patch is being enabled.
     #[inline]
     pub fn prev_version(&self, _cx: &Context<'_>) -> Option<c_uint> {
         // SAFETY: Callbacks may call this function; the context is the proof of a callback. It

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# bindgen uses libclang, which does not know all flags of gcc. The kernel has the list of the
-# flags to leave out in rust/Makefile; the list is read from there, not copied.
+# bindgen uses libclang, which does not know all flags of gcc. The kernel's rust/Makefile has the
+# list of the flags to leave out. The list is read from there, not copied.
 
 rlp-bindgen-flags := $(obj)/rust/bindings/bindgen_flags.mk
 $(shell mkdir -p $(dir $(rlp-bindgen-flags)) && \
@@ -8,8 +8,8 @@ $(shell mkdir -p $(dir $(rlp-bindgen-flags)) && \
 	$(srctree)/rust/Makefile > $(rlp-bindgen-flags))
 include $(rlp-bindgen-flags)
 
-# Only the loader's own types: kernel::bindings has the others, and two definitions of one
-# struct are two types to Rust.
+# Bindings are only made for the loader's own types: kernel::bindings has the others, and two
+# definitions of one struct are two types to Rust.
 quiet_cmd_rlp_bindgen = BINDGEN $@
       cmd_rlp_bindgen = \
 	$(BINDGEN) $< --use-core --ctypes-prefix ::kernel::ffi \

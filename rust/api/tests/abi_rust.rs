@@ -2,8 +2,17 @@
 
 //! The layout of the structures for the loader in Rust; `abi.c` has the layout in C.
 
-use core::mem::{offset_of, size_of};
-use livepatch::abi::{klp_callbacks, klp_func, klp_object, klp_patch, klp_state};
+use core::mem::{
+    offset_of,
+    size_of, //
+};
+use livepatch::abi::{
+    klp_callbacks,
+    klp_func,
+    klp_object,
+    klp_patch,
+    klp_state, //
+};
 
 /// In the order of `abi.c`.
 #[no_mangle]

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything that the crate allows. Each of the other sources has one mistake, and must not compile;
-//! its first comment has the error.
+//! Everything that the crate allows. Each of the other sources has one mistake, and must not
+//! compile. The first comment of a source has the error.
 
-use kernel::{bindings, seq_file::SeqFile};
-use livepatch::{Context, Shadow, State};
+use kernel::{
+    bindings,
+    seq_file::SeqFile, //
+};
+use livepatch::{
+    Context,
+    Shadow,
+    State, //
+};
 
 include!("module.inc");
 

@@ -3,7 +3,10 @@
 
 //! The data of a state are used after they were removed.
 
-use livepatch::{Context, State};
+use livepatch::{
+    Context,
+    State, //
+};
 
 include!("module.inc");
 

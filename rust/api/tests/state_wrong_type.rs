@@ -3,7 +3,10 @@
 
 //! The data of a state are read as another type.
 
-use livepatch::{Context, State};
+use livepatch::{
+    Context,
+    State, //
+};
 
 include!("module.inc");
 
