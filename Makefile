@@ -54,9 +54,9 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell patch torture fuzz kselftest-upstream selftests bench bench-table \
-	rustfmt clippy shellcheck host-tests litmus install update distclean doc-tables \
-	help
+.PHONY: modules demo check check-debug shell patch torture fuzz kselftest-upstream selftests \
+	bench bench-table rustfmt clippy shellcheck host-tests litmus install update distclean \
+	doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -71,7 +71,7 @@ help:
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
 #: make modules    the same as make alone
 #: make selftests DESTDIR=d
-#:                 put everything that selftests/run.sh needs on another machine into d
+#:                 put into d everything that selftests/run.sh needs on another machine
 #: make patch PATCH=d
 #:                 build the patch in that folder for the newest stock kernel, with the
 #:                 compilers and the prepared tree of the build root
@@ -104,7 +104,8 @@ help:
 #: TCG_THREAD=single
 #:                 an emulated machine has one thread of the host for all its processors
 #: BENCH_SECTIONS=a,b, BENCH_LOADERS=a,b
-#:                 for bench: only these parts (scripts/bench has the list); rlp (this loader), klp or both
+#:                 for bench: only these parts (scripts/bench has the list), and only these
+#:                 loaders: rlp (this loader), klp (in-tree livepatch) or both
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
 #:                 Other variables (LLVM=1, V=1) are passed to the kernel's make
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
