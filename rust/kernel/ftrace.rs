@@ -412,6 +412,14 @@ pub fn alive() -> Result {
 /// then. ftrace may keep calling into this module after that, so the module is pinned and can never
 /// be unloaded. If the module is being unloaded already, nothing is hooked except its anchors,
 /// which are never called.
+///
+/// # Context
+///
+/// Process context, may sleep.
+///
+/// # Errors
+///
+/// The error `ret`; `ENODEV` if ftrace has shut itself down.
 pub(crate) fn change_result(ret: c_int) -> Result {
     let result = to_result(ret).and_then(|()| alive());
     // ORDERING: Relaxed. The partner is this line itself: one of the threads that reach it finds
@@ -435,6 +443,10 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 /// # Context
 ///
 /// May sleep.
+///
+/// # Errors
+///
+/// The errors of `remove`, except `ENOMEM`.
 pub(crate) fn retry_enomem(mut remove: impl FnMut() -> Result) -> Result {
     loop {
         match remove() {

@@ -59,6 +59,7 @@ impl<'a> Module<'a> {
         Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
     }
 
+    /// Returns the C pointer.
     pub(crate) fn as_ptr(self) -> *mut bindings::module {
         self.0.as_ptr()
     }

@@ -73,7 +73,11 @@ impl Files {
     }
 }
 
-/// Makes `/sys/kernel/rust_livepatch`. `ENOMEM`, `EEXIST`.
+/// Makes `/sys/kernel/rust_livepatch`.
+///
+/// # Errors
+///
+/// `ENOMEM`, `EEXIST`.
 pub(crate) fn root(gate: Gate) -> Result<Root> {
     Root::new(Parent::kernel(gate), c"rust_livepatch", RootEntry)
 }

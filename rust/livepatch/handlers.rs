@@ -41,7 +41,11 @@ const REGISTER_TRIES: u32 = 10;
 const REGISTER_PAUSE: Delta = Delta::from_millis(2);
 
 impl Handlers {
-    /// Creates the handler without functions. `ENOMEM`.
+    /// Creates the handler without functions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Redirection::anchored`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             redirection: Redirection::anchored()?,
@@ -55,7 +59,11 @@ impl Handlers {
         self.redirection.other_holder(site)
     }
 
-    /// Hooks all of `sites`, or none. None of them is hooked yet. Context: may sleep.
+    /// Hooks all of `sites`, or none. None of them is hooked yet.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -82,12 +90,23 @@ impl Handlers {
 
     /// Like [`hook`](Self::hook), for functions that the loader has made jump: their direct targets
     /// are the loader's own.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Redirection::hook`].
     pub(crate) fn hook_under_jumps(&mut self, sites: &mut [Site]) -> Result {
         self.redirection.hook(sites)
     }
 
-    /// Unhooks `sites`, which are sorted, each from the `ftrace_ops` that has it. Context: may
-    /// sleep.
+    /// Unhooks `sites`, which are sorted, each from the `ftrace_ops` that has it.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -127,7 +146,11 @@ fn register_with_retries(sites: &mut [Site]) -> Result<Redirection> {
     Err(EBUSY)
 }
 
-/// Returns `sites` sorted and without duplicates. `ENOMEM`.
+/// Returns `sites` sorted and without duplicates.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 pub(crate) fn collect_sorted(sites: impl Iterator<Item = Site>) -> Result<KVVec<Site>> {
     let mut sorted = KVVec::new();
     for site in sites {

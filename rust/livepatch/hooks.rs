@@ -54,7 +54,11 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// Creates the hooks without functions. `ENOMEM`.
+    /// Creates the hooks without functions.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Jumps::new`] and [`Handlers::new`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             jumps: Jumps::new()?,
@@ -90,7 +94,13 @@ impl Hooks {
     /// Hooks the functions at `sites` that are not hooked yet, by the handler: all of them, or
     /// none. `sites` may have duplicates.
     ///
-    /// Context: may sleep. For errors see [`Handlers::hook`].
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Handlers::hook`].
     pub(crate) fn hook(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let mut fresh = collect_sorted(sites.filter(|&site| self.position(site).is_err()))?;
         let len = self.hooks.len().checked_add(fresh.len()).ok_or(ENOMEM)?;
@@ -109,7 +119,11 @@ impl Hooks {
     /// Unhooks all functions whose sites are not in `wanted`. No view in use may have these
     /// functions.
     ///
-    /// The next call retries the functions that stay hooked on failure. Context: may sleep.
+    /// The next call retries the functions that stay hooked on failure.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -144,7 +158,9 @@ impl Hooks {
 
     /// Demotes the functions at `sites` that jump: they call the handler again.
     ///
-    /// Context: may sleep.
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -187,7 +203,11 @@ impl Hooks {
     /// `None` is the original code.
     ///
     /// A function that cannot jump stays under the handler, and [`mode`](Self::mode) returns the
-    /// reason. Context: may sleep.
+    /// reason.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -238,8 +258,11 @@ impl Hooks {
         Ok(())
     }
 
-    /// Demotes all functions, because the parameter `promote` is off. For errors see
-    /// [`demote`](Self::demote).
+    /// Demotes all functions, because the parameter `promote` is off.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`demote`](Self::demote).
     pub(crate) fn demote_all(&mut self) -> Result {
         self.stop_jumping(|_| true)?;
         for hook in &mut self.hooks {

@@ -40,7 +40,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Adds a site and its target. `ENOMEM`.
+    /// Adds a site and its target.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn push(&mut self, site: Site, target: CallTarget) -> Result {
         self.sites.push(site, GFP_KERNEL)?;
         Ok(self.targets.push(target, GFP_KERNEL)?)
@@ -60,7 +64,11 @@ pub(crate) enum Jumps {
 const MAX_SINGLE_JUMPS: usize = 16;
 
 impl Jumps {
-    /// Creates the jumps without functions. `ENOMEM`.
+    /// Creates the jumps without functions.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`Batches::anchored`].
     pub(crate) fn new() -> Result<Self> {
         Ok(match Batches::anchored()? {
             Some(batches) => Self::Batched(batches),
@@ -70,7 +78,9 @@ impl Jumps {
 
     /// Makes the functions at `sites` jump to their `targets`, and reports the result for each.
     ///
-    /// Context: may sleep.
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -101,7 +111,9 @@ impl Jumps {
 
     /// Removes the jumps of `batch`, which has their targets.
     ///
-    /// Context: may sleep, also to wait for memory.
+    /// # Context
+    ///
+    /// May sleep, also to wait for memory.
     ///
     /// # Errors
     ///

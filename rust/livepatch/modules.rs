@@ -76,7 +76,11 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
 }
 
 impl Registry {
-    /// Returns the patches that have an object for the module `name`, oldest first. `ENOMEM`.
+    /// Returns the patches that have an object for the module `name`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     fn patches_for(&self, name: &CStr) -> Result<KVec<PatchId>> {
         let mut ids = KVec::new();
         for patch in self.patches().filter(|patch| patch.is_for(name)) {

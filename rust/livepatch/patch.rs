@@ -107,7 +107,11 @@ impl Patch {
     }
 
     /// Clears all relocations, so that the module can enable the patch again. No task runs the
-    /// patch's code any more. Context: may sleep.
+    /// patch's code any more.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn clear_relocations(&mut self) {
         for object in &mut self.objects {
             object.clear_relocations(self.desc.module());

@@ -50,7 +50,15 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Makes the plan of `patches`, oldest first, in `step`. May sleep. `ENOMEM`.
+    /// Makes the plan of `patches`, oldest first, in `step`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Move) -> Result<Self> {
         let mut list = KVec::new();
         let mut uses = KVVec::new();
@@ -117,12 +125,20 @@ impl<'a> Plan<'a> {
             .filter_map(|uses| Some((uses.first()?.original.site, self.targets(uses).new)))
     }
 
-    /// Makes the redirects of both universes. `ENOMEM`.
+    /// Makes the redirects of both universes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn redirects(&self) -> Result<Redirects> {
         self.table(|uses| self.targets(uses))
     }
 
-    /// Makes the redirects for the time when every task is in `universe`. `ENOMEM`.
+    /// Makes the redirects for the time when every task is in `universe`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
         self.table(|uses| {
             let only = self.targets(uses).choose(universe);
@@ -144,7 +160,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Returns the affected code: code that must not be on the stack of a task that leaves the
-    /// universe `from`. `ENOMEM`.
+    /// universe `from`.
     ///
     /// There are three kinds of affected code:
     ///
@@ -153,6 +169,10 @@ impl<'a> Plan<'a> {
     ///   have been stopped there between the handler's decision and the jump;
     /// - the whole text of each patch that is in `from` only: a replacement may call another
     ///   function of its patch, and after a tail call the frame of the replacement is gone.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn affected(&self, from: Universe) -> Result<Ranges> {
         let mut ranges = KVVec::new();
         for uses in self.functions() {

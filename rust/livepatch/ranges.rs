@@ -52,7 +52,11 @@ impl Ranges {
         Self(ranges)
     }
 
-    /// Whether `addr` is in the set. Context: any; no lock, no panic.
+    /// Whether `addr` is in the set.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     #[inline]
     pub(crate) fn contains(&self, addr: usize) -> bool {
         let after = self.0.partition_point(|range| range.start <= addr);

@@ -150,8 +150,15 @@ pub(crate) struct Records<T> {
 }
 
 impl<T> Records<T> {
-    /// Creates an empty table for up to `capacity` tasks, which are switched to `target`. May
-    /// sleep. `ENOMEM`.
+    /// Creates an empty table for up to `capacity` tasks, which are switched to `target`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
         Ok(Self {
             slots: Table::new(capacity, SPREAD)?,
@@ -166,6 +173,10 @@ impl<T> Records<T> {
 
     /// Adds the task `key`, which is in `universe`. `key` is not 0 and not in the table yet.
     /// Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if the table has no room.
     pub(crate) fn insert(&mut self, key: usize, task: T, universe: Universe) -> Result<(), Full> {
         let nr = u32::try_from(self.details.len()).map_err(|_| Full)?;
         let details = RecordDetails {
@@ -191,7 +202,15 @@ impl<T> Records<T> {
     }
 
     /// Adds the idle task of `cpu` like [`insert`](Self::insert). The idle tasks are added before
-    /// all other tasks. May sleep. `ENOMEM`.
+    /// all other tasks.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn insert_idle(
         &mut self,
         cpu: u32,
@@ -217,7 +236,11 @@ impl<T> Records<T> {
         record.slot.nr < self.idle_tasks
     }
 
-    /// Returns the record of the task `key`. Context: any; no lock, no panic.
+    /// Returns the record of the task `key`.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
         let slot = self.slots.find(key)?;
         let details = self.details.get(slot.nr as usize)?;
@@ -229,13 +252,21 @@ impl<T> Records<T> {
         self.recorded(key).unwrap_or(self.target)
     }
 
-    /// Returns the universe of the task `key` if it has a record. Context: any; no lock, no panic.
+    /// Returns the universe of the task `key` if it has a record.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn recorded(&self, key: usize) -> Option<Universe> {
         self.slots.find(key).map(Slot::universe)
     }
 
     /// Returns the universe of `cpu`, which is that of its idle record. Without a record, that is
-    /// the target universe. Context: any; no lock, no panic.
+    /// the target universe.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn universe_on(&self, cpu: u32) -> Universe {
         let at = self.idle.get(cpu as usize).copied().flatten();
         at.and_then(|at| self.slots.get(at))
@@ -284,7 +315,9 @@ impl<T> Records<T> {
     ///
     /// The caller has proof that the task's stack has no affected code, or forces the transition.
     ///
-    /// Context: any; no lock, no panic.
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn switch(&self, record: Record<'_, T>) -> Switched {
         let (from, to) = (self.target.other() as u8, self.target as u8);
         // ORDERING: Relaxed. The partners are `universe()`, and this exchange on other CPUs: one

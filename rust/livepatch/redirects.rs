@@ -68,7 +68,11 @@ pub(crate) const SPREAD: usize = 4;
 pub(crate) struct Redirects(Table<Slot>);
 
 impl Redirects {
-    /// Makes a table of `entries`, whose sites differ. `ENOMEM`.
+    /// Makes a table of `entries`, whose sites differ.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(entries: impl ExactSizeIterator<Item = (Site, Targets)>) -> Result<Self> {
         let mut table = Table::new(entries.len(), SPREAD)?;
         for (site, targets) in entries {
@@ -84,7 +88,9 @@ impl Redirects {
 
     /// Returns where the calls of the function at `site` go, or `None` if it is not in the table.
     ///
-    /// Context: any; no lock, no panic.
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn find(&self, site: Site) -> Option<Targets> {
         self.0.find(site.address()).map(Slot::targets)
     }

@@ -102,7 +102,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Creates a registry without patches. Their directories are made in `root`. `ENOMEM`.
+    /// Creates a registry without patches. Their directories are made in `root`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::new`] and [`CallbackToken::claim`].
     pub(crate) fn new(gate: Gate, root: Root) -> Result<Self> {
         Ok(Self {
             gate,
@@ -125,19 +129,30 @@ impl Registry {
         self.entries.iter().map(|entry| &entry.patch)
     }
 
-    /// Returns the patch `id`. `ENODEV` if it is gone.
+    /// Returns the patch `id`.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the patch is gone.
     pub(crate) fn patch(&self, id: PatchId) -> Result<&Patch> {
         self.patches().find(|patch| patch.id == id).ok_or(ENODEV)
     }
 
-    /// Returns the patch `id` for a change. `ENODEV` if it is gone.
+    /// Returns the patch `id` for a change.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the patch is gone.
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Result<&mut Patch> {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         patches.find(|patch| patch.id == id).ok_or(ENODEV)
     }
 
-    /// Returns the patch `id` for a change, and the right to call its callbacks. `ENODEV` if the
-    /// patch is gone.
+    /// Returns the patch `id` for a change, and the right to call its callbacks.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the patch is gone.
     pub(crate) fn patch_and_callbacks(
         &mut self,
         id: PatchId,
@@ -157,12 +172,20 @@ impl Registry {
         &self.root
     }
 
-    /// Makes room for one more patch. `ENOMEM`.
+    /// Makes room for one more patch.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn reserve(&mut self) -> Result {
         Ok(self.entries.reserve(1, GFP_KERNEL)?)
     }
 
     /// Adds `patch` as the newest, after [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if no room was reserved.
     pub(crate) fn add(&mut self, patch: Patch, directory: PatchDirectory) -> Result {
         let entry = Registered { patch, directory };
         self.entries.push_within_capacity(entry).map_err(|_| ENOMEM)
@@ -262,36 +285,63 @@ impl Registry {
     }
 
     /// Lets callbacks look up the states of the patches that are older than `id`, until
-    /// [`withdraw_previous_states`](Self::withdraw_previous_states). `ENOMEM`.
+    /// [`withdraw_previous_states`](Self::withdraw_previous_states).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn publish_previous_states(&mut self, id: PatchId) -> Result {
         self.previous_states = Some(PreviousStates::publish(self.patches(), id)?);
         Ok(())
     }
 
-    /// Ends the look-up of states. No callback can run any more. Context: may sleep.
+    /// Ends the look-up of states. No callback can run any more.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn withdraw_previous_states(&mut self) {
         self.previous_states = None;
     }
 
-    /// Puts the functions whose calls change in `step` back under the handler. For errors see
-    /// [`Hooks::demote`].
+    /// Puts the functions whose calls change in `step` back under the handler.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::demote`].
     pub(crate) fn demote_changing(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
         self.hooks.demote(plan.changing())
     }
 
-    /// Registers the scheduler probe unless it is registered. Context: may sleep. `ENOMEM`.
+    /// Registers the scheduler probe unless it is registered.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SchedSwitch::register`].
     pub(crate) fn register_probe(&mut self) -> Result {
         transition::register_probe(&mut self.probe, self.gate)
     }
 
-    /// Unregisters the scheduler probe. No transition runs. Context: may sleep.
+    /// Unregisters the scheduler probe. No transition runs.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn unregister_probe(&mut self) {
         self.probe = None;
     }
 
     /// Starts a transition, after [`demote_changing`](Self::demote_changing) and
-    /// [`register_probe`](Self::register_probe). For errors see [`Transition::start`].
+    /// [`register_probe`](Self::register_probe).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transition::start`].
     pub(crate) fn start_transition(&mut self, step: Move) -> Result {
         let plan = plan(&self.entries, step)?;
         self.transition = Some(Transition::start(&plan, step, self.gate)?);
@@ -375,19 +425,30 @@ impl Registry {
         }
     }
 
-    /// Promotes the hooked functions: they jump to their replacements. For errors see
-    /// [`Hooks::promote`].
+    /// Promotes the hooked functions: they jump to their replacements.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::promote`].
     pub(crate) fn promote(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
         self.hooks.promote(plan.steady())
     }
 
-    /// Demotes all hooked functions: they call the handler. For errors see [`Hooks::demote_all`].
+    /// Demotes all hooked functions: they call the handler.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::demote_all`].
     pub(crate) fn demote_all(&mut self) -> Result {
         self.hooks.demote_all()
     }
 
-    /// Publishes a view of the patches after objects have become present or absent. `ENOMEM`.
+    /// Publishes a view of the patches after objects have become present or absent.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn publish(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
         let view = match &self.transition {
@@ -407,7 +468,11 @@ impl Registry {
         &self.announced
     }
 
-    /// Notes that the module `name` is being loaded. `ENOMEM`.
+    /// Notes that the module `name` is being loaded.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn announce(&mut self, name: &CStr) -> Result {
         Ok(self.announced.push(CString::try_from(name)?, GFP_KERNEL)?)
     }
@@ -433,7 +498,11 @@ impl Registry {
     }
 }
 
-/// Makes the plan of the patches of `entries` in `step`. `ENOMEM`.
+/// Makes the plan of the patches of `entries` in `step`.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
     Plan::new(entries.iter().map(|entry| &entry.patch), step)
 }

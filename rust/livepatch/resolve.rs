@@ -114,7 +114,11 @@ impl Object {
     }
 
     /// Clears the relocations of the module `patch` that refer to the object, so that they can be
-    /// applied again. No task runs the code. Context: may sleep.
+    /// applied again. No task runs the code.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]

@@ -38,7 +38,11 @@ impl RetiredPatches {
         Self::with_room(KVec::new())
     }
 
-    /// Returns an empty list with room for one patch. `ENOMEM`.
+    /// Returns an empty list with room for one patch.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn for_one() -> Result<Self> {
         Ok(Self::with_room(KVec::with_capacity(1, GFP_KERNEL)?))
     }
@@ -50,7 +54,11 @@ impl RetiredPatches {
         }
     }
 
-    /// Makes room for `count` more patches. `ENOMEM`.
+    /// Makes room for `count` more patches.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn reserve(&mut self, count: usize) -> Result {
         Ok(self.patches.reserve(count, GFP_KERNEL)?)
     }

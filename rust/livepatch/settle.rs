@@ -68,7 +68,11 @@ fn millis(delta: Delta) -> u32 {
         .saturating_add(1)
 }
 
-/// Starts the settling time again because the parameter `promote` was written. Context: may sleep.
+/// Starts the settling time again because the parameter `promote` was written.
+///
+/// # Context
+///
+/// May sleep.
 pub(crate) fn params_changed() {
     if let Ok(mut registry) = REGISTRY.lock() {
         registry.settle_later();

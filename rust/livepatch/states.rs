@@ -63,11 +63,19 @@ static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 /// Lets [`previous`] find the states of the patches that are older than the patch in transition.
 ///
 /// It lives as long as callbacks of the transition can run, and is dropped before the first of
-/// these patches is released. Context of the drop: may sleep.
+/// these patches is released.
+///
+/// # Context
+///
+/// The drop may sleep.
 pub(crate) struct PreviousStates;
 
 impl PreviousStates {
-    /// Publishes those of `patches`, oldest first, that are older than `moving`. `ENOMEM`.
+    /// Publishes those of `patches`, oldest first, that are older than `moving`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn publish<'a>(
         patches: impl Iterator<Item = &'a Patch>,
         moving: PatchId,
@@ -93,7 +101,11 @@ impl Drop for PreviousStates {
 
 /// Returns the newest state `id` of the patches that are older than the patch in transition.
 ///
-/// Context: any. The result stays valid while callbacks of the transition run.
+/// The result stays valid while callbacks of the transition run.
+///
+/// # Context
+///
+/// Any.
 pub(crate) fn previous(id: usize) -> Option<StatePtr> {
     let guard = rcu::read_lock();
     let proof = ReadSide::from(&guard);

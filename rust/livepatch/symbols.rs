@@ -116,7 +116,15 @@ impl Extents {
     /// symbol may be in another section.
     const FAR: usize = kernel::page::PAGE_SIZE;
 
-    /// Collects the symbols of the loaded module `name`. Context: may sleep. `ENOMEM`.
+    /// Collects the symbols of the loaded module `name`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`kallsyms::each_in_module`].
     pub(crate) fn of_module(name: &CStr) -> Result<Self> {
         let mut extents = Self(KVVec::new());
         let mut result = Ok(());

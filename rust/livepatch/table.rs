@@ -22,7 +22,15 @@ pub(crate) struct Table<S> {
 
 impl<S: Slot> Table<S> {
     /// Creates an empty table for `count` keys with at least `spread` slots for each key. `spread`
-    /// is 2 or more. May sleep. `ENOMEM`.
+    /// is 2 or more.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(count: usize, spread: usize) -> Result<Self> {
         let len = count
             .max(1)
@@ -67,14 +75,20 @@ impl<S: Slot> Table<S> {
     /// Returns the slot with `key`, which is not 0, if that is the first slot to be probed. In most
     /// cases it is.
     ///
-    /// Context: any; no lock, no panic.
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     #[inline(always)]
     pub(crate) fn find_at_once(&self, key: usize) -> Option<&S> {
         let slot = self.slots.get(self.first(key))?;
         (slot.key() == key).then_some(slot)
     }
 
-    /// Returns the slot with `key`, which is not 0. Context: any; no lock, no panic.
+    /// Returns the slot with `key`, which is not 0.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
     pub(crate) fn find(&self, key: usize) -> Option<&S> {
         let mut at = self.first(key);
         // Some slots are free, so this ends.

@@ -154,6 +154,9 @@ impl Transition {
     }
 
     /// Makes a view of `plan` for this transition, after objects have become present or absent.
+    ///
+    /// # Errors
+    ///
     /// `ENOMEM`.
     pub(crate) fn view(&self, plan: &Plan<'_>) -> Result<View> {
         Ok(View {
@@ -468,7 +471,15 @@ impl LeaveSyscall for Probe {
     }
 }
 
-/// Registers the probe unless it is registered. Context: may sleep. `ENOMEM`.
+/// Registers the probe unless it is registered.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// Those of [`SchedSwitch::register`].
 pub(crate) fn register_probe(probe: &mut Option<SchedSwitch<Probe>>, gate: Gate) -> Result {
     if probe.is_none() {
         *probe = Some(SchedSwitch::register(gate)?);
