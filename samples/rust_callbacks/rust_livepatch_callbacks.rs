@@ -20,7 +20,7 @@ module! {
     params: {
         pre_patch_ret: i32 {
             default: 0,
-            description: "What pre_patch returns: 0 or a negative errno",
+            description: "Return value of pre_patch: 0 or a negative errno",
         },
     },
 }
