@@ -31,12 +31,12 @@
 /* Declared in kernel/trace/trace.h, which modules cannot include. */
 struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned long ip);
 
-#define RLP_FEW_JUMPS "few patched functions can be made jumps, and slowly"
+#define RLP_FEW_JUMPS "only a few functions are promoted to jumps, one at a time"
 
 #ifdef CONFIG_LIVEPATCH
 #define RLP_GATE_RELOCATIONS(X)						\
-	X(klp_apply_section_relocs, "patches whose relocations wait for a module are refused") \
-	X(clear_relocate_add, "a module whose patch has relocations for it can be loaded once")
+	X(klp_apply_section_relocs, "patches with relocations for modules are refused") \
+	X(clear_relocate_add, "a module that a patch has relocations for can be loaded only once")
 #else
 #define RLP_GATE_RELOCATIONS(X)
 #endif
@@ -59,9 +59,9 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_add, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_del, RLP_FEW_JUMPS)			\
-	X(ftrace_find_rec_direct, "a patched function may miss its patch while a bpf program is on it") \
-	X(ftrace_lookup_ip, "the holder of a busy function is not named")	\
-	X(wake_up_state, "stragglers asleep in a patched function are not woken") \
+	X(ftrace_find_rec_direct, "a patched function may run its original code while a bpf program is attached") \
+	X(ftrace_lookup_ip, "the log does not name the other user of a busy function")	\
+	X(wake_up_state, "sleeping tasks that block a transition are not woken") \
 	RLP_GATE_RELOCATIONS(X)
 
 #define RLP_GATE_FUNCTIONS(X)						\
@@ -70,7 +70,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 
 #define RLP_GATE_DATA(X)						\
 	X(tasklist_lock, NULL)						\
-	X(ftrace_ops_list, "the holder of a busy function is not named")
+	X(ftrace_ops_list, "the log does not name the other user of a busy function")
 
 /* Only the addresses of these are needed. Their users in other files cast them. */
 #define DEFINE_DATA(sym, lost)						\

@@ -50,12 +50,12 @@ static const struct kernel_param_ops promote_ops = {
 	.get = param_get_bool,
 };
 module_param_cb(promote, &promote_ops, &promote, 0644);
-MODULE_PARM_DESC(promote, "Let patched functions be jumped to when no task moves (default: Y)");
+MODULE_PARM_DESC(promote, "Promote patched functions to jumps while no transition runs (default: Y)");
 
 static char *without = "";
 module_param(without, charp, 0444);
 MODULE_PARM_DESC(without,
-		 "Do as if the kernel lacked the symbols of this pattern, to see what is lost (default: none)");
+		 "Do not use the kernel symbols that match this pattern (default: none)");
 
 bool rlp_param_without(const char *symbol)
 {

@@ -109,7 +109,7 @@ impl Batches {
 impl Drop for Batches {
     fn drop(&mut self) {
         if self.others != 0 {
-            pr_err!("{} jumps stay behind\n", self.others);
+            pr_err!("{} jumps were not removed\n", self.others);
             return;
         }
         let (anchor, target) = self.anchor;
@@ -117,7 +117,10 @@ impl Drop for Batches {
             // SAFETY: The anchor was the last function: the ops is no longer registered, and it is
             // not used again.
             Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
-            Err(e) => pr_err!("the anchor of jumps stays behind ({})\n", e.to_errno()),
+            Err(e) => pr_err!(
+                "the anchor of the jumps was not removed ({})\n",
+                e.to_errno()
+            ),
         }
     }
 }
@@ -175,7 +178,7 @@ impl Drop for Jump {
         // SAFETY: Registered in `new()`, with this target.
         let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
         if let Err(e) = change_result(ret) {
-            pr_err!("a jump stays behind ({})\n", e.to_errno());
+            pr_err!("a jump was not removed ({})\n", e.to_errno());
             core::mem::forget(ops);
         }
     }

@@ -216,7 +216,7 @@ pub fn has_direct_target(site: Site) -> bool {
 pub(crate) fn anchor(function: unsafe extern "C" fn()) -> Result<Site> {
     let (start, size) = crate::kallsyms::extent_of(function as usize).ok_or(ENOENT)?;
     site_of(start, size).ok_or(ENOMEM).inspect_err(|_| {
-        pr_err!("ftrace has no records of this module: it had no memory for them\n");
+        pr_err!("ftrace has no records of this module: ftrace could not allocate them\n");
     })
 }
 

@@ -69,7 +69,7 @@ pub fn open() -> Result<OpenGate> {
     }
     // SAFETY: Process context; `OPENED` lets this be called once.
     to_result(unsafe { rlp_bindings::rlp_gate_open() }).inspect_err(|_| {
-        pr_err!("cannot look up symbols: no kprobe on kallsyms_lookup_name\n");
+        pr_err!("cannot look up symbols: failed to register a kprobe on kallsyms_lookup_name\n");
     })?;
 
     let mut complete = true;

@@ -87,7 +87,10 @@ impl PatchDesc {
             module: module.get()?,
         };
         let described = Arc::new(described, GFP_KERNEL).inspect_err(|_| {
-            pr_err!("patch '{}': out of memory\n", module.name());
+            pr_err!(
+                "patch '{}' cannot be enabled: out of memory\n",
+                module.name()
+            );
         })?;
         Ok(Self(described))
     }

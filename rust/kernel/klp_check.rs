@@ -53,23 +53,23 @@ const MAX_NAME_LEN: usize = 4096;
 /// If the patch's module is loaded, it stays loaded for `'a`.
 pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
     if patch.is_null() {
-        pr_err!("klp_enable_patch() was given no patch\n");
+        pr_err!("klp_enable_patch() was called with a NULL pointer\n");
         return Err(EINVAL);
     }
     nofault::readable(patch).map_err(|e| {
         let (why, error) = explain(e);
-        pr_err!("klp_enable_patch() was given a patch that {}\n", why);
+        pr_err!("klp_enable_patch() was called with a patch that {}\n", why);
         error
     })?;
     // SAFETY: The structure was just read. A pointer is valid with any bits.
     let (module, objs, states) = unsafe { ((*patch).mod_, (*patch).objs, (*patch).states) };
     if module.is_null() {
-        pr_err!("a patch without a module\n");
+        pr_err!("klp_enable_patch() was called with a patch that has no module\n");
         return Err(EINVAL);
     }
     // SAFETY: By the contract.
     let Some(module) = (unsafe { module::loaded_at(module) }) else {
-        pr_err!("a patch whose module is none that is loaded\n");
+        pr_err!("klp_enable_patch() was called with a patch whose module is not loaded\n");
         return Err(EINVAL);
     };
     let mut check = Check {
@@ -166,8 +166,8 @@ fn refuse(patch: &CStr, what: &str, error: Error) -> Error {
 /// Returns the meaning of an error of [`nofault`], and the error for the patch's module.
 fn explain(error: Error) -> (&'static str, Error) {
     match error {
-        EINVAL => ("is at an address that is not aligned", EINVAL),
-        E2BIG => ("has no end", EINVAL),
-        _ => ("is at an address where nothing can be read", EFAULT),
+        EINVAL => ("is at an unaligned address", EINVAL),
+        E2BIG => ("is not terminated", EINVAL),
+        _ => ("is at an address that cannot be read", EFAULT),
     }
 }

@@ -101,7 +101,7 @@ impl Registry {
         };
         if !core::mem::replace(&mut transition.warned, true) {
             pr_warn!(
-                "completing the transition failed ({}), trying again\n",
+                "failed to complete the transition ({}), retrying\n",
                 e.to_errno()
             );
         }

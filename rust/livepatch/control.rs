@@ -46,14 +46,14 @@ impl Registry {
         let name = self.patch(id)?.name();
         if self.is_enabled(id) == enabled {
             let state = if enabled { "enabled" } else { "disabled" };
-            pr_err!("'{}' is {} already\n", name, state);
+            pr_err!("patch '{}' is already {}\n", name, state);
             return Err(EINVAL);
         }
         if self.transition_of(id).is_some() {
             return self.reverse().inspect_err(|e| {
                 if let Ok(patch) = self.patch(id) {
                     pr_err!(
-                        "'{}' is not turned round ({})\n",
+                        "patch '{}': the transition was not reversed ({})\n",
                         patch.name(),
                         e.to_errno()
                     );
@@ -63,7 +63,11 @@ impl Registry {
         // A disabled patch that is not in transition is not registered, so this one is enabled.
         self.disable(id).inspect_err(|e| {
             if let Ok(patch) = self.patch(id) {
-                pr_err!("'{}' stays enabled ({})\n", patch.name(), e.to_errno());
+                pr_err!(
+                    "patch '{}' was not disabled ({})\n",
+                    patch.name(),
+                    e.to_errno()
+                );
             }
             self.settle_later();
         })
@@ -126,7 +130,7 @@ impl Registry {
     fn force(&mut self, id: PatchId) -> Result {
         let patch = self.patch(id)?;
         if self.transition_of(id).is_none() {
-            pr_err!("'{}' is not in transition\n", patch.name());
+            pr_err!("patch '{}' is not in transition\n", patch.name());
             return Err(EINVAL);
         }
         // A module whose init fails is freed although references to it are held (see `evict()`).
@@ -135,7 +139,7 @@ impl Registry {
         let may_be_freed = |p: &&Patch| !p.desc.module().is_live();
         if let Some(other) = self.patches().find(may_be_freed) {
             pr_err!(
-                "'{}' is not forced: the init of module '{}' runs, or it is being removed\n",
+                "patch '{}' cannot be forced: module '{}' is being initialized or unloaded\n",
                 patch.name(),
                 other.name()
             );

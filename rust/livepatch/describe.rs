@@ -154,7 +154,11 @@ impl Func {
         }
         let start = desc.replacement();
         if start == 0 {
-            pr_err!("patch '{}': no replacement for '{}'\n", patch, name);
+            pr_err!(
+                "patch '{}': function '{}' has no replacement\n",
+                patch,
+                name
+            );
             return Err(EINVAL);
         }
         #[expect(
@@ -231,11 +235,11 @@ fn checked_name(
     } else if bytes.len() >= MODULE_NAME_LEN {
         "is too long"
     } else if bytes.contains(&b'/') {
-        "is a path"
+        "contains a slash"
     } else if bytes == b"vmlinux" {
-        "is no module: leave the name out"
+        "is 'vmlinux': leave the name out to patch the kernel"
     } else if is_reserved(name) {
-        "is that of a file in the patch's directory"
+        "is the name of a file in the patch's directory"
     } else {
         return Ok(CString::try_from(name)?);
     };

@@ -113,7 +113,7 @@ impl PatchDirectory {
                 return e;
             }
             pr_err!(
-                "patch '{}' has to wait: it is still leaving\n",
+                "patch '{}' cannot be enabled: its old directory is not removed yet\n",
                 patch.name()
             );
             EBUSY

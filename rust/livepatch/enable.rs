@@ -51,7 +51,10 @@ pub(crate) fn enable(desc: PatchDesc, files: &Files) -> Result {
     check_and_start(desc, files).inspect_err(|e| {
         // Each other error was logged where it occurred.
         if *e == ENOMEM {
-            pr_err!("patch '{}': out of memory\n", patch.module().name());
+            pr_err!(
+                "patch '{}' cannot be enabled: out of memory\n",
+                patch.module().name()
+            );
         }
     })
 }
@@ -94,7 +97,7 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
         drop(registry);
         if tries_left == 0 {
             pr_err!(
-                "patch '{}' has to wait: module '{}' is still loading, since before the loader was\n",
+                "patch '{}' cannot be enabled: module '{}' began to load before the loader and is still loading\n",
                 patch.name(),
                 name
             );
@@ -117,7 +120,7 @@ impl Registry {
         // second time, and the code below must not touch the structures that the registered patch
         // uses.
         if self.patches().any(|other| other.name() == patch.name()) {
-            pr_err!("patch '{}' is registered already\n", patch.name());
+            pr_err!("patch '{}' is already registered\n", patch.name());
             return Err(EEXIST);
         }
         let mut directory = PatchDirectory::default();
@@ -147,7 +150,10 @@ impl Registry {
         let name = patch.name();
         if params::require_signed() {
             patch.desc.module().check_signature().inspect_err(|_| {
-                pr_err!("patch '{}': its signature was not verified\n", name);
+                pr_err!(
+                    "patch '{}' cannot be enabled: its signature was not verified\n",
+                    name
+                );
             })?;
         }
         states::check_compatible(self.patches(), patch)?;

@@ -55,7 +55,7 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     };
     if !core::mem::replace(warned, true) {
         pr_err!(
-            "patch '{}': its module goes although the patch is there, which is disabled first\n",
+            "patch '{}' is still registered while its module is being unloaded: the patch is disabled first\n",
             name
         );
     }

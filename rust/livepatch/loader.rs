@@ -105,7 +105,8 @@ struct RustLivepatch {
 
 impl kernel::Module for RustLivepatch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        Self::start().inspect_err(|e| pr_err!("the loader does not load ({})\n", e.to_errno()))
+        Self::start()
+            .inspect_err(|e| pr_err!("failed to initialize the loader ({})\n", e.to_errno()))
     }
 }
 

@@ -274,7 +274,7 @@ fn check_ftrace_records(module: Module<'_>) -> Result {
     }
     ftrace::alive()?;
     pr_err!(
-        "ftrace has no records of module '{}': it had no memory for them\n",
+        "ftrace has no records of module '{}': ftrace could not allocate them\n",
         module.name()
     );
     Err(ENOMEM)

@@ -277,7 +277,7 @@ impl Registry {
             return Ok(());
         };
         pr_err!(
-            "patch '{}' has to wait: '{}' is in transition\n",
+            "patch '{}' cannot start a transition: '{}' is in transition\n",
             name,
             busy.name()
         );
@@ -416,7 +416,7 @@ impl Registry {
     pub(crate) fn unhook_retired(&mut self, retired: &mut RetiredPatches) {
         if let Err(e) = self.unhook_unused() {
             pr_warn!(
-                "some functions stay hooked, without effect ({})\n",
+                "some functions were not unhooked, and run their original code ({})\n",
                 e.to_errno()
             );
         }

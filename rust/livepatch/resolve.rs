@@ -178,7 +178,7 @@ impl Object {
         for (func, original) in self.funcs.iter().zip(originals.iter().flatten()) {
             if module::is_init_text(module, original.code.start) {
                 pr_err!(
-                    "function '{}' goes when the module's init is done\n",
+                    "function '{}' cannot be patched: it is freed after the module's init\n",
                     *func.name
                 );
                 return Err(EINVAL);
@@ -192,9 +192,9 @@ impl Func {
     fn locate(&self, found: Found) -> Result<Original> {
         let Some(site) = ftrace::site_of(found.address, found.size) else {
             let why = if self.name.to_bytes().starts_with(b"_R") {
-                "a Rust function, which ftrace cannot hook"
+                "it is a Rust function, which ftrace cannot hook"
             } else {
-                "notrace, or in a section that ftrace does not know"
+                "it is notrace, or in a section that ftrace does not know"
             };
             pr_err!(
                 "failed to find location for function '{}': {}\n",

@@ -114,7 +114,7 @@ impl RetiredPatches {
             } = retired;
             if forced {
                 pr_notice!(
-                    "'{}': its module stays, as tasks were forced\n",
+                    "patch '{}': its module cannot be unloaded, because tasks were forced\n",
                     patch.name()
                 );
                 patch.desc.pin();

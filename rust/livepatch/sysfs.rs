@@ -92,7 +92,11 @@ fn parse_bool(entry: &PatchEntry, file: &Attribute<PatchEntry>, text: &[u8]) -> 
             return;
         };
         if let Ok(patch) = registry.patch(entry.0) {
-            pr_err!("'{}': {} takes 0 or 1\n", patch.name(), file.name());
+            pr_err!(
+                "patch '{}': the value of {} must be 0 or 1\n",
+                patch.name(),
+                file.name()
+            );
         }
     })
 }

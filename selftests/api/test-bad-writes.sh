@@ -28,7 +28,7 @@ refuse_write() {
 
 # bad_write VALUE FILE: the value is not a boolean, and must be refused.
 bad_write() {
-	refuse_write EINVAL "'rlp_patch_a': ${2##*/} takes 0 or 1" "$@"
+	refuse_write EINVAL "patch 'rlp_patch_a': the value of ${2##*/} must be 0 or 1" "$@"
 	expect_file "$enabled" 1
 	pass "'$1' is written to ${2##*/}"
 }
@@ -41,9 +41,9 @@ for file in "$enabled" "$force"; do
 	expect_unchanged
 	pass "nothing is written to ${file##*/}"
 done
-refuse_write EINVAL "'rlp_patch_a' is enabled already" 1 "$enabled"
+refuse_write EINVAL "patch 'rlp_patch_a' is already enabled" 1 "$enabled"
 pass "the value that enabled has already"
-refuse_write EINVAL "'rlp_patch_a' is not in transition" 1 "$force"
+refuse_write EINVAL "patch 'rlp_patch_a' is not in transition" 1 "$force"
 pass "force without a transition"
 write 0 "$force" || fail "force=0 is an error"
 expect_unchanged
@@ -58,14 +58,14 @@ sleep 0.2
 expect_file "$RLP/rlp_patch_a/transition" 1
 remember_state
 
-refuse_write EBUSY "patch 'rlp_patch_b' has to wait: 'rlp_patch_a' is in transition" \
+refuse_write EBUSY "patch 'rlp_patch_b' cannot start a transition: 'rlp_patch_a' is in transition" \
 	0 "$RLP/rlp_patch_b/enabled"
-expect_log "'rlp_patch_b' stays enabled \(-16\)"
-refuse_write EINVAL "'rlp_patch_b' is enabled already" 1 "$RLP/rlp_patch_b/enabled"
-refuse_write EINVAL "'rlp_patch_b' is not in transition" 1 "$RLP/rlp_patch_b/force"
+expect_log "patch 'rlp_patch_b' was not disabled \(-16\)"
+refuse_write EINVAL "patch 'rlp_patch_b' is already enabled" 1 "$RLP/rlp_patch_b/enabled"
+refuse_write EINVAL "patch 'rlp_patch_b' is not in transition" 1 "$RLP/rlp_patch_b/force"
 pass "writes to a patch during the transition of another one"
 
-expect_refused EBUSY "'rlp_patch_c' has to wait: 'rlp_patch_a' is in transition" \
+expect_refused EBUSY "patch 'rlp_patch_c' cannot start a transition: 'rlp_patch_a' is in transition" \
 	rlp_patch_c funcs=rlp_target:one_show
 pass "a new patch during the transition of another one"
 
@@ -73,7 +73,7 @@ expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
 expect_unchanged
 pass "the same patch again during its transition"
 
-refuse_write EINVAL "'rlp_patch_a' is enabled already" 1 "$enabled"
+refuse_write EINVAL "patch 'rlp_patch_a' is already enabled" 1 "$enabled"
 bad_write 2 "$enabled"
 expect_file "$RLP/rlp_patch_a/transition" 1
 pass "the direction in which the transition runs already"

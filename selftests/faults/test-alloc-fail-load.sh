@@ -13,5 +13,5 @@ begin_faults
 load_faults
 
 inject_within do_one_initcall
-each_fault loader 15 refused "the loader is loaded" "the loader does not load \(-12\)"
+each_fault loader 15 refused "the loader is loaded" "failed to initialize the loader \(-12\)"
 finish_faults

@@ -14,9 +14,9 @@ begin_faults
 load_faults
 
 inject_within do_one_initcall
-each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full': out of memory"
+each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full' cannot be enabled: out of memory"
 
 inject_within kernfs_fop_write_iter
-each_fault disable 10 refused "a patch is disabled" "'rlp_patch_full' stays enabled \(-12\)"
+each_fault disable 10 refused "a patch is disabled" "patch 'rlp_patch_full' was not disabled \(-12\)"
 
 finish_faults

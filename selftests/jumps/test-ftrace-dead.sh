@@ -32,7 +32,7 @@ load_module rlp_ftrace_dead
 users=$(</sys/module/rust_livepatch/refcnt)
 if [[ $jumps == jump ]]; then
 	expect_fail ENODEV write 0 $RLP/rlp_patch_a/enabled
-	expect_log "'rlp_patch_a' stays enabled \\(-19\\)"
+	expect_log "patch 'rlp_patch_a' was not disabled \\(-19\\)"
 	expect_file $RLP/rlp_patch_a/enabled 1
 	expect_file $RLP/rlp_patch_a/transition 0
 	expect_file $TARGET/one patched

@@ -31,7 +31,7 @@ bad_late EINVAL "failed to find location for function 'notrace_show'" \
 	rlp_target:notrace_show "a notrace function"
 bad_late EINVAL "'one_show'.* named twice|'alias_show'.* named twice" \
 	rlp_target:one_show,rlp_target:alias_show "the same function twice, by two names"
-bad_late EINVAL "function 'rlp_target_init' goes when" \
+bad_late EINVAL "function 'rlp_target_init' cannot be patched: it is freed after" \
 	rlp_target:rlp_target_init "the init function, which is freed after init"
 
 # The second of two patches for the module is bad: the first patch is reverted from it, too.
@@ -55,7 +55,7 @@ wait_until "[[ -e $PARAMETERS/awake && \$(cat /sys/module/rlp_target/initstate) 
 	fail "rlp_target is not in its init"
 sleep 0.5
 remember_state
-expect_refused EINVAL "function 'rlp_target_init' goes when" rlp_patch_a funcs=rlp_target:rlp_target_init
+expect_refused EINVAL "function 'rlp_target_init' cannot be patched: it is freed after" rlp_patch_a funcs=rlp_target:rlp_target_init
 load_patch rlp_patch_a funcs=rlp_target:one_show
 echo Y >$PARAMETERS/awake
 wait

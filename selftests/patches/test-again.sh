@@ -32,7 +32,7 @@ for ((i = 0; i < 10; i++)); do
 	wait_settled rlp_patch_a
 	expect_file $TARGET/one patched
 done
-expect_log "patch 'rlp_patch_a' has to wait: it is still leaving"
+expect_log "patch 'rlp_patch_a' cannot be enabled: its old directory is not removed yet"
 pass "enabled again ten times as soon as possible ($early times too early)"
 unload_patch rlp_patch_a
 

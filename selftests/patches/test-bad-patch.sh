@@ -48,7 +48,7 @@ bad EINVAL "symbol position 3 for symbol 'twin_show' in object 'rlp_target' not 
 bad EINVAL "symbol position 2 for symbol 'one_show' in object 'rlp_target' not found" \
 	rlp_target:one_show@2 "position 2 of a unique symbol"
 
-bad EINVAL "object's name is a path" \
+bad EINVAL "object's name contains a slash" \
 	rlp/target:one_show "an object's name that is a path"
 bad EINVAL "object's name is too long" \
 	"m$(long_name 55):one_show" "an object's name that is too long"
@@ -56,7 +56,7 @@ bad EINVAL "object's name is too long" \
 	"m$(long_name 400):one_show" "an object's name that is much too long"
 bad EINVAL "object's name is empty" \
 	EMPTY:one_show "an object's name that is empty"
-bad EINVAL "object's name is no module" \
+bad EINVAL "object's name is 'vmlinux'" \
 	vmlinux:cmdline_proc_show "an object that is named vmlinux"
 bad EINVAL "names object 'rlp_target' twice" \
 	rlp_target:one_show,:cmdline_proc_show,rlp_target:two_show "an object that is named twice"
@@ -68,7 +68,7 @@ bad EINVAL "name is empty or too long" \
 bad EINVAL "name is empty or too long" \
 	"rlp_target:f$(long_name 600)" "a function whose name is too long"
 
-bad EINVAL "no replacement for 'one_show'" \
+bad EINVAL "function 'one_show' has no replacement" \
 	rlp_target:one_show=null "no replacement"
 bad EINVAL "replacement for 'one_show' is not in the text" \
 	rlp_target:one_show=vmlinux "a replacement in vmlinux"
@@ -87,7 +87,7 @@ bad EINVAL "names function 'one_show' of 'rlp_target' twice" \
 bad EINVAL "function '(one|alias)_show' of 'rlp_target' is named twice" \
 	rlp_target:one_show,rlp_target:alias_show "the same function twice, by two names"
 
-bad EINVAL "$where 'notrace_show': notrace" \
+bad EINVAL "$where 'notrace_show': it is notrace" \
 	rlp_target:notrace_show "a notrace function of a module"
 bad EINVAL "symbol 'inlined_show' not found" \
 	rlp_target:inlined_show "an inlined function"
@@ -103,18 +103,18 @@ first() {
 }
 notrace=$(first 'rust_helper_[a-z_]+$')
 if [[ $notrace ]] && ! grep -q "^$notrace\>" /sys/kernel/tracing/available_filter_functions; then
-	bad EINVAL "$where '$notrace': notrace" :"$notrace" "a notrace function of vmlinux"
+	bad EINVAL "$where '$notrace': it is notrace" :"$notrace" "a notrace function of vmlinux"
 else
 	untested "a notrace function of vmlinux: there is no Rust helper, or it can be traced"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+$')
 if [[ $rust ]]; then
-	bad EINVAL "$where '$rust': a Rust function" :"$rust" "a Rust function of vmlinux"
+	bad EINVAL "$where '$rust': it is a Rust function" :"$rust" "a Rust function of vmlinux"
 else
 	untested "a Rust function of vmlinux: there is none"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
-bad EINVAL "$where '$rust': a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
+bad EINVAL "$where '$rust': it is a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
 	:start_kernel "a function of vmlinux that is freed after boot"
 
@@ -126,28 +126,28 @@ pass "no array of objects"
 expect_refused EINVAL "object 'rlp_target' has no array of functions" \
 	rlp_patch_a shape=no-functions funcs=rlp_target:one_show
 pass "no array of functions"
-expect_refused EINVAL "a patch without a module" \
+expect_refused EINVAL "klp_enable_patch\(\) was called with a patch that has no module" \
 	rlp_patch_a shape=no-module funcs=rlp_target:one_show
 pass "no module"
 expect_refused EINVAL "pre-patch callback failed for object 'rlp_target'" \
 	rlp_patch_a shape=veto funcs=rlp_target:one_show
 pass "a callback that returns 1"
 
-expect_refused EINVAL "no patch" rlp_patch_a shape=null-patch
+expect_refused EINVAL "klp_enable_patch\(\) was called with a NULL pointer" rlp_patch_a shape=null-patch
 pass "a null pointer"
-expect_refused EFAULT "patch 'rlp_patch_a': an array of objects is at an address where nothing can be read" \
+expect_refused EFAULT "patch 'rlp_patch_a': an array of objects is at an address that cannot be read" \
 	rlp_patch_a shape=no-address funcs=rlp_target:one_show
 pass "an array at an address that cannot be read"
-expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an address that is not aligned" \
+expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an unaligned address" \
 	rlp_patch_a shape=unaligned funcs=rlp_target:one_show
 pass "an array that is not aligned"
-expect_refused EINVAL "a patch whose module is none that is loaded" \
+expect_refused EINVAL "klp_enable_patch\(\) was called with a patch whose module is not loaded" \
 	rlp_patch_a shape=other-module funcs=rlp_target:one_show
 pass "a module pointer that is no loaded module"
-expect_refused EINVAL "patch 'rlp_patch_a': a function's name has no end" \
+expect_refused EINVAL "patch 'rlp_patch_a': a function's name is not terminated" \
 	rlp_patch_a shape=endless funcs=rlp_target:one_show
 pass "a name without an end"
-expect_refused EINVAL "patch 'rlp_patch_a': the array of states has no end" \
+expect_refused EINVAL "patch 'rlp_patch_a': the array of states is not terminated" \
 	rlp_patch_a shape=endless-states funcs=rlp_target:one_show
 pass "an array without an end"
 # Without CONFIG_LIVEPATCH the kernel does not record whether a module is marked.
@@ -163,7 +163,7 @@ load_patch rlp_patch_a funcs=rlp_target:one_show
 remember_state
 new_log
 expect_fail EEXIST write 1 /sys/module/rlp_patch_a/parameters/again
-expect_log "patch 'rlp_patch_a' is registered already"
+expect_log "patch 'rlp_patch_a' is already registered"
 expect_unchanged
 pass "the same patch again"
 

@@ -23,7 +23,7 @@ failing() {
 # all_gone WHAT: its init must have failed, and nothing may be left.
 all_gone() {
 	wait "$insmod_pid" || fail "$1: see above"
-	expect_log "patch 'rlp_patch_a': its module goes although the patch is there"
+	expect_log "patch 'rlp_patch_a' is still registered while its module is being unloaded"
 	[[ ! -e /sys/module/rlp_patch_a ]] || fail "$1: the module is still loaded"
 	expect_unchanged
 	expect_file $TARGET/one one
@@ -34,7 +34,7 @@ all_gone() {
 # keeps its module.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
-	expect_log "'$1' is not forced: the init of module 'rlp_patch_a' runs"
+	expect_log "patch '$1' cannot be forced: module 'rlp_patch_a' is being initialized or unloaded"
 	expect_file "$RLP/$1/transition" 1
 }
 

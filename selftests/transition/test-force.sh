@@ -20,7 +20,7 @@ force() {
 pinned() {
 	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 keeps its directory"
 	! rmmod "$1" 2>/dev/null || fail "$1 can be unloaded"
-	log_has "'$1': its module stays" || fail "no line in the log says that $1 stays"
+	log_has "patch '$1': its module cannot be unloaded, because tasks were forced" || fail "no line in the log says that $1 stays"
 	sleep 1
 	is_loaded "$1" || fail "$1 is not loaded any more"
 	release
