@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How functions come to be hooked, to jump, and go back: every state that can be reached, explored.
+//! An exploration of how functions are hooked, promoted, demoted and unhooked: all reachable
+//! states.
 //!
-//! The files are the loader's own; the kernel's text under them is a model, see [`text`]. One thread
-//! makes all changes, so there is nothing to interleave: the search is over what is asked for and
-//! what goes wrong, at every allocation and every change of the text.
+//! The files are the loader's own. The kernel's text under them is a model, see [`text`]. One
+//! thread makes all changes, so there are no interleavings to explore. The search tries all
+//! requests, with a failure at each allocation and at each change of the text.
 
 #![allow(dead_code)]
 

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of patches: every state that can be reached, explored.
+//! An exploration of the life of patches: all reachable states.
 //!
-//! Nearly all of the loader's own files are here. Under them are a model of the kernel's text, see
-//! [`text`], and a machine with one task, a module that comes and goes, and two patches for it and
-//! for the kernel, see [`small`]. The lock makes all changes one after the other, so the search is
-//! over what is asked for and what goes wrong; for what runs beside each other see `states.rs`.
+//! Nearly all of the loader's own files are built here. Under them are two models: the kernel's
+//! text, see [`text`], and a machine, see [`small`]. The machine has one task, one module that can
+//! be loaded and unloaded, and two patches for the kernel and for this module. The registry's lock
+//! serializes all changes, so the search tries requests and failures only. `states.rs` explores
+//! concurrency.
 
-// What is only for the log is not used.
+// Items that are used for log messages only are not used here.
 #![allow(dead_code, unused_variables)]
 
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
-/// The log: nobody reads it here.
+/// The log macros do nothing here.
 #[macro_export]
 macro_rules! pr_info {
     ($($arg:tt)*) => {

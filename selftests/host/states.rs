@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record table's and the transition's states, explored with loom.
+//! Explorations of the record table and of the transition, with loom.
 //!
-//! The files are the loader's own; the machine under them is a model, see [`world`]. Every order of
-//! the threads' steps and every value that the orderings let a load return is tried; for the
-//! transition as far as a bound on preemptions reaches. Each property but one, that forcing
-//! nobody is no force, has twins, in which one thing is broken that it rests on: there it must be
-//! found wrong.
+//! The files are the loader's own. The machine under them is a model, see [`world`]. loom tries
+//! each interleaving of the threads' steps, and each value that the memory orderings let a load
+//! return. For the transition, the number of preemptions is bounded.
+//!
+//! Each property except `force_nobody` has twins. In a twin, one thing is broken that the property
+//! depends on, and the exploration must find a violation of the property.
 
 #![allow(dead_code, unused_mut)]
 
@@ -69,7 +70,8 @@ mod test_transition;
 
 use world::Broken;
 
-/// Explores `model` on a machine with `broken`, with up to `preemptions` if there is a bound.
+/// Explores `model` on a machine with the defect `broken`, if any. `preemptions` is the bound on
+/// the number of preemptions, if there is one.
 fn explore(broken: Option<Broken>, preemptions: Option<usize>, model: fn()) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
@@ -88,7 +90,8 @@ fn explore(broken: Option<Broken>, preemptions: Option<usize>, model: fn()) {
     );
 }
 
-/// The machine is `broken`: exploring must end in a panic that says one of `expected`.
+/// Explores `model` on a machine with the defect `broken`. This must end in a panic whose message
+/// contains one of `expected`.
 fn must_fail(broken: Broken, preemptions: Option<usize>, model: fn(), expected: &[&str]) {
     let search = || explore(Some(broken), preemptions, model);
     twin::must_fail(broken, search, expected);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The loader's pure logic, from its own files.
+//! Tests of the loader's pure logic, built from the loader's own files.
 //!
-//! They ask for crates `kernel` and `kernel_ext`; this crate is both, with stand-ins of the same
-//! paths. Generated cases come from fixed seeds: a failure comes again.
+//! These files import the crates `kernel` and `kernel_ext`. This crate stands for both, and has
+//! stand-ins at the same paths. Random cases have a fixed seed, so a failure can be reproduced.
 
 #![allow(dead_code)]
 
@@ -51,7 +51,7 @@ mod test_records;
 #[path = "unit/redirects.rs"]
 mod test_redirects;
 
-/// Checks `property` for cases that `strategy` makes, always the same ones.
+/// Checks `property` for cases that `strategy` generates. Each run has the same cases.
 fn check<S: proptest::strategy::Strategy>(
     strategy: S,
     property: impl Fn(S::Value) -> Result<(), proptest::test_runner::TestCaseError>,

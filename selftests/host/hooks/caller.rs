@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the loader's registry asks of [`crate::hooks`], and what can go wrong.
+//! The requests of the loader's registry to [`crate::hooks`], and the possible failures.
 
 use crate::{
     hooks::{Hooks, Mode},
@@ -11,10 +11,11 @@ use crate::{
     twin::must_fail,
 };
 
-/// Two functions: a batch can be halved, and one can stay as it is.
+/// The fentry sites of two functions. With two, a batch can be split, and a request can leave one
+/// function unchanged.
 pub(crate) const SITES: [Site; 2] = [Site(0x10), Site(0x20)];
 
-/// Some of [`SITES`], by bits.
+/// A subset of [`SITES`], as a bit mask.
 pub(crate) type Set = u8;
 const ALL: Set = 3;
 
@@ -26,8 +27,8 @@ fn sites_of(set: Set) -> impl Iterator<Item = Site> + Clone {
     SITES.into_iter().filter(move |&site| is_in(set, site))
 }
 
-/// For each of [`SITES`]: not asked for, the original code, or one of two replacements. One of those
-/// is at an odd address.
+/// A requested target for each of [`SITES`]: none, the original code, or one of two replacements.
+/// One of the replacements is at an odd address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Targets(u8);
 
@@ -60,18 +61,18 @@ pub(crate) enum Op {
     Demote(Set),
     Promote(Targets),
     DemoteAll,
-    /// Somebody else's.
+    /// Another user attaches a bpf program to the site, or detaches it.
     Bpf(Site),
 }
 
-/// What can go wrong, at the allocation or change number `at`.
+/// A failure. The number of an allocation counts from 0.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Allocation(usize),
     Text(Fault),
 }
 
-/// The loader's registry, as far as it asks for hooks.
+/// The part of the loader's registry that makes requests for hooks.
 struct Caller {
     hooks: Hooks,
 }
@@ -98,7 +99,8 @@ impl Caller {
         }
     }
 
-    /// What is given up by asking for `op`, and what is asked for.
+    /// Updates the promise before `op`: removes the sites that `op` gives up, and adds the targets
+    /// that `op` requests.
     fn rely_before(&self, op: Op) {
         promise::change(|promise| match op {
             Op::Retain(set) => promise.held.retain(|&site| is_in(set, site)),
@@ -108,7 +110,7 @@ impl Caller {
     }
 
     fn rely_after(&self) {
-        // Nothing comes true any more, and nothing is asked for.
+        // ftrace is dead: the text does not change any more.
         if text::text().dead {
             return;
         }
@@ -129,7 +131,8 @@ impl Caller {
 }
 
 impl Drop for Caller {
-    /// What the loader does at its end is not looked at: it has no patches then.
+    /// Marks ftrace as dead, so that the drop of the hooks is not checked: when the loader is
+    /// unloaded, it has no patches.
     fn drop(&mut self) {
         text::disturb(|text| text.dead = true);
     }
@@ -160,7 +163,7 @@ impl System for Caller {
         |at| Trouble::Text(Fault::Death { at, changed: true }),
     ];
 
-    /// A function that jumps is put back under the handler before it is to lead elsewhere.
+    /// The caller demotes a promoted function before it requests another target for it.
     fn may(&self, op: Op) -> bool {
         let Op::Promote(targets) = op else {
             return true;
@@ -201,7 +204,8 @@ impl System for Caller {
     fn rest(&mut self) {}
 }
 
-/// The machine or the caller is `broken`: that must be found, and told as `expected`.
+/// Explores with the defect `broken` in the machine or in the caller. The search must fail with a
+/// message that contains `expected`.
 fn twin(broken: Broken, expected: &str) {
     text::set_broken(Some(broken));
     must_fail(

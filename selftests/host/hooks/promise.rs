@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What [`crate::hooks`] promises its caller: for every moment, and for when a change is over.
+//! The promises of [`crate::hooks`] to its caller: at every moment, and after each request.
 
 use crate::{
     caller::{is_in, Op, SITES},
@@ -11,12 +11,13 @@ use crate::{
 };
 use std::{cell::RefCell, collections::BTreeMap};
 
-/// What the caller relies on just now.
+/// The promises that the caller relies on at this moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promise {
-    /// Calls of these must come to the handler, or jump.
+    /// The sites whose calls must reach the handler or jump to a replacement.
     pub(crate) held: Vec<Site>,
-    /// Where those may jump to that may.
+    /// The sites that may jump, each with the target that was requested last. `None` is the
+    /// original code, to which no jump is allowed.
     pub(crate) asked: BTreeMap<Site, Option<CallTarget>>,
 }
 
@@ -24,7 +25,7 @@ thread_local! {
     static PROMISE: RefCell<Promise> = RefCell::default();
 }
 
-/// What is relied on from here on.
+/// Changes the promises that the caller relies on from now on.
 pub(crate) fn change(f: impl FnOnce(&mut Promise)) {
     PROMISE.with_borrow_mut(f);
 }
@@ -33,7 +34,7 @@ pub(crate) fn now() -> Promise {
     PROMISE.with_borrow(Promise::clone)
 }
 
-/// A moment at which calls come.
+/// Checks the destinations of calls that are made at this moment.
 pub(crate) fn look(text: &Text) {
     let promise = now();
     for site in promise.held {
@@ -50,13 +51,13 @@ pub(crate) fn look(text: &Text) {
     }
 }
 
-/// The modes that `hooks` tells, by site.
+/// Returns the mode of each of [`SITES`], as `hooks` reports it.
 pub(crate) fn modes(hooks: &Hooks) -> Vec<Option<Mode>> {
     SITES.iter().map(|&site| hooks.mode(site)).collect()
 }
 
-/// What is told is so. Of a text that nobody can change any more, it is enough that no patch is
-/// let go which may be jumped to.
+/// Checks that the reported modes match the text. If ftrace is dead, it is enough that each jump in
+/// the text is reported: then the patch that is the target of the jump is kept.
 pub(crate) fn agree(hooks: &Hooks, text: &Text) {
     for (site, mode) in SITES.into_iter().zip(modes(hooks)) {
         let told = match mode {
@@ -76,7 +77,8 @@ pub(crate) fn agree(hooks: &Hooks, text: &Text) {
     }
 }
 
-/// What `op` came to, where the modes were `before`. `refused`: a change of the text was.
+/// Checks the result of `op`. The modes were `before` when `op` started. `refused` says that a
+/// change of the text was to be refused.
 pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>], hooks: &Hooks) {
     let text = text::text();
     if text.dead {

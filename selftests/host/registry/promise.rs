@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the loader promises: for every moment, after every request, and when it has come to rest.
+//! The promises of the loader: at every moment, after every request, and when no work is left.
 
 use crate::{
     address::Site,
@@ -21,14 +21,14 @@ use crate::{
     view,
 };
 
-/// The functions: the kernel's and the module's.
+/// The functions, by the number of their object: 0 is the kernel's, 1 is the module's.
 const FUNCTIONS: [usize; 2] = [0, 1];
 
 fn site_of(function: usize) -> Site {
     Site(code_of(0, function) + 4)
 }
 
-/// Where a call of `function` that the task makes now ends up.
+/// Returns the destination of a call to `function` that the task makes now.
 fn destination(text: &Text, function: usize) -> usize {
     let site = site_of(function);
     let original = code_of(0, function);
@@ -43,7 +43,7 @@ fn destination(text: &Text, function: usize) -> usize {
     }
 }
 
-/// Whose version that is: a patch's, or 0.
+/// Returns the patch that the code at `destination` belongs to, or 0 for the original.
 fn version(destination: usize, function: usize) -> usize {
     let mut all = (0..=2).filter(|&patch| code_of(patch, function) == destination);
     all.next().expect("nobody's code")
@@ -58,8 +58,8 @@ fn is_live() -> bool {
     machine(|machine| machine.modules[MODULE].state == Some(State::Live))
 }
 
-/// A moment at which the task calls both functions. What ftrace's death keeps from being
-/// changed may differ.
+/// Checks that the task would call the same version of both functions at this moment. After
+/// ftrace's death the versions may differ, because the text does not change any more.
 pub(crate) fn look(text: &Text) {
     if is_live() && !text.dead {
         let versions = FUNCTIONS.map(|function| version_now(text, function));
@@ -72,7 +72,8 @@ fn universe_of_task(transition: &Transition) -> Universe {
     transition.records().universe_of(task)
 }
 
-/// The version that the task should have: the last patch of its universe that has the function.
+/// Returns the version that the task should call: the last patch of its universe that has the
+/// function.
 fn expected(registry: &Registry, function: usize) -> usize {
     let (step, universe) = match registry.transition() {
         Some(transition) => (transition.step, universe_of_task(transition)),
@@ -84,14 +85,14 @@ fn expected(registry: &Registry, function: usize) -> usize {
     last.map_or(0, |patch| patch.desc.0)
 }
 
-/// What everything else is compared with.
+/// The observable state, to compare the states before and after a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     versions: Vec<usize>,
     pub(crate) patches: Vec<usize>,
-    /// Which patch moves, where to, and whether somebody was forced.
+    /// The patch in transition, the target universe, and whether the transition was forced.
     step: Option<(usize, Universe, bool)>,
-    /// Where the task is.
+    /// The universe of the task.
     universe: Option<Universe>,
     phases: Vec<[Phase; 2]>,
     directories: Vec<bool>,
@@ -117,7 +118,7 @@ pub(crate) fn seen() -> Seen {
     }
 }
 
-/// After any request, whatever came of it.
+/// Checks what must hold after each request, whether it succeeded or failed.
 pub(crate) fn holds() {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
@@ -156,7 +157,7 @@ pub(crate) fn holds() {
     }
     let there = usize::from(machine.modules[MODULE].state.is_some());
     let announced = registry.announced().len();
-    // Without memory, one that no patch is for comes unnoticed.
+    // A module that no patch names may load without being announced, if there is no memory.
     assert!(announced <= there, "a module that is gone stays announced");
     let moving = registry.transition().is_some();
     assert!(
@@ -174,7 +175,8 @@ pub(crate) fn holds() {
     );
 }
 
-/// After ftrace's death: code that is called has not been let go.
+/// Checks what must hold after ftrace's death: the module of each patch that is called is
+/// referenced.
 pub(crate) fn stays() {
     let text = text::text();
     let machine = machine(|machine| machine.clone());
@@ -190,7 +192,7 @@ pub(crate) fn stays() {
     }
 }
 
-/// Whether ftrace's death is in the way of whoever goes: something jumps, or may.
+/// Whether ftrace's death may prevent patches from being disabled: a function jumps, or may jump.
 pub(crate) fn is_stuck() -> bool {
     let registry = REGISTRY.lock().unwrap();
     let mut modes = FUNCTIONS.map(site_of).into_iter();
@@ -202,7 +204,8 @@ pub(crate) fn is_stuck() -> bool {
     })
 }
 
-/// What ftrace's death kept in the module's text is freed with it.
+/// Removes the jumps and handlers that remained in the module's text after ftrace's death: they are
+/// freed with the module.
 pub(crate) fn module_freed() {
     text::disturb(|text| {
         if text.dead {
@@ -214,7 +217,7 @@ pub(crate) fn module_freed() {
     });
 }
 
-/// The module of `patch` is about to be freed: nobody refers to it.
+/// Checks that nothing refers to the module of `patch`, which is about to be freed.
 pub(crate) fn has_left(patch: usize) {
     let seen = seen();
     assert!(!seen.patches.contains(&patch) && !seen.versions.contains(&patch));
@@ -226,12 +229,12 @@ pub(crate) fn has_left(patch: usize) {
     );
 }
 
-/// A request that failed changed nothing.
+/// Checks that a failed request changed nothing.
 pub(crate) fn unchanged(before: &Seen) {
     assert_eq!(*before, seen(), "a request that failed changed something");
 }
 
-/// What `op` asked for is on its way.
+/// Checks that a successful `op` has taken effect, or has started a transition.
 pub(crate) fn fulfilled(op: Op, before: &Seen) {
     let after = seen();
     let registry = REGISTRY.lock().unwrap();
@@ -246,7 +249,7 @@ pub(crate) fn fulfilled(op: Op, before: &Seen) {
         Op::Force(_) => {
             let transition = registry.transition().unwrap();
             assert!(transition.is_done());
-            // Nobody's calls are mixed if nobody was left: then its module need not stay.
+            // If all tasks were switched before, no calls are mixed, and the module need not stay.
             let (.., was_forced) = before.step.unwrap();
             let moved = before.universe != Some(transition.target);
             assert_eq!(transition.forced, was_forced || moved, "forced");
@@ -255,7 +258,7 @@ pub(crate) fn fulfilled(op: Op, before: &Seen) {
     }
 }
 
-/// Nothing is left to be done.
+/// Checks what must hold when no work is left.
 pub(crate) fn rests() {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
@@ -272,7 +275,7 @@ pub(crate) fn rests() {
         let mode = registry.mode(site_of(function)).filter(|_| there);
         let fits = match mode {
             None => expected == 0,
-            // Somebody else was there when it was to jump.
+            // Another user had the site when the function was to be promoted.
             Some(Mode::Handler(HandlerReason::Taken)) => expected != 0,
             Some(Mode::Handler(_)) => expected != 0 && !machine.promote,
             Some(Mode::Jump(target)) => target.address() == code_of(expected, function),

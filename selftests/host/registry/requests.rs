@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What operators, patches and modules ask of the loader, and what can go wrong.
+//! The requests of operators, patches and modules to the loader, and the possible failures.
 
 use crate::{
     complete, control,
@@ -30,29 +30,32 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// What may be asked for, or happen.
+/// A request to the loader, or an event on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// The patch's module enables it.
+    /// The patch's module is loaded, and its init enables the patch.
     Load(usize),
-    /// It does, somebody forces what moves, and then its init fails.
+    /// The init of the patch's module enables the patch, an operator tries to force each patch, and
+    /// then the init fails.
     LoadFails(usize),
-    /// Somebody writes to its `enabled`.
+    /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
     Force(usize),
-    /// The module comes or goes.
+    /// The module is loaded.
     Come,
+    /// The module is unloaded.
     Go,
-    /// The task goes to where nothing is patched, or leaves that.
+    /// Affected code leaves the task's stack, or enters it.
     Move,
-    /// It leaves the CPU.
+    /// The task leaves the CPU.
     SwitchOut,
+    /// The worker runs.
     Work,
-    /// Parameter `promote` is written.
+    /// The parameter `promote` is written.
     Promote,
 }
 
-/// What can go wrong, at the n-th time that it can.
+/// A failure at the n-th point at which it can occur, counted from 0.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Allocation(usize),
@@ -60,7 +63,7 @@ enum Trouble {
     Text(Fault),
 }
 
-/// A machine that has just loaded the loader; it is switched off when this is dropped.
+/// A machine on which the loader was just loaded. Dropping the value switches the machine off.
 struct Loader;
 
 impl Loader {
@@ -72,7 +75,7 @@ impl Loader {
             }
         });
         time::set_elapsed(time::Delta::from_secs(10));
-        // Whoever waits for the task does so until it is clear.
+        // A caller that waits for the task finds its stack clear after the first wait.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::look);
         REGISTRY.replace(Some(Registry::new(Gate, Root).unwrap()));
@@ -201,7 +204,7 @@ impl System for Loader {
         let has = |patch| promise::seen().patches.contains(&patch);
         match op {
             Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
-            // Else it is the module that is there which asks once more.
+            // If the patch is registered, the request would be made by its loaded module.
             Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::Come => self.module_state().is_none(),
@@ -222,7 +225,7 @@ impl System for Loader {
                 let result = self.run(op);
                 (result, machine(|machine| machine.refuse.take()).is_none())
             }
-            // What jumps then keeps the one whose init fails waiting for ever.
+            // The module whose init fails would wait for ever for functions that still jump.
             Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
                 return false;
             }
@@ -259,7 +262,7 @@ impl System for Loader {
         )
     }
 
-    /// The task is clear.
+    /// Clears the task's stack, and runs the worker until it has nothing to do.
     fn rest(&mut self) {
         machine(|machine| machine.clear = true);
         for _ in 0..10 {
@@ -273,7 +276,7 @@ impl System for Loader {
     }
 }
 
-/// There is one registry.
+/// Makes a test wait for its turn: all tests use the same registry.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -295,7 +298,8 @@ fn single_jumps_hold() {
     explore(false);
 }
 
-/// The machine's text is `broken`: that must be found, and told as one of `expected`.
+/// Explores a machine whose text has the defect `broken`. The search must fail with a message that
+/// contains one of `expected`.
 fn twin(broken: Broken, expected: &[&str]) {
     let _turn = alone();
     text::set_broken(Some(broken));
@@ -316,7 +320,7 @@ fn not_with_deaths_untold() {
     twin(Broken::DeathUntold, &["is called, and may go"]);
 }
 
-/// The same for a machine with this `flaw`.
+/// The same for a machine with the defect `flaw`.
 fn flawed(flaw: Flaw, expected: &[&str]) {
     let _turn = alone();
     small::set_flaw(Some(flaw));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for those parts of `kernel` that need no machine.
+//! Stand-ins for the parts of `kernel` that need no machine.
 
 /// `kernel::sync`
 pub(crate) mod sync {
@@ -74,7 +74,7 @@ pub(crate) mod sync {
     }
 }
 
-/// `kernel::time`: nobody waits for it.
+/// `kernel::time`, in which no time passes.
 pub(crate) mod time {
     use std::{cell::Cell, marker::PhantomData, ops::Sub};
 
@@ -82,7 +82,7 @@ pub(crate) mod time {
         static ELAPSED: Cell<Delta> = const { Cell::new(Delta(0)) };
     }
 
-    /// From now on, everything began so long ago.
+    /// From now on, [`Instant::elapsed`] returns `elapsed`.
     pub(crate) fn set_elapsed(elapsed: Delta) {
         ELAPSED.set(elapsed);
     }
@@ -154,7 +154,7 @@ pub(crate) mod time {
             static MEANWHILE: Cell<fn()> = const { Cell::new(|| ()) };
         }
 
-        /// From now on, that happens while somebody sleeps.
+        /// From now on, [`fsleep`] calls `meanwhile`.
         pub(crate) fn set_meanwhile(meanwhile: fn()) {
             MEANWHILE.set(meanwhile);
         }

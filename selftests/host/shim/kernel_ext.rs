@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for what `kernel_ext` declares and no machine does differently. Whoever has a machine
-//! has its tasks in `crate::task`, and read sides in `crate::rcu`.
+//! Stand-ins for the parts of `kernel_ext` that are the same on each model of a machine. A model
+//! provides its tasks in `crate::task`, and its read sides in `crate::rcu`.
 
-/// `kernel_ext::gate`: it is open.
+/// `kernel_ext::gate`, which is always open.
 pub(crate) mod gate {
     #[derive(Clone, Copy)]
     pub(crate) struct Gate;
@@ -66,7 +66,7 @@ pub(crate) mod sched {
         fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
     }
 
-    /// Nobody leaves a system call.
+    /// A probe that is never called.
     pub(crate) struct SyscallExit<P>(PhantomData<P>);
 
     impl<P: LeaveSyscall> SyscallExit<P> {

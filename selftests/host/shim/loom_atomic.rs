@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-in for `kernel_ext::atomic`: loom's atomics, which may give any value that the orderings
-//! allow, and whose orderings can be taken away.
+//! Stand-in for `kernel_ext::atomic`, on loom's atomics. A load may return any value that the
+//! orderings allow. A twin can weaken all orderings to Relaxed.
 
 use crate::world::{self, Broken};
 use loom::sync::atomic as loom_atomic;
@@ -15,8 +15,8 @@ fn weaken(order: Ordering) -> Ordering {
     }
 }
 
-/// `bias` is what was done through [`get_mut`](AtomicUsize::get_mut), before it was shared: loom has
-/// no reference to hand out.
+/// An atomic number. loom cannot return a reference to the value, so `bias` has the changes that
+/// were made through [`get_mut`](AtomicUsize::get_mut) before the number was shared.
 #[derive(Debug, Default)]
 pub(crate) struct AtomicUsize {
     inner: loom_atomic::AtomicUsize,
@@ -31,7 +31,7 @@ impl AtomicUsize {
         }
     }
 
-    /// Good for adding and subtracting, from 0.
+    /// Returns a reference to the changes so far. A caller may only add to it or subtract from it.
     pub(crate) fn get_mut(&mut self) -> &mut usize {
         &mut self.bias
     }
@@ -93,7 +93,7 @@ impl AtomicBool {
     }
 
     pub(crate) fn store(&self, value: bool, order: Ordering) {
-        // The one flag of the loader is Records::freeze()'s.
+        // The explored files have one flag: Records::freeze() sets it.
         if !world::is(Broken::Freeze) {
             self.0.store(value, weaken(order));
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for the parts of `kernel` and `kernel_ext` that the transition uses, on
+//! Stand-ins for the parts of `kernel` and `kernel_ext` that the transition uses. They work on
 //! [`crate::world`].
 
 /// `kernel_ext::rcu`
@@ -11,7 +11,7 @@ pub(crate) mod rcu {
     };
     use std::{cell::RefCell, marker::PhantomData, rc::Rc, sync::atomic::Ordering};
 
-    /// Knows what was read in it: that must not be freed when it ends.
+    /// A read side that records what was read in it. When it ends, nothing of that may be freed.
     pub(crate) struct ReadSide<'a> {
         reads: RefCell<Vec<Rc<Published>>>,
         _section: PhantomData<&'a ()>,
@@ -35,7 +35,8 @@ pub(crate) mod rcu {
 
     pub(crate) struct RcuBox<T>(PhantomData<T>);
 
-    // SAFETY: All of it is in the world, of which each of loom's threads has its own time.
+    // SAFETY: The value itself is empty: the data is in the world, and loom runs one thread at a
+    // time.
     unsafe impl<T> Sync for RcuBox<T> {}
 
     pub(crate) struct Retired(Option<Rc<Published>>);
@@ -61,7 +62,7 @@ pub(crate) mod rcu {
             let published = published(ptr)?;
             assert!(!published.freed.get(), "read after it was freed");
             proof.reads.borrow_mut().push(published);
-            // SAFETY: Kept until the world is gone.
+            // SAFETY: The world keeps each published value until the world itself is dropped.
             unsafe { ptr.cast::<T>().as_ref() }
         }
 
@@ -122,7 +123,7 @@ pub(crate) mod task {
         }
     }
 
-    /// The lock is held as long as this lives.
+    /// Holds the lock of the task list.
     pub(crate) struct TaskList {
         guard: Option<MutexGuard<'static, Vec<Task>>>,
         _world: Rc<world::World>,
@@ -183,7 +184,7 @@ pub(crate) mod task {
         task.0.exiting.load(Ordering::Relaxed) && !world::is(Broken::Exiting)
     }
 
-    /// Asked for a task that is held still, or not: the kernel takes no lock either.
+    /// The task may be held still or not: the kernel takes no lock for this either.
     pub(crate) fn is_dead(task: &Task) -> bool {
         task.0.dead.load(Ordering::Acquire)
     }
@@ -206,7 +207,7 @@ pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
     use crate::{rcu::ReadSide, task::Quiescent, world::world};
 
-    /// Those with idle tasks.
+    /// Returns the CPUs that have an idle task.
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..u32::from(world().idle.borrow().is_some())
     }
@@ -236,7 +237,8 @@ pub(crate) mod sched {
     use crate::{gate::Gate, prelude::*};
     use std::marker::PhantomData;
 
-    /// The machine's tasks always pass the probe.
+    /// A probe that is always called: the tasks of the machine call it whether it is registered or
+    /// not.
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
@@ -251,7 +253,7 @@ pub(crate) mod ftrace {
     pub(crate) use crate::address::*;
 }
 
-/// The loader's `worker.rs`: its user looks by itself.
+/// The loader's `worker.rs`, which does nothing here: the tests call the sweeps themselves.
 pub(crate) mod worker {
     pub(crate) struct Worker;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-in for the loader's `patch.rs`: patches as [`crate::plan`] sees them, without what they
-//! are checked and resolved by.
+//! Stand-in for the loader's `patch.rs`: the parts of a patch that [`crate::plan`] uses.
 
 use crate::{
     address::{CallTarget, Site},
@@ -43,43 +42,45 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    /// All of them: whose object is not there is the loader's own `active()` to leave out.
+    /// Returns all functions. The loader's own `active()` leaves out the functions of absent
+    /// objects.
     pub(crate) fn active(&self) -> impl Iterator<Item = (&Func, &Original)> {
         self.funcs.iter().map(|func| (func, &func.original))
     }
 }
 
-/// How far apart functions are. A function's code is half of that, its cold part a quarter.
+/// The distance between two functions. The code of a function takes up half of it, and its cold
+/// part a quarter.
 pub(crate) const STRIDE: usize = 0x1000;
 
-/// Where function number `nr` of the kernel is; its fentry site is behind an `endbr64`.
+/// Returns the address of the kernel's function number `nr`. It begins with an `endbr64`.
 pub(crate) fn code_of(nr: usize) -> usize {
     0x10_0000 + nr * STRIDE
 }
 
-/// Its fentry site.
+/// Returns the fentry site of the kernel's function number `nr`, behind the `endbr64`.
 pub(crate) fn site_of(nr: usize) -> Site {
     Site(code_of(nr) + 4)
 }
 
-/// The text of patch `id`.
+/// Returns the start of the text of patch `id`.
 pub(crate) fn text_of(id: usize) -> usize {
     0x8000_0000 + id * 0x100_0000
 }
 
-/// The patch that the code at `addr` belongs to; `None`: the kernel.
+/// Returns the patch that the code at `addr` belongs to, or `None` for the kernel.
 pub(crate) fn owner_of(addr: usize) -> Option<PatchId> {
     let nr = addr.checked_sub(text_of(0))? / (text_of(1) - text_of(0));
     Some(PatchId(nr))
 }
 
-/// What it replaces function number `nr` with.
+/// Returns the address of the replacement for function number `nr` in patch `id`.
 pub(crate) fn replacement_of(id: usize, nr: usize) -> usize {
     text_of(id) + 0x100 + nr * STRIDE
 }
 
 impl Patch {
-    /// Patch `id` of the functions numbered `nrs`.
+    /// Makes patch `id`, which replaces the functions with the numbers `nrs`.
     pub(crate) fn of(id: usize, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),

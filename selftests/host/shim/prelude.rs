@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-in for `kernel::prelude`: what the tested files use of it.
+//! Stand-in for `kernel::prelude`: the parts that the tested files use.
 //!
-//! Vectors have exactly the capacity that was asked for, as the kernel's have at least, and any
-//! allocation can be made to fail.
+//! A vector from `with_capacity()` has exactly the requested capacity; the kernel's has at least
+//! that. Any allocation can be made to fail.
 
 use std::{
     cell::Cell,
@@ -42,8 +42,8 @@ thread_local! {
     static FAIL_AT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Runs `f` with its allocation number `nth` (0: the first) failing. The second value says whether
-/// it came to that.
+/// Runs `f`, and lets its allocation number `nth` fail (0 is the first). The second value says
+/// whether an allocation failed.
 pub(crate) fn with_failure<T>(nth: usize, f: impl FnOnce() -> T) -> (T, bool) {
     FAIL_AT.set(Some(nth));
     let value = f();

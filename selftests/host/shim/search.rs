@@ -1,52 +1,56 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A search of everything that can be reached: from every state that was found, each operation,
-//! with each thing that can go wrong, wherever it can.
+//! A search of all reachable states. From each state that is found, the search tries each
+//! operation: without a failure, and with each failure at each point at which it can occur.
 
 use std::{
     collections::{HashSet, VecDeque},
     fmt::Debug,
 };
 
-/// An operation, and what goes wrong with it.
+/// An operation, and the failure in it, if any.
 pub(crate) type Step<S> = (<S as System>::Op, Option<<S as System>::Trouble>);
 
-/// What is searched.
+/// A system whose states are searched.
 pub(crate) trait System {
     type Op: Copy + Debug;
     type Trouble: Copy + Debug + 'static;
 
-    /// Everything that may be done.
+    /// Returns all operations.
     fn operations() -> Vec<Self::Op>;
 
-    /// What can go wrong when it can for the n-th time, counted from 0.
+    /// The kinds of failures. The argument is the point at which the failure occurs, counted from
+    /// 0.
     const TROUBLES: &'static [fn(usize) -> Self::Trouble];
 
-    /// Whether that may be done now.
+    /// Whether `op` is allowed in the present state.
     fn may(&self, op: Self::Op) -> bool;
 
-    /// Does it, and looks at all that should be so then. Whether it came to the trouble.
+    /// Runs the operation of `step`, and checks what must hold afterwards. Returns whether the
+    /// failure occurred.
     fn step(&mut self, step: Step<Self>) -> bool;
 
-    /// What tells states from one another.
+    /// Describes the present state. Two states with the same description count as the same state.
     fn state(&self) -> String;
 
-    /// Nothing more is asked for, and nothing goes wrong: comes to rest, if there is such a thing.
+    /// Finishes the work that is left, if any, without a request or a failure, and checks the
+    /// result.
     fn rest(&mut self);
 }
 
-/// No operation comes to so many points at which something can go wrong.
+/// A number of failure points that no operation reaches.
 const MOST_POINTS: usize = 300;
 
 struct Search<S: System, F> {
     start: F,
     seen: HashSet<String>,
-    /// How to come to those that are to be gone on from.
+    /// The paths to the states from which the search must continue.
     paths: VecDeque<Vec<Step<S>>>,
     steps: usize,
 }
 
-/// Says how it came to what was found, unless it is forgotten.
+/// Prints the steps that led to a failed check: a step that succeeds forgets this value, a panic
+/// drops it.
 struct Told<'a, S: System>(&'a [Step<S>], Step<S>);
 
 impl<S: System> Drop for Told<'_, S> {
@@ -56,7 +60,8 @@ impl<S: System> Drop for Told<'_, S> {
 }
 
 impl<S: System, F: Fn() -> S> Search<S, F> {
-    /// Whether it came to the trouble, if any.
+    /// Runs `step` after the steps of `path`. Returns whether the failure of `step`, if any,
+    /// occurred.
     fn try_step(&mut self, path: &[Step<S>], step: Step<S>) -> bool {
         let mut system = (self.start)();
         for &step in path {
@@ -88,7 +93,7 @@ impl<S: System, F: Fn() -> S> Search<S, F> {
     }
 }
 
-/// Searches from what `start` makes.
+/// Searches all states that can be reached from the system that `start` returns.
 pub(crate) fn explore<S: System>(start: impl Fn() -> S) {
     let mut search = Search {
         start,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine with one task, a module that comes and goes, and two patch modules. On it, in files of
-//! their own, are stand-ins for what the loader asks of `kernel` and `kernel_ext`.
+//! A machine with one task, a module that can be loaded and unloaded, and two patch modules. The
+//! files in `small/` have stand-ins for the parts of `kernel` and `kernel_ext` that the loader
+//! uses.
 //!
-//! Both patches replace a function of the kernel and one of the module. The second replaces all
-//! patches before it. Their authors have callbacks that know in which order they may be called.
+//! Both patches replace a function of the kernel and a function of the module. The second patch
+//! also replaces all patches before it. The callbacks of the patches check the order in which they
+//! are called.
 
 use std::cell::{Cell, RefCell};
 
@@ -22,7 +24,7 @@ pub(crate) use modules::*;
 pub(crate) use single::*;
 pub(crate) use tasks::*;
 
-/// What a callback of a patch's object has been told of last.
+/// The state of a patch's object, according to the last callback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     #[default]
@@ -32,40 +34,41 @@ pub(crate) enum Phase {
     Unpatching,
 }
 
-/// A patch module, or the module.
+/// The state of the module, or of a patch module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModuleInfo {
-    /// Of the module, if it is there; of a patch's, while it goes.
+    /// `Some` while the module is loaded, or while a patch module is being unloaded.
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
     /// The patch's relocations for the module are applied.
     pub(crate) relocated: bool,
-    /// The patch's module is in its init, which has a reference of its own.
+    /// The patch's module is in its init, which holds a reference of its own.
     pub(crate) in_init: bool,
     /// The patch has a directory.
     pub(crate) directory: bool,
-    /// Of its objects, the kernel and the module.
+    /// The phases of the patch's objects: the kernel, and the module.
     pub(crate) phases: [Phase; 2],
-    /// `post_unpatch` will be called.
+    /// Whether `post_unpatch` will be called, for each object.
     pub(crate) post_unpatch: [bool; 2],
 }
 
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Machine {
-    /// [`MODULE`], and the patches by their numbers.
+    /// The module is number [`MODULE`]. The patches have the numbers [`PATCHES`].
     pub(crate) modules: [ModuleInfo; 3],
-    /// The task's stack has nothing on it that is patched.
+    /// The task's stack holds no affected code.
     pub(crate) clear: bool,
-    /// Somebody has asked for the worker.
+    /// The worker is queued.
     pub(crate) asked: bool,
-    /// Parameter `promote`.
+    /// The parameter `promote`.
     pub(crate) promote: bool,
-    /// Probes that are registered, and what holds ftrace on.
+    /// The number of registered probes.
     pub(crate) probes: usize,
+    /// The number of holders that keep ftrace enabled.
     pub(crate) held_on: usize,
-    /// `pre_patch` refuses when it is called the n-th time from now.
+    /// The call of `pre_patch` that fails: `Some(0)` is the next call.
     pub(crate) refuse: Option<usize>,
 }
 
@@ -81,17 +84,17 @@ thread_local! {
     static MACHINE: RefCell<Machine> = RefCell::default();
 }
 
-/// Looks at it, or changes it.
+/// Reads or changes the machine.
 pub(crate) fn machine<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
     MACHINE.with_borrow_mut(f)
 }
 
-/// What can be wrong with it, beside its text.
+/// A defect of the machine, except of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// The worker does not hear who asks for it.
+    /// A request for the worker does not queue it.
     Deaf,
-    /// A module is told to be live after its init failed.
+    /// A module is reported as live although its init failed.
     Hasty,
 }
 
@@ -107,12 +110,12 @@ pub(crate) fn has_flaw(flaw: Flaw) -> bool {
     FLAW.get() == Some(flaw)
 }
 
-/// How long a function is, and how far its text is from another module's.
+/// The length of a function, and the distance between the texts of two modules.
 const LEN: usize = 0x100;
 const APART: usize = 0x10_0000;
 
-/// The code of the function of object `nr`, 0 for the kernel's, in patch `patch`, or where it is 0
-/// the original.
+/// Returns the address of the function of object `nr`: the replacement in patch `patch`, or the
+/// original if `patch` is 0. Object 0 is the kernel, object 1 is the module.
 pub(crate) fn code_of(patch: usize, nr: usize) -> usize {
     match (patch, nr) {
         (0, 0) => 0x1000,

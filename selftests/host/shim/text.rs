@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A kernel's text for [`crate::hooks`]: who has each function's fentry site.
+//! A model of the kernel's text for [`crate::hooks`]: the users of each function's fentry site.
 //!
-//! A change of it may fail, find somebody else there, or see ftrace shut itself down, before it had
-//! its effect or after. Each is a moment at which calls come: the one who explores looks at it.
+//! A change of the text may fail. Another user may attach to a site after it. ftrace may shut
+//! itself down, before or after the change takes effect. After each change, a function of the
+//! exploration checks the destinations of calls.
 
 use crate::prelude::*;
 use std::{
@@ -13,37 +14,37 @@ use std::{
 
 pub(crate) use crate::address::{CallTarget, Site};
 
-/// What is to go wrong, at a change of the text that is counted from 0.
+/// A failure at a change of the text. Changes are counted from 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// It is refused with this error, if it is one that may be.
+    /// The change is refused with this error, if it may fail.
     Refused(usize, Error),
-    /// A bpf program is attached to the site after it, if it may be there.
+    /// A bpf program is attached to the site after the change, if the site is free for it.
     Attached(usize, Site),
-    /// ftrace shuts itself down and has changed nothing, or all.
+    /// ftrace shuts itself down. It has made either nothing or all of the change.
     Death { at: usize, changed: bool },
 }
 
-/// What can be wrong with the machine, or with who uses the loader's files.
+/// A defect of the machine, or of the code that uses the loader's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// A function that jumps gets no handler, though none was refused.
+    /// A function that jumps does not get the handler, although the call succeeds.
     HandlerLost,
-    /// ftrace does not say that it has shut itself down when it was to take something away.
+    /// If ftrace shuts itself down in a removal, the removal does not return an error.
     DeathUntold,
-    /// What jumps is to lead elsewhere, and nobody puts it under the handler first.
+    /// A promoted function gets another target without being demoted first.
     Undemoted,
-    /// Nobody looks whether a target is at an odd address.
+    /// Targets at odd addresses are accepted.
     Odd,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
-    /// What each of the loader's ops has; the first is the one with the anchor.
+    /// The sites of each of the loader's ftrace ops. Number 0 is the ops with the anchor.
     pub(crate) handled: BTreeMap<usize, BTreeSet<Site>>,
-    /// What jumps, and where to.
+    /// The sites that jump, and their targets.
     pub(crate) jumps: BTreeMap<Site, CallTarget>,
-    /// What a bpf program is attached to.
+    /// The sites to which a bpf program is attached.
     pub(crate) bpf: BTreeSet<Site>,
     pub(crate) dead: bool,
 }
@@ -53,7 +54,8 @@ impl Text {
         self.handled.values().any(|sites| sites.contains(&site))
     }
 
-    /// Who jumps for us has no room for it.
+    /// Attaches a bpf program to `site`, which is impossible while the loader's jump is there.
+    /// Returns whether the program was attached.
     pub(crate) fn attach(&mut self, site: Site) -> bool {
         !self.dead && !self.jumps.contains_key(&site) && self.bpf.insert(site)
     }
@@ -65,7 +67,7 @@ impl Text {
 
 struct Machine {
     text: Text,
-    /// Whether it can make functions jump in batches.
+    /// Whether functions can be promoted in batches.
     batches: bool,
     fault: Option<Fault>,
     changes: usize,
@@ -94,7 +96,7 @@ pub(crate) fn is(broken: Broken) -> bool {
     MACHINE.with_borrow(|machine| machine.broken == Some(broken))
 }
 
-/// A new machine; `look` sees its text after each change.
+/// Starts a new machine. `look` is called with its text after each change.
 pub(crate) fn boot(batches: bool, look: fn(&Text)) {
     MACHINE.with_borrow_mut(|machine| {
         machine.text = Text::default();
@@ -103,17 +105,17 @@ pub(crate) fn boot(batches: bool, look: fn(&Text)) {
     });
 }
 
-/// As it is now.
+/// Returns a copy of the present text.
 pub(crate) fn text() -> Text {
     MACHINE.with_borrow(|machine| machine.text.clone())
 }
 
-/// Somebody else changes it.
+/// Changes the text without the loader.
 pub(crate) fn disturb<T>(f: impl FnOnce(&mut Text) -> T) -> T {
     MACHINE.with_borrow_mut(|machine| f(&mut machine.text))
 }
 
-/// Runs `f` with `fault`. The second value says whether it came to that.
+/// Runs `f` with `fault`. The second value says whether the fault occurred.
 pub(crate) fn with_fault<T>(fault: Fault, f: impl FnOnce() -> T) -> (T, bool) {
     let set = |fault| {
         MACHINE.with_borrow_mut(|machine| {
@@ -127,7 +129,8 @@ pub(crate) fn with_fault<T>(fault: Fault, f: impl FnOnce() -> T) -> (T, bool) {
     (value, set(None))
 }
 
-/// A change of the text. `may_fail`: it may be refused for want of memory, or for others.
+/// Makes a change of the text. With `may_fail`, the change can be refused: for lack of memory, or
+/// because of other users.
 fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
     MACHINE.with_borrow_mut(|machine| {
         let at = machine.changes;
@@ -173,7 +176,7 @@ pub(crate) mod ftrace {
     use crate::prelude::*;
     use std::collections::BTreeSet;
 
-    /// It is behind an `endbr64`.
+    /// Returns the site of a function that begins with an `endbr64`.
     pub(crate) fn site_of(addr: usize, _size: usize) -> Option<Site> {
         Some(Site(addr + 4))
     }
@@ -189,7 +192,7 @@ pub(crate) mod ftrace {
         }
     }
 
-    /// By its number.
+    /// An ftrace ops, with its number.
     pub(crate) struct Redirection(usize);
 
     impl Redirection {
@@ -258,7 +261,7 @@ pub(crate) mod ftrace {
         Ok(())
     }
 
-    /// A bpf program comes or goes; whether it did.
+    /// Detaches the bpf program from `site`, or attaches one. Returns whether that was possible.
     pub(crate) fn toggle_bpf(site: Site) -> bool {
         disturb(|text| !text.dead && (text.bpf.remove(&site) || text.attach(site)))
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Twins: a search in which one thing is broken must find that.
+//! Twins of a search: in a twin one thing is broken, and the search must fail.
 
 use std::{
     fmt::Debug,
     panic::{catch_unwind, UnwindSafe},
 };
 
-/// With `broken`, `search` must end in a panic that says one of `expected`.
+/// Runs `search`, in which `broken` is broken. It must panic with a message that contains one of
+/// `expected`.
 pub(crate) fn must_fail(broken: impl Debug, search: impl FnOnce() + UnwindSafe, expected: &[&str]) {
     let Err(why) = catch_unwind(search) else {
         panic!("not found: {broken:?}");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine for [`crate::transition`] to run on, whose every step loom decides.
+//! A model of a machine that [`crate::transition`] runs on. loom schedules each step of it.
 //!
-//! A thread of loom's is a CPU with one task on it. A CPU holds its lock from one instruction
-//! boundary to the next: that is a stretch with interrupts off. Who takes the lock from outside
-//! interrupts it; who takes each of them in turn has waited for a grace period. The task's own lock
-//! stands for the scheduler's locks: pi_lock and the runqueue's.
+//! Each of loom's threads is a CPU that runs one task. A CPU holds its lock from one instruction
+//! boundary to the next, which is a section with interrupts off. Another thread that takes this
+//! lock interrupts the CPU. A thread that takes the lock of each CPU in turn waits for a grace
+//! period. The task's own lock stands for the scheduler's locks: pi_lock and the runqueue's lock.
 
 use crate::{
     patch::{code_of, owner_of, site_of},
@@ -29,7 +29,7 @@ use std::{
     sync::Arc,
 };
 
-/// What can be wrong with the machine, or with the loader on it.
+/// A defect of the machine, or of the loader on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
     /// Every atomic access is Relaxed.
@@ -40,19 +40,19 @@ pub(crate) enum Broken {
     Freeze,
     /// Views are freed while they are read.
     GracePeriod,
-    /// Nobody waits for those that switch while `Records::freeze()` is called.
+    /// A reversal does not wait for switches that are in progress at `Records::freeze()`.
     FreezeGracePeriod,
-    /// `tasklist_lock` locks nothing.
+    /// `tasklist_lock` protects nothing.
     TaskList,
-    /// A task that is looked at is not held still.
+    /// A task is not held still while its stack is walked.
     HoldStill,
     /// Every stack looks clear.
     Walk,
-    /// The transition is completed while tasks are left.
+    /// The transition is completed while tasks are not switched yet.
     CompleteEarly,
-    /// A task that is about to die counts as new if it has no record.
+    /// An exiting task without a record is treated as a new task.
     Dying,
-    /// It gets a record like any other.
+    /// A task past `exit_notify()` gets a record like any other task.
     Exiting,
 }
 
@@ -65,15 +65,16 @@ pub(crate) struct TaskInner {
     pub(crate) id: usize,
     /// The scheduler's locks, and what they protect.
     pub(crate) sched: Mutex<Sched>,
-    /// Return addresses. Only the task, or who holds it still, may look: loom tells otherwise.
+    /// Return addresses. Only the task itself, or a thread that holds the task still, may access
+    /// them. loom reports any other access.
     pub(crate) stack: UnsafeCell<Vec<usize>>,
-    /// The CPU that it is on, if it is.
+    /// The task's CPU, and whether the task runs on it.
     pub(crate) cpu: Mutex<Cpu>,
-    /// It is about to die; its CPU has an idle task.
+    /// The task will exit, and its CPU has an idle task.
     pub(crate) dying: bool,
-    /// It is on the list, and past `exit_notify()`.
+    /// The task is past `exit_notify()`. It may still be on the list.
     pub(crate) exiting: AtomicBool,
-    /// It has left its CPU for good: `TASK_DEAD`, and then a release of `on_cpu`.
+    /// The task has left its CPU for the last time: `TASK_DEAD`, and then a release of `on_cpu`.
     pub(crate) dead: AtomicBool,
 }
 
@@ -83,34 +84,35 @@ pub(crate) struct Sched {
 }
 
 pub(crate) struct Cpu {
-    /// Whether the task runs there; else nothing does.
+    /// Whether the task runs on this CPU. If it does not, the CPU runs nothing.
     pub(crate) runs: bool,
 }
 
 #[derive(Clone)]
 pub(crate) struct Task(pub(crate) Arc<TaskInner>);
 
-/// A published value, and whether it was freed. It is never really: who uses it then is told.
+/// Whether a published value was freed. Its memory is kept, so that a use after the free is
+/// detected.
 pub(crate) struct Published {
     pub(crate) freed: Cell<bool>,
 }
 
 pub(crate) struct World {
     pub(crate) list: Mutex<Vec<Task>>,
-    /// The same, for what is no part of the loader; the list's lock is not taken.
+    /// All tasks, on the list or not. The machine itself uses this, without the list's lock.
     pub(crate) all: RefCell<Vec<Task>>,
-    /// That of the dying task's CPU; those of the others do nothing.
+    /// The idle task of the exiting task's CPU. Other CPUs have none, since it would do nothing.
     pub(crate) idle: RefCell<Option<Task>>,
     pub(crate) view: AtomicPtr<()>,
     pub(crate) published: RefCell<Vec<(usize, std::rc::Rc<Published>)>>,
     boxes: RefCell<Vec<Box<dyn std::any::Any>>>,
-    /// The patches whose text is gone.
+    /// The patches whose text was freed.
     pub(crate) gone: RefCell<Vec<PatchId>>,
     pub(crate) mixed: Cell<bool>,
 }
 
 thread_local! {
-    // All of loom's threads are on one of the machine's.
+    // All of loom's threads run on one thread of the host.
     static WORLD: RefCell<Option<std::rc::Rc<World>>> = const { RefCell::new(None) };
     static BROKEN: Cell<Option<Broken>> = const { Cell::new(None) };
 }
@@ -154,10 +156,10 @@ pub(crate) fn run(f: impl FnOnce()) {
 }
 
 impl World {
-    /// Keeps what was published until the machine is gone.
+    /// Keeps a published value until the machine is dropped.
     pub(crate) fn keep<T: 'static>(&self, value: Box<T>) -> *mut T {
         let ptr = Box::into_raw(value);
-        // SAFETY: Just made; used by reference alone from here on.
+        // SAFETY: `ptr` was just made from a box. Only shared references are made from it later.
         self.boxes.borrow_mut().push(unsafe { Box::from_raw(ptr) });
         let published = Published {
             freed: Cell::new(false),
@@ -168,8 +170,8 @@ impl World {
     }
 }
 
-/// Every CPU passes an instruction boundary. One that a child came to meanwhile is behind the one
-/// of its parent.
+/// Waits until each CPU has passed an instruction boundary. The CPU of a child that is forked
+/// meanwhile is behind its parent's in the list, so the loop reaches it.
 pub(crate) fn grace_period() {
     let at = |nr: usize| world().all.borrow().get(nr).cloned();
     let mut nr = 0;
@@ -180,7 +182,7 @@ pub(crate) fn grace_period() {
 }
 
 impl Task {
-    /// A task on a CPU of its own, not on the list yet.
+    /// Makes a task on a CPU of its own. It is not on the list yet.
     pub(crate) fn new() -> Self {
         let world = world();
         let task = Self::with_id(world.all.borrow().len() + 1, true, false);
@@ -188,7 +190,7 @@ impl Task {
         task
     }
 
-    /// A task that is about to die, and the idle task that runs when it has.
+    /// Makes a task that will exit, and the idle task that runs after it.
     pub(crate) fn dying() -> Self {
         let world = world();
         let task = Self::with_id(world.all.borrow().len() + 1, true, true);
@@ -209,34 +211,34 @@ impl Task {
         }))
     }
 
-    /// Tells its parent, and may be taken off the list from then on.
+    /// Stands for `exit_notify()`: from then on, the task may be removed from the list.
     pub(crate) fn exit_notify(&self) {
         let world = world();
         let _list = world.list.lock().unwrap();
         self.0.exiting.store(true, Ordering::Relaxed);
     }
 
-    /// What the task does past `exit_notify()`; it has run before.
+    /// Runs the part of the exit after `exit_notify()`. The task has run before.
     pub(crate) fn last_words(&self) {
         DYING.with(|dying| dying.set(true));
-        // As a soft interrupt does it: not asleep, and open to hard ones.
+        // The calls are those of a soft interrupt: they do not sleep, and hard interrupts are on.
         self.syscall();
         self.exit();
     }
 
-    /// Becomes invisible, as in `release_task()`.
+    /// Removes the task from the list, as in `release_task()`.
     pub(crate) fn unlist(&self) {
         let world = world();
         let mut list = world.list.lock().unwrap();
         list.retain(|task| !Arc::ptr_eq(&task.0, &self.0));
     }
 
-    /// Becomes visible, as in `copy_process()`.
+    /// Adds the task to the list, as in `copy_process()`.
     pub(crate) fn list(&self) {
         world().list.lock().unwrap().push(self.clone());
     }
 
-    /// Makes a child, which is yet to run.
+    /// Makes a child, which has not run yet.
     pub(crate) fn fork(&self) -> Self {
         self.step(|_| {
             let child = Self::new();
@@ -249,21 +251,21 @@ impl Task {
         TaskId::from(self)
     }
 
-    /// One instruction, or several with interrupts off.
+    /// Runs one instruction, or several with interrupts off.
     fn step<R>(&self, f: impl FnOnce(&mut Vec<usize>) -> R) -> R {
         let _cpu = self.0.cpu.lock().unwrap();
-        // SAFETY: The task runs: loom tells if anybody else looks.
+        // SAFETY: The task itself accesses its stack. loom reports any other access.
         let result = self.0.stack.with_mut(|stack| f(unsafe { &mut *stack }));
         result
     }
 
-    /// Calls patched function `nr`, which runs `body`. Returns where the call went.
+    /// Calls the patched function `nr`, which runs `body`. Returns the destination of the call.
     fn call(&self, nr: usize, body: impl FnOnce()) -> usize {
         let site = site_of(nr);
         let target = self.step(|stack| {
             let proof = crate::rcu::ReadSide::new();
             let target = view::target(site, self.id(), &proof);
-            // In the trampoline: the return address is the site's.
+            // The task is in the trampoline, and its return address is behind the site.
             stack.push(site.address() + 5);
             target.map_or(code_of(nr), |target| target.address())
         });
@@ -280,7 +282,7 @@ impl Task {
         target
     }
 
-    /// A system call in which both functions are called.
+    /// Makes a system call that calls both functions.
     pub(crate) fn syscall(&self) {
         let callee = Cell::new(0);
         let caller = self.call(CALLER, || {
@@ -289,7 +291,7 @@ impl Task {
         expect_one_universe(caller, callee.get());
     }
 
-    /// The same, asleep between the two calls.
+    /// The same, but the task sleeps between the two calls.
     pub(crate) fn syscall_asleep(&self) {
         let callee = Cell::new(0);
         let caller = self.call(CALLER, || {
@@ -299,7 +301,7 @@ impl Task {
         expect_one_universe(caller, callee.get());
     }
 
-    /// Leaves the CPU: `__schedule()` and `finish_task()`.
+    /// Leaves the CPU, as in `__schedule()` and `finish_task()`.
     fn leave(&self, dead: bool) {
         let mut cpu = self.0.cpu.lock().unwrap();
         let mut sched = self.0.sched.lock().unwrap();
@@ -314,14 +316,14 @@ impl Task {
         }
     }
 
-    /// Sleeps, and is woken at some time.
+    /// Sleeps until the task is woken.
     pub(crate) fn sleep(&self) {
         self.leave(false);
         self.0.sched.lock().unwrap().on_cpu = true;
         self.0.cpu.lock().unwrap().runs = true;
     }
 
-    /// Exits; it stays on the list as a zombie.
+    /// Exits. The task stays on the list as a zombie.
     pub(crate) fn exit(&self) {
         self.leave(true);
     }
@@ -343,7 +345,7 @@ pub(crate) fn walk(task: &Task, mut looked_for: impl FnMut(usize) -> bool) -> Ve
         return Verdict::Clear;
     }
     let hit = task.0.stack.with(|stack| {
-        // SAFETY: The task is held still, or is the current one: loom tells otherwise.
+        // SAFETY: The task is held still, or is the current task. loom reports any other access.
         let stack = unsafe { &*stack };
         stack.iter().copied().find(|&addr| looked_for(addr))
     });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record table alone, shared by those that switch.
+//! Explorations of the record table alone, shared by threads that switch records.
 
 use crate::{
     explore, must_fail,
@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 struct Shared {
     records: Records<()>,
-    /// What each task did before its record was switched. loom tells if somebody looks too early.
+    /// The work of each task before its record is switched. loom reports a read that is too early.
     done: [UnsafeCell<u8>; 2],
 }
 
-// SAFETY: loom checks all accesses to the cells.
+// SAFETY: loom checks each access to the cells.
 unsafe impl Sync for Shared {}
 
 fn shared(tasks: usize) -> Arc<Shared> {
@@ -37,8 +37,8 @@ fn switch(shared: &Shared, key: usize) -> Switched {
         .switch(shared.records.find(key * 64).unwrap())
 }
 
-/// The probe, the sweep and an interrupt want to switch one record, and another: each is counted
-/// once, and one of them is the last.
+/// The probe, the sweep and an interrupt compete to switch two records. Each record is counted
+/// once, and exactly one switch is the last.
 fn one_is_the_last() {
     let table = shared(2);
     let (a, b) = (table.clone(), table.clone());
@@ -65,20 +65,20 @@ fn one_switch_is_the_last_not_with_load_and_store() {
     must_fail(Broken::SwitchTwice, None, one_is_the_last, &expected);
 }
 
-/// Who sees that none is left sees what each task did before.
+/// A thread that sees no pending record also sees the work of each task before its switch.
 fn none_left() {
     let table = shared(2);
     let threads = [1, 2].map(|key| {
         let table = table.clone();
         thread::spawn(move || {
-            // SAFETY: loom checks.
+            // SAFETY: loom checks the access.
             table.done[key - 1].with_mut(|done| unsafe { *done = 1 });
             switch(&table, key);
         })
     });
     if table.records.pending() == 0 {
         for done in &table.done {
-            // SAFETY: loom checks.
+            // SAFETY: loom checks the access.
             assert_eq!(done.with(|done| unsafe { *done }), 1);
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The transition, on tasks that call two functions which are patched together.
+//! Explorations of the transition, with tasks that call two functions. Each patch replaces both.
 
 use crate::{
     explore,
@@ -17,10 +17,10 @@ use crate::{
 };
 use loom::thread::{self, JoinHandle};
 
-/// Preemptions up to which transitions are explored. The twins are found with less.
+/// The bound on preemptions for transitions. The violations in the twins need fewer preemptions.
 const BOUND: Option<usize> = Some(4);
 
-/// What must not be.
+/// The violations: the panic of a twin must contain one of these words.
 const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
 
 struct Machine {
@@ -29,22 +29,23 @@ struct Machine {
 }
 
 impl Machine {
-    /// The patch is enabled; it goes.
+    /// A patch is enabled, and is to be disabled.
     fn going() -> Self {
         Self::with(1, Move::Out(PatchId(1)))
     }
 
-    /// The patch comes; nobody has seen it yet.
+    /// A patch is to be enabled. No task has called it yet.
     fn coming() -> Self {
         Self::with(1, Move::In(PatchId(1)))
     }
 
-    /// A patch is enabled; another comes in its place.
+    /// A patch is enabled, and another patch is to replace it.
     fn replacing() -> Self {
         Self::with(2, Move::Replacing(PatchId(2)))
     }
 
-    /// With patches of the same two functions, of which those of the old universe are enabled.
+    /// Makes a machine with a number of patches of the same two functions. The patches of the old
+    /// universe are enabled.
     fn with(patches: usize, step: Move) -> Self {
         let patches: Vec<_> = (1..=patches)
             .map(|id| Patch::of(id, [CALLER, CALLEE]))
@@ -68,7 +69,7 @@ impl Machine {
         Transition::start(&self.plan(), self.step, Gate).unwrap()
     }
 
-    /// Changes its direction half-way.
+    /// Reverses the transition after one sweep, and finishes it.
     fn turn_round(&self, mut transition: Transition, threads: Vec<JoinHandle<()>>) {
         transition.sweep();
         transition.reverse(&self.plan()).unwrap();
@@ -76,7 +77,8 @@ impl Machine {
         self.finish(transition, threads);
     }
 
-    /// Ends it, and then patches go that should.
+    /// Concludes the transition. After that, the text of the patches that are not in the target
+    /// universe is gone.
     fn complete(&self, transition: Transition) {
         assert!(transition.is_done() || is(Broken::CompleteEarly));
         transition.conclude(&self.plan()).unwrap();
@@ -87,7 +89,8 @@ impl Machine {
         world().gone.borrow_mut().extend(gone);
     }
 
-    /// Goes on until everybody has moved; a task that has left the CPU for good is the worst case.
+    /// Sweeps, and completes the transition. If tasks are left, this waits until they have left the
+    /// CPU for the last time, and sweeps again: then all of them must be switched.
     fn finish(&self, mut transition: Transition, mut threads: Vec<JoinHandle<()>>) {
         transition.sweep();
         if !transition.is_done() && !is(Broken::CompleteEarly) {
@@ -121,7 +124,7 @@ fn listed() -> Task {
     task
 }
 
-/// One task, a patch that goes.
+/// One task, and a patch that is disabled.
 fn one_task() {
     let machine = Machine::going();
     let threads = vec![worker(listed())];
@@ -129,7 +132,7 @@ fn one_task() {
     machine.finish(transition, threads);
 }
 
-/// One task, a patch that comes.
+/// One task, and a patch that is enabled.
 fn coming() {
     let machine = Machine::coming();
     let threads = vec![worker(listed())];
@@ -137,7 +140,7 @@ fn coming() {
     machine.finish(transition, threads);
 }
 
-/// One task, a patch that replaces another.
+/// One task, and a patch that replaces another.
 fn replacing() {
     let machine = Machine::replacing();
     let threads = vec![worker(listed())];
@@ -174,28 +177,28 @@ fn fork() {
     machine.finish(transition, vec![parent]);
 }
 
-/// The direction is changed half-way.
+/// A patch is being disabled, and the transition is reversed.
 fn reversal() {
     let machine = Machine::going();
     let threads = vec![worker(listed())];
     machine.turn_round(machine.start(), threads);
 }
 
-/// A patch comes, and goes before everybody has seen it.
+/// A patch is being enabled, and the transition is reversed.
 fn coming_reversal() {
     let machine = Machine::coming();
     let threads = vec![worker(listed())];
     machine.turn_round(machine.start(), threads);
 }
 
-/// The patch that was to be replaced stays after all.
+/// A patch is being replaced, and the transition is reversed: the patch stays enabled.
 fn replacing_reversal() {
     let machine = Machine::replacing();
     let threads = vec![worker(listed())];
     machine.turn_round(machine.start(), threads);
 }
 
-/// And changed again: the patch goes in the end.
+/// A patch is being disabled, and the transition is reversed twice: the patch is disabled.
 fn reversal_twice() {
     let machine = Machine::going();
     let task = listed();
@@ -209,7 +212,8 @@ fn reversal_twice() {
     machine.finish(transition, vec![thread]);
 }
 
-/// A task that has left the list, and has something running on its stack, when all begins.
+/// A task has left the task list before the transition starts, and a soft interrupt runs on its
+/// stack.
 fn dying() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -218,7 +222,7 @@ fn dying() {
     machine.finish(transition, vec![thread]);
 }
 
-/// And the direction is changed.
+/// The same, and the transition is reversed.
 fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -226,7 +230,7 @@ fn dying_reversal() {
     machine.turn_round(machine.start(), vec![thread]);
 }
 
-/// It leaves the list in between.
+/// The task leaves the list while the transition starts, or later.
 fn unlisted_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -239,7 +243,8 @@ fn unlisted_reversal() {
     machine.turn_round(machine.start(), vec![thread]);
 }
 
-/// It came after the transition had begun, and is still on the list when that is turned round.
+/// The task becomes visible after the transition has started, so it has no record. It may still be
+/// on the list at the reversal, past `exit_notify()`.
 fn newborn_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -252,14 +257,15 @@ fn newborn_reversal() {
     machine.turn_round(transition, vec![thread]);
 }
 
-/// By force: calls may mix, but nobody uses what was freed, and nobody is left.
+/// The transition is forced. Calls may mix universes, but no freed memory is used, and no task is
+/// left in the old universe.
 fn force() {
     let machine = Machine::going();
     let mut threads = vec![worker(listed())];
     let mut transition = machine.start();
     transition.force();
     if !transition.is_done() {
-        // The task has switched itself, and has yet to count.
+        // The task has switched its own record, and has not counted it yet.
         threads.drain(..).for_each(join);
     }
     assert!(transition.is_done(), "nobody was to be left");
@@ -268,7 +274,7 @@ fn force() {
     threads.into_iter().for_each(join);
 }
 
-/// Nobody is left to be forced: then nothing was.
+/// Force with no task left to switch does not mark the transition as forced.
 fn force_nobody() {
     let machine = Machine::going();
     let mut transition = machine.start();

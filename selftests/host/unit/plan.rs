@@ -23,7 +23,7 @@ fn address(target: Option<CallTarget>) -> usize {
     CallTarget::address_or_zero(target)
 }
 
-/// Where calls of function `nr` go in the table.
+/// Returns the old and the new destination of calls to function `nr`; 0 is the original.
 fn targets(plan: &Plan<'_>, nr: usize) -> Option<(usize, usize)> {
     let found = plan.redirects().unwrap().find(site_of(nr))?;
     Some((address(found.old), address(found.new)))
@@ -36,7 +36,7 @@ fn sites(plan: &Plan<'_>, universe: Universe) -> Vec<Site> {
 #[test]
 fn what_belongs_to_a_universe() {
     let (it, other) = (PatchId(1), PatchId(2));
-    // (it in old, it in new), (another in old, another in new)
+    // ((in old, in new) for the patch of the step, (in old, in new) for another patch)
     let expected = [
         ((true, true), (true, true)),
         ((false, true), (true, true)),
@@ -107,7 +107,8 @@ fn one_in_the_middle_goes() {
         Patch::of(3, [3]),
     ];
     let plan = Plan::new(patches.iter(), Move::Out(PatchId(2))).unwrap();
-    // Under another's replacement nothing changes; elsewhere the one below comes to light.
+    // Function 3 keeps the replacement of the patch above. Function 4 falls back to the patch
+    // below, and function 5 to the original.
     let top = replacement_of(3, 3);
     assert_eq!(targets(&plan, 3), Some((top, top)));
     assert_eq!(
@@ -150,7 +151,8 @@ fn settled_is_one_universe_for_all() {
     }
 }
 
-/// A task that was stopped at the entry may have decided, or be about to, whichever way it goes.
+/// A task that was stopped at the entry may have looked up its destination already, or not yet. So
+/// the entry is affected in both directions.
 #[test]
 fn the_entry_is_affected_in_both_directions() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
@@ -163,7 +165,7 @@ fn the_entry_is_affected_in_both_directions() {
             for addr in [code_of(3), site, site + 5] {
                 assert!(affected.contains(addr), "{step:?} {from:?} {addr:#x}");
             }
-            // The original is no longer called; only its entry is in between.
+            // The original is called neither before nor after, so only its entry is affected.
             assert!(!affected.contains(code_of(3) + 0x40), "{step:?} {from:?}");
             assert!(!affected.contains(code_of(3) - 1));
         }
@@ -181,7 +183,7 @@ fn the_original_is_affected_with_its_cold_part() {
     }
     assert!(!affected.contains(cold - 1) && !affected.contains(cold + STRIDE / 4 + 1));
     assert!(!affected.contains(replacement_of(1, 3)));
-    // The other way it is the patch: all of its text.
+    // In the other direction, the whole text of the patch is affected.
     let affected = plan.affected(New).unwrap();
     assert!(affected.contains(text_of(1)) && affected.contains(text_of(1) + 0x80_0000));
     assert!(affected.contains(replacement_of(1, 3)));
@@ -205,7 +207,7 @@ fn the_whole_text_of_those_that_go() {
     assert_eq!(has(Move::Still, Old), [false, false, false]);
 }
 
-/// For any patches and any step, tables and lists are what the definition says.
+/// For any patches and any step, the tables and lists match the definition.
 #[test]
 fn same_as_the_definition() {
     let patches = vec(btree_set(0usize..8, 0..5), 1..6);

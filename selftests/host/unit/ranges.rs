@@ -49,7 +49,7 @@ fn one_inside_another_does_not_shorten_it() {
 
 #[test]
 fn same_as_a_naive_set() {
-    // Few addresses, so that ranges touch, overlap, repeat and hold each other.
+    // With few addresses, ranges often touch, overlap, repeat and contain each other.
     check(vec((0usize..60, 0usize..12), 0..24), |cases| {
         let cases: Vec<_> = cases.iter().map(|&(at, len)| (at, at + len)).collect();
         let ranges = set(&cases);

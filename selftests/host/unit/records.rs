@@ -9,7 +9,7 @@ use crate::{
 use proptest::{collection::vec, prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
 
-/// Tasks whose universe is as `tasks` says, on their way to `target`.
+/// Makes a table of `tasks`, each with its universe, for a transition to `target`.
 fn table(tasks: &[(usize, Universe)], target: Universe) -> Records<usize> {
     let mut records = Records::with_capacity(tasks.len(), target).unwrap();
     for &(key, universe) in tasks {
@@ -120,14 +120,14 @@ fn no_memory() {
     );
 }
 
-/// Any sequence of switches and reversals does to the tables what it does to a plain map.
+/// Any sequence of switches and reversals has the same effect on the table as on a plain map.
 #[test]
 fn same_as_a_plain_map() {
     let tasks = vec((1usize..40, proptest::bool::ANY), 1..24);
     let steps = vec((1usize..50, 0usize..8), 0..60);
     check((tasks, steps), |(tasks, steps)| {
         let at_first = |new| if new { New } else { Old };
-        // As `task_struct`s are: 64 bytes apart.
+        // `task_struct`s are at multiples of 64 bytes.
         let tasks: BTreeMap<_, _> = tasks.iter().map(|&(k, n)| (k * 64, at_first(n))).collect();
         let mut model = tasks.clone();
         let mut target = New;

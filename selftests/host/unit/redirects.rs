@@ -48,7 +48,7 @@ fn zero_leads_to_the_original() {
     assert_eq!(targets.choose(Universe::New), CallTarget::at(7));
 }
 
-/// Sites that all begin at the same slot, which is the table's last: the search goes round.
+/// The search for each of these sites begins at the last slot of the table, and wraps around.
 #[test]
 fn collisions_at_the_end_of_the_table() {
     let count = 16;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for those of the loader's files that are not explored.
+//! Stand-ins for the loader's files that are not explored.
 
-/// The loader's `symbols.rs`: there is a table of them.
+/// The loader's `symbols.rs`, which finds each symbol at a fixed address.
 pub(crate) mod symbols {
     use crate::{
         prelude::*,
@@ -61,11 +61,11 @@ pub(crate) mod symbols {
     }
 }
 
-/// The loader's `directory.rs`: who has a directory.
+/// The loader's `directory.rs`, which only records which patches have a directory.
 pub(crate) mod directory {
     use crate::{patch::Patch, prelude::*, small::machine, str::CStr, text};
 
-    /// Nobody is there to see it.
+    /// Whether ftrace is dead, or the machine is switched off.
     fn is_off() -> bool {
         text::text().dead
     }
@@ -102,7 +102,7 @@ pub(crate) mod directory {
             let Some(nr) = self.0 else { return };
             machine(|machine| machine.modules[nr].directory = false);
             let info = machine(|machine| machine.modules[nr].clone());
-            // Whoever waits for that unloads the module.
+            // A program that waits for the removal of the directory unloads the module then.
             let free = info.refs == usize::from(info.in_init) || info.pinned;
             let told = std::thread::panicking();
             assert!(
@@ -113,7 +113,7 @@ pub(crate) mod directory {
     }
 }
 
-/// The loader's `worker.rs`: it runs when the one who explores says so.
+/// The loader's `worker.rs`. The worker runs when the exploration runs it.
 pub(crate) mod worker {
     use crate::small::{has_flaw, machine, Flaw};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for what `kernel_ext` knows of the modules, and of the patches in them.
+//! Stand-ins for the parts of `kernel_ext` for modules, and for the patches in them.
 
 /// `kernel_ext::params`
 pub(crate) mod params {
@@ -228,7 +228,7 @@ pub(crate) mod klp {
         }
     }
 
-    /// The kernel, number 0, or the module in a patch.
+    /// An object of a patch: number 0 is the kernel, number 1 is the module.
     #[derive(Clone)]
     pub(crate) struct ObjectDesc {
         patch: usize,
@@ -262,7 +262,7 @@ pub(crate) mod klp {
 
         pub(crate) fn clear_module(&self, _token: &CallbackToken) {}
 
-        /// Its author is in one of the phases `from`, and then in `to`.
+        /// Checks that the object is in one of the phases `from`, and changes its phase to `to`.
         fn call(&self, from: &[Phase], to: Phase) {
             machine(|machine| {
                 let phase = &mut machine.modules[self.patch].phases[self.nr];
@@ -291,7 +291,7 @@ pub(crate) mod klp {
 
         pub(crate) fn forget_pre_patch(&self, _token: &CallbackToken) {
             self.set_post_unpatch(false);
-            // Who is replaced is not told.
+            // The callbacks of a replaced patch are not called: its objects are still patched.
             self.call(&[Phase::Idle, Phase::Patched], Phase::Idle);
         }
 

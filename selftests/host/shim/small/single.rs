@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for the parts of `kernel` and `kernel_ext` that one thread needs no machine for.
+//! Stand-ins for the parts of `kernel` and `kernel_ext` that need no machine if there is one
+//! thread.
 
 /// `kernel::str`
 pub(crate) mod str {
@@ -143,7 +144,7 @@ pub(crate) mod rcu {
         pub(crate) fn publish(&self, new: Option<KBox<T>>) -> Retired<T> {
             let new = new.map_or(null_mut(), |new| Box::into_raw(new.into_inner()));
             let old = self.0.swap(new, Ordering::Relaxed);
-            // SAFETY: It was such a box, and nobody has it any more.
+            // SAFETY: `old` was made from such a box, and nothing else refers to it any more.
             Retired((!old.is_null()).then(|| unsafe { Box::from_raw(old) }))
         }
     }

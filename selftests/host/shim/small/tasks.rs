@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for what `kernel` and `kernel_ext` know of tasks: there is one.
+//! Stand-ins for the parts of `kernel` and `kernel_ext` for tasks. There is one task.
 
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
@@ -75,7 +75,7 @@ pub(crate) mod stack {
     }
 }
 
-/// `kernel_ext::cpu`: the task is on none.
+/// `kernel_ext::cpu`. There are no CPUs: the task never runs on one.
 pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
     use crate::rcu::ReadSide;
