@@ -109,8 +109,8 @@ option() { # FILE OPTION: print the text after "# option: " in a test
 	sed -n "s/^# $2: *//p" "$1" | head -n 1
 }
 
-# Print the leaks that kmemleak finds, or that kmemleak has stopped. kmemleak reports an object
-# only some time after the last reference to it is gone.
+# Print the leaks that kmemleak finds. If kmemleak has stopped, print that instead. kmemleak
+# reports an object only some time after the last reference to it is gone.
 kmemleak=/sys/kernel/debug/kmemleak
 leaks() {
 	# The write fails if kmemleak has stopped. It stops for good when it meets an error.
@@ -204,7 +204,7 @@ done
 ((${#files[@]})) || mapfile -t files < <(test_files ${RLP_DEBUG:+debug})
 
 # Record the state for debug/test-unchanged.sh. The trace buffer grows to its full size when a
-# tracer is set for the first time, and stays so; set one first, so that this is no difference.
+# tracer is set for the first time. Set one now, so that this growth is not reported later.
 if [[ ${RLP_DEBUG:-} && ! ${RLP_STATE:-} ]]; then
 	echo nop >/sys/kernel/tracing/current_tracer
 	RLP_STATE=$(mktemp)

@@ -103,8 +103,8 @@ load_module() {
 	loaded+=("$name")
 }
 
-# load_takeover FILE: load takeover_patch from this file. It was built for in-tree livepatch;
-# klp-takeover made the file from it.
+# load_takeover FILE: load takeover_patch from this file. The module was built for in-tree
+# livepatch, and klp-takeover converted it.
 load_takeover() {
 	insmod "$(module_file "$1")"
 	loaded+=(takeover_patch)
@@ -143,7 +143,7 @@ nap() {
 	read -rt "$1" -u "$nap_fd" || true
 }
 
-# read_file FILE: set REPLY to the content of the file without the newlines at its end; to
+# read_file FILE: set REPLY to the content of the file without the newlines at its end, or to
 # nothing if the file cannot be read.
 read_file() {
 	REPLY=
@@ -154,7 +154,7 @@ read_file() {
 }
 
 # probe_inside EVENT FUNCTION: set a kprobe behind the fentry site, at the first instruction
-# that takes one; set REPLY to its offset.
+# where a kprobe is possible. Set REPLY to the offset of this instruction.
 probe_inside() {
 	for REPLY in 9 10 11 12 13 14 15 16; do
 		! echo "p:$1 $2+$REPLY" >/sys/kernel/tracing/kprobe_events || return 0
@@ -173,8 +173,8 @@ wait_until() {
 	done
 }
 
-# errno_text ERRNO: a pattern for the message that commands print for it. insmod has other
-# messages for some.
+# errno_text ERRNO: print a pattern for the message that commands print for this error. insmod
+# prints other messages for some errors.
 errno_text() {
 	case $1 in
 	EPERM) echo 'Operation not permitted' ;;
@@ -261,7 +261,7 @@ cleanup() {
 	local status=$? patch i pass
 
 	trap - EXIT
-	# A patch may keep another one from being disabled, hence more than one pass.
+	# A patch may keep another one from being disabled, so try more than once.
 	for pass in 1 2 3; do
 		for patch in "$RLP"/*/; do
 			[[ -d $patch ]] || continue

@@ -51,8 +51,8 @@ expect_log() {
 	fail "there is no '$1' in the log"
 }
 
-# pointer_in TEXT: print what could be an address of the kernel, hexadecimal or decimal. "%p"
-# prints a hash of 32 bits, which is not an address.
+# pointer_in TEXT: print each number in TEXT that could be an address of the kernel, hexadecimal
+# or decimal. "%p" prints a hash of 32 bits, which is not an address.
 pointer_in() {
 	grep -oiE '\bf{4}[0-9a-f]{8,}\b|\b(0x)?[0-9a-f]{16}\b|\b[0-9]{16,}\b' <<<"$1" |
 		grep -vE '^(0x)?0{8}'
@@ -95,7 +95,7 @@ unload_patch() {
 }
 
 # check_patch PATCH FILE TEXT: the file must contain this text while the patch is loaded, and
-# its old content before and afterwards; nothing of the patch may be left.
+# its old content afterwards. Nothing of the patch may be left.
 check_patch() {
 	local before
 
@@ -130,9 +130,9 @@ expect_in_use() {
 		fail "rmmod $1: $output"
 }
 
-# fall_asleep [PROGRAM]: start a process that sleeps in sleep_show(), with "cat" or a program
-# that reads a file like it. No transition of that function completes until wake_up. $! is the
-# process.
+# fall_asleep [PROGRAM]: start a process that sleeps in sleep_show(): "cat", or another program
+# that reads a file in the same way. Until wake_up, this process blocks each transition that
+# patches sleep_show(). $! is its PID.
 fall_asleep() {
 	echo N >$PARAMETERS/awake
 	"${1:-cat}" $TARGET/sleep >/dev/null &
@@ -186,8 +186,8 @@ expect_unchanged() {
 	fail "the state differs, see above: < before, > after"
 }
 
-# expect_probes NUMBER: there must be that many probes on sched_switch: as many as
-# $PARAMETERS/sched_switch_users had at the start of the test.
+# expect_probes NUMBER: there must be this number of probes on sched_switch. A test passes the
+# number that $PARAMETERS/sched_switch_users had at its start.
 expect_probes() {
 	wait_until "read_file $PARAMETERS/sched_switch_users; [[ \$REPLY == $1 ]]" 10 ||
 		fail "$(cat $PARAMETERS/sched_switch_users) probes on sched_switch instead of $1"

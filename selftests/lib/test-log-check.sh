@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh itself: a test that would pass fails if the kernel logs a complaint, unless the test
-# declares that complaint. An exit status other than 0 and 4 is a failure, and 4 is a skip.
+# Tests of run.sh itself. If the kernel logs a complaint that a test does not declare, run.sh
+# must report a failure, even if the test itself succeeds. An exit status of 4 is a skip. Any
+# other exit status except 0 is a failure.
 # expect-log: rlp_warn|cut here|Call Trace|address: 0$|on CPUs/tasks:$|possible circular locking|stuck for 22s|task cat:1 blocked|underflow; use-after|loader.rs:1:1|KCSAN: data-race in one / two|WARNING: two.c:2|UBSAN: .* in two.c:2
 # timeout: 300
 
@@ -110,7 +111,7 @@ outcome "$(race 'one+0x12/0x34' "$interrupt" 'three+0x12/0x34 [rlp_target]')"
 [[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a race in an interrupt: $line"
 outcome "$(race 'one+0x12/0x34 [rlp_target]' "$interrupt" 'three+0x12/0x34')"
 [[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "a module's race in an interrupt: $line"
-pass "the code that an interrupt interrupted takes no part in its race"
+pass "code that was interrupted is no part of a race in the interrupt"
 for text in "WARNING: two.c:2 at two" "UBSAN: shift-out-of-bounds in two.c:2:2"; do
 	outcome "$(race "$text")"
 	[[ $line == "not ok 1 inner "* && $status != 0 ]] || fail "'$text' amid a race: $line"
