@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module may enable its patch again after it was disabled. While the directory of the patch
-# still exists, that is too early, and returns an error.
+# A module may enable its patch again after the patch was disabled. As long as the directory of
+# the patch still exists, this is too early, and fails.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Invalid patches: each is refused with an errno that insmod gets and a line in the log that
-# gives the reason, and nothing is changed.
+# Invalid patches. Each is refused: insmod fails with the expected errno, the reason is logged,
+# and nothing is changed.
 # timeout: 600
 
 set -e
@@ -143,7 +143,7 @@ expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an unalign
 pass "an array that is not aligned"
 expect_refused EINVAL "klp_enable_patch\(\) was called with a patch whose module is not loaded" \
 	rlp_patch_a shape=other-module funcs=rlp_target:one_show
-pass "a module pointer that is no loaded module"
+pass "a module pointer that does not point to a loaded module"
 expect_refused EINVAL "patch 'rlp_patch_a': a function's name is not terminated" \
 	rlp_patch_a shape=endless funcs=rlp_target:one_show
 pass "a name without an end"

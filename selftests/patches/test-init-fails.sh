@@ -12,7 +12,8 @@ load_module rlp_target
 remember_state
 hold=/sys/module/rlp_patch_a/parameters/hold
 
-# failing FUNCS: load it in the background, up to the point where its init waits before it fails.
+# failing FUNCS: load rlp_patch_a in the background. Its init enables the patch, waits, and then
+# fails. Return when the patch is enabled.
 failing() {
 	new_log
 	expect_load_fail ENODEV rlp_patch_a fail=-19 hold=Y "funcs=$1" &
@@ -20,7 +21,7 @@ failing() {
 	wait_until "[[ -e $RLP/rlp_patch_a/enabled ]]" || fail "rlp_patch_a is not enabled"
 }
 
-# all_gone WHAT: its init must have failed, and nothing may be left.
+# all_gone WHAT: the init of rlp_patch_a must have failed, and nothing may be left.
 all_gone() {
 	wait "$insmod_pid" || fail "$1: see above"
 	expect_log "patch 'rlp_patch_a' is still registered while its module is being unloaded"
@@ -30,8 +31,8 @@ all_gone() {
 	pass "$1"
 }
 
-# not_forced PATCH: force must be refused. It would remove rlp_patch_a without a reference that
-# keeps its module.
+# not_forced PATCH: force must be refused. Force would remove rlp_patch_a, and no reference could
+# keep the module of rlp_patch_a.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
 	expect_log "patch '$1' cannot be forced: module 'rlp_patch_a' is being initialized or unloaded"
@@ -75,7 +76,7 @@ echo Y >$PARAMETERS/awake
 wait_settled rlp_patch_b
 wait "$insmod_pid" || fail "see above"
 unload_patch rlp_patch_b
-all_gone "the init fails during the transition of another patch, which is waited for"
+all_gone "the init fails during the transition of another patch, and insmod waits for its end"
 
 # The loader still works.
 load_patch rlp_patch_a funcs=rlp_target:one_show

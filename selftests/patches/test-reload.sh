@@ -12,7 +12,7 @@ load_module livepatch_sample_target
 for ((i = 0; i < 5; i++)); do
 	load_module rust_livepatch_state1
 	wait_settled rust_livepatch_state1
-	# This one replaces it.
+	# This patch replaces rust_livepatch_state1.
 	load_module rust_livepatch_state2
 	wait_until "[[ ! -d $RLP/rust_livepatch_state1 ]]" ||
 		fail "the replaced patch keeps its directory"

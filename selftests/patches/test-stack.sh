@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Three patches for one function, disabled in any order: of the patches that are enabled, the one
-# that was loaded last is called.
+# Three patches for one function, disabled in any order. The replacement of the patch that was
+# loaded last is called, among the patches that are still enabled.
 # timeout: 300
 
 set -e
