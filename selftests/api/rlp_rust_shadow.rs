@@ -35,7 +35,7 @@ const ONE: Shadow<Object, Value> = unsafe { Shadow::new(0x746f6e65) };
 // SAFETY: No other patch uses this number.
 const TWO: Shadow<Object, Value> = unsafe { Shadow::new(0x7474776f) };
 
-/// Its shadow variables exist until the module is unloaded.
+/// An object whose shadow variables exist until the module is unloaded.
 static KEPT: Object = Object(0);
 
 struct Calls;

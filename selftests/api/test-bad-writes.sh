@@ -39,7 +39,7 @@ for file in "$enabled" "$force"; do
 	done
 	moves put "$file" "" || fail "an empty write to $file is an error"
 	expect_unchanged
-	pass "nothing is written to ${file##*/}"
+	pass "a write of no bytes to ${file##*/}"
 done
 refuse_write EINVAL "patch 'rlp_patch_a' is already enabled" 1 "$enabled"
 pass "the value that enabled has already"
@@ -76,7 +76,7 @@ pass "the same patch again during its transition"
 refuse_write EINVAL "patch 'rlp_patch_a' is already enabled" 1 "$enabled"
 bad_write 2 "$enabled"
 expect_file "$RLP/rlp_patch_a/transition" 1
-pass "the direction in which the transition runs already"
+pass "the direction that the transition already has"
 
 expect_in_use rlp_patch_a
 expect_unchanged

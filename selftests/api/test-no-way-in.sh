@@ -35,7 +35,8 @@ expect_identity() {
 	expect "$("$1" sed -n 's/^CapEff:\t0*//p' /proc/self/status)" "$3" "capabilities of $1"
 }
 
-# refused WHO COMMAND...: the mode of the file must be the reason, not that the file is missing.
+# refused WHO COMMAND...: the command must fail because of the file's mode, and not because the
+# file is missing.
 refused() {
 	local who=$1
 	shift

@@ -14,7 +14,7 @@ stop=$(mktemp) answers=$(mktemp)
 here=$RLP/rlp_patch_a
 loaded+=(rlp_patch_a)
 
-# Each value is right, as long as some reads succeed.
+# Any value may be read, but some of the reads must succeed.
 readers() {
 	local file
 
@@ -32,7 +32,7 @@ writers() {
 		echo junk >$here/enabled
 		echo 1 >$here/enabled
 		echo 0 >$here/enabled
-		echo 0 >$here/force # after 1 the module could never be unloaded
+		echo 0 >$here/force # not 1, which would pin the module for ever
 	done
 }
 

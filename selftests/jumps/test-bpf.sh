@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bpf programs on a patched function. A program that was attached before the patch continues to
-# count calls, and the patch takes effect; the function is not promoted then. A program can be
-# attached after the patch while the function is under the handler.
+# bpf programs on a patched function. If a program was attached before the patch was enabled, it
+# still counts calls. The patch takes effect, but the function is not promoted. A program can be
+# attached to a patched function only while the function is under the handler.
 # timeout: 180
 
 . "$(dirname "$0")/../lib/common.sh"

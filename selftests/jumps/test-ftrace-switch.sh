@@ -10,7 +10,8 @@ set -e
 switch=/proc/sys/kernel/ftrace_enabled
 trap 'status=$?; echo 1 >$switch; patches_end $status' EXIT
 
-# still_on ERRNO: the sysctl must not be set to 0, and patched functions must stay patched.
+# still_on ERRNO: a write of 0 to the sysctl must fail with ERRNO, and patched functions must stay
+# patched.
 still_on() {
 	expect_fail "$1" write 0 $switch
 	expect_file $switch 1
@@ -54,13 +55,13 @@ pass "ftrace cannot be switched off with a patch"
 
 wait_until "[[ \$(cat $RLP/rlp_patch_a/vmlinux/cmdline_proc_show,1/mode) == jump ]]"
 still_on $errno
-pass "nor with a promoted function"
+pass "ftrace cannot be switched off with a promoted function"
 
 load_module rlp_target
 load_patch rlp_patch_b funcs=rlp_target:one_show
 unload_patch rlp_patch_b
 still_on $errno
-pass "nor after one of two patches was unloaded"
+pass "ftrace cannot be switched off after one of two patches was unloaded"
 
 unload_patch rlp_patch_a
 unload_module rlp_target

@@ -15,8 +15,8 @@ calls=/sys/kernel/debug/bench_target/calls
 loaded+=("$second")
 remember_state
 
-# jumping PATCH: print how many of its functions jump according to the loader; jumping_in_ftrace:
-# according to ftrace.
+# jumping PATCH: print how many functions of the patch jump, according to the loader.
+# jumping_in_ftrace PATCH: print the same, according to ftrace.
 jumping() {
 	cat $RLP/$1/bench_target/*/mode 2>/dev/null | grep -c jump || true
 }
@@ -67,7 +67,7 @@ kill $sleeper
 wait_jumping $first 1000
 pass "a transition is reversed while 1,000 functions are demoted"
 
-# Around the time at which the functions are promoted, as measured above.
+# Unload at several moments around the promotion, whose time was measured above.
 rounds=0
 for ((delay = settles - 400; delay <= settles + 50; delay += 50)); do
 	unload_patch $first

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Patched functions are promoted to jumps: when, how it is shown, and how it is switched off.
-# Tracers, other patches and the unloading of modules work with promoted functions.
+# Patched functions are promoted to jumps: when they are promoted, how sysfs shows it, and how
+# promotion is switched off. Tracers, other patches and the unloading of modules work with
+# promoted functions.
 # timeout: 180
 
 . "$(dirname "$0")/../lib/common.sh"
@@ -101,7 +102,8 @@ is_original "after a jump"
 unload_module $patch
 ktap_test_pass "a promoted function is unpatched"
 
-# A patch on top: the function is demoted, promoted to the second patch, and back.
+# A second patch on top: the function is demoted, and promoted to the second patch. When that patch
+# is disabled, the function is promoted to the first patch again.
 load_module $patch
 wait_mode jump
 load_module livepatch_cmdline_c

@@ -54,7 +54,7 @@ repeat_disturbance() {
 	done
 }
 
-# count WHAT: count one more. counted WHAT: print the count.
+# count WHAT: count one operation. counted WHAT: print the number of operations.
 count() {
 	echo >>"$counts/$1"
 }
@@ -79,7 +79,7 @@ expect_disturbances() {
 	done
 }
 
-# stop_disturbances: end all disturbances at any point, and undo what they have begun.
+# stop_disturbances: end all disturbances, and undo operations that they have not finished.
 stop_disturbances() {
 	jobs -p | xargs -r kill 2>/dev/null
 	# A task that spins in the kernel delays RCU-tasks, which ftrace waits for below.
@@ -162,7 +162,7 @@ storms() {
 	count storms
 }
 
-# Start a straggler now and then: transitions take longer, and are reversed more often.
+# Start a straggler now and then. It makes transitions longer, so more of them are reversed.
 straggle() {
 	local kinds=(int unint kill spin)
 

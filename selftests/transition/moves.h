@@ -24,11 +24,11 @@ enum moves_how {
 	MOVES_POLITE,	/* spin until released, and call cond_resched() */
 };
 
-/* Never patched. */
+/* These functions are never patched. */
 int moves_pass(enum moves_how how, unsigned int nr);
 void moves_account(unsigned int caller, unsigned int step);
 
-/* Patched. A call by one of these names reaches the version of the task's universe. */
+/* The patched functions. A call by name reaches the version of the task's universe. */
 int moves_inside(enum moves_how how);
 int moves_session(unsigned int steps, enum moves_how how);
 unsigned int moves_step(unsigned long a, unsigned long b);

@@ -42,8 +42,8 @@ release() {
 	echo 1 >$MOVES/release
 }
 
-# start_process FILE TEXT [NAME]: start a process of this name that writes the text to this file
-# of the target, and wait until it waits or spins in the target.
+# start_process FILE TEXT [NAME]: start a process with this name, which writes the text to this
+# file of the target. Return when the process waits or spins in the target.
 start_process() {
 	local before
 
@@ -62,8 +62,9 @@ start_kthread() {
 	wait_until "(( \$(cat $MOVES/waiting) > $before ))" || fail "kthread $* does not wait"
 }
 
-# start_worker COMMAND...: run it in the background until the test ends. expect_workers checks
-# that each worker still runs: if one had ended, the calls of the others would hide that.
+# start_worker COMMAND...: run the command in the background until the test ends. expect_workers
+# checks that each worker still runs. The number of calls does not show that one has ended, since
+# the others still call.
 workers=()
 start_worker() {
 	"$@" &
@@ -93,8 +94,8 @@ stop_workers() {
 	wait "${pids[@]}" || true
 }
 
-# expect_version VERSION: a call of the pair must now be a call of this version of the caller
-# and of the callee.
+# expect_version VERSION: a call of the pair must now reach this version of the caller and of
+# the callee.
 expect_version() {
 	[[ $(cat $MOVES/pair) == "$1 $1" ]] || fail "the pair is '$(cat $MOVES/pair)', not '$1 $1'"
 }

@@ -47,7 +47,7 @@ static DEFINE_PER_CPU(struct counts, counts);
 /*
  * The details of a mixed pair. @seen is the caller's version according to the callee's
  * arguments. @text holds the first bytes of moves_step() at the time of the call. If these
- * bytes lead to another function than the call did, no patch is at fault.
+ * bytes do not lead to the function that was called, no patch is at fault.
  */
 struct mixed_pair {
 	u64 ns;
@@ -372,9 +372,9 @@ static ssize_t ticks_write(struct file *file, const char __user *buf,
 }
 
 /*
- * If this is not 0, each task that is about to die runs a session. Most of these tasks have
- * left the task list by then. As in an interrupt, nothing else runs on the CPU until the
- * session ends.
+ * If last_words is not 0, each exiting task runs a session of this many calls as its last
+ * action. Most of these tasks have left the task list by then. As in an interrupt, nothing
+ * else runs on the CPU until the session ends.
  */
 static unsigned int last_words;
 module_param(last_words, uint, 0444);

@@ -17,8 +17,8 @@ read_value() {
 	{ read -r REPLY <"$1"; } 2>/dev/null || REPLY=gone
 }
 
-# write_enabled PATCH 0|1: succeed if the write started a transition. It does not if the patch is
-# gone meanwhile, or in that direction already; that is no failure of the test.
+# write_enabled PATCH 0|1: succeed if the write starts or reverses a transition. The write fails if
+# the patch is gone by now, or already has this direction. That is no failure of the test.
 write_enabled() {
 	{ echo "$2" >"$RLP/$1/enabled"; } 2>/dev/null || return
 	transitions=$((transitions + 1))
@@ -63,8 +63,8 @@ try_load() {
 	load_module "$@"
 }
 
-# load_at_random PATCH [PARAMETER=VALUE...]: load it and reverse it a few times. Return 0 if it
-# is enabled then, 1 if it is gone.
+# load_at_random PATCH [PARAMETER=VALUE...]: load the patch, and reverse its transition a few
+# times. Return 0 if the patch is enabled in the end, and 1 if it is gone.
 load_at_random() {
 	try_load "$@" || fail "cannot load $1"
 	transitions=$((transitions + 1))
@@ -81,7 +81,7 @@ unload_at_random() {
 	unload_module "$1"
 }
 
-# wait_for_jump_at_random PATCH: now and then, wait until its functions jump.
+# wait_for_jump_at_random PATCH: now and then, wait until the functions of the patch jump.
 wait_for_jump_at_random() {
 	local mode=$RLP/$1/moves_target/moves_session,1/mode i
 
@@ -94,7 +94,7 @@ wait_for_jump_at_random() {
 	[[ $REPLY != jump ]] || jumps=$((jumps + 1))
 }
 
-# Load one patch, and at random a second one, which may replace the first; then unload both.
+# Load one patch, and at random a second one, which may replace the first. Then unload both.
 change_at_random() {
 	local second=0
 

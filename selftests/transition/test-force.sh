@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The module of a patch whose removal was forced can never be unloaded, since some task may still
-# run its code. Tested with a patch that another one replaces, and with a patch that is disabled.
-# This is one of the last tests, because its modules stay loaded.
+# If the removal of a patch was forced, its module can never be unloaded, since some task may
+# still run its code. One patch is replaced by force, another is disabled by force. This is one
+# of the last tests, because its modules stay loaded.
 
 set -e
 . "$(dirname "$0")/moves.sh"

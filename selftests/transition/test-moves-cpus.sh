@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Idle tasks are switched on every CPU, also on a CPU that goes offline and online meanwhile.
-# Tasks that spin in user mode are switched, whatever their priority.
+# Idle tasks are switched on every CPU, even if the CPU goes offline and online during the
+# transition. Tasks that spin in user mode are switched, whatever their priority.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -117,12 +117,12 @@ wait_settled moves_patch1
 note "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
 unload_patch moves_patch1
 if [[ $(uname -v) == *PREEMPT_RT* ]]; then
-	# RCU's threads have priority 1 there. The spinner would stall RCU, and all that wait
-	# for a grace period.
+	# RCU's threads have priority 1 there. The spinner would stall RCU, and each task that
+	# waits for a grace period.
 	untested "a spinner with SCHED_FIFO: it starves RCU on PREEMPT_RT"
 else
-	# A spinner that has the CPU for itself leaves it once in a second at most. Only an
-	# interrupt can find that it can be switched.
+	# A spinner that is alone on its CPU leaves it once a second at most. Until then, only
+	# an interrupt can switch the spinner.
 	kill "${spinners[@]}"
 	moves spin $last 50 &
 	spinners=($!)
@@ -132,7 +132,7 @@ else
 		wait_settled moves_patch1
 		expect_version 1
 		took=$(cat "$P1/transition_us")
-		((took < 300000 * ${RLP_SLOW:-1})) || fail "switched in $took us: not before it left its CPU"
+		((took < 300000 * ${RLP_SLOW:-1})) || fail "switched only after $took us, when it left its CPU"
 		note "a spinner with SCHED_FIFO on CPU $last: patched in $took us"
 		unload_patch moves_patch1
 	done

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Dying tasks that have left the task list but still run: the sweep cannot find them. The calls
-# on their stacks must not be mixed all the same, however often the transition is reversed.
+# Exiting tasks that have left the task list but still run. The sweep cannot find them. Even so,
+# their calls must not be mixed, however often the transition is reversed.
 # timeout: 240
 
 set -e

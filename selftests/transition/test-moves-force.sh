@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Force switches the remaining tasks without any check of their stacks. Consistency is lost, and
-# mixed calls are counted: the counter that other tests rely on does work.
+# Force switches the remaining tasks without any check of their stacks. So calls are mixed, and
+# the mixed calls must be counted. This shows that the counter works, which other tests rely on.
 
 set -e
 . "$(dirname "$0")/moves.sh"

@@ -8,7 +8,7 @@
 # are counted.)
 #
 #	RLP_SEED=	the seed of the random choices
-#	RLP_TRANSITIONS=, RLP_CALLS=	how many there must be at least
+#	RLP_TRANSITIONS=, RLP_CALLS=	the least number of transitions and of calls
 
 set -e
 . "$(dirname "$0")/random-changes.sh"

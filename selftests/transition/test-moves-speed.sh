@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# How long a transition takes on an idle machine. A task that can be switched before the next
-# sweep must not wait for it.
+# The time that a transition takes on an idle machine. A task that can be switched before the
+# next sweep must not wait for that sweep.
 
 set -e
 . "$(dirname "$0")/moves.sh"

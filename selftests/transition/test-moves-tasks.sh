@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A task outside of the patched function never blocks a transition, whatever it does. A task
-# inside of it does until it leaves, and is listed as a blocker.
+# A task outside of the patched function never blocks a transition, whatever the task does. A
+# task inside the function blocks the transition until it leaves, and is listed as a blocker.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -18,9 +18,9 @@ on_and_off() {
 	expect_version 1
 	on=$(cat "$P1/transition_us")
 	echo 0 >"$P1/enabled"
-	# Read in the log that all tasks are switched. The directory is gone only later: the
-	# patch's module is put when all tasks have left their CPU once, and a task that spins
-	# in the kernel does not leave it.
+	# Wait for the line in the log. The directory is removed only after the reference to the
+	# patch's module was put. For this, each task must have left its CPU once, which a task
+	# that spins in the kernel does not do.
 	wait_until "log | grep rust_livepatch: | tail -n 1 | grep -q 'unpatching complete'" || {
 		show_patch moves_patch1
 		fail "$1: unpatching is not complete"
@@ -45,7 +45,7 @@ done
 start_kthread k-pair pair none
 on_and_off "a kthread that calls the pair and never schedules"
 start_kthread k-pair pair resched
-on_and_off "a kthread that calls the pair and has cond_resched()"
+on_and_off "a kthread that calls the pair and cond_resched()"
 
 # inside KIND HOW REASON: a task inside of the function must not be switched.
 inside() {

@@ -51,8 +51,8 @@ on() {
 	expect_version 1
 }
 
-# around COUNT0 COUNT1 PATTERN WHAT: so many lines must match while the function is not patched,
-# while it is patched, and afterwards.
+# around COUNT0 COUNT1 PATTERN WHAT: COUNT0 lines must match before the function is patched and
+# after it was unpatched, and COUNT1 lines while it is patched.
 around() {
 	expect_seen "$1" "$3" "$4, before"
 	on
@@ -82,7 +82,7 @@ on
 echo nop >$t/current_tracer
 echo function_graph >$t/current_tracer
 expect_seen 3 'moves_step( \[moves_target\])?\(\);' "function graph tracer, started when patched"
-# Patched while a task sleeps in the function and its return address is that of the tracer.
+# The function is patched while a task sleeps in it. The task's return address is the tracer's.
 unload_patch moves_patch1
 start_process inside unint straggler
 echo moves_inside >>$t/set_ftrace_filter
@@ -119,10 +119,10 @@ for when in before after; do
 
 	probe at_return 'r:at_return moves_target:moves_session version=$retval:u32'
 	if [[ $when == before ]]; then
-		around 3 0 'at_return.*version=0' "kretprobe, which returns 0"
-		around 0 3 'at_return.*version=1' "kretprobe, which returns 1"
-		# Patched while a task sleeps in the function and its return address is that of
-		# the probe.
+		around 3 0 'at_return.*version=0' "kretprobe with a return value of 0"
+		around 0 3 'at_return.*version=1' "kretprobe with a return value of 1"
+		# The function is patched while a task sleeps in it. The task's return address is
+		# the probe's.
 		start_process pair "2 unint" straggler
 		load_module moves_patch1
 		expect_blocker moves_patch1 straggler inside moves_session

@@ -95,7 +95,7 @@ static void hammer(unsigned int seed)
 			die("write");
 		if (rand_r(&seed) % 64)
 			continue;
-		/* Now and then, a child that is born among all these calls. */
+		/* Now and then, fork a child, which also calls the pair. */
 		if (fork_child() == 0)
 			_exit(put(PAIR, "50 nap"));
 		wait(NULL);
