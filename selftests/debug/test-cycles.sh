@@ -20,7 +20,7 @@ mode_settled() {
 	[[ $REPLY != "handler settling" ]]
 }
 
-# Uses everything that the loader does, failures included.
+# Use each feature of the loader, and provoke errors.
 cycle() {
 	load_loader
 	load_module rlp_target

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# This test runs after all tests whose names sort before its own. Some of the tests that run
-# later leave something behind on purpose. The hooked functions, kprobes, probes on tracepoints
+# This test runs after the tests that must leave nothing behind (see TESTS). Some of the tests that
+# run later leave something behind on purpose. The hooked functions, kprobes, probes on tracepoints
 # and modules must be the same as after boot, and no slab cache may have grown out of proportion.
 
 set -e
@@ -11,7 +11,8 @@ here=$(dirname "$0")
 [[ -s ${RLP_STATE:-} ]] || fail "run.sh has not recorded the state after boot"
 
 after=$(mktemp)
-# Freed objects return to their caches gradually. Objects that are left in every check are leaked.
+# Freed objects return to their caches gradually, so check several times. Objects that are still
+# there in the last check are leaked.
 for check in 1 2 3 4 5; do
 	bash "$here/kernel-state" >"$after"
 	left=$("$here/compare-state" "$RLP_STATE" "$after" 500 25)

@@ -10,7 +10,8 @@ set -e
 debug=/sys/kernel/debug
 running=0
 
-# A checker without its file is not in this kernel; test-debug-options.sh detects a missing one.
+# A checker whose file does not exist is not in this kernel. test-debug-options.sh fails if the
+# kernel lacks a requested checker.
 still_runs() { # FILE PATTERN CHECKER
 	[[ -e $1 ]] || return 0
 	grep -qE "$2" "$1" || fail "$3 has turned itself off: $(head -n 20 "$1")"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# In-tree livepatch on the same kernel: both may patch, but not the same function.
+# In-tree livepatch on the same kernel. Both loaders may patch functions, but not the same one.
 #
 # On PREEMPT_RT in-tree livepatch checks the stack of the current task with preemption enabled,
 # since read_lock(&tasklist_lock) does not disable it there (klp_try_complete_transition()).
@@ -37,15 +37,17 @@ unload_patch rlp_patch_a
 expect_file $TARGET/one intree
 expect_file $TARGET/two two
 
-# refused_by PREFIX PATCH: this loader must have logged the lines that both log for one_show.
+# refused_by PREFIX PATCH: the loader that logs with this prefix must have logged that it refused
+# one_show. Both loaders log the same lines for that.
 refused_by() {
 	expect_log "\] $1: failed to register ftrace handler for function 'one_show' \(-16\)"
 	expect_log "\] $1: failed to patch object 'rlp_target'"
 	expect_log "\] $1: failed to enable patch '$2'"
 }
 
-# holder DIRECTORY PATTERN: how an operator finds out which loader has patched one_show: the only
-# patch with a directory for it is this one, and the line of ftrace matches.
+# holder DIRECTORY PATTERN: an operator must be able to find out which loader has patched one_show.
+# DIRECTORY must be the only patch with a directory for one_show, and the line of ftrace must
+# match.
 holder() {
 	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" "$1/rlp_target/one_show,1" "the holder"
 	grep -A1 '^one_show ' /sys/kernel/tracing/enabled_functions | grep -qE -- "$2" ||
