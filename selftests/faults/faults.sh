@@ -4,14 +4,14 @@
 # Functions for the tests of injected faults, on top of patches.sh. An operation consists of
 # five functions:
 #
-#	OPERATION_prepare	establish the state that it starts from, unless it is there
-#	OPERATION_try		do it with "run", or wait until it has been done
-#	OPERATION_refused	check that it has changed nothing
-#	OPERATION_works		check that it has succeeded
-#	OPERATION_undo		go back to the state before OPERATION_prepare
+#	OPERATION_prepare	establish the state that the operation starts from, if necessary
+#	OPERATION_try		do the operation with "run", or wait until it has been done
+#	OPERATION_refused	check that the operation has changed nothing
+#	OPERATION_works		check that the operation has succeeded
+#	OPERATION_undo		return to the state before OPERATION_prepare
 #
-# each_fault lets the 1st, 2nd, 3rd ... allocation of an operation fail, up to its last. The
-# operations below are those that several tests use.
+# each_fault lets the 1st, 2nd, 3rd ... allocation of an operation fail, up to the last one.
+# Several tests use the operations below.
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
@@ -20,19 +20,19 @@
 
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
-# Loading a module makes hundreds of allocations. "most" is how many of each operation may fail,
-# evenly spread, or "all". If it is empty, all of them fail, and rlp_fail injects the faults
-# instead of the kernel. "offset" shifts the chosen allocations, so that each run may choose
-# others.
+# Loading a module makes hundreds of allocations. "most" is the number of allocations of each
+# operation that fail one after another, evenly spread, or "all". If "most" is empty, each
+# allocation fails once, and rlp_fail injects the faults instead of the kernel. "offset" shifts the
+# chosen allocations, so that each run can choose others.
 most='' offset=0
 
-# In "replace", two patches replace each other: treat them as one.
+# In the operation "replace", two patches replace each other: treat them as one patch.
 read_fault_state() {
 	read_state
 	state=${state//rlp_patch_[ab]/rlp_patch}
 }
 
-# expect_state STATE AFTER: wait until the state is this one.
+# expect_state STATE AFTER: wait until the state is STATE.
 expect_state() {
 	local wanted=$1
 
@@ -55,15 +55,15 @@ all_settled() {
 	done
 }
 
-# Set "live" to the number of objects that Rust code has allocated, as rlp_fail counts them.
-# "counts" is set when it was not 0 once: otherwise they are not counted at all.
+# Set "live" to the number of objects that Rust code has allocated, as rlp_fail counts them. Set
+# "counts" if the number is not 0. If the number is 0 throughout the test, rlp_fail counts nothing.
 live_objects() {
 	read -r live <$FAIL/live || fail "the number of objects cannot be read"
 	((live == 0)) || counts=1
 }
 
-# wait_live_steady: wait until the number of objects stays the same. The time in between is long
-# enough for the last probe on the scheduler, which is removed some time later in the background.
+# wait_live_steady: wait until the number of objects stays the same. The pause between two checks
+# is long enough for the last probe on the scheduler, which is removed later in the background.
 wait_live_steady() {
 	local before=-1
 
@@ -76,9 +76,10 @@ wait_live_steady() {
 	done
 }
 
-# expect_live WANTED: there must be as many objects as before. If the allocation failed that
-# records the name of a patch's module when it is loaded, there is one fewer until the module is
-# unloaded. In that case, repeat the operation without a fault.
+# expect_live WANTED: wait until this number of objects exists, as before. One object may be
+# missing: when a module is loaded, the loader allocates a record of its name. If this allocation
+# failed, the record is missing until the module is unloaded. In that case, repeat the operation
+# without a fault.
 expect_live() {
 	local wanted=$1
 
@@ -94,16 +95,17 @@ expect_live() {
 	fail "$((live - wanted)) objects are left, after $nth: '$where', $errno"
 }
 
-# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least MINIMUM allocations can
-# fail. Some of these faults must make the operation fail, or may, or none must. LINE is what the
-# loader logs each time that it refuses the operation. last_refusal is set to the number of the
-# last allocation whose fault was refused.
+# each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least MINIMUM allocations must
+# be able to fail. With "refused", some of these faults must make the operation fail. With "maybe"
+# they may, and with "never" none of them may. The loader must log LINE each time that it refuses
+# the operation. Set last_refusal to the number of the last allocation whose fault made the
+# operation fail.
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0
 	local line=${5:-} said by_us=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
-	# First without a fault: objects that are made once and kept are there then.
+	# First run the operation without a fault. This makes the objects that are kept for later.
 	"${op}_prepare"
 	[[ ! $most ]] || kernel_nth=1000000
 	"${op}_try"
@@ -149,8 +151,8 @@ each_fault() {
 		if [[ ! $where ]]; then
 			# There was no allocation with this number any more.
 			survived=$((survived - 1))
-			# If only some were chosen, the operation may have survived all of them:
-			# then try their neighbours.
+			# If only some allocations were chosen, the operation may have survived
+			# all these faults. In that case, try the next allocations.
 			[[ $how == refused ]] && ((refused == 0 && pass < step)) || break
 			first=$((1 + (offset + pass++) % step))
 			nth=$((first - step))
@@ -262,7 +264,7 @@ end_reversals() {
 	unload_module moves_target
 }
 
-# expect_direction 0|1: the transition must run, towards this value of "enabled".
+# expect_direction 0|1: the transition must run, with this value of "enabled" as its target.
 expect_direction() {
 	expect_file $P1/enabled "$1"
 	expect_file $P1/transition 1

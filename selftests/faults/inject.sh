@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Let one allocation of an operation fail, on top of lib/common.sh. First load_faults or
-# kernel_faults, then for each operation
+# Let one allocation of an operation fail, on top of lib/common.sh. First call load_faults or
+# kernel_faults. Then, to let the 7th allocation of an operation fail, call
 #
 #	arm 7; run load MODULE; disarm
 #
-# for its 7th allocation. Afterwards "errno" is the result of the operation. "where" is the
-# allocation that failed, or empty if none did; then "counted" is the number of allocations.
+# Afterwards "errno" is the result of the operation. "where" is the allocation that failed. If none
+# failed, "where" is empty, and "counted" is the number of allocations.
 # shellcheck disable=SC2034 # used by the tests
 
 FAIL=/sys/module/rlp_fail/parameters
@@ -54,8 +54,8 @@ kernel_faults() {
 kernel_nth=0
 
 # run load MODULE [PARAMETER=VALUE...] | unload MODULE | write FILE TEXT: set "errno" to the name
-# of the error, or to 0. With the kernel's fault injection, set "counted" to what fail_nth has
-# counted.
+# of the error, or to 0. With the kernel's fault injection, set "counted" to the number that
+# fail_nth prints.
 run() {
 	local output what=$1 name=$2
 	shift 2
@@ -68,8 +68,8 @@ run() {
 	[[ $what$errno != load0 ]] || loaded+=("$name")
 }
 
-# inject_within FUNCTION [COMM]: let only allocations fail that are made while this function
-# runs, by a task of this name; "*" is any task.
+# inject_within FUNCTION [COMM]: let only those allocations fail that a task of this name makes
+# while this function runs. "*" is any task.
 inject_within() {
 	[[ -d $FAIL ]] || return 0
 	echo -n "${2:-fail_nth}" >$FAIL/comm

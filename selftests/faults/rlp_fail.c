@@ -13,16 +13,16 @@
  * comm			the name of the task; "*": any task
  * nth			the number of the allocation that fails, counted from 1;
  *			0: no allocation fails. A write resets the count
- * seen			the number of allocations since then, in all calls of the
- *			function
- * failed		the caller of the allocation that failed since then
+ * seen			the number of allocations since the last write to nth, in all
+ *			calls of the function
+ * failed		the caller of the allocation that has failed since that write
  * live			the number of objects that Rust code has allocated since this
  *			module was loaded, less the objects that it has freed
  *
  * The slab allocator's functions are redirected as a live patch would redirect them. A call
  * of kvmalloc() counts as one allocation. So does a call of kvrealloc(), with which Rust code
- * allocates objects that may be large. The attempts that these two functions make first are
- * not counted: after a failed attempt they would make the next one, and never fail.
+ * allocates objects that may be large. The first attempts inside these two functions are not
+ * counted: if such an attempt failed, the functions would try another way, and not fail.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>

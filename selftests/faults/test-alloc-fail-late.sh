@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Allocations fail while a late module is loaded: the module is refused, or patched. When it is
-# unloaded, it is unpatched, whatever fails.
+# Allocations fail while a late module is loaded: the module is refused, or patched. When the
+# module is unloaded, it is unpatched, whichever allocation fails.
 # timeout: 600
 # guest: waiting
 

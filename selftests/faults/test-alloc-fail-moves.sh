@@ -3,7 +3,7 @@
 #
 # Allocations fail during transitions: when a transition is reversed, when one patch replaces
 # another, and in the worker, which completes transitions, and promotes and demotes functions.
-# The worker has no caller that it could return an error to: it retries.
+# The worker has no caller to return an error to, so it retries.
 # timeout: 900
 # guest: waiting
 
@@ -45,7 +45,8 @@ wait_mode() { # PATTERN
 	wait_until "mode_is '$1'" 30 || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
 }
 
-# Promote and demote in one operation, with a fault in each: most of the time is spent waiting.
+# Promote and demote in one operation, with a fault in each. This saves time, most of which is
+# spent waiting.
 mode_prepare() {
 	mode_is "handler off" || promote N
 	wait_mode "handler off"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Each allocation fails once while a patch is enabled and disabled: those of the loader and those
-# that the kernel makes for it. Either the operation works all the same, or it fails with ENOMEM,
-# nothing is changed, and the next try succeeds.
+# Each allocation fails once while a patch is enabled and disabled: the loader's allocations, and
+# the kernel's allocations on its behalf. Either the operation still succeeds, or it fails with
+# ENOMEM, nothing is changed, and the next attempt succeeds.
 # timeout: 900
 # guest: waiting
 

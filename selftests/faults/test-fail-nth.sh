@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The operations of test-alloc-fail*.sh with the kernel's own fault injection, but those of the
-# worker. This also covers allocations of pages, and allocations that the kernel makes before
+# The operations of test-alloc-fail*.sh, except those of the worker, with the kernel's own fault
+# injection. This also covers allocations of pages, and allocations that the kernel makes before
 # and after it calls the loader. The kernel prints a stack trace when an allocation of pages
-# fails, and warns if it was for a module's jump labels.
+# fails, and warns when an allocation for a module's jump labels fails.
 #
 #	RLP_FAULTS=	how many allocations of each operation fail (8), or "all"
 #	RLP_SEED=	a number that was printed, to choose the same allocations

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random operations, compared with a model, see progs/fuzz_ops: some that are the same each time,
-# and some that are new each time.
+# Random operations, whose results are compared with a model (see progs/fuzz_ops). Some operations
+# are the same each time, and some are new each time.
 #
 #	RLP_MINUTES=	run for half of this time, in rounds of a minute
 #	RLP_SEED=	a seed that was printed, to repeat its operations
@@ -50,7 +50,8 @@ keep_loader() {
 	loaded=()
 }
 
-# begin_as KEPT: a replay must begin with the loader kept (1) or not (0).
+# begin_as KEPT: make the machine as it was at the start of the run that is replayed: the loader
+# can be unloaded (0), or not (1).
 begin_as() {
 	(($1 == $(kept))) && return
 	(($1)) || skip "a replay with FUZZ_KEPT=0 needs a machine whose loader can be removed"
@@ -64,7 +65,7 @@ digest() {
 	play "$1" "$2" 0 | tee -a /dev/stderr | grep -oP 'digest \K\w+'
 }
 
-# plays_the_same SEED STEPS: the same seed must give the same operations; otherwise a failure
+# plays_the_same SEED STEPS: the same seed must give the same operations. Otherwise a failure
 # could not be repeated.
 plays_the_same() {
 	local first second pins=0

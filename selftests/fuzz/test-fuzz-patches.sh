@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random descriptions of patches, see rlp_fuzz.c: those that are refused change nothing, and the
-# others can be undone. Some are the same each time, and some are new.
+# Random descriptions of patches, see rlp_fuzz.c. A description that is refused must change
+# nothing, and any other can be undone. Some descriptions are the same each time, and some are new.
 #
 #	RLP_MINUTES=	run for half of this time, with new descriptions
 #	RLP_SEED=	a seed that was printed, to repeat its descriptions
@@ -14,7 +14,7 @@ set -e
 minutes=${RLP_MINUTES:-}
 fuzz=/sys/module/rlp_fuzz/parameters
 declare -A told
-# With KASAN, ten times as many.
+# The number of descriptions that are the same each time: ten times as many with KASAN.
 always=2000
 ! grep -q ' kasan_report$' /proc/kallsyms || always=20000
 
@@ -79,7 +79,7 @@ expect_all_kinds() {
 load_loader
 load_module rlp_target
 if [[ ${RLP_SEED:-} ]]; then
-	# At least as many as the run that printed the seed can have tried.
+	# Try at least as many descriptions as the run that printed the seed can have tried.
 	fuzz "$RLP_SEED" "$always" $((${minutes:-2} * 30))
 	pass "seed $RLP_SEED"
 elif [[ $minutes ]]; then

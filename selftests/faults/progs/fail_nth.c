@@ -66,7 +66,7 @@ static int disarm(void)
 	return ret;
 }
 
-/* The words in one string with a blank after each, as finit_module() needs its parameters. */
+/* Joins the words to one string with a blank after each, as finit_module() expects parameters. */
 static char *join(char **words)
 {
 	size_t size = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The choice of the next step, by the seed and by the state that is left. Two conditions are not
- * determined by the seed: how many pins are left, and whether the loader can be unloaded. They
+ * The choice of the next step, from the seed and the state that is left. Two conditions do not
+ * depend on the seed: how many pins are left, and whether the loader can be unloaded. They
  * must not decide whether a random number is drawn, so that all later draws are the same.
  */
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 long pins_left;
 
-/* The nth slot without a pinned module. */
+/* Returns the nth slot without a pinned module. */
 static int usable_slot(int nth)
 {
 	for (int slot = 0; slot < NR_SLOTS; slot++)
@@ -27,7 +27,7 @@ static int usable_slot(int nth)
 	return NR_SLOTS - 1;
 }
 
-/* A random slot for which the condition is true, or -1. */
+/* Returns a random slot for which the condition is true, or -1. */
 static int pick(bool (*condition)(const struct state *m, int slot))
 {
 	int some[NR_SLOTS], nr = 0;
@@ -62,7 +62,7 @@ static int nr_sleepers(void)
 	return n;
 }
 
-/* How many modules would be pinned if the transition were forced. */
+/* Returns how many modules would be pinned if the transition were forced. */
 static int would_pin(const struct state *m)
 {
 	int n = 0;
@@ -72,7 +72,7 @@ static int would_pin(const struct state *m)
 	return n;
 }
 
-/* Does the slot's patch have a function for which the loader would refuse this target? */
+/* Returns whether the slot's patch has a function for which the loader would refuse this target. */
 static bool refuses_target(int slot, int target)
 {
 	const struct desc *d = &descs[set[0].slots[slot].desc];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Random descriptions of patches: most are valid, the loader must refuse the others.
+ * Random descriptions of patches. Most are valid. The loader must refuse the others.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "random.h"
 #include "states.h"
 
-/* The next index in descs[], not 0, that no state of the set uses. */
+/* Returns the next index in descs[], not 0, that no state of the set uses. */
 static int new_desc(void)
 {
 	static int last;

@@ -11,9 +11,9 @@
  *
  * The model is not a single state but the set of all states that the loader may be in. It must
  * be a set because tasks are switched, transitions complete and module references are put at
- * times that this program does not control. Each operation removes the states in which it could not have
- * had its result. Each read removes the states in which the text could not have been read. If
- * no state is left, the loader has a bug.
+ * times that this program does not control. Each operation removes the states in which its
+ * result would not be possible. Each read removes the states in which the text that was read
+ * would not be possible. If no state is left, the loader has a bug.
  *
  * After each step the program waits until the loader is at rest. Then a single state is left,
  * which depends on the operations alone. The seed and that state determine the next step, so a

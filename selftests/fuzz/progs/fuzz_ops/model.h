@@ -85,21 +85,21 @@ struct state {
 /* Modules that were pinned before this program started, and that hold references to the loader. */
 extern int nr_pinned_before;
 
-/* Is the slot's patch enabled in this universe? */
+/* Returns whether the slot's patch is enabled in this universe. */
 bool has_patch(const struct state *m, int slot, enum universe u);
 
 bool present(const struct state *m, enum target object);
 
-/* The slot whose replacement of fn is called in this universe, or -1 for the original. */
+/* Returns the slot whose replacement of fn is called in this universe, or -1 for the original. */
 int replacing_slot(const struct state *m, enum fn fn, enum universe u);
 
-/* Is a transition under way that enables or disables the slot's patch? */
+/* Returns whether a transition runs that enables or disables the slot's patch. */
 bool in_transition(const struct state *m, int slot);
 
-/* Is the slot's patch enabled, or will it be when the transition completes? */
+/* Returns whether the slot's patch is enabled, or will be when the transition completes. */
 bool enabled(const struct state *m, int slot);
 
-/* Does sleeper i block the transition, and how many sleepers do? */
+/* Return whether sleeper i blocks the transition, and how many sleepers block it. */
 bool sleeper_blocks(const struct state *m, int i);
 int nr_blocking(const struct state *m);
 
@@ -109,8 +109,8 @@ int nr_loaded(const struct state *m);
 void complete(struct state *m);
 
 /*
- * Results of an operation beside errnos. GONE: the patch's file does not exist, or the patch of
- * an open file is gone (ENOENT or ENODEV). GONE_OR + errno: either GONE or this errno.
+ * Results of an operation that are not errnos. GONE: the patch's file does not exist, or the patch
+ * of an open file is gone (ENOENT or ENODEV). GONE_OR + errno: either GONE or this errno.
  */
 enum { GONE = 1000, GONE_OR = 2000 };
 

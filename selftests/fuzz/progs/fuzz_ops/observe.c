@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For each file: the text that would be read in a state, and the check of the text that is read.
+ * For each file: the text that a read must return in a state, and the check of the text that was
+ * read.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,10 @@ void expect_attr(const struct state *m, const long *args, char *text)
 	}
 }
 
-/* Is text made of lines "<pid> <comm> <reason> <function>" and perhaps a last line "..."? */
+/*
+ * Returns whether each line of text is "<pid> <comm> <reason> <function>", except perhaps a last
+ * line "...".
+ */
 static bool are_blockers(char *text)
 {
 	static const char * const reasons[] = { "unknown", "running", "unreliable", "inside" };
@@ -210,13 +214,13 @@ void expect_own_output(const struct state *m, const long *args, char *text)
 	strcpy(text, output(m, args[0], m->self));
 }
 
-/* For a process that was born after the start of the transition. */
+/* The output for a process that was born after the start of the transition. */
 void expect_new_output(const struct state *m, const long *args, char *text)
 {
 	strcpy(text, output(m, args[0], m->move == STILL ? OLD : m->target));
 }
 
-/* Could this process fall asleep if it read "sleep"? */
+/* Returns whether this process could fall asleep if it read "sleep". */
 static bool may_sleep(void)
 {
 	for (int i = 0; i < nr_states; i++)
@@ -237,7 +241,7 @@ static void check_outputs(void)
 	}
 }
 
-/* Is the slot's module loaded in any state of the set? */
+/* Returns whether the slot's module is loaded in any state of the set. */
 static bool may_be_loaded(int slot)
 {
 	for (int i = 0; i < nr_states; i++)

@@ -16,8 +16,8 @@ extern bool verbose;	/* print each operation */
 __attribute__((format(printf, 1, 2))) void log_op(const char *fmt, ...);
 
 /*
- * Checks the result of the operation fn: got is an errno or 0. Keeps the states in which this
- * result is possible, as fn changes them.
+ * Checks the result of the operation fn: got is an errno or 0. Keeps only the states in which this
+ * result is possible, and lets fn change them.
  */
 void check_result(op_fn *fn, const long *args, int got);
 

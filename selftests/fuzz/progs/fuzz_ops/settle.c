@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Waiting until the loader is at rest: a single state is left, and the machine matches it.
+ * Waiting until the loader is at rest: then a single state is left, and the machine matches it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "settle.h"
 #include "states.h"
 
-/* Does the machine match this state? */
+/* Returns whether the machine matches this state. */
 static bool machine_matches(const struct state *m)
 {
 	char text[4097], expected[TEXT];
@@ -45,7 +45,7 @@ static bool machine_matches(const struct state *m)
 	return true;
 }
 
-/* Does the file "blockers" name exactly the sleepers that block the transition? */
+/* Returns whether the file "blockers" names exactly the sleepers that block the transition. */
 static bool blockers_match(const struct state *m, char *text, size_t size)
 {
 	char line[100];
@@ -74,7 +74,7 @@ static long taint(void)
 	return atol(read_file("/proc/sys/kernel/tainted", text, sizeof(text))) & (1 << 9 | 1 << 7);
 }
 
-/* Counts for each of fns[] how many functions of its name are hooked, by ftrace's list. */
+/* For each of fns[], counts the hooked functions of its name in ftrace's list. */
 static void count_hooked(int *counts)
 {
 	FILE *file = fopen("/sys/kernel/tracing/enabled_functions", "r");

@@ -8,7 +8,7 @@
 /* Records the hooked functions and the taint before the first operation. */
 void remember_start(void);
 
-/* Are the same functions hooked as at the start? */
+/* Returns whether the same functions are hooked as at the start. */
 bool hooks_as_at_start(void);
 
 /* Waits until a single state is left that is at rest, and that the machine matches. */

@@ -13,13 +13,13 @@ extern int toggling;	/* the slot whose "enabled" other processes are writing to,
 void begin_set(const struct state *m);
 void set_single(const struct state *m);
 
-/* Keeps the states for which keep() returns true, as keep() has changed them. */
+/* Lets keep() change each state, and removes the states for which keep() returns false. */
 void filter(bool (*keep)(struct state *m, void *data), void *data);
 
 /* Adds all states that the states of the set may change to without an operation. */
 void close_set(void);
 
-/* Is m a state that does not change without an operation? */
+/* Returns whether m is a state that does not change without an operation. */
 bool at_rest(const struct state *m);
 
 #endif /* _FUZZ_OPS_STATES_H */
