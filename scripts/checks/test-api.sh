@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Test the interface for patch modules with the compilers alone: the layouts in Rust and C agree, a
-# patch needs no Rust symbol, and each mistake in rust/api/tests fails to compile for the expected
-# reason.
+# Test the interface for patch modules with the compilers alone. The layouts in Rust and C must
+# agree, a patch must not need a Rust symbol, and each mistake in rust/api/tests must fail to
+# compile for the expected reason.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -12,7 +12,7 @@ tests=$top/rust/api/tests
 out=$(out_dir)/test-api
 log=$out/mistakes.log
 
-# objects SOURCE...: print the names of the objects that are made of these sources.
+# objects SOURCE...: print the names of the objects that are built from these sources.
 objects() {
 	cd "$tests" && printf '%s\n' "$@" | sed -E 's/\.(rs|c)$/.o/'
 }
@@ -28,7 +28,7 @@ mapfile -t correct < <(cd "$tests" && printf '%s\n' *.rs *.c | grep -vxF "$(prin
 rm -rf "$out"
 mkdir -p "$out"
 # shellcheck disable=SC2046
-result "what is allowed builds" build $(objects "${correct[@]}")
+result "the correct sources build" build $(objects "${correct[@]}")
 
 same_abi() {
 	local object
@@ -55,9 +55,9 @@ no_original() {
 	undefined=$(tool nm -u "$out/abi_without_livepatch.o") && ! grep ' klp_' <<<"$undefined" &&
 		grep -qaF rust_livepatch=Y "$out/abi_without_livepatch.o"
 }
-result "a C patch without CONFIG_LIVEPATCH asks for our functions" no_original
+result "a C patch without CONFIG_LIVEPATCH needs our functions only" no_original
 
-# Build all of them in one run, one after another, so that the log has a section for each.
+# Build all mistakes in one run, one after another, so that the log has a section for each.
 # shellcheck disable=SC2046
 build -k -j1 $(objects "${mistakes[@]}") >"$log" 2>&1 || true
 

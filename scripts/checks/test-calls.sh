@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Check where the built loader calls through a pointer. An address that was looked up by name must
-# not be called in this way: a kernel that enforces IBT dies of an indirect call to a function that
-# is not meant to be called indirectly. The kernel's own paravirtual operations do not count. Prints
-# TAP.
+# Check which functions of the built loader make calls through a pointer. An address that was looked
+# up by name must not be called in this way: if the kernel enforces IBT, it crashes at an indirect
+# call to a function that is not meant to be called indirectly. The kernel's own paravirtual
+# operations do not count. Prints TAP.
 
 . "$(dirname "$0")/../lib/env.sh"
 module=$(out_dir)/rust_livepatch.ko
 
-# Print the functions of the loader that call a callback which was passed to them.
+# Print the functions of the loader that may call through a pointer, because they call a callback.
 expected() {
 	cat <<-END
 		kernel_ext::klp::ObjectDesc::post_patch

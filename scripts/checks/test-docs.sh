@@ -50,7 +50,7 @@ missing_safety_is_noticed() {
 }
 
 # Print a pattern for each message of the loader. Formatted values match anything, and the name of
-# the patch at the beginning is left out. If a message has nothing but formatted values, its texts
+# the patch at the beginning is left out. If a message consists of formatted values only, its texts
 # are in an array beside it.
 message_patterns() {
 	perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
@@ -79,7 +79,7 @@ same_messages() {
 
 rm -rf "$out"
 mkdir -p "$out"
-result "tables are those of the source" same_tables
+result "tables agree with the source" same_tables
 result "unsafe code without a reason is found" missing_safety_is_noticed
 result "ABI has every file and parameter" same_abi_entries
 result "the user guide has every message" same_messages

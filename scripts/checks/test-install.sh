@@ -35,9 +35,9 @@ documented() {
 		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
 }
 
-# is_patch NAME MODULE: the module is marked as a live patch, and makes modprobe load the loader. A
-# kernel without in-tree livepatch refuses modules with the mark, so there it must not have the
-# mark.
+# is_patch NAME MODULE: the module must be marked as a live patch, and must make modprobe load the
+# loader. A kernel without in-tree livepatch refuses modules with the mark, so a module for such a
+# kernel must not have it.
 is_patch() {
 	local ko=$test/$1/$2.ko mark=
 
@@ -81,7 +81,7 @@ result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
 result "the loader is there" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
 patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
-# The same as it is written for in-tree livepatch.
+# Include the header as a patch for in-tree livepatch does.
 sed -i 's,<rust_livepatch.h>,<linux/livepatch.h>,' "$test/c/livepatch_cmdline_c.c"
 
 result "a patch in Rust builds" in_patch_dir rust
@@ -97,7 +97,7 @@ if uses_build_root; then
 	result "make patch builds it" env PATCH="$test/documented" "$scripts/patch" --built
 	result "the module of make patch is a patch" is_patch documented my_patch
 fi
-result "none needs this project" is_independent
+result "the built files do not name this project" is_independent
 result "clippy works there" in_patch_dir rust CLIPPY=1
 result "make clean works there" clean_removes_all rust
 if [[ -e $intree ]]; then

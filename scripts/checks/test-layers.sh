@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Do the loader's files use each other in one direction only? The groups of `mod` lines in
-# loader.rs are the layers, lowest first; a comment "// Layer: NAME" begins each. A file may
-# use files of lower layers. Files of one layer may use each other, but not in a circle.
-# Another folder with a loader.rs may be given. Prints TAP lines.
+# test-layers.sh [FOLDER]: check that the loader's files use each other in one direction only. The
+# groups of `mod` lines in loader.rs are the layers, lowest first. A comment "// Layer: NAME" begins
+# each layer. A file may use files of lower layers. Files of one layer may use each other, but not
+# in a circle. FOLDER is another folder with a loader.rs. Prints TAP lines.
 
 . "$(dirname "$0")/../lib/env.sh"
 folder=${1:-$top/rust/livepatch}
 
-# "FILE LAYER" for each file in a group.
+# Print "FILE LAYER" for each file in a layer.
 layers() {
 	awk '
 		/^\/\/ Layer: / { layer++ }
@@ -17,13 +17,13 @@ layers() {
 	' "$folder/loader.rs"
 }
 
-# The files that a file imports: crate::NAME and super::NAME, in braces too.
+# imports FILE: print the files that it imports: crate::NAME and super::NAME, in braces too.
 imports() {
 	sed 's,//.*,,' "$1" | tr '\n' ' ' | sed -E 's/\b(crate|super)::/\n/g' | tr -d ' \t' | awk '
 		NR == 1 { next }
 		/^[a-z]/ { sub(/[^a-z0-9_].*/, ""); print; next }
 		{
-			# Of each item in the outer braces, the first word.
+			# Print the first word of each item in the outer braces.
 			depth = 0
 			for (i = 1; i <= length($0); i++) {
 				c = substr($0, i, 1)
@@ -40,7 +40,7 @@ imports() {
 	' | grep . | sort -u
 }
 
-# "FILE IMPORTED" for each import of another file.
+# Print "FILE IMPORTED" for each import of another file.
 edges() {
 	local file name import
 
@@ -53,7 +53,7 @@ edges() {
 	done
 }
 
-# Says what is wrong, if something is.
+# Print each violation.
 faults() {
 	local file name
 

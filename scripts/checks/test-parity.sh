@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Check that Documentation/parity.rst has a row for everything of in-tree livepatch in the source of
-# this kernel, and that each row has a text. Prints TAP.
+# Check that Documentation/parity.rst has a row for each function, structure member, callback,
+# attribute and message of in-tree livepatch in the source of this kernel, and that each row has a
+# text. Prints TAP.
 
 . "$(dirname "$0")/../lib/env.sh"
 source=$(kernel_source)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Check what tools/klp-takeover refuses, and that it leaves nothing behind then. The modules are
-# object files that have only the symbols and sections in question.
+# Check which arguments tools/klp-takeover refuses, and that it leaves nothing behind when it
+# refuses them. The modules are object files that have only the symbols and sections in question.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -33,8 +33,8 @@ make_signed() {
 	printf 'none\0\0\2\0\0\0\0\0%b~Module signature appended~\n' "$2" >>"$1.ko"
 }
 
-# refuses MESSAGE ARGUMENT...: klp-takeover fails with this message, on standard error alone, and
-# makes no file.
+# refuses MESSAGE ARGUMENT...: klp-takeover must print only this message, on standard error, fail,
+# and make no file.
 refuses() {
 	local message=$1 errors before
 	shift
@@ -47,7 +47,7 @@ refuses() {
 	[[ $(sha256sum -- *) == "$before" ]]
 }
 
-# accepts OLD NEW: klp-takeover succeeds, and changes nothing but the names.
+# accepts OLD NEW: klp-takeover must succeed, and change nothing but the names.
 accepts() {
 	in_test_dir "$top/tools/klp-takeover" "$1" "$2" &&
 		[[ $(in_test_dir nm -u "$2") == *" rlp_enable_patch"* ]] &&

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Check which lines of the kernel's log the upstream suite sees (selftests/upstream/bin/dmesg).
-# Three lines of our loader are left out, each only beside the line of in-tree livepatch that it
-# belongs to. All other lines are shown.
+# Three lines of our loader are left out. Each is left out only beside a certain line that in-tree
+# livepatch logs too. All other lines are shown.
 
 . "$(dirname "$0")/../lib/env.sh"
 dmesg=$top/selftests/upstream/bin/dmesg
@@ -37,7 +37,7 @@ shown() {
 }
 
 mkdir -p "$(dirname "$log")"
-shown "only the prefix of a line is changed" \
+shown "nothing but the prefix of a line is changed" \
 	"livepatch: enabling patch 'p'" "test_klp: rust" "% rmmod p" "livepatch: of ours alone"
 shown "the owner of a function that failed is left out" "$ours" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
 shown "ftrace is off: left out beside the failure" "$off" "$failed 'f' (-16)" -- "$failed 'f' (-16)"

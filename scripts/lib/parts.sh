@@ -7,9 +7,8 @@
 tap='' # set by the script that sources this file
 . "${BASH_SOURCE[0]%/*}/../../selftests/lib/tests.sh"
 
-# tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. A
-# command that ends before its first test has failed. So has a command that returns an error without
-# a failed test.
+# tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. The
+# command also counts as failed if it runs no test, or returns an error without a failed test.
 tap_part() {
 	local name=$1 rc=0
 	shift
