@@ -55,7 +55,7 @@ no_original() {
 	undefined=$(tool nm -u "$out/abi_without_livepatch.o") && ! grep ' klp_' <<<"$undefined" &&
 		grep -qaF rust_livepatch=Y "$out/abi_without_livepatch.o"
 }
-result "a C patch without CONFIG_LIVEPATCH needs our functions only" no_original
+result "a C patch without CONFIG_LIVEPATCH needs no function of in-tree livepatch" no_original
 
 # Build all mistakes in one run, one after another, so that the log has a section for each.
 # shellcheck disable=SC2046
