@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Three patches for one function, disabled in any order. The replacement of the patch that was
-# loaded last is called, among the patches that are still enabled.
+# Three patches for one function, disabled in any order. Of the patches that are still enabled, the
+# most recently loaded one must be in effect.
 # timeout: 300
 
 set -e

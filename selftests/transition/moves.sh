@@ -63,8 +63,8 @@ start_kthread() {
 }
 
 # start_worker COMMAND...: run the command in the background until the test ends. expect_workers
-# checks that each worker still runs. The number of calls does not show that one has ended, since
-# the others still call.
+# checks that each worker still runs: if a worker had ended, the calls of the other workers would
+# hide that.
 workers=()
 start_worker() {
 	"$@" &

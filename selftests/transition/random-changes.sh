@@ -18,7 +18,7 @@ read_value() {
 }
 
 # write_enabled PATCH 0|1: succeed if the write starts or reverses a transition. The write fails if
-# the patch is gone by now, or already has this direction. That is no failure of the test.
+# the patch is gone by now, or if "enabled" has this value already. That is no failure of the test.
 write_enabled() {
 	{ echo "$2" >"$RLP/$1/enabled"; } 2>/dev/null || return
 	transitions=$((transitions + 1))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # If the removal of a patch was forced, its module can never be unloaded, since some task may
-# still run its code. One patch is replaced by force, another is disabled by force. This is one
-# of the last tests, because its modules stay loaded.
+# still run its code. The first patch here is replaced by force, and the second is disabled by
+# force. This is one of the last tests, because its modules stay loaded.
 
 set -e
 . "$(dirname "$0")/moves.sh"

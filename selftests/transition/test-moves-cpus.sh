@@ -121,7 +121,7 @@ if [[ $(uname -v) == *PREEMPT_RT* ]]; then
 	# waits for a grace period.
 	untested "a spinner with SCHED_FIFO: it starves RCU on PREEMPT_RT"
 else
-	# A spinner that is alone on its CPU leaves it once a second at most. Until then, only
+	# A spinner that is alone on its CPU leaves it once a second at most. In between, only
 	# an interrupt can switch the spinner.
 	kill "${spinners[@]}"
 	moves spin $last 50 &
