@@ -22,6 +22,7 @@
 #include <linux/sched/signal.h>
 #include <linux/stacktrace.h>
 #include <linux/static_call.h>
+#include <linux/stop_machine.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
@@ -51,7 +52,8 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(find_module, NULL)						\
 	X(arch_stack_walk_reliable, NULL)				\
 	X(task_call_func, NULL)						\
-	X(idle_task, NULL)
+	X(idle_task, NULL)						\
+	X(stop_one_cpu_nowait, NULL)
 
 #define RLP_GATE_OPTIONAL(X)						\
 	X(alloc_ftrace_hash, RLP_FEW_JUMPS)				\
@@ -132,6 +134,12 @@ static int closed_task_call_func(struct task_struct *task, task_call_f fn, void 
 static struct task_struct *closed_idle_task(int cpu)
 {
 	return NULL;
+}
+
+static bool closed_stop_one_cpu_nowait(unsigned int cpu, cpu_stop_fn_t fn, void *arg,
+				       struct cpu_stop_work *work)
+{
+	return false;
 }
 
 #define DEFINE_REQUIRED(sym, lost)					\
@@ -325,6 +333,13 @@ struct task_struct *notrace rlp_idle_task(int cpu)
 	if (cpu < 0 || cpu >= nr_cpu_ids || !cpu_possible(cpu))
 		return NULL;
 	return static_call(rlp_gate_idle_task)(cpu);
+}
+
+/* Context: any. Return: false if the stopper of @cpu is not enabled. */
+bool notrace rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
+				     struct cpu_stop_work *work)
+{
+	return static_call(rlp_gate_stop_one_cpu_nowait)(cpu, fn, arg, work);
 }
 
 /* Context: preemption off. Return: false also if the symbol is missing. */

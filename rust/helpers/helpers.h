@@ -135,5 +135,8 @@ void rlp_shadow_report_constructor(void *obj, unsigned long id, int err);
 unsigned long rlp_irq_save(void);
 void rlp_irq_restore(unsigned long flags);
 void rlp_on_each_cpu(void (*fn)(void *info), void *info);
+bool rlp_is_preemptible_here(const struct task_struct *caller);
+void rlp_resched_here(void);
+bool rlp_resched_is_pending(int cpu);
 
 #endif /* _RLP_HELPERS_H */

@@ -6,8 +6,14 @@
 //! [`include/linux/smp.h`](srctree/include/linux/smp.h)
 
 use crate::{
-    rcu::ReadSide,
-    task::Quiescent, //
+    rcu::{
+        self,
+        ReadSide, //
+    },
+    task::{
+        Quiescent,
+        TaskId, //
+    }, //
 };
 use core::ffi::c_void;
 use kernel::{
@@ -19,6 +25,10 @@ use kernel::{
     cpumask::Cpumask,
     ffi::c_int,
     task::Task,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::NotThreadSafe, //
 };
 
@@ -65,10 +75,31 @@ impl Drop for HotplugLock {
     }
 }
 
+/// The task that was running on an interrupted CPU.
+pub enum Running<'a> {
+    /// The kernel could have preempted the task at the interrupted instruction: the task was in user
+    /// mode, or in kernel code with preemption on. Or it is the idle task, about to leave its CPU.
+    Preemptible(Quiescent<'a>),
+    /// The task is in a section that is not preempted: preemption is off, a soft interrupt is served
+    /// on the task, or it is the idle task in its loop. The code of the section relies on not being
+    /// preempted, so the stack of the task is not available.
+    Busy(TaskId),
+}
+
+impl Running<'_> {
+    /// Returns the key of the task.
+    pub fn id(&self) -> TaskId {
+        match self {
+            Self::Preemptible(task) => task.id(),
+            Self::Busy(id) => *id,
+        }
+    }
+}
+
 /// The tasks of a CPU that was interrupted.
 pub struct Interrupted<'a> {
     /// The task that was running on the CPU.
-    pub task: Quiescent<'a>,
+    pub running: Running<'a>,
     /// The CPU's idle task. `None` if that is the task that was running.
     pub idle: Option<Quiescent<'a>>,
 }
@@ -76,44 +107,92 @@ pub struct Interrupted<'a> {
 impl Interrupted<'_> {
     /// # Safety
     ///
-    /// Interrupts are off for as long as the value lives.
-    unsafe fn here() -> Self {
+    /// For as long as the value lives, this is a call by `rlp_on_each_cpu()`, which the task
+    /// `caller` called. So interrupts are off.
+    unsafe fn here(caller: *const bindings::task_struct) -> Self {
         let current = Task::current_raw();
         // SAFETY: The function accepts any number.
         let idle = unsafe { rlp_bindings::rlp_idle_task(CpuId::current().as_u32() as c_int) };
         // NULL until the gate is open.
         let is_other = !idle.is_null() && idle != current;
-        // SAFETY: `current` is the current task. The idle task is never freed; it is that of this
-        // CPU and cannot start to run before interrupts are on again.
-        unsafe {
-            Self {
-                task: Quiescent::assume(current),
-                idle: is_other.then(|| Quiescent::assume(idle)),
-            }
-        }
+        // SAFETY: This is a call by `rlp_on_each_cpu()`, by the contract.
+        let running = if unsafe { rlp_bindings::rlp_is_preemptible_here(caller) } {
+            // SAFETY: The task is the current task.
+            Running::Preemptible(unsafe { Quiescent::assume(current) })
+        } else {
+            Running::Busy(TaskId::from_raw(current))
+        };
+        // SAFETY: The idle task is never freed; it is that of this CPU and cannot start to run
+        // before interrupts are on again.
+        let idle = is_other.then(|| unsafe { Quiescent::assume(idle) });
+        Self { running, idle }
     }
 }
 
+/// What an interrupted CPU does after the interrupt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The CPU continues the task that it interrupted.
+    Resume,
+    /// The CPU switches to another task and back, as soon as the kernel may preempt the task.
+    Reschedule,
+}
+
 /// Interrupts every online CPU, calls `f` there with the tasks that were interrupted, and waits for
-/// all calls.
+/// all calls. `f` returns what the CPU does next. This does not wait for that: see
+/// [`wait_for_reschedules`].
 ///
 /// # Context
 ///
-/// Process context, interrupts on. `f` runs with interrupts off, in hard interrupt context also on
-/// PREEMPT_RT: it must take no lock and allocate nothing.
-pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
+/// Process context, may sleep, interrupts on. `f` runs with interrupts off, in hard interrupt
+/// context also on PREEMPT_RT: it must take no lock and allocate nothing.
+pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: F) {
+    struct Call<F> {
+        f: F,
+        caller: *const bindings::task_struct,
+    }
     /// # Safety
     ///
-    /// `on_each_cpu()` calls this, and `info` is an `F` that outlives the call.
-    unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(info: *mut c_void) {
-        // SAFETY: `info` is an `F` by the contract. Interrupts are off, and RCU watches this CPU:
-        // this is an interrupt, the idle loop before it schedules, or the caller of
-        // `interrupt_each()` (`flush_smp_call_function_queue()` in `kernel/smp.c`).
-        let (f, proof, here) =
-            unsafe { (&*info.cast::<F>(), ReadSide::assume(), Interrupted::here()) };
-        f(&here, &proof);
+    /// `on_each_cpu()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>` that
+    /// outlives the call.
+    unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+        info: *mut c_void,
+    ) {
+        // SAFETY: `info` is a `Call<F>` by the contract.
+        let call = unsafe { &*info.cast::<Call<F>>() };
+        // SAFETY: Interrupts are off, and RCU watches this CPU: this is an interrupt, the idle loop
+        // before it schedules, or the caller of `interrupt_each()`
+        // (`flush_smp_call_function_queue()` in `kernel/smp.c`).
+        let (proof, here) = unsafe { (ReadSide::assume(), Interrupted::here(call.caller)) };
+        if (call.f)(&here, &proof) == Then::Reschedule {
+            // SAFETY: This is a call by `rlp_on_each_cpu()` with the CPU hotplug lock held.
+            unsafe { rlp_bindings::rlp_resched_here() }
+        }
     }
-    // SAFETY: `f` is `Sync`, so that CPUs can share it. It outlives the call, which waits for all
-    // CPUs.
-    unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), (&raw const f).cast_mut().cast()) }
+    let call = Call {
+        f,
+        caller: Task::current_raw(),
+    };
+    let info = (&raw const call).cast_mut().cast();
+    let _hotplug = HotplugLock::read();
+    // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only compared with. Both outlive
+    // the call, which waits for all CPUs.
+    unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), info) }
+}
+
+/// Waits until every CPU has done what [`Then::Reschedule`] asked for. The stopper then no longer
+/// needs this module's text.
+///
+/// # Context
+///
+/// Process context, sleeps.
+pub fn wait_for_reschedules() {
+    for cpu in possible() {
+        // SAFETY: The CPU is possible.
+        while unsafe { rlp_bindings::rlp_resched_is_pending(cpu as c_int) } {
+            fsleep(Delta::from_millis(1));
+        }
+    }
+    // The stopper calls its functions with preemption off.
+    rcu::synchronize();
 }

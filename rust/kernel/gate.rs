@@ -11,6 +11,7 @@ use crate::{
         AtomicBool,
         Ordering, //
     },
+    cpu,
     kobject,
     sched, //
 };
@@ -44,6 +45,7 @@ impl OpenGate {
 
 impl Drop for OpenGate {
     fn drop(&mut self) {
+        cpu::wait_for_reschedules();
         sched::wait_for_probes();
         kobject::wait_for_releases();
     }

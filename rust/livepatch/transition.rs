@@ -9,9 +9,10 @@
 //! to switch records:
 //!
 //! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
-//! - It then interrupts every CPU. Idle tasks, busy kthreads and tasks in user mode are checked
-//!   there. The record of the idle task stands for the CPU, too: tasks without a record that exit
-//!   there are switched with it.
+//! - It then interrupts every CPU. Busy kthreads and tasks in user mode are checked there, if the
+//!   kernel could have preempted them. The record of the idle task stands for the CPU, too: tasks
+//!   without a record that exit there are switched with it. A CPU whose task is still pending is
+//!   made to reschedule.
 //! - [`Probe`] checks a task as the task leaves the CPU.
 //! - After a while [`Transition::sweep`] nudges the tasks that are left, and [`Probe`] also checks
 //!   tasks that leave a system call. Without that, a task whose system call is restarted would go
@@ -54,7 +55,9 @@ use kernel::{
 use kernel_ext::{
     cpu::{
         self,
-        Interrupted, //
+        Interrupted,
+        Running,
+        Then, //
     },
     gate::Gate,
     rcu::{
@@ -379,7 +382,9 @@ fn sweep_task(task: &Task) {
     task::with_quiescent(task, |still, proof| match still {
         // `is_dead()` is called while the task is held still: the stack of a task that has died in
         // the meantime is gone.
-        Some(task_held) => try_switch(&task_held, task::is_dead(task), proof),
+        Some(task_held) => {
+            try_switch(&task_held, task::is_dead(task), proof);
+        }
         None => note_blocker(TaskId::from(task), Blocker::Running, proof),
     });
 }
@@ -387,19 +392,45 @@ fn sweep_task(task: &Task) {
 /// Checks an interrupted CPU: the task that runs there, and the idle task, whose record stands for
 /// the CPU, too.
 ///
+/// A section that is not preempted calls in one universe from its start to its end. So a task in
+/// such a section is not switched here. The CPU reschedules after the section, and [`Probe`] then
+/// checks the task.
+///
 /// An exiting task without a record follows its CPU. Such a task is only found here, where it runs.
-/// So the CPU is not switched while the stack of such a task has affected code.
-fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
-    try_switch(&here.task, false, proof);
-    let Some(idle) = &here.idle else { return };
-    switch_if(idle.id(), proof, |moving| {
-        let has_record = moving.records.recorded(here.task.id().as_usize()).is_some();
-        if has_record || walk(&here.task, moving) == Verdict::Clear {
+/// So the CPU is not switched while such a task is in such a section, or has affected code on its
+/// stack.
+fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) -> Then {
+    let running = match &here.running {
+        Running::Preemptible(task) => try_switch(task, false, proof),
+        Running::Busy(task) => switch_if(*task, proof, |_| Err(Blocker::Running)),
+    };
+    if let Some(idle) = &here.idle {
+        switch_if(idle.id(), proof, |moving| {
+            let id = here.running.id().as_usize();
+            if moving.records.recorded(id).is_none() {
+                match &here.running {
+                    Running::Preemptible(task) => {
+                        walk(task, moving).map_err(|_| Blocker::Unreliable)?;
+                    }
+                    Running::Busy(_) => return Err(Blocker::Unreliable),
+                }
+            }
             walk(idle, moving)
-        } else {
-            Verdict::Unreliable
-        }
-    });
+        });
+    }
+    match running {
+        Checked::Pending => Then::Reschedule,
+        Checked::Done => Then::Resume,
+    }
+}
+
+/// The state of a record after a check.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checked {
+    /// The record is still to be switched.
+    Pending,
+    /// There is nothing to switch, or nothing any more.
+    Done,
 }
 
 /// Switches the record of `task` if the task is dead or its stack has no affected code.
@@ -408,43 +439,50 @@ fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) {
 ///
 /// Interrupts off, maybe with a runqueue locked: this takes no lock, allocates and prints nothing,
 /// and does not panic.
-fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) {
+fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) -> Checked {
     switch_if(task.id(), proof, |moving| {
         if dead {
-            Verdict::Clear
+            Ok(())
         } else {
             walk(task, moving)
         }
-    });
+    })
 }
 
-fn walk(task: &Quiescent<'_>, moving: &Moving) -> Verdict {
-    stack::walk(task, |addr| moving.affected.contains(addr))
+fn walk(task: &Quiescent<'_>, moving: &Moving) -> Result<(), Blocker> {
+    match stack::walk(task, |addr| moving.affected.contains(addr)) {
+        Verdict::Clear => Ok(()),
+        Verdict::Hit(addr) => Err(Blocker::Inside(addr)),
+        Verdict::Unreliable => Err(Blocker::Unreliable),
+    }
 }
 
-/// Switches the record of `task` if it is pending and `judge` returns [`Verdict::Clear`]. For the
-/// context see [`try_switch`].
+/// Switches the record of `task` if it is pending, unless `judge` returns a blocker. For the context
+/// see [`try_switch`].
 #[inline(always)]
-fn switch_if(task: TaskId, proof: &ReadSide<'_>, judge: impl FnOnce(&Moving) -> Verdict) {
+fn switch_if(
+    task: TaskId,
+    proof: &ReadSide<'_>,
+    judge: impl FnOnce(&Moving) -> Result<(), Blocker>,
+) -> Checked {
     let Some(moving) = VIEW.read(proof).and_then(|view| view.moving.as_ref()) else {
-        return;
+        return Checked::Done;
     };
     let records = &moving.records;
     let Some(record) = records.find(task.as_usize()) else {
-        return;
+        return Checked::Done;
     };
     if record.universe() == records.target() || records.is_frozen() {
-        return;
+        return Checked::Done;
     }
-    match judge(moving) {
-        Verdict::Clear => {
-            if records.switch(record) == Switched::Last {
-                WORKER.kick();
-            }
-        }
-        Verdict::Hit(addr) => record.set_blocker(Blocker::Inside(addr)),
-        Verdict::Unreliable => record.set_blocker(Blocker::Unreliable),
+    if let Err(blocker) = judge(moving) {
+        record.set_blocker(blocker);
+        return Checked::Pending;
     }
+    if records.switch(record) == Switched::Last {
+        WORKER.kick();
+    }
+    Checked::Done
 }
 
 fn note_blocker(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {

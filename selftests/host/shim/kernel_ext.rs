@@ -33,7 +33,7 @@ pub(crate) mod stack {
 
 /// `kernel_ext::cpu`
 pub(crate) mod cpu {
-    use crate::task::Quiescent;
+    use crate::task::{Quiescent, TaskId};
 
     pub(crate) struct HotplugLock;
 
@@ -47,8 +47,28 @@ pub(crate) mod cpu {
         }
     }
 
+    pub(crate) enum Running<'a> {
+        Preemptible(Quiescent<'a>),
+        Busy(TaskId),
+    }
+
+    impl Running<'_> {
+        pub(crate) fn id(&self) -> TaskId {
+            match self {
+                Self::Preemptible(task) => task.id(),
+                Self::Busy(id) => *id,
+            }
+        }
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Then {
+        Resume,
+        Reschedule,
+    }
+
     pub(crate) struct Interrupted<'a> {
-        pub(crate) task: Quiescent<'a>,
+        pub(crate) running: Running<'a>,
         pub(crate) idle: Option<Quiescent<'a>>,
     }
 }

@@ -205,28 +205,44 @@ pub(crate) mod stack {
 /// `kernel_ext::cpu`
 pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
-    use crate::{rcu::ReadSide, task::Quiescent, world::world};
+    use crate::{
+        rcu::ReadSide,
+        sched::SwitchOut,
+        task::{Quiescent, TaskId},
+        transition::Probe,
+        world::{is, world, Broken, Task},
+    };
+    use std::marker::PhantomData;
 
     /// Returns the CPUs that have an idle task.
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..u32::from(world().idle.borrow().is_some())
     }
 
-    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(f: F) {
+    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: F) {
         let tasks = world().all.borrow().clone();
         for task in tasks {
             let cpu = task.0.cpu.lock().unwrap();
             let idle = world().idle.borrow().clone().filter(|_| task.0.dying);
-            let idle = idle.map(|idle| Quiescent(idle, std::marker::PhantomData));
-            let here = match (cpu.runs, idle) {
-                (true, idle) => Interrupted {
-                    task: Quiescent(task.clone(), std::marker::PhantomData),
-                    idle,
-                },
-                (false, Some(task)) => Interrupted { task, idle: None },
+            let quiescent = |task: &Task| Quiescent(task.clone(), PhantomData);
+            let (running, is_idle) = match (cpu.runs, &idle) {
+                (true, _) => (&task, false),
+                (false, Some(idle)) => (idle, true),
                 (false, None) => continue,
             };
-            f(&here, &ReadSide::new());
+            let is_busy = is_idle || cpu.busy;
+            let here = Interrupted {
+                running: match is_busy && !is(Broken::Busy) {
+                    true => Running::Busy(TaskId::from(running)),
+                    false => Running::Preemptible(quiescent(running)),
+                },
+                idle: idle.as_ref().filter(|_| !is_idle).map(quiescent),
+            };
+            let then = f(&here, &ReadSide::new());
+            // A task leaves its CPU by itself in the end. The idle task does it for the stopper.
+            if is_idle && then == Then::Reschedule {
+                Probe::switch_out(quiescent(running), false, &ReadSide::new());
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ pub(crate) enum Broken {
     Dying,
     /// A task past `exit_notify()` gets a record like any other task.
     Exiting,
+    /// A task is switched in a section that is not preempted.
+    Busy,
 }
 
 /// The functions that are patched together; the first calls the second.
@@ -86,6 +88,8 @@ pub(crate) struct Sched {
 pub(crate) struct Cpu {
     /// Whether the task runs on this CPU. If it does not, the CPU runs nothing.
     pub(crate) runs: bool,
+    /// Whether the task is in a section that is not preempted, or serves a soft interrupt.
+    pub(crate) busy: bool,
 }
 
 #[derive(Clone)]
@@ -204,7 +208,7 @@ impl Task {
             id: nr * 64,
             sched: Mutex::new(Sched { on_cpu: runs }),
             stack: UnsafeCell::new(Vec::new()),
-            cpu: Mutex::new(Cpu { runs }),
+            cpu: Mutex::new(Cpu { runs, busy: false }),
             dying,
             exiting: AtomicBool::new(false),
             dead: AtomicBool::new(false),
@@ -223,6 +227,13 @@ impl Task {
         DYING.with(|dying| dying.set(true));
         // The calls are those of a soft interrupt: they do not sleep, and hard interrupts are on.
         self.syscall();
+        self.exit();
+    }
+
+    /// As `last_words()`, but the function of the soft interrupt is not patched.
+    pub(crate) fn last_words_in_pairs(&self) {
+        DYING.with(|dying| dying.set(true));
+        self.pair();
         self.exit();
     }
 
@@ -299,6 +310,16 @@ impl Task {
             callee.set(self.call(CALLEE, || ()));
         });
         expect_one_universe(caller, callee.get());
+    }
+
+    /// Calls both functions in a section that is not preempted, from a function that is not
+    /// patched. Between the calls, the stack shows no affected code.
+    pub(crate) fn pair(&self) {
+        self.0.cpu.lock().unwrap().busy = true;
+        let first = self.call(CALLER, || ());
+        let second = self.call(CALLEE, || ());
+        self.0.cpu.lock().unwrap().busy = false;
+        expect_one_universe(first, second);
     }
 
     /// Leaves the CPU, as in `__schedule()` and `finish_task()`.

@@ -160,6 +160,38 @@ fn asleep_inside() {
     machine.finish(transition, vec![thread]);
 }
 
+/// A task with a pair of calls in a section that is not preempted.
+fn pairs() {
+    let machine = Machine::going();
+    let task = listed();
+    let thread = thread::spawn(move || {
+        task.pair();
+        task.exit();
+    });
+    let transition = machine.start();
+    machine.finish(transition, vec![thread]);
+}
+
+/// The same, and the transition is reversed.
+fn pairs_reversal() {
+    let machine = Machine::going();
+    let task = listed();
+    let thread = thread::spawn(move || {
+        task.pair();
+        task.exit();
+    });
+    machine.turn_round(machine.start(), vec![thread]);
+}
+
+/// A soft interrupt with such a pair on a task that has left the list.
+fn dying_pairs() {
+    let machine = Machine::going();
+    let task = Task::dying();
+    let thread = thread::spawn(move || task.last_words_in_pairs());
+    let transition = machine.start();
+    machine.finish(transition, vec![thread]);
+}
+
 /// A task that forks while it is enrolled.
 fn fork() {
     let machine = Machine::going();
@@ -309,6 +341,9 @@ explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Wal
 explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_completed_early = CompleteEarly);
 explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
+explored!(pairs: not_switched_busy = Busy);
+explored!(pairs_reversal: not_switched_busy = Busy);
+explored!(dying_pairs: not_switched_busy = Busy);
 explored!(fork: not_without_task_list_lock = TaskList);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);

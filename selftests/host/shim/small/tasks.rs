@@ -84,7 +84,9 @@ pub(crate) mod cpu {
         0..0
     }
 
-    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) + Sync>(_f: F) {}
+    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(_f: F) {}
+
+    pub(crate) fn wait_for_reschedules() {}
 }
 
 /// `kernel_ext::sched`
