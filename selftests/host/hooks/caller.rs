@@ -65,7 +65,7 @@ pub(crate) enum Op {
     Bpf(Site),
 }
 
-/// A failure. The number of an allocation counts from 0.
+/// A failure: of the allocation with this number, counted from 0, or of a change of the text.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Allocation(usize),
@@ -228,7 +228,7 @@ fn single_jumps_hold() {
 
 #[test]
 fn not_without_the_handler_first() {
-    twin(Broken::HandlerLost, "original way for a moment");
+    twin(Broken::HandlerLost, "original code for a moment");
 }
 
 #[test]
@@ -243,5 +243,5 @@ fn not_to_odd_addresses() {
 
 #[test]
 fn not_without_demoting_first() {
-    twin(Broken::Undemoted, "jumps where nobody asked for");
+    twin(Broken::Undemoted, "target that was not requested");
 }

@@ -39,14 +39,14 @@ pub(crate) fn look(text: &Text) {
     let promise = now();
     for site in promise.held {
         let led = text.is_handled(site) || text.jumps.contains_key(&site);
-        assert!(led, "{site} goes its original way for a moment");
+        assert!(led, "{site} runs the original code for a moment");
     }
     for (site, target) in &text.jumps {
         let asked = promise.asked.get(site).copied();
         assert_eq!(
             asked,
             Some(Some(*target)),
-            "{site} jumps where nobody asked for"
+            "{site} jumps to a target that was not requested"
         );
     }
 }
@@ -68,10 +68,10 @@ pub(crate) fn agree(hooks: &Hooks, text: &Text) {
         };
         let found = (text.is_handled(site), text.jumps.get(&site).copied());
         match text.dead {
-            false => assert_eq!(told, found, "{site} is told to be {mode:?}"),
+            false => assert_eq!(told, found, "{site} is reported as {mode:?}"),
             true => assert!(
                 found.1.is_none() || told.1 == found.1,
-                "{site} is told to be {mode:?}, and may jump"
+                "{site} is reported as {mode:?}, but may jump"
             ),
         }
     }
@@ -100,7 +100,7 @@ pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>
             (Op::Promote(targets), Ok(())) => {
                 assert!(
                     !matches!(mode, Some(Mode::HandlerAndJump(_))),
-                    "{site} has both"
+                    "{site} has the handler and jumps"
                 );
                 let Some(target) = targets.of(site).filter(|_| was.is_some()) else {
                     continue;

@@ -46,7 +46,7 @@ fn destination(text: &Text, function: usize) -> usize {
 /// Returns the patch that the code at `destination` belongs to, or 0 for the original.
 fn version(destination: usize, function: usize) -> usize {
     let mut all = (0..=2).filter(|&patch| code_of(patch, function) == destination);
-    all.next().expect("nobody's code")
+    all.next().expect("the destination is in no version")
 }
 
 fn version_now(text: &Text, function: usize) -> usize {
@@ -151,8 +151,8 @@ pub(crate) fn holds() {
             "directory of patch {patch}"
         );
         if registered == 0 && !info.pinned {
-            assert!(!info.relocated, "patch {patch} has left with relocations");
-            assert_eq!(info.phases, [Phase::Idle; 2], "patch {patch} has left");
+            assert!(!info.relocated, "relocations of patch {patch} are left");
+            assert_eq!(info.phases, [Phase::Idle; 2], "phases of patch {patch}");
         }
     }
     let there = usize::from(machine.modules[MODULE].state.is_some());
@@ -162,16 +162,16 @@ pub(crate) fn holds() {
     let moving = registry.transition().is_some();
     assert!(
         !moving || machine.probes == 1,
-        "nobody watches the scheduler"
+        "no probe is registered in a transition"
     );
     let waits = moving || registry.settling_since().is_some();
-    assert!(!waits || machine.asked, "nobody comes to go on");
+    assert!(!waits || machine.asked, "the worker is not queued");
     let hooked = FUNCTIONS
         .iter()
         .any(|&function| registry.mode(site_of(function)).is_some());
     assert!(
         !hooked || registry.patches().len() == 0 || machine.held_on == 1,
-        "ftrace can be switched off"
+        "ftrace can be disabled"
     );
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn stays() {
         if there && version != 0 {
             assert!(
                 machine.modules[version].refs > 0,
-                "patch {version} is called, and may go"
+                "patch {version} is called, but may be unloaded"
             );
         }
     }
@@ -225,7 +225,7 @@ pub(crate) fn has_left(patch: usize) {
     assert!(!module.directory);
     assert!(
         !module.pinned,
-        "patch {patch} goes, and was to stay for ever"
+        "patch {patch} is unloaded, although it is pinned"
     );
 }
 
@@ -268,7 +268,7 @@ pub(crate) fn rests() {
         "the transition does not end"
     );
     assert!(registry.settling_since().is_none(), "it does not settle");
-    assert_eq!(machine.probes, 0, "the scheduler is watched for nobody");
+    assert_eq!(machine.probes, 0, "a probe is registered for nothing");
     for function in FUNCTIONS {
         let expected = expected(&registry, function);
         let there = function == 0 || machine.modules[MODULE].state.is_some();
@@ -287,5 +287,5 @@ pub(crate) fn rests() {
         );
     }
     let held = usize::from(registry.patches().len() != 0);
-    assert_eq!(machine.held_on, held, "what holds ftrace on");
+    assert_eq!(machine.held_on, held, "references to ftrace");
 }

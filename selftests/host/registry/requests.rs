@@ -234,7 +234,7 @@ impl System for Loader {
         if text::text().dead {
             promise::stays();
             let refused = matches!(op, Op::Enabled(..)) && result == Err(ENODEV);
-            assert!(!refused || stuck, "nothing jumps, and {op:?} is refused");
+            assert!(!refused || stuck, "{op:?} is refused, but nothing jumps");
             return met;
         }
         promise::holds();
@@ -317,7 +317,7 @@ fn not_without_the_handler_first() {
 
 #[test]
 fn not_with_deaths_untold() {
-    twin(Broken::DeathUntold, &["is called, and may go"]);
+    twin(Broken::DeathUntold, &["is called, but may be unloaded"]);
 }
 
 /// The same for a machine with the defect `flaw`.
@@ -330,10 +330,10 @@ fn flawed(flaw: Flaw, expected: &[&str]) {
 
 #[test]
 fn not_without_the_worker() {
-    flawed(Flaw::Deaf, &["nobody comes to go on"]);
+    flawed(Flaw::Deaf, &["the worker is not queued"]);
 }
 
 #[test]
 fn not_with_force_while_an_init_runs() {
-    flawed(Flaw::Hasty, &["goes, and was to stay for ever"]);
+    flawed(Flaw::Hasty, &["is unloaded, although it is pinned"]);
 }

@@ -87,7 +87,7 @@ impl<S: System, F: Fn() -> S> Search<S, F> {
             for trouble in S::TROUBLES {
                 let met = |at: &usize| self.try_step(path, (op, Some(trouble(*at))));
                 let points = (0..MOST_POINTS).take_while(met).count();
-                assert!(points < MOST_POINTS, "{op:?} has no end");
+                assert!(points < MOST_POINTS, "{op:?} has too many failure points");
             }
         }
     }

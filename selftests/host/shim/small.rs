@@ -92,7 +92,7 @@ pub(crate) fn machine<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
 /// A defect of the machine, except of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// A request for the worker does not queue it.
+    /// Requests for the worker are ignored.
     Deaf,
     /// A module is reported as live although its init failed.
     Hasty,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-in for `kernel_ext::sort`. As there, the sort is not stable.
+//! Stand-in for `kernel_ext::sort`. Neither of the two sorts is stable.
 
 pub(crate) fn by_key<T, K: Ord, F: Fn(&T) -> K>(items: &mut [T], key: F) {
     items.reverse();

@@ -11,7 +11,7 @@ use std::{
 /// `expected`.
 pub(crate) fn must_fail(broken: impl Debug, search: impl FnOnce() + UnwindSafe, expected: &[&str]) {
     let Err(why) = catch_unwind(search) else {
-        panic!("not found: {broken:?}");
+        panic!("the search does not find {broken:?}");
     };
     let text = why
         .downcast_ref::<String>()
@@ -19,5 +19,5 @@ pub(crate) fn must_fail(broken: impl Debug, search: impl FnOnce() + UnwindSafe, 
         .or_else(|| why.downcast_ref::<&str>().map(|text| text.to_string()))
         .unwrap_or_default();
     let known = expected.iter().any(|part| text.contains(part));
-    assert!(known, "{broken:?} found, but as: {text}");
+    assert!(known, "{broken:?} is found, but as: {text}");
 }

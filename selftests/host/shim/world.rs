@@ -105,7 +105,8 @@ pub(crate) struct World {
     pub(crate) list: Mutex<Vec<Task>>,
     /// All tasks, on the list or not. The machine itself uses this, without the list's lock.
     pub(crate) all: RefCell<Vec<Task>>,
-    /// The idle task of the exiting task's CPU. Other CPUs have none, since it would do nothing.
+    /// The idle task of the exiting task's CPU. The other CPUs need no idle task: it would do
+    /// nothing.
     pub(crate) idle: RefCell<Option<Task>>,
     pub(crate) view: AtomicPtr<()>,
     pub(crate) published: RefCell<Vec<(usize, std::rc::Rc<Published>)>>,

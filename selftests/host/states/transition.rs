@@ -254,7 +254,7 @@ fn dying() {
     machine.finish(transition, vec![thread]);
 }
 
-/// The same, and the transition is reversed.
+/// The same as [`dying`], and the transition is reversed.
 fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -262,7 +262,7 @@ fn dying_reversal() {
     machine.turn_round(machine.start(), vec![thread]);
 }
 
-/// The task leaves the list while the transition starts, or later.
+/// A task leaves the list at any time, before, during or after the start of the transition.
 fn unlisted_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
@@ -275,7 +275,7 @@ fn unlisted_reversal() {
     machine.turn_round(machine.start(), vec![thread]);
 }
 
-/// The task becomes visible after the transition has started, so it has no record. It may still be
+/// A task becomes visible after the transition has started, so it has no record. It may still be
 /// on the list at the reversal, past `exit_notify()`.
 fn newborn_reversal() {
     let machine = Machine::going();
@@ -300,7 +300,7 @@ fn force() {
         // The task has switched its own record, and has not counted it yet.
         threads.drain(..).for_each(join);
     }
-    assert!(transition.is_done(), "nobody was to be left");
+    assert!(transition.is_done(), "a task is left after the force");
     transition.conclude(&machine.plan()).unwrap();
     // The module is pinned: its text stays.
     threads.into_iter().for_each(join);
@@ -312,7 +312,7 @@ fn force_nobody() {
     let mut transition = machine.start();
     assert!(transition.is_done());
     transition.force();
-    assert!(!transition.forced, "nobody was forced");
+    assert!(!transition.forced, "forced without a task to force");
     machine.complete(transition);
 }
 

@@ -77,10 +77,7 @@ fn sites_as_a_kernel_has_them() {
         assert_eq!(redirects.find_at_once(Site(site + 8)), None);
         at_once += usize::from(redirects.find_at_once(Site(site)).is_some());
     }
-    assert!(
-        at_once > 3000,
-        "most are found by one look, not {at_once} of 4000"
-    );
+    assert!(at_once > 3000, "only {at_once} of 4000 are found at once");
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(crate) mod directory {
             let told = std::thread::panicking();
             assert!(
                 free || told || is_off(),
-                "the directory goes before the module can"
+                "the directory is removed while the module is in use"
             );
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for the parts of `kernel_ext` for modules, and for the patches in them.
+//! Stand-ins for the parts of `kernel_ext` that handle modules, and the patches in them.
 
 /// `kernel_ext::params`
 pub(crate) mod params {

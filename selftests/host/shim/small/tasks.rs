@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for the parts of `kernel` and `kernel_ext` for tasks. There is one task.
+//! Stand-ins for the parts of `kernel` and `kernel_ext` that handle tasks. There is one task.
 
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
