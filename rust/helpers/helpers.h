@@ -95,6 +95,12 @@ bool rlp_module_sig_ok(const struct module *mod);
 unsigned long rlp_module_text(const struct module *mod, unsigned long *size);
 bool rlp_module_is_init_text(const char *name, unsigned long addr);
 
+/* lists.c */
+struct klp_patch;
+
+void rlp_klp_make_lists(struct klp_patch *patch);
+void rlp_klp_empty_lists(struct klp_patch *patch);
+
 /* relocs.c */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply);
 

@@ -53,7 +53,7 @@ struct Described {
 }
 
 // SAFETY: The reference keeps the structures for any thread. Members that change are only accessed
-// with a `CallbackToken`.
+// with a `CallbackToken`, and no reference to a whole structure is made.
 unsafe impl Send for Described {}
 // SAFETY: As for `Send`.
 unsafe impl Sync for Described {}
@@ -95,9 +95,10 @@ impl PatchDesc {
         Ok(Self(described))
     }
 
-    fn raw(&self) -> &klp_patch {
-        // SAFETY: By the invariant of `Described`.
-        unsafe { self.0.patch.as_ref() }
+    /// Returns the address of the structure. A reference would forbid the changes of the lists that
+    /// are in it.
+    fn raw(&self) -> *mut klp_patch {
+        self.0.patch.as_ptr()
     }
 
     /// Returns the patch's module.
@@ -113,17 +114,29 @@ impl PatchDesc {
     /// Whether the patch replaces all patches that were enabled before it.
     pub fn replaces(&self) -> bool {
         // SAFETY: By the invariant of `Described`. In C any value but 0 is true.
-        unsafe {
-            (&raw const (*self.0.patch.as_ptr()).replace)
-                .cast::<u8>()
-                .read()
-                != 0
-        }
+        unsafe { (&raw const (*self.raw()).replace).cast::<u8>().read() != 0 }
+    }
+
+    /// Puts the objects and functions on the lists that the author's callbacks may walk.
+    ///
+    /// The patch is not enabled otherwise: no callback of it runs.
+    pub fn make_lists(&self, _token: &CallbackToken) {
+        // SAFETY: By the invariant of `Described`. The token excludes callbacks, and other changes
+        // of the lists.
+        unsafe { rlp_bindings::rlp_klp_make_lists(self.raw()) };
+    }
+
+    /// Empties the lists, so that they can be [made](Self::make_lists) again. No callback of the
+    /// patch is called any more.
+    pub fn empty_lists(&self, _token: &CallbackToken) {
+        // SAFETY: As for `make_lists()`.
+        unsafe { rlp_bindings::rlp_klp_empty_lists(self.raw()) };
     }
 
     /// Returns the patch's objects, or `None` if there is no array.
     pub fn objects(&self) -> Option<impl Iterator<Item = ObjectDesc> + use<'_>> {
-        let mut next = NonNull::new(self.raw().objs)?;
+        // SAFETY: By the invariant of `Described`.
+        let mut next = NonNull::new(unsafe { (*self.raw()).objs })?;
         Some(core::iter::from_fn(move || {
             let object = next;
             // SAFETY: Part of the array, by the invariant of `Described`.
@@ -151,13 +164,13 @@ impl PatchDesc {
 
     fn raw_states(&self) -> impl Iterator<Item = NonNull<klp_state>> {
         // SAFETY: By the invariant of `Described`.
-        unsafe { states_at(self.raw().states) }
+        unsafe { states_at((*self.raw()).states) }
     }
 
     /// Returns the entry for state `id`, for its author.
     pub fn state(&self, id: usize) -> Option<StatePtr> {
         // SAFETY: By the invariant of `Described`.
-        unsafe { Self::state_at(self.raw().states, id) }
+        unsafe { Self::state_at((*self.raw()).states, id) }
     }
 
     /// As [`state`](Self::state), for the array at `first` of a patch that need not be enabled.
@@ -403,27 +416,25 @@ impl<'a> FuncDesc<'a> {
         name.is_null() && replacement.is_null() && position == 0
     }
 
-    fn raw(&self) -> &'a klp_func {
-        // SAFETY: Part of an array of functions, by the invariant of `Described`; the `ObjectDesc`
-        // keeps the module for as long as it is borrowed.
-        unsafe { self.0.as_ref() }
-    }
-
     /// Returns the name of the function to be replaced.
     pub fn name(&self) -> Option<&'a CStr> {
-        // SAFETY: Null or a terminated string of the patch's module.
-        unsafe { terminated(self.raw().old_name) }
+        // SAFETY: Part of an array of functions, by the invariant of `Described`; the `ObjectDesc`
+        // keeps the module for as long as it is borrowed. Null or a terminated string of that
+        // module.
+        unsafe { terminated((*self.0.as_ptr()).old_name) }
     }
 
     /// Returns the address of the replacement, or 0 if the author left it out.
     pub fn replacement(&self) -> usize {
-        self.raw().new_func as usize
+        // SAFETY: As in `name()`.
+        unsafe { (*self.0.as_ptr()).new_func as usize }
     }
 
     /// Returns which of several symbols of that name the function is, counted from 1; 0 if the name
     /// is unique.
     pub fn sympos(&self) -> usize {
-        self.raw().old_sympos
+        // SAFETY: As in `name()`.
+        unsafe { (*self.0.as_ptr()).old_sympos }
     }
 }
 

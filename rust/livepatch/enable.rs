@@ -161,6 +161,8 @@ impl Registry {
         // The first step that must be undone. It fails if an earlier patch of the same module is
         // retired and not yet released: that patch has the same relocations as this one.
         directory.fill(self.root(), files, patch)?;
+        // No callback of the patch can be called before this, nor after it is retired.
+        patch.desc.make_lists(self.callbacks());
         patch.resolve(self.announced(), self.callbacks())?;
         self.reserve()
     }

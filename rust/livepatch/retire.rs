@@ -75,6 +75,7 @@ impl RetiredPatches {
             .objects
             .iter_mut()
             .for_each(|object| object.release(callbacks));
+        patch.desc.empty_lists(callbacks);
         // The caller has reserved the room. Without room, the directory would be dropped here, with
         // the registry locked, and its files wait for that lock.
         let _ = self.patches.push_within_capacity(Retired {

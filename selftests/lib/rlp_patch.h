@@ -28,6 +28,8 @@
  *	veto		pre_patch() of the first object refuses with a positive number
  *	signed		this module is marked as if the kernel had verified its signature
  *	pairs		the callbacks warn about post_unpatch() without pre_patch()
+ *	lists		the callbacks warn if the lists of the patch are not complete,
+ *			and the exit function warns if they are not empty
  * refuse=NUMBER
  *	With shape=pairs, pre_patch() of the object with this number fails. The first
  *	object is 0.
@@ -181,6 +183,46 @@ static void post_unpatch(struct klp_object *obj)
 	WARN_ON(!prepared[obj - objs]);
 }
 
+/* Warns unless the lists have the objects and functions of the arrays, in their order. */
+static void check_lists(struct klp_object *unused)
+{
+	struct klp_patch *p = &patch;
+	struct klp_object *obj, *next_obj, *wanted_obj = objs;
+	struct klp_func *func, *next_func, *wanted;
+
+	klp_for_each_object(p, obj) {
+		WARN_ON(obj != wanted_obj++);
+		wanted = obj->funcs;
+		klp_for_each_func(obj, func)
+			WARN_ON(func != wanted++);
+		WARN_ON(wanted->old_name);
+	}
+	WARN_ON(wanted_obj->funcs);
+
+	wanted_obj = objs;
+	klp_for_each_object_safe(p, obj, next_obj) {
+		WARN_ON(obj != wanted_obj++);
+		wanted = obj->funcs;
+		klp_for_each_func_safe(obj, func, next_func)
+			WARN_ON(func != wanted++);
+		WARN_ON(wanted->old_name);
+	}
+	WARN_ON(wanted_obj->funcs);
+}
+
+static int check_lists_first(struct klp_object *obj)
+{
+	check_lists(obj);
+	return 0;
+}
+
+static const struct klp_callbacks list_checks = {
+	.pre_patch = check_lists_first,
+	.post_patch = check_lists,
+	.pre_unpatch = check_lists,
+	.post_unpatch = check_lists,
+};
+
 /* Returns -ENOEXEC, which the loader never returns, if a parameter is invalid. */
 static int __init describe(void)
 {
@@ -225,6 +267,8 @@ static int __init describe(void)
 		objs[i].callbacks.pre_patch = pre_patch;
 		objs[i].callbacks.post_unpatch = post_unpatch;
 	}
+	for (i = 0; !strcmp(shape, "lists") && i <= obj; i++)
+		objs[i].callbacks = list_checks;
 	return 0;
 }
 
@@ -267,6 +311,14 @@ static int __init patch_init(void)
 
 static void __exit patch_exit(void)
 {
+	struct klp_patch *p = &patch;
+	struct klp_object *obj;
+
+	if (strcmp(shape, "lists"))
+		return;
+	WARN_ON(!list_empty(&p->obj_list));
+	klp_for_each_object_static(p, obj)
+		WARN_ON(!list_empty(&obj->func_list));
 }
 
 module_init(patch_init);

@@ -55,4 +55,24 @@ wait_settled rlp_patch_a
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 pass "enabled again after it was replaced, and refused at first"
+
+# Callbacks walk the lists of their patch with the macros of the kernel's header, as in-tree. The
+# loader makes the lists anew each time: the callbacks warn if a list is not that of the array.
+load_patch rlp_patch_a shape=lists \
+	funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:two_show,absent:any
+patch_off rlp_patch_a
+for cause in disabled replaced; do
+	echo 1 >$again
+	wait_settled rlp_patch_a
+	expect_file $TARGET/two patched
+	if [[ $cause == disabled ]]; then
+		patch_off rlp_patch_a
+	else
+		load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show
+		wait_gone rlp_patch_a
+		unload_patch rlp_patch_b
+	fi
+done
+unload_module rlp_patch_a
+pass "callbacks walk the lists of objects and functions, also of a patch that is enabled again"
 finish

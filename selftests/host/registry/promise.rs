@@ -152,6 +152,7 @@ pub(crate) fn holds() {
         );
         if registered == 0 && !info.pinned {
             assert!(!info.relocated, "relocations of patch {patch} are left");
+            assert!(!info.lists, "the lists of patch {patch} are left");
             assert_eq!(info.phases, [Phase::Idle; 2], "phases of patch {patch}");
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct ModuleInfo {
     pub(crate) directory: bool,
     /// The phases of the patch's objects: the kernel, and the module.
     pub(crate) phases: [Phase; 2],
+    /// Whether the patch's lists hold its objects and functions.
+    pub(crate) lists: bool,
     /// Whether `post_unpatch` will be called, for each object.
     pub(crate) post_unpatch: [bool; 2],
 }

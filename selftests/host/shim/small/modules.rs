@@ -219,6 +219,19 @@ pub(crate) mod klp {
             }))
         }
 
+        /// Lists that are full may be walked, so they are not made again.
+        pub(crate) fn make_lists(&self, _token: &CallbackToken) {
+            machine(|machine| {
+                let lists = &mut machine.modules[self.0].lists;
+                assert!(!*lists, "lists that are made twice");
+                *lists = true;
+            });
+        }
+
+        pub(crate) fn empty_lists(&self, _token: &CallbackToken) {
+            machine(|machine| machine.modules[self.0].lists = false);
+        }
+
         pub(crate) fn states(&self) -> impl Iterator<Item = (usize, u32)> {
             std::iter::once((1, 1))
         }
@@ -271,11 +284,17 @@ pub(crate) mod klp {
             });
         }
 
+        /// Its author may walk the lists.
+        fn walk_lists(&self) {
+            machine(|machine| assert!(machine.modules[self.patch].lists, "no lists to walk"));
+        }
+
         fn set_post_unpatch(&self, enabled: bool) {
             machine(|machine| machine.modules[self.patch].post_unpatch[self.nr] = enabled);
         }
 
         pub(crate) fn pre_patch(&self, _token: &CallbackToken) -> Result {
+            self.walk_lists();
             let refused = machine(|machine| {
                 let left = machine.refuse;
                 machine.refuse = left.and_then(|n| n.checked_sub(1));
@@ -296,15 +315,18 @@ pub(crate) mod klp {
         }
 
         pub(crate) fn post_patch(&self, _token: &CallbackToken) {
+            self.walk_lists();
             self.call(&[Phase::Patching, Phase::Unpatching], Phase::Patched);
         }
 
         pub(crate) fn pre_unpatch(&self, _token: &CallbackToken) {
+            self.walk_lists();
             self.call(&[Phase::Patched], Phase::Unpatching);
         }
 
         pub(crate) fn post_unpatch(&self, token: &CallbackToken) {
             if machine(|machine| machine.modules[self.patch].post_unpatch[self.nr]) {
+                self.walk_lists();
                 self.call(&[Phase::Patching, Phase::Unpatching], Phase::Idle);
             }
             self.forget_pre_patch(token);
