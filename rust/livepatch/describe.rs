@@ -85,10 +85,6 @@ impl Patch {
             }
             objects.push(object, GFP_KERNEL)?;
         }
-        if objects.is_empty() {
-            pr_err!("patch '{}' has no objects\n", name);
-            return Err(EINVAL);
-        }
         Ok(Self {
             id: next_id(),
             objects,

@@ -118,8 +118,6 @@ bad EINVAL "$where '$rust': it is a Rust function" rust_livepatch:"$rust" "a Rus
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
 	:start_kernel "a function of vmlinux that is freed after boot"
 
-expect_refused EINVAL "patch 'rlp_patch_a' has no objects" rlp_patch_a
-pass "an empty patch"
 expect_refused EINVAL "patch 'rlp_patch_a' has no array of objects" \
 	rlp_patch_a shape=no-objects funcs=rlp_target:one_show
 pass "no array of objects"

@@ -68,4 +68,39 @@ unload_module rlp_patch_b
 unload_patch rlp_patch_c
 expect_unchanged
 pass "a patch that replaces two others"
+
+# A patch without objects that replaces all others reverts the machine to its original code. It is
+# a patch like any other, and the next one can replace it.
+for empty in rlp_patch_c rlp_rust_revert; do
+	arguments=()
+	[[ $empty == rlp_rust_revert ]] || arguments=(replace=Y)
+	load_patch rlp_patch_a says=a funcs=rlp_target:one_show
+	load_patch rlp_patch_b says=b funcs=rlp_target:two_show
+	load_patch $empty "${arguments[@]}"
+	wait_gone rlp_patch_a
+	wait_gone rlp_patch_b
+	expect_file $TARGET/one one
+	expect_file $TARGET/two two
+	expect_file $RLP/$empty/stack_order 1
+	unload_module rlp_patch_a
+	load_patch rlp_patch_a says=a replace=Y funcs=rlp_target:one_show
+	wait_gone $empty
+	expect_file $TARGET/one a
+	unload_patch rlp_patch_a
+	unload_module rlp_patch_b
+	unload_module $empty
+	expect_unchanged
+	pass "$empty, which has no objects, replaces two others and is replaced"
+done
+
+# A patch without objects that replaces nothing changes no function.
+load_patch rlp_patch_a says=a funcs=rlp_target:one_show
+load_patch rlp_patch_c
+expect_file $TARGET/one a
+expect_file $RLP/rlp_patch_c/stack_order 2
+unload_patch rlp_patch_c
+expect_file $TARGET/one a
+unload_patch rlp_patch_a
+expect_unchanged
+pass "a patch without objects that replaces nothing"
 finish
