@@ -15,15 +15,31 @@
 
 livepatch-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
+# rmmod and modprobe take a dot for the start of the file's suffix, so that they cannot name such a
+# module.
+livepatch-dotted = $(strip $(foreach object,$(notdir $(filter %.o,$(obj-m))), \
+	$(if $(findstring .,$(basename $(object))),$(basename $(object)))))
+livepatch-check-names = $(if $(livepatch-dotted),$(error livepatch.mk: a module with a dot in its \
+	name cannot be unloaded: $(livepatch-dotted)))
+
 ifeq ($(KERNELRELEASE),)
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
+# The kernel's build reads Kbuild, if there is one, and not the Makefile that includes this file: it
+# would build patches for in-tree livepatch.
+livepatch-check-kbuild = $(if $(wildcard $(CURDIR)/Kbuild),$(error livepatch.mk: $(CURDIR)/Kbuild \
+	is read instead of the Makefile beside it: remove one of the two))
+
+# The recipe has the checks, because the Makefile may set obj-m after it includes this file.
 .PHONY: modules modules_install clean
 modules modules_install clean:
+	$(livepatch-check-kbuild)$(livepatch-check-names)
 	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 else # Kbuild reads the same Makefile again.
+
+$(livepatch-check-names)
 
 # In an installation the header and the loader's symbols are next to this file. In the loader's own
 # tree the header is elsewhere, and the build has the symbols.

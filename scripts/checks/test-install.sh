@@ -75,6 +75,15 @@ clean_removes_all() {
 	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
 }
 
+# says_why NAME TEXT: make in that folder fails, prints this text, and builds no module.
+says_why() {
+	local output
+
+	! output=$(in_patch_dir "$1" 2>&1) || return
+	echo "$output"
+	grep -qF "$2" <<<"$output" && [[ ! $(find "$test/$1" -name '*.ko') ]]
+}
+
 rm -rf "$test"
 mkdir -p "$test"
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
@@ -97,6 +106,15 @@ if uses_build_root; then
 	result "make patch builds it" env PATCH="$test/documented" "$scripts/patch" --built
 	result "the module of make patch is a patch" is_patch documented my_patch
 fi
+# No tool can unload a module with a dot in its name.
+cp "$test/c/livepatch_cmdline_c.c" "$test/my.patch.c"
+patch_dir dotted "$test/my.patch.c"
+result "a module with a dot in its name is refused" says_why dotted "a dot in its name cannot be unloaded: my.patch"
+# The kernel's build prefers Kbuild to the Makefile, and would build a patch for in-tree livepatch.
+cp "$test/c/livepatch_cmdline_c.c" "$test/beside.c"
+patch_dir beside "$test/beside.c"
+echo "obj-m := beside.o" >"$test/beside/Kbuild"
+result "a Kbuild file beside the Makefile is refused" says_why beside "Kbuild is read instead of the Makefile"
 result "the built files do not name this project" is_independent
 result "clippy works there" in_patch_dir rust CLIPPY=1
 result "make clean works there" clean_removes_all rust
