@@ -59,6 +59,10 @@ awk '/^struct klp_callbacks \{/ { on = 1 }
 
 sed -nE 's/.*__ATTR_[A-Z]+\(([a-z_]+)\).*/\1/p' "$klp/core.c" | sort -u | covered attributes
 
+# ONE("patch_state", S_IRUSR, proc_pid_patch_state)
+sed -nE 's/.*ONE\("([a-z_]+)",.* proc_pid_patch_state\).*/\/proc\/<pid>\/\1/p' \
+	"$source/fs/proc/base.c" | sort -u | covered "files in /proc"
+
 perl -0ne 'while (/\b(?:pr_\w+|WARN)\((?:1, )?\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g) {
 		my $text = $1;
 		$text =~ s/"\s*"//g; $text =~ s/^"|"\s*$//g; $text =~ s/\\n$//;

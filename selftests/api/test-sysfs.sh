@@ -91,6 +91,9 @@ expect_file $here/transition 1
 expect_file $here/replace 1
 expect_file $here/transition_end 0.000000
 expect_file $here/blockers "$(pgrep -x cat) cat inside sleep_show"
+# In-tree livepatch has no transition.
+state=/proc/$(pgrep -x cat)/patch_state
+[[ ! -e $state ]] || expect_file "$state" -1
 read -r switched total <$here/progress
 ((switched + 1 == total)) || fail "progress reads '$switched $total'"
 pass "values of a patch in transition"
