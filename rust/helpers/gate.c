@@ -61,7 +61,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_add, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_del, RLP_FEW_JUMPS)			\
-	X(ftrace_find_rec_direct, "a patched function may run its original code while a bpf program is attached") \
+	X(ftrace_find_rec_direct, "each patch has an ftrace_ops of its own, as a bpf program may be on a function") \
 	X(ftrace_lookup_ip, "the log does not name the other user of a busy function")	\
 	X(wake_up_state, "sleeping tasks that block a transition are not woken") \
 	RLP_GATE_RELOCATIONS(X)
@@ -350,14 +350,16 @@ bool notrace rlp_ftrace_hash_has(struct ftrace_hash *hash, unsigned long ip)
 }
 
 /*
- * Check whether the function at a site has a direct target, such as that of a bpf program.
- * Context: any. The answer may be stale at once.
+ * Check whether the function at a site may have a direct target, such as that of a bpf program.
+ * Context: any. The answer may be stale at once. Return: true also if the symbol is missing and
+ * the kernel has direct targets.
  */
-bool rlp_ftrace_has_direct(unsigned long ip)
+bool rlp_ftrace_may_have_direct(unsigned long ip)
 {
 	guard(preempt)();
-	return static_call_query(rlp_gate_ftrace_find_rec_direct) &&
-	       static_call(rlp_gate_ftrace_find_rec_direct)(ip);
+	if (!static_call_query(rlp_gate_ftrace_find_rec_direct))
+		return IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS);
+	return static_call(rlp_gate_ftrace_find_rec_direct)(ip);
 }
 
 bool rlp_gate_has_direct(void)

@@ -50,7 +50,7 @@ unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
 bool rlp_ftrace_alive(void);
 bool rlp_ftrace_has_switch(void);
 
-bool rlp_ftrace_has_direct(unsigned long ip);
+bool rlp_ftrace_may_have_direct(unsigned long ip);
 
 /* anchors.c: never called */
 void rlp_anchor_handler(void);

@@ -195,15 +195,16 @@ macro_rules! ftrace_target {
     };
 }
 
-/// Whether the function at `site` has a direct target, such as that of a bpf program. The answer
-/// may be stale at once.
+/// Whether the function at `site` may have a direct target, such as that of a bpf program. The
+/// answer may be stale at once. It is true for every function if the kernel lacks the symbol that
+/// answers the question.
 ///
 /// # Context
 ///
 /// Any.
-pub fn has_direct_target(site: Site) -> bool {
+pub fn may_have_direct_target(site: Site) -> bool {
     // SAFETY: The function accepts any address.
-    unsafe { rlp_bindings::rlp_ftrace_has_direct(site.address()) }
+    unsafe { rlp_bindings::rlp_ftrace_may_have_direct(site.address()) }
 }
 
 /// Returns the site of a function of this module that is never called, to be kept in a filter.

@@ -2,8 +2,8 @@
 
 //! Which functions are hooked by the handler.
 //!
-//! One `ftrace_ops` has all of them, except the functions that had a direct target, such as that of
-//! a bpf program, when they were hooked.
+//! One `ftrace_ops` has all of them, except the functions that may have had a direct target, such as
+//! that of a bpf program, when they were hooked.
 
 use kernel::{
     prelude::*,
@@ -14,7 +14,7 @@ use kernel::{
 };
 use kernel_ext::{
     ftrace::{
-        has_direct_target,
+        may_have_direct_target,
         Redirection,
         Site, //
     },
@@ -70,10 +70,10 @@ impl Handlers {
     /// `EBUSY` if the owner of a direct target stays busy, `ENOMEM`, and those of
     /// [`Redirection::hook`] and [`Redirection::register`].
     pub(crate) fn hook(&mut self, sites: &mut [Site]) -> Result {
-        if !sites.iter().copied().any(has_direct_target) {
+        if !sites.iter().copied().any(may_have_direct_target) {
             self.redirection.hook(sites)?;
             // A direct target may have been registered in between.
-            if !sites.iter().copied().any(has_direct_target) {
+            if !sites.iter().copied().any(may_have_direct_target) {
                 return Ok(());
             }
             self.redirection.unhook(sites)?;

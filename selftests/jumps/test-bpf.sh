@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # bpf programs on a patched function. If a program was attached before the patch was enabled, it
-# still counts calls. The patch takes effect, but the function is not promoted. A program can be
-# attached to a patched function only while the function is under the handler.
-# timeout: 180
+# still counts calls. The patch takes effect, but the function is not promoted. This also holds if
+# the loader cannot find the program. A program can be attached to a patched function only while the
+# function is under the handler.
+# timeout: 300
 
 . "$(dirname "$0")/../lib/common.sh"
 set -e
 
 [[ -e /sys/kernel/btf/vmlinux ]] || skip "the kernel has no BTF"
 command -v bpf_trace >/dev/null || skip "bpf_trace is not built"
+own_loader
 
 patch=rust_livepatch_cmdline
 function=cmdline_proc_show
@@ -46,7 +48,7 @@ detach() {
 }
 
 ktap_print_header
-ktap_set_plan 5
+ktap_set_plan 7
 load_loader
 for kind in fentry fexit; do
 	attach $kind
@@ -85,4 +87,23 @@ for kind in fentry fexit; do
 done
 echo Y >$promote
 disable_patch $patch
+unload_module $patch
+unload_module rust_livepatch
+
+# A kernel without the function that finds a program on a function: the loader cannot know, so
+# each patch must take effect with a program and without.
+load_module rust_livepatch without=ftrace_find_rec_direct
+for kind in fentry fexit; do
+	attach $kind
+	load_module $patch
+	wait_settled $patch
+	read_patched "$kind was attached first, which the loader cannot know"
+	detach
+	((count >= 3)) || fail "$kind counted $count of 3 calls"
+	read_patched "$kind was detached, which the loader cannot know"
+	disable_patch $patch
+	unload_module $patch
+	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
+	ktap_test_pass "a program of type $kind that the loader cannot find, then the patch"
+done
 ktap_finished

@@ -181,7 +181,7 @@ pub(crate) mod ftrace {
         Some(Site(addr + 4))
     }
 
-    pub(crate) fn has_direct_target(site: Site) -> bool {
+    pub(crate) fn may_have_direct_target(site: Site) -> bool {
         text().has_direct(site)
     }
 
