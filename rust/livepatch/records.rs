@@ -27,7 +27,7 @@ use kernel_ext::atomic::{
 };
 
 /// Why a task was not switched at the last attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Blocker {
     /// There was no attempt yet.
     Unknown,

@@ -22,6 +22,7 @@ use crate::{
     records::Blocker,
     registry::REGISTRY, //
 };
+use core::cmp::Reverse;
 use kernel::{
     prelude::*,
     str::{
@@ -40,6 +41,7 @@ use kernel_ext::{
         Attribute,
         Page, //
     },
+    sort,
     task, //
 };
 
@@ -135,36 +137,81 @@ fn show_progress(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     page.print(fmt!("{} {}\n", total.saturating_sub(pending), total))
 }
 
+/// The length of the longest line of `blockers`: pid, comm, reason, and a function's name that is cut
+/// to half of this.
+const BLOCKER_LINE: usize = 256;
+
 fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    /// The length of the longest line: pid, comm, reason, and a function's name that is cut to half
-    /// of this.
-    const LINE: usize = 256;
     let registry = REGISTRY.lock()?;
     registry.patch(entry.0)?;
     let Some(transition) = registry.transition_of(entry.0) else {
         return Ok(());
     };
-    for record in transition.records().iter_pending() {
-        if page.room() < LINE {
+    let pending = || transition.records().iter_pending();
+    // The page may not have room for all tasks, so it begins with their numbers.
+    for &(blocker, count) in &count_by_function(pending().map(|record| record.blocker()))? {
+        if page.room() < BLOCKER_LINE {
+            return page.print(fmt!("...\n"));
+        }
+        page.print(fmt!("tasks {} ", count))?;
+        print_blocker(page, blocker)?;
+    }
+    for record in pending() {
+        if page.room() < BLOCKER_LINE {
             return page.print(fmt!("...\n"));
         }
         let task = record.task();
         let comm = task::comm(task);
         let comm = comm.split(|&byte| byte == 0).next().unwrap_or_default();
         page.print(fmt!("{} {} ", task.pid(), BStr::from_bytes(comm)))?;
-        match record.blocker() {
-            Blocker::Unknown => page.print(fmt!("unknown -\n")),
-            Blocker::Running => page.print(fmt!("running -\n")),
-            Blocker::Unreliable => page.print(fmt!("unreliable -\n")),
-            Blocker::Inside(addr) => {
-                let name = kallsyms::name_of(addr)?;
-                let name = name.as_str().split('+').next().unwrap_or("?");
-                let name = name.get(..LINE / 2).unwrap_or(name);
-                page.print(fmt!("inside {}\n", name))
-            }
-        }?;
+        print_blocker(page, record.blocker())?;
     }
     Ok(())
+}
+
+fn print_blocker(page: &mut Page<'_>, blocker: Blocker) -> Result {
+    match blocker {
+        Blocker::Unknown => page.print(fmt!("unknown -\n")),
+        Blocker::Running => page.print(fmt!("running -\n")),
+        Blocker::Unreliable => page.print(fmt!("unreliable -\n")),
+        Blocker::Inside(addr) => {
+            let name = kallsyms::name_of(addr)?;
+            let name = name.as_str().split('+').next().unwrap_or("?");
+            let name = name.get(..BLOCKER_LINE / 2).unwrap_or(name);
+            page.print(fmt!("inside {}\n", name))
+        }
+    }
+}
+
+/// Counts `blockers` by reason and function, the most frequent first. `ENOMEM`.
+fn count_by_function(blockers: impl Iterator<Item = Blocker>) -> Result<KVVec<(Blocker, usize)>> {
+    // Few addresses occur, and many tasks are at each of them. So only the addresses are looked up.
+    let mut counts = sum_up(blockers.map(|blocker| (blocker, 1)))?;
+    for (blocker, _) in counts.iter_mut() {
+        if let Blocker::Inside(addr) = blocker {
+            *addr = kallsyms::extent_of(*addr).map_or(*addr, |(start, _)| start);
+        }
+    }
+    let mut counts = sum_up(counts.iter().copied())?;
+    sort::by_key(&mut counts, |&(_, count)| Reverse(count));
+    Ok(counts)
+}
+
+/// Adds up the counts of equal blockers. `ENOMEM`.
+fn sum_up(counts: impl Iterator<Item = (Blocker, usize)>) -> Result<KVVec<(Blocker, usize)>> {
+    let mut sorted = KVVec::new();
+    for count in counts {
+        sorted.push(count, GFP_KERNEL)?;
+    }
+    sort::by_key(&mut sorted, |&(blocker, _)| blocker);
+    let mut sums: KVVec<(Blocker, usize)> = KVVec::new();
+    for &(blocker, count) in &sorted {
+        match sums.last_mut() {
+            Some((last, sum)) if *last == blocker => *sum = sum.saturating_add(count),
+            _ => sums.push((blocker, count), GFP_KERNEL)?,
+        }
+    }
+    Ok(sums)
 }
 
 fn last_end(entry: &PatchEntry) -> Result<Option<TransitionEnd>> {

@@ -204,8 +204,8 @@ ln -s "$(command -v cat)" "$forge"
 fall_asleep "$forge"
 forger=$!
 load_module rlp_patch_a funcs=rlp_target:sleep_show
-wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
-expect_file $here/blockers "$forger a\\n1 init inside sleep_show"
+wait_until "[[ \$(wc -l <$here/blockers) == 2 ]]" || fail "blockers: $(cat $here/blockers)"
+expect_file $here/blockers "tasks 1 inside sleep_show"$'\n'"$forger a\\n1 init inside sleep_show"
 wake_up
 rm -r "$names"
 wait_settled rlp_patch_a

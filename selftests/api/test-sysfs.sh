@@ -85,12 +85,12 @@ pass "read-only files cannot be written"
 unload_patch rlp_patch_a
 fall_asleep
 load_module rlp_patch_a replace=Y funcs=rlp_target:sleep_show,rlp_target:one_show
-wait_until "[[ \$(wc -l <$here/blockers) == 1 ]]" || fail "blockers: $(cat $here/blockers)"
+wait_until "[[ \$(wc -l <$here/blockers) == 2 ]]" || fail "blockers: $(cat $here/blockers)"
 expect_file $here/enabled 1
 expect_file $here/transition 1
 expect_file $here/replace 1
 expect_file $here/transition_end 0.000000
-expect_file $here/blockers "$(pgrep -x cat) cat inside sleep_show"
+expect_file $here/blockers "tasks 1 inside sleep_show"$'\n'"$(pgrep -x cat) cat inside sleep_show"
 # In-tree livepatch has no transition.
 state=/proc/$(pgrep -x cat)/patch_state
 [[ ! -e $state ]] || expect_file "$state" -1
@@ -105,6 +105,26 @@ wait_gone rlp_patch_a
 wake_up
 unload_module rlp_patch_a
 pass "after a reversal the patch is removed although its blocker still sleeps"
+
+# More tasks than a page has room for: the names fill it sooner, as each character is escaped.
+names=$(mktemp -d)
+escaped=$names/$(printf '\001%.0s' {1..15})
+ln -s "$(command -v cat)" "$escaped"
+echo N >$PARAMETERS/awake
+for ((i = 0; i < 60; i++)); do
+	"$escaped" $TARGET/sleep >/dev/null &
+done
+wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 60 ]]" 60 || fail "only $REPLY tasks sleep"
+load_module rlp_patch_a funcs=rlp_target:sleep_show
+wait_until "read_file $here/blockers; [[ \$REPLY == 'tasks 60 inside sleep_show'* ]]" 60 ||
+	fail "blockers: $(cat $here/blockers)"
+[[ $REPLY == *$'\n'... ]] || fail "60 tasks fit: $REPLY"
+expect "$(grep -c '^tasks ' $here/blockers)" 1 "number of counts"
+wake_up
+rm -r "$names"
+wait_settled rlp_patch_a
+unload_patch rlp_patch_a
+pass "blockers counts all tasks, and lists as many as there is room for"
 
 load_patch rlp_patch_a funcs=rlp_target:two_show
 load_patch rlp_patch_b funcs=rlp_target:two_show

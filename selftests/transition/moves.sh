@@ -140,7 +140,7 @@ expect_blocker() { # PATCH NAME REASON FUNCTION
 
 # expect_one_blocker WHAT: the straggler must be the only blocker of moves_patch1.
 expect_one_blocker() {
-	wait_until "[[ \$(grep -c . $P1/blockers) == 1 ]]" || {
+	wait_until "[[ \$(grep -c '^[0-9]' $P1/blockers) == 1 ]]" || {
 		show_patch moves_patch1
 		fail "$1: there are blockers besides the straggler"
 	}

@@ -65,12 +65,14 @@ void expect_attr(const struct state *m, const long *args, char *text)
 }
 
 /*
- * Returns whether each line of text is "<pid> <comm> <reason> <function>", except perhaps a last
- * line "...".
+ * Returns whether text has lines "tasks <count> <reason> <function>", then lines
+ * "<pid> <comm> <reason> <function>", and perhaps a last line "...".
  */
 static bool are_blockers(char *text)
 {
 	static const char * const reasons[] = { "unknown", "running", "unreliable", "inside" };
+
+	bool counts = true;
 
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		char *end = strrchr(line, ' '), *reason;
@@ -88,7 +90,11 @@ static bool are_blockers(char *text)
 		for (int i = 0; i < 4; i++)
 			known |= !strcmp(reason, reasons[i]);
 		if (!known || (strcmp(end, "-") == 0) != (strcmp(reason, "inside") != 0) ||
-		    !strchr(line, ' ') || strspn(line, "0123456789") == 0)
+		    !strchr(line, ' '))
+			return false;
+		counts &= !strncmp(line, "tasks ", 6) && line[6] &&
+			  !line[6 + strspn(line + 6, "0123456789")];
+		if (!counts && strspn(line, "0123456789") == 0)
 			return false;
 	}
 	return true;

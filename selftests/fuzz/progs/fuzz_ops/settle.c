@@ -54,8 +54,11 @@ static bool blockers_match(const struct state *m, char *text, size_t size)
 	if (m->move == STILL)
 		return true;
 	read_file(slot_file(m->mover, "blockers"), text, size);
-	for (char *c = text; *c; c++)
-		lines += c == text || *c == '\n';
+	/* A line of a task begins with its pid, and a line that counts tasks does not. */
+	for (char *c = text; c; c = strchr(c, '\n')) {
+		c += *c == '\n';
+		lines += *c >= '0' && *c <= '9';
+	}
 	if (lines != nr_blocking(m))
 		return false;
 	for (int i = 0; i < NR_SLEEPERS; i++) {
