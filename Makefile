@@ -9,7 +9,7 @@ CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
 	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED \
-	FUZZ_PINS FUZZ_KEPT FAULTS PATCH TCG_THREAD
+	FUZZ_PINS FUZZ_KEPT FAULTS PATCH TCG_THREAD SRCPATCH NAME N SEED
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -31,7 +31,7 @@ endif
 demo shell patch torture fuzz kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug selftests bench bench-table:
+check check-debug selftests bench bench-table livepatch livepatch-corpus:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -54,8 +54,8 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell patch torture fuzz kselftest-upstream selftests \
-	bench bench-table rustfmt clippy shellcheck host-tests litmus install update distclean \
+.PHONY: modules demo check check-debug shell patch livepatch livepatch-corpus torture fuzz \
+	kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install update distclean \
 	doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
@@ -75,6 +75,12 @@ help:
 #: make patch PATCH=d
 #:                 build the patch in that folder for the newest stock kernel, with the
 #:                 compilers and the prepared tree of the build root
+#: make livepatch SRCPATCH=fix.patch
+#:                 build a live patch from a source patch, or from a series (a folder with
+#:                 a file "series"), for the newest stock kernel; NAME=n names the module
+#: make livepatch-corpus N=n SEED=s
+#:                 draw n functions of that kernel, build a live patch for each, and load all
+#:                 of them in a guest
 #: make shell      boot that kernel with everything loaded, and give a prompt;
 #:                 PATCH=d: with the loader alone, and the patch of that folder in /patch
 #: make torture MINUTES=n

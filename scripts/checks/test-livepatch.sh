@@ -1,0 +1,238 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Live patches from source patches (scripts/livepatch): what is built, what is refused, and
+# that a build leaves nothing behind. The patches are made here, by editing the fetched
+# source. The modules are loaded in the guest (selftests/patches/test-source-patches.sh).
+
+. "$(dirname "$0")/../lib/env.sh"
+. "$scripts/lib/tap.sh"
+suite=livepatch
+test=$(out_dir)/test-livepatch
+source=$(kernel_source)
+
+uses_build_root || {
+	echo "ok - livepatch # SKIP with KDIR= there is no shipped kernel to compare with"
+	exit 0
+}
+
+# edit NAME FILE SED-SCRIPT: add to NAME.patch what the script does to that file.
+edit() {
+	local a=$test/work/a/$2 b=$test/work/b/$2
+
+	mkdir -p "${a%/*}" "${b%/*}"
+	cp "$source/$2" "$a"
+	sed -E "$3" "$a" >"$b"
+	! cmp -s "$a" "$b" || die "the script for $2 changes nothing"
+	(cd "$test/work" && diff -up "a/$2" "b/$2") >>"$test/$1.patch" || true
+	rm -r "$test/work"
+}
+
+builds() { # NAME ARGUMENT...
+	local patch=$test/$1.patch
+	[[ ! -d $test/$1 ]] || patch=$test/$1
+	shift
+	SRCPATCH=$patch NAME='' OUT=$test "$scripts/livepatch" --built "$@"
+}
+
+# NAME REASON ARGUMENT...: refused with status 3, for that reason, before anything is written.
+refuses() {
+	local output rc=0
+
+	output=$(builds "$1" "${@:3}" 2>&1) || rc=$?
+	echo "$output"
+	((rc == 3)) && grep -qF "($2): " <<<"$output" && [[ ! -e $test/$1.ko && ! -e $test/$1.proof.json ]]
+}
+
+is_what_it_says() {
+	local ko=$test/src_cmdline.ko proof=$test/src_cmdline.proof.json
+
+	[[ $(tool modinfo -F cves "$ko") == "CVE-2026-0001 CVE-2026-0002" &&
+		$(tool modinfo -F level "$ko") == 7 &&
+		$(tool modinfo -F description "$ko") == "proc: say what was done" &&
+		$(tool modinfo -F depends "$ko") == rust_livepatch ]] &&
+		grep -q '"name": "cmdline_proc_show"' "$proof" &&
+		grep -qE '"sha256": "[0-9a-f]{64}"' "$proof"
+}
+
+same_bytes() {
+	cp "$test/src_cmdline.ko" "$test/first" &&
+		builds src_cmdline "${described[@]}" &&
+		cmp "$test/first" "$test/src_cmdline.ko"
+}
+
+source_is_untouched() {
+	[[ ! $(find "$source/fs/proc" "$source/net/core" "$kernel/fs" "$kernel/net" -newer "$test/begun" 2>/dev/null) &&
+		! -e $kernel/.rlp-build ]]
+}
+
+# The image with one byte of a function changed: it is not what the source makes of it, and
+# --explain shows both.
+differs() {
+	local addr section offset output rc=0
+
+	tool "$source/scripts/extract-vmlinux" "$kernel/vmlinuz" >"$test/vmlinux"
+	addr=$(sed -n 's/^ *"address": "0x\(.*\)",$/\1/p' "$test/src_cmdline.proof.json")
+	# "[ 1] .text PROGBITS ffffffff81000000 200000 ..."
+	read -r section offset < <(tool readelf -SW "$test/vmlinux" |
+		sed -n 's/.* \.text  *PROGBITS  *\([0-9a-f]*\) \([0-9a-f]*\) .*/\1 \2/p')
+	# Behind endbr64 and the call of ftrace.
+	printf '\xcc' | dd of="$test/vmlinux" bs=1 conv=notrunc status=none \
+		seek=$((0x$addr - 0x$section + 0x$offset + 12))
+	output=$(builds src_cmdline --image "$test/vmlinux" --output "$test/differs" --explain 2>&1) || rc=$?
+	rm "$test/vmlinux"
+	echo "$output"
+	((rc == 3)) && grep -qF "(differs): cmdline_proc_show()" <<<"$output" &&
+		grep -qE '^[0-9a-f]+: .* \| [0-9a-f]+: ' <<<"$output" && [[ ! -e $test/differs ]]
+}
+
+rm -rf "$test"
+mkdir -p "$test"
+touch "$test/begun"
+
+cat >"$test/src_cmdline.patch" <<'END'
+From 0123456789abcdef Mon Sep 17 00:00:00 2001
+Subject: [PATCH] proc: say what was done
+
+This is CVE-2026-0001.
+
+Fixes: 0123456789ab ("proc: say nothing")
+---
+END
+edit src_cmdline fs/proc/cmdline.c 's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "live patched: ");\n&/'
+# A series whose second patch changes what the first has added.
+mkdir "$test/src_series"
+cp "$test/src_cmdline.patch" "$test/src_series/first.patch"
+sed -E 's/^\+(.*)live patched: (.*)/-\1live patched: \2\n+\1patched by a series: \2/
+	s/^@@ -([0-9]+),[0-9]+ \+[0-9]+,([0-9]+) @@/@@ -\1,\2 +\1,\2 @@/' \
+	"$test/src_cmdline.patch" >"$test/src_series/second.patch"
+printf '%s\n' '# in order' first.patch second.patch >"$test/src_series/series"
+edit src_module net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
+
+shown='^\tseq_printf\(m, linux_proc' # in version_proc_show()
+edit src_multi fs/proc/loadavg.c 's/^static int loadavg_proc_show/int rlp_seen = 40;\
+void rlp_mark(struct seq_file *m);\
+void rlp_mark(struct seq_file *m)\
+{\
+	static int calls;\
+\
+	seq_printf(m, "mark %d ", calls++ % 9 + rlp_seen);\
+}\
+\
+&/
+s/^\tget_avenrun/\trlp_mark(m);\n&/'
+edit src_multi fs/proc/version.c "s/$shown"'/\
+	{\
+		extern void rlp_mark(struct seq_file *m);\
+		extern unsigned int nr_running(void);\
+\
+		rlp_mark(m);\
+		seq_puts(m, nr_running() < 1000 ? "few " : "many ");\
+	}\
+&/'
+edit src_dup crypto/proc.c 's/^\tseq_printf\(m, "name    /\tseq_puts(m, "live patched\\n");\n&/'
+edit src_hot fs/dcache.c 's/^static noinline struct dentry \*__d_lookup_rcu_op/unsigned long rlp_lookups;\n&/
+s/^\tstruct hlist_bl_head \*b = d_hash\(hash(len)?\);/&\n\trlp_lookups++;/'
+edit src_hot fs/proc/version.c "s/$shown"'/\
+	{\
+		extern unsigned long rlp_lookups;\
+\
+		seq_puts(m, rlp_lookups ? "lookups " : "none ");\
+	}\
+&/'
+edit src_syscall kernel/sys.c 's/^SYSCALL_DEFINE1\(umask, int, mask\)/#include <linux\/livepatch_helpers.h>\
+KLP_SYSCALL_DEFINE1(umask, int, mask)/
+s/xchg\(&current->fs->umask, mask/xchg(\&current->fs->umask, (mask | 0070)/'
+edit src_callback fs/proc/version.c 's/^static int version_proc_show/#include <linux\/livepatch_helpers.h>\
+static int rlp_pre(struct klp_object *obj)\
+{\
+	int *count = klp_shadow_alloc(\&init_task, 77, sizeof(*count), GFP_KERNEL, NULL, NULL);\
+\
+	pr_info("source patch: pre_patch\\n");\
+	return count ? 0 : -ENOMEM;\
+}\
+KLP_PRE_PATCH_CALLBACK(rlp_pre);\
+static void rlp_post(struct klp_object *obj)\
+{\
+	klp_shadow_free(\&init_task, 77, NULL);\
+	pr_info("source patch: post_unpatch\\n");\
+}\
+KLP_POST_UNPATCH_CALLBACK(rlp_post);\
+&/
+s/'"$shown"'/\
+	{\
+		int *count = klp_shadow_get(\&init_task, 77);\
+\
+		if (count)\
+			seq_printf(m, "shadow %d ", ++*count);\
+	}\
+&/'
+
+edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)->fd ^ 1;/'
+
+edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
+edit refused_assembly arch/x86/lib/memcpy_64.S '1s/^/\n/'
+edit refused_same fs/proc/version.c 's/^static int version_proc_show/static int rlp_count = 1;\n&/'
+edit refused_data net/core/pktgen.c 's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
+edit refused_layout net/core/pktgen.c 's/^struct pktgen_thread \{/&\n\tint rlp_new;/
+s/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
+edit refused_entry kernel/trace/trace_clock.c 's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
+edit refused_users include/linux/sched.h '$s/^/\n/'
+edit refused_weak kernel/kprobes.c '/__weak arch_adjust_kprobe_addr/,/^}/s/^\{/{\n\toffset++;/'
+edit refused_off mm/kmsan/core.c 's/^\treturn /\tbarrier();\n&/'
+edit refused_needs net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
+	{\
+		extern void nf_conntrack_lock(void *);\
+\
+		nf_conntrack_lock(seq);\
+	}\
+&/'
+edit refused_context fs/proc/version.c "s/$shown/\tm = m;\n&/"
+sed -i 's/linux_proc_banner/another_banner/' "$test/refused_context.patch"
+edit refused_code fs/proc/version.c "s/$shown/\tthis is no C;\n&/"
+edit refused_vdso arch/x86/entry/vdso/vma.c '1s/^/\n/'
+echo "no patch" >"$test/refused_text.patch"
+
+described=(--cve CVE-2026-0002 --level 7)
+result "a unit of vmlinux builds" builds src_cmdline "${described[@]}"
+result "the module and the proof say what they are" is_what_it_says
+result "the same input gives the same bytes" same_bytes
+result "a function that differs is refused and shown" differs
+result "a unit of a module builds" builds src_module
+for name in series multi dup hot syscall callback header; do
+	result "src_$name builds" builds src_$name
+done
+while read -r name reason; do
+	result "refused: $reason ($name)" refuses "refused_$name" "$reason"
+done <<-END
+	text not-a-patch
+	context does-not-apply
+	code does-not-compile
+	same changes-nothing
+	assembly unsupported-file
+	vdso unsupported-file
+	off not-shipped
+	init init
+	data changed-data
+	layout changed-layout
+	entry no-fentry
+	weak overridden-weak
+	needs new-dependency
+	users too-many-users
+END
+cp "$test/src_module.patch" "$test/refused_module.patch"
+result "refused: no-module" refuses refused_module no-module --modules "$test/none"
+result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet
+result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -- -D warnings
+result "the tree and the source are untouched" source_is_untouched
+# The guest needs the module that is patched.
+shipped=$("$scripts/kernel/fetch-modules")/kernel/net/core/pktgen.ko
+for file in "$shipped"*; do
+	case $file in
+	*.xz) tool xz -dc "$file" >"$test/pktgen.ko" ;;
+	*.zst) tool zstd -dc "$file" >"$test/pktgen.ko" ;;
+	*.ko) cp "$file" "$test/pktgen.ko" ;;
+	esac
+done
+result "the shipped module is there" test -s "$test/pktgen.ko"
+exit $rc

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Live patches for functions that were drawn at random (scripts/livepatch-corpus) load beside
+# each other under load, redirect their functions, and unload; the kernel says nothing.
+# timeout: 600
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+corpus=$RLP_MODULES/corpus
+[[ -s $corpus/loads ]] || skip "scripts/livepatch-corpus has not been run"
+load_loader
+
+# Modules that are patched. One that needs others, or hardware, stays away: then its patch waits
+# for it.
+for target in "$corpus"/targets/*.ko; do
+	[[ ! -e $target ]] || ! insmod "$target" 2>/dev/null || loaded+=("$(basename "$target" .ko)")
+done
+remember_state
+RLP_MODULES=$corpus
+
+while :; do find /proc/self /sys/kernel -type f | wc -l; done >/dev/null 2>&1 &
+busy=$!
+
+redirected() { # OBJECT FUNCTION
+	grep -qE "^${2//./\\.}( |\[)" /sys/kernel/tracing/enabled_functions ||
+		fail "$2 of $1 is not in enabled_functions"
+}
+
+names=() absent=0
+while IFS=$'\t' read -r name object function; do
+	load_patch "$name"
+	names+=("$name")
+	if [[ $object == vmlinux ]] || is_loaded "$object"; then
+		expect_file "$RLP/$name/$object/patched" 1
+		redirected "$object" "$function"
+	else
+		absent=$((absent + 1))
+	fi
+done <"$corpus/loads"
+pass "${#names[@]} patches, $absent of them for modules that are not here"
+for name in "${names[@]}"; do
+	unload_patch "$name"
+done
+kill $busy
+wait $busy 2>/dev/null || true
+expect_unchanged
+pass "all are gone"
+finish

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Live patches that were built from source patches load, take effect and unload. They are
+# those of the last run of scripts/checks/test-livepatch.sh.
+
+set -e
+. "$(dirname "$0")/../lib/patches.sh"
+[[ -d $RLP_MODULES/source ]] || skip "scripts/checks/test-livepatch.sh has not been run"
+load_loader
+remember_state
+
+RLP_MODULES+=/source
+read_file /proc/cmdline
+check_patch src_cmdline /proc/cmdline "live patched: $REPLY"
+
+# effect PATCH FILE PATTERN: while the patch is loaded, what the file reads matches.
+effect() {
+	load_patch "$1"
+	read_file "$2"
+	# shellcheck disable=SC2053 # a pattern
+	[[ $REPLY == $3 ]] || fail "$2 reads '$REPLY' with $1, not '$3'"
+	unload_patch "$1"
+	read_file "$2"
+	# shellcheck disable=SC2053 # a pattern
+	[[ $REPLY != $3 ]] || fail "$2 reads '$REPLY' without $1"
+	expect_unchanged
+	pass "$1"
+}
+
+# A series of two.
+effect src_series /proc/cmdline "patched by a series: *"
+
+# Two units with a new function between them, which has a global and a static variable; and a
+# call of a function that is neither exported nor was called by the unit before.
+effect src_multi /proc/version "mark 4[0-9] few Linux version *"
+effect src_multi /proc/loadavg "mark 4[0-9] *"
+# A name that several functions of the kernel have.
+effect src_dup /proc/crypto "live patched*"
+# Functions on the hottest path, with constants that the kernel writes into its text at boot.
+effect src_hot /proc/version "lookups Linux version *"
+
+# A header: each file descriptor shows what its neighbour is.
+exec 8</dev/null 9</proc/version
+load_patch src_header
+[[ $(readlink /proc/$$/fd/8) == /proc/version ]] || fail "the header has no effect"
+unload_patch src_header
+[[ $(readlink /proc/$$/fd/8) == /dev/null ]] || fail "the header still has an effect"
+exec 8<&- 9<&-
+expect_unchanged
+pass src_header
+
+# A system call.
+umask 022
+load_patch src_syscall
+umask 002
+[[ $(umask) == 0072 ]] || fail "umask is $(umask) with src_syscall"
+unload_patch src_syscall
+umask 022
+[[ $(umask) == 0022 ]] || fail "umask is $(umask) without src_syscall"
+expect_unchanged
+pass src_syscall
+
+# Callbacks and a shadow variable, by the kernel's macros.
+new_log
+effect src_callback /proc/version "shadow [0-9]* Linux version *"
+expect_log "source patch: pre_patch"
+expect_log "source patch: post_unpatch"
+
+# The module is loaded before its patch, and after it.
+control=/proc/net/pktgen/pgctrl
+load_module pktgen
+read_file $control
+before=$REPLY
+load_patch src_module
+expect_file $control "live patched"
+unload_patch src_module
+expect_file $control "$before"
+unload_module pktgen
+load_patch src_module
+load_module pktgen
+expect_file $control "live patched"
+unload_patch src_module
+expect_file $control "$before"
+unload_module pktgen
+expect_unchanged
+pass "src_module, before and after its target"
+finish

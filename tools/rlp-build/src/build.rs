@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rlp-build build: all steps, in order.
+
+use crate::cli::Build;
+use crate::image::Image;
+use crate::link::{self, Info};
+use crate::objtool::Objtool;
+use crate::output::{note, step, OK};
+use crate::parts::{kernel, shipped_module, Parts};
+use crate::patch::{self, Series};
+use crate::positions::Positions;
+use crate::proof::{self, Proof};
+use crate::refusal::{broken, on, Refusal, Result};
+use crate::tree::Tree;
+use crate::units::Unit;
+use crate::verify::Verified;
+use crate::{compile, elf::Elf, headers, layout, namespace};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Builds a module. Returns the exit status.
+pub(crate) fn run(arguments: &Build) -> Result<u8> {
+    let parts = Parts::find(&arguments.kernel)?;
+    let Some(folder) = namespace::folder() else {
+        return namespace::enter(&parts.cache);
+    };
+    let quiet = false;
+
+    let series = Series::read(&arguments.patches)?;
+    let tree = Tree::cover(
+        &parts.tree,
+        arguments.kernel.source.as_deref(),
+        &parts.cache,
+        &folder,
+    )?;
+    tree.check_compiler()?;
+    let info = info(arguments, &series);
+
+    let patched_source = step(quiet, "apply the patch to a copy", || series.prepare(&tree))?;
+    let (sources, headers): (Vec<_>, BTreeSet<_>) = {
+        let (sources, headers): (Vec<_>, Vec<_>) = series
+            .files
+            .iter()
+            .cloned()
+            .partition(|file| file.ends_with(".c"));
+        (sources, headers.into_iter().collect())
+    };
+    let users = if headers.is_empty() {
+        Vec::new()
+    } else {
+        step(quiet, "look for the users of the headers", || {
+            users(&tree, &headers, &sources, arguments.units)
+        })?
+    };
+    let mut units = step(quiet, "compile the units as they were shipped", || {
+        let mut units = compile::as_shipped(&tree, &sources)?;
+        units.extend(compile::those_shipped(&tree, &users)?);
+        Ok(units)
+    })?;
+
+    let (orig, patched) = (tree.folder("orig")?, tree.folder("patched")?);
+    step(quiet, "compile them in sections", || {
+        compile::originals_in_sections(&tree, &arguments.kernel.loader, &units, &orig)
+    })?;
+    step(quiet, "compile them with the patch", || {
+        patch::install(&tree, &patched_source, &series.files)?;
+        compile::in_sections(&tree, &arguments.kernel.loader, &units, &patched)
+    })?;
+
+    step(quiet, "compare the structures' layout", || {
+        for unit in &units {
+            let (before, after) = (
+                Elf::read(&orig.join(unit.file()))?,
+                Elf::read(&patched.join(unit.file()))?,
+            );
+            if let Some((structure, detail)) = layout::change(&before, &after)? {
+                return Err(Refusal::ChangedLayout { structure, detail }.into());
+            }
+        }
+        Ok(())
+    })?;
+
+    // Of the headers' users, those whose code changes.
+    let mut changed = Vec::new();
+    for unit in units {
+        let same = || -> Result<bool> {
+            let file = unit.file();
+            Ok(Elf::read(&orig.join(&file))?.same_code(&Elf::read(&patched.join(&file))?))
+        };
+        if !users.contains(&unit.source) || !same()? {
+            changed.push(unit);
+        }
+    }
+    units = changed;
+
+    let objtool = Objtool::new(&tree)?;
+    step(quiet, "check the units", || objtool.shipped(&units))?;
+    let kernel = step(quiet, "decode the shipped image", || kernel(&parts, &tree))?;
+    let exports_path = tree.dir.join("Module.symvers");
+    let mut exports = std::fs::read_to_string(&exports_path).map_err(on(&exports_path))?;
+    exports += &loader_exports(&arguments.kernel.loader, &tree.release)?;
+
+    let mut by_object: BTreeMap<&str, Vec<Unit>> = BTreeMap::new();
+    for unit in &units {
+        by_object
+            .entry(&unit.object)
+            .or_default()
+            .push(unit.clone());
+    }
+    let mut replaced = Vec::new();
+    let mut differences = Vec::new();
+    for (object, units) in &by_object {
+        let module = match *object {
+            "vmlinux" => None,
+            _ if units.iter().all(|unit| users.contains(&unit.source)) => {
+                // A module that is not shipped needs no patch.
+                match shipped_module(&parts, object) {
+                    Ok(module) => Some(module),
+                    Err(_) => continue,
+                }
+            }
+            _ => Some(shipped_module(&parts, object)?),
+        };
+        let image = module.as_ref().unwrap_or(&kernel);
+        let (units, verified) = step(quiet, &format!("compare with the shipped {object}"), || {
+            verified(units, &users, image)
+        })?;
+        if units.is_empty() {
+            continue;
+        }
+        let difference = step(quiet, &format!("find what changes in {object}"), || {
+            objtool.difference(image, &units, &orig, &patched, &exports)
+        })?;
+        for warning in &difference.warnings {
+            note(quiet, warning);
+        }
+        let Some(file) = &difference.file else {
+            continue;
+        };
+        let functions = Positions {
+            explain: arguments.explain,
+            tree: &tree,
+            image,
+            kernel: &kernel,
+            units: &units,
+            verified: &verified,
+        }
+        .settle(&difference, file)?;
+        for function in &functions {
+            note(
+                quiet,
+                &format!(
+                    "{} at {} is as it was shipped",
+                    function.name, function.place
+                ),
+            );
+        }
+        replaced.extend(functions);
+        differences.push(((*object).to_owned(), file.clone()));
+    }
+    if replaced.is_empty() {
+        return Err(Refusal::ChangesNothing.into());
+    }
+
+    let module = step(quiet, "link the module", || {
+        link::module(
+            &tree,
+            &objtool,
+            &arguments.kernel.loader,
+            &info,
+            &differences,
+        )
+    })?;
+
+    let compiler = tree.compiler()?;
+    let proof = Proof::new(
+        &info,
+        &series.header.fixes,
+        &series.hash,
+        proof::Kernel {
+            release: &tree.release,
+            build_id: kernel.build_id(),
+            source: arguments
+                .kernel
+                .source_version
+                .as_deref()
+                .unwrap_or(&tree.release),
+            compiler: &compiler,
+        },
+        &replaced,
+    );
+    write(&arguments.output, &info.name, &module, &proof)?;
+    Ok(OK)
+}
+
+/// The units that may include the headers, without those that the patch changes itself.
+fn users(
+    tree: &Tree,
+    headers: &BTreeSet<String>,
+    sources: &[String],
+    limit: usize,
+) -> Result<Vec<String>> {
+    let mut users = headers::users(&tree.source, headers)?;
+    users.retain(|unit| !sources.contains(unit));
+    if users.len() > limit {
+        let list: Vec<_> = headers.iter().map(String::as_str).collect();
+        return Err(Refusal::TooManyUsers {
+            headers: list.join(" or "),
+            units: users.len(),
+        }
+        .into());
+    }
+    Ok(users.into_iter().collect())
+}
+
+/// The units of one object beside its shipped image. A unit must be a part of that; the users of
+/// headers are left out if they are not.
+fn verified<'a>(
+    units: &[Unit],
+    users: &[String],
+    image: &'a Image,
+) -> Result<(Vec<Unit>, Vec<Verified<'a>>)> {
+    let (mut kept, mut list) = (Vec::new(), Vec::new());
+    for unit in units {
+        let object = Elf::read(&unit.cached.join("shipped.o"))?;
+        let verified = Verified::new(&unit.source, object, image);
+        if verified.count().0 != 0 {
+            kept.push(unit.clone());
+            list.push(verified);
+        } else if !users.contains(&unit.source) {
+            return Err(Refusal::NotShipped {
+                unit: unit.source.clone(),
+            }
+            .into());
+        }
+    }
+    Ok((kept, list))
+}
+
+/// The loader's symbols, in the form of the kernel's: the module depends on the loader, so ordinary
+/// relocations will do.
+fn loader_exports(loader: &Path, release: &str) -> Result<String> {
+    let path = loader.join(release).join("Module.symvers");
+    let text = std::fs::read_to_string(&path).map_err(|_| {
+        broken(format!(
+            "{} is missing: install the loader for {release}, or name it with --loader",
+            path.display()
+        ))
+    })?;
+    let names = text.lines().filter_map(|line| line.split('\t').nth(1));
+    let lines = names.map(|name| format!("0x00000000\t{name}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"));
+    Ok(lines.collect::<Vec<_>>().concat())
+}
+
+fn info(arguments: &Build, series: &Series) -> Info {
+    let name = arguments
+        .name
+        .clone()
+        .unwrap_or_else(|| link::module_name(&arguments.patches[0]));
+    let mut cves = series.header.cves.clone();
+    cves.extend(arguments.cve.iter().cloned());
+    Info {
+        description: arguments
+            .description
+            .clone()
+            .or_else(|| series.header.description.clone())
+            .unwrap_or_else(|| format!("live patch {name}")),
+        name,
+        level: arguments.level.clone(),
+        cves: cves.into_iter().collect(),
+        cumulative: !arguments.no_replace,
+    }
+}
+
+/// Writes the results, each complete or not at all.
+fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result {
+    std::fs::create_dir_all(folder).map_err(on(folder))?;
+    let mut json =
+        serde_json::to_vec_pretty(proof).map_err(|error| broken(format!("the proof: {error}")))?;
+    json.push(b'\n');
+    let put = |extension: &str, content: &[u8]| {
+        let path = folder.join(format!("{name}.{extension}"));
+        let partial = folder.join(format!(".{name}.{extension}.partial"));
+        std::fs::write(&partial, content).map_err(on(&partial))?;
+        std::fs::rename(&partial, &path).map_err(on(&path))?;
+        println!("{}", path.display());
+        Ok(())
+    };
+    put("ko", &std::fs::read(module).map_err(on(module))?)?;
+    put("proof.json", &json)
+}

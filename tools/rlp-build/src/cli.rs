@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Builds a live patch for a shipped kernel from a source patch, and proves that what it replaces
+/// is what was shipped.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_override_self = true,
+    after_help = "Exit status: 0 built, 1 a tool failed, 2 wrong arguments, 3 the patch is refused."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build one cumulative module from a patch or a series
+    #[command(args_override_self = true)]
+    Build(Build),
+    /// Draw functions at random, and write a patch for each that counts its calls
+    Corpus(Corpus),
+}
+
+/// Which kernel, and where its parts are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Kernel {
+    /// The kernel's release, if it is not the running one's
+    #[arg(long)]
+    pub(crate) release: Option<String>,
+    /// The prepared tree [default: /lib/modules/RELEASE/build]
+    #[arg(long)]
+    pub(crate) tree: Option<PathBuf>,
+    /// The kernel's source [default: the tree's]
+    #[arg(long)]
+    pub(crate) source: Option<PathBuf>,
+    /// The shipped image [default: TREE/vmlinuz, or /boot/vmlinuz-RELEASE]
+    #[arg(long)]
+    pub(crate) image: Option<PathBuf>,
+    /// The folder of the shipped modules [default: /lib/modules/RELEASE]
+    #[arg(long)]
+    pub(crate) modules: Option<PathBuf>,
+    /// Where the loader's livepatch.mk is
+    #[arg(long, default_value = "/usr/share/rust_livepatch")]
+    pub(crate) loader: PathBuf,
+    /// Where compiled units are kept [default: ~/.cache/rlp-build]
+    #[arg(long)]
+    pub(crate) cache: Option<PathBuf>,
+    /// The version of the source package, for the proof [default: RELEASE]
+    #[arg(long)]
+    pub(crate) source_version: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
+    /// Patches, or folders with a file "series"
+    #[arg(required = true)]
+    pub(crate) patches: Vec<PathBuf>,
+    /// Where the module and its proof are written
+    #[arg(short, long, default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// The module's name [default: that of the patch]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A level, for those who install the module
+    #[arg(long)]
+    pub(crate) level: Option<String>,
+    /// A CVE number, beside those that the patch names
+    #[arg(long)]
+    pub(crate) cve: Vec<String>,
+    /// What the module is for [default: the patch's subject]
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    /// How many units may be compiled for headers that the patch changes
+    #[arg(long, default_value_t = 64)]
+    pub(crate) units: usize,
+    /// Show the first function that differs from the shipped one, both disassembled
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Leave other patches enabled
+    #[arg(long)]
+    pub(crate) no_replace: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Corpus {
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
+    /// How many functions
+    #[arg(long, default_value_t = 30)]
+    pub(crate) count: usize,
+    /// The same seed draws the same functions of the same kernel
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The folder for the patches
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Compiles units: once by kbuild, as they were shipped, and then by kbuild's own command with
+//! each function and each object in a section of its own, before and after the patch.
+
+use crate::command::{excerpt, failed, output, program};
+use crate::refusal::{broken, on, Refusal, Result};
+use crate::tree::Tree;
+use crate::units::{output_of, redirected, saved_command, Unit};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// Constants that the kernel writes into its own text at boot.
+const RUNTIME_CONST: &str = include_str!("runtime_const.h");
+
+/// Has each unit compiled as the kernel's build does, and knows the command. What is in the cache
+/// is used as it is.
+pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
+    let cached = |source: &str| tree.cache.join("units").join(output_of(source));
+    let missing: Vec<_> = sources
+        .iter()
+        .filter(|source| !cached(source).join("command").exists())
+        .collect();
+
+    if !missing.is_empty() {
+        let mut make = program("make", &tree.dir);
+        make.args(["-s", &format!("-j{}", tree.jobs)])
+            .args(missing.iter().map(|source| output_of(source)));
+        let result = output(&mut make)?;
+        if !result.status.success() {
+            let text = String::from_utf8_lossy(&result.stderr).into_owned();
+            let unit = missing.iter().find(|source| text.contains(source.as_str()));
+            if text.contains("No rule to make target") || unit.is_some() {
+                let unit = unit.unwrap_or(&missing[0]);
+                return Err(Refusal::NotShipped {
+                    unit: unit.to_string(),
+                }
+                .into());
+            }
+            return Err(failed(&make, &result));
+        }
+        for source in missing {
+            keep(tree, source, &cached(source))?;
+        }
+    }
+
+    sources
+        .iter()
+        .map(|source| {
+            let path = cached(source).join("command");
+            let command = std::fs::read_to_string(&path).map_err(on(&path))?;
+            Unit::new(source, command, cached(source))
+        })
+        .collect()
+}
+
+/// Compiles what can be compiled, and returns the units that could: a unit that kbuild does not
+/// compile is not in the shipped kernel.
+pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
+    let cached = |source: &str| tree.cache.join("units").join(output_of(source));
+    let missing: Vec<_> = sources
+        .iter()
+        .filter(|source| !cached(source).join("command").exists())
+        .collect();
+    if !missing.is_empty() {
+        let mut make = program("make", &tree.dir);
+        make.args(["-s", "-k", &format!("-j{}", tree.jobs)])
+            .args(missing.iter().map(|source| output_of(source)));
+        output(&mut make)?;
+    }
+    let mut units = Vec::new();
+    for source in sources {
+        if !cached(source).join("command").exists()
+            && (!tree.dir.join(output_of(source)).exists()
+                || keep(tree, source, &cached(source)).is_err())
+        {
+            continue;
+        }
+        units.extend(as_shipped(tree, std::slice::from_ref(source))?);
+    }
+    Ok(units)
+}
+
+/// Puts what kbuild made into the cache. Another build may do the same at the same time.
+fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
+    let object = tree.dir.join(output_of(source));
+    let folder = object.parent().unwrap_or(&tree.dir);
+    let name = object.file_name().unwrap_or_default().to_string_lossy();
+    let saved = folder.join(format!(".{name}.cmd"));
+    let text = std::fs::read_to_string(&saved).map_err(on(&saved))?;
+    let command = saved_command(&text, source)?;
+
+    let parent = to.parent().unwrap_or(&tree.cache);
+    std::fs::create_dir_all(parent).map_err(on(parent))?;
+    let partial = tempfile::Builder::new()
+        .prefix(".partial-")
+        .tempdir_in(parent)
+        .map_err(on(parent))?;
+    std::fs::copy(&object, partial.path().join("plain.o")).map_err(on(&object))?;
+    std::fs::write(partial.path().join("command"), command).map_err(on(partial.path()))?;
+    // A folder that is there already has the same content.
+    let partial = partial.into_path();
+    if std::fs::rename(&partial, to).is_err() {
+        std::fs::remove_dir_all(&partial).map_err(on(&partial))?;
+    }
+    Ok(())
+}
+
+/// Compiles units with their functions and objects in sections.
+pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &Path) -> Result {
+    let header = tree.work.join("runtime_const.h");
+    std::fs::write(&header, RUNTIME_CONST).map_err(on(&header))?;
+    each(tree.jobs, units, |unit| {
+        let mut options = "-ffunction-sections -fdata-sections".to_owned();
+        if !unit.is_module() {
+            options += &format!(" -include {}", header.display());
+        }
+        let object = folder.join(unit.file());
+        // A unit that includes <linux/livepatch.h> gets the loader's functions.
+        let command = redirected(unit, &options, &object)?.replacen(
+            " -nostdinc ",
+            &format!(" -nostdinc -I{}/include ", loader.display()),
+            1,
+        );
+        let result = output(program("sh", &tree.dir).args(["-c", &command]))?;
+        if !result.status.success() {
+            return Err(Refusal::DoesNotCompile {
+                unit: unit.source.clone(),
+                detail: excerpt(&result, 1),
+            }
+            .into());
+        }
+        Ok(())
+    })
+}
+
+/// The same as `in_sections()`, for the unpatched source: kept for later builds.
+pub(crate) fn originals_in_sections(
+    tree: &Tree,
+    loader: &Path,
+    units: &[Unit],
+    folder: &Path,
+) -> Result {
+    let missing: Vec<_> = units
+        .iter()
+        .filter(|unit| !unit.cached.join("sections.o").exists())
+        .cloned()
+        .collect();
+    in_sections(tree, loader, &missing, folder)?;
+    for unit in units {
+        let (here, kept) = (folder.join(unit.file()), unit.cached.join("sections.o"));
+        if kept.exists() {
+            std::fs::copy(&kept, &here).map_err(on(&kept))?;
+        } else {
+            let partial =
+                tempfile::NamedTempFile::new_in(&unit.cached).map_err(on(&unit.cached))?;
+            std::fs::copy(&here, partial.path()).map_err(on(&here))?;
+            partial
+                .persist(&kept)
+                .map_err(|error| broken(format!("{}: {error}", kept.display())))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs something for each unit, on all processors.
+pub(crate) fn each(jobs: usize, units: &[Unit], run: impl Fn(&Unit) -> Result + Sync) -> Result {
+    let queue = Mutex::new(units.iter());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1))
+            .map(|_| {
+                scope.spawn(|| loop {
+                    let next = queue
+                        .lock()
+                        .map_err(|_| broken("a worker has panicked"))?
+                        .next();
+                    match next {
+                        Some(unit) => run(unit)?,
+                        None => return Ok(()),
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| broken("a worker has panicked"))?)
+    })
+}
+
+/// objcopy, with arguments.
+pub(crate) fn objcopy(tree: &Tree, arguments: &[&str], object: &Path) -> Result {
+    let mut command: Command = program("objcopy", &tree.work);
+    command.args(arguments).arg(object);
+    crate::command::run(&mut command).map(drop)
+}
+
+/// The object of a unit as it was shipped.
+pub(crate) fn plain(unit: &Unit) -> PathBuf {
+    unit.cached.join("plain.o")
+}

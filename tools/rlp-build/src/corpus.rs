@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rlp-build corpus: patches for functions that nobody has chosen.
+//!
+//! Units are drawn from the kernel's source, and a function from each unit that is in the shipped
+//! kernel. A function counts if the shipped kernel has its name and it begins with a call of
+//! ftrace. The patch adds a counter of the module's own to it.
+
+use crate::cli::Corpus;
+use crate::command::{output, program};
+use crate::dwarf::{self, name, number};
+use crate::elf::Elf;
+use crate::image::Image;
+use crate::objtool::Objtool;
+use crate::parts::{kernel, shipped_module, Parts};
+use crate::refusal::{broken, on, Result};
+use crate::tree::Tree;
+use crate::units::Unit;
+use crate::verify::Verified;
+use crate::{compile, namespace};
+use gimli::AttributeValue;
+use std::path::Path;
+
+/// Folders of the source that have code of the running kernel.
+const FOLDERS: [&str; 13] = [
+    "arch/x86", "block", "crypto", "drivers", "fs", "io_uring", "ipc", "kernel", "lib", "mm",
+    "net", "security", "sound",
+];
+
+/// How many units are compiled at once.
+const BATCH: usize = 12;
+
+/// How many units may be drawn for each function that is wanted.
+const TRIES: usize = 12;
+
+/// Writes the patches and the file `drawn`, with a line for each: patch, object, unit, function.
+pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
+    let parts = Parts::find(&arguments.kernel)?;
+    let Some(folder) = namespace::folder() else {
+        return namespace::enter(&parts.cache);
+    };
+    let tree = Tree::cover(
+        &parts.tree,
+        arguments.kernel.source.as_deref(),
+        &parts.cache,
+        &folder,
+    )?;
+    tree.check_compiler()?;
+    let kernel = kernel(&parts, &tree)?;
+    let objtool = Objtool::new(&tree)?;
+    let sources = sources(&tree.source)?;
+    std::fs::create_dir_all(&arguments.output).map_err(on(&arguments.output))?;
+
+    let mut random = Random(arguments.seed);
+    let mut drawn = Vec::new();
+    let mut tries = arguments.count * TRIES;
+    while drawn.len() < arguments.count && tries > 0 {
+        // kbuild takes some seconds however many units there are.
+        let batch: Vec<_> = (0..BATCH)
+            .map(|_| sources[random.below(sources.len())].clone())
+            .collect();
+        tries = tries.saturating_sub(BATCH);
+        for unit in compile::those_shipped(&tree, &batch)? {
+            if drawn.len() == arguments.count {
+                break;
+            }
+            let choice = random.next();
+            let path = arguments
+                .output
+                .join(format!("corpus_{:04}.patch", drawn.len() + 1));
+            if let Some((function, patch)) = draw(
+                &parts,
+                &tree,
+                &kernel,
+                &objtool,
+                &unit,
+                choice,
+                drawn.len() + 1,
+            )? {
+                std::fs::write(&path, patch).map_err(on(&path))?;
+                let entry = format!(
+                    "corpus_{:04}\t{}\t{}\t{function}\n",
+                    drawn.len() + 1,
+                    unit.object,
+                    unit.source
+                );
+                print!("{entry}");
+                drawn.push(entry);
+            }
+        }
+    }
+    let list = arguments.output.join("drawn");
+    std::fs::write(&list, drawn.concat()).map_err(on(&list))?;
+    if drawn.len() < arguments.count {
+        return Err(broken(format!(
+            "only {} functions could be drawn",
+            drawn.len()
+        )));
+    }
+    Ok(crate::output::OK)
+}
+
+/// Draws a function of a unit. Returns its name, and the patch.
+fn draw(
+    parts: &Parts,
+    tree: &Tree,
+    kernel: &Image,
+    objtool: &Objtool<'_>,
+    unit: &Unit,
+    choice: u64,
+    number: usize,
+) -> Result<Option<(String, Vec<u8>)>> {
+    if objtool.shipped(std::slice::from_ref(unit)).is_err() {
+        return Ok(None);
+    }
+    let module = if unit.is_module() {
+        let Ok(module) = shipped_module(parts, &unit.object) else {
+            return Ok(None);
+        };
+        Some(module)
+    } else {
+        None
+    };
+    let image = module.as_ref().unwrap_or(kernel);
+    let verified = Verified::new(
+        &unit.source,
+        Elf::read(&unit.cached.join("shipped.o"))?,
+        image,
+    );
+    let functions: Vec<_> = verified
+        .object
+        .functions()
+        .filter(|(_, symbol)| {
+            !verified.object.sections[symbol.section].is_discarded()
+                && verified.has_entry(symbol)
+                && !image.names.addrs(&symbol.name).is_empty()
+        })
+        .map(|(_, symbol)| symbol.name.clone())
+        .collect();
+    if functions.is_empty() {
+        return Ok(None);
+    }
+    let function = &functions[(choice % functions.len() as u64) as usize];
+    let base = function.split('.').next().unwrap_or(function);
+    let Some(line) = declared(&Elf::read(&compile::plain(unit))?, base)? else {
+        return Ok(None);
+    };
+    let path = tree.source.join(&unit.source);
+    let text = std::fs::read_to_string(&path).map_err(on(&path))?;
+    let Some(edited) = counted(&text, line, number) else {
+        return Ok(None);
+    };
+    Ok(Some((
+        function.clone(),
+        patch(tree, &unit.source, &edited)?,
+    )))
+}
+
+/// All C files that may be of the running kernel, in a fixed order.
+fn sources(source: &Path) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut folders: Vec<_> = FOLDERS.iter().map(|folder| (*folder).to_owned()).collect();
+    while let Some(folder) = folders.pop() {
+        let path = source.join(&folder);
+        for entry in std::fs::read_dir(&path).map_err(on(&path))? {
+            let entry = entry.map_err(on(&path))?;
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                if !["vdso", "realmode", "boot", "tools"]
+                    .iter()
+                    .any(|part| name.ends_with(part))
+                {
+                    folders.push(name);
+                }
+            } else if name.ends_with(".c") && !name.ends_with(".mod.c") {
+                files.push(name);
+            }
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The line of the unit's own file where a function is defined.
+fn declared(object: &Elf, function: &str) -> Result<Option<usize>> {
+    let sections = dwarf::sections(object);
+    let dwarf = dwarf::load(&sections)?;
+    let search = || -> gimli::Result<Option<u64>> {
+        let mut headers = dwarf.units();
+        while let Some(header) = headers.next()? {
+            let unit = dwarf.unit(header)?;
+            let mut tree = unit.entries_tree(None)?;
+            let root = tree.root()?;
+            let mut children = root.children();
+            while let Some(child) = children.next()? {
+                let entry = child.entry();
+                let own = matches!(
+                    entry.attr_value(gimli::DW_AT_decl_file)?,
+                    Some(AttributeValue::FileIndex(0 | 1))
+                );
+                if own
+                    && entry.tag() == gimli::DW_TAG_subprogram
+                    && entry.attr(gimli::DW_AT_declaration)?.is_none()
+                    && name(&dwarf, &unit, entry)?.as_deref() == Some(function)
+                {
+                    return number(entry, gimli::DW_AT_decl_line);
+                }
+            }
+        }
+        Ok(None)
+    };
+    Ok(search().map_err(dwarf::failed)?.map(|line| line as usize))
+}
+
+/// The text with a counter in the function that is defined at a line.
+fn counted(text: &str, line: usize, number: usize) -> Option<String> {
+    let lines: Vec<_> = text.lines().collect();
+    let begin = line.checked_sub(1)?;
+    let body = begin
+        + lines
+            .get(begin..)?
+            .iter()
+            .take(25)
+            .position(|line| *line == "{")?;
+    if lines[begin..body].iter().any(|line| line.starts_with('}')) {
+        return None;
+    }
+    let counter = format!("rlp_calls_{number:04}");
+    let mut edited: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    edited.insert(
+        body + 1,
+        format!("\t{{ extern unsigned long {counter}; {counter}++; }}"),
+    );
+    edited.push(format!("unsigned long {counter};"));
+    Some(edited.join("\n") + "\n")
+}
+
+/// The unified diff that makes the edited text of a file.
+fn patch(tree: &Tree, source: &str, edited: &str) -> Result<Vec<u8>> {
+    let place = tree.folder("drawn")?.join("edited");
+    std::fs::write(&place, edited).map_err(on(&place))?;
+    let mut diff = program("diff", &tree.work);
+    diff.args([
+        "-u",
+        "--label",
+        &format!("a/{source}"),
+        "--label",
+        &format!("b/{source}"),
+    ])
+    .arg(tree.source.join(source))
+    .arg(&place);
+    Ok(output(&mut diff)?.stdout)
+}
+
+/// splitmix64: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_put_behind_the_brace() {
+        let text = "int f(int a,\n\tint b)\n{\n\treturn 0;\n}\n";
+        let edited = counted(text, 1, 7).unwrap();
+        assert_eq!(
+            edited,
+            "int f(int a,\n\tint b)\n{\n\t{ extern unsigned long rlp_calls_0007; rlp_calls_0007++; }\n\treturn 0;\n}\n\
+             unsigned long rlp_calls_0007;\n"
+        );
+        assert_eq!(counted("int x;\n}\n{\n", 1, 1), None);
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let draw = |seed| {
+            let mut random = Random(seed);
+            [random.below(1000), random.below(1000), random.below(1000)]
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}

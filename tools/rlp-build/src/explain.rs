@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! --explain: a function as it was compiled here, beside the shipped one.
+
+use crate::command::{program, run};
+use crate::refusal::{on, Result};
+use crate::tree::Tree;
+use std::fmt::Write as _;
+
+/// The width of one side.
+const WIDTH: usize = 58;
+
+/// Both disassemblies, side by side. A mark is between the lines that differ. The operands of
+/// relocations are zero on both sides.
+pub(crate) fn side_by_side(
+    tree: &Tree,
+    function: &str,
+    addr: u64,
+    here: &[u8],
+    shipped: &[u8],
+) -> Result<String> {
+    let left = disassembly(tree, addr, here)?;
+    let right = disassembly(tree, addr, shipped)?;
+    let mut text = format!(
+        "{:WIDTH$}   {function}() as it was shipped\n",
+        format!("{function}() as compiled here")
+    );
+    for line in 0..left.len().max(right.len()) {
+        let side = |lines: &[String]| lines.get(line).cloned().unwrap_or_default();
+        let (left, right) = (side(&left), side(&right));
+        let mark = if left == right { ' ' } else { '|' };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{left:WIDTH$.WIDTH$} {mark} {right:.WIDTH$}");
+    }
+    Ok(text)
+}
+
+fn disassembly(tree: &Tree, addr: u64, code: &[u8]) -> Result<Vec<String>> {
+    let file = tree.work.join("code");
+    std::fs::write(&file, code).map_err(on(&file))?;
+    let printed = run(program("objdump", &tree.work)
+        .args([
+            "-D",
+            "-b",
+            "binary",
+            "-m",
+            "i386:x86-64",
+            "--no-show-raw-insn",
+        ])
+        .arg(format!("--adjust-vma={addr:#x}"))
+        .arg(&file))?;
+    Ok(printed
+        .lines()
+        .filter(|line| line.contains(":\t"))
+        .map(|line| line.trim().replace('\t', " "))
+        .collect())
+}

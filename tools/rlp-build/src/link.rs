@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes the module: the differences, the kernel's init code for such modules, and the loader's
+//! interface, linked by kbuild.
+
+use crate::command::{output, program};
+use crate::compile::objcopy;
+use crate::objtool::Objtool;
+use crate::refusal::{broken, on, Refusal, Result};
+use crate::tree::Tree;
+use std::path::{Path, PathBuf};
+
+/// What a module says of itself.
+#[derive(Debug)]
+pub(crate) struct Info {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) level: Option<String>,
+    pub(crate) cves: Vec<String>,
+    /// The patch retires all others when it is complete.
+    pub(crate) cumulative: bool,
+}
+
+/// Links the module, and returns where it is.
+pub(crate) fn module(
+    tree: &Tree,
+    objtool: &Objtool<'_>,
+    loader: &Path,
+    info: &Info,
+    differences: &[(String, PathBuf)],
+) -> Result<PathBuf> {
+    let folder = tree.folder("module")?;
+    let init = tree.source.join("scripts/livepatch/init.c");
+    let text = std::fs::read_to_string(&init).map_err(on(&init))?;
+    let write = |name: &str, content: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).map_err(on(&path))
+    };
+    write("init.c", init_code(&text, info)?)?;
+
+    let mut objects = vec!["init.o".to_owned()];
+    for (object, file) in differences {
+        let name = format!("diff_{object}.o");
+        std::fs::copy(file, folder.join(&name)).map_err(on(file))?;
+        // modpost wants to know how each object was made.
+        write(&format!(".{name}.cmd"), String::new())?;
+        objects.push(name);
+    }
+    write(
+        "Kbuild",
+        format!(
+            "obj-m := {name}.o\n{name}-y := {objects}\nccflags-y := -ffunction-sections -fdata-sections{replace}\n\
+             include {loader}/livepatch.mk\n",
+            name = info.name,
+            objects = objects.join(" "),
+            replace = if info.cumulative { "" } else { " -DKLP_NO_REPLACE" },
+            loader = loader.display(),
+        ),
+    )?;
+
+    let mut make = program("make", &tree.dir);
+    make.args(["-s", &format!("-j{}", tree.jobs)])
+        .arg(format!("M={}", folder.display()))
+        .arg("modules");
+    let result = output(&mut make)?;
+    if !result.status.success() {
+        let text = String::from_utf8_lossy(&result.stderr).into_owned();
+        // ERROR: modpost: "name" [path] undefined!
+        if let Some(line) = text.lines().find(|line| line.contains("undefined!")) {
+            let name = line.split('"').nth(1).unwrap_or(line);
+            return Err(Refusal::UnknownPlace {
+                symbol: name.to_owned(),
+            }
+            .into());
+        }
+        return Err(crate::command::failed(&make, &result));
+    }
+
+    let module = folder.join(format!("{}.ko", info.name));
+    // Debug information has the paths of this machine, and BTF is of a kernel that is not here.
+    objcopy(tree, &["-g", "--remove-section=.BTF"], &module)?;
+    objtool.post_link(&module)?;
+    Ok(module)
+}
+
+/// The kernel's init code, with this module's information in place of its own.
+fn init_code(text: &str, info: &Info) -> Result<String> {
+    let own = "MODULE_DESCRIPTION(\"Livepatch module\");";
+    if !text.contains(own) {
+        return Err(broken(
+            "the kernel's scripts/livepatch/init.c is not of the form that is known",
+        ));
+    }
+    let mut lines = format!("MODULE_DESCRIPTION({});\n", quoted(&info.description));
+    if let Some(level) = &info.level {
+        lines += &format!("MODULE_INFO(level, {});\n", quoted(level));
+    }
+    if !info.cves.is_empty() {
+        lines += &format!("MODULE_INFO(cves, {});\n", quoted(&info.cves.join(" ")));
+    }
+    Ok(text.replace(own, &lines))
+}
+
+/// A C string. What is not printable ASCII is left out.
+fn quoted(text: &str) -> String {
+    let mut string = String::from("\"");
+    for c in text.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()) {
+        if matches!(c, '"' | '\\') {
+            string.push('\\');
+        }
+        string.push(c);
+    }
+    string.push('"');
+    string
+}
+
+/// A module's name, from the file name of a patch.
+pub(crate) fn module_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let name = name.trim_matches('_').to_owned();
+    if name.is_empty() {
+        "patch".into()
+    } else {
+        name.chars().take(50).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_a_c_string() {
+        assert_eq!(quoted("net: \"x\" \\ é\n"), "\"net: \\\"x\\\" \\\\ \"");
+    }
+
+    #[test]
+    fn a_module_is_named_after_its_patch() {
+        assert_eq!(
+            module_name(Path::new("/x/0001-net-Fix it.patch")),
+            "0001_net_fix_it"
+        );
+        assert_eq!(module_name(Path::new("fixes/")), "fixes");
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rlp-build: from a source patch to a live patch for a kernel that is already shipped.
+//!
+//! Only the units that the patch changes are compiled, with the kernel's own source,
+//! configuration and compiler. Each function that is replaced is proven to be what was shipped.
+//! The modules of this program follow a patch on its way:
+//! patch, units, compile, objtool, image and kallsyms, verify, positions, link, proof.
+
+mod build;
+mod cli;
+mod command;
+mod compile;
+mod corpus;
+mod dwarf;
+mod elf;
+mod explain;
+mod headers;
+mod image;
+mod kallsyms;
+mod layout;
+mod link;
+mod namespace;
+mod objtool;
+mod output;
+mod parts;
+mod patch;
+mod positions;
+mod proof;
+mod refusal;
+mod tree;
+mod units;
+mod verify;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Build(arguments) => build::run(arguments),
+        Command::Corpus(arguments) => corpus::run(arguments),
+    };
+    ExitCode::from(match result {
+        Ok(status) => status,
+        Err(failure) => output::end(&failure),
+    })
+}

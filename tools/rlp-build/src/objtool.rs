@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's objtool: it checks objects, finds what a patch changes, and makes of the
+//! difference an object for a live-patch module.
+
+use crate::command::{excerpt, failed, output, program, run};
+use crate::compile::{each, objcopy, plain};
+use crate::elf::Elf;
+use crate::image::Image;
+use crate::refusal::{on, Failure, Refusal, Result};
+use crate::tree::Tree;
+use crate::units::Unit;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// What kbuild gives objtool for vmlinux.o, without the options that need all of it.
+const ARGUMENTS: &str = "\
+include include/config/auto.conf
+include $(srctree)/scripts/Kbuild.include
+include $(srctree)/scripts/Makefile.lib
+rlp-build-arguments:
+\t@echo $(objtool-args-y) --link
+";
+
+/// objtool with the arguments of this configuration.
+#[derive(Debug)]
+pub(crate) struct Objtool<'a> {
+    tree: &'a Tree,
+    arguments: Vec<String>,
+}
+
+/// The units of one object, merged before and after the patch, and what differs.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) object: String,
+    pub(crate) original: Elf,
+    /// The object file to link into the module; none if nothing changes.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl<'a> Objtool<'a> {
+    pub(crate) fn new(tree: &'a Tree) -> Result<Self> {
+        let makefile = tree.work.join("arguments.mk");
+        std::fs::write(&makefile, ARGUMENTS).map_err(on(&makefile))?;
+        let printed = run(program("make", &tree.dir)
+            .args(["-s", "--no-print-directory", "objtree=."])
+            .arg(format!("srctree={}", tree.source.display()))
+            .arg("-f")
+            .arg(&makefile)
+            .arg("rlp-build-arguments"))?;
+        Ok(Self {
+            tree,
+            arguments: printed.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
+    fn check(&self, module: bool, object: &Path) -> Result {
+        let mut command = program(self.tree.objtool(), &self.tree.dir);
+        command.args(&self.arguments);
+        if module {
+            command.arg("--module");
+        }
+        run(command.arg(object)).map(drop)
+    }
+
+    fn klp(&self, what: &str) -> std::process::Command {
+        let mut command = program(self.tree.objtool(), &self.tree.dir);
+        command.args(["klp", what]);
+        command
+    }
+
+    /// The units as shipped, with what objtool does to their text. They are kept for later builds.
+    pub(crate) fn shipped(&self, units: &[Unit]) -> Result {
+        each(self.tree.jobs, units, |unit| {
+            let checked = unit.cached.join("shipped.o");
+            if checked.exists() {
+                return Ok(());
+            }
+            let partial =
+                tempfile::NamedTempFile::new_in(&unit.cached).map_err(on(&unit.cached))?;
+            std::fs::copy(plain(unit), partial.path()).map_err(on(partial.path()))?;
+            objcopy(self.tree, &["-g", "--keep-file-symbols"], partial.path())?;
+            if Elf::read(partial.path())?.section(".orc_unwind").is_none() {
+                self.check(unit.is_module(), partial.path())?;
+            }
+            partial
+                .persist(&checked)
+                .map_err(|error| on(&checked)(error.error))?;
+            Ok(())
+        })
+    }
+
+    /// Merges the units of one object as the kernel's link would, runs objtool on both, and finds
+    /// what differs. `orig` and `patched` have the units, compiled in sections.
+    pub(crate) fn difference(
+        &self,
+        image: &Image,
+        units: &[Unit],
+        orig: &Path,
+        patched: &Path,
+        exports: &str,
+    ) -> Result<Difference> {
+        let object = image.object.as_str();
+        let folder = self.tree.folder(&format!("objects/{object}"))?;
+        let (before, after) = (
+            self.tree.folder(&format!("objects/{object}/orig"))?,
+            folder.join("patched"),
+        );
+        std::fs::create_dir_all(&after).map_err(on(&after))?;
+        let module = object != "vmlinux";
+        let names: Vec<_> = units.iter().map(Unit::file).collect();
+
+        let (original_file, patched_file) = (before.join(object), after.join(object));
+        run(program("ld", patched)
+            .arg("-r")
+            .arg("-o")
+            .arg(&patched_file)
+            .args(&names))?;
+        // The original must know what the patched one refers to, so that both refer to the same.
+        let wanted: BTreeSet<_> = Elf::read(&patched_file)?
+            .symbols
+            .into_iter()
+            .filter(|symbol| symbol.section == 0 && !symbol.name.is_empty())
+            .map(|symbol| symbol.name)
+            .collect();
+        self.check_dependencies(object, units, orig, &wanted, exports)?;
+        run(program("ld", orig)
+            .arg("-r")
+            .args(wanted.iter().map(|name| format!("--undefined={name}")))
+            .arg("-o")
+            .arg(&original_file)
+            .args(&names))?;
+
+        // Without a name in .modinfo, the object's name is the file's. A vmlinux.o would need the
+        // linked vmlinux beside it; the positions are found in the shipped image instead.
+        let modinfo = folder.join("modinfo");
+        std::fs::write(&modinfo, b"x=\0").map_err(on(&modinfo))?;
+        let add = format!(".modinfo={}", modinfo.display());
+        for file in [&original_file, &patched_file] {
+            objcopy(self.tree, &["-g", "--keep-file-symbols"], file)?;
+            objcopy(
+                self.tree,
+                &["--remove-section=.modinfo", "--add-section", &add],
+                file,
+            )?;
+            self.check(module, file)?;
+            run(self.klp("checksum").arg(file))?;
+        }
+
+        // A symbol that the kernel does not export is named as the kernel's own for a module's units.
+        let mut symvers = exports.to_owned();
+        if module {
+            let exported: BTreeSet<_> = exports
+                .lines()
+                .filter_map(|line| line.split('\t').nth(1))
+                .collect();
+            // Another unit of the module may define it.
+            let own = |name: &str| image.names.global(name).is_some();
+            for name in wanted
+                .iter()
+                .filter(|name| !exported.contains(name.as_str()) && !own(name))
+            {
+                symvers += &format!("0x00000000\t{name}\tvmlinux\tEXPORT_SYMBOL_GPL\tmodule:rlp\n");
+            }
+        }
+        let path = before.join("Module.symvers");
+        std::fs::write(&path, symvers).map_err(on(&path))?;
+
+        let file = folder.join("diff.o");
+        let mut command = program(self.tree.objtool(), &before);
+        command
+            .args(["klp", "diff", object])
+            .arg(format!("../patched/{object}"))
+            .arg(&file);
+        let result = output(&mut command)?;
+        if !result.status.success() {
+            return Err(refused(&result).map_or_else(|| failed(&command, &result), Failure::from));
+        }
+        let warnings = lines(&result)
+            .filter(|line| line.contains("disabling unsupported"))
+            .map(str::to_owned)
+            .collect();
+        Ok(Difference {
+            object: object.into(),
+            original: Elf::read(&original_file)?,
+            file: file.exists().then_some(file),
+            warnings,
+        })
+    }
+
+    /// A symbol of a module that the units have not used before would make the patch depend on
+    /// that module.
+    fn check_dependencies(
+        &self,
+        object: &str,
+        units: &[Unit],
+        orig: &Path,
+        wanted: &BTreeSet<String>,
+        exports: &str,
+    ) -> Result {
+        let exporters: BTreeMap<&str, &str> = exports
+            .lines()
+            .filter_map(|line| {
+                let mut fields = line.split('\t').skip(1);
+                Some((fields.next()?, fields.next()?))
+            })
+            .collect();
+        let exporter = |name: &str| {
+            let path = exporters.get(name)?;
+            let file = path.rsplit('/').next().unwrap_or(path);
+            let module = file.replace('-', "_");
+            (module != "vmlinux" && module != object).then_some(module)
+        };
+        let mut used = BTreeSet::new();
+        for unit in units {
+            for symbol in Elf::read(&orig.join(unit.file()))?.symbols {
+                if symbol.section == 0 {
+                    used.extend(exporter(&symbol.name));
+                }
+            }
+        }
+        match wanted
+            .iter()
+            .filter_map(|name| exporter(name))
+            .find(|module| !used.contains(module))
+        {
+            Some(needs) => Err(Refusal::NewDependency {
+                object: object.into(),
+                needs,
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes live-patch relocations of what the linker has let through.
+    pub(crate) fn post_link(&self, module: &Path) -> Result {
+        run(self.klp("post-link").arg(module)).map(drop)
+    }
+}
+
+fn lines(result: &Output) -> impl Iterator<Item = &str> {
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    text(&result.stderr)
+        .lines()
+        .chain(text(&result.stdout).lines())
+}
+
+/// The refusal that a message of "objtool klp diff" stands for.
+fn refused(result: &Output) -> Option<Refusal> {
+    let line = lines(result).find(|line| line.contains("error: objtool"))?;
+    let detail = line
+        .rsplit("objtool: ")
+        .next()
+        .unwrap_or(line)
+        .trim()
+        .to_owned();
+    Some(
+        if detail.contains("static branch key") || detail.contains("static call key") {
+            Refusal::ModuleKey { detail }
+        } else if detail.contains("changed data") {
+            Refusal::ChangedData { detail }
+        } else if detail.contains("init code/data") {
+            Refusal::Discarded {
+                function: detail.split(':').next().unwrap_or(&detail).into(),
+            }
+        } else {
+            let detail = if detail.is_empty() {
+                excerpt(result, 1)
+            } else {
+                detail
+            };
+            Refusal::Unsupported { detail }
+        },
+    )
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a person reads: a line for each step with its time, and the end.
+
+use crate::refusal::{Failure, Result};
+use anstyle::{AnsiColor, Style};
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+/// Exit statuses, as the documentation has them. clap uses 2 for wrong arguments.
+pub(crate) const OK: u8 = 0;
+pub(crate) const BROKEN: u8 = 1;
+pub(crate) const REFUSED: u8 = 3;
+
+/// Runs a step, and prints its name and its time.
+pub(crate) fn step<T>(quiet: bool, name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    if quiet {
+        return run();
+    }
+    let start = Instant::now();
+    print!("  {name:<56}");
+    // A line that cannot be shown is no reason to stop.
+    let _ = std::io::stdout().flush();
+    let result = run();
+    match &result {
+        Ok(_) => println!("{:7.1} s", start.elapsed().as_secs_f64()),
+        Err(Failure::Refused(_)) => println!("  refused"),
+        Err(Failure::Broken(_)) => println!("   FAILED"),
+    }
+    result
+}
+
+/// Prints one line below a step.
+pub(crate) fn note(quiet: bool, text: &str) {
+    if !quiet {
+        println!("    {text}");
+    }
+}
+
+/// Prints the failure, and returns the exit status.
+pub(crate) fn end(failure: &Failure) -> u8 {
+    let colour = if std::io::stderr().is_terminal() {
+        Style::new().bold().fg_color(Some(AnsiColor::Red.into()))
+    } else {
+        Style::new()
+    };
+    match failure {
+        Failure::Refused(refusal) => {
+            eprintln!(
+                "{colour}refused{colour:#} ({}): {refusal}",
+                refusal.reason()
+            );
+            REFUSED
+        }
+        Failure::Broken(sentence) => {
+            eprintln!("{colour}error{colour:#}: {sentence}");
+            BROKEN
+        }
+    }
+}

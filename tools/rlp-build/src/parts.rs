@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the parts of a kernel are: the prepared tree, the shipped image and the shipped modules.
+
+use crate::cli::Kernel;
+use crate::image::Image;
+use crate::refusal::{broken, on, Refusal, Result};
+use crate::tree::Tree;
+use std::path::{Path, PathBuf};
+
+/// Where a kernel's parts are, with the defaults filled in.
+pub(crate) struct Parts {
+    pub(crate) tree: PathBuf,
+    pub(crate) image: PathBuf,
+    pub(crate) modules: PathBuf,
+    pub(crate) cache: PathBuf,
+}
+
+impl Parts {
+    pub(crate) fn find(kernel: &Kernel) -> Result<Self> {
+        let release = match &kernel.release {
+            Some(release) => release.clone(),
+            None => {
+                let path = Path::new("/proc/sys/kernel/osrelease");
+                std::fs::read_to_string(path)
+                    .map_err(on(path))?
+                    .trim()
+                    .to_owned()
+            }
+        };
+        let modules = PathBuf::from("/lib/modules").join(&release);
+        let tree = kernel.tree.clone().unwrap_or_else(|| modules.join("build"));
+        let image = kernel.image.clone().unwrap_or_else(|| {
+            let beside = tree.join("vmlinuz");
+            if beside.exists() {
+                beside
+            } else {
+                PathBuf::from(format!("/boot/vmlinuz-{release}"))
+            }
+        });
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let cache = match &kernel.cache {
+            Some(cache) => std::path::absolute(cache).map_err(on(cache))?,
+            None => std::env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(home)
+                .ok_or_else(|| broken("there is no home folder: name a folder with --cache"))?
+                .join("rlp-build"),
+        };
+        Ok(Self {
+            tree,
+            image,
+            modules: kernel.modules.clone().unwrap_or(modules),
+            cache,
+        })
+    }
+}
+
+/// The shipped image, which must be of the tree's release.
+pub(crate) fn kernel(parts: &Parts, tree: &Tree) -> Result<Image> {
+    let kernel = Image::kernel(&parts.image)?;
+    match kernel.release() {
+        Some(release) if release != tree.release => Err(Refusal::WrongSource {
+            release: tree.release.clone(),
+            image: release,
+        }
+        .into()),
+        _ => Ok(kernel),
+    }
+}
+
+/// The shipped module of this name, wherever it is below the folder of modules.
+pub(crate) fn shipped_module(parts: &Parts, object: &str) -> Result<Image> {
+    let mut folders = vec![parts.modules.clone()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else {
+                continue;
+            };
+            if kind.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().replace('-', "_");
+            if name
+                .split_once(".ko")
+                .is_some_and(|(stem, _)| stem == object)
+            {
+                return Image::module(object, &path);
+            }
+        }
+    }
+    Err(Refusal::NoModule {
+        object: object.into(),
+    }
+    .into())
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! fix.proof.json: what the module replaces, and how it was shown to be what was shipped.
+
+use crate::link::Info;
+use crate::positions::Replaced;
+use serde::Serialize;
+
+/// The format's version. It changes with a field's meaning, not when a field is added.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Proof<'a> {
+    format: u32,
+    module: &'a str,
+    description: &'a str,
+    level: Option<&'a str>,
+    cves: &'a [String],
+    fixes: &'a [String],
+    /// SHA-256 of the patches, one behind the other.
+    patch: &'a str,
+    kernel: Kernel<'a>,
+    functions: Vec<Function<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Kernel<'a> {
+    pub(crate) release: &'a str,
+    pub(crate) build_id: Option<String>,
+    pub(crate) source: &'a str,
+    pub(crate) compiler: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Function<'a> {
+    object: &'a str,
+    unit: &'a str,
+    name: &'a str,
+    position: u64,
+    address: &'a str,
+    size: u64,
+    sha256: &'a str,
+    compared: Compared,
+}
+
+/// What of a function was compared with the shipped image.
+#[derive(Debug, Serialize)]
+struct Compared {
+    bytes: u64,
+    relocations: usize,
+    read_only_data: bool,
+}
+
+impl<'a> Proof<'a> {
+    pub(crate) fn new(
+        info: &'a Info,
+        fixes: &'a [String],
+        patch: &'a str,
+        kernel: Kernel<'a>,
+        replaced: &'a [Replaced],
+    ) -> Self {
+        let functions = replaced
+            .iter()
+            .map(|function| Function {
+                object: &function.object,
+                unit: &function.unit,
+                name: &function.name,
+                position: function.position,
+                address: &function.place,
+                size: function.size,
+                sha256: &function.sha256,
+                compared: Compared {
+                    bytes: function.size,
+                    relocations: function.relocations,
+                    read_only_data: true,
+                },
+            })
+            .collect();
+        Self {
+            format: FORMAT,
+            module: &info.name,
+            description: &info.description,
+            level: info.level.as_deref(),
+            cves: &info.cves,
+            fixes,
+            patch,
+            kernel,
+            functions,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a live patch is not built.
+//!
+//! A refusal is the patch's matter: one sentence that says what cannot be done and what to do
+//! instead. Everything else that ends a build is a failure of a tool or of the machine.
+
+use std::fmt;
+
+/// A patch that this program does not build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    DoesNotApply {
+        patch: String,
+        detail: String,
+    },
+    ChangesNothing,
+    NotAPatch {
+        patch: String,
+        detail: String,
+    },
+    TooManyUsers {
+        headers: String,
+        units: usize,
+    },
+    UnsupportedFile {
+        file: String,
+        kind: &'static str,
+    },
+    NotShipped {
+        unit: String,
+    },
+    DoesNotCompile {
+        unit: String,
+        detail: String,
+    },
+    Differs {
+        function: String,
+        unit: String,
+        detail: String,
+    },
+    NoEntry {
+        function: String,
+    },
+    NotFound {
+        function: String,
+        object: String,
+    },
+    Discarded {
+        function: String,
+    },
+    Overridden {
+        function: String,
+    },
+    UnknownPlace {
+        symbol: String,
+    },
+    NoConstant {
+        constant: String,
+    },
+    ChangedData {
+        detail: String,
+    },
+    ChangedLayout {
+        structure: String,
+        detail: String,
+    },
+    ModuleKey {
+        detail: String,
+    },
+    Unsupported {
+        detail: String,
+    },
+    NoModule {
+        object: String,
+    },
+    NewDependency {
+        object: String,
+        needs: String,
+    },
+    WrongCompiler {
+        tree: String,
+        here: String,
+    },
+    WrongSource {
+        release: String,
+        image: String,
+    },
+}
+
+impl Refusal {
+    /// The reason's name in tables and in JSON.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::DoesNotApply { .. } => "does-not-apply",
+            Self::ChangesNothing => "changes-nothing",
+            Self::NotAPatch { .. } => "not-a-patch",
+            Self::TooManyUsers { .. } => "too-many-users",
+            Self::UnsupportedFile { .. } => "unsupported-file",
+            Self::NotShipped { .. } => "not-shipped",
+            Self::DoesNotCompile { .. } => "does-not-compile",
+            Self::Differs { .. } => "differs",
+            Self::NoEntry { .. } => "no-fentry",
+            Self::NotFound { .. } => "not-in-image",
+            Self::Discarded { .. } => "init",
+            Self::Overridden { .. } => "overridden-weak",
+            Self::UnknownPlace { .. } => "unknown-place",
+            Self::NoConstant { .. } => "runtime-const",
+            Self::ChangedData { .. } => "changed-data",
+            Self::ChangedLayout { .. } => "changed-layout",
+            Self::ModuleKey { .. } => "module-key",
+            Self::Unsupported { .. } => "unsupported",
+            Self::NoModule { .. } => "no-module",
+            Self::NewDependency { .. } => "new-dependency",
+            Self::WrongCompiler { .. } => "wrong-compiler",
+            Self::WrongSource { .. } => "wrong-source",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DoesNotApply { patch, detail } => write!(
+                f,
+                "{patch} does not apply to the kernel's source ({detail}): make it against that source"
+            ),
+            Self::ChangesNothing => write!(
+                f,
+                "the patch changes no function of the kernel: check that the code it changes is compiled \
+                 in this configuration"
+            ),
+            Self::NotAPatch { patch, detail } => {
+                write!(f, "{patch} is not a unified diff ({detail}): make it with diff -up or git diff")
+            }
+            Self::UnsupportedFile { file, kind } => write!(
+                f,
+                "{file} is {kind}, which cannot be live patched: leave it out, or fix the problem in C code"
+            ),
+            Self::TooManyUsers { headers, units } => write!(
+                f,
+                "{units} units may include {headers}, which are too many to compile: fix the problem \
+                 in the units, or allow as many with --units"
+            ),
+            Self::NotShipped { unit } => write!(
+                f,
+                "{unit} is not in the shipped kernel: nothing there needs the fix, so leave it out of the patch"
+            ),
+            Self::DoesNotCompile { unit, detail } => {
+                write!(f, "{unit} does not compile with the patch ({detail}): correct the patch")
+            }
+            Self::Differs { function, unit, detail } => write!(
+                f,
+                "{function}() of {unit} is not what was shipped ({detail}): build with the source, the \
+                 configuration and the compiler of that kernel (--explain shows the difference)"
+            ),
+            Self::NoEntry { function } => write!(
+                f,
+                "{function}() has no fentry call, so its calls cannot be redirected: change its callers instead"
+            ),
+            Self::NotFound { function, object } => {
+                write!(f, "{function}() is not in the shipped {object}: change its callers instead")
+            }
+            Self::Discarded { function } => write!(
+                f,
+                "{function}() is init or exit code, which a running kernel does not have: leave it out of the patch"
+            ),
+            Self::Overridden { function } => write!(
+                f,
+                "{function}() is a weak function that the kernel overrides: change the one that is used"
+            ),
+            Self::UnknownPlace { symbol } => write!(
+                f,
+                "the place of {symbol} in the shipped kernel cannot be determined: avoid the new reference to it"
+            ),
+            Self::NoConstant { constant } => write!(
+                f,
+                "the constant {constant}, which the kernel writes into its own code at boot, cannot be read \
+                 from the shipped kernel: avoid its use"
+            ),
+            Self::ChangedData { detail } => write!(
+                f,
+                "the patch changes data that exists already ({detail}): set it in a callback instead \
+                 (linux/livepatch_helpers.h)"
+            ),
+            Self::ChangedLayout { structure, detail } => write!(
+                f,
+                "the patch changes the layout of struct {structure} ({detail}), of which objects exist already: \
+                 use a shadow variable instead"
+            ),
+            Self::ModuleKey { detail } => write!(
+                f,
+                "the code uses a static key or static call of the module that is patched ({detail}), which \
+                 the kernel cannot relocate in time: use static_key_enabled() or KLP_STATIC_CALL()"
+            ),
+            Self::Unsupported { detail } => {
+                write!(f, "objtool cannot make a live patch of this change ({detail}): change the code differently")
+            }
+            Self::NoModule { object } => write!(
+                f,
+                "the shipped module {object} is not at hand, so nothing can be compared with it: name its folder \
+                 with --modules"
+            ),
+            Self::NewDependency { object, needs } => write!(
+                f,
+                "the patch makes {object} use the module {needs}, which it does not depend on: avoid the new \
+                 dependency"
+            ),
+            Self::WrongCompiler { tree, here } => write!(
+                f,
+                "the kernel was compiled by {tree}, and the compiler here is {here}: install the kernel's"
+            ),
+            Self::WrongSource { release, image } => write!(
+                f,
+                "the prepared tree is {release}, and the image is {image}: name a tree and an image of one release"
+            ),
+        }
+    }
+}
+
+/// What ends a build.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The patch cannot be built: exit status 3.
+    Refused(Refusal),
+    /// A tool failed, or a file is missing: exit status 1.
+    Broken(String),
+}
+
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A failure of a tool or of the machine, with its sentence.
+pub(crate) fn broken(sentence: impl Into<String>) -> Failure {
+    Failure::Broken(sentence.into())
+}
+
+/// Names the file in an error of the system.
+pub(crate) fn on(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure + '_ {
+    move |error| broken(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The prepared kernel tree that a patch is compiled in, and the folders of one build.
+
+use crate::command::{program, run};
+use crate::namespace;
+use crate::refusal::{broken, on, Refusal, Result};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// A prepared tree, its source, and where this build keeps its files.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// The tree with .config, include/generated and tools/objtool.
+    pub(crate) dir: PathBuf,
+    /// The kernel's source; the tree itself if it was not made with O=.
+    pub(crate) source: PathBuf,
+    pub(crate) release: String,
+    /// The build's own files. The path is the same for all builds, since it gets into what the
+    /// compiler writes; the overlay makes it a different folder for each.
+    pub(crate) work: PathBuf,
+    /// Compiled units, for later builds.
+    pub(crate) cache: PathBuf,
+    pub(crate) jobs: usize,
+}
+
+impl Tree {
+    /// Covers the tree and its source, so that the build can write to both.
+    pub(crate) fn cover(
+        dir: &Path,
+        source: Option<&Path>,
+        cache: &Path,
+        folder: &Path,
+    ) -> Result<Self> {
+        let dir = dir.canonicalize().map_err(on(dir))?;
+        let source = match source {
+            Some(source) => source.canonicalize().map_err(on(source))?,
+            None => dir
+                .join("source")
+                .canonicalize()
+                .unwrap_or_else(|_| dir.clone()),
+        };
+        let release_file = dir.join("include/config/kernel.release");
+        let release = std::fs::read_to_string(&release_file)
+            .map_err(on(&release_file))?
+            .trim()
+            .to_owned();
+        if !source.join("scripts/livepatch/init.c").exists() {
+            return Err(broken(format!(
+                "{} is not the source of a kernel with scripts/livepatch: name it with --source",
+                source.display()
+            )));
+        }
+
+        namespace::cover(&dir, &folder.join("tree"))?;
+        if source != dir {
+            namespace::cover(&source, &folder.join("source"))?;
+        }
+        let work = dir.join(".rlp-build");
+        std::fs::create_dir_all(&work).map_err(on(&work))?;
+
+        // What a compiled unit depends on: the tree, its configuration, the kernel's version.
+        let config = std::fs::read(dir.join(".config")).map_err(on(&dir.join(".config")))?;
+        let key = hex(&Sha256::new()
+            .chain_update(dir.as_os_str().as_encoded_bytes())
+            .chain_update(config)
+            .finalize());
+        let cache = cache.join(format!("{release}-{}", &key[..8]));
+        std::fs::create_dir_all(&cache).map_err(on(&cache))?;
+
+        let jobs = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            dir,
+            source,
+            release,
+            work,
+            cache,
+            jobs,
+        })
+    }
+
+    pub(crate) fn objtool(&self) -> PathBuf {
+        self.dir.join("tools/objtool/objtool")
+    }
+
+    /// The compiler must be the one that the configuration names.
+    pub(crate) fn check_compiler(&self) -> Result {
+        let path = self.dir.join(".config");
+        let config = std::fs::read_to_string(&path).map_err(on(&path))?;
+        let wanted = config
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("CONFIG_CC_VERSION_TEXT=\"")?
+                    .strip_suffix('"')
+            })
+            .unwrap_or_default();
+        let name = if wanted.contains("clang") {
+            "clang"
+        } else {
+            "gcc"
+        };
+        let printed = run(program(name, &self.dir).arg("--version"))?;
+        let here = printed.lines().next().unwrap_or_default();
+        // "x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0": names differ, the version counts.
+        let version = |text: &str| text.split_once(' ').map(|(_, version)| version.to_owned());
+        if version(wanted) != version(here) {
+            return Err(Refusal::WrongCompiler {
+                tree: wanted.into(),
+                here: here.into(),
+            }
+            .into());
+        }
+        let help = crate::command::output(program(self.objtool(), &self.dir).arg("klp"))?;
+        let help = format!(
+            "{}{}",
+            String::from_utf8_lossy(&help.stdout),
+            String::from_utf8_lossy(&help.stderr)
+        );
+        if !help.contains("checksum") {
+            return Err(broken(format!(
+                "{} has no \"klp\": install libxxhash-dev, and prepare the tree again",
+                self.objtool().display()
+            )));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn compiler(&self) -> Result<String> {
+        let path = self.dir.join(".config");
+        let config = std::fs::read_to_string(&path).map_err(on(&path))?;
+        let text = config.lines().find_map(|line| {
+            line.strip_prefix("CONFIG_CC_VERSION_TEXT=\"")?
+                .strip_suffix('"')
+        });
+        Ok(text.unwrap_or_default().to_owned())
+    }
+
+    /// A folder below the build's own, made new.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.work.join(name);
+        std::fs::create_dir_all(&folder).map_err(on(&folder))?;
+        Ok(folder)
+    }
+}
+
+/// Hexadecimal digits of a hash.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<Vec<_>>().concat()
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which units a patch concerns, and which object each of them is a part of.
+
+use crate::refusal::{broken, Result};
+use std::path::PathBuf;
+
+/// A C file and the command that compiles it as the kernel's build does.
+#[derive(Debug, Clone)]
+pub(crate) struct Unit {
+    /// Below the source: "fs/proc/cmdline.c".
+    pub(crate) source: String,
+    /// vmlinux, or the module's name as in /proc/modules.
+    pub(crate) object: String,
+    /// The shell command, with the output's name in it.
+    pub(crate) command: String,
+    /// The unit's folder in the cache.
+    pub(crate) cached: PathBuf,
+}
+
+impl Unit {
+    /// "fs/proc/cmdline.o"
+    pub(crate) fn output(&self) -> String {
+        output_of(&self.source)
+    }
+
+    /// "fs_proc_cmdline.o", a file name that no other unit has.
+    pub(crate) fn file(&self) -> String {
+        self.output().replace('/', "_")
+    }
+
+    pub(crate) fn is_module(&self) -> bool {
+        self.object != "vmlinux"
+    }
+
+    pub(crate) fn new(source: &str, command: String, cached: PathBuf) -> Result<Self> {
+        let object = if command.contains(" -DMODULE ") {
+            module_name(&command)
+                .ok_or_else(|| broken(format!("{source}: its command names no module")))?
+        } else {
+            "vmlinux".to_owned()
+        };
+        Ok(Self {
+            source: source.into(),
+            object,
+            command,
+            cached,
+        })
+    }
+}
+
+pub(crate) fn output_of(source: &str) -> String {
+    format!("{}.o", source.strip_suffix(".c").unwrap_or(source))
+}
+
+/// The name that kbuild gives to the module that a unit is linked into.
+fn module_name(command: &str) -> Option<String> {
+    let after = command.split_once("-DKBUILD_MODNAME=")?.1;
+    let name: String = after
+        .chars()
+        .skip_while(|c| matches!(c, '\'' | '"' | '\\'))
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .collect();
+    (!name.is_empty()).then(|| name.replace('-', "_"))
+}
+
+/// The command of a saved .cmd file, as a shell takes it.
+pub(crate) fn saved_command(text: &str, source: &str) -> Result<String> {
+    let line = text.lines().next().unwrap_or_default();
+    let (_, command) = line
+        .split_once(" := ")
+        .filter(|(name, _)| name.starts_with("savedcmd_"))
+        .ok_or_else(|| broken(format!("{source}: kbuild has saved no command")))?;
+    // kbuild runs objtool behind the compiler, and escapes for make.
+    let compile = command
+        .split("; ./tools/objtool/objtool")
+        .next()
+        .unwrap_or(command);
+    let compile = compile
+        .replace("\\#", "#")
+        .replace("$(pound)", "#")
+        .replace("$$", "$");
+    // Dependencies are kbuild's matter; their file would need the unit's folder.
+    let compile = match compile.split_once("-Wp,-MMD,") {
+        Some((before, rest)) => format!(
+            "{before}{}",
+            rest.split_once(' ').map_or("", |(_, after)| after)
+        ),
+        None => compile,
+    };
+    Ok(compile.trim().to_owned())
+}
+
+/// The command with another output and more options.
+pub(crate) fn redirected(unit: &Unit, options: &str, output: &std::path::Path) -> Result<String> {
+    let from = format!(" -c -o {} ", unit.output());
+    if !unit.command.contains(&from) {
+        return Err(broken(format!(
+            "{}: its command is not of the form that is known",
+            unit.source
+        )));
+    }
+    Ok(unit
+        .command
+        .replace(&from, &format!(" {options} -c -o {} ", output.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVED: &str = "savedcmd_fs/ext4/dir.o := gcc -DX='\"a\\#b\"' -DMODULE  -DKBUILD_MODNAME='\"ext4\"' \
+                         -D__KBUILD_MODNAME=kmod_ext4 -c -o fs/ext4/dir.o /s/fs/ext4/dir.c ; ./tools/objtool/objtool --x fs/ext4/dir.o\n\nsource := x\n";
+
+    #[test]
+    fn a_saved_command_is_taken_apart() {
+        let command = saved_command(SAVED, "fs/ext4/dir.c").unwrap();
+        assert!(command.ends_with("/s/fs/ext4/dir.c"), "{command}");
+        assert!(command.contains("\"a#b\""), "{command}");
+        let unit = Unit::new("fs/ext4/dir.c", command, PathBuf::new()).unwrap();
+        assert_eq!(unit.object, "ext4");
+        assert_eq!(unit.file(), "fs_ext4_dir.o");
+        let other = redirected(&unit, "-g0", std::path::Path::new("/t/x.o")).unwrap();
+        assert!(other.contains(" -g0 -c -o /t/x.o /s/fs"), "{other}");
+    }
+}
