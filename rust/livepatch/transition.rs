@@ -14,9 +14,9 @@
 //!   without a record that exit there are switched with it. A CPU whose task is still pending is
 //!   made to reschedule.
 //! - [`Probe`] checks a task as the task leaves the CPU.
-//! - After a while [`Transition::sweep`] nudges the tasks that are left, and [`Probe`] also checks
-//!   tasks that leave a system call. Without that, a task whose system call is restarted would go
-//!   back to sleep in the same function.
+//! - After a while, and rarely from then on, [`Transition::sweep`] nudges the tasks that are left,
+//!   and [`Probe`] also checks tasks that leave a system call. Without that, a task whose system
+//!   call is restarted would go back to sleep in the same function.
 //!
 //! The place that switches the last record kicks the worker, which completes the transition.
 
@@ -87,9 +87,12 @@ const FIRST_PAUSE_MS: u32 = 10;
 /// The longest pause between two sweeps.
 const LONGEST_PAUSE_MS: u32 = 1000;
 
-/// The time after which tasks are nudged. Nudges should be rare: some system calls return to user
-/// space when their sleep is interrupted.
-const NUDGE_AFTER: Delta = Delta::from_secs(3);
+/// The time after the start or a reversal of a transition at which tasks are nudged first. Nudges
+/// should be rare: some system calls return to user space when their sleep is interrupted.
+const FIRST_NUDGE: Delta = Delta::from_secs(3);
+/// The time after which tasks that are still not switched are nudged again, as in-tree
+/// (`klp_send_signals()` in `kernel/livepatch/transition.c`).
+const NUDGE_PERIOD: Delta = Delta::from_secs(15);
 
 /// A running transition.
 pub(crate) struct Transition {
@@ -106,6 +109,10 @@ pub(crate) struct Transition {
     /// The probe for system calls, once tasks have been nudged.
     exits: Option<SyscallExit<Probe>>,
     started: Instant<Monotonic>,
+    /// The time of the start, of the last reversal or of the last nudge, whichever is latest.
+    nudge_clock: Instant<Monotonic>,
+    /// Tasks are nudged when `nudge_clock` is older than this.
+    nudge_after: Delta,
     pause_ms: u32,
 }
 
@@ -133,6 +140,8 @@ impl Transition {
             records,
             exits: None,
             started,
+            nudge_clock: started,
+            nudge_after: FIRST_NUDGE,
             pause_ms: FIRST_PAUSE_MS,
         })
     }
@@ -152,6 +161,8 @@ impl Transition {
             .inspect_err(|_| self.records.thaw())?;
         self.records = records;
         self.target = target;
+        self.nudge_clock = Instant::now();
+        self.nudge_after = FIRST_NUDGE;
         self.pause_ms = FIRST_PAUSE_MS;
         Ok(())
     }
@@ -228,13 +239,15 @@ impl Transition {
         if !self.is_done() {
             cpu::interrupt_each(sweep_cpu);
         }
-        if !self.is_done() && self.started.elapsed() > NUDGE_AFTER {
+        if !self.is_done() && self.nudge_clock.elapsed() > self.nudge_after {
             self.nudge();
         }
     }
 
-    /// Wakes the tasks that are not switched yet.
+    /// Wakes the tasks that are not switched yet, and schedules the next nudge.
     fn nudge(&mut self) {
+        self.nudge_clock = Instant::now();
+        self.nudge_after = NUDGE_PERIOD;
         if self.exits.is_none() {
             // If this fails, tasks are still switched when they leave their system call for good.
             self.exits = SyscallExit::register(self.gate).ok();

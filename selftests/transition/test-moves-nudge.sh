@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A task that sleeps interruptibly in a patched function is nudged after three seconds. Its
-# system call is restarted, and calls the new function.
+# A task that sleeps interruptibly in a patched function is nudged after three seconds, and then
+# each 15 seconds. Its system call is restarted, and calls the new function.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -33,10 +33,40 @@ took=$(cat "$P1/transition_us")
 note "a kthread that leaves the function when it is nudged: patched in $took us"
 unload_patch moves_patch1
 
-# A kthread that sleeps again at once still blocks, and nothing else happens.
+# A kthread that sleeps again at once still blocks. It is woken once: the next nudge follows 15
+# seconds later.
+sleeps() { # PID: print how often the task has gone to sleep
+	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$1/status"
+}
+
 start_kthread k-int inside int
+begun=$SECONDS least=1
 load_module moves_patch1
-sleep 5
+expect_blocker moves_patch1 k-int inside moves_inside
+read -r kthread _ < <(grep ' k-int ' "$P1/blockers")
+before=$(sleeps "$kthread")
+# On a slow machine the first nudge may have been earlier.
+((SECONDS - begun < 3)) || least=0
+sleep 8
+nudges=$(($(sleeps "$kthread") - before))
+most=$((1 + (SECONDS - begun) / 15))
+((nudges >= least && nudges <= most)) ||
+	fail "nudged $nudges times in $((SECONDS - begun)) s, not $least to $most times"
+expect_blocker moves_patch1 k-int inside moves_inside
+note "a kthread that sleeps again was nudged $nudges times in $((SECONDS - begun)) s"
+
+# A reversal starts the clock again. The process was nudged above and sleeps in the replacement.
+expect_one_blocker "after the first nudge"
+begun=${EPOCHREALTIME/[.,]/}
+echo 0 >"$P1/enabled"
+expect_blocker moves_patch1 sleeper inside new_inside
+wait_gone_and_unload moves_patch1 20
+took=$((${EPOCHREALTIME/[.,]/} - begun))
+((took > 2900000)) || fail "nudged too early after the reversal, after $took us"
+kill -0 $process_pid || fail "the restarted system call has ended"
+note "a process that sleeps in the replacement at a reversal: patched in $took us"
+
+load_module moves_patch1
 expect_blocker moves_patch1 k-int inside moves_inside
 release
 wait $process_pid
