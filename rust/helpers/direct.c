@@ -97,12 +97,15 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
  * @ops: the ops of that call
  * @target: the target of that call
  *
+ * The filter of @ops is kept: if ftrace has shut itself down, it may still use it. The
+ * caller frees the filter when it knows that ftrace has not.
+ *
  * Context: process context, waits for RCU-tasks.
  * Return: 0, or an error if ftrace has shut itself down, and may still use @ops.
  */
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
 {
-	return unregister_ftrace_direct(ops, ftrace_jmp_set(target), true);
+	return unregister_ftrace_direct(ops, ftrace_jmp_set(target), false);
 }
 
 #else

@@ -8,6 +8,7 @@
 //! C header: [`include/linux/ftrace.h`](srctree/include/linux/ftrace.h)
 
 use crate::ftrace::{
+    alive,
     anchor,
     change_result,
     retry_enomem,
@@ -128,7 +129,8 @@ impl Drop for Batches {
 /// One function that jumps. Dropping it undoes the jump.
 ///
 /// For kernels that do not support [`Batches`]. Each jump costs ftrace some scans of all its
-/// records, and the drop waits for RCU-tasks.
+/// records, and the drop waits for RCU-tasks. If ftrace has shut itself down, the drop undoes
+/// nothing, and keeps the ops and its filter for good: ftrace may still use them.
 pub struct Jump {
     /// `None` during the drop.
     ops: Option<Ops>,
@@ -175,11 +177,22 @@ impl Jump {
 impl Drop for Jump {
     fn drop(&mut self) {
         let Some(ops) = self.ops.take() else { return };
-        // SAFETY: Registered in `new()`, with this target.
-        let ret = unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
-        if let Err(e) = change_result(ret) {
-            pr_err!("a jump was not removed ({})\n", e.to_errno());
-            core::mem::forget(ops);
+        // After ftrace has shut itself down, the ops stays registered, and
+        // `unregister_ftrace_direct()` would still clear its handler.
+        let result = alive().and_then(|()| {
+            // SAFETY: Registered in `new()`, with this target.
+            let ret =
+                unsafe { rlp_bindings::rlp_direct_remove_one(ops.get(), self.target.address()) };
+            change_result(ret)
+        });
+        match result {
+            // SAFETY: The ops is not registered any more, and ftrace is alive: it no longer uses
+            // the filter.
+            Ok(()) => unsafe { bindings::ftrace_free_filter(ops.get()) },
+            Err(e) => {
+                pr_err!("a jump was not removed ({})\n", e.to_errno());
+                core::mem::forget(ops);
+            }
         }
     }
 }

@@ -123,6 +123,8 @@ impl Jumps {
             Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),
             Self::Single(_) if batch.sites.is_empty() => Ok(()),
             Self::Single(jumps) => {
+                // If ftrace has shut itself down, the functions jump until the next boot.
+                ftrace::alive()?;
                 jumps.retain(|(site, _)| !batch.sites.contains(site));
                 // Dropping a jump returns no error, so ask ftrace.
                 ftrace::alive()

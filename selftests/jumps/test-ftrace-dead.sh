@@ -11,7 +11,9 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 [[ ${RLP_GUEST:-} ]] || skip "it shuts ftrace down, and this machine does not exist only for tests"
-load_loader
+# Debug kernels test the jumps that are registered one by one.
+is_loaded rust_livepatch ||
+	load_module rust_livepatch ${RLP_DEBUG:+'without=update_ftrace_direct_*'}
 load_module rlp_target
 mode=$RLP/rlp_patch_a/vmlinux/cmdline_proc_show,1/mode
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show
