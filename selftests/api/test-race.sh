@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The files of a patch are read and written while the patch is enabled and disabled, and while
-# its module is unloaded.
+# its module is unloaded. A read that succeeds returns a value that the file can have.
 # timeout: 300
 
 set -e
@@ -10,20 +10,46 @@ set -e
 load_loader
 load_module rlp_target
 remember_state
-stop=$(mktemp) answers=$(mktemp)
+stop=$(mktemp) answers=$(mktemp) wrong=$(mktemp)
 here=$RLP/rlp_patch_a
 loaded+=(rlp_patch_a)
 
-# Any value may be read, but some of the reads must succeed.
+# is_right FILE LINE: whether this can be the first line of the file. There is one patch, which
+# replaces no other patch and is never forced.
+is_right() {
+	local right
+
+	case ${1##*/} in
+	enabled | transition | patched) right='[01]' ;;
+	replace | transition_forced) right=0 ;;
+	stack_order) right=1 ;;
+	progress) right='[0-9]+ [0-9]+' ;;
+	blockers) right='tasks [0-9]+ ((unknown|running|unreliable) -|inside [^ ]+)|\.\.\.' ;;
+	transition_us) right='[0-9]+' ;;
+	transition_end) right='[0-9]+\.[0-9]{6}' ;;
+	mode) right='unhooked|jump|handler (settling|original|off|unsupported|taken)' ;;
+	*) return 1 ;;
+	esac
+	[[ $2 =~ ^($right)$ ]] || return 1
+	[[ ${1##*/} != progress ]] || ((${2% *} <= ${2#* }))
+}
+
 readers() {
-	local file
+	local file line
 
 	set +e
 	while [[ -e $stop && -d /proc/$$ ]]; do
 		for file in $here/* $here/*/* $here/*/*/*; do
-			[[ ! -f $file ]] || { read -r _ <"$file" && echo >>"$answers"; }
+			[[ -f $file ]] && read -r line <"$file" || continue
+			echo >>"$answers"
+			is_right "$file" "$line" || echo "${file##*/} reads '$line'" >>"$wrong"
 		done
 	done
+}
+
+expect_right_answers() {
+	[[ -s $answers ]] || fail "no read succeeded"
+	[[ ! -s $wrong ]] || fail "wrong values: $(sort "$wrong" | uniq -c | head)"
 }
 
 writers() {
@@ -56,7 +82,7 @@ while ((SECONDS < deadline || rounds < 5)); do
 	}
 	rounds=$((rounds + 1))
 done
-[[ -s $answers ]] || fail "no read succeeded"
+expect_right_answers
 pass "readers and writers, $rounds rounds"
 
 removers 2>/dev/null &
@@ -69,7 +95,8 @@ for ((i = 0; i < 5; i++)); do
 done
 rm "$stop"
 wait
-rm "$answers"
+expect_right_answers
+rm "$answers" "$wrong"
 pass "another process unloads the module as soon as possible"
 
 expect_unchanged

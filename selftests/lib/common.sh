@@ -227,14 +227,21 @@ expect_load_fail() {
 	! is_loaded "$name" || fail "$name is loaded although insmod failed"
 }
 
+# patch_settled PATCH: whether the patch is registered and not in transition.
 patch_settled() {
-	local moving=0
+	local moving=
 
 	{ read -r moving <"$RLP/$1/transition"; } 2>/dev/null
-	[[ $moving != 1 ]]
+	[[ $moving == 0 ]]
 }
 
-# wait_settled PATCH [SECONDS]: wait until its transition is complete.
+# patch_gone PATCH: whether the patch has left the registry and its directory is removed.
+patch_gone() {
+	[[ ! -e $RLP/$1 ]]
+}
+
+# wait_settled PATCH [SECONDS]: wait until its transition is complete. Fail also if there is no
+# such patch: a patch that is disabled is waited for with patch_gone.
 wait_settled() {
 	wait_until "patch_settled $1" "${2:-30}" || {
 		show_patch "$1"
@@ -246,19 +253,19 @@ show_patch() {
 	grep -H . "$RLP/$1"/{enabled,transition,progress,blockers} 2>/dev/null | sed 's/^/# /'
 }
 
-# disable_patch NAME: disable the patch and wait until the transition is complete.
+# disable_patch NAME: disable the patch, which is enabled, and wait until it is gone.
 disable_patch() {
-	local enabled=$RLP/$1/enabled
-
-	[[ -e $enabled ]] || return 0
+	! patch_gone "$1" || fail "there is no patch $1"
 	wait_settled "$1"
-	read_file "$enabled"
-	[[ $REPLY != 1 ]] || echo 0 >"$enabled" || return
-	wait_until "patch_settled $1 && read_file $enabled && [[ \$REPLY != 1 ]]" 30
+	echo 0 >"$RLP/$1/enabled" || return
+	wait_until "patch_gone $1" 30 || {
+		show_patch "$1"
+		fail "$1 is not disabled"
+	}
 }
 
 cleanup() {
-	local status=$? patch i pass
+	local status=$? patch name i pass
 
 	trap - EXIT
 	# A patch may keep another one from being disabled, so try more than once.
@@ -267,7 +274,8 @@ cleanup() {
 			[[ -d $patch ]] || continue
 			[[ $(cat "$patch/enabled" 2>/dev/null) != 1 ]] ||
 				echo 0 >"$patch/enabled" 2>/dev/null || true
-			wait_until "patch_settled $(basename "$patch")" 10 || true
+			name=$(basename "$patch")
+			wait_until "patch_gone $name || patch_settled $name" 10 || true
 		done
 		for ((i = ${#loaded[@]} - 1; i >= 0; i--)); do
 			rmmod "${loaded[i]//-/_}" 2>/dev/null || true
