@@ -16,7 +16,10 @@ use crate::{
         PatchId, //
     },
     universe::Universe,
-    worker::WORKER, //
+    worker::{
+        RETIRER,
+        WORKER, //
+    }, //
 };
 use kernel::prelude::*;
 use kernel_ext::clock;
@@ -25,11 +28,27 @@ use kernel_ext::clock;
 const RETRY_MS: u32 = 100;
 
 /// Drives the transition if one runs, else lets hooked functions settle. The worker calls this.
+///
+/// Patches that retire are left to [`release_retired`], so that the worker is free for the next
+/// transition.
 pub(crate) fn advance() {
-    let mut retired = RetiredPatches::empty();
     if let Ok(mut registry) = REGISTRY.lock() {
+        let mut retired = registry.take_unreleased();
         registry.advance(&mut retired);
+        if !retired.is_empty() {
+            RETIRER.after(0);
+        }
+        registry.put_unreleased(retired);
     }
+}
+
+/// Releases the patches that [`advance`] has retired. The second worker calls this.
+pub(crate) fn release_retired() {
+    let Ok(mut registry) = REGISTRY.lock() else {
+        return;
+    };
+    let retired = registry.take_unreleased();
+    drop(registry);
     registry::release(retired);
 }
 

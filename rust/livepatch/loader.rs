@@ -96,7 +96,9 @@ module! {
 struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
+    // Requests runs of the one below.
     _worker: StartedWorker,
+    _retirer: StartedWorker,
     _registry: MutexOwner<registry::Registry>,
     _shadows: shadow::Variables,
     _view: PublishedView,
@@ -120,11 +122,13 @@ impl RustLivepatch {
         let root = directory::root(gate.gate())?;
         let registry = registry::Registry::new(gate.gate(), root)?;
         let registry = registry::REGISTRY.init(registry)?;
+        let retirer = worker::RETIRER.start(release_retired)?;
         let worker = worker::WORKER.start(work)?;
         let this = Self {
             _notifier: Notifier::register()?,
             _parameters: params::Registration::register(),
             _worker: worker,
+            _retirer: retirer,
             _registry: registry,
             _shadows: shadow::Variables,
             _view: view,
@@ -138,6 +142,11 @@ impl RustLivepatch {
 /// The function of the worker.
 extern "C" fn work() {
     complete::advance();
+}
+
+/// The function of the worker for retired patches.
+extern "C" fn release_retired() {
+    complete::release_retired();
 }
 
 /// The published view. The drop withdraws it, and waits until no reader needs this module's code.

@@ -83,6 +83,8 @@ pub(crate) struct Registry {
     entries: KVec<Registered>,
     /// The number of patches that have left `entries` and still hold their modules.
     retired: usize,
+    /// Those of them that the second worker has not taken yet.
+    unreleased: RetiredPatches,
     transition: Option<Transition>,
     hooks: Hooks,
     /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
@@ -112,6 +114,7 @@ impl Registry {
             gate,
             entries: KVec::new(),
             retired: 0,
+            unreleased: RetiredPatches::empty(),
             transition: None,
             hooks: Hooks::new()?,
             ftrace_on: None,
@@ -233,6 +236,17 @@ impl Registry {
     /// Whether some patch has left the list and still holds its module.
     pub(crate) fn has_retired(&self) -> bool {
         self.retired != 0
+    }
+
+    /// Takes the retired patches that are to be released by the second worker.
+    pub(crate) fn take_unreleased(&mut self) -> RetiredPatches {
+        core::mem::replace(&mut self.unreleased, RetiredPatches::empty())
+    }
+
+    /// Leaves `retired` to the second worker. [`take_unreleased`](Self::take_unreleased) returned
+    /// the list, with the registry locked since then, and patches may have been added.
+    pub(crate) fn put_unreleased(&mut self, retired: RetiredPatches) {
+        self.unreleased = retired;
     }
 
     /// Returns the transition, if one runs.
@@ -390,6 +404,9 @@ impl Registry {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         let patch = patches.find(|patch| patch.id == id).ok_or(ENODEV)?;
         let sites = patch.active().map(|(_, original)| original.site);
+        if self.ftrace_on.is_none() {
+            self.ftrace_on = self.unreleased.take_ftrace();
+        }
         hold_ftrace_on(&mut self.ftrace_on, patch)
             .and_then(|()| self.hooks.hook(sites))
             .inspect_err(|&e| report_hook_failure(&self.hooks, patch, e))?;

@@ -54,6 +54,11 @@ impl RetiredPatches {
         }
     }
 
+    /// Whether the list has no patch.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.patches.is_empty()
+    }
+
     /// Makes room for `count` more patches.
     ///
     /// # Errors
@@ -85,9 +90,18 @@ impl RetiredPatches {
         });
     }
 
-    /// Keeps ftrace from being switched off until the patches are released.
+    /// Keeps ftrace from being switched off until the patches are released. Drops nothing: if the
+    /// list keeps ftrace enabled already, the registry does not, see
+    /// [`take_ftrace`](Self::take_ftrace).
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
-        self.ftrace_on = ftrace_on;
+        if ftrace_on.is_some() {
+            self.ftrace_on = ftrace_on;
+        }
+    }
+
+    /// Returns what keeps ftrace enabled, for the registry, which has a patch again.
+    pub(crate) fn take_ftrace(&mut self) -> Option<FtraceEnabled> {
+        self.ftrace_on.take()
     }
 
     /// Puts the references to the modules and removes the directories. Returns the number of

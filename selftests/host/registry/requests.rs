@@ -160,6 +160,7 @@ impl Loader {
             Op::Work => {
                 machine(|machine| machine.asked = false);
                 complete::advance();
+                complete::release_retired();
                 Ok(())
             }
             Op::Promote => {
