@@ -84,11 +84,9 @@ void notrace rlp_resched_here(void)
 {
 	struct resched *here = this_cpu_ptr(&rescheds);
 
-	if (test_and_set_bit_lock(0, &here->pending))
-		return;
-	if (!rlp_stop_one_cpu_nowait(raw_smp_processor_id(), clear_pending, &here->pending,
-				     &here->work))
-		clear_bit_unlock(0, &here->pending);
+	if (!test_and_set_bit_lock(0, &here->pending))
+		rlp_stop_one_cpu_nowait(raw_smp_processor_id(), clear_pending, &here->pending,
+					&here->work);
 }
 
 /* Context: any. Whether the stopper of @cpu has yet to run the work of rlp_resched_here(). */

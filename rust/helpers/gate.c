@@ -136,14 +136,19 @@ static struct task_struct *closed_idle_task(int cpu)
 	return NULL;
 }
 
-static bool closed_stop_one_cpu_nowait(unsigned int cpu, cpu_stop_fn_t fn, void *arg,
-				       struct cpu_stop_work *work)
+/* void, or bool on older kernels. */
+typedef typeof(stop_one_cpu_nowait(0, NULL, NULL, NULL)) stop_result_t;
+
+static stop_result_t closed_stop_one_cpu_nowait(unsigned int cpu, cpu_stop_fn_t fn, void *arg,
+						struct cpu_stop_work *work)
 {
-	return false;
+	return (stop_result_t)0;
 }
 
+/* The static call has the type of the closed function, which must be that of the symbol. */
 #define DEFINE_REQUIRED(sym, lost)					\
 	extern typeof(sym) sym __weak;					\
+	static_assert(__same_type(closed_##sym, sym));			\
 	DEFINE_STATIC_CALL(rlp_gate_##sym, closed_##sym);
 RLP_GATE_REQUIRED(DEFINE_REQUIRED)
 
@@ -335,11 +340,11 @@ struct task_struct *notrace rlp_idle_task(int cpu)
 	return static_call(rlp_gate_idle_task)(cpu);
 }
 
-/* Context: any. Return: false if the stopper of @cpu is not enabled. */
-bool notrace rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
+/* Context: any. The stopper of @cpu is enabled: the CPU is online, and stays so. */
+void notrace rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
 				     struct cpu_stop_work *work)
 {
-	return static_call(rlp_gate_stop_one_cpu_nowait)(cpu, fn, arg, work);
+	static_call(rlp_gate_stop_one_cpu_nowait)(cpu, fn, arg, work);
 }
 
 /* Context: preemption off. Return: false also if the symbol is missing. */

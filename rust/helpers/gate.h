@@ -22,7 +22,7 @@ int rlp_update_ftrace_direct_add(struct ftrace_ops *ops, struct ftrace_hash *has
 int rlp_update_ftrace_direct_del(struct ftrace_ops *ops, struct ftrace_hash *hash);
 
 bool rlp_ftrace_hash_has(struct ftrace_hash *hash, unsigned long ip);
-bool rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
+void rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
 			     struct cpu_stop_work *work);
 int rlp_wake_up_state(struct task_struct *task, unsigned int state);
 
