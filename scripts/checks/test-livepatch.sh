@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Live patches from source patches (scripts/livepatch): what is built, what is refused, and
-# that a build leaves nothing behind. The patches are made here, by editing the fetched
-# source. The modules are loaded in the guest (selftests/patches/test-source-patches.sh).
+# Check live patches from source patches (scripts/livepatch): which source patches are built,
+# which are refused and for which reason, and that a build leaves nothing behind. This script
+# makes the source patches by editing copies of the fetched source. The built modules are loaded
+# in the guest (selftests/patches/test-source-patches.sh).
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -16,7 +17,8 @@ uses_build_root || {
 	exit 0
 }
 
-# edit NAME FILE SED-SCRIPT: add to NAME.patch what the script does to that file.
+# edit NAME FILE SED-SCRIPT: run the sed script on a copy of the file, and add the difference to
+# NAME.patch.
 edit() {
 	local a=$test/work/a/$2 b=$test/work/b/$2
 
@@ -35,7 +37,8 @@ builds() { # NAME ARGUMENT...
 	SRCPATCH=$patch NAME='' OUT=$test "$scripts/livepatch" --built "$@"
 }
 
-# NAME REASON ARGUMENT...: refused with status 3, for that reason, before anything is written.
+# refuses NAME REASON ARGUMENT...: the build must end with status 3 and print this reason, and must
+# write no module and no proof.
 refuses() {
 	local output rc=0
 
@@ -66,8 +69,8 @@ source_is_untouched() {
 		! -e $kernel/.rlp-build ]]
 }
 
-# The image with one byte of a function changed: it is not what the source makes of it, and
-# --explain shows both.
+# Change one byte of a function in a copy of the image. The function then differs from the
+# compiled source: the patch must be refused, and --explain must show both versions.
 differs() {
 	local addr section offset output rc=0
 
@@ -76,7 +79,7 @@ differs() {
 	# "[ 1] .text PROGBITS ffffffff81000000 200000 ..."
 	read -r section offset < <(tool readelf -SW "$test/vmlinux" |
 		sed -n 's/.* \.text  *PROGBITS  *\([0-9a-f]*\) \([0-9a-f]*\) .*/\1 \2/p')
-	# Behind endbr64 and the call of ftrace.
+	# The byte to change is behind endbr64 and the fentry call.
 	printf '\xcc' | dd of="$test/vmlinux" bs=1 conv=notrunc status=none \
 		seek=$((0x$addr - 0x$section + 0x$offset + 12))
 	output=$(builds src_cmdline --image "$test/vmlinux" --output "$test/differs" --explain 2>&1) || rc=$?
@@ -100,7 +103,7 @@ Fixes: 0123456789ab ("proc: say nothing")
 ---
 END
 edit src_cmdline fs/proc/cmdline.c 's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "live patched: ");\n&/'
-# A series whose second patch changes what the first has added.
+# A series whose second patch changes the line that the first patch has added.
 mkdir "$test/src_series"
 cp "$test/src_cmdline.patch" "$test/src_series/first.patch"
 sed -E 's/^\+(.*)live patched: (.*)/-\1live patched: \2\n+\1patched by a series: \2/
