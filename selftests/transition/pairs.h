@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What pairs_target and its patch share: functions that return their version. */
+/*
+ * Macros for the functions that pairs_target and its patch define: functions that return
+ * their version, and a function to sleep in.
+ */
 #ifndef _PAIRS_H
 #define _PAIRS_H
 
@@ -10,17 +13,20 @@ static noinline __noclone unsigned int name(void)		\
 {								\
 	unsigned int ret = (version);				\
 								\
-	/* The compiler shall not know what it returns. */	\
+	/* Hide the return value from the compiler. */		\
 	OPTIMIZER_HIDE_VAR(ret);				\
-	/* Or two functions of the same code become one. */	\
+	/* Keep the compiler from merging equal functions. */	\
 	asm volatile("# " #name : : : "memory");		\
 	return ret;						\
 }
 
-/* Never patched: sleeps until released. */
+/* This function is never patched. It sleeps until the tasks are released. */
 void pairs_sleep(void);
 
-/* Patched: a function to sleep in. Not a tail call: the function has to be on the stack. */
+/*
+ * A patched function to sleep in. Its call of pairs_sleep() is not a tail call, because the
+ * function must stay on the stack.
+ */
 #define PAIRS_DEFINE_HOLD(name)					\
 static noinline __noclone void name(void)			\
 {								\

@@ -24,16 +24,18 @@ release_pairs() {
 	wait
 }
 
-# hold NUMBER: let one more task sleep in the patched function, the NUMBERth.
+# hold NUMBER: start one more task that sleeps in the patched function. Return when NUMBER tasks
+# sleep there.
 hold() {
 	echo 1 >/proc/pairs &
 	wait_until "read_file /proc/pairs; [[ \$REPLY == 'holding $1'* ]]" || fail "nothing sleeps in pairs_hold()"
 }
 
-# reverse_pairs PATCH DIRECTORY NUMBER: enable PATCH and reverse the transition so many times,
-# for 30 s at most: a busy machine manages fewer reversals.
-# A task sleeps in the old function and another one in the new function, so the transition
-# cannot end, whatever its direction; all other tasks are switched each time.
+# reverse_pairs PATCH DIRECTORY NUMBER: enable PATCH, and reverse its transition NUMBER times, but
+# stop after 30 s: a busy machine manages fewer reversals. DIRECTORY is the loader's directory in
+# sysfs.
+# One task sleeps in the old function, and one in the new function. So the transition completes in
+# neither direction, and all other tasks are switched each time.
 reverse_pairs() {
 	local patch=$1 dir=$2/$1 number=$3 i start end
 
@@ -51,13 +53,14 @@ reverse_pairs() {
 	release_pairs
 	wait_until "read_file $dir/transition; [[ \$REPLY != 1 ]]" 60 ||
 		fail "the transition of $patch does not end"
-	# If it ended the other way, the directory is about to be removed.
+	# If the transition has disabled the patch, its directory is about to be removed.
 	{ echo 0 >"$dir/enabled"; } 2>/dev/null || true
 	wait_until "[[ ! -d $dir ]]" 60 || fail "$patch is not removed"
 	unload_module "$patch"
 }
 
-# expect_pairs: each context must have pairs, and a context that promises none must have no mixed pairs.
+# expect_pairs: each context must have pairs. If a context promises that its pairs are never mixed,
+# none of them may be mixed.
 expect_pairs() {
 	local name promised pairs mixed contexts=0 bad=
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The patch of pairs_target. selftests/intree/pairs_intree.c is this source again, built
- * for in-tree livepatch.
+ * The patch of pairs_target. selftests/intree/pairs_intree.c includes this file, to build the
+ * same patch for in-tree livepatch.
  */
 #include <linux/livepatch.h>
 #include <linux/module.h>

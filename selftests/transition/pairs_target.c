@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pairs of patched calls whose caller is not patched. No stack shows that such a pair
- * belongs together: it is the context of the caller that keeps a task from being
- * switched between the two calls. Each CPU has one caller in each context:
+ * Calls pairs of patched functions, from a caller that is not patched. The stack does not
+ * show that the two calls of a pair belong together. Only the context of the caller keeps
+ * a task from being switched between them. Each CPU has one caller in each context:
  *
  *	task		a kthread
  *	  preempt		with preemption off
@@ -14,13 +14,15 @@
  *	timer, tasklet, hrtimer-soft
  *			soft interrupts
  *	hrtimer-hard	a hard interrupt
- *	idle		the idle loop: when it goes to sleep, and when it wakes up
+ *	idle		the idle loop: one call before a sleep, and one after it
  *
- * /proc/pairs has a line for each: the name, whether the context promises that its pairs
- * are never mixed, the number of pairs, and the number of mixed pairs. A task that writes 1
- * sleeps in a patched function until 0 is written; the line "holding" counts such tasks. A context that the
- * kernel can preempt promises nothing: a task that was preempted between two calls may be
- * switched there, as with in-tree livepatch.
+ * /proc/pairs has a line for each context: its name, whether it promises that its pairs
+ * are never mixed, the number of pairs, and the number of mixed pairs. A context that the
+ * kernel can preempt promises nothing: a task that is preempted between the two calls may
+ * be switched there, as with in-tree livepatch.
+ *
+ * A task that writes 1 to /proc/pairs sleeps in a patched function until 0 is written. The
+ * line "holding" has the number of these tasks.
  */
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
@@ -72,7 +74,7 @@ struct callers {
 	struct hrtimer soft, hard;
 	spinlock_t lock;
 	raw_spinlock_t raw;
-	/* Of the idle loop: what the first call returned, plus one. */
+	/* The result of the idle loop's first call, plus one. 0: no pair has begun. */
 	unsigned int slept;
 };
 
@@ -93,7 +95,7 @@ void pairs_sleep(void)
 	unsigned int mine = READ_ONCE(generation);
 
 	atomic_inc(&holding);
-	/* As long as the test takes, and nobody is to complain of that. */
+	/* The sleep may be long. An idle sleep is never reported as a hung task. */
 	wait_event_idle(released, READ_ONCE(generation) != mine);
 	atomic_dec(&holding);
 }
@@ -185,7 +187,7 @@ static enum hrtimer_restart hard(struct hrtimer *timer)
 	return again(timer, 3000);
 }
 
-/* The idle loop calls this on the way into its sleep, and on the way out of it. */
+/* The idle loop calls this before and after each sleep. */
 static void idle(void *data, unsigned int state, unsigned int cpu)
 {
 	struct callers *here = per_cpu_ptr(&callers, cpu);
@@ -202,7 +204,7 @@ static int call(void *data)
 {
 	struct callers *here = this_cpu_ptr(&callers);
 
-	/* Started here, the timers stay on this CPU. */
+	/* The timers are pinned: they stay on the CPU that starts them. */
 	hrtimer_start(&here->hard, us_to_ktime(1000), HRTIMER_MODE_REL_PINNED_HARD);
 	hrtimer_start(&here->soft, us_to_ktime(1000), HRTIMER_MODE_REL_PINNED_SOFT);
 	mod_timer(&here->timer, jiffies + 1);
@@ -210,7 +212,10 @@ static int call(void *data)
 	set_user_nice(current, 19);
 	while (!kthread_should_stop()) {
 		pairs_of_a_task(here);
-		/* Freezable: in-tree livepatch switches such a task as it falls asleep. */
+		/*
+		 * The sleep is freezable: otherwise in-tree livepatch would not switch the task
+		 * as it falls asleep.
+		 */
 		__set_current_state(TASK_IDLE | TASK_FREEZABLE);
 		schedule_timeout(1);
 	}

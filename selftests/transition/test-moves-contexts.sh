@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# No task is switched in the middle of what the kernel could not have preempted: pairs of
-# patched calls whose caller is not patched, with preemption off, with a lock held, in
-# soft and hard interrupts, and in the idle loop, are never mixed.
+# No task is switched in a section that the kernel could not have preempted. A caller that is
+# not patched makes pairs of patched calls: with preemption off, with a lock held, in soft and
+# hard interrupts, and in the idle loop. Such a pair must never be mixed.
 # timeout: 240
 #
-#	RLP_TRANSITIONS=n: so many transitions at most (default: 200)
+#	RLP_TRANSITIONS=n: reverse the transition n times at most (default: 200)
 
 set -e
 . "$(dirname "$0")/pairs.sh"

@@ -33,8 +33,8 @@ took=$(cat "$P1/transition_us")
 note "a kthread that leaves the function when it is nudged: patched in $took us"
 unload_patch moves_patch1
 
-# A kthread that sleeps again at once still blocks. It is woken once: the next nudge follows 15
-# seconds later.
+# A kthread that sleeps again at once still blocks. The first nudge wakes it once, and the next
+# nudge follows 15 seconds later.
 sleeps() { # PID: print how often the task has gone to sleep
 	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$1/status"
 }
@@ -45,7 +45,7 @@ load_module moves_patch1
 expect_blocker moves_patch1 k-int inside moves_inside
 read -r kthread _ < <(grep ' k-int ' "$P1/blockers")
 before=$(sleeps "$kthread")
-# On a slow machine the first nudge may have been earlier.
+# On a slow machine, the first nudge may have been sent before the count was read above.
 ((SECONDS - begun < 3)) || least=0
 sleep 8
 nudges=$(($(sleeps "$kthread") - before))
@@ -55,7 +55,8 @@ most=$((1 + (SECONDS - begun) / 15))
 expect_blocker moves_patch1 k-int inside moves_inside
 note "a kthread that sleeps again was nudged $nudges times in $((SECONDS - begun)) s"
 
-# A reversal starts the clock again. The process was nudged above and sleeps in the replacement.
+# A reversal restarts the three seconds until the first nudge. The process was nudged above, and
+# sleeps in the replacement.
 expect_one_blocker "after the first nudge"
 begun=${EPOCHREALTIME/[.,]/}
 echo 0 >"$P1/enabled"
