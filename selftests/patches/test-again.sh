@@ -36,9 +36,9 @@ expect_log "patch 'rlp_patch_a' cannot be enabled: its old directory is not remo
 pass "enabled again ten times as soon as possible ($early times too early)"
 unload_patch rlp_patch_a
 
-# When a patch is replaced, its unpatch callbacks are not called. If it is then refused when it
-# is enabled again, no callback is called for objects whose pre-patch callback was not called:
-# the callbacks warn otherwise.
+# When a patch is replaced, its unpatch callbacks are not called. Here the patch is then enabled
+# again, and refused. The loader must not call any callback of an object whose pre-patch callback
+# was not called: the callbacks would warn.
 load_patch rlp_patch_a shape=pairs funcs=:cmdline_proc_show,rlp_target:one_show
 load_patch rlp_patch_b replace=Y funcs=rlp_target:two_show
 wait_gone rlp_patch_a
@@ -57,7 +57,8 @@ unload_patch rlp_patch_a
 pass "enabled again after it was replaced, and refused at first"
 
 # Callbacks walk the lists of their patch with the macros of the kernel's header, as in-tree. The
-# loader makes the lists anew each time: the callbacks warn if a list is not that of the array.
+# loader makes the lists anew each time that the patch is enabled. The callbacks warn if a list
+# does not have the entries of its array.
 load_patch rlp_patch_a shape=lists \
 	funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:two_show,absent:any
 patch_off rlp_patch_a

@@ -31,8 +31,8 @@ all_gone() {
 	pass "$1"
 }
 
-# not_forced PATCH: force must be refused. Force would remove rlp_patch_a, and no reference could
-# keep the module of rlp_patch_a.
+# not_forced PATCH: force must be refused. Force would remove rlp_patch_a, and no reference
+# could prevent the kernel from freeing its module.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
 	expect_log "patch '$1' cannot be forced: module 'rlp_patch_a' is being initialized or unloaded"

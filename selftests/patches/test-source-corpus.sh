@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Live patches for functions that were drawn at random (scripts/livepatch-corpus) load beside
-# each other under load, redirect their functions, and unload; the kernel says nothing.
+# Live patches for functions that were drawn at random (scripts/livepatch-corpus) are loaded one
+# after another on a busy machine. All of them stay loaded and redirect their functions. Then they
+# are unloaded. The kernel logs no complaint.
 # timeout: 600
 
 set -e
@@ -11,8 +12,8 @@ corpus=$RLP_MODULES/corpus
 [[ -s $corpus/loads ]] || skip "scripts/livepatch-corpus has not been run"
 load_loader
 
-# Modules that are patched. One that needs others, or hardware, stays away: then its patch waits
-# for it.
+# Load the modules that are patched. A module that needs another module, or hardware, fails to
+# load: its patch then waits for the module.
 for target in "$corpus"/targets/*.ko; do
 	[[ ! -e $target ]] || ! insmod "$target" 2>/dev/null || loaded+=("$(basename "$target" .ko)")
 done

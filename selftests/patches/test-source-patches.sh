@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Live patches that were built from source patches load, take effect and unload. They are
-# those of the last run of scripts/checks/test-livepatch.sh.
+# Live patches that were built from source patches load, take effect and unload. The last run of
+# scripts/checks/test-livepatch.sh has built them.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
@@ -14,7 +14,8 @@ RLP_MODULES+=/source
 read_file /proc/cmdline
 check_patch src_cmdline /proc/cmdline "live patched: $REPLY"
 
-# effect PATCH FILE PATTERN: while the patch is loaded, what the file reads matches.
+# effect PATCH FILE PATTERN: the content of the file must match the pattern while the patch is
+# loaded, and must not match it afterwards.
 effect() {
 	load_patch "$1"
 	read_file "$2"
@@ -28,19 +29,20 @@ effect() {
 	pass "$1"
 }
 
-# A series of two.
+# A series of two source patches.
 effect src_series /proc/cmdline "patched by a series: *"
 
-# Two units with a new function between them, which has a global and a static variable; and a
-# call of a function that is neither exported nor was called by the unit before.
+# The patch changes two files. One of them defines a new function, with a global and a static
+# variable, and both files call it. The other file also calls a function that it did not call
+# before, and that is not exported.
 effect src_multi /proc/version "mark 4[0-9] few Linux version *"
 effect src_multi /proc/loadavg "mark 4[0-9] *"
-# A name that several functions of the kernel have.
+# A function whose name several functions of the kernel have.
 effect src_dup /proc/crypto "live patched*"
 # Functions on the hottest path, with constants that the kernel writes into its text at boot.
 effect src_hot /proc/version "lookups Linux version *"
 
-# A header: each file descriptor shows what its neighbour is.
+# A header: the link of each file descriptor in /proc shows the file of a neighbouring one.
 exec 8</dev/null 9</proc/version
 load_patch src_header
 [[ $(readlink /proc/$$/fd/8) == /proc/version ]] || fail "the header has no effect"
@@ -61,7 +63,7 @@ umask 022
 expect_unchanged
 pass src_syscall
 
-# Callbacks and a shadow variable, by the kernel's macros.
+# A shadow variable, and callbacks that are declared with the kernel's macros.
 new_log
 effect src_callback /proc/version "shadow [0-9]* Linux version *"
 expect_log "source patch: pre_patch"
