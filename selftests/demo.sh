@@ -23,8 +23,8 @@ run() {
 	"$@" || die "$* (status $?)"
 }
 
-# Record each state of the patch. A transition takes only some milliseconds: only read here, and
-# evaluate it later.
+# Record each state of the patch. A transition takes only some milliseconds, so this loop
+# only records, and show_moves() evaluates the records later.
 watch_patch() {
 	local progress transition enabled blocker last=
 

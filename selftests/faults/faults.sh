@@ -21,9 +21,9 @@
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
 # Loading a module makes hundreds of allocations. "most" is the number of allocations of each
-# operation that fail one after another, evenly spread, or "all". If "most" is empty, each
-# allocation fails once, and rlp_fail injects the faults instead of the kernel. "offset" shifts the
-# chosen allocations, so that each run can choose others.
+# operation that are chosen to fail, or "all". They are evenly spread, and fail one at a time. If
+# "most" is empty, each allocation fails once, and rlp_fail injects the faults instead of the
+# kernel. "offset" shifts the chosen allocations, so that each run can choose others.
 most='' offset=0
 
 # In the operation "replace", two patches replace each other: treat them as one patch.

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Random descriptions of patches, see rlp_fuzz.c. A description that is refused must change
-# nothing, and any other can be undone. Some descriptions are the same each time, and some are new.
+# Random descriptions of patches, see rlp_fuzz.c. A description that is refused must change nothing.
+# A patch that is accepted can be undone. Some descriptions are the same each time, and some are
+# new.
 #
 #	RLP_MINUTES=	run for half of this time, with new descriptions
 #	RLP_SEED=	a seed that was printed, to repeat its descriptions

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The same as test-moves-contexts.sh by in-tree livepatch, to compare with: what is promised
-# there is what in-tree livepatch keeps.
+# The same test as test-moves-contexts.sh, with in-tree livepatch for comparison. In-tree
+# livepatch keeps the promises that test-moves-contexts.sh checks.
 # timeout: 240
 #
-#	RLP_TRANSITIONS=n: so many transitions at most (default: 200)
+#	RLP_TRANSITIONS=n: reverse the transition n times at most (default: 200)
 
 set -e
 . "$(dirname "$0")/../transition/pairs.sh"

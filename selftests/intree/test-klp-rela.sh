@@ -36,8 +36,8 @@ unload_module takeover_patch
 load_takeover takeover_both
 check_patched "the target first"
 
-# The module enables its patch again: after its directory is gone, with a target that was
-# unloaded and loaded in between, and as soon as possible.
+# The module enables its patch again, in three ways: after the patch's directory is gone, after
+# the target was unloaded and loaded in between, and as soon as possible.
 for round in 1 2 3; do
 	disable_patch takeover_patch
 	wait_until "! [[ -d $RLP/takeover_patch ]]" || fail "takeover_patch keeps its directory"

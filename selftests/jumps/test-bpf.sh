@@ -90,8 +90,8 @@ disable_patch $patch
 unload_module $patch
 unload_module rust_livepatch
 
-# A kernel without the function that finds a program on a function: the loader cannot know, so
-# each patch must take effect with a program and without.
+# A kernel without ftrace_find_rec_direct(): the loader cannot find out whether a program is
+# attached to a function. Each patch must take effect with a program, and without one.
 load_module rust_livepatch without=ftrace_find_rec_direct
 for kind in fentry fexit; do
 	attach $kind

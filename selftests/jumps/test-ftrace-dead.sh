@@ -11,7 +11,8 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 [[ ${RLP_GUEST:-} ]] || skip "it shuts ftrace down, and this machine does not exist only for tests"
-# Debug kernels test the jumps that are registered one by one.
+# On debug kernels, load the loader without the functions that promote in batches: this tests the
+# jumps that are registered one by one.
 is_loaded rust_livepatch ||
 	load_module rust_livepatch ${RLP_DEBUG:+'without=update_ftrace_direct_*'}
 load_module rlp_target

@@ -47,8 +47,8 @@ unload_module $second
 wait_jumping $first 1000
 pass "another patch replaces 1,000 promoted functions, and the first patch replaces it"
 
-# The write that reverses the transition has to wait until all functions are demoted. A task that
-# sleeps in a function which only the second patch replaces keeps the transition from completing.
+# The write that reverses the transition has to wait until all functions are demoted. A task sleeps
+# in a function that only the second patch replaces, so the transition cannot complete.
 cat /sys/kernel/debug/bench_target/sleep >/dev/null 2>&1 &
 sleeper=$!
 wait_until "grep -q bench_sleeper /proc/$sleeper/stack" || fail "no task sleeps"

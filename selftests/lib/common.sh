@@ -240,8 +240,8 @@ patch_gone() {
 	[[ ! -e $RLP/$1 ]]
 }
 
-# wait_settled PATCH [SECONDS]: wait until its transition is complete. Fail also if there is no
-# such patch: a patch that is disabled is waited for with patch_gone.
+# wait_settled PATCH [SECONDS]: wait until its transition is complete. Fail also if there is
+# no such patch. To wait for a patch that is being disabled, use patch_gone instead.
 wait_settled() {
 	wait_until "patch_settled $1" "${2:-30}" || {
 		show_patch "$1"
@@ -253,7 +253,7 @@ show_patch() {
 	grep -H . "$RLP/$1"/{enabled,transition,progress,blockers} 2>/dev/null | sed 's/^/# /'
 }
 
-# disable_patch NAME: disable the patch, which is enabled, and wait until it is gone.
+# disable_patch NAME: disable the patch, which must be enabled, and wait until it is gone.
 disable_patch() {
 	! patch_gone "$1" || fail "there is no patch $1"
 	wait_settled "$1"

@@ -3,7 +3,7 @@
 #
 # The functions of common.sh that wait for a patch fail if there is no such patch, or if its file
 # cannot be read: a test that waits for the wrong patch must not pass. The patches are folders with
-# files, and the loader takes no part.
+# files, and the loader is not used.
 
 set -e
 . "$(dirname "$0")/patches.sh"

@@ -34,7 +34,8 @@ bad_late EINVAL "'one_show'.* named twice|'alias_show'.* named twice" \
 bad_late EINVAL "function 'rlp_target_init' cannot be patched: it is freed after" \
 	rlp_target:rlp_target_init "the init function, which is freed after init"
 
-# The second of two patches for the module is bad: the first patch is reverted from it, too.
+# The second of two patches for the module is bad, so the module is refused. The first patch is
+# reverted from the module, too.
 load_patch rlp_patch_a funcs=rlp_target:one_show
 load_patch rlp_patch_b funcs=rlp_target:one_show,rlp_target:no_such_function
 remember_state

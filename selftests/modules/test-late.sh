@@ -36,7 +36,8 @@ expect_file $PARAMETERS/at_init patched
 unload_module rlp_target
 pass "a late module is patched before its init runs"
 
-# The init of a target fails: the patch shows it as absent, and nothing of it is left.
+# The init of a target fails: the patch shows the target as absent, and nothing of the target is
+# left.
 remember_state
 new_log
 expect_load_fail ENOMEM rlp_target init_ret=-12

@@ -3,7 +3,7 @@
 #
 # Make a transition with in-tree livepatch on PREEMPT_RT, before the kernel's own suite runs.
 # In-tree livepatch's first transition triggers one lockdep warning there (see
-# ../test-intree.sh), which this test expects. The suite compares the log, so its first
+# ../intree/test-intree.sh), which this test expects. The suite compares the log, so its first
 # script with a transition would fail because of the warning.
 # expect-log: Call Trace|cut here|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 

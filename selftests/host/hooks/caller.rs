@@ -131,8 +131,8 @@ impl Caller {
 }
 
 impl Drop for Caller {
-    /// Marks ftrace as dead, so that the drop of the hooks is not checked: when the loader is
-    /// unloaded, it has no patches.
+    /// Marks ftrace as dead, so that the drop of the hooks is not checked. The loader itself has no
+    /// patches any more when it drops its hooks.
     fn drop(&mut self) {
         text::disturb(|text| text.dead = true);
     }

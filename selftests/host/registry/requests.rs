@@ -205,7 +205,7 @@ impl System for Loader {
         let has = |patch| promise::seen().patches.contains(&patch);
         match op {
             Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
-            // If the patch is registered, the request would be made by its loaded module.
+            // The module of a registered patch is loaded already: its init does not run again.
             Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::Come => self.module_state().is_none(),

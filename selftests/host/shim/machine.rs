@@ -239,7 +239,8 @@ pub(crate) mod cpu {
                 idle: idle.as_ref().filter(|_| !is_idle).map(quiescent),
             };
             let then = f(&here, &ReadSide::new());
-            // A task leaves its CPU by itself in the end. The idle task does it for the stopper.
+            // A task leaves its CPU by itself in the end. The idle task does so when the stopper is
+            // to run.
             if is_idle && then == Then::Reschedule {
                 Probe::switch_out(quiescent(running), false, &ReadSide::new());
             }

@@ -231,7 +231,7 @@ impl Task {
         self.exit();
     }
 
-    /// As `last_words()`, but the function of the soft interrupt is not patched.
+    /// As `last_words()`, but the soft interrupt calls both functions from one that is not patched.
     pub(crate) fn last_words_in_pairs(&self) {
         DYING.with(|dying| dying.set(true));
         self.pair();

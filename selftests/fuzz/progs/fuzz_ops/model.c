@@ -78,8 +78,9 @@ bool enabled(const struct state *m, int slot)
 }
 
 /*
- * A sleeper sleeps in the original of sleep_show(). It blocks a transition that redirects
- * sleep_show() elsewhere than before, if the universe that tasks leave calls the original.
+ * A sleeper sleeps in the original of sleep_show(). It blocks a transition from a universe
+ * that calls the original to a universe that calls a replacement, unless the sleeper is in
+ * the target universe already.
  */
 bool sleeper_blocks(const struct state *m, int i)
 {

@@ -219,7 +219,7 @@ pub(crate) mod klp {
             }))
         }
 
-        /// Lists that are full may be walked, so they are not made again.
+        /// A patch may walk complete lists at any time, so they must not be made again.
         pub(crate) fn make_lists(&self, _token: &CallbackToken) {
             machine(|machine| {
                 let lists = &mut machine.modules[self.0].lists;
@@ -284,7 +284,7 @@ pub(crate) mod klp {
             });
         }
 
-        /// Its author may walk the lists.
+        /// Stands for a callback that walks the lists of its patch.
         fn walk_lists(&self) {
             machine(|machine| assert!(machine.modules[self.patch].lists, "no lists to walk"));
         }
