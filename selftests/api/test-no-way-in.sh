@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What unprivileged users must not get from the loader: access to files by owner, mode and
-# capability; addresses in files and in the log; lines of the log with names that are too long or
-# forged. (The list of a patch's files and their modes is in test-sysfs.sh; patches without a
-# signature are in test-unsigned.sh.)
+# Unprivileged users must get none of these from the loader: access to files, which is denied by
+# owner, mode and capabilities; addresses in files and in the log; names in the log that are too
+# long, or that forge a line. (The list of a patch's files and their modes is in test-sysfs.sh;
+# patches without a signature are in test-unsigned.sh.)
 # timeout: 300
 
 set -e

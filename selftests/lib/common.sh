@@ -35,8 +35,8 @@ fail() {
 	exit "$KSFT_FAIL"
 }
 
-# A misspelt command in a condition would be a condition that is never true, or a check that is
-# never made: end the test. Bash calls this function in a subshell.
+# End the test if a command does not exist. A condition with a misspelt command would never be
+# true, and a check with one would never be made. Bash calls this function in a subshell.
 command_not_found_handle() {
 	echo "# FAIL: there is no command '$1'" >&2
 	kill -TERM $$
