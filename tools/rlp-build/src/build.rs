@@ -60,10 +60,10 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     })?;
 
     let (orig, patched) = (tree.folder("orig")?, tree.folder("patched")?);
-    step(quiet, "compile them in sections", || {
+    step(quiet, "compile each function in its own section", || {
         compile::originals_in_sections(&tree, &arguments.kernel.loader, &units, &orig)
     })?;
-    step(quiet, "compile them with the patch", || {
+    step(quiet, "compile the patched units in the same way", || {
         patch::install(&tree, &patched_source, &series.files)?;
         compile::in_sections(&tree, &arguments.kernel.loader, &units, &patched)
     })?;
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         Ok(())
     })?;
 
-    // Of the headers' users, those whose code changes.
+    // Leave out the users of the headers whose code does not change.
     let mut changed = Vec::new();
     for unit in units {
         let same = || -> Result<bool> {
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     units = changed;
 
     let objtool = Objtool::new(&tree)?;
-    step(quiet, "check the units", || objtool.shipped(&units))?;
+    step(quiet, "run objtool on the units", || objtool.shipped(&units))?;
     let kernel = step(quiet, "decode the shipped image", || kernel(&parts, &tree))?;
     let exports_path = tree.dir.join("Module.symvers");
     let mut exports = std::fs::read_to_string(&exports_path).map_err(on(&exports_path))?;
@@ -214,8 +214,8 @@ fn users(
     Ok(users.into_iter().collect())
 }
 
-/// The units of one object beside its shipped image. A unit must be a part of that; the users of
-/// headers are left out if they are not.
+/// Compares the units of one object with its shipped image. A unit that is not a part of the image
+/// is refused. It is left out instead if it is only a user of a changed header.
 fn verified<'a>(
     units: &[Unit],
     users: &[String],
@@ -238,8 +238,8 @@ fn verified<'a>(
     Ok((kept, list))
 }
 
-/// The loader's symbols, in the form of the kernel's: the module depends on the loader, so ordinary
-/// relocations will do.
+/// The loader's symbols, listed as symbols of vmlinux. The module depends on the loader, so
+/// ordinary relocations suffice for them.
 fn loader_exports(loader: &Path, release: &str) -> Result<String> {
     let path = loader.join(release).join("Module.symvers");
     let text = std::fs::read_to_string(&path).map_err(|_| {

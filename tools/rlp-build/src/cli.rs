@@ -5,8 +5,8 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Builds a live patch for a shipped kernel from a source patch, and proves that what it replaces
-/// is what was shipped.
+/// Builds a live patch for a shipped kernel from a source patch, and proves that each function that
+/// it replaces is the shipped one.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -30,7 +30,7 @@ pub(crate) enum Command {
 /// Which kernel, and where its parts are.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Kernel {
-    /// The kernel's release, if it is not the running one's
+    /// The kernel's release [default: that of the running kernel]
     #[arg(long)]
     pub(crate) release: Option<String>,
     /// The prepared tree [default: /lib/modules/RELEASE/build]
@@ -45,7 +45,7 @@ pub(crate) struct Kernel {
     /// The folder of the shipped modules [default: /lib/modules/RELEASE]
     #[arg(long)]
     pub(crate) modules: Option<PathBuf>,
-    /// Where the loader's livepatch.mk is
+    /// The folder with the loader's livepatch.mk
     #[arg(long, default_value = "/usr/share/rust_livepatch")]
     pub(crate) loader: PathBuf,
     /// Where compiled units are kept [default: ~/.cache/rlp-build]
@@ -69,10 +69,10 @@ pub(crate) struct Build {
     /// The module's name [default: that of the patch]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// A level, for those who install the module
+    /// A level, which modinfo shows
     #[arg(long)]
     pub(crate) level: Option<String>,
-    /// A CVE number, beside those that the patch names
+    /// A CVE number, in addition to those that the patch names
     #[arg(long)]
     pub(crate) cve: Vec<String>,
     /// What the module is for [default: the patch's subject]
@@ -81,7 +81,7 @@ pub(crate) struct Build {
     /// How many units may be compiled for headers that the patch changes
     #[arg(long, default_value_t = 64)]
     pub(crate) units: usize,
-    /// Show the first function that differs from the shipped one, both disassembled
+    /// Disassemble the first function that differs, side by side with the shipped one
     #[arg(long)]
     pub(crate) explain: bool,
     /// Leave other patches enabled
@@ -93,7 +93,7 @@ pub(crate) struct Build {
 pub(crate) struct Corpus {
     #[command(flatten)]
     pub(crate) kernel: Kernel,
-    /// How many functions
+    /// The number of functions to draw
     #[arg(long, default_value_t = 30)]
     pub(crate) count: usize,
     /// The same seed draws the same functions of the same kernel

@@ -14,8 +14,8 @@ use std::sync::Mutex;
 /// Constants that the kernel writes into its own text at boot.
 const RUNTIME_CONST: &str = include_str!("runtime_const.h");
 
-/// Has each unit compiled as the kernel's build does, and knows the command. What is in the cache
-/// is used as it is.
+/// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
+/// in the cache is not compiled again.
 pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
     let cached = |source: &str| tree.cache.join("units").join(output_of(source));
     let missing: Vec<_> = sources
@@ -55,8 +55,8 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
         .collect()
 }
 
-/// Compiles what can be compiled, and returns the units that could: a unit that kbuild does not
-/// compile is not in the shipped kernel.
+/// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
+/// that kbuild does not compile: such a unit is not in the shipped kernel.
 pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
     let cached = |source: &str| tree.cache.join("units").join(output_of(source));
     let missing: Vec<_> = sources
@@ -82,7 +82,8 @@ pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>
     Ok(units)
 }
 
-/// Puts what kbuild made into the cache. Another build may do the same at the same time.
+/// Copies a unit's object and command from kbuild into the cache. Another build may do the same at
+/// the same time.
 fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
     let object = tree.dir.join(output_of(source));
     let folder = object.parent().unwrap_or(&tree.dir);
@@ -99,7 +100,7 @@ fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
         .map_err(on(parent))?;
     std::fs::copy(&object, partial.path().join("plain.o")).map_err(on(&object))?;
     std::fs::write(partial.path().join("command"), command).map_err(on(partial.path()))?;
-    // A folder that is there already has the same content.
+    // If the folder exists already, its content is the same.
     let partial = partial.into_path();
     if std::fs::rename(&partial, to).is_err() {
         std::fs::remove_dir_all(&partial).map_err(on(&partial))?;
@@ -135,7 +136,7 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
     })
 }
 
-/// The same as `in_sections()`, for the unpatched source: kept for later builds.
+/// Like `in_sections()`, for the source without the patch. The objects are kept for later builds.
 pub(crate) fn originals_in_sections(
     tree: &Tree,
     loader: &Path,
@@ -188,7 +189,7 @@ pub(crate) fn each(jobs: usize, units: &[Unit], run: impl Fn(&Unit) -> Result + 
     })
 }
 
-/// objcopy, with arguments.
+/// Runs objcopy on an object.
 pub(crate) fn objcopy(tree: &Tree, arguments: &[&str], object: &Path) -> Result {
     let mut command: Command = program("objcopy", &tree.work);
     command.args(arguments).arg(object);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! rlp-build corpus: patches for functions that nobody has chosen.
+//! rlp-build corpus: patches for functions that are drawn at random.
 //!
-//! Units are drawn from the kernel's source, and a function from each unit that is in the shipped
-//! kernel. A function counts if the shipped kernel has its name and it begins with a call of
-//! ftrace. The patch adds a counter of the module's own to it.
+//! Units are drawn from the kernel's source. If a unit is in the shipped kernel, one of its
+//! functions is drawn. The function must begin with a call of ftrace, and its name must be in the
+//! symbol table of the shipped object. The patch makes the function count its calls in a new
+//! variable.
 
 use crate::cli::Corpus;
 use crate::command::{output, program};
@@ -55,7 +56,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
     let mut drawn = Vec::new();
     let mut tries = arguments.count * TRIES;
     while drawn.len() < arguments.count && tries > 0 {
-        // kbuild takes some seconds however many units there are.
+        // kbuild takes some seconds for any number of units, so units are compiled in batches.
         let batch: Vec<_> = (0..BATCH)
             .map(|_| sources[random.below(sources.len())].clone())
             .collect();
@@ -156,7 +157,7 @@ fn draw(
     )))
 }
 
-/// All C files that may be of the running kernel, in a fixed order.
+/// All C files that may be part of the running kernel, in a fixed order.
 fn sources(source: &Path) -> Result<Vec<String>> {
     let mut files = Vec::new();
     let mut folders: Vec<_> = FOLDERS.iter().map(|folder| (*folder).to_owned()).collect();

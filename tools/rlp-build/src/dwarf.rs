@@ -34,7 +34,7 @@ pub(crate) fn failed(error: gimli::Error) -> Failure {
 
 pub(crate) type Entry<'a, 'u> = gimli::DebuggingInformationEntry<'a, 'u, Slice<'u>, usize>;
 
-/// What an entry is called.
+/// The name of an entry.
 pub(crate) fn name<'u>(
     dwarf: &gimli::Dwarf<Slice<'u>>,
     unit: &Unit<Slice<'u>>,

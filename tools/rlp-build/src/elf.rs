@@ -201,7 +201,7 @@ impl Elf {
             .position(|section| section.name == name)
     }
 
-    /// A section's bytes in the file; none for a section that is zero.
+    /// A section's bytes in the file. Empty if the section has no bytes in the file.
     pub(crate) fn bytes(&self, section: usize) -> &[u8] {
         let section = &self.sections[section];
         if !section.has_bytes() {
@@ -239,7 +239,7 @@ impl Elf {
         self.bytes(section).get(offset..offset.checked_add(size)?)
     }
 
-    /// The section that an address of a linked file is in, and how far it is from its beginning.
+    /// The section of a linked file that contains an address, and the offset in that section.
     pub(crate) fn place(&self, addr: u64) -> Option<(usize, usize)> {
         let index = self.sections.iter().position(|section| {
             section.is_loaded() && (section.addr..section.addr + section.size).contains(&addr)
@@ -247,7 +247,7 @@ impl Elf {
         Some((index, (addr - self.sections[index].addr) as usize))
     }
 
-    /// The sections that a running kernel has are equal, with their relocations.
+    /// The loaded sections of both files are equal, and so are their relocations.
     pub(crate) fn same_code(&self, other: &Self) -> bool {
         let parts = |elf: &Self| {
             elf.sections

@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 /// The width of one side.
 const WIDTH: usize = 58;
 
-/// Both disassemblies, side by side. A mark is between the lines that differ. The operands of
-/// relocations are zero on both sides.
+/// Both disassemblies, side by side. If two lines differ, a mark stands between them. The operands
+/// of relocations are zero on both sides.
 pub(crate) fn side_by_side(
     tree: &Tree,
     function: &str,

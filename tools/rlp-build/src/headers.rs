@@ -2,9 +2,8 @@
 
 //! Which units may include a header that the patch changes.
 //!
-//! Conditions around an #include are not looked at, and neither is the search path: the result
-//! has more units than the compiler would name. Units whose code does not change are left out
-//! later.
+//! The conditions around an #include and the compiler's search path are ignored. So the result may
+//! have units that do not include the header. Units whose code does not change are left out later.
 
 use crate::refusal::{on, Result};
 use std::collections::{BTreeSet, HashMap};
@@ -84,7 +83,7 @@ struct Include {
 }
 
 impl Include {
-    /// Whether it may stand for the header.
+    /// Whether this #include, in `file`, may include `header`.
     fn means(&self, file: &str, header: &str, exists: impl Fn(&str) -> bool) -> bool {
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
         if self.quoted {

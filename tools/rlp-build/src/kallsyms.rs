@@ -3,10 +3,11 @@
 //! The kernel's own symbol table, decoded from its image.
 //!
 //! scripts/kallsyms.c writes it into the image's read-only data: the number of symbols, their
-//! compressed names, a marker for each 256th name, the table of tokens, the table of their
-//! indices, and the symbols' addresses relative to their own place in the table. No symbol of
-//! the image says where that is. The table of tokens is found by its ten digits, which stand for
-//! themselves; everything else follows from it, and is accepted only if it is consistent.
+//! compressed names, a marker for each 256th name, the table of tokens, the table of their indices,
+//! and the symbols' addresses relative to their own place in the table. The image has no symbols
+//! for these tables. The table of tokens is found by its tokens for the ten digits: each of these
+//! tokens is the digit itself. The places of the other tables follow, and are accepted only if they
+//! are consistent.
 
 use crate::elf::Elf;
 use std::collections::HashMap;
@@ -84,7 +85,7 @@ impl Names {
         globals.next().is_none().then_some(first.addr)
     }
 
-    /// The function that an address is in, with an unambiguous name.
+    /// A symbol of the function that contains an address. No other symbol has the same name.
     pub(crate) fn function_at(&self, addr: u64) -> Option<&Known> {
         let end = self.by_addr.partition_point(|(start, _)| *start <= addr);
         let (start, _) = *self.by_addr.get(end.checked_sub(1)?)?;
@@ -135,7 +136,7 @@ fn tokens(data: &[u8]) -> Option<(Vec<&[u8]>, usize, usize)> {
     while let Some(found) = find(&data[from..], DIGITS) {
         let digits = from + found;
         from = digits + 1;
-        // Token 0x30 is here; the first is 0x30 terminators before it.
+        // Token 0x30 is here. 0x30 tokens, each with its terminator, are in front of it.
         let mut first = digits;
         for _ in 0..0x30 {
             let Some(end) = first.checked_sub(1) else {

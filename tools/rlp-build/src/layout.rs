@@ -114,7 +114,7 @@ fn collect(
     Ok(())
 }
 
-/// The size of a type, as far as one entry and those that it refers to say it.
+/// The size of a type, from its entry and the entries that it refers to. 0 if they do not have it.
 fn size_of(unit: &Unit<Slice<'_>>, kind: UnitOffset, depth: usize) -> gimli::Result<u64> {
     let entry = unit.entry(kind)?;
     if let Some(size) = number(&entry, gimli::DW_AT_byte_size)? {

@@ -10,7 +10,7 @@ use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
 use std::path::{Path, PathBuf};
 
-/// What a module says of itself.
+/// A module's name, its information for modinfo, and whether it is cumulative.
 #[derive(Debug)]
 pub(crate) struct Info {
     pub(crate) name: String,
@@ -42,7 +42,7 @@ pub(crate) fn module(
     for (object, file) in differences {
         let name = format!("diff_{object}.o");
         std::fs::copy(file, folder.join(&name)).map_err(on(file))?;
-        // modpost wants to know how each object was made.
+        // modpost reads the saved command of each object.
         write(&format!(".{name}.cmd"), String::new())?;
         objects.push(name);
     }
@@ -77,7 +77,7 @@ pub(crate) fn module(
     }
 
     let module = folder.join(format!("{}.ko", info.name));
-    // Debug information has the paths of this machine, and BTF is of a kernel that is not here.
+    // Debug information has the paths of this machine. BTF belongs to a kernel that is not here.
     objcopy(tree, &["-g", "--remove-section=.BTF"], &module)?;
     objtool.post_link(&module)?;
     Ok(module)
@@ -88,7 +88,7 @@ fn init_code(text: &str, info: &Info) -> Result<String> {
     let own = "MODULE_DESCRIPTION(\"Livepatch module\");";
     if !text.contains(own) {
         return Err(broken(
-            "the kernel's scripts/livepatch/init.c is not of the form that is known",
+            "the kernel's scripts/livepatch/init.c does not have the expected MODULE_DESCRIPTION",
         ));
     }
     let mut lines = format!("MODULE_DESCRIPTION({});\n", quoted(&info.description));
@@ -101,7 +101,7 @@ fn init_code(text: &str, info: &Info) -> Result<String> {
     Ok(text.replace(own, &lines))
 }
 
-/// A C string. What is not printable ASCII is left out.
+/// A C string. Characters that are not printable ASCII are left out.
 fn quoted(text: &str) -> String {
     let mut string = String::from("\"");
     for c in text.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()) {

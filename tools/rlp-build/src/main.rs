@@ -3,8 +3,8 @@
 //! rlp-build: from a source patch to a live patch for a kernel that is already shipped.
 //!
 //! Only the units that the patch changes are compiled, with the kernel's own source,
-//! configuration and compiler. Each function that is replaced is proven to be what was shipped.
-//! The modules of this program follow a patch on its way:
+//! configuration and compiler. Each replaced function is proved to be the shipped one.
+//! A patch passes through the modules of this program in this order:
 //! patch, units, compile, objtool, image and kallsyms, verify, positions, link, proof.
 
 mod build;

@@ -3,9 +3,9 @@
 //! A view of the prepared tree and of the source that this build alone can change.
 //!
 //! The program runs itself again in a mount namespace of its own. There, overlays cover the tree
-//! and the source, at the same paths: the compiler sees the paths that it would see without, and
-//! what is written lands in the build's own folder. Builds at the same time do not disturb each
-//! other, and the shared files stay as they are.
+//! and the source, at the same paths. So the compiler sees the same paths as without overlays, and
+//! all writes go to the build's own folder. Builds at the same time do not disturb each other, and
+//! the shared files stay as they are.
 
 use crate::command::{program, run};
 use crate::refusal::{broken, on, Result};
@@ -63,7 +63,7 @@ pub(crate) fn enter(cache: &Path) -> Result<u8> {
     code.ok_or_else(|| broken("the build was killed"))
 }
 
-/// Covers a folder by an overlay. What is written below it lands in `upper`.
+/// Covers the folder `lower` by an overlay: writes below it go to `upper`.
 pub(crate) fn cover(lower: &Path, upper: &Path) -> Result {
     let work = upper.with_extension("work");
     for folder in [upper, &work] {

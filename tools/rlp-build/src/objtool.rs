@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's objtool: it checks objects, finds what a patch changes, and makes of the
-//! difference an object for a live-patch module.
+//! The kernel's objtool: it checks objects, finds the changes of a patch, and makes an object for a
+//! live-patch module from them.
 
 use crate::command::{excerpt, failed, output, program, run};
 use crate::compile::{each, objcopy, plain};
@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// What kbuild gives objtool for vmlinux.o, without the options that need all of it.
+/// A makefile that prints the arguments of kbuild for objtool on vmlinux.o, without the options
+/// that need the whole vmlinux.o.
 const ARGUMENTS: &str = "\
 include include/config/auto.conf
 include $(srctree)/scripts/Kbuild.include
@@ -71,7 +72,8 @@ impl<'a> Objtool<'a> {
         command
     }
 
-    /// The units as shipped, with what objtool does to their text. They are kept for later builds.
+    /// Makes the object of each unit as it was shipped: objtool changes the text of the compiler's
+    /// object. The result is kept for later builds.
     pub(crate) fn shipped(&self, units: &[Unit]) -> Result {
         each(self.tree.jobs, units, |unit| {
             let checked = unit.cached.join("shipped.o");
@@ -92,8 +94,9 @@ impl<'a> Objtool<'a> {
         })
     }
 
-    /// Merges the units of one object as the kernel's link would, runs objtool on both, and finds
-    /// what differs. `orig` and `patched` have the units, compiled in sections.
+    /// Merges the units of one object as the kernel's link would, without and with the patch. Runs
+    /// objtool on both results, and finds the differences. `orig` and `patched` are the folders of
+    /// the units, compiled in sections.
     pub(crate) fn difference(
         &self,
         image: &Image,
@@ -118,7 +121,8 @@ impl<'a> Objtool<'a> {
             .arg("-o")
             .arg(&patched_file)
             .args(&names))?;
-        // The original must know what the patched one refers to, so that both refer to the same.
+        // The original object gets the undefined symbols of the patched one, so that both refer to
+        // the same symbols.
         let wanted: BTreeSet<_> = Elf::read(&patched_file)?
             .symbols
             .into_iter()
@@ -133,8 +137,9 @@ impl<'a> Objtool<'a> {
             .arg(&original_file)
             .args(&names))?;
 
-        // Without a name in .modinfo, the object's name is the file's. A vmlinux.o would need the
-        // linked vmlinux beside it; the positions are found in the shipped image instead.
+        // If .modinfo has no name, objtool takes the object's name from the file name. With the
+        // file name vmlinux.o, objtool would need the linked vmlinux beside it. Here, the positions
+        // are found in the shipped image instead.
         let modinfo = folder.join("modinfo");
         std::fs::write(&modinfo, b"x=\0").map_err(on(&modinfo))?;
         let add = format!(".modinfo={}", modinfo.display());
@@ -149,14 +154,15 @@ impl<'a> Objtool<'a> {
             run(self.klp("checksum").arg(file))?;
         }
 
-        // A symbol that the kernel does not export is named as the kernel's own for a module's units.
+        // For the units of a module, list the symbols that the kernel does not export as symbols of
+        // vmlinux.
         let mut symvers = exports.to_owned();
         if module {
             let exported: BTreeSet<_> = exports
                 .lines()
                 .filter_map(|line| line.split('\t').nth(1))
                 .collect();
-            // Another unit of the module may define it.
+            // A symbol that another unit of the module may define is not listed.
             let own = |name: &str| image.names.global(name).is_some();
             for name in wanted
                 .iter()
@@ -190,8 +196,8 @@ impl<'a> Objtool<'a> {
         })
     }
 
-    /// A symbol of a module that the units have not used before would make the patch depend on
-    /// that module.
+    /// Refuses a patch that uses a module whose symbols the units have not used before: the patch
+    /// would depend on that module.
     fn check_dependencies(
         &self,
         object: &str,
@@ -235,7 +241,8 @@ impl<'a> Objtool<'a> {
         }
     }
 
-    /// Makes live-patch relocations of what the linker has let through.
+    /// Converts the relocations and symbols that `objtool klp diff` has made to the form that live
+    /// patching requires. The linker cannot process that form, so this is done after the link.
     pub(crate) fn post_link(&self, module: &Path) -> Result {
         run(self.klp("post-link").arg(module)).map(drop)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a person reads: a line for each step with its time, and the end.
+//! The output that a person reads: a line for each step with its time, and the failure.
 
 use crate::refusal::{Failure, Result};
 use anstyle::{AnsiColor, Style};

@@ -2,9 +2,9 @@
 
 //! The source patch: what it touches, what its header says, and the source with it applied.
 //!
-//! A series is applied in order to copies of the files that it touches. The difference as a whole
-//! is then made ready by the kernel's fix-patch-lines, which adds #line directives, so that code
-//! below a change keeps its line numbers and does not change for that reason.
+//! A series is applied in order to copies of the files that it touches. The kernel's
+//! fix-patch-lines then adds #line directives to the whole difference. With them, code below a
+//! change keeps its line numbers, so a moved line alone does not change the code.
 
 use crate::command::{excerpt, output, program, run};
 use crate::refusal::{broken, on, Refusal, Result};
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What a patch's header says of itself.
+/// The information in the header of a patch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) description: Option<String>,
@@ -89,7 +89,7 @@ impl Series {
         for (path, content) in &self.patches {
             let input = tree.work.join("patch/input");
             std::fs::write(&input, content).map_err(on(&input))?;
-            // Parts that concern other files are skipped: their names are not below `after`.
+            // Leave out the parts for other files, which were not copied to `after`.
             let filtered = self.filter(path, content)?;
             std::fs::write(&input, filtered).map_err(on(&input))?;
             let mut command = program("patch", &after);
@@ -123,7 +123,7 @@ impl Series {
             }
         }
 
-        // One patch of all, with the line numbers kept.
+        // Make one patch of the whole series, which keeps the line numbers.
         let difference =
             output(program("diff", &tree.work.join("patch")).args(["-urN", "a", "b"]))?.stdout;
         if difference.is_empty() {
@@ -163,7 +163,7 @@ impl Series {
     }
 }
 
-/// Puts the patched copies over the source, where this build alone sees them.
+/// Copies the patched files over the source. Only this build sees the copies.
 pub(crate) fn install(tree: &Tree, patched: &Path, files: &BTreeSet<String>) -> Result {
     for file in files {
         let (new, place) = (patched.join(file), tree.source.join(file));
@@ -251,7 +251,7 @@ fn touched(path: &Path, content: &[u8]) -> Result<BTreeSet<String>> {
 
 enum Kind {
     Code,
-    /// Nothing of the running kernel: documentation, user programs, selftests.
+    /// Not a part of the running kernel: documentation, user programs, selftests.
     Other,
     Refused(&'static str),
 }
@@ -342,7 +342,7 @@ fn hunk_header(line: &str) -> Option<(usize, usize, &str)> {
 }
 
 impl Header {
-    /// Adds what the text in front of the first diff says.
+    /// Adds the information in the text in front of the first diff.
     fn add(&mut self, text: &str) {
         let end = text.lines().position(|line| {
             line == "---"

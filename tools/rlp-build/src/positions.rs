@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Puts into the difference, as objtool has written it, where each name is in the shipped object.
+//! Corrects the difference that objtool has written: puts in the position of each name in the
+//! shipped object.
 //!
-//! Live patching finds a function or a variable by its name and, where several have that name, by
-//! its position among them. objtool counts in the object that it is given, which has only the
-//! units of the patch. Here, the address of each symbol is found in the shipped image, and the
-//! position follows from the address. The functions to be replaced are looked at on the way: each
-//! must be the shipped one, byte for byte, and must begin with a call of ftrace.
+//! Live patching finds a function or a variable by its name and, if several have that name, by its
+//! position among them. objtool counts in the object that it is given, which has only the units of
+//! the patch. Here, the address of each symbol is found in the shipped image, and the position
+//! follows from the address. This file also checks each function to be replaced: it must be equal
+//! to the shipped function, byte for byte, and must begin with a call of ftrace.
 
 use crate::command::{program, run};
 use crate::elf::{Elf, Symbol};
@@ -37,7 +38,7 @@ pub(crate) struct Replaced {
     pub(crate) place: String,
     pub(crate) size: u64,
     pub(crate) sha256: String,
-    /// How many relocations of the function were compared by what they lead to.
+    /// The number of the function's relocations, which were compared by their results.
     pub(crate) relocations: usize,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct Positions<'a> {
     /// The kernel's image, for symbols and constants of vmlinux.
     pub(crate) kernel: &'a Image,
     pub(crate) units: &'a [Unit],
-    /// Print the first function that differs beside the shipped one.
+    /// Print the first function that differs, and the shipped function beside it.
     pub(crate) explain: bool,
     pub(crate) verified: &'a [Verified<'a>],
 }
@@ -69,7 +70,7 @@ impl Positions<'_> {
             .iter()
             .map(|symbol| symbol.name.clone())
             .collect();
-        // Symbol of the difference to what its relocations must add.
+        // For a symbol of the difference, the number to add to the relocations that refer to it.
         let mut shifts: HashMap<usize, u64> = HashMap::new();
 
         for (index, symbol) in out.symbols.iter().enumerate() {
@@ -117,7 +118,8 @@ impl Positions<'_> {
         Ok(replaced)
     }
 
-    /// The functions to be replaced: each must be what was shipped. Writes their positions.
+    /// Checks that each function to be replaced is the shipped one. Writes the positions of the
+    /// functions, and returns the functions.
     fn functions(
         &self,
         original: &Elf,
@@ -300,7 +302,8 @@ impl Positions<'_> {
         }
     }
 
-    /// The symbol in its own unit, as that was compiled for the shipped kernel.
+    /// The unit that a symbol of the merged original is from, and the symbol's index in the shipped
+    /// object of that unit.
     fn own_symbol(
         &self,
         original: &Elf,
@@ -335,7 +338,8 @@ impl Positions<'_> {
             .map(|(other, _)| other)
             .collect();
         let own = candidates(verified, true);
-        // A name that one unit has several times is told apart by its order.
+        // Local symbols of one name in one unit are matched by their order, so both objects must
+        // have the same number of them.
         if likes.len() != own.len() {
             return None;
         }
@@ -343,8 +347,8 @@ impl Positions<'_> {
         Some((verified, own[nth]))
     }
 
-    /// Which unit each local symbol of the merged original is of: each unit begins with a FILE
-    /// symbol.
+    /// The unit of each local symbol of the merged original. The symbols of each unit begin with a
+    /// FILE symbol.
     fn units_of_symbols(&self, original: &Elf) -> HashMap<usize, usize> {
         let mut unit = None;
         let mut units = HashMap::new();
@@ -359,8 +363,8 @@ impl Positions<'_> {
         units
     }
 
-    /// A place in the kernel's text that has a constant which the kernel writes at boot: a
-    /// function that the difference does not refer to yet, and the offset.
+    /// Finds a place in the kernel's text where the kernel writes `constant` at boot. Returns the
+    /// function and the offset in it. The difference does not refer to that function yet.
     fn constant(&self, constant: &str, taken: &BTreeSet<String>) -> Result<(String, u64)> {
         let elf = &self.kernel.elf;
         let none = || Refusal::NoConstant {
@@ -420,7 +424,7 @@ fn symbol_of(original: &Elf, name: &str, position: u64) -> Option<usize> {
     globals.next().is_none().then_some(*index)
 }
 
-/// Adds to the relocations of objtool's lists what their symbols were shifted by.
+/// Adds the shift of a symbol to each relocation in objtool's lists that refers to the symbol.
 fn shift(out: &mut Elf, shifts: &HashMap<usize, u64>) {
     const RELA: usize = 24;
     let lists: Vec<_> = out

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! fix.proof.json: what the module replaces, and how it was shown to be what was shipped.
+//! fix.proof.json: the functions that the module replaces, and the proof that each of them is the
+//! shipped one.
 
 use crate::link::Info;
 use crate::positions::Replaced;
@@ -43,7 +44,7 @@ struct Function<'a> {
     compared: Compared,
 }
 
-/// What of a function was compared with the shipped image.
+/// The parts of a function that were compared with the shipped image.
 #[derive(Debug, Serialize)]
 struct Compared {
     bytes: u64,

@@ -2,8 +2,9 @@
 
 //! Why a live patch is not built.
 //!
-//! A refusal is the patch's matter: one sentence that says what cannot be done and what to do
-//! instead. Everything else that ends a build is a failure of a tool or of the machine.
+//! A refusal concerns the patch, or the kernel that the patch is for. Its sentence says what cannot
+//! be done and what to do instead. Everything else that ends a build is a failure of a tool or of
+//! the machine.
 
 use std::fmt;
 
@@ -167,7 +168,7 @@ impl fmt::Display for Refusal {
             ),
             Self::Overridden { function } => write!(
                 f,
-                "{function}() is a weak function that the kernel overrides: change the one that is used"
+                "{function}() is a weak function that the kernel overrides: change the function that overrides it"
             ),
             Self::UnknownPlace { symbol } => write!(
                 f,
@@ -203,12 +204,12 @@ impl fmt::Display for Refusal {
             ),
             Self::NewDependency { object, needs } => write!(
                 f,
-                "the patch makes {object} use the module {needs}, which it does not depend on: avoid the new \
+                "the patch makes {object} use the module {needs}, on which {object} does not depend: avoid the new \
                  dependency"
             ),
             Self::WrongCompiler { tree, here } => write!(
                 f,
-                "the kernel was compiled by {tree}, and the compiler here is {here}: install the kernel's"
+                "the kernel was compiled by {tree}, and the compiler here is {here}: install the kernel's compiler"
             ),
             Self::WrongSource { release, image } => write!(
                 f,

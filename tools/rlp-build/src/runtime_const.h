@@ -2,10 +2,10 @@
 /*
  * Stands in for asm/runtime-const.h when the code of a live patch is compiled.
  *
- * The kernel writes these constants into its own text at boot. The text of a module does not get
- * them, and the variable that a constant was made from may be gone. The patch reads each constant
- * from a place in the kernel's text where the kernel has written it: rlp-build turns these names
- * into relocations to such places.
+ * The kernel writes these constants into its own text at boot. It does not write them into the text
+ * of a module, and the variable that a constant was made from may be gone. The patch reads each
+ * constant from a place in the kernel's text where the kernel has written it: rlp-build turns these
+ * names into relocations to such places.
  */
 #define _ASM_RUNTIME_CONST_H
 

@@ -16,8 +16,9 @@ pub(crate) struct Tree {
     /// The kernel's source; the tree itself if it was not made with O=.
     pub(crate) source: PathBuf,
     pub(crate) release: String,
-    /// The build's own files. The path is the same for all builds, since it gets into what the
-    /// compiler writes; the overlay makes it a different folder for each.
+    /// The folder of the build's own files. Its path is the same for all builds, because the
+    /// compiler writes the path into its output. The overlay makes it a different folder for each
+    /// build.
     pub(crate) work: PathBuf,
     /// Compiled units, for later builds.
     pub(crate) cache: PathBuf,
@@ -47,7 +48,7 @@ impl Tree {
             .to_owned();
         if !source.join("scripts/livepatch/init.c").exists() {
             return Err(broken(format!(
-                "{} is not the source of a kernel with scripts/livepatch: name it with --source",
+                "{} is not the source of a kernel with scripts/livepatch: name the right source with --source",
                 source.display()
             )));
         }
@@ -101,7 +102,7 @@ impl Tree {
         };
         let printed = run(program(name, &self.dir).arg("--version"))?;
         let here = printed.lines().next().unwrap_or_default();
-        // "x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0": names differ, the version counts.
+        // "x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0": names differ, versions must not.
         let version = |text: &str| text.split_once(' ').map(|(_, version)| version.to_owned());
         if version(wanted) != version(here) {
             return Err(Refusal::WrongCompiler {
@@ -135,7 +136,7 @@ impl Tree {
         Ok(text.unwrap_or_default().to_owned())
     }
 
-    /// A folder below the build's own, made new.
+    /// Makes a folder below the build's own, unless it exists already.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.work.join(name);
         std::fs::create_dir_all(&folder).map_err(on(&folder))?;

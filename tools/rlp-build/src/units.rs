@@ -64,14 +64,14 @@ fn module_name(command: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.replace('-', "_"))
 }
 
-/// The command of a saved .cmd file, as a shell takes it.
+/// The command in a saved .cmd file, in the syntax of a shell.
 pub(crate) fn saved_command(text: &str, source: &str) -> Result<String> {
     let line = text.lines().next().unwrap_or_default();
     let (_, command) = line
         .split_once(" := ")
         .filter(|(name, _)| name.starts_with("savedcmd_"))
         .ok_or_else(|| broken(format!("{source}: kbuild has saved no command")))?;
-    // kbuild runs objtool behind the compiler, and escapes for make.
+    // The saved command also runs objtool after the compiler, and is escaped for make.
     let compile = command
         .split("; ./tools/objtool/objtool")
         .next()
@@ -80,7 +80,7 @@ pub(crate) fn saved_command(text: &str, source: &str) -> Result<String> {
         .replace("\\#", "#")
         .replace("$(pound)", "#")
         .replace("$$", "$");
-    // Dependencies are kbuild's matter; their file would need the unit's folder.
+    // Only kbuild needs the file of dependencies. Writing it would need the unit's folder.
     let compile = match compile.split_once("-Wp,-MMD,") {
         Some((before, rest)) => format!(
             "{before}{}",
@@ -96,7 +96,7 @@ pub(crate) fn redirected(unit: &Unit, options: &str, output: &std::path::Path) -
     let from = format!(" -c -o {} ", unit.output());
     if !unit.command.contains(&from) {
         return Err(broken(format!(
-            "{}: its command is not of the form that is known",
+            "{}: kbuild's command does not have the expected form",
             unit.source
         )));
     }

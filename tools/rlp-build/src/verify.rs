@@ -23,7 +23,7 @@ struct Candidate {
 #[derive(Debug)]
 struct Comparison {
     candidates: Vec<Candidate>,
-    /// Why the last place that had the name is not the function.
+    /// How the function differs from the last place in the image that has its name.
     difference: Option<Difference>,
 }
 
@@ -42,9 +42,10 @@ pub(crate) struct Verified<'a> {
     pub(crate) object: Elf,
     image: &'a Image,
     comparisons: BTreeMap<usize, Comparison>,
-    /// Symbol to address, as relocations and functions prove it.
+    /// The address of each symbol, as proved by relocations and functions.
     symbols: HashMap<usize, u64>,
-    /// Section to the addresses where it would begin, with the number of relocations that say so.
+    /// The addresses at which each section may begin, and how many relocations and functions yield
+    /// each address.
     sections: HashMap<usize, BTreeMap<u64, usize>>,
     /// Names of symbols that two relocations place differently.
     pub(crate) conflicts: Vec<String>,
@@ -93,7 +94,8 @@ impl<'a> Verified<'a> {
             self.comparisons.insert(*index, comparison);
         }
 
-        // Functions with one candidate place the others' symbols.
+        // A function with one candidate yields the addresses of the symbols that it refers to.
+        // These addresses decide between the candidates of the other functions.
         for (index, _) in &functions {
             if let [candidate] = &self.comparisons[index].candidates[..] {
                 let candidate = candidate.clone();
@@ -227,8 +229,8 @@ impl<'a> Verified<'a> {
             };
         }
 
-        // All of the section keeps its order: compare the object, or the section if the
-        // relocation does not name one.
+        // The linker keeps the order of this section. Compare the object that the relocation names,
+        // or the whole section if the relocation names no object.
         let (range, start) = if symbol.is_section() {
             (0..bytes.len(), target)
         } else {
@@ -366,7 +368,8 @@ impl<'a> Verified<'a> {
         }
     }
 
-    /// A function's bytes in the unit and at an address of the image, with relocations zero.
+    /// A function's bytes in the unit, and those at an address of the image. Fields that
+    /// relocations fill in are zero in both.
     pub(crate) fn both(&self, symbol: &Symbol, addr: u64) -> (Vec<u8>, Vec<u8>) {
         let (from, size) = (symbol.value as usize, symbol.size as usize);
         let bytes = self.object.bytes(symbol.section);
@@ -394,8 +397,8 @@ impl<'a> Verified<'a> {
         (identical, self.comparisons.len())
     }
 
-    /// The function begins with a call of ftrace's entry point. The call's opcode is at the very
-    /// beginning, behind an endbr64 at most.
+    /// The function begins with a call of ftrace's entry point. Only an endbr64 may be in front of
+    /// the call.
     pub(crate) fn has_entry(&self, symbol: &Symbol) -> bool {
         self.object.relocs_of(symbol).iter().any(|reloc| {
             self.object.symbols[reloc.symbol].name == "__fentry__"
