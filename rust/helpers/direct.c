@@ -76,7 +76,7 @@ out:
  *
  * Context: process context, sleeps.
  * Return: 0; -EBUSY if the function has a direct target already; -ENOMEM; -ENODEV if ftrace
- * has shut itself down, and may still use @ops.
+ * has shut itself down: ftrace may still use @ops then.
  */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target)
 {
@@ -97,11 +97,11 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
  * @ops: the ops of that call
  * @target: the target of that call
  *
- * The filter of @ops is kept: if ftrace has shut itself down, it may still use it. The
- * caller frees the filter when it knows that ftrace has not.
+ * The filter of @ops is kept: if ftrace has shut itself down, it may still use the filter.
+ * The caller frees the filter if ftrace has not shut itself down.
  *
  * Context: process context, waits for RCU-tasks.
- * Return: 0, or an error if ftrace has shut itself down, and may still use @ops.
+ * Return: 0, or an error if ftrace has shut itself down: ftrace may still use @ops then.
  */
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target)
 {

@@ -306,8 +306,8 @@ unsigned long notrace rlp_ftrace_location_range(unsigned long start,
 
 /*
  * The module may be freed when this returns; @state is its state at the time of the lookup.
- * READ_ONCE() pairs with the plain stores in kernel/module/main.c: no data that they publish is
- * read.
+ * READ_ONCE() pairs with the plain stores in kernel/module/main.c. It needs no acquire: this reads
+ * no data that those stores publish.
  */
 struct module *notrace rlp_find_module(const char *name, enum module_state *state)
 {

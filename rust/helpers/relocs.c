@@ -47,8 +47,8 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
  * @object: the name of the other module, which must be loaded for @apply
  * @apply: true to apply the relocations, false to clear them so that they can be applied again
  *
- * If a section fails, the sections before it are cleared. Nothing of the section itself was
- * applied then. The exception is -ENOEXEC: the entries before the entry that does not fit
+ * If a section fails, the sections before it are cleared. No entry of the failed section was
+ * applied, with one exception: at -ENOEXEC, the entries before the entry that does not fit
  * were applied.
  *
  * Context: process context, may sleep.

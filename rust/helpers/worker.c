@@ -81,8 +81,8 @@ void rlp_worker_after(struct rlp_worker *worker, unsigned int ms)
  * rlp_worker_close() - ignore requests from now on
  * @worker: started
  *
- * A request that found the worker started is queued when synchronize_rcu() returns:
- * preemption is off from the check of the request until it is queued.
+ * After a following synchronize_rcu(), each request that found the worker started has been
+ * queued: preemption is off from the check in the request until the request is queued.
  *
  * Context: any.
  */
