@@ -22,8 +22,8 @@
 //! - `Acquire` loads and `Release` stores are `smp_load_acquire()` and `smp_store_release()`;
 //! - a read-modify-write with `Relaxed`, `Acquire` or `Release` is the atomic operation with that
 //!   suffix (`Documentation/atomic_t.txt`);
-//! - a read-modify-write with `AcqRel` orders at least what one with `Acquire` and one with
-//!   `Release` order;
+//! - a read-modify-write with `AcqRel` gives at least the order of an `Acquire` operation and that
+//!   of a `Release` operation;
 //! - a read-modify-write with `SeqCst` is fully ordered.
 //!
 //! Only read-modify-writes use `SeqCst`. No fence is used.

@@ -107,8 +107,8 @@ pub struct Interrupted<'a> {
 impl Interrupted<'_> {
     /// # Safety
     ///
-    /// For as long as the value lives, this is a call by `rlp_on_each_cpu()`, which the task
-    /// `caller` called. So interrupts are off.
+    /// For as long as the value lives, the code runs in a call by `rlp_on_each_cpu()`. The task
+    /// `caller` has called `rlp_on_each_cpu()`. So interrupts are off.
     unsafe fn here(caller: *const bindings::task_struct) -> Self {
         let current = Task::current_raw();
         // SAFETY: The function accepts any number.
@@ -175,8 +175,8 @@ pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: 
     };
     let info = (&raw const call).cast_mut().cast();
     let _hotplug = HotplugLock::read();
-    // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only compared with. Both outlive
-    // the call, which waits for all CPUs.
+    // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only used for comparisons. Both
+    // outlive the call, which waits for all CPUs.
     unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), info) }
 }
 

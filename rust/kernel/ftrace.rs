@@ -85,8 +85,8 @@ impl CallTarget {
     /// - A copy of the value is only used for the site of a function that this function can
     ///   replace: this function can be called with the arguments, and in the context, of each
     ///   caller of the replaced function.
-    /// - `module` is not freed before the last use of a copy, nor before every task that such a use
-    ///   sent to the function has left it.
+    /// - `module` is not freed before the last use of a copy. If a use of a copy has sent a task to
+    ///   the function, `module` is not freed before that task has left the function.
     pub unsafe fn new(module: Module<'_>, address: usize) -> Option<Self> {
         let (start, size) = module.text();
         // INVARIANT: By the contract.
@@ -439,7 +439,8 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 /// Repeats `remove` while it fails with `ENOMEM`.
 ///
 /// `remove` removes a part of this module, or of a module that is being unloaded, from ftrace.
-/// ftrace allocates memory for a removal, and must not keep the part because there is no memory.
+/// ftrace allocates memory for a removal. If there is no memory, the removal must be repeated,
+/// because ftrace must not keep the part.
 ///
 /// # Context
 ///

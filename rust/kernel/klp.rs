@@ -119,7 +119,7 @@ impl PatchDesc {
 
     /// Puts the objects and functions on the lists that the author's callbacks may walk.
     ///
-    /// The patch is not enabled otherwise: no callback of it runs.
+    /// The patch is not enabled yet, so none of its callbacks runs.
     pub fn make_lists(&self, _token: &CallbackToken) {
         // SAFETY: By the invariant of `Described`. The token excludes callbacks, and other changes
         // of the lists.
