@@ -96,7 +96,7 @@ module! {
 struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
-    // Requests runs of the one below.
+    // Requests runs of `_retirer`.
     _worker: StartedWorker,
     _retirer: StartedWorker,
     _registry: MutexOwner<registry::Registry>,

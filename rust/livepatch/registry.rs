@@ -83,7 +83,7 @@ pub(crate) struct Registry {
     entries: KVec<Registered>,
     /// The number of patches that have left `entries` and still hold their modules.
     retired: usize,
-    /// Those of them that the second worker has not taken yet.
+    /// The retired patches that the second worker has not taken yet.
     unreleased: RetiredPatches,
     transition: Option<Transition>,
     hooks: Hooks,
@@ -244,7 +244,7 @@ impl Registry {
     }
 
     /// Leaves `retired` to the second worker. [`take_unreleased`](Self::take_unreleased) returned
-    /// the list, with the registry locked since then, and patches may have been added.
+    /// the list, and the caller may have added patches. The registry stayed locked in between.
     pub(crate) fn put_unreleased(&mut self, retired: RetiredPatches) {
         self.unreleased = retired;
     }

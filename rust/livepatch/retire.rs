@@ -90,8 +90,8 @@ impl RetiredPatches {
         });
     }
 
-    /// Keeps ftrace from being switched off until the patches are released. Drops nothing: if the
-    /// list keeps ftrace enabled already, the registry does not, see
+    /// Keeps ftrace from being switched off until the patches are released. Drops no guard: if the
+    /// list has one already, the registry has none, and `ftrace_on` is `None`; see
     /// [`take_ftrace`](Self::take_ftrace).
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         if ftrace_on.is_some() {

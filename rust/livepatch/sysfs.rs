@@ -148,7 +148,8 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
         return Ok(());
     };
     let pending = || transition.records().iter_pending();
-    // The page may not have room for all tasks, so it begins with their numbers.
+    // The page may not have room for all tasks, so it begins with the number of tasks for each
+    // blocker.
     for &(blocker, count) in &count_by_function(pending().map(|record| record.blocker()))? {
         if page.room() < BLOCKER_LINE {
             return page.print(fmt!("...\n"));

@@ -273,9 +273,9 @@ impl Transition {
     /// Requests the next sweep.
     pub(crate) fn schedule(&mut self) {
         WORKER.after(self.pause_ms);
-        // If the last record was switched since the sweep, the worker was kicked, and the line
-        // above has delayed that run. A record that is switched later kicks the worker after that
-        // line.
+        // If the last record was switched between the sweep and the line above, that line has
+        // delayed the run of the kicked worker. If it is switched after that line, the worker is
+        // kicked after that line, too, and the run is not delayed.
         if self.is_done() {
             WORKER.after(0);
         }
@@ -405,13 +405,12 @@ fn sweep_task(task: &Task) {
 /// Checks an interrupted CPU: the task that runs there, and the idle task, whose record stands for
 /// the CPU, too.
 ///
-/// A section that is not preempted calls in one universe from its start to its end. So a task in
-/// such a section is not switched here. The CPU reschedules after the section, and [`Probe`] then
-/// checks the task.
+/// All calls of a section that is not preempted are in one universe. So a task in such a section is
+/// not switched here. The CPU reschedules after the section, and [`Probe`] then checks the task.
 ///
 /// An exiting task without a record follows its CPU. Such a task is only found here, where it runs.
-/// So the CPU is not switched while such a task is in such a section, or has affected code on its
-/// stack.
+/// So the CPU is not switched while the task is in a section that is not preempted, or has affected
+/// code on its stack.
 fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) -> Then {
     let running = match &here.running {
         Running::Preemptible(task) => try_switch(task, false, proof),

@@ -83,8 +83,8 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
 
 /// Does the same as [`target`] if the first slot that is probed is not the right one.
 ///
-/// This is a separate function that starts the look-up again. So the fast path in [`target`] saves
-/// nothing for this function.
+/// This is a separate function that starts the look-up again. So the fast path in [`target`] need
+/// not save the state of its look-up for this function.
 #[cold]
 #[inline(never)]
 fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
