@@ -15,8 +15,8 @@
 
 livepatch-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
-# rmmod and modprobe take a dot for the start of the file's suffix, so that they cannot name such a
-# module.
+# rmmod and modprobe take a dot in a name for the start of the file's suffix. So they cannot name a
+# module that has a dot in its name.
 livepatch-dotted = $(strip $(foreach object,$(notdir $(filter %.o,$(obj-m))), \
 	$(if $(findstring .,$(basename $(object))),$(basename $(object)))))
 livepatch-check-names = $(if $(livepatch-dotted),$(error livepatch.mk: a module with a dot in its \
@@ -26,8 +26,8 @@ ifeq ($(KERNELRELEASE),)
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-# The kernel's build reads Kbuild, if there is one, and not the Makefile that includes this file: it
-# would build patches for in-tree livepatch.
+# If there is a file Kbuild, the kernel's build reads it instead of the Makefile that includes this
+# file. The build would then make patches for in-tree livepatch.
 livepatch-check-kbuild = $(if $(wildcard $(CURDIR)/Kbuild),$(error livepatch.mk: $(CURDIR)/Kbuild \
 	is read instead of the Makefile beside it: remove one of the two))
 
@@ -59,8 +59,8 @@ NOSTDINC_FLAGS += -I$(livepatch-include)
 
 rustflags-y += -L $(obj) --extern livepatch
 
-# The object file is only made because the metadata would lack the bodies of inline functions
-# otherwise. It is not linked: a patch needs nothing of it.
+# Without an object file, the metadata would lack the bodies of inline functions. So the object file
+# is made. It is not linked: a patch needs nothing of it.
 quiet_cmd_livepatch_rmeta = $(RUSTC_OR_CLIPPY_QUIET) [M] $@
       cmd_livepatch_rmeta = $(rust_common_cmd) --crate-name livepatch \
 		--emit=metadata=$@ --emit=obj=$(@:.rmeta=.o) $<

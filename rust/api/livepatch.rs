@@ -99,7 +99,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// The description of a patch for the loader; [`patch!`] makes that of a module.
+/// The description of a patch for the loader. [`patch!`] makes one for its module.
 ///
 /// # Invariants
 ///
@@ -299,9 +299,9 @@ macro_rules! patch {
                 { 1 $($(+ $crate::__count!($state))*)? },
             > = $crate::Table::new(&[$($($state.entry(),)*)?]);
 
-            // SAFETY: This is a static of the module that `$patch` is the type of. Replacements
-            // have the declared types, which the author's `unsafe` promises to be those of the
-            // functions that they replace.
+            // SAFETY: This is a static of the module whose type is `$patch`. Replacements have the
+            // declared types, which the author's `unsafe` promises to be those of the functions
+            // that they replace.
             static PATCH: $crate::Patch = unsafe {
                 $crate::Patch::new(
                     &OBJECTS,
