@@ -40,6 +40,8 @@ pub(crate) struct Replaced {
     pub(crate) sha256: String,
     /// The number of the function's relocations, which were compared by their results.
     pub(crate) relocations: usize,
+    /// The number of those relocations whose read-only data was compared, too.
+    pub(crate) constants: usize,
 }
 
 /// One object's difference beside its shipped image.
@@ -247,6 +249,7 @@ impl Positions<'_> {
             size: symbol.size,
             sha256: hex(&Sha256::digest(shipped)),
             relocations: verified.object.relocs_of(symbol).len(),
+            constants: verified.constants(own),
         })
     }
 

@@ -49,7 +49,7 @@ struct Function<'a> {
 struct Compared {
     bytes: u64,
     relocations: usize,
-    read_only_data: bool,
+    read_only_data: usize,
 }
 
 impl<'a> Proof<'a> {
@@ -73,7 +73,7 @@ impl<'a> Proof<'a> {
                 compared: Compared {
                     bytes: function.size,
                     relocations: function.relocations,
-                    read_only_data: true,
+                    read_only_data: function.constants,
                 },
             })
             .collect();

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 struct Candidate {
     addr: u64,
     targets: Vec<(Reloc, u64)>,
+    /// The number of relocations whose read-only data was compared.
+    constants: usize,
 }
 
 /// What is known of one function of the unit.
@@ -178,23 +180,29 @@ impl<'a> Verified<'a> {
                 "from byte {first:#x} on, {differing} of {size} bytes differ"
             ));
         }
+        let mut constants = 0;
         for (reloc, target) in &targets {
-            self.compare_data(reloc, *target)?;
+            constants += usize::from(self.compare_data(reloc, *target)?);
         }
-        Ok(Candidate { addr, targets })
+        Ok(Candidate {
+            addr,
+            targets,
+            constants,
+        })
     }
 
-    /// Compares the read-only data that a relocation of the unit refers to.
-    fn compare_data(&self, reloc: &Reloc, target: u64) -> Result<(), String> {
+    /// Compares the read-only data that a relocation of the unit refers to. Returns whether it
+    /// refers to such data.
+    fn compare_data(&self, reloc: &Reloc, target: u64) -> Result<bool, String> {
         let symbol = &self.object.symbols[reloc.symbol];
         if !symbol.is_defined() {
-            return Ok(());
+            return Ok(false);
         }
         let section = &self.object.sections[symbol.section];
         let writable = section.flags & u64::from(object::elf::SHF_WRITE) != 0;
         let code = section.flags & u64::from(object::elf::SHF_EXECINSTR) != 0;
         if writable || code || !section.has_bytes() || !section.name.starts_with(".rodata") {
-            return Ok(());
+            return Ok(false);
         }
         let bytes = self.object.bytes(symbol.section);
 
@@ -223,7 +231,7 @@ impl<'a> Verified<'a> {
                 self.image.elf.at(place, len) == Some(&rest[..len])
             });
             return if equal {
-                Ok(())
+                Ok(true)
             } else {
                 Err(format!("a constant in {} differs", section.name))
             };
@@ -258,7 +266,7 @@ impl<'a> Verified<'a> {
             }
         }
         if mine == shipped {
-            return Ok(());
+            return Ok(true);
         }
         let what = if symbol.is_section() {
             &section.name
@@ -349,6 +357,14 @@ impl<'a> Verified<'a> {
         match &self.comparisons.get(&index)?.candidates[..] {
             [candidate] => Some(candidate.addr),
             _ => None,
+        }
+    }
+
+    /// The number of relocations of an identical function whose read-only data was compared.
+    pub(crate) fn constants(&self, index: usize) -> usize {
+        match self.comparisons.get(&index).map(|comparison| &comparison.candidates[..]) {
+            Some([candidate]) => candidate.constants,
+            _ => 0,
         }
     }
 
