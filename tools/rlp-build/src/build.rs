@@ -95,7 +95,9 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     units = changed;
 
     let objtool = Objtool::new(&tree)?;
-    step(quiet, "run objtool on the units", || objtool.shipped(&units))?;
+    step(quiet, "run objtool on the units", || {
+        objtool.shipped(&units)
+    })?;
     let kernel = step(quiet, "decode the shipped image", || kernel(&parts, &tree))?;
     let exports_path = tree.dir.join("Module.symvers");
     let mut exports = std::fs::read_to_string(&exports_path).map_err(on(&exports_path))?;

@@ -362,7 +362,11 @@ impl<'a> Verified<'a> {
 
     /// The number of relocations of an identical function whose read-only data was compared.
     pub(crate) fn constants(&self, index: usize) -> usize {
-        match self.comparisons.get(&index).map(|comparison| &comparison.candidates[..]) {
+        match self
+            .comparisons
+            .get(&index)
+            .map(|comparison| &comparison.candidates[..])
+        {
             Some([candidate]) => candidate.constants,
             _ => 0,
         }
