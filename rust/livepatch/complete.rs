@@ -36,9 +36,9 @@ pub(crate) fn advance() {
         let mut retired = registry.take_unreleased();
         registry.advance(&mut retired);
         if !retired.is_empty() {
+            registry.put_unreleased(retired);
             RETIRER.after(0);
         }
-        registry.put_unreleased(retired);
     }
 }
 

@@ -54,9 +54,9 @@ impl RetiredPatches {
         }
     }
 
-    /// Whether the list has no patch.
+    /// Whether there is nothing to release.
     pub(crate) fn is_empty(&self) -> bool {
-        self.patches.is_empty()
+        self.patches.is_empty() && self.ftrace_on.is_none()
     }
 
     /// Makes room for `count` more patches.
