@@ -37,6 +37,7 @@ expect_complete() {
 
 	expect_file $RLP/rlp_fuzz/enabled 1
 	for object in "$RLP"/rlp_fuzz/*/; do
+		[[ -d $object ]] || continue # a patch without objects
 		name=$(basename "$object") here=0
 		[[ $name != vmlinux && ! -d /sys/module/$name ]] || here=1
 		expect_file "$object/patched" $here
