@@ -229,13 +229,6 @@ result "the program's own tests" "$scripts/root/cargo-tools" test --release --qu
 result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -- -D warnings
 result "the tree and the source are untouched" source_is_untouched
 # The guest needs the module that is patched.
-shipped=$("$scripts/kernel/fetch-modules")/kernel/net/core/pktgen.ko
-for file in "$shipped"*; do
-	case $file in
-	*.xz) tool xz -dc "$file" >"$test/pktgen.ko" ;;
-	*.zst) tool zstd -dc "$file" >"$test/pktgen.ko" ;;
-	*.ko) cp "$file" "$test/pktgen.ko" ;;
-	esac
-done
+result "the shipped module is unpacked" "$scripts/kernel/shipped-module" pktgen "$test/pktgen.ko"
 result "the shipped module is there" test -s "$test/pktgen.ko"
 exit $rc

@@ -14,14 +14,23 @@ use std::sync::Mutex;
 /// Constants that the kernel writes into its own text at boot.
 const RUNTIME_CONST: &str = include_str!("runtime_const.h");
 
+/// The folder of a unit in the cache.
+fn cached(tree: &Tree, source: &str) -> PathBuf {
+    tree.cache.join("units").join(output_of(source))
+}
+
+/// The units that are not in the cache.
+fn missing<'a>(tree: &Tree, sources: &'a [String]) -> Vec<&'a String> {
+    sources
+        .iter()
+        .filter(|source| !cached(tree, source).join("command").exists())
+        .collect()
+}
+
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
 /// in the cache is not compiled again.
 pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let cached = |source: &str| tree.cache.join("units").join(output_of(source));
-    let missing: Vec<_> = sources
-        .iter()
-        .filter(|source| !cached(source).join("command").exists())
-        .collect();
+    let missing = missing(tree, sources);
 
     if !missing.is_empty() {
         let mut make = program("make", &tree.dir);
@@ -41,16 +50,16 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
             return Err(failed(&make, &result));
         }
         for source in missing {
-            keep(tree, source, &cached(source))?;
+            keep(tree, source, &cached(tree, source))?;
         }
     }
 
     sources
         .iter()
         .map(|source| {
-            let path = cached(source).join("command");
+            let path = cached(tree, source).join("command");
             let command = std::fs::read_to_string(&path).map_err(on(&path))?;
-            Unit::new(source, command, cached(source))
+            Unit::new(source, command, cached(tree, source))
         })
         .collect()
 }
@@ -58,11 +67,7 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
 /// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
 /// that kbuild does not compile: such a unit is not in the shipped kernel.
 pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let cached = |source: &str| tree.cache.join("units").join(output_of(source));
-    let missing: Vec<_> = sources
-        .iter()
-        .filter(|source| !cached(source).join("command").exists())
-        .collect();
+    let missing = missing(tree, sources);
     if !missing.is_empty() {
         let mut make = program("make", &tree.dir);
         make.args(["-s", "-k", &format!("-j{}", tree.jobs)])
@@ -71,9 +76,9 @@ pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>
     }
     let mut units = Vec::new();
     for source in sources {
-        if !cached(source).join("command").exists()
+        if !cached(tree, source).join("command").exists()
             && (!tree.dir.join(output_of(source)).exists()
-                || keep(tree, source, &cached(source)).is_err())
+                || keep(tree, source, &cached(tree, source)).is_err())
         {
             continue;
         }
