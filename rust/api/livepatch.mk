@@ -15,8 +15,8 @@
 
 livepatch-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
-# rmmod and modprobe take a dot in a name for the start of the file's suffix. So they cannot name a
-# module that has a dot in its name.
+# To rmmod and modprobe, the part of a name after a dot is the suffix of a file. So they cannot find
+# a module that has a dot in its name.
 livepatch-dotted = $(strip $(foreach object,$(notdir $(filter %.o,$(obj-m))), \
 	$(if $(findstring .,$(basename $(object))),$(basename $(object)))))
 livepatch-check-names = $(if $(livepatch-dotted),$(error livepatch.mk: a module with a dot in its \

@@ -76,9 +76,9 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     ///
     /// # Safety
     ///
-    /// This must hold for every patch that is loaded before the variables of this number are freed,
-    /// of this author or another, in Rust or in C: shadow variables of number `id` are valid values
-    /// of `T`, and are looked up, freed and changed under the rules above.
+    /// Shadow variables of number `id` must be valid values of `T`. They must be looked up, freed
+    /// and changed under the rules above. This must hold for every patch that is loaded before
+    /// these variables are freed, of this author or another, in Rust or in C.
     pub const unsafe fn new(id: c_ulong) -> Self {
         let () = Self::FITS;
         let () = Self::IS_KEY;

@@ -23,7 +23,7 @@ use kernel::{
 /// A version of a system state whose data are a boxed `T`.
 ///
 /// A patch lists the states that it changes in `states` of [`patch!`](crate::patch). The loader
-/// refuses a patch that lists an older version of a state than an enabled patch does. It refuses a
+/// refuses a patch if an enabled patch has a newer version of one of its states. It refuses a
 /// cumulative patch that lacks a state of an enabled patch.
 ///
 /// The patch owns the data until they are taken out. They can only be accessed in callbacks, whose

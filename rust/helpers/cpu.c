@@ -34,12 +34,12 @@ static bool notrace is_idle_here(void)
 }
 
 /*
- * Whether the kernel could have switched to another task at the instruction that was
- * interrupted for this call of @fn by rlp_on_each_cpu(). If it could, the preemption
- * count is that of the interrupt alone: no section with preemption, soft interrupts or
- * hard interrupts off was interrupted. On PREEMPT_RT a soft interrupt can be preempted,
- * and is not in the count. This function returns false for it all the same. On a kernel
- * that does not preempt tasks in the kernel the count says nothing.
+ * Check whether the kernel could have switched to another task at the instruction that
+ * rlp_on_each_cpu() has interrupted. If it could, the preemption count is that of the
+ * interrupt alone: no section with preemption, soft interrupts or hard interrupts off was
+ * interrupted. On PREEMPT_RT a soft interrupt can be preempted, and is not in the count.
+ * This function returns false for it all the same. On a kernel that does not preempt tasks
+ * in the kernel the count says nothing.
  *
  * @caller called rlp_on_each_cpu(), which is allowed only where a task may sleep. On
  * the CPU of @caller, @fn is called without an interrupt.

@@ -16,11 +16,11 @@
  *
  * Preemption is off while the view is read: the reader of the view relies on that.
  *
- * There is no recursion lock. No function that is called here can be traced, waits or
- * keeps state, so that the handler can be entered again at any point. With a lock, a
+ * There is no recursion lock. The functions that are called here cannot be traced, do not
+ * wait and keep no state. So the handler can be entered again at any point. With a lock, a
  * patched function that is called while the lock is held would run its original code, in a
- * task that no longer uses that code. Such a call can be made by
- * preempt_enable_notrace() in the release of the lock.
+ * task that no longer uses that code. The release of the lock can make such a call, in
+ * preempt_enable_notrace().
  *
  * Context: any in which a function can be called.
  */

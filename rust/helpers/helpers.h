@@ -56,7 +56,7 @@ bool rlp_ftrace_may_have_direct(unsigned long ip);
 void rlp_anchor_handler(void);
 void rlp_anchor_jump(void);
 
-/* direct.c: functions as jumps */
+/* direct.c: makes functions jump */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target);
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);
 int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,

@@ -10,7 +10,7 @@
 
 /**
  * rlp_klp_make_lists() - put a patch's objects and functions on its lists
- * @patch: a patch whose arrays have an end, and stay as they are
+ * @patch: a patch whose arrays are terminated, and do not change
  *
  * The order is that of the arrays. Whatever the lists held before is ignored.
  *

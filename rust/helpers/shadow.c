@@ -45,7 +45,7 @@ void rlp_side_free_rcu(struct rlp_side *side)
 	kfree_rcu(side, rcu);
 }
 
-/* In-tree this is a WARN(): a patch can then take down a machine that panics on warnings. */
+/* Not a WARN() as in-tree, which would take down a machine that panics on warnings. */
 void rlp_shadow_report_duplicate(void *obj, unsigned long id)
 {
 	pr_warn("Duplicate shadow variable <%p, %lx>\n", obj, id);

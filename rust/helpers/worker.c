@@ -81,8 +81,8 @@ void rlp_worker_after(struct rlp_worker *worker, unsigned int ms)
  * rlp_worker_close() - ignore requests from now on
  * @worker: started
  *
- * After a following synchronize_rcu(), each request that found the worker started has been
- * queued: preemption is off from the check in the request until the request is queued.
+ * The caller calls synchronize_rcu() next. After that, each request that was not ignored is
+ * queued: preemption is off from the check of @worker->started until the request is queued.
  *
  * Context: any.
  */

@@ -107,8 +107,8 @@ pub struct Interrupted<'a> {
 impl Interrupted<'_> {
     /// # Safety
     ///
-    /// For as long as the value lives, the code runs in a call by `rlp_on_each_cpu()`. The task
-    /// `caller` has called `rlp_on_each_cpu()`. So interrupts are off.
+    /// For as long as the value lives, the code runs in a call by `rlp_on_each_cpu()`, with
+    /// interrupts off. The task `caller` has called `rlp_on_each_cpu()`.
     unsafe fn here(caller: *const bindings::task_struct) -> Self {
         let current = Task::current_raw();
         // SAFETY: The function accepts any number.

@@ -82,9 +82,9 @@ impl CallTarget {
     /// # Safety
     ///
     /// - A function begins at `address`.
-    /// - A copy of the value is only used for the site of a function that this function can
-    ///   replace: this function can be called with the arguments, and in the context, of each
-    ///   caller of the replaced function.
+    /// - A copy of the value is only used for the site of a function that the target can replace:
+    ///   the target can be called with the arguments, and in the context, of each caller of the
+    ///   replaced function.
     /// - `module` is not freed before the last use of a copy. If a use of a copy has sent a task to
     ///   the function, `module` is not freed before that task has left the function.
     pub unsafe fn new(module: Module<'_>, address: usize) -> Option<Self> {
@@ -438,9 +438,9 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 
 /// Repeats `remove` while it fails with `ENOMEM`.
 ///
-/// `remove` removes a part of this module, or of a module that is being unloaded, from ftrace.
-/// ftrace allocates memory for a removal. If there is no memory, the removal must be repeated,
-/// because ftrace must not keep the part.
+/// `remove` undoes a registration with ftrace that refers to code of a module. ftrace allocates
+/// memory for that. If there is no memory, `remove` must be repeated: the module may be unloaded
+/// next, and ftrace must not refer to its code then.
 ///
 /// # Context
 ///

@@ -2,9 +2,9 @@
 
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
 //!
-//! Until the gate is open, the functions of this crate find no symbol, no module, no fentry site
-//! and no idle task, keep no task from running, and find every stack unreliable. Functions that
-//! cannot return such a result take a [`Gate`].
+//! Until the gate is open, the functions of this crate fail. Look-ups find no symbol, no module, no
+//! fentry site and no idle task. No task is kept from running, and every stack is unreliable.
+//! Functions that cannot return such a result take a [`Gate`].
 
 use crate::{
     atomic::{
@@ -62,8 +62,8 @@ static OPENED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 ///
-/// `EBUSY` if this was called before; `ENOENT` if the kernel has no kprobe on
-/// `kallsyms_lookup_name`, or lacks a symbol that the loader needs.
+/// `EBUSY` if this was called before; the error of `register_kprobe()`, for the kprobe on
+/// `kallsyms_lookup_name`; `ENOENT` if the kernel lacks a symbol that the loader needs.
 pub fn open() -> Result<OpenGate> {
     // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
     if OPENED.swap(true, Ordering::Relaxed) {

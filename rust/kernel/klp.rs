@@ -95,8 +95,7 @@ impl PatchDesc {
         Ok(Self(described))
     }
 
-    /// Returns the address of the structure. A reference would forbid the changes of the lists that
-    /// are in it.
+    /// Returns the address of the structure, not a reference: the lists in the structure change.
     fn raw(&self) -> *mut klp_patch {
         self.0.patch.as_ptr()
     }
@@ -292,8 +291,8 @@ impl ObjectDesc {
     ///
     /// # Safety
     ///
-    /// After the module was freed, [`clear_module`](Self::clear_module) is called before any
-    /// callback of the object is called.
+    /// Once the module is freed, no callback of the object is called until
+    /// [`clear_module`](Self::clear_module) has been called.
     pub unsafe fn set_module(&self, module: Module<'_>, _token: &CallbackToken) {
         // SAFETY: By the type invariant; the token excludes other accesses.
         unsafe { (*self.object.as_ptr()).mod_ = module.as_ptr() }

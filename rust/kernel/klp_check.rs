@@ -31,8 +31,8 @@ use rlp_bindings::{
     klp_state, //
 };
 
-/// The maximum number of entries of all arrays together. An array without an end is refused after
-/// so many entries.
+/// The maximum number of entries of all arrays together. An array without an end is refused when
+/// this number is exceeded.
 const MAX_ENTRIES: usize = 1 << 18;
 /// The maximum size of a name in bytes. The smaller limits for symbols and modules are checked
 /// elsewhere.

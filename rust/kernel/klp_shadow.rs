@@ -107,8 +107,8 @@ impl NewVariable<'_> {
     }
 }
 
-/// A patch's request to free variables: one key, or all keys of one number; and the author's
-/// destructor.
+/// A patch's request to free the variable of one key, or all variables of one number, with the
+/// author's destructor.
 pub struct Destructor {
     scope: Scope,
     call: klp_shadow_dtor_t,

@@ -237,8 +237,8 @@ impl Parent<'_> {
     }
 }
 
-/// A directory in sysfs with files for a `T`. The drop removes them, and waits for calls of `show`
-/// and `store` in progress.
+/// A directory in sysfs with files for a `T`. The drop removes the directory and the files, and
+/// waits for calls of `show` and `store` in progress.
 ///
 /// # Context
 ///

@@ -271,8 +271,8 @@ impl Locked {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
-            // node by this link sees it whole. The lock would suffice for that, because the writer
-            // of that node held it before. The removed node still links to the next one.
+            // node by this link sees it whole. The lock alone would order that, because the thread
+            // that added the next node held the lock. The removed node still links to the next one.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

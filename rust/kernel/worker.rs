@@ -102,7 +102,7 @@ impl Drop for StartedWorker {
         let worker = self.0.inner.get();
         // SAFETY: Started in `Worker::start()`, and this value is the only one that stops it.
         unsafe { rlp_bindings::rlp_worker_close(worker) };
-        // A request that found the worker started has preemption off until it is queued.
+        // A request that is not ignored has preemption off until it is queued.
         rcu::synchronize();
         // SAFETY: Closed above, and every request that was not ignored is queued.
         unsafe { rlp_bindings::rlp_worker_stop(worker) };

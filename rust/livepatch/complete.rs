@@ -24,7 +24,7 @@ use crate::{
 use kernel::prelude::*;
 use kernel_ext::clock;
 
-/// The pause before a completion that failed is retried, in milliseconds.
+/// The pause before a failed completion is retried, in milliseconds.
 const RETRY_MS: u32 = 100;
 
 /// Drives the transition if one runs, else lets hooked functions settle. The worker calls this.

@@ -165,8 +165,8 @@ impl Func {
         // place of the function that it names (the contract of klp_enable_patch()). The plan uses
         // the target for the site of that function alone, and each view, hook and jump is made from
         // the plan. The module's reference is put when no view, hook or jump has the target any
-        // more, no task is in the patch, and no task is in a trampoline: see `retire.rs`. For a
-        // module that is unloaded before that see `evict.rs`.
+        // more, no task is in the patch, and no task is in a trampoline: see `retire.rs`. If the
+        // module is unloaded earlier, `evict.rs` ensures the same.
         let target = unsafe { CallTarget::new(module, start) };
         let target = target.ok_or(EINVAL).inspect_err(|_| {
             pr_err!(

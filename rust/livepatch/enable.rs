@@ -69,7 +69,7 @@ fn check_and_start(desc: PatchDesc, files: &Files) -> Result {
     result
 }
 
-/// The number of times that a module that is still loading is looked up.
+/// The number of look-ups of a module that is still loading.
 const LOADING_TRIES: u32 = 200;
 /// The pause between two look-ups.
 const LOADING_PAUSE: Delta = Delta::from_millis(50);

@@ -2,8 +2,9 @@
 
 //! Which functions are hooked by the handler.
 //!
-//! One `ftrace_ops` has all of them, except the functions that may have had a direct target, such as
-//! that of a bpf program, when they were hooked.
+//! One `ftrace_ops` has all functions that had no direct target of another user when they were
+//! hooked. Functions that may have had such a target, for example that of a bpf program, are in
+//! other `ftrace_ops`, one for each batch.
 
 use kernel::{
     prelude::*,
@@ -24,8 +25,9 @@ use kernel_ext::{
 /// The functions that are hooked by the handler.
 pub(crate) struct Handlers {
     redirection: Redirection,
-    /// ftrace asks the owner of a direct target to share the function only when an `ftrace_ops` is
-    /// registered, so each batch of such functions has an `ftrace_ops` of its own.
+    /// ftrace asks the owner of a direct target to share the function when an `ftrace_ops` is
+    /// registered, and not when a function is added later. So each batch of such functions has an
+    /// `ftrace_ops` of its own.
     shared: KVec<Shared>,
 }
 
@@ -88,8 +90,8 @@ impl Handlers {
         Ok(self.shared.push(shared, GFP_KERNEL)?)
     }
 
-    /// Like [`hook`](Self::hook), for functions that the loader has made jump: their direct targets
-    /// are the loader's own.
+    /// Like [`hook`](Self::hook), for promoted functions: their direct targets are the loader's
+    /// own.
     ///
     /// # Context
     ///

@@ -86,7 +86,7 @@ impl Hooks {
     }
 
     /// Returns the address of another user's function to which the function at `site` is
-    /// redirected. [`name_of`](kernel_ext::kallsyms::name_of) takes it.
+    /// redirected. [`name_of`](kernel_ext::kallsyms::name_of) returns the name for that address.
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
         self.handlers.other_holder(site)
     }

@@ -150,7 +150,7 @@ extern "C" fn release_retired() {
 }
 
 /// The published view. The drop withdraws it, and waits until no reader needs this module's code.
-/// The users of the view are dropped before.
+/// The fields of [`RustLivepatch`] that use the view are dropped earlier.
 struct PublishedView;
 
 impl Drop for PublishedView {

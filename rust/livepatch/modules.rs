@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Patching modules that are loaded after a patch for them, and reverting that before they are
-//! unloaded.
+//! Late modules: patching a module when it is loaded after the patch, and reverting its patches
+//! before it is freed.
 
 use crate::{
     patch::{

@@ -5,11 +5,13 @@
 //! The table is filled once and then shared. Its keys do not change any more, and the universes and
 //! blockers are atomic.
 //!
-//! There are two kinds of tasks without a record. A task that became visible after the table was
-//! filled had never run before: it starts in the target universe on an empty stack. An exiting task
-//! follows its CPU: it is in the universe of the CPU's idle record until it leaves the CPU for
-//! good. Such a task had left the task list before the table was filled, or it was forked during
-//! the transition and is past `exit_notify()`.
+//! There are two kinds of tasks without a record:
+//!
+//! - A new task became visible after the table was filled. It had never run before, so it starts in
+//!   the target universe on an empty stack.
+//! - An exiting task had left the task list before the table was filled, or was forked during the
+//!   transition and is past `exit_notify()`. It follows its CPU: it is in the universe of the CPU's
+//!   idle record until it leaves the CPU for good.
 
 use crate::{
     table::{
@@ -322,9 +324,9 @@ impl<T> Records<T> {
         let (from, to) = (self.target.other() as u8, self.target as u8);
         // ORDERING: Relaxed. The partners are `universe()`, and this exchange on other CPUs: one
         // CPU wins. The switch is after the stack walk that allowed it and before the task's next
-        // calls: the scheduler's locks order that, or the task itself switches its record. The
-        // switch is before the read of the universe by a reversal: the grace period after
-        // `freeze()` orders that.
+        // calls: the scheduler's locks order that, or the task itself switches its record. A
+        // reversal reads the universe after the switch: the grace period after `freeze()` orders
+        // that.
         let won = record
             .slot
             .universe

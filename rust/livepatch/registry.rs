@@ -89,7 +89,7 @@ pub(crate) struct Registry {
     hooks: Hooks,
     /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
     ftrace_on: Option<FtraceEnabled>,
-    /// The modules that the notifier has seen being loaded and not yet being unloaded.
+    /// The modules for which the notifier was called at the load, and not yet at the unload.
     announced: KVec<CString>,
     /// Shown to callbacks while a transition is prepared, runs and ends.
     previous_states: Option<PreviousStates>,
@@ -243,8 +243,9 @@ impl Registry {
         core::mem::replace(&mut self.unreleased, RetiredPatches::empty())
     }
 
-    /// Leaves `retired` to the second worker. [`take_unreleased`](Self::take_unreleased) returned
-    /// the list, and the caller may have added patches. The registry stayed locked in between.
+    /// Leaves `retired` to the second worker. This is the list that
+    /// [`take_unreleased`](Self::take_unreleased) returned, and to which the caller may have added
+    /// patches. The registry has stayed locked since that call.
     pub(crate) fn put_unreleased(&mut self, retired: RetiredPatches) {
         self.unreleased = retired;
     }
@@ -309,7 +310,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends the look-up of states. No callback can run any more.
+    /// Ends the look-up of states. The caller calls no further callback of the transition.
     ///
     /// # Context
     ///
@@ -479,8 +480,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the names of the modules that were announced: the notifier has seen them being
-    /// loaded and not yet being unloaded.
+    /// Returns the names of the announced modules: the notifier was called for their load, and not
+    /// yet for their unload.
     pub(crate) fn announced(&self) -> &[CString] {
         &self.announced
     }

@@ -71,8 +71,8 @@ impl Patch {
         Ok(())
     }
 
-    /// Returns a module that this patch has an object for and that has begun to load before the
-    /// notifier was registered.
+    /// Returns the name of a module that began to load before the notifier was registered, and for
+    /// which this patch has an object.
     pub(crate) fn unannounced(&self, announced: &[CString]) -> Option<&CStr> {
         let names = self
             .objects
@@ -102,8 +102,9 @@ impl Object {
             // SAFETY: No function of the object is hooked for this patch yet, so no task runs the
             // code. `unpatch_module()` unhooks the functions, and every task leaves the code,
             // before the object's module is freed. One thread at a time applies or clears
-            // relocations of a patch: that thread holds the registry's lock, or the patch has left
-            // the registry, and its directory still keeps the patch from being enabled again.
+            // relocations of a patch. That thread holds the registry's lock, or it releases a patch
+            // that has left the registry. In the second case the patch's directory still exists,
+            // which keeps the patch from being enabled again.
             unsafe {
                 patch.apply_relocations(name)?;
             }

@@ -90,16 +90,18 @@ impl RetiredPatches {
         });
     }
 
-    /// Keeps ftrace from being switched off until the patches are released. Drops no guard: if the
-    /// list has one already, the registry has none, and `ftrace_on` is `None`; see
-    /// [`take_ftrace`](Self::take_ftrace).
+    /// Keeps ftrace from being switched off until the patches are released.
+    ///
+    /// Drops no guard. Either the list or the registry has the guard: if the list has it,
+    /// `ftrace_on` is `None`. See [`take_ftrace`](Self::take_ftrace).
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         if ftrace_on.is_some() {
             self.ftrace_on = ftrace_on;
         }
     }
 
-    /// Returns what keeps ftrace enabled, for the registry, which has a patch again.
+    /// Returns the guard that keeps ftrace enabled. The registry needs it when a patch is added
+    /// before the list is released.
     pub(crate) fn take_ftrace(&mut self) -> Option<FtraceEnabled> {
         self.ftrace_on.take()
     }

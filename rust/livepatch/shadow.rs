@@ -40,8 +40,8 @@ fn attach(gfp: Gfp, constructor: Constructor<'_>) -> Option<Attached> {
     if let Some(memory) = side_table::find(key) {
         return Some(Attached::Existing(memory));
     }
-    // `gfp` may not allow sleeping under the lock, so the memory is allocated before, even if it
-    // turns out not to be needed.
+    // The allocation may sleep, depending on `gfp`, and must not do that under the lock. So the
+    // memory is allocated before the lock is taken, even if it turns out not to be needed.
     let variable = constructor.allocate(gfp)?;
     let mut table = side_table::lock();
     if let Some(memory) = table.find(key) {

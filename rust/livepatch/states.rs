@@ -25,8 +25,8 @@ use kernel_ext::{
 
 /// Checks that `new` can take over each state of `patches`.
 ///
-/// A patch that replaces all others must know each of their states. A patch must not know an older
-/// version of a state than the one in use.
+/// A patch that replaces all others must list each of their states. The version of a state that a
+/// patch lists must not be older than the version in use.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 pub(crate) struct PreviousStates;
 
 impl PreviousStates {
-    /// Publishes those of `patches`, oldest first, that are older than `moving`.
+    /// Publishes the patches that are older than `moving`. `patches` are in order, oldest first.
     ///
     /// # Errors
     ///

@@ -137,8 +137,8 @@ fn show_progress(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     page.print(fmt!("{} {}\n", total.saturating_sub(pending), total))
 }
 
-/// The length of the longest line of `blockers`: pid, comm, reason, and a function's name that is cut
-/// to half of this.
+/// The length of the longest line of `blockers`. A line has pid, comm, reason, and the name of a
+/// function. The name is cut to half of this length.
 const BLOCKER_LINE: usize = 256;
 
 fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
@@ -186,7 +186,8 @@ fn print_blocker(page: &mut Page<'_>, blocker: Blocker) -> Result {
 
 /// Counts `blockers` by reason and function, the most frequent first. `ENOMEM`.
 fn count_by_function(blockers: impl Iterator<Item = Blocker>) -> Result<KVVec<(Blocker, usize)>> {
-    // Few addresses occur, and many tasks are at each of them. So only the addresses are looked up.
+    // Few addresses occur, and many tasks are at each of them. So tasks are counted by address
+    // first, and each address is looked up once.
     let mut counts = sum_up(blockers.map(|blocker| (blocker, 1)))?;
     for (blocker, _) in counts.iter_mut() {
         if let Blocker::Inside(addr) = blocker {

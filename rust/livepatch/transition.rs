@@ -2,17 +2,17 @@
 
 //! A transition: switching every task from one universe to the other, each at its own safe point.
 //!
-//! [`enrol`] makes a record for every task and publishes the view that belongs to the target
-//! universe. From then on the handler looks up the record of the task that calls a hooked function.
+//! [`enrol`] makes a record for every task and publishes a view with these records. From then on
+//! the handler looks up the record of the task that calls a hooked function.
 //!
 //! A record is switched when its task's stack is proved to have no affected code. Four places try
 //! to switch records:
 //!
 //! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
 //! - It then interrupts every CPU. Busy kthreads and tasks in user mode are checked there, if the
-//!   kernel could have preempted them. The record of the idle task stands for the CPU, too: tasks
-//!   without a record that exit there are switched with it. A CPU whose task is still pending is
-//!   made to reschedule.
+//!   kernel could have preempted them. The record of the idle task also stands for the CPU: when it
+//!   is switched, exiting tasks without a record on that CPU are switched, too. A CPU whose task is
+//!   still pending is made to reschedule.
 //! - [`Probe`] checks a task as the task leaves the CPU.
 //! - After a while, and rarely from then on, [`Transition::sweep`] nudges the tasks that are left,
 //!   and [`Probe`] also checks tasks that leave a system call. Without that, a task whose system
@@ -273,9 +273,9 @@ impl Transition {
     /// Requests the next sweep.
     pub(crate) fn schedule(&mut self) {
         WORKER.after(self.pause_ms);
-        // If the last record was switched between the sweep and the line above, that line has
-        // delayed the run of the kicked worker. If it is switched after that line, the worker is
-        // kicked after that line, too, and the run is not delayed.
+        // The CPU that switches the last record kicks the worker. If that was before the line
+        // above, the line has delayed the run, so the run is requested again. A kick after the line
+        // is not delayed.
         if self.is_done() {
             WORKER.after(0);
         }
@@ -441,7 +441,7 @@ fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) -> Then {
 enum Checked {
     /// The record is still to be switched.
     Pending,
-    /// There is nothing to switch, or nothing any more.
+    /// Nothing is left to switch: there is no record, it is switched, or switching is frozen.
     Done,
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
     }
 }
 
-/// Does the same as [`target`] if the first slot that is probed is not the right one.
+/// Does the same as [`target`] when the first slot of a look-up does not have the key.
 ///
 /// This is a separate function that starts the look-up again. So the fast path in [`target`] need
 /// not save the state of its look-up for this function.
