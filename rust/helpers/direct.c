@@ -18,7 +18,8 @@
  * target. The loader's own handler may share a function that jumps, because the jump
  * goes where the handler would send the call. Another ops may not.
  */
-static int share(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd cmd)
+static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
+				  enum ftrace_ops_cmd cmd)
 {
 	switch (cmd) {
 	case FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_SELF:
@@ -60,7 +61,7 @@ int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 		if (!rlp_add_ftrace_hash_entry_direct(hash, sites[i], ftrace_jmp_set(targets[i])))
 			goto out;
 	if (!ops->ops_func)
-		ops->ops_func = share;
+		ops->ops_func = share_with_own_handler;
 	ret = add ? rlp_update_ftrace_direct_add(ops, hash) :
 		    rlp_update_ftrace_direct_del(ops, hash);
 out:
@@ -82,7 +83,7 @@ int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long
 {
 	int ret;
 
-	ops->ops_func = share;
+	ops->ops_func = share_with_own_handler;
 	ret = ftrace_set_filter_ip(ops, site, 0, 1);
 	if (!ret)
 		ret = register_ftrace_direct(ops, ftrace_jmp_set(target));

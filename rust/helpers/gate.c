@@ -182,7 +182,7 @@ static struct rlp_gate_entry entries[] = {
 	RLP_GATE_DATA(DATA_ENTRY)
 };
 
-static void enter(struct rlp_gate_entry *entry, void *addr)
+static void set_address(struct rlp_gate_entry *entry, void *addr)
 {
 	if (rlp_param_without(entry->symbol.name))
 		return;
@@ -226,13 +226,13 @@ static int open_kallsyms(void)
 	int ret;
 
 	if (entries[0].exported) {
-		enter(&entries[0], entries[0].exported);
+		set_address(&entries[0], entries[0].exported);
 		return 0;
 	}
 	ret = register_kprobe(&probe);
 	if (ret)
 		return ret;
-	enter(&entries[0], entry_of(probe.addr));
+	set_address(&entries[0], entry_of(probe.addr));
 	unregister_kprobe(&probe);
 	return 0;
 }
@@ -257,7 +257,7 @@ int rlp_gate_open(void)
 		if (!addr && entries[0].symbol.found)
 			addr = (void *)static_call(rlp_gate_kallsyms_lookup_name)(entries[i].symbol.name);
 		if (addr)
-			enter(&entries[i], addr);
+			set_address(&entries[i], addr);
 	}
 	return 0;
 }

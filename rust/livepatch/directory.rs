@@ -126,12 +126,12 @@ impl PatchDirectory {
                 nr,
             };
             let directory = Directory::new(directory.as_parent(), object.label(), entry)?;
-            let directory = keep(&mut self.objects, directory, files.object)?;
+            let directory = add_directory(&mut self.objects, directory, files.object)?;
             for (nr, func) in object.funcs.iter().enumerate() {
                 let entry = FuncEntry { object: entry, nr };
                 let name = CString::try_from_fmt(fmt!("{},{}", *func.name, func.position()))?;
                 let func = Directory::new(directory.as_parent(), &name, entry)?;
-                keep(&mut self.funcs, func, files.func)?;
+                add_directory(&mut self.funcs, func, files.func)?;
             }
         }
         Ok(())
@@ -139,7 +139,7 @@ impl PatchDirectory {
 }
 
 /// Adds `directory` to `all`, and then adds `files` to it.
-fn keep<'a, T: Entry>(
+fn add_directory<'a, T: Entry>(
     all: &'a mut KVec<Directory<T>>,
     directory: Directory<T>,
     files: &'static [&'static Attribute<T>],

@@ -39,7 +39,8 @@ pub(crate) struct Found {
     /// The function's code.
     pub(crate) code: Range,
     /// The code that was moved out of all functions of that name. The symbol table does not say to
-    /// which function each part belongs. A part of another function can only delay a task.
+    /// which function each part belongs. A part of another function does no harm: it only delays
+    /// the switch of tasks that are in it.
     pub(crate) cold: KVec<Range>,
 }
 
@@ -112,9 +113,9 @@ impl<'a> SymbolQuery<'a> {
 pub(crate) struct Extents(KVVec<usize>);
 
 impl Extents {
-    /// If the next symbol is this far away or farther, kallsyms is asked for the size: the next
-    /// symbol may be in another section.
-    const FAR: usize = kernel::page::PAGE_SIZE;
+    /// Below this limit, the distance to the next symbol is a symbol's size. Otherwise kallsyms is
+    /// asked for the size: the next symbol may be in another section.
+    const DISTANCE_LIMIT: usize = kernel::page::PAGE_SIZE;
 
     /// Collects the symbols of the loaded module `name`.
     ///
@@ -156,7 +157,7 @@ impl Extents {
         let start = after.checked_sub(1).and_then(|at| self.0.get(at));
         let end = self.0.get(after);
         match (start, end) {
-            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::FAR => {
+            (Some(&start), Some(&end)) if end.wrapping_sub(start) < Self::DISTANCE_LIMIT => {
                 Some((start, end.wrapping_sub(start)))
             }
             _ => kallsyms::extent_of(addr),
