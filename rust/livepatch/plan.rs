@@ -34,19 +34,21 @@ use kernel_ext::{
     sort, //
 };
 
-/// One function of one patch.
-struct Use<'a> {
+/// A replacement of a function by one patch. A universe calls the newest candidate whose patch
+/// belongs to it.
+struct Candidate<'a> {
     patch: PatchId,
     order: usize,
     func: &'a Func,
     original: &'a Original,
 }
 
-/// The uses of all functions by all patches, sorted by site and then by age.
+/// The plan. See the module's documentation.
 pub(crate) struct Plan<'a> {
     patches: KVec<&'a Patch>,
     step: Move,
-    uses: KVVec<Use<'a>>,
+    /// The candidates for all functions, sorted by site and then by age.
+    candidates: KVVec<Candidate<'a>>,
 }
 
 impl<'a> Plan<'a> {
@@ -61,13 +63,13 @@ impl<'a> Plan<'a> {
     /// `ENOMEM`.
     pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Move) -> Result<Self> {
         let mut list = KVec::new();
-        let mut uses = KVVec::new();
+        let mut candidates = KVVec::new();
         for (order, patch) in patches.enumerate() {
             list.push(patch, GFP_KERNEL)?;
             for (func, original) in patch.active() {
                 let patch = patch.id;
-                uses.push(
-                    Use {
+                candidates.push(
+                    Candidate {
                         patch,
                         order,
                         func,
@@ -77,27 +79,38 @@ impl<'a> Plan<'a> {
                 )?;
             }
         }
-        sort::by_key(&mut uses, |u| (u.original.site, u.order));
+        sort::by_key(&mut candidates, |candidate| {
+            (candidate.original.site, candidate.order)
+        });
         Ok(Self {
             patches: list,
             step,
-            uses,
+            candidates,
         })
     }
 
-    /// Returns the uses, grouped by function.
-    fn functions(&self) -> impl Iterator<Item = &[Use<'a>]> {
-        self.uses
+    /// Returns the candidates, grouped by function.
+    fn functions(&self) -> impl Iterator<Item = &[Candidate<'a>]> {
+        self.candidates
             .chunk_by(|a, b| a.original.site == b.original.site)
     }
 
-    /// Returns the use that `universe` calls, if it does not call the original.
-    fn winner<'b>(&self, uses: &'b [Use<'a>], universe: Universe) -> Option<&'b Use<'a>> {
-        uses.iter().rfind(|u| self.step.has(u.patch, universe))
+    /// Returns the candidate that `universe` calls, or `None` if it calls the original.
+    fn winner<'b>(
+        &self,
+        candidates: &'b [Candidate<'a>],
+        universe: Universe,
+    ) -> Option<&'b Candidate<'a>> {
+        candidates
+            .iter()
+            .rfind(|candidate| self.step.has(candidate.patch, universe))
     }
 
-    fn targets(&self, uses: &[Use<'a>]) -> Targets {
-        let target = |universe| self.winner(uses, universe).map(|u| u.func.target);
+    fn targets(&self, candidates: &[Candidate<'a>]) -> Targets {
+        let target = |universe| {
+            self.winner(candidates, universe)
+                .map(|candidate| candidate.func.target)
+        };
         Targets {
             old: target(Universe::Old),
             new: target(Universe::New),
@@ -107,22 +120,26 @@ impl<'a> Plan<'a> {
     /// Returns the sites of the functions that `universe` redirects.
     pub(crate) fn sites(&self, universe: Universe) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions()
-            .filter_map(move |uses| Some(self.winner(uses, universe)?.original.site))
+            .filter_map(move |candidates| Some(self.winner(candidates, universe)?.original.site))
     }
 
     /// Returns the sites of the functions whose redirects differ between the universes.
     pub(crate) fn changing(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
-        self.functions().filter_map(|uses| {
-            let targets = self.targets(uses);
-            (!targets.are_alike()).then_some(uses.first()?.original.site)
+        self.functions().filter_map(|candidates| {
+            let targets = self.targets(candidates);
+            (!targets.are_alike()).then_some(candidates.first()?.original.site)
         })
     }
 
     /// Returns where the calls of each function go in the new universe. `None` is the original
     /// code.
     pub(crate) fn steady(&self) -> impl Iterator<Item = (Site, Option<CallTarget>)> + use<'_, 'a> {
-        self.functions()
-            .filter_map(|uses| Some((uses.first()?.original.site, self.targets(uses).new)))
+        self.functions().filter_map(|candidates| {
+            Some((
+                candidates.first()?.original.site,
+                self.targets(candidates).new,
+            ))
+        })
     }
 
     /// Makes the redirects of both universes.
@@ -131,7 +148,7 @@ impl<'a> Plan<'a> {
     ///
     /// `ENOMEM`.
     pub(crate) fn redirects(&self) -> Result<Redirects> {
-        self.table(|uses| self.targets(uses))
+        self.table(|candidates| self.targets(candidates))
     }
 
     /// Makes the redirects for the time when every task is in `universe`.
@@ -140,8 +157,8 @@ impl<'a> Plan<'a> {
     ///
     /// `ENOMEM`.
     pub(crate) fn settled(&self, universe: Universe) -> Result<Redirects> {
-        self.table(|uses| {
-            let only = self.targets(uses).choose(universe);
+        self.table(|candidates| {
+            let only = self.targets(candidates).choose(universe);
             Targets {
                 old: only,
                 new: only,
@@ -149,11 +166,11 @@ impl<'a> Plan<'a> {
         })
     }
 
-    fn table(&self, targets: impl Fn(&[Use<'a>]) -> Targets) -> Result<Redirects> {
+    fn table(&self, targets: impl Fn(&[Candidate<'a>]) -> Targets) -> Result<Redirects> {
         let mut entries = KVVec::new();
-        for uses in self.functions() {
-            if let Some(first) = uses.first() {
-                entries.push((first.original.site, targets(uses)), GFP_KERNEL)?;
+        for candidates in self.functions() {
+            if let Some(first) = candidates.first() {
+                entries.push((first.original.site, targets(candidates)), GFP_KERNEL)?;
             }
         }
         Redirects::new(entries.iter().copied())
@@ -175,14 +192,14 @@ impl<'a> Plan<'a> {
     /// `ENOMEM`.
     pub(crate) fn affected(&self, from: Universe) -> Result<Ranges> {
         let mut ranges = KVVec::new();
-        for uses in self.functions() {
-            let targets = self.targets(uses);
-            let (Some(first), false) = (uses.first(), targets.are_alike()) else {
+        for candidates in self.functions() {
+            let targets = self.targets(candidates);
+            let (Some(first), false) = (candidates.first(), targets.are_alike()) else {
                 continue;
             };
             let original = first.original;
             ranges.push(entry_of(original), GFP_KERNEL)?;
-            match self.winner(uses, from) {
+            match self.winner(candidates, from) {
                 Some(winner) => ranges.push(winner.func.replacement, GFP_KERNEL)?,
                 None => {
                     ranges.push(original.code, GFP_KERNEL)?;
