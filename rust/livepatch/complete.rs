@@ -12,8 +12,8 @@ use crate::{
     },
     retire::RetiredPatches,
     step::{
-        Move,
-        PatchId, //
+        PatchId,
+        Step, //
     },
     universe::Universe,
     worker::{
@@ -128,7 +128,7 @@ impl Registry {
 
     /// Logs which patches were replaced. The time of the message is the time of the replacement: a
     /// retired patch has no file that could show it.
-    fn log_replaced(&self, by: PatchId, step: Move, target: Universe) {
+    fn log_replaced(&self, by: PatchId, step: Step, target: Universe) {
         let Ok(by) = self.patch(by) else { return };
         for patch in self.patches() {
             if patch.id != by.id && !step.has(patch.id, target) {

@@ -10,8 +10,8 @@ use crate::{
         REGISTRY, //
     },
     step::{
-        Move,
-        PatchId, //
+        PatchId,
+        Step, //
     },
     worker::WORKER, //
 };
@@ -80,7 +80,7 @@ impl Registry {
     /// `EBUSY` while another patch is in transition or if a function cannot be demoted, `ENODEV` if
     /// the patch is gone, `ENOMEM`. Nothing has changed then.
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
-        let step = Move::Out(id);
+        let step = Step::Disable(id);
         self.check_no_transition(self.patch(id)?.name())?;
         self.demote_changing(step)?;
         self.register_probe()?;

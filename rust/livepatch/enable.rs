@@ -17,8 +17,8 @@ use crate::{
     retire::RetiredPatches,
     states,
     step::{
-        Move,
-        PatchId, //
+        PatchId,
+        Step, //
     }, //
 };
 use kernel::{
@@ -112,9 +112,9 @@ impl Registry {
     fn enable(&mut self, mut patch: Patch, files: &Files, retired: &mut RetiredPatches) -> Result {
         let id = patch.id;
         let step = if patch.replace {
-            Move::Replacing(id)
+            Step::Replace(id)
         } else {
-            Move::In(id)
+            Step::Enable(id)
         };
         // This check must be the first. If the patch is registered, its module has enabled it a
         // second time, and the code below must not touch the structures that the registered patch
@@ -167,7 +167,7 @@ impl Registry {
         self.reserve()
     }
 
-    fn start_enabling(&mut self, id: PatchId, step: Move) -> Result {
+    fn start_enabling(&mut self, id: PatchId, step: Step) -> Result {
         self.publish_previous_states(id)?;
         let patch = self.patch(id)?;
         let name = patch.name();

@@ -20,8 +20,8 @@ use crate::{
         Targets, //
     },
     step::{
-        Move,
-        PatchId, //
+        PatchId,
+        Step, //
     },
     universe::Universe, //
 };
@@ -46,7 +46,7 @@ struct Candidate<'a> {
 /// The plan. See the module's documentation.
 pub(crate) struct Plan<'a> {
     patches: KVec<&'a Patch>,
-    step: Move,
+    step: Step,
     /// The candidates for all functions, sorted by site and then by age.
     candidates: KVVec<Candidate<'a>>,
 }
@@ -61,7 +61,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Move) -> Result<Self> {
+    pub(crate) fn new(patches: impl Iterator<Item = &'a Patch>, step: Step) -> Result<Self> {
         let mut list = KVec::new();
         let mut candidates = KVVec::new();
         for (order, patch) in patches.enumerate() {

@@ -31,8 +31,8 @@ use crate::{
     retire::RetiredPatches,
     states::PreviousStates,
     step::{
-        Move,
-        PatchId, //
+        PatchId,
+        Step, //
     },
     transition::{
         self,
@@ -219,7 +219,7 @@ impl Registry {
     pub(crate) fn retire_outside(
         &mut self,
         universe: Universe,
-        step: Move,
+        step: Step,
         forced: bool,
         retired: &mut RetiredPatches,
     ) {
@@ -272,8 +272,8 @@ impl Registry {
     }
 
     /// Returns the step of the transition that runs.
-    fn step(&self) -> Move {
-        self.transition.as_ref().map_or(Move::Still, |t| t.step)
+    fn step(&self) -> Step {
+        self.transition.as_ref().map_or(Step::None, |t| t.step)
     }
 
     /// Returns the patch in transition, if there is one.
@@ -324,7 +324,7 @@ impl Registry {
     /// # Errors
     ///
     /// Those of [`Hooks::demote`].
-    pub(crate) fn demote_changing(&mut self, step: Move) -> Result {
+    pub(crate) fn demote_changing(&mut self, step: Step) -> Result {
         let plan = plan(&self.entries, step)?;
         self.hooks.demote(plan.changing())
     }
@@ -357,7 +357,7 @@ impl Registry {
     /// # Errors
     ///
     /// Those of [`Transition::start`].
-    pub(crate) fn start_transition(&mut self, step: Move) -> Result {
+    pub(crate) fn start_transition(&mut self, step: Step) -> Result {
         let plan = plan(&self.entries, step)?;
         self.transition = Some(Transition::start(&plan, step, self.gate)?);
         Ok(())
@@ -521,7 +521,7 @@ impl Registry {
 /// # Errors
 ///
 /// `ENOMEM`.
-fn plan(entries: &[Registered], step: Move) -> Result<Plan<'_>> {
+fn plan(entries: &[Registered], step: Step) -> Result<Plan<'_>> {
     Plan::new(entries.iter().map(|entry| &entry.patch), step)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The step of a transition: which patch moves, and which patches belong to each universe.
+//! The step of a transition: which patch it enables or disables, and which patches belong to each
+//! universe.
 
 use crate::universe::Universe;
 
@@ -8,38 +9,38 @@ use crate::universe::Universe;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchId(pub(crate) usize);
 
-/// Which patch moves, and how the universes differ.
+/// Which patch is in transition, and how the universes differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Move {
-    /// No patch moves: the universes are alike.
-    Still,
+pub(crate) enum Step {
+    /// No patch is in transition: the universes are alike.
+    None,
     /// The patch is in the new universe only.
-    In(PatchId),
+    Enable(PatchId),
     /// The patch is in the new universe only, and all other patches are in the old universe only.
-    Replacing(PatchId),
+    Replace(PatchId),
     /// The patch is in the old universe only.
-    Out(PatchId),
+    Disable(PatchId),
 }
 
-impl Move {
-    /// Whether `patch` is the patch that moves.
+impl Step {
+    /// Whether `patch` is the patch in transition.
     pub(crate) fn moves(self, patch: PatchId) -> bool {
         match self {
-            Self::Still => false,
-            Self::In(id) | Self::Replacing(id) | Self::Out(id) => id == patch,
+            Self::None => false,
+            Self::Enable(id) | Self::Replace(id) | Self::Disable(id) => id == patch,
         }
     }
 
     /// Whether `patch` belongs to `universe`.
     pub(crate) fn has(self, patch: PatchId, universe: Universe) -> bool {
         match (self, universe) {
-            (Self::Still, _) => true,
-            (Self::In(id), Universe::Old) => patch != id,
-            (Self::In(_), Universe::New) => true,
-            (Self::Replacing(id), Universe::Old) => patch != id,
-            (Self::Replacing(id), Universe::New) => patch == id,
-            (Self::Out(_), Universe::Old) => true,
-            (Self::Out(id), Universe::New) => patch != id,
+            (Self::None, _) => true,
+            (Self::Enable(id), Universe::Old) => patch != id,
+            (Self::Enable(_), Universe::New) => true,
+            (Self::Replace(id), Universe::Old) => patch != id,
+            (Self::Replace(id), Universe::New) => patch == id,
+            (Self::Disable(_), Universe::Old) => true,
+            (Self::Disable(id), Universe::New) => patch != id,
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
         Records,
         Switched, //
     },
-    step::Move,
+    step::Step,
     universe::Universe,
     view::{
         Moving,
@@ -96,8 +96,8 @@ const NUDGE_PERIOD: Delta = Delta::from_secs(15);
 
 /// A running transition.
 pub(crate) struct Transition {
-    /// Which patch moves, and how the universes differ.
-    pub(crate) step: Move,
+    /// Which patch is in transition, and how the universes differ.
+    pub(crate) step: Step,
     /// Whether a task was switched by force.
     pub(crate) forced: bool,
     /// Whether it was logged that the completion failed and is retried.
@@ -128,7 +128,7 @@ impl Transition {
     /// # Errors
     ///
     /// `ENOMEM`. Nothing has changed then.
-    pub(crate) fn start(plan: &Plan<'_>, step: Move, gate: Gate) -> Result<Self> {
+    pub(crate) fn start(plan: &Plan<'_>, step: Step, gate: Gate) -> Result<Self> {
         let started = Instant::now();
         let records = enrol(plan, Universe::New, None, gate)?;
         Ok(Self {
@@ -202,8 +202,8 @@ impl Transition {
     /// Whether the patch in transition is enabled when this transition completes.
     pub(crate) fn patching(&self) -> bool {
         match (self.step, self.target) {
-            (Move::Out(_), Universe::New) => false,
-            (Move::Out(_), Universe::Old) => true,
+            (Step::Disable(_), Universe::New) => false,
+            (Step::Disable(_), Universe::Old) => true,
             (_, Universe::New) => true,
             (_, Universe::Old) => false,
         }

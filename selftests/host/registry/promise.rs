@@ -13,7 +13,7 @@ use crate::{
     registry::{Registry, REGISTRY},
     requests::Op,
     small::{code_of, machine, Phase, MODULE, PATCHES, TASK},
-    step::Move,
+    step::Step,
     task::TaskId,
     text::{self, Text},
     transition::Transition,
@@ -77,7 +77,7 @@ fn universe_of_task(transition: &Transition) -> Universe {
 fn expected(registry: &Registry, function: usize) -> usize {
     let (step, universe) = match registry.transition() {
         Some(transition) => (transition.step, universe_of_task(transition)),
-        None => (Move::Still, Universe::New),
+        None => (Step::None, Universe::New),
     };
     let is_there = |patch: &&Patch| patch.objects[function].presence != Presence::Absent;
     let mut patches = registry.patches().rev().filter(is_there);

@@ -9,7 +9,7 @@ use crate::{
     patch::Patch,
     plan::Plan,
     prelude::*,
-    step::{Move, PatchId},
+    step::{PatchId, Step},
     transition::Transition,
     universe::Universe,
     view::{View, VIEW},
@@ -25,34 +25,34 @@ const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
 
 struct Machine {
     patches: Vec<Patch>,
-    step: Move,
+    step: Step,
 }
 
 impl Machine {
     /// A patch is enabled, and is to be disabled.
     fn going() -> Self {
-        Self::with(1, Move::Out(PatchId(1)))
+        Self::with(1, Step::Disable(PatchId(1)))
     }
 
     /// A patch is to be enabled. No task has called it yet.
     fn coming() -> Self {
-        Self::with(1, Move::In(PatchId(1)))
+        Self::with(1, Step::Enable(PatchId(1)))
     }
 
     /// A patch is enabled, and another patch is to replace it.
     fn replacing() -> Self {
-        Self::with(2, Move::Replacing(PatchId(2)))
+        Self::with(2, Step::Replace(PatchId(2)))
     }
 
     /// Makes a machine with a number of patches of the same two functions. The patches of the old
     /// universe are enabled.
-    fn with(patches: usize, step: Move) -> Self {
+    fn with(patches: usize, step: Step) -> Self {
         let patches: Vec<_> = (1..=patches)
             .map(|id| Patch::of(id, [CALLER, CALLEE]))
             .collect();
         let enabled = (patches.iter()).filter(|patch| step.has(patch.id, Universe::Old));
         let enabled = &patches[..enabled.count()];
-        let redirects = Plan::new(enabled.iter(), Move::Still).unwrap().redirects();
+        let redirects = Plan::new(enabled.iter(), Step::None).unwrap().redirects();
         let view = View {
             redirects: redirects.unwrap(),
             moving: None,

@@ -7,16 +7,16 @@ use crate::{
     plan::Plan,
     prelude::*,
     redirects::Targets,
-    step::{Move, PatchId},
+    step::{PatchId, Step},
     universe::Universe::{self, New, Old},
 };
 use proptest::{collection::btree_set, collection::vec, prop_assert_eq};
 
-const STEPS: [Move; 4] = [
-    Move::Still,
-    Move::In(PatchId(1)),
-    Move::Replacing(PatchId(1)),
-    Move::Out(PatchId(1)),
+const STEPS: [Step; 4] = [
+    Step::None,
+    Step::Enable(PatchId(1)),
+    Step::Replace(PatchId(1)),
+    Step::Disable(PatchId(1)),
 ];
 
 fn address(target: Option<CallTarget>) -> usize {
@@ -47,7 +47,7 @@ fn what_belongs_to_a_universe() {
         assert_eq!((step.has(it, Old), step.has(it, New)), its, "{step:?}");
         let found = (step.has(other, Old), step.has(other, New));
         assert_eq!(found, others, "{step:?}");
-        assert_eq!(step.moves(it), step != Move::Still);
+        assert_eq!(step.moves(it), step != Step::None);
         assert!(!step.moves(other));
     }
 }
@@ -55,7 +55,7 @@ fn what_belongs_to_a_universe() {
 #[test]
 fn the_first_patch_comes() {
     let patches = [Patch::of(1, [3, 5])];
-    let plan = Plan::new(patches.iter(), Move::In(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Step::Enable(PatchId(1))).unwrap();
     assert_eq!(targets(&plan, 3), Some((0, replacement_of(1, 3))));
     assert_eq!(targets(&plan, 4), None);
     assert_eq!(sites(&plan, Old), []);
@@ -66,7 +66,7 @@ fn the_first_patch_comes() {
 #[test]
 fn the_last_in_the_list_wins() {
     let patches = [Patch::of(2, [3, 4]), Patch::of(7, [3]), Patch::of(1, [3])];
-    let plan = Plan::new(patches.iter(), Move::Still).unwrap();
+    let plan = Plan::new(patches.iter(), Step::None).unwrap();
     assert_eq!(
         targets(&plan, 3),
         Some((replacement_of(1, 3), replacement_of(1, 3)))
@@ -92,10 +92,10 @@ fn the_last_in_the_list_wins() {
 #[test]
 fn one_on_top_of_another_comes_and_goes() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
-    let coming = Plan::new(patches.iter(), Move::In(PatchId(2))).unwrap();
+    let coming = Plan::new(patches.iter(), Step::Enable(PatchId(2))).unwrap();
     let (below, above) = (replacement_of(1, 3), replacement_of(2, 3));
     assert_eq!(targets(&coming, 3), Some((below, above)));
-    let going = Plan::new(patches.iter(), Move::Out(PatchId(2))).unwrap();
+    let going = Plan::new(patches.iter(), Step::Disable(PatchId(2))).unwrap();
     assert_eq!(targets(&going, 3), Some((above, below)));
 }
 
@@ -106,7 +106,7 @@ fn one_in_the_middle_goes() {
         Patch::of(2, [3, 4, 5]),
         Patch::of(3, [3]),
     ];
-    let plan = Plan::new(patches.iter(), Move::Out(PatchId(2))).unwrap();
+    let plan = Plan::new(patches.iter(), Step::Disable(PatchId(2))).unwrap();
     // Function 3 keeps the replacement of the patch above. Function 4 falls back to the patch
     // below, and function 5 to the original.
     let top = replacement_of(3, 3);
@@ -123,7 +123,7 @@ fn one_in_the_middle_goes() {
 #[test]
 fn one_replaces_all() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [5]), Patch::of(9, [3])];
-    let plan = Plan::new(patches.iter(), Move::Replacing(PatchId(9))).unwrap();
+    let plan = Plan::new(patches.iter(), Step::Replace(PatchId(9))).unwrap();
     assert_eq!(
         targets(&plan, 3),
         Some((replacement_of(1, 3), replacement_of(9, 3)))
@@ -136,7 +136,7 @@ fn one_replaces_all() {
 #[test]
 fn settled_is_one_universe_for_all() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [3])];
-    let plan = Plan::new(patches.iter(), Move::Out(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Step::Disable(PatchId(1))).unwrap();
     for universe in [Old, New] {
         let settled = plan.settled(universe).unwrap();
         for nr in [3, 4] {
@@ -156,7 +156,7 @@ fn settled_is_one_universe_for_all() {
 #[test]
 fn the_entry_is_affected_in_both_directions() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
-    for step in [Move::In(PatchId(2)), Move::Out(PatchId(2))] {
+    for step in [Step::Enable(PatchId(2)), Step::Disable(PatchId(2))] {
         let plan = Plan::new(patches.iter(), step).unwrap();
         for from in [Old, New] {
             let affected = plan.affected(from).unwrap();
@@ -175,7 +175,7 @@ fn the_entry_is_affected_in_both_directions() {
 #[test]
 fn the_original_is_affected_with_its_cold_part() {
     let patches = [Patch::of(1, [3])];
-    let plan = Plan::new(patches.iter(), Move::In(PatchId(1))).unwrap();
+    let plan = Plan::new(patches.iter(), Step::Enable(PatchId(1))).unwrap();
     let affected = plan.affected(Old).unwrap();
     let cold = code_of(3) + STRIDE / 2 + 16;
     for addr in [code_of(3), code_of(3) + STRIDE / 2, cold, cold + STRIDE / 4] {
@@ -198,13 +198,13 @@ fn the_whole_text_of_those_that_go() {
         let affected = plan.affected(from).unwrap();
         [1, 2, 3].map(|id| affected.contains(text_of(id)))
     };
-    assert_eq!(has(Move::In(PatchId(3)), Old), [false, false, false]);
-    assert_eq!(has(Move::In(PatchId(3)), New), [false, false, true]);
-    assert_eq!(has(Move::Out(PatchId(1)), Old), [true, false, false]);
-    assert_eq!(has(Move::Out(PatchId(1)), New), [false, false, false]);
-    assert_eq!(has(Move::Replacing(PatchId(3)), Old), [true, true, false]);
-    assert_eq!(has(Move::Replacing(PatchId(3)), New), [false, false, true]);
-    assert_eq!(has(Move::Still, Old), [false, false, false]);
+    assert_eq!(has(Step::Enable(PatchId(3)), Old), [false, false, false]);
+    assert_eq!(has(Step::Enable(PatchId(3)), New), [false, false, true]);
+    assert_eq!(has(Step::Disable(PatchId(1)), Old), [true, false, false]);
+    assert_eq!(has(Step::Disable(PatchId(1)), New), [false, false, false]);
+    assert_eq!(has(Step::Replace(PatchId(3)), Old), [true, true, false]);
+    assert_eq!(has(Step::Replace(PatchId(3)), New), [false, false, true]);
+    assert_eq!(has(Step::None, Old), [false, false, false]);
 }
 
 /// For any patches and any step, the tables and lists match the definition.
@@ -218,10 +218,10 @@ fn same_as_the_definition() {
             .collect();
         let mover = PatchId(mover % patches.len());
         let step = [
-            Move::Still,
-            Move::In(mover),
-            Move::Replacing(mover),
-            Move::Out(mover),
+            Step::None,
+            Step::Enable(mover),
+            Step::Replace(mover),
+            Step::Disable(mover),
         ][kind];
         let plan = Plan::new(patches.iter(), step).unwrap();
         let wins = |nr, universe| {
@@ -258,7 +258,7 @@ fn same_as_the_definition() {
 fn every_allocation_fails_once() {
     let patches = [Patch::of(1, 0..40), Patch::of(2, 10..20)];
     let everything = || {
-        let plan = Plan::new(patches.iter(), Move::Replacing(PatchId(2)))?;
+        let plan = Plan::new(patches.iter(), Step::Replace(PatchId(2)))?;
         plan.redirects()?;
         plan.settled(New)?;
         plan.affected(Old)?;
