@@ -166,7 +166,7 @@ impl Patch {
         // SAFETY: No other code accesses the structure yet.
         unsafe { (*self.raw.get()).r#mod = module.as_ptr() };
         // SAFETY: By the type invariants this is a well-formed patch in static memory. It is passed
-        // once, so that its internal part is zeroed.
+        // once, so its internal part is still zeroed.
         kernel::error::to_result(unsafe { abi::rlp_enable_patch(self.raw.get()) })
     }
 }

@@ -26,7 +26,7 @@ use kernel::{
 /// | `&O`      | [`get`](Self::get), [`alloc`](Self::alloc), [`get_or_alloc`](Self::get_or_alloc) |
 /// | `&mut O`  | [`get_mut`](Self::get_mut), [`remove`](Self::remove)                        |
 ///
-/// Hence a value is never freed while a reference to it is in use, and never twice. The author has
+/// Hence a value is never freed twice, and never while a reference to it is in use. The author has
 /// to make the right borrow from the kernel's pointer: a `&mut O` is only right where the object is
 /// about to be freed and no other thread can reach it any more.
 ///
@@ -180,7 +180,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         Some(value)
     }
 
-    /// Drops and frees the variables of this number of all objects.
+    /// Drops and frees all variables of this number, of any object.
     ///
     /// Values are dropped under a spin lock of the loader with interrupts off: dropping a `T` must
     /// not sleep, and must not use shadow variables.

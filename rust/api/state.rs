@@ -57,9 +57,9 @@ impl<T: Send + 'static> State<T> {
     ///
     /// # Safety
     ///
-    /// In every patch for the same kernel, of this author or another, in Rust or in C, the data
-    /// of a state of this `id` and `version` must be NULL or a valid `T`, allocated as by
-    /// [`KBox::new`], that no other pointer refers to.
+    /// The data of a state of this `id` and `version` must be NULL or a pointer to a valid `T`,
+    /// allocated as by [`KBox::new`]. No other pointer may refer to that `T`. This must hold in
+    /// every patch for the same kernel, of this author or another, in Rust or in C.
     pub const unsafe fn new(id: c_ulong, version: c_uint) -> Self {
         assert!(id != 0, "0 ends the loader's list of states");
         Self {

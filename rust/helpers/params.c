@@ -6,8 +6,8 @@
 #include "helpers.h"
 
 /*
- * READ_ONCE() of this pairs with the plain store in param_set_bool(): one byte, on which no
- * other data depends.
+ * The READ_ONCE() in rlp_param_debug() pairs with the plain store in param_set_bool(). The
+ * variable is one byte, and no other data depends on it.
  */
 static bool debug;
 module_param(debug, bool, 0644);

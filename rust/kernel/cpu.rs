@@ -144,8 +144,8 @@ pub enum Then {
 ///
 /// # Context
 ///
-/// Process context, may sleep, interrupts on. `f` runs with interrupts off, in hard interrupt
-/// context also on PREEMPT_RT: it must take no lock and allocate nothing.
+/// Process context, may sleep, interrupts on. `f` runs with hard interrupts off, also on
+/// PREEMPT_RT: it must take no lock and allocate nothing.
 pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: F) {
     struct Call<F> {
         f: F,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Functions that jump: their calls go to another function without a handler.
+//! Functions that jump: a call continues in another function, and no handler runs.
 //!
 //! The jumps are direct targets of ftrace; see `rust/helpers/direct.c`. While a function jumps, no
 //! other user of ftrace can redirect it. Tracers that only observe can share it.

@@ -429,8 +429,8 @@ impl<'a> FuncDesc<'a> {
         unsafe { (*self.0.as_ptr()).new_func as usize }
     }
 
-    /// Returns which of several symbols of that name the function is, counted from 1; 0 if the name
-    /// is unique.
+    /// Returns the position of the function among the symbols of its name, counted from 1. 0 means
+    /// that the name is unique.
     pub fn sympos(&self) -> usize {
         // SAFETY: As in `name()`.
         unsafe { (*self.0.as_ptr()).old_sympos }

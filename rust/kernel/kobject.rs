@@ -286,7 +286,7 @@ impl<T: Entry> Directory<T> {
         LIVE.fetch_add(1, Ordering::Relaxed);
         let node = KBox::into_raw(node);
         // SAFETY: The kobject is zeroed and in memory that `release` frees; the type is static. The
-        // format takes one string. After a failure, too, this function has the reference.
+        // format takes one string. This function has the reference even if the call fails.
         let ret = unsafe {
             bindings::kobject_init_and_add(
                 (*node).kobj.get(),
@@ -309,8 +309,8 @@ impl<T: Entry> Directory<T> {
 
     /// Adds the files of `attributes` to the directory.
     ///
-    /// Once the first file is added, its `show` or `store` may be in progress. After a failure,
-    /// too, the caller must drop the directory in a context where that is allowed: see
+    /// Once the first file is added, its `show` or `store` may be in progress. So even if this
+    /// fails, the caller must drop the directory in a context where that is allowed: see
     /// [`Attribute`].
     ///
     /// # Context

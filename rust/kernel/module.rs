@@ -93,9 +93,9 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
-    /// Whether ftrace has no record of the functions of this module, which is being loaded. ftrace
-    /// had no memory for the records then, or has shut itself down. It lets the module load all the
-    /// same (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
+    /// Whether ftrace has no record of the functions of this module, which is being loaded. The
+    /// reason is that ftrace had no memory for the records, or has shut itself down. ftrace lets
+    /// the module load all the same (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
     ///
     /// # Context
     ///

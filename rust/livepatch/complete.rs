@@ -70,7 +70,7 @@ impl Registry {
         }
     }
 
-    /// Makes the target universe the only one. Every task is in it.
+    /// Makes the target universe the only one. Called when every task is in it.
     ///
     /// # Errors
     ///

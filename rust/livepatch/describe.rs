@@ -51,8 +51,8 @@ fn next_id() -> PatchId {
 impl Patch {
     /// Checks the description in a patch module.
     ///
-    /// Objects for which `is_reserved` returns true are refused: a file of the patch's directory
-    /// has their name. Nothing in the system is changed.
+    /// Refuses an object if `is_reserved` returns true for its name: a file in the patch's
+    /// directory has that name. Nothing in the system is changed.
     ///
     /// # Context
     ///

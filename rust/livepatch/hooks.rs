@@ -119,7 +119,7 @@ impl Hooks {
     /// Unhooks all functions whose sites are not in `wanted`. No view in use may have these
     /// functions.
     ///
-    /// The next call retries the functions that stay hooked on failure.
+    /// If this fails, some functions may stay hooked. The next call retries them.
     ///
     /// # Context
     ///

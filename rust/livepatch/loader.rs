@@ -12,7 +12,7 @@
 //!   in [`view`] looks up in [`redirects`] where a call goes.
 //! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
 //! - [`control`] has the operations that operators request through [`sysfs`].
-//! - [`modules`] patches modules that are loaded later, and reverts that when they are unloaded.
+//! - [`modules`] patches late modules, and reverts their patches when they are unloaded.
 //! - [`retire`] releases a patch. [`evict`] removes a patch whose module is being unloaded.
 
 #![deny(unsafe_code)]

@@ -28,7 +28,7 @@ use kernel_ext::{
     module::Module, //
 };
 
-/// The function that is replaced, while its object is loaded.
+/// The original of a function: the code that is replaced, in an object that is loaded.
 pub(crate) struct Original {
     /// The address of the fentry call.
     pub(crate) site: Site,
@@ -49,7 +49,7 @@ pub(crate) struct Func {
     pub(crate) replacement: Range,
     /// The address of the replacement, to which calls go.
     pub(crate) target: CallTarget,
-    /// The function that is replaced, while its object is loaded.
+    /// The original. `None` while the object is not loaded.
     pub(crate) original: Option<Original>,
 }
 

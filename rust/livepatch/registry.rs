@@ -79,7 +79,7 @@ struct Registered {
 pub(crate) struct Registry {
     /// The proof that the gate is open, which a transition needs.
     gate: Gate,
-    /// Oldest first. If several patches replace a function, the newest one's replacement is called.
+    /// Oldest first. If several patches replace a function, the newest of them wins.
     entries: KVec<Registered>,
     /// The number of patches that have left `entries` and still hold their modules.
     retired: usize,
@@ -319,7 +319,7 @@ impl Registry {
         self.previous_states = None;
     }
 
-    /// Puts the functions whose calls change in `step` back under the handler.
+    /// Demotes the functions whose calls change in `step`: they call the handler again.
     ///
     /// # Errors
     ///
@@ -342,7 +342,7 @@ impl Registry {
         transition::register_probe(&mut self.probe, self.gate)
     }
 
-    /// Unregisters the scheduler probe. No transition runs.
+    /// Unregisters the scheduler probe. Called while no transition runs.
     ///
     /// # Context
     ///
@@ -374,7 +374,7 @@ impl Registry {
         transition.reverse(&plan)
     }
 
-    /// Ends the transition, and returns it. Every task is switched.
+    /// Ends the transition, and returns it. Called when every task is switched.
     ///
     /// # Errors
     ///

@@ -34,7 +34,7 @@ impl Registry {
     }
 
     /// Promotes functions to jumps if nothing has changed for [`QUIET`]. If the parameter `promote`
-    /// is off, demotes them all instead. No transition runs.
+    /// is off, demotes them all instead. Called while no transition runs.
     pub(crate) fn settle(&mut self) {
         let Some(since) = self.settling_since() else {
             return;

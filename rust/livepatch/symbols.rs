@@ -107,7 +107,7 @@ impl<'a> SymbolQuery<'a> {
     }
 }
 
-/// The start addresses of a module's symbols, each of which is the end of the symbol before.
+/// The sorted start addresses of a module's symbols. Each is also the end of the previous symbol.
 ///
 /// This list saves time: kallsyms walks all symbols of the module to find the size of one symbol.
 pub(crate) struct Extents(KVVec<usize>);

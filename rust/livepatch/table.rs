@@ -62,7 +62,7 @@ impl<S: Slot> Table<S> {
 
     /// Inserts `slot`, and returns its index. The slot's key is not 0 and not in the table yet.
     ///
-    /// There is room, since the table is not given more keys than it was created for.
+    /// There is room: callers insert no more keys than the table was created for.
     pub(crate) fn insert(&mut self, slot: S) -> Option<usize> {
         let mut at = self.first(slot.key());
         while self.slots.get(at)?.key() != 0 {
@@ -72,8 +72,8 @@ impl<S: Slot> Table<S> {
         Some(at)
     }
 
-    /// Returns the slot with `key`, which is not 0, if that is the first slot to be probed. In most
-    /// cases it is.
+    /// Returns the slot with `key`, which is not 0, if the search finds it in the first slot. In
+    /// most cases the key is there.
     ///
     /// # Context
     ///

@@ -182,8 +182,8 @@ impl Transition {
         })
     }
 
-    /// Makes the target universe the only one. Every task is in it. `plan` is a plan of this
-    /// transition's step. No reader uses the records any more when this returns.
+    /// Makes the target universe the only one. Called when every task is in it. `plan` is a plan of
+    /// this transition's step. When this returns, no reader uses the records any more.
     ///
     /// For the context see [`start`](Self::start).
     ///
