@@ -66,7 +66,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         "a shadow variable is aligned as a word, and no better",
     );
 
-    /// Objects without a size can share an address, so that a borrow of one is no proof.
+    /// Objects without a size can share an address, so a borrow of one is no proof.
     const IS_KEY: () = assert!(
         mem::size_of::<O>() > 0,
         "an object needs an address of its own"

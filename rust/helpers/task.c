@@ -49,8 +49,8 @@ bool notrace rlp_task_is_dead(struct task_struct *task)
 
 /*
  * Check whether a task is past exit_notify(). exit_notify() sets exit_state with
- * tasklist_lock held for writing, so that a caller that holds the lock, or is the task,
- * needs no barrier.
+ * tasklist_lock held for writing. So a caller that holds the lock, or is the task, needs
+ * no barrier.
  */
 bool notrace rlp_task_is_exiting(struct task_struct *task)
 {

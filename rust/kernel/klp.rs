@@ -118,15 +118,15 @@ impl PatchDesc {
 
     /// Puts the objects and functions on the lists that the author's callbacks may walk.
     ///
-    /// The patch is not enabled yet, so none of its callbacks runs.
+    /// Called when the patch is not enabled yet, so none of its callbacks runs.
     pub fn make_lists(&self, _token: &CallbackToken) {
         // SAFETY: By the invariant of `Described`. The token excludes callbacks, and other changes
         // of the lists.
         unsafe { rlp_bindings::rlp_klp_make_lists(self.raw()) };
     }
 
-    /// Empties the lists, so that they can be [made](Self::make_lists) again. No callback of the
-    /// patch is called any more.
+    /// Empties the lists, so that they can be [made](Self::make_lists) again. Called when no
+    /// callback of the patch is called any more.
     pub fn empty_lists(&self, _token: &CallbackToken) {
         // SAFETY: As for `make_lists()`.
         unsafe { rlp_bindings::rlp_klp_empty_lists(self.raw()) };
@@ -217,8 +217,8 @@ impl StatePtr {
 
 /// The right to call the callbacks of patches, and to change the members that callbacks read.
 ///
-/// There is one token. It is `Send` and not `Sync`, so that a reference to it is the proof that no
-/// other thread calls a callback. The lock that serialises patching should protect it.
+/// There is one token. It is `Send` and not `Sync`, so a reference to it is the proof that no other
+/// thread calls a callback. The lock that serialises patching should protect it.
 pub struct CallbackToken(PhantomData<Cell<()>>);
 
 /// Whether the token was claimed.

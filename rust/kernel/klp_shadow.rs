@@ -153,7 +153,7 @@ impl Destructor {
             if let Some(call) = self.call {
                 let object = removed.key().object as *mut c_void;
                 // SAFETY: By the contract of `of_key()` or `of_id()`; the memory was removed from
-                // the table, so that this is the only destructor that runs on it.
+                // the table, so no other destructor runs on it.
                 unsafe { call(object, removed.memory().as_ptr()) }
             }
         };

@@ -226,8 +226,8 @@ impl Parent<'_> {
     ///
     /// May sleep.
     fn has(&self, name: &CStr) -> bool {
-        // SAFETY: The kobject was added, so that it has a node in sysfs for as long as `self`
-        // lives. The name is terminated, and is not kept.
+        // SAFETY: The kobject was added, so it has a node in sysfs for as long as `self` lives.
+        // The name is terminated, and is not kept.
         let node = unsafe {
             bindings::kernfs_find_and_get_ns((*self.0).sd, name.as_char_ptr(), core::ptr::null())
         };

@@ -23,7 +23,7 @@ use kernel::{
 /// watches: an RCU read-side critical section, or a section with preemption or interrupts off
 /// (`synchronize_rcu()` in `kernel/rcu/tree.c`).
 ///
-/// A section is part of one thread, so that the proof must not move to another.
+/// A section is part of one thread, so the proof must not move to another.
 pub struct ReadSide<'a>(PhantomData<&'a ()>, NotThreadSafe);
 
 impl ReadSide<'_> {

@@ -173,8 +173,8 @@ pub fn find(key: Key) -> Option<Memory> {
         // ORDERING: Acquire, pairs with Release in `add()` and `remove_from()`: a reader that sees
         // the node sees its key, its `next` and what its constructor wrote.
         let side = NonNull::new(link.load(Ordering::Acquire))?;
-        // SAFETY: The node was linked a moment ago, so that by the invariant of the table it is
-        // valid while the guard lives.
+        // SAFETY: The node was linked a moment ago, under the guard. So by the invariant of the
+        // table it is valid while the guard lives.
         unsafe {
             if key_of(side) == key {
                 return Some(Memory::of(side));

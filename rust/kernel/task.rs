@@ -84,7 +84,7 @@ impl TaskList {
     /// Process context. May sleep on PREEMPT_RT; on other kernels preemption is off until the drop,
     /// and the caller must not sleep.
     pub fn lock(_gate: Gate) -> Self {
-        // SAFETY: The gate is open, so that it has found the lock. Unlocked in the drop.
+        // SAFETY: The gate is open, so it has found the lock. Unlocked in the drop.
         unsafe { rlp_bindings::rlp_tasklist_read_lock() };
         Self(NotThreadSafe)
     }
@@ -163,8 +163,7 @@ where
         let running = unsafe { rlp_bindings::rlp_task_on_cpu(task) };
         // SAFETY: The task is off its CPU, and the locks that task_call_func() holds keep it off.
         let task = (!running).then(|| unsafe { Quiescent::assume(task) });
-        // SAFETY: task_call_func() has interrupts off. A task called it, so that RCU watches this
-        // CPU.
+        // SAFETY: task_call_func() has interrupts off. A task called it, so RCU watches this CPU.
         let proof = unsafe { ReadSide::assume() };
         call.result = call.f.take().map(|f| f(task, &proof));
         0

@@ -2,9 +2,9 @@
 
 //! Which functions are hooked by the handler.
 //!
-//! One `ftrace_ops` has all functions that had no direct target of another user when they were
-//! hooked. Functions that may have had such a target, for example that of a bpf program, are in
-//! other `ftrace_ops`, one for each batch.
+//! Functions are hooked in batches. A batch has an `ftrace_ops` of its own if one of its functions
+//! may have a direct target of another user, such as that of a bpf program. All other functions
+//! share one `ftrace_ops`.
 
 use kernel::{
     prelude::*,

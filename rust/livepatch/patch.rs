@@ -106,8 +106,8 @@ impl Patch {
         self.desc.module().name()
     }
 
-    /// Clears all relocations, so that the module can enable the patch again. No task runs the
-    /// patch's code any more.
+    /// Clears all relocations, so that the module can enable the patch again. Called when no task
+    /// runs the patch's code any more.
     ///
     /// # Context
     ///

@@ -115,7 +115,7 @@ impl Object {
     }
 
     /// Clears the relocations of the module `patch` that refer to the object, so that they can be
-    /// applied again. No task runs the code.
+    /// applied again. Called while no task runs the code.
     ///
     /// # Context
     ///

@@ -92,8 +92,8 @@ impl Drop for Variables {
             unsafe_code,
             reason = "which modules are loaded is not a matter of types"
         )]
-        // SAFETY: Each patch module has a reference to this module, so that none is loaded when
-        // this is dropped.
+        // SAFETY: Each patch module has a reference to this module, so none is loaded when this
+        // is dropped.
         unsafe {
             klp_shadow::free_remaining();
         }
