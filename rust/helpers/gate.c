@@ -61,7 +61,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(add_ftrace_hash_entry_direct, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_add, RLP_FEW_JUMPS)			\
 	X(update_ftrace_direct_del, RLP_FEW_JUMPS)			\
-	X(ftrace_find_rec_direct, "each patch has an ftrace_ops of its own, as a bpf program may be on a function") \
+	X(ftrace_find_rec_direct, "each patch gets its own ftrace_ops, because bpf programs cannot be detected") \
 	X(ftrace_lookup_ip, "the log does not name the other user of a busy function")	\
 	X(wake_up_state, "sleeping tasks that block a transition are not woken") \
 	RLP_GATE_RELOCATIONS(X)

@@ -23,8 +23,8 @@ livepatch::patch! {
 
     module "livepatch_sample_target" {
         // SAFETY: `static int name_get(char *)` in target/livepatch_sample_target.c. Its only
-        // caller is `name_show()`, which is replaced as well. The type that is declared here is
-        // the type with which the new `name_show()` calls.
+        // caller is `name_show()`, which is replaced as well. The new `name_show()` calls it with
+        // the type that is declared here.
         unsafe fn name_get(buf: *mut c_char, size: usize) -> c_int = name_get;
         // SAFETY: `static int name_show(struct seq_file *, void *)` in the same file. Its caller,
         // seq_file, passes a valid seq_file that no other thread uses meanwhile.
