@@ -196,7 +196,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     Ok(OK)
 }
 
-/// The units that may include the headers, without those that the patch changes itself.
+/// The units that may include the headers, except the units that the patch itself changes.
 fn users(
     tree: &Tree,
     headers: &BTreeSet<String>,

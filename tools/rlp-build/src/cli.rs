@@ -23,11 +23,11 @@ pub(crate) enum Command {
     /// Build one cumulative module from a patch or a series
     #[command(args_override_self = true)]
     Build(Build),
-    /// Draw functions at random, and write a patch for each that counts its calls
+    /// Draw functions at random, and write patches that make each of them count its calls
     Corpus(Corpus),
 }
 
-/// Which kernel, and where its parts are.
+/// The kernel, and the paths of its parts.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Kernel {
     /// The kernel's release [default: that of the running kernel]
@@ -75,7 +75,7 @@ pub(crate) struct Build {
     /// A CVE number, in addition to those that the patch names
     #[arg(long)]
     pub(crate) cve: Vec<String>,
-    /// What the module is for [default: the patch's subject]
+    /// The purpose of the module [default: the patch's subject]
     #[arg(long)]
     pub(crate) description: Option<String>,
     /// How many units may be compiled for headers that the patch changes

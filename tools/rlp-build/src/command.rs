@@ -59,8 +59,8 @@ pub(crate) fn failed(command: &Command, output: &Output) -> Failure {
     ))
 }
 
-/// The first lines that name an error, or else the last lines. Lines of make itself are left out,
-/// except the line that a target has no rule.
+/// The first lines that name an error, or the last lines if no line names an error. Lines of make
+/// itself are left out, except "No rule to make target".
 pub(crate) fn excerpt(output: &Output, lines: usize) -> String {
     let text = format!(
         "{}{}",

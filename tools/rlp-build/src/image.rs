@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was shipped: the kernel's image, or one of its modules.
+//! The shipped objects: the kernel's image and its modules.
 //!
 //! Both are brought into one form: a linked ELF file with its symbols in the order of
 //! /proc/kallsyms. A vmlinuz is unpacked, and its symbols are decoded from it. A module is
@@ -167,7 +167,7 @@ fn filter(command: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     let mut stdin = child.stdin.take().ok_or_else(|| broken("no pipe"))?;
     let output = std::thread::scope(|scope| {
         scope.spawn(move || {
-            // A program that fails says so by its status.
+            // If the program fails, its exit status shows that.
             let _ = stdin.write_all(input);
         });
         child.wait_with_output()

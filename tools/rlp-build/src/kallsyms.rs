@@ -136,7 +136,8 @@ fn tokens(data: &[u8]) -> Option<(Vec<&[u8]>, usize, usize)> {
     while let Some(found) = find(&data[from..], DIGITS) {
         let digits = from + found;
         from = digits + 1;
-        // Token 0x30 is here. 0x30 tokens, each with its terminator, are in front of it.
+        // Token 0x30, the digit 0, begins here. Go back over the 0x30 tokens before it, each with
+        // its terminator.
         let mut first = digits;
         for _ in 0..0x30 {
             let Some(end) = first.checked_sub(1) else {

@@ -77,7 +77,8 @@ pub(crate) fn module(
     }
 
     let module = folder.join(format!("{}.ko", info.name));
-    // Debug information has the paths of this machine. BTF belongs to a kernel that is not here.
+    // Debug information has the paths of this machine. The BTF of a module is valid only with the
+    // vmlinux that it was made for, and the shipped vmlinux is not here.
     objcopy(tree, &["-g", "--remove-section=.BTF"], &module)?;
     objtool.post_link(&module)?;
     Ok(module)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A view of the prepared tree and of the source that this build alone can change.
+//! A private view of the prepared tree and of the source, which the build can change.
 //!
 //! The program runs itself again in a mount namespace of its own. There, overlays cover the tree
 //! and the source, at the same paths. So the compiler sees the same paths as without overlays, and
@@ -13,7 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Names the build's own folder to the program in the namespace.
+/// The environment variable with the path of the build's own folder. It is set only in the
+/// namespace.
 const FOLDER: &str = "RLP_BUILD_FOLDER";
 
 /// The build's own folder, if the program is in its namespace already.
@@ -33,8 +34,8 @@ pub(crate) fn enter(cache: &Path) -> Result<u8> {
         .uid()
         == 0;
 
-    // Below a chroot, "/" is not a mount, and unshare(1) cannot change its propagation: the
-    // caller that made the chroot has made its mounts private.
+    // In a chroot, "/" is not a mount, so unshare(1) cannot change its propagation. The propagation
+    // stays as it is there: the caller that made the chroot has made its mounts private.
     let unshare = |propagation: &str| {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", propagation, "--kill-child"]);

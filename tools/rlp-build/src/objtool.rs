@@ -154,8 +154,8 @@ impl<'a> Objtool<'a> {
             run(self.klp("checksum").arg(file))?;
         }
 
-        // For the units of a module, list the symbols that the kernel does not export as symbols of
-        // vmlinux.
+        // For the units of a module, symbols that the kernel does not export are listed as if
+        // vmlinux exported them.
         let mut symvers = exports.to_owned();
         if module {
             let exported: BTreeSet<_> = exports
@@ -255,7 +255,7 @@ fn lines(result: &Output) -> impl Iterator<Item = &str> {
         .chain(text(&result.stdout).lines())
 }
 
-/// The refusal that a message of "objtool klp diff" stands for.
+/// Converts an error message of "objtool klp diff" to a refusal.
 fn refused(result: &Output) -> Option<Refusal> {
     let line = lines(result).find(|line| line.contains("error: objtool"))?;
     let detail = line

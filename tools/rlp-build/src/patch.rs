@@ -256,7 +256,7 @@ enum Kind {
     Refused(&'static str),
 }
 
-/// Whether a file can be live patched at all.
+/// Whether a file has code that can be live patched.
 fn unsupported(file: &str) -> Kind {
     let other = [
         "Documentation/",
@@ -342,7 +342,7 @@ fn hunk_header(line: &str) -> Option<(usize, usize, &str)> {
 }
 
 impl Header {
-    /// Adds the information in the text in front of the first diff.
+    /// Adds the information in the text before the first diff.
     fn add(&mut self, text: &str) {
         let end = text.lines().position(|line| {
             line == "---"

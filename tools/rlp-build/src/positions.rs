@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Corrects the difference that objtool has written: puts in the position of each name in the
-//! shipped object.
+//! Corrects the positions of symbols in the difference that objtool has written: each becomes the
+//! position in the shipped object.
 //!
 //! Live patching finds a function or a variable by its name and, if several have that name, by its
 //! position among them. objtool counts in the object that it is given, which has only the units of
@@ -44,7 +44,7 @@ pub(crate) struct Replaced {
     pub(crate) constants: usize,
 }
 
-/// One object's difference beside its shipped image.
+/// The files that are needed to correct the positions in the difference of one object.
 pub(crate) struct Positions<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) image: &'a Image,

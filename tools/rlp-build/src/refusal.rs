@@ -3,8 +3,8 @@
 //! Why a live patch is not built.
 //!
 //! A refusal concerns the patch, or the kernel that the patch is for. Its sentence says what cannot
-//! be done and what to do instead. Everything else that ends a build is a failure of a tool or of
-//! the machine.
+//! be done and what to do instead. Any other reason to end a build is a failure of a tool or of the
+//! machine.
 
 use std::fmt;
 
@@ -219,7 +219,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What ends a build.
+/// The reason why a build ends without a module.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The patch cannot be built: exit status 3.

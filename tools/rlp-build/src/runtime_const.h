@@ -2,10 +2,10 @@
 /*
  * Stands in for asm/runtime-const.h when the code of a live patch is compiled.
  *
- * The kernel writes these constants into its own text at boot. It does not write them into the text
- * of a module, and the variable that a constant was made from may be gone. The patch reads each
- * constant from a place in the kernel's text where the kernel has written it: rlp-build turns these
- * names into relocations to such places.
+ * The kernel writes these constants into its own text at boot, but not into the text of a module. A
+ * patch cannot read the variable that a constant was made from either, because the kernel may not
+ * have the variable any more. So the patch reads each constant from a place in the kernel's text
+ * where the kernel has written it. rlp-build turns the names below into relocations to such places.
  */
 #define _ASM_RUNTIME_CONST_H
 

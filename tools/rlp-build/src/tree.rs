@@ -60,7 +60,7 @@ impl Tree {
         let work = dir.join(".rlp-build");
         std::fs::create_dir_all(&work).map_err(on(&work))?;
 
-        // What a compiled unit depends on: the tree, its configuration, the kernel's version.
+        // A compiled unit depends on the tree, its configuration and the kernel's version.
         let config = std::fs::read(dir.join(".config")).map_err(on(&dir.join(".config")))?;
         let key = hex(&Sha256::new()
             .chain_update(dir.as_os_str().as_encoded_bytes())

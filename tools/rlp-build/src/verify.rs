@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Is a unit that was compiled here the one that was linked into the shipped image?
+//! Checks that a unit that was compiled here is the unit that was linked into the shipped image.
 //!
 //! Each function of the unit is looked up in the image by its name and compared byte by byte.
 //! Where the unit has a relocation, the image has the relocation's result. The result yields the
@@ -21,7 +21,7 @@ struct Candidate {
     constants: usize,
 }
 
-/// What is known of one function of the unit.
+/// The result of comparing one function of the unit with the image.
 #[derive(Debug)]
 struct Comparison {
     candidates: Vec<Candidate>,
@@ -29,10 +29,10 @@ struct Comparison {
     difference: Option<Difference>,
 }
 
-/// The first byte that differs.
+/// Why a function is not the shipped one.
 #[derive(Debug, Clone)]
 pub(crate) struct Difference {
-    /// The function's place in the image, if it has one there.
+    /// The address of the function in the image that was compared with it, if there is one.
     pub(crate) addr: Option<u64>,
     pub(crate) detail: String,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Verified<'a> {
     /// The addresses at which each section may begin, and how many relocations and functions yield
     /// each address.
     sections: HashMap<usize, BTreeMap<u64, usize>>,
-    /// Names of symbols that two relocations place differently.
+    /// Names of symbols for which two relocations yield different addresses.
     pub(crate) conflicts: Vec<String>,
 }
 
@@ -352,7 +352,7 @@ impl<'a> Verified<'a> {
         (places.len() == 1).then(|| begin.wrapping_add(symbol.value))
     }
 
-    /// Is the function, byte for byte, in the image at one place?
+    /// The function's address in the image, if the image has the same bytes at exactly one place.
     pub(crate) fn identical(&self, index: usize) -> Option<u64> {
         match &self.comparisons.get(&index)?.candidates[..] {
             [candidate] => Some(candidate.addr),
@@ -407,7 +407,7 @@ impl<'a> Verified<'a> {
         (here, shipped)
     }
 
-    /// How many of the unit's functions are in the image, and how many it has.
+    /// How many of the unit's functions are in the image, and how many functions the unit has.
     pub(crate) fn count(&self) -> (usize, usize) {
         let identical = self
             .comparisons
@@ -426,7 +426,7 @@ impl<'a> Verified<'a> {
         }) || self.in_mcount_loc(symbol)
     }
 
-    /// objtool has replaced the call by a NOP, and recorded its place.
+    /// objtool has replaced the call by a NOP, and recorded the call's place in `__mcount_loc`.
     fn in_mcount_loc(&self, symbol: &Symbol) -> bool {
         let Some(section) = self.object.section("__mcount_loc") else {
             return false;
