@@ -148,7 +148,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             units: &units,
             verified: &verified,
         }
-        .settle(&difference, file)?;
+        .correct(&difference, file)?;
         for function in &functions {
             note(
                 quiet,

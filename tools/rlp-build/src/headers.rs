@@ -62,7 +62,8 @@ pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSe
     let mut open: Vec<&str> = headers.iter().map(String::as_str).collect();
     while let Some(header) = open.pop() {
         for (file, include) in by_name.get(base(header)).into_iter().flatten() {
-            if include.means(file, header, |path| includes.contains_key(path)) && found.insert(file)
+            if include.may_include(file, header, |path| includes.contains_key(path))
+                && found.insert(file)
             {
                 open.push(file);
             }
@@ -84,7 +85,7 @@ struct Include {
 
 impl Include {
     /// Whether this #include, in `file`, may include `header`.
-    fn means(&self, file: &str, header: &str, exists: impl Fn(&str) -> bool) -> bool {
+    fn may_include(&self, file: &str, header: &str, exists: impl Fn(&str) -> bool) -> bool {
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
         if self.quoted {
             let beside = resolved(folder, &self.path);
@@ -143,11 +144,15 @@ mod tests {
     fn an_include_is_found_by_its_path() {
         let list = parse(b"#include <linux/fs.h>\n # include \"../internal.h\"\nint x;\n");
         assert_eq!(list.len(), 2);
-        assert!(list[0].means("fs/x.c", "include/linux/fs.h", |_| false));
-        assert!(!list[0].means("fs/x.c", "include/linux/xfs.h", |_| false));
-        assert!(list[1].means("fs/proc/x.c", "fs/internal.h", |path| path
-            == "fs/internal.h"));
-        assert!(!list[1].means("fs/proc/x.c", "mm/internal.h", |path| path
-            == "fs/internal.h"));
+        assert!(list[0].may_include("fs/x.c", "include/linux/fs.h", |_| false));
+        assert!(!list[0].may_include("fs/x.c", "include/linux/xfs.h", |_| false));
+        assert!(
+            list[1].may_include("fs/proc/x.c", "fs/internal.h", |path| path
+                == "fs/internal.h")
+        );
+        assert!(
+            !list[1].may_include("fs/proc/x.c", "mm/internal.h", |path| path
+                == "fs/internal.h")
+        );
     }
 }

@@ -7,7 +7,7 @@
 //! linked here to made-up addresses, so that code can be compared in the same way.
 
 use crate::elf::{Elf, Symbol};
-use crate::kallsyms::{self, Known, Names};
+use crate::kallsyms::{self, Ksym, Names};
 use crate::refusal::{broken, on, Result};
 use crate::tree::hex;
 use object::elf;
@@ -238,7 +238,7 @@ fn link(module: &mut Elf) -> Vec<u64> {
 }
 
 /// The symbols of a loaded module, in the order of its symbol table.
-fn module_names(module: &Elf, addrs: &[u64]) -> Vec<Known> {
+fn module_names(module: &Elf, addrs: &[u64]) -> Vec<Ksym> {
     let kind = |symbol: &Symbol| {
         let code = module.sections[symbol.section].flags & u64::from(elf::SHF_EXECINSTR) != 0;
         let kind = if code { 't' } else { 'd' };
@@ -259,7 +259,7 @@ fn module_names(module: &Elf, addrs: &[u64]) -> Vec<Known> {
                 && symbol.is_defined()
                 && module.sections[symbol.section].is_loaded()
         })
-        .map(|(symbol, addr)| Known {
+        .map(|(symbol, addr)| Ksym {
             addr: *addr,
             kind: kind(symbol),
             name: symbol.name.clone(),

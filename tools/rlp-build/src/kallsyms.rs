@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 /// A symbol as /proc/kallsyms shows it, without KASLR.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct Ksym {
     pub(crate) addr: u64,
     pub(crate) kind: char,
     pub(crate) name: String,
@@ -23,22 +23,22 @@ pub(crate) struct Known {
 /// An object's symbols in the order in which live patching counts them.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    list: Vec<Known>,
+    list: Vec<Ksym>,
     by_name: HashMap<String, Vec<usize>>,
     by_addr: Vec<(u64, usize)>,
 }
 
 impl Names {
-    pub(crate) fn new(list: Vec<Known>) -> Self {
+    pub(crate) fn new(list: Vec<Ksym>) -> Self {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, known) in list.iter().enumerate() {
-            by_name.entry(known.name.clone()).or_default().push(index);
+        for (index, ksym) in list.iter().enumerate() {
+            by_name.entry(ksym.name.clone()).or_default().push(index);
         }
         let mut by_addr: Vec<_> = list
             .iter()
             .enumerate()
-            .filter(|(_, known)| matches!(known.kind, 't' | 'T'))
-            .map(|(index, known)| (known.addr, index))
+            .filter(|(_, ksym)| matches!(ksym.kind, 't' | 'T'))
+            .map(|(index, ksym)| (ksym.addr, index))
             .collect();
         by_addr.sort_unstable();
         Self {
@@ -48,7 +48,7 @@ impl Names {
         }
     }
 
-    fn named(&self, name: &str) -> impl Iterator<Item = &Known> {
+    fn named(&self, name: &str) -> impl Iterator<Item = &Ksym> {
         self.by_name
             .get(name)
             .into_iter()
@@ -58,7 +58,7 @@ impl Names {
 
     /// Every address that has this name.
     pub(crate) fn addrs(&self, name: &str) -> Vec<u64> {
-        self.named(name).map(|known| known.addr).collect()
+        self.named(name).map(|ksym| ksym.addr).collect()
     }
 
     /// The position among the symbols of one name: 0 if it is the only one, else counted from 1.
@@ -80,13 +80,13 @@ impl Names {
     pub(crate) fn global(&self, name: &str) -> Option<u64> {
         let mut globals = self
             .named(name)
-            .filter(|known| known.kind.is_ascii_uppercase() || matches!(known.kind, 'v' | 'w'));
+            .filter(|ksym| ksym.kind.is_ascii_uppercase() || matches!(ksym.kind, 'v' | 'w'));
         let first = globals.next()?;
         globals.next().is_none().then_some(first.addr)
     }
 
     /// A symbol of the function that contains an address. No other symbol has the same name.
-    pub(crate) fn function_at(&self, addr: u64) -> Option<&Known> {
+    pub(crate) fn function_at(&self, addr: u64) -> Option<&Ksym> {
         let end = self.by_addr.partition_point(|(start, _)| *start <= addr);
         let (start, _) = *self.by_addr.get(end.checked_sub(1)?)?;
         self.by_addr[..end]
@@ -94,7 +94,7 @@ impl Names {
             .rev()
             .take_while(|(other, _)| *other == start)
             .map(|(_, index)| &self.list[*index])
-            .find(|known| !known.name.starts_with("__pfx_") && self.addrs(&known.name) == [start])
+            .find(|ksym| !ksym.name.starts_with("__pfx_") && self.addrs(&ksym.name) == [start])
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn decode(image: &Elf) -> Option<Names> {
             let place = offsets + 4 * i;
             let relative = i32::from_le_bytes(data.get(place..place + 4)?.try_into().ok()?);
             let mut chars = name.chars();
-            Some(Known {
+            Some(Ksym {
                 addr: (base + place as u64).wrapping_add_signed(i64::from(relative)),
                 kind: chars.next()?,
                 name: chars.collect(),
@@ -241,18 +241,18 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        let known = |addr, kind, name: &str| Known {
+        let ksym = |addr, kind, name: &str| Ksym {
             addr,
             kind,
             name: name.into(),
         };
         Names::new(vec![
-            known(0x100, 't', "show"),
-            known(0x200, 'T', "show"),
-            known(0x300, 't', "other"),
-            known(0x300, 't', "alias"),
-            known(0x400, 't', "twice"),
-            known(0x400, 't', "twice"),
+            ksym(0x100, 't', "show"),
+            ksym(0x200, 'T', "show"),
+            ksym(0x300, 't', "other"),
+            ksym(0x300, 't', "alias"),
+            ksym(0x400, 't', "twice"),
+            ksym(0x400, 't', "twice"),
         ])
     }
 
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn an_address_belongs_to_the_function_before_it() {
         assert_eq!(
-            names().function_at(0x310).map(|known| known.addr),
+            names().function_at(0x310).map(|ksym| ksym.addr),
             Some(0x300)
         );
         assert_eq!(names().function_at(0x80), None);

@@ -44,6 +44,6 @@ fn main() -> ExitCode {
     };
     ExitCode::from(match result {
         Ok(status) => status,
-        Err(failure) => output::end(&failure),
+        Err(failure) => output::report(&failure),
     })
 }

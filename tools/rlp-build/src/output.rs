@@ -38,7 +38,7 @@ pub(crate) fn note(quiet: bool, text: &str) {
 }
 
 /// Prints the failure, and returns the exit status.
-pub(crate) fn end(failure: &Failure) -> u8 {
+pub(crate) fn report(failure: &Failure) -> u8 {
     let colour = if std::io::stderr().is_terminal() {
         Style::new().bold().fg_color(Some(AnsiColor::Red.into()))
     } else {

@@ -51,7 +51,7 @@ impl Series {
             hash.update(content);
             header.add(&String::from_utf8_lossy(content));
             for file in touched(path, content)? {
-                match unsupported(&file) {
+                match kind_of(&file) {
                     Kind::Code => {
                         files.insert(file);
                     }
@@ -257,7 +257,7 @@ enum Kind {
 }
 
 /// Whether a file has code that can be live patched.
-fn unsupported(file: &str) -> Kind {
+fn kind_of(file: &str) -> Kind {
     let other = [
         "Documentation/",
         "tools/",
@@ -408,15 +408,15 @@ mod tests {
 
     #[test]
     fn files_are_sorted_by_what_they_are() {
-        assert!(matches!(unsupported("fs/proc/cmdline.c"), Kind::Code));
-        assert!(matches!(unsupported("Documentation/x.rst"), Kind::Other));
+        assert!(matches!(kind_of("fs/proc/cmdline.c"), Kind::Code));
+        assert!(matches!(kind_of("Documentation/x.rst"), Kind::Other));
         for file in [
             "arch/x86/lib/memcpy_64.S",
             "rust/kernel/lib.rs",
             "arch/x86/entry/vdso/vma.c",
             "mm/Makefile",
         ] {
-            assert!(matches!(unsupported(file), Kind::Refused(_)), "{file}");
+            assert!(matches!(kind_of(file), Kind::Refused(_)), "{file}");
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Positions<'a> {
 
 impl Positions<'_> {
     /// Corrects the object file of a difference. Returns the functions that it replaces.
-    pub(crate) fn settle(
+    pub(crate) fn correct(
         &self,
         difference: &Difference,
         file: &std::path::Path,
@@ -151,13 +151,15 @@ impl Positions<'_> {
         for at in (0..size).step_by(FUNC_SIZE as usize) {
             let name = names.get(&at).ok_or_else(missing)?;
             let field = offset + at as usize + FUNC_SYMPOS;
-            let told = u64::from_le_bytes(
+            let objtool_position = u64::from_le_bytes(
                 out.data[field..field + 8]
                     .try_into()
                     .map_err(|_| missing())?,
             );
-            let index = symbol_of(original, name, told).ok_or_else(|| Refusal::UnknownPlace {
-                symbol: name.clone(),
+            let index = symbol_of(original, name, objtool_position).ok_or_else(|| {
+                Refusal::UnknownPlace {
+                    symbol: name.clone(),
+                }
             })?;
             let function = self.function(original, unit_of, index)?;
             out.data[field..field + 8].copy_from_slice(&function.position.to_le_bytes());
@@ -259,12 +261,12 @@ impl Positions<'_> {
         original: &Elf,
         unit_of: &HashMap<usize, usize>,
         name: &str,
-        told: u64,
+        objtool_position: u64,
     ) -> Result<u64> {
         let unknown = || Refusal::UnknownPlace {
             symbol: name.to_owned(),
         };
-        let index = symbol_of(original, name, told).ok_or_else(unknown)?;
+        let index = symbol_of(original, name, objtool_position).ok_or_else(unknown)?;
         let addr = self.address(original, unit_of, index).ok_or_else(unknown)?;
         if self.image.is_discarded(addr) {
             return Err(Refusal::Discarded {
@@ -331,7 +333,7 @@ impl Positions<'_> {
         }
         let unit = *unit_of.get(&index)?;
         let verified = self.verified.get(unit)?;
-        let likes: Vec<_> = original
+        let namesakes: Vec<_> = original
             .symbols
             .iter()
             .enumerate()
@@ -343,10 +345,10 @@ impl Positions<'_> {
         let own = candidates(verified, true);
         // Local symbols of one name in one unit are matched by their order, so both objects must
         // have the same number of them.
-        if likes.len() != own.len() {
+        if namesakes.len() != own.len() {
             return None;
         }
-        let nth = likes.iter().position(|other| *other == index)?;
+        let nth = namesakes.iter().position(|other| *other == index)?;
         Some((verified, own[nth]))
     }
 
