@@ -69,7 +69,7 @@ help:
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
-#: make modules    the same as make alone
+#: make modules    the same as make without a target
 #: make selftests DESTDIR=d
 #:                 put into d everything that selftests/run.sh needs on another machine
 #: make patch PATCH=d

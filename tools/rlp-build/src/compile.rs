@@ -201,7 +201,8 @@ pub(crate) fn objcopy(tree: &Tree, arguments: &[&str], object: &Path) -> Result 
     crate::command::run(&mut command).map(drop)
 }
 
-/// The object of a unit as it was shipped.
+/// The object of a unit as kbuild has made it. objtool may not have processed it yet: see
+/// `Objtool::shipped()`.
 pub(crate) fn plain(unit: &Unit) -> PathBuf {
     unit.cached.join("plain.o")
 }

@@ -199,7 +199,7 @@ impl fmt::Display for Refusal {
             }
             Self::NoModule { object } => write!(
                 f,
-                "the shipped module {object} is not at hand, so nothing can be compared with it: name its folder \
+                "the shipped module {object} was not found, so nothing can be compared with it: name its folder \
                  with --modules"
             ),
             Self::NewDependency { object, needs } => write!(

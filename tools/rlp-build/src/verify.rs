@@ -32,7 +32,7 @@ struct Comparison {
 /// Why a function is not the shipped one.
 #[derive(Debug, Clone)]
 pub(crate) struct Difference {
-    /// The address of the function in the image that was compared with it, if there is one.
+    /// The address in the image with which the function was compared, if there is one.
     pub(crate) addr: Option<u64>,
     pub(crate) detail: String,
 }
