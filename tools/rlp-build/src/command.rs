@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Other programs, run to their end.
+//! Runs other programs, and waits until they end.
 
 use crate::refusal::{broken, Failure, Result};
 use std::ffi::OsStr;

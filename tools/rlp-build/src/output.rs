@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-/// Exit statuses, as the documentation has them. clap uses 2 for wrong arguments.
+/// The exit statuses that the documentation lists. clap uses 2 for wrong arguments.
 pub(crate) const OK: u8 = 0;
 pub(crate) const BROKEN: u8 = 1;
 pub(crate) const REFUSED: u8 = 3;

@@ -18,7 +18,7 @@ pub(crate) struct Proof<'a> {
     level: Option<&'a str>,
     cves: &'a [String],
     fixes: &'a [String],
-    /// SHA-256 of the patches, one behind the other.
+    /// SHA-256 of the patches, concatenated in order.
     patch: &'a str,
     kernel: Kernel<'a>,
     functions: Vec<Function<'a>>,

@@ -37,7 +37,7 @@ pub(crate) struct Difference {
     pub(crate) detail: String,
 }
 
-/// One unit beside the shipped image.
+/// The comparison of one unit with the shipped image.
 #[derive(Debug)]
 pub(crate) struct Verified<'a> {
     pub(crate) unit: String,
