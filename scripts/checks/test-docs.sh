@@ -51,7 +51,7 @@ missing_safety_is_noticed() {
 
 # Print a pattern for each message of the loader. Formatted values match anything, and the name of
 # the patch at the beginning is left out. If a message consists of formatted values only, its texts
-# are in an array beside it.
+# are in the arms of a match: "=> (TEXT, ERRNO)".
 message_patterns() {
 	perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
 			my $text = ($1 // $2) =~ s/\\n$//r =~ s/^(patch )?\x27\{\}\x27:? //r;

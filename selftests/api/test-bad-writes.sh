@@ -42,7 +42,7 @@ for file in "$enabled" "$force"; do
 	pass "a write of no bytes to ${file##*/}"
 done
 refuse_write EINVAL "patch 'rlp_patch_a' is already enabled" 1 "$enabled"
-pass "the value that enabled has already"
+pass "a write of the value that enabled already has"
 refuse_write EINVAL "patch 'rlp_patch_a' is not in transition" 1 "$force"
 pass "force without a transition"
 write 0 "$force" || fail "force=0 is an error"

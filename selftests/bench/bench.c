@@ -223,7 +223,7 @@ static int64_t disable(const struct patch *p)
 }
 
 /*
- * Waits until the patch is in the state in which it is for most of its life. This loader
+ * Waits until the patch is in the state that it keeps for most of its life. This loader
  * promotes the functions in the background. The wait is at least two seconds for both loaders.
  */
 static void settle(const struct patch *p)

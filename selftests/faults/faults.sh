@@ -149,7 +149,7 @@ each_fault() {
 		"${op}_works"
 		"${op}_undo"
 		if [[ ! $where ]]; then
-			# There was no allocation with this number any more.
+			# The operation made fewer allocations than this number.
 			survived=$((survived - 1))
 			# If only some allocations were chosen, the operation may have survived
 			# all these faults. In that case, try the next allocations.

@@ -42,7 +42,7 @@ module_param_string(failed, failed, sizeof(failed), 0444);
 
 static atomic_t nr_live;
 static unsigned int nth;
-/* The task in the function, and whether its latest call of krealloc() is by kvrealloc(). */
+/* The task in the function, and whether kvrealloc() made the task's latest call of krealloc(). */
 static struct task_struct *counted_task;
 static bool krealloc_by_kvrealloc;
 

@@ -28,7 +28,8 @@ play() {
 	local kept
 
 	kept=$(kept)
-	# The number and the names of the patches that were removed by force make no difference.
+	# A replay needs no more than this. The operations do not depend on how many patches earlier
+	# runs removed by force, or on their names.
 	say_replay "fuzz T=fuzz-ops FUZZ_SEED=$1 FUZZ_PINS=$pins FUZZ_KEPT=$kept"
 	fuzz_ops "$1" "$2" "$3" "$pins" ${4:+"$4"}
 }
@@ -46,12 +47,12 @@ keep_loader() {
 	wake_up
 	unload_patch rlp_patch_b
 	unload_module rlp_target
-	# The other modules stay.
+	# Keep cleanup() from unloading the other modules.
 	loaded=()
 }
 
-# begin_as KEPT: make the machine as it was at the start of the run that is replayed: the loader
-# can be unloaded (0), or not (1).
+# begin_as KEPT: bring the machine into the state in which the replayed run started. KEPT is 0 if
+# the loader could be unloaded at that time, and 1 if not.
 begin_as() {
 	(($1 == $(kept))) && return
 	(($1)) || skip "a replay with FUZZ_KEPT=0 needs a machine whose loader can be removed"

@@ -46,8 +46,8 @@ refused_by() {
 }
 
 # holder DIRECTORY PATTERN: an operator must be able to find out which loader has patched one_show.
-# DIRECTORY must be the only patch with a directory for one_show, and the line of ftrace must
-# match.
+# Only the patch DIRECTORY may have a directory for one_show, and ftrace's line for one_show must
+# match PATTERN.
 holder() {
 	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" "$1/rlp_target/one_show,1" "the holder"
 	grep -A1 '^one_show ' /sys/kernel/tracing/enabled_functions | grep -qE -- "$2" ||

@@ -35,8 +35,9 @@ fail() {
 	exit "$KSFT_FAIL"
 }
 
-# End the test if a command does not exist. A condition with a misspelt command would never be
-# true, and a check with one would never be made. Bash calls this function in a subshell.
+# End the test if a command does not exist. Otherwise a condition with a misspelt command would be
+# false for ever, and the check that depends on it would silently be left out. Bash calls this
+# function in a subshell.
 command_not_found_handle() {
 	echo "# FAIL: there is no command '$1'" >&2
 	kill -TERM $$

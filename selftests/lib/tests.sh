@@ -12,7 +12,7 @@ test_files() {
 		if [[ ${1:-} == debug ]]; then cat; else grep -v '^debug/'; fi
 }
 
-# test_name FILE: print the name of the test in a file.
+# test_name FILE: print the name of the test, which is part of the name of its file.
 test_name() {
 	local name
 

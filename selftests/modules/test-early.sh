@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A module whose init already runs when the loader is loaded: its functions run, but the loader
-# gets no notification that it is being loaded. A patch for it waits until its init is done.
+# The init of a module is already running when the loader is loaded. The module's functions can be
+# called, but the loader gets no notification of the load. A patch for the module waits until the
+# init is done.
 # timeout: 120
 
 set -e

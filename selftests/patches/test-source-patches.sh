@@ -37,12 +37,13 @@ effect src_series /proc/cmdline "patched by a series: *"
 # before, and that is not exported.
 effect src_multi /proc/version "mark 4[0-9] few Linux version *"
 effect src_multi /proc/loadavg "mark 4[0-9] *"
-# A function whose name several functions of the kernel have.
+# A function that shares its name with other functions of the kernel.
 effect src_dup /proc/crypto "live patched*"
 # Functions on the hottest path, with constants that the kernel writes into its text at boot.
 effect src_hot /proc/version "lookups Linux version *"
 
-# A header: the link of each file descriptor in /proc shows the file of a neighbouring one.
+# The patch changes a header: the link of each file descriptor in /proc then shows the file of the
+# neighbouring descriptor.
 exec 8</dev/null 9</proc/version
 load_patch src_header
 [[ $(readlink /proc/$$/fd/8) == /proc/version ]] || fail "the header has no effect"

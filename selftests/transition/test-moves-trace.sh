@@ -82,7 +82,8 @@ on
 echo nop >$t/current_tracer
 echo function_graph >$t/current_tracer
 expect_seen 3 'moves_step( \[moves_target\])?\(\);' "function graph tracer, started when patched"
-# The function is patched while a task sleeps in it. The task's return address is the tracer's.
+# The function is patched while a task sleeps in it. On the task's stack, the tracer has replaced
+# the return address.
 unload_patch moves_patch1
 start_process inside unint straggler
 echo moves_inside >>$t/set_ftrace_filter
@@ -121,8 +122,8 @@ for when in before after; do
 	if [[ $when == before ]]; then
 		around 3 0 'at_return.*version=0' "kretprobe with a return value of 0"
 		around 0 3 'at_return.*version=1' "kretprobe with a return value of 1"
-		# The function is patched while a task sleeps in it. The task's return address is
-		# the probe's.
+		# The function is patched while a task sleeps in it. On the task's stack, the
+		# probe has replaced the return address.
 		start_process pair "2 unint" straggler
 		load_module moves_patch1
 		expect_blocker moves_patch1 straggler inside moves_session

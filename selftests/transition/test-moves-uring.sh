@@ -30,7 +30,8 @@ wait $uring_pid
 wait_gone_and_unload moves_patch1
 note "a worker inside"
 
-# Nudged after 3 s: the worker leaves the function, with EINTR or to start the operation again.
+# The worker is nudged after 3 s and leaves the function. The operation then fails with EINTR, or is
+# started again.
 uring inside int
 load_module moves_patch1
 expect_blocker moves_patch1 'iou-wrk-[0-9]+' inside moves_inside

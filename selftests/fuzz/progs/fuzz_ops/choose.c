@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The choice of the next step, from the seed and the state that is left. Two conditions do not
- * depend on the seed: how many pins are left, and whether the loader can be unloaded. They
- * must not decide whether a random number is drawn, so that all later draws are the same.
+ * The choice of the next step, from the seed and the state that is left. The choice also depends
+ * on two conditions that the seed does not determine: how many pins are left, and whether the
+ * loader can be unloaded. Neither condition may decide whether a random number is drawn. So two
+ * runs with the same seed draw the same numbers, even if the conditions differ.
  */
 #include <errno.h>
 
@@ -102,7 +103,7 @@ static void change_a_patch(void)
 		write_force(slot, 0);
 		break;
 	default:
-		/* The number of pins is limited. Force that pins no module is not. */
+		/* The number of pins is limited. A force that pins no module is always allowed. */
 		may_force = percent(40);
 		if (in_transition(m, slot) && would_pin(m)) {
 			if (would_pin(m) > pins_left || !may_force)

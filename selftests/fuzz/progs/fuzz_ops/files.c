@@ -21,7 +21,7 @@
 #define PATCH "rlp_patch_a"	/* the last letter is replaced by the slot's letter */
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-static int first_letter;	/* modules with an earlier letter may have been pinned before */
+static int first_letter;	/* an earlier run may have pinned modules with earlier letters */
 
 char letter(int slot)
 {

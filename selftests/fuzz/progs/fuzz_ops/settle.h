@@ -11,7 +11,7 @@ void remember_start(void);
 /* Returns whether the same functions are hooked as at the start. */
 bool hooks_as_at_start(void);
 
-/* Waits until a single state is left that is at rest, and that the machine matches. */
+/* Waits until a single state is left, this state is at rest, and the machine matches it. */
 void wait_for_rest(void);
 
 /* Waits until patched functions are promoted, and no other functions are hooked. */

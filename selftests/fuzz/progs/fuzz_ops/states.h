@@ -9,7 +9,7 @@ extern struct state *set;
 extern int nr_states, largest;	/* size of the set: now, and the largest so far */
 extern int toggling;	/* the slot whose "enabled" other processes are writing to, or -1 */
 
-/* Make a set of the single state m: at the start, and later. */
+/* Make m the only state of the set: begin_set() at the start, set_single() later. */
 void begin_set(const struct state *m);
 void set_single(const struct state *m);
 
