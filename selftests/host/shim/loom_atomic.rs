@@ -9,9 +9,10 @@ use loom::sync::atomic as loom_atomic;
 pub(crate) use std::sync::atomic::Ordering;
 
 fn weaken(order: Ordering) -> Ordering {
-    match world::is(Broken::Orderings) {
-        true => Ordering::Relaxed,
-        false => order,
+    if world::is(Broken::Orderings) {
+        Ordering::Relaxed
+    } else {
+        order
     }
 }
 

@@ -11,7 +11,8 @@ pub(crate) mod rcu {
     };
     use std::{cell::RefCell, marker::PhantomData, rc::Rc, sync::atomic::Ordering};
 
-    /// A read side that records what was read in it. When it ends, nothing of that may be freed.
+    /// A read side that records each published value that was read in it. When it ends, none of
+    /// these values may have been freed.
     pub(crate) struct ReadSide<'a> {
         reads: RefCell<Vec<Rc<Published>>>,
         _section: PhantomData<&'a ()>,
@@ -54,9 +55,10 @@ pub(crate) mod rcu {
         }
 
         pub(crate) fn read<'a>(&'a self, proof: &'a ReadSide<'_>) -> Option<&'a T> {
-            let order = match world::is(Broken::Orderings) {
-                true => Ordering::Relaxed,
-                false => Ordering::Acquire,
+            let order = if world::is(Broken::Orderings) {
+                Ordering::Relaxed
+            } else {
+                Ordering::Acquire
             };
             let ptr = world().view.load(order);
             let published = published(ptr)?;
@@ -71,9 +73,10 @@ pub(crate) mod rcu {
                 Some(new) => world().keep(new.into_inner()).cast(),
                 None => std::ptr::null_mut(),
             };
-            let order = match world::is(Broken::Orderings) {
-                true => Ordering::Relaxed,
-                false => Ordering::AcqRel,
+            let order = if world::is(Broken::Orderings) {
+                Ordering::Relaxed
+            } else {
+                Ordering::AcqRel
             };
             Retired(published(world().view.swap(new, order)))
         }
@@ -184,7 +187,7 @@ pub(crate) mod task {
         task.0.exiting.load(Ordering::Relaxed) && !world::is(Broken::Exiting)
     }
 
-    /// The task may be held still or not: the kernel takes no lock for this either.
+    /// The task need not be held still: the kernel takes no lock for this, either.
     pub(crate) fn is_dead(task: &Task) -> bool {
         task.0.dead.load(Ordering::Acquire)
     }
@@ -232,15 +235,16 @@ pub(crate) mod cpu {
             };
             let is_busy = is_idle || cpu.busy;
             let here = Interrupted {
-                running: match is_busy && !is(Broken::Busy) {
-                    true => Running::Busy(TaskId::from(running)),
-                    false => Running::Preemptible(quiescent(running)),
+                running: if is_busy && !is(Broken::Busy) {
+                    Running::Busy(TaskId::from(running))
+                } else {
+                    Running::Preemptible(quiescent(running))
                 },
                 idle: idle.as_ref().filter(|_| !is_idle).map(quiescent),
             };
             let then = f(&here, &ReadSide::new());
-            // A task leaves its CPU by itself in the end. The idle task does so when the stopper is
-            // to run.
+            // Other tasks leave their CPU by themselves in the end. The idle task leaves its CPU
+            // when the stopper has to run there.
             if is_idle && then == Then::Reschedule {
                 Probe::switch_out(quiescent(running), false, &ReadSide::new());
             }

@@ -131,9 +131,10 @@ impl<T> KVVec<T> {
     }
 
     pub(crate) fn remove(&mut self, at: usize) -> Result<T> {
-        match at < self.items.len() {
-            true => Ok(self.items.remove(at)),
-            false => Err(EINVAL),
+        if at < self.items.len() {
+            Ok(self.items.remove(at))
+        } else {
+            Err(EINVAL)
         }
     }
 

@@ -68,9 +68,10 @@ pub(crate) mod stack {
     use crate::{small::machine, task::Quiescent};
 
     pub(crate) fn walk<F: FnMut(usize) -> bool>(_task: &Quiescent<'_>, _looked_for: F) -> Verdict {
-        match machine(|machine| machine.clear) {
-            true => Verdict::Clear,
-            false => Verdict::Unreliable,
+        if machine(|machine| machine.clear) {
+            Verdict::Clear
+        } else {
+            Verdict::Unreliable
         }
     }
 }
