@@ -29,7 +29,7 @@ export RLP_MODULES=${RLP_MODULES:-$base/modules} PATH=$base/usr/local/bin:$PATH
 complaints='WARNING:|BUG:|BUG |Oops|Kernel panic|general protection fault|unable to handle|invalid opcode|double fault|cut here|Call Trace|panicked at|possible recursive locking|circular locking dependency|irq lock inversion|lock order inversion|inconsistent lock state|invalid wait context|suspicious RCU usage|bad unlock balance|bad contention|held lock freed|lock held when returning|still held|nested lock was not taken|unsafe|rcu.*(stall|detected)|RCU.*stall|rcu_tasks.*detected|blocked for more than|soft lockup|hard LOCKUP|workqueue lockup|scheduling while atomic|sleeping function called|KASAN|KCSAN:|KMSAN|KFENCE|UBSAN|kmemleak: .* suspected|memory leak detector disabled|ODEBUG|refcount_t:|corruption|Bad page|bad pte|nobody cared'
 
 # A test may call this script again (log-check). The inner run leaves some checks to the outer
-# one. It clears the kernel's log only if RLP_INNER is "takes".
+# run. The inner run clears the kernel's log only if RLP_INNER is "clear-log".
 inner=${RLP_INNER:-}
 export RLP_INNER=1
 
@@ -41,7 +41,7 @@ marker() {
 # otherwise each test would read the lines of all tests before it. (One system call does both.)
 taken=$(mktemp)
 take_log() {
-	if [[ ${RLP_GUEST:-} && ${inner:-takes} == takes ]]; then
+	if [[ ${RLP_GUEST:-} && ${inner:-clear-log} == clear-log ]]; then
 		dmesg --syslog --read-clear >"$taken"
 	else
 		dmesg >"$taken"
@@ -214,7 +214,8 @@ fi
 
 number=0 failed=0 results=0 skip_to=${RLP_AFTER:-}
 since="begin run.sh $$"
-# If the machine exists only for the tests, the lines logged at boot count too: no marker.
+# Checks of the log begin at the marker. If the machine exists only for the tests, make no marker:
+# the lines that were logged at boot are then checked, too.
 [[ ${RLP_GUEST:-} && ! $inner ]] || marker "$since"
 echo "TAP version 13"
 echo "1..${#files[@]}"

@@ -28,7 +28,7 @@ outcome() {
 warn="insmod '$(module_file rlp_warn)' && rmmod rlp_warn"
 
 # First as in a guest, where run.sh clears the log after each test.
-inner=takes
+inner=clear-log
 for round in 1 2; do
 	outcome "true"
 	[[ $line == "ok 1 inner "* && $status == 0 ]] || fail "a good test, round $round: $line"
