@@ -5,17 +5,17 @@
  *
  *	insmod rlp_fuzz.ko seed=n
  *	echo 500 > /sys/module/rlp_fuzz/parameters/run
- *	cat /sys/module/rlp_fuzz/parameters/told
+ *	cat /sys/module/rlp_fuzz/parameters/results
  *
  * run		write N: try N more patches, and stop at the first that is enabled
- * told		read: the results so far, one line "RESULT COUNT" for each result.
+ * results	read: the results so far, one line "RESULT COUNT" for each result.
  *		RESULT is 0 or a positive error number
  *
  * Each description starts as a good one, in one piece of memory. Then some of its fields
  * are changed. Pointers lead to other places in that memory, to its last bytes, to its end,
  * or to nowhere. Arrays lose the entry that ends them, or contain themselves. Names are not
- * terminated. Numbers have any value. Only callbacks are always a function or NULL: no
- * loader can detect a wrong callback.
+ * terminated. Numbers have any value. Callbacks are an exception: each is a function or
+ * NULL, because no loader can detect a wrong callback.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -372,7 +372,7 @@ static const struct kernel_param_ops run_ops = {
 };
 module_param_cb(run, &run_ops, NULL, 0200);
 
-static int told_get(char *buf, const struct kernel_param *kp)
+static int results_get(char *buf, const struct kernel_param *kp)
 {
 	int len, i;
 
@@ -383,10 +383,10 @@ static int told_get(char *buf, const struct kernel_param *kp)
 	return len;
 }
 
-static const struct kernel_param_ops told_ops = {
-	.get = told_get,
+static const struct kernel_param_ops results_ops = {
+	.get = results_get,
 };
-module_param_cb(told, &told_ops, NULL, 0444);
+module_param_cb(results, &results_ops, NULL, 0444);
 
 static int __init fuzz_init(void)
 {

@@ -14,20 +14,20 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 minutes=${RLP_MINUTES:-}
 fuzz=/sys/module/rlp_fuzz/parameters
-declare -A told
+declare -A results
 # The number of descriptions that are the same each time: ten times as many with KASAN.
 always=2000
 ! grep -q ' kasan_report$' /proc/kallsyms || always=20000
 
-# Set told[RESULT] to the number of descriptions with that result, and told[all] to their sum.
-read_told() {
+# Set results[RESULT] to the number of descriptions with that result, and results[all] to their sum.
+read_results() {
 	local result number
 
-	told=([all]=0)
+	results=([all]=0)
 	while read -r result number; do
-		told[$result]=$number
-		told[all]=$((told[all] + number))
-	done <$fuzz/told
+		results[$result]=$number
+		results[all]=$((results[all] + number))
+	done <$fuzz/results
 }
 
 # A patch that was accepted must be enabled, patch each present object, and have files that can
@@ -52,8 +52,8 @@ fuzz() {
 	say_replay "fuzz T=fuzz-patches FUZZ_SEED=$seed"
 	load_module rlp_fuzz seed="$seed"
 	remember_state
-	read_told
-	while ((told[all] < number || SECONDS < end)); do
+	read_results
+	while ((results[all] < number || SECONDS < end)); do
 		echo 500 >$fuzz/run || fail "seed $seed: an unexpected result"
 		[[ ! -e $RLP/rlp_fuzz ]] || {
 			wait_settled rlp_fuzz
@@ -61,10 +61,10 @@ fuzz() {
 			patch_off rlp_fuzz
 		}
 		expect_unchanged
-		read_told
+		read_results
 	done
-	for result in "${!told[@]}"; do
-		echo "# $result: ${told[$result]}"
+	for result in "${!results[@]}"; do
+		echo "# $result: ${results[$result]}"
 	done
 	unload_module rlp_fuzz
 }
@@ -74,25 +74,26 @@ expect_all_kinds() {
 	local result
 
 	for result in 0 2 14 19 22; do # enabled, ENOENT, EFAULT, ENODEV, EINVAL
-		((${told[$result]:-0})) || fail "no description has the result $result"
+		((${results[$result]:-0})) || fail "no description has the result $result"
 	done
 }
 
 load_loader
 load_module rlp_target
 if [[ ${RLP_SEED:-} ]]; then
-	# Try at least as many descriptions as the run that printed the seed can have tried.
+	# The run that printed the seed ended with a number of descriptions or after a time. Satisfy
+	# both, so that this run tries all descriptions of that run.
 	fuzz "$RLP_SEED" "$always" $((${minutes:-2} * 30))
 	pass "seed $RLP_SEED"
 elif [[ $minutes ]]; then
 	fuzz $SRANDOM 0 $((minutes * 30))
-	pass "half of $minutes minutes: ${told[all]} descriptions"
+	pass "half of $minutes minutes: ${results[all]} descriptions"
 else
 	fuzz 1 "$always" 0
 	expect_all_kinds
-	pass "the same descriptions each time: ${told[all]}"
+	pass "the same descriptions each time: ${results[all]}"
 	fuzz $SRANDOM 500 0
-	pass "new descriptions: ${told[all]}"
+	pass "new descriptions: ${results[all]}"
 fi
 unload_module rlp_target
 finish
