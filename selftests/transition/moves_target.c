@@ -46,8 +46,9 @@ static DEFINE_PER_CPU(struct counts, counts);
 
 /*
  * The details of a mixed pair. @seen is the caller's version according to the callee's
- * arguments. @text holds the first bytes of moves_step() at the time of the call. If these
- * bytes do not lead to the function that was called, no patch is at fault.
+ * arguments. @text holds the first bytes of moves_step() at the time of the call. If the
+ * called function is not the one that these bytes lead to, the CPU has run a stale copy of
+ * the text, and no patch is at fault.
  */
 struct mixed_pair {
 	u64 ns;
@@ -372,17 +373,17 @@ static ssize_t ticks_write(struct file *file, const char __user *buf,
 }
 
 /*
- * If last_words is not 0, each exiting task runs a session of this many calls as its last
+ * If calls_at_exit is not 0, each exiting task runs a session of this many calls as its last
  * action. Most of these tasks have left the task list by then. As in an interrupt, nothing
  * else runs on the CPU until the session ends.
  */
-static unsigned int last_words;
-module_param(last_words, uint, 0444);
-MODULE_PARM_DESC(last_words, "Number of calls that each exiting task makes (default: 0)");
+static unsigned int calls_at_exit;
+module_param(calls_at_exit, uint, 0444);
+MODULE_PARM_DESC(calls_at_exit, "Number of calls that each exiting task makes (default: 0)");
 
 static int on_task_dead(struct kprobe *probe, struct pt_regs *regs)
 {
-	moves_session(last_words, MOVES_NONE);
+	moves_session(calls_at_exit, MOVES_NONE);
 	return 0;
 }
 
@@ -458,7 +459,7 @@ static const struct proc_ops pair_ops = {
 static int __init target_init(void)
 {
 	struct proc_dir_entry *dir;
-	int ret = last_words ? register_kprobe(&do_task_dead_probe) : 0;
+	int ret = calls_at_exit ? register_kprobe(&do_task_dead_probe) : 0;
 
 	if (ret)
 		return ret;
@@ -481,7 +482,7 @@ static int __init target_init(void)
 
 	proc_remove(dir);
 no_memory:
-	if (last_words)
+	if (calls_at_exit)
 		unregister_kprobe(&do_task_dead_probe);
 	return -ENOMEM;
 }
@@ -489,7 +490,7 @@ no_memory:
 static void __exit target_exit(void)
 {
 	set_ticking(false);
-	if (last_words)
+	if (calls_at_exit)
 		unregister_kprobe(&do_task_dead_probe);
 	remove_proc_subtree("moves", NULL);
 }

@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/moves.sh"
 load_loader
 slow=${RLP_SLOW:-1}
-load_module moves_target last_words=$((300 / slow))
+load_module moves_target calls_at_exit=$((300 / slow))
 start_worker moves threads 2
 start_worker moves forks 2
 
