@@ -35,11 +35,11 @@ pub(crate) fn now() -> Promise {
 }
 
 /// Checks the destinations of calls that are made at this moment.
-pub(crate) fn look(text: &Text) {
+pub(crate) fn check_calls(text: &Text) {
     let promise = now();
     for site in promise.held {
-        let led = text.is_handled(site) || text.jumps.contains_key(&site);
-        assert!(led, "{site} runs the original code for a moment");
+        let reached = text.is_handled(site) || text.jumps.contains_key(&site);
+        assert!(reached, "{site} runs the original code for a moment");
     }
     for (site, target) in &text.jumps {
         let asked = promise.asked.get(site).copied();
@@ -58,28 +58,35 @@ pub(crate) fn modes(hooks: &Hooks) -> Vec<Option<Mode>> {
 
 /// Checks that the reported modes match the text. If ftrace is dead, it is enough that each jump in
 /// the text is reported: then the patch that is the target of the jump is kept.
-pub(crate) fn agree(hooks: &Hooks, text: &Text) {
+pub(crate) fn check_modes(hooks: &Hooks, text: &Text) {
     for (site, mode) in SITES.into_iter().zip(modes(hooks)) {
-        let told = match mode {
+        let reported = match mode {
             None => (false, None),
             Some(Mode::Handler(_)) => (true, None),
             Some(Mode::HandlerAndJump(target)) => (true, Some(target)),
             Some(Mode::Jump(target)) => (false, Some(target)),
         };
         let found = (text.is_handled(site), text.jumps.get(&site).copied());
-        match text.dead {
-            false => assert_eq!(told, found, "{site} is reported as {mode:?}"),
-            true => assert!(
-                found.1.is_none() || told.1 == found.1,
+        if text.dead {
+            assert!(
+                found.1.is_none() || reported.1 == found.1,
                 "{site} is reported as {mode:?}, but may jump"
-            ),
+            );
+        } else {
+            assert_eq!(reported, found, "{site} is reported as {mode:?}");
         }
     }
 }
 
-/// Checks the result of `op`. The modes were `before` when `op` started. `refused` says that a
-/// change of the text was to be refused.
-pub(crate) fn kept(op: Op, result: Result, refused: bool, before: &[Option<Mode>], hooks: &Hooks) {
+/// Checks the result of `op`. The modes were `before` when `op` started. `refused` says whether
+/// the failure that was to be injected was a refused change of the text.
+pub(crate) fn check_result(
+    op: Op,
+    result: Result,
+    refused: bool,
+    before: &[Option<Mode>],
+    hooks: &Hooks,
+) {
     let text = text::text();
     if text.dead {
         return;

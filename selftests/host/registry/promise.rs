@@ -60,7 +60,7 @@ fn is_live() -> bool {
 
 /// Checks that the task would call the same version of both functions at this moment. After
 /// ftrace's death the versions may differ, because the text does not change any more.
-pub(crate) fn look(text: &Text) {
+pub(crate) fn check_calls(text: &Text) {
     if is_live() && !text.dead {
         let versions = FUNCTIONS.map(|function| version_now(text, function));
         assert_eq!(versions[0], versions[1], "mixed versions in one call");
@@ -119,7 +119,7 @@ pub(crate) fn seen() -> Seen {
 }
 
 /// Checks what must hold after each request, whether it succeeded or failed.
-pub(crate) fn holds() {
+pub(crate) fn check_always() {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
     let machine = machine(|machine| machine.clone());
@@ -133,7 +133,7 @@ pub(crate) fn holds() {
             );
         }
     }
-    look(&text);
+    check_calls(&text);
     if machine.modules[MODULE].state.is_none() {
         let site = site_of(1);
         let hooked = text.is_handled(site) || text.jumps.contains_key(&site);
@@ -158,7 +158,7 @@ pub(crate) fn holds() {
     }
     let there = usize::from(machine.modules[MODULE].state.is_some());
     let announced = registry.announced().len();
-    // A module that no patch names may load without being announced, if there is no memory.
+    // If memory is short, a module that no patch names is loaded without being announced.
     assert!(announced <= there, "a module that is gone stays announced");
     let moving = registry.transition().is_some();
     assert!(
@@ -178,7 +178,7 @@ pub(crate) fn holds() {
 
 /// Checks what must hold after ftrace's death: the module of each patch that is called is
 /// referenced.
-pub(crate) fn stays() {
+pub(crate) fn check_dead_ftrace() {
     let text = text::text();
     let machine = machine(|machine| machine.clone());
     for function in FUNCTIONS {
@@ -219,7 +219,7 @@ pub(crate) fn module_freed() {
 }
 
 /// Checks that nothing refers to the module of `patch`, which is about to be freed.
-pub(crate) fn has_left(patch: usize) {
+pub(crate) fn check_unreferenced(patch: usize) {
     let seen = seen();
     assert!(!seen.patches.contains(&patch) && !seen.versions.contains(&patch));
     let module = machine(|machine| machine.modules[patch].clone());
@@ -231,12 +231,12 @@ pub(crate) fn has_left(patch: usize) {
 }
 
 /// Checks that a failed request changed nothing.
-pub(crate) fn unchanged(before: &Seen) {
+pub(crate) fn check_unchanged(before: &Seen) {
     assert_eq!(*before, seen(), "a request that failed changed something");
 }
 
 /// Checks that a successful `op` has taken effect, or has started a transition.
-pub(crate) fn fulfilled(op: Op, before: &Seen) {
+pub(crate) fn check_effect(op: Op, before: &Seen) {
     let after = seen();
     let registry = REGISTRY.lock().unwrap();
     match op {
@@ -260,7 +260,7 @@ pub(crate) fn fulfilled(op: Op, before: &Seen) {
 }
 
 /// Checks what must hold when no work is left.
-pub(crate) fn rests() {
+pub(crate) fn check_at_rest() {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
     let machine = machine(|machine| machine.clone());

@@ -77,7 +77,7 @@ impl Loader {
         time::set_elapsed(time::Delta::from_secs(10));
         // A caller that waits for the task finds its stack clear after the first wait.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
-        text::boot(batches, promise::look);
+        text::boot(batches, promise::check_calls);
         REGISTRY.replace(Some(Registry::new(Gate, Root).unwrap()));
         Self
     }
@@ -129,7 +129,7 @@ impl Loader {
                         let _ = control::force(id(patch));
                     }
                     Watcher::going(Module(patch, PhantomData));
-                    promise::has_left(patch);
+                    promise::check_unreferenced(patch);
                 }
                 self.set_state(patch, None);
                 result
@@ -226,25 +226,25 @@ impl System for Loader {
                 let result = self.run(op);
                 (result, machine(|machine| machine.refuse.take()).is_none())
             }
-            // The module whose init fails would wait for ever for functions that still jump.
+            // evict() might never return: with ftrace dead, a function may jump into the patch for ever.
             Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
                 return false;
             }
             Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
         };
         if text::text().dead {
-            promise::stays();
+            promise::check_dead_ftrace();
             let refused = matches!(op, Op::Enabled(..)) && result == Err(ENODEV);
             assert!(!refused || stuck, "{op:?} is refused, but nothing jumps");
             return met;
         }
-        promise::holds();
+        promise::check_always();
         match result {
-            Ok(()) => promise::fulfilled(op, &before),
+            Ok(()) => promise::check_effect(op, &before),
             Err(e) => {
-                let told = [EEXIST, EBUSY, EINVAL].contains(&e);
-                assert!(told || e == ENOMEM && trouble.is_some(), "{e:?}");
-                promise::unchanged(&before);
+                let expected = [EEXIST, EBUSY, EINVAL].contains(&e);
+                assert!(expected || e == ENOMEM && trouble.is_some(), "{e:?}");
+                promise::check_unchanged(&before);
             }
         }
         met
@@ -272,7 +272,7 @@ impl System for Loader {
             }
         }
         if !text::text().dead {
-            promise::rests();
+            promise::check_at_rest();
         }
     }
 }
@@ -317,8 +317,11 @@ fn not_without_the_handler_first() {
 }
 
 #[test]
-fn not_with_deaths_untold() {
-    twin(Broken::DeathUntold, &["is called, but may be unloaded"]);
+fn not_with_unreported_deaths() {
+    twin(
+        Broken::DeathNotReported,
+        &["is called, but may be unloaded"],
+    );
 }
 
 /// The same for a machine with the defect `flaw`.
@@ -331,10 +334,13 @@ fn flawed(flaw: Flaw, expected: &[&str]) {
 
 #[test]
 fn not_without_the_worker() {
-    flawed(Flaw::Deaf, &["the worker is not queued"]);
+    flawed(Flaw::RequestsIgnored, &["the worker is not queued"]);
 }
 
 #[test]
 fn not_with_force_while_an_init_runs() {
-    flawed(Flaw::Hasty, &["is unloaded, although it is pinned"]);
+    flawed(
+        Flaw::FailedInitLive,
+        &["is unloaded, although it is pinned"],
+    );
 }

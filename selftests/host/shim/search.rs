@@ -49,11 +49,11 @@ struct Search<S: System, F> {
     steps: usize,
 }
 
-/// Prints the steps that led to a failed check: a step that succeeds forgets this value, a panic
-/// drops it.
-struct Told<'a, S: System>(&'a [Step<S>], Step<S>);
+/// Prints the steps that led to a failed check, when it is dropped. A failed check panics, which
+/// drops this value. After a step without a failed check, the value is forgotten.
+struct PrintOnPanic<'a, S: System>(&'a [Step<S>], Step<S>);
 
-impl<S: System> Drop for Told<'_, S> {
+impl<S: System> Drop for PrintOnPanic<'_, S> {
     fn drop(&mut self) {
         println!("{:#?}", [self.0, &[self.1]].concat());
     }
@@ -70,14 +70,14 @@ impl<S: System, F: Fn() -> S> Search<S, F> {
         if !system.may(step.0) {
             return false;
         }
-        let told = Told::<S>(path, step);
+        let print = PrintOnPanic::<S>(path, step);
         let met = system.step(step);
         self.steps += 1;
         if self.seen.insert(system.state()) {
             self.paths.push_back([path, &[step]].concat());
             system.rest();
         }
-        std::mem::forget(told);
+        std::mem::forget(print);
         met
     }
 

@@ -95,9 +95,9 @@ pub(crate) fn machine<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     /// Requests for the worker are ignored.
-    Deaf,
+    RequestsIgnored,
     /// A module is reported as live although its init failed.
-    Hasty,
+    FailedInitLive,
 }
 
 thread_local! {

@@ -31,7 +31,7 @@ pub(crate) enum Broken {
     /// A function that jumps does not get the handler, although the call succeeds.
     HandlerLost,
     /// If ftrace shuts itself down in a removal, the removal does not return an error.
-    DeathUntold,
+    DeathNotReported,
     /// A promoted function gets another target without being demoted first.
     Undemoted,
     /// Targets at odd addresses are accepted.
@@ -158,7 +158,7 @@ fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
                 };
                 machine.text.dead = true;
                 match machine.broken {
-                    Some(Broken::DeathUntold) if !may_fail => result,
+                    Some(Broken::DeathNotReported) if !may_fail => result,
                     _ => result.and(Err(ENODEV)),
                 }
             }
@@ -186,9 +186,10 @@ pub(crate) mod ftrace {
     }
 
     pub(crate) fn alive() -> Result {
-        match text().dead {
-            true => Err(ENODEV),
-            false => Ok(()),
+        if text().dead {
+            Err(ENODEV)
+        } else {
+            Ok(())
         }
     }
 

@@ -223,16 +223,16 @@ impl Task {
         self.0.exiting.store(true, Ordering::Relaxed);
     }
 
-    /// Runs the part of the exit after `exit_notify()`. The task has run before.
-    pub(crate) fn last_words(&self) {
+    /// Runs the part of the exit after `exit_notify()`. The task is not new: it has run before.
+    pub(crate) fn finish_exit(&self) {
         DYING.with(|dying| dying.set(true));
         // The calls are those of a soft interrupt: they do not sleep, and hard interrupts are on.
         self.syscall();
         self.exit();
     }
 
-    /// As `last_words()`, but the soft interrupt calls both functions from one that is not patched.
-    pub(crate) fn last_words_in_pairs(&self) {
+    /// As `finish_exit()`, but a function that is not patched makes both calls.
+    pub(crate) fn finish_exit_in_pairs(&self) {
         DYING.with(|dying| dying.set(true));
         self.pair();
         self.exit();

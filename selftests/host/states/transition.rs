@@ -187,7 +187,7 @@ fn pairs_reversal() {
 fn dying_pairs() {
     let machine = Machine::going();
     let task = Task::dying();
-    let thread = thread::spawn(move || task.last_words_in_pairs());
+    let thread = thread::spawn(move || task.finish_exit_in_pairs());
     let transition = machine.start();
     machine.finish(transition, vec![thread]);
 }
@@ -249,7 +249,7 @@ fn reversal_twice() {
 fn dying() {
     let machine = Machine::going();
     let task = Task::dying();
-    let thread = thread::spawn(move || task.last_words());
+    let thread = thread::spawn(move || task.finish_exit());
     let transition = machine.start();
     machine.finish(transition, vec![thread]);
 }
@@ -258,7 +258,7 @@ fn dying() {
 fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
-    let thread = thread::spawn(move || task.last_words());
+    let thread = thread::spawn(move || task.finish_exit());
     machine.turn_round(machine.start(), vec![thread]);
 }
 
@@ -270,7 +270,7 @@ fn unlisted_reversal() {
     let thread = thread::spawn(move || {
         task.exit_notify();
         task.unlist();
-        task.last_words();
+        task.finish_exit();
     });
     machine.turn_round(machine.start(), vec![thread]);
 }
@@ -284,7 +284,7 @@ fn newborn_reversal() {
     let thread = thread::spawn(move || {
         task.list();
         task.exit_notify();
-        task.last_words();
+        task.finish_exit();
     });
     machine.turn_round(transition, vec![thread]);
 }

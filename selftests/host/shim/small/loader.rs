@@ -104,9 +104,9 @@ pub(crate) mod directory {
             let info = machine(|machine| machine.modules[nr].clone());
             // A program that waits for the removal of the directory unloads the module then.
             let free = info.refs == usize::from(info.in_init) || info.pinned;
-            let told = std::thread::panicking();
+            let panicking = std::thread::panicking();
             assert!(
-                free || told || is_off(),
+                free || panicking || is_off(),
                 "the directory is removed while the module is in use"
             );
         }
@@ -136,7 +136,7 @@ pub(crate) mod worker {
         }
 
         pub(crate) fn after(&self, _ms: u32) {
-            machine(|machine| machine.asked = !has_flaw(Flaw::Deaf));
+            machine(|machine| machine.asked = !has_flaw(Flaw::RequestsIgnored));
         }
     }
 }

@@ -74,7 +74,8 @@ pub(crate) mod module {
         }
 
         pub(crate) fn is_live(self) -> bool {
-            has_flaw(Flaw::Hasty) || machine(|machine| machine.modules[self.0].state.is_none())
+            has_flaw(Flaw::FailedInitLive)
+                || machine(|machine| machine.modules[self.0].state.is_none())
         }
 
         pub(crate) fn lacks_sites(self) -> bool {
