@@ -6,8 +6,8 @@
 //! each interleaving of the threads' steps, and each value that the memory orderings let a load
 //! return. For the transition, the number of preemptions is bounded.
 //!
-//! Each property except `force_nobody` has twins. In a twin, one thing is broken that the property
-//! depends on, and the exploration must find a violation of the property.
+//! Each property except `force_without_blockers` has twins. In a twin, one thing is broken that the
+//! property depends on, and the exploration must find a violation of the property.
 
 #![allow(dead_code, unused_mut)]
 

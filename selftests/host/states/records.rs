@@ -49,8 +49,8 @@ fn one_is_the_last() {
     all.extend(probe.join().unwrap());
     all.extend(sweep.join().unwrap());
     let count = |what| all.iter().filter(|&&switched| switched == what).count();
-    assert_eq!(count(Switched::Last), 1, "how many are the last");
-    assert_eq!(count(Switched::Now), 1, "how many are others");
+    assert_eq!(count(Switched::Last), 1, "number of last switches");
+    assert_eq!(count(Switched::Now), 1, "number of other switches");
     assert_eq!(table.records.pending(), 0);
 }
 
@@ -61,12 +61,12 @@ fn one_switch_is_the_last() {
 
 #[test]
 fn one_switch_is_the_last_not_with_load_and_store() {
-    let expected = ["how many", "attempt to subtract"];
+    let expected = ["number of", "attempt to subtract"];
     must_fail(Broken::SwitchTwice, None, one_is_the_last, &expected);
 }
 
 /// A thread that sees no pending record also sees the work of each task before its switch.
-fn none_left() {
+fn none_pending() {
     let table = shared(2);
     let threads = [1, 2].map(|key| {
         let table = table.clone();
@@ -88,11 +88,16 @@ fn none_left() {
 }
 
 #[test]
-fn none_left_means_all_are_done() {
-    explore(None, None, none_left);
+fn none_pending_means_all_are_done() {
+    explore(None, None, none_pending);
 }
 
 #[test]
-fn none_left_means_all_are_done_not_when_relaxed() {
-    must_fail(Broken::Orderings, None, none_left, &["Causality violation"]);
+fn none_pending_means_all_are_done_not_when_relaxed() {
+    must_fail(
+        Broken::Orderings,
+        None,
+        none_pending,
+        &["Causality violation"],
+    );
 }

@@ -70,7 +70,7 @@ impl Machine {
     }
 
     /// Reverses the transition after one sweep, and finishes it.
-    fn turn_round(&self, mut transition: Transition, threads: Vec<JoinHandle<()>>) {
+    fn reverse_and_finish(&self, mut transition: Transition, threads: Vec<JoinHandle<()>>) {
         transition.sweep();
         transition.reverse(&self.plan()).unwrap();
         assert_eq!(transition.target, Universe::Old);
@@ -180,7 +180,7 @@ fn pairs_reversal() {
         task.pair();
         task.exit();
     });
-    machine.turn_round(machine.start(), vec![thread]);
+    machine.reverse_and_finish(machine.start(), vec![thread]);
 }
 
 /// A soft interrupt with such a pair on a task that has left the list.
@@ -213,21 +213,21 @@ fn fork() {
 fn reversal() {
     let machine = Machine::going();
     let threads = vec![worker(listed())];
-    machine.turn_round(machine.start(), threads);
+    machine.reverse_and_finish(machine.start(), threads);
 }
 
 /// A patch is being enabled, and the transition is reversed.
 fn coming_reversal() {
     let machine = Machine::coming();
     let threads = vec![worker(listed())];
-    machine.turn_round(machine.start(), threads);
+    machine.reverse_and_finish(machine.start(), threads);
 }
 
 /// A patch is being replaced, and the transition is reversed: the patch stays enabled.
 fn replacing_reversal() {
     let machine = Machine::replacing();
     let threads = vec![worker(listed())];
-    machine.turn_round(machine.start(), threads);
+    machine.reverse_and_finish(machine.start(), threads);
 }
 
 /// A patch is being disabled, and the transition is reversed twice: the patch is disabled.
@@ -259,7 +259,7 @@ fn dying_reversal() {
     let machine = Machine::going();
     let task = Task::dying();
     let thread = thread::spawn(move || task.finish_exit());
-    machine.turn_round(machine.start(), vec![thread]);
+    machine.reverse_and_finish(machine.start(), vec![thread]);
 }
 
 /// A task leaves the list at any time, before, during or after the start of the transition.
@@ -272,7 +272,7 @@ fn unlisted_reversal() {
         task.unlist();
         task.finish_exit();
     });
-    machine.turn_round(machine.start(), vec![thread]);
+    machine.reverse_and_finish(machine.start(), vec![thread]);
 }
 
 /// A task becomes visible after the transition has started, so it has no record. It may still be
@@ -286,7 +286,7 @@ fn newborn_reversal() {
         task.exit_notify();
         task.finish_exit();
     });
-    machine.turn_round(transition, vec![thread]);
+    machine.reverse_and_finish(transition, vec![thread]);
 }
 
 /// The transition is forced. Calls may mix universes, but no freed memory is used, and no task is
@@ -307,7 +307,7 @@ fn force() {
 }
 
 /// Force with no task left to switch does not mark the transition as forced.
-fn force_nobody() {
+fn force_without_blockers() {
     let machine = Machine::going();
     let mut transition = machine.start();
     assert!(transition.is_done());
@@ -356,5 +356,5 @@ explored!(dying: not_as_new = Dying, not_without_walk = Walk);
 explored!(dying_reversal: not_as_new = Dying);
 explored!(unlisted_reversal: not_without_walk = Walk);
 explored!(newborn_reversal: not_like_others = Exiting);
-explored!(force_nobody:);
+explored!(force_without_blockers:);
 explored!(force: not_without_grace_period = GracePeriod);

@@ -34,7 +34,7 @@ fn sites(plan: &Plan<'_>, universe: Universe) -> Vec<Site> {
 }
 
 #[test]
-fn what_belongs_to_a_universe() {
+fn patches_of_each_universe() {
     let (it, other) = (PatchId(1), PatchId(2));
     // ((in old, in new) for the patch of the step, (in old, in new) for another patch)
     let expected = [
@@ -53,7 +53,7 @@ fn what_belongs_to_a_universe() {
 }
 
 #[test]
-fn the_first_patch_comes() {
+fn first_patch_is_enabled() {
     let patches = [Patch::of(1, [3, 5])];
     let plan = Plan::new(patches.iter(), Step::Enable(PatchId(1))).unwrap();
     assert_eq!(targets(&plan, 3), Some((0, replacement_of(1, 3))));
@@ -90,7 +90,7 @@ fn the_last_in_the_list_wins() {
 }
 
 #[test]
-fn one_on_top_of_another_comes_and_goes() {
+fn patch_on_top_is_enabled_and_disabled() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [3])];
     let coming = Plan::new(patches.iter(), Step::Enable(PatchId(2))).unwrap();
     let (below, above) = (replacement_of(1, 3), replacement_of(2, 3));
@@ -100,7 +100,7 @@ fn one_on_top_of_another_comes_and_goes() {
 }
 
 #[test]
-fn one_in_the_middle_goes() {
+fn patch_in_the_middle_is_disabled() {
     let patches = [
         Patch::of(1, [3, 4]),
         Patch::of(2, [3, 4, 5]),
@@ -121,7 +121,7 @@ fn one_in_the_middle_goes() {
 }
 
 #[test]
-fn one_replaces_all() {
+fn patch_replaces_all_others() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [5]), Patch::of(9, [3])];
     let plan = Plan::new(patches.iter(), Step::Replace(PatchId(9))).unwrap();
     assert_eq!(
@@ -134,7 +134,7 @@ fn one_replaces_all() {
 }
 
 #[test]
-fn settled_is_one_universe_for_all() {
+fn settled_plan_has_one_universe() {
     let patches = [Patch::of(1, [3, 4]), Patch::of(2, [3])];
     let plan = Plan::new(patches.iter(), Step::Disable(PatchId(1))).unwrap();
     for universe in [Old, New] {
@@ -191,7 +191,7 @@ fn the_original_is_affected_with_its_cold_part() {
 }
 
 #[test]
-fn the_whole_text_of_those_that_go() {
+fn whole_text_of_removed_patches_is_affected() {
     let patches = [Patch::of(1, [3]), Patch::of(2, [4]), Patch::of(3, [5])];
     let has = |step, from| {
         let plan = Plan::new(patches.iter(), step).unwrap();

@@ -15,20 +15,20 @@ fn set(ranges: &[(usize, usize)]) -> Ranges {
 }
 
 #[test]
-fn empty_has_nothing() {
+fn empty_set_contains_nothing() {
     let none = set(&[]);
     assert!(![0, 1, usize::MAX].iter().any(|&addr| none.contains(addr)));
 }
 
 #[test]
-fn both_ends_are_in() {
+fn both_ends_are_contained() {
     let one = set(&[(10, 20)]);
     let found: Vec<_> = (0..30).filter(|&addr| one.contains(addr)).collect();
     assert_eq!(found, (10..=20).collect::<Vec<_>>());
 }
 
 #[test]
-fn of_has_the_address_behind() {
+fn of_includes_the_end_address() {
     assert_eq!(Range::of(10, 5), Range { start: 10, end: 15 });
     let top = Range::of(usize::MAX - 2, 100);
     assert_eq!(top.end, usize::MAX);
@@ -42,7 +42,7 @@ fn highest_address() {
 }
 
 #[test]
-fn one_inside_another_does_not_shorten_it() {
+fn range_inside_another_does_not_shorten_it() {
     let both = set(&[(10, 100), (20, 30)]);
     assert!(both.contains(31) && both.contains(100) && !both.contains(101));
 }

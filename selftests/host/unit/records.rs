@@ -51,14 +51,14 @@ fn an_idle_task_stands_for_its_cpu() {
 }
 
 #[test]
-fn empty_has_nobody_pending() {
+fn empty_table_has_no_pending_record() {
     let records = table(&[], New);
     assert_eq!((records.pending(), records.len()), (0, 0));
     assert_eq!(records.universe_of(8), New);
 }
 
 #[test]
-fn the_last_switch_is_told() {
+fn last_switch_is_reported() {
     let records = table(&[(8, Old), (16, New), (24, Old)], New);
     let of = |key| records.find(key).unwrap();
     assert_eq!(records.pending(), 2);
@@ -72,7 +72,7 @@ fn the_last_switch_is_told() {
 }
 
 #[test]
-fn full_is_told_and_changes_nothing() {
+fn insert_into_full_table_fails() {
     let mut records = table(&[(8, Old), (16, Old)], New);
     assert!(records.insert(24, 24, Old).is_err());
     assert_eq!((records.len(), records.pending()), (2, 2));

@@ -39,7 +39,7 @@ fn empty_finds_nothing() {
 }
 
 #[test]
-fn zero_leads_to_the_original() {
+fn no_target_means_the_original() {
     let targets = Targets {
         old: None,
         new: CallTarget::at(7),
@@ -67,7 +67,7 @@ fn collisions_at_the_end_of_the_table() {
 }
 
 #[test]
-fn sites_as_a_kernel_has_them() {
+fn typical_kernel_sites() {
     let entries = with((0..4000).map(|nr| 0xffff_ffff_8100_0004 + nr * 16));
     let redirects = table(&entries);
     let mut at_once = 0;
@@ -81,7 +81,7 @@ fn sites_as_a_kernel_has_them() {
 }
 
 #[test]
-fn all_found_and_none_other() {
+fn finds_exactly_the_entries() {
     let targets = |(old, new)| Targets {
         old: CallTarget::at(old),
         new: CallTarget::at(new),
@@ -100,7 +100,7 @@ fn all_found_and_none_other() {
 }
 
 #[test]
-fn forgotten_lead_to_the_original_and_others_stay() {
+fn restored_sites_call_the_original() {
     check(
         (vec(1usize..100, 1..40), vec(1usize..120, 0..40)),
         |(sites, forgotten)| {
