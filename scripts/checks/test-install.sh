@@ -87,7 +87,7 @@ says_why() {
 rm -rf "$test"
 mkdir -p "$test"
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
-result "the loader is there" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
+result "the loader is installed" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
 patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
 # Include the header as a patch for in-tree livepatch does.
@@ -116,11 +116,11 @@ patch_dir beside "$test/beside.c"
 echo "obj-m := beside.o" >"$test/beside/Kbuild"
 result "a Kbuild file beside the Makefile is refused" says_why beside "Kbuild is read instead of the Makefile"
 result "the built files do not name this project" is_independent
-result "clippy works there" in_patch_dir rust CLIPPY=1
-result "make clean works there" clean_removes_all rust
+result "clippy works outside of the project" in_patch_dir rust CLIPPY=1
+result "make clean works outside of the project" clean_removes_all rust
 if [[ -e $intree ]]; then
-	result "klp-takeover works there" takes_over
+	result "the installed klp-takeover works" takes_over
 else
-	echo "ok - install klp-takeover works there # SKIP nothing was built for in-tree livepatch"
+	echo "ok - install the installed klp-takeover works # SKIP nothing was built for in-tree livepatch"
 fi
 exit $rc

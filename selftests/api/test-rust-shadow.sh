@@ -58,8 +58,8 @@ pass "free_all"
 # The next patch finds no variable of this one.
 new_log
 load_patch rlp_rust_shadow
-log_has "alloc: Ok\(1\)" || fail "the second time differs from the first"
+log_has "alloc: Ok\(1\)" || fail "alloc() did not log the same as before the patch was unloaded"
 unload_patch rlp_rust_shadow
 expect_unchanged
-pass "the same again after the patch was unloaded"
+pass "the same results after the patch was unloaded and loaded again"
 finish

@@ -64,5 +64,5 @@ expect_file $PARAMETERS/at_init patched
 expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 expect_file $TARGET/one one
-pass "a patch for the init function that runs, and one for another function"
+pass "while the init of a module runs: a patch for the init function, and a patch for another function"
 finish

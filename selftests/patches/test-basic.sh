@@ -60,7 +60,7 @@ expect_file $TARGET/twin1 patched
 expect_file $TARGET/twin2 patched
 unload_patch rlp_patch_a
 expect_unchanged
-pass "both of them at once"
+pass "both functions with the same name at once"
 
 # Several source files have a function s_show(). One prints the lines of /proc/kallsyms; some are
 # in tracing code, which ftrace cannot hook.

@@ -56,7 +56,7 @@ all_gone "the init fails without a transition (mode: $settled)"
 
 fall_asleep
 failing rlp_target:sleep_show,rlp_target:one_show
-wait_until "[[ \$(grep -c '^[0-9]' $RLP/rlp_patch_a/blockers) == 1 ]]" || fail "there is not one blocker"
+wait_until "[[ \$(grep -c '^[0-9]' $RLP/rlp_patch_a/blockers) == 1 ]]" || fail "the patch does not have exactly one blocker"
 not_forced rlp_patch_a
 echo N >$hold
 all_gone "the init fails in the patch's own transition, which is reversed"

@@ -93,7 +93,9 @@ pub(crate) fn check_result(
     }
     for ((site, was), mode) in SITES.into_iter().zip(before).zip(modes(hooks)) {
         match (op, result) {
-            (Op::Hook(_), Err(_)) => assert_eq!(mode, *was, "{site}: all or none"),
+            (Op::Hook(_), Err(_)) => {
+                assert_eq!(mode, *was, "{site}: a failed request changed its mode")
+            }
             (Op::Hook(set), Ok(())) => {
                 assert_eq!(mode.is_some(), was.is_some() || is_in(set, site))
             }

@@ -284,7 +284,7 @@ pub(crate) fn check_at_rest() {
         };
         assert!(
             fits,
-            "function {function} of version {expected} rests as {mode:?}"
+            "at rest, function {function} of version {expected} is in mode {mode:?}"
         );
     }
     let held = usize::from(registry.patches().len() != 0);

@@ -108,7 +108,7 @@ pub(crate) mod module {
         pub(crate) unsafe fn clear_relocations(self, _object: &CStr) {
             machine(|machine| {
                 let was = std::mem::take(&mut machine.modules[self.0].relocated);
-                assert!(was, "relocations are cleared that were not applied");
+                assert!(was, "relocations that were not applied are cleared");
             });
         }
 
@@ -224,7 +224,7 @@ pub(crate) mod klp {
         pub(crate) fn make_lists(&self, _token: &CallbackToken) {
             machine(|machine| {
                 let lists = &mut machine.modules[self.0].lists;
-                assert!(!*lists, "lists that are made twice");
+                assert!(!*lists, "the lists are made twice");
                 *lists = true;
             });
         }
