@@ -55,6 +55,7 @@ mod states;
 mod symbols;
 
 // Layer: the engine, which hooks functions and switches tasks.
+mod blockers;
 mod handlers;
 mod hooks;
 mod jumps;

@@ -6,6 +6,7 @@
 //! result is `ENODEV`: there is no pointer that could dangle.
 
 use crate::{
+    blockers,
     control,
     directory::{
         Files,
@@ -22,7 +23,6 @@ use crate::{
     records::Blocker,
     registry::REGISTRY, //
 };
-use core::cmp::Reverse;
 use kernel::{
     prelude::*,
     str::{
@@ -36,12 +36,10 @@ use kernel::{
     }, //
 };
 use kernel_ext::{
-    kallsyms,
     kobject::{
         Attribute,
         Page, //
     },
-    sort,
     task, //
 };
 
@@ -150,7 +148,7 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let pending = || transition.records().iter_pending();
     // The page may not have room for all tasks, so it begins with the number of tasks for each
     // blocker.
-    for &(blocker, count) in &count_by_function(pending().map(|record| record.blocker()))? {
+    for &(blocker, count) in &blockers::count_by_function(pending().map(|record| record.blocker()))? {
         if page.room() < BLOCKER_LINE {
             return page.print(fmt!("...\n"));
         }
@@ -171,49 +169,9 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 fn print_blocker(page: &mut Page<'_>, blocker: Blocker) -> Result {
-    match blocker {
-        Blocker::Unknown => page.print(fmt!("unknown -\n")),
-        Blocker::Running => page.print(fmt!("running -\n")),
-        Blocker::Unreliable => page.print(fmt!("unreliable -\n")),
-        Blocker::Inside(addr) => {
-            let name = kallsyms::name_of(addr)?;
-            let name = name.as_str().split('+').next().unwrap_or("?");
-            let name = name.get(..BLOCKER_LINE / 2).unwrap_or(name);
-            page.print(fmt!("inside {}\n", name))
-        }
-    }
-}
-
-/// Counts `blockers` by reason and function, the most frequent first. `ENOMEM`.
-fn count_by_function(blockers: impl Iterator<Item = Blocker>) -> Result<KVVec<(Blocker, usize)>> {
-    // Few addresses occur, and many tasks are at each of them. So tasks are counted by address
-    // first, and each address is looked up once.
-    let mut counts = sum_up(blockers.map(|blocker| (blocker, 1)))?;
-    for (blocker, _) in counts.iter_mut() {
-        if let Blocker::Inside(addr) = blocker {
-            *addr = kallsyms::extent_of(*addr).map_or(*addr, |(start, _)| start);
-        }
-    }
-    let mut counts = sum_up(counts.iter().copied())?;
-    sort::by_key(&mut counts, |&(_, count)| Reverse(count));
-    Ok(counts)
-}
-
-/// Adds up the counts of equal blockers. `ENOMEM`.
-fn sum_up(counts: impl Iterator<Item = (Blocker, usize)>) -> Result<KVVec<(Blocker, usize)>> {
-    let mut sorted = KVVec::new();
-    for count in counts {
-        sorted.push(count, GFP_KERNEL)?;
-    }
-    sort::by_key(&mut sorted, |&(blocker, _)| blocker);
-    let mut sums: KVVec<(Blocker, usize)> = KVVec::new();
-    for &(blocker, count) in &sorted {
-        match sums.last_mut() {
-            Some((last, sum)) if *last == blocker => *sum = sum.saturating_add(count),
-            _ => sums.push((blocker, count), GFP_KERNEL)?,
-        }
-    }
-    Ok(sums)
+    blockers::name(blocker, BLOCKER_LINE / 2, |reason, function| {
+        page.print(fmt!("{} {}\n", reason, function))
+    })
 }
 
 fn last_end(entry: &PatchEntry) -> Result<Option<TransitionEnd>> {
