@@ -131,6 +131,15 @@ typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 #define klp_get_state		rlp_get_state
 #define klp_get_prev_state	rlp_get_prev_state
 
+/*
+ * RLP_INFO(level, "7"), RLP_INFO(cves, "CVE-2026-0001"): a field of modinfo that the loader also
+ * shows in the patch's directory in sysfs. The kernel frees .modinfo when it has loaded a module,
+ * so the module has the text a second time, as the object rlp_info_<tag>.
+ */
+#define RLP_INFO(tag, text)						\
+	MODULE_INFO(tag, text);						\
+	static const char rlp_info_##tag[] __used = text
+
 int rlp_enable_patch(struct klp_patch *patch);
 
 void *rlp_shadow_get(void *obj, unsigned long id);

@@ -58,6 +58,7 @@
 
 pub mod abi;
 mod callbacks;
+mod info;
 mod shadow;
 mod state;
 
@@ -76,7 +77,8 @@ pub use self::{
     callbacks::{
         callbacks,
         no_callbacks, //
-    }, //
+    },
+    info::terminated, //
 };
 
 use self::abi::{

@@ -66,6 +66,8 @@ int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
+unsigned int rlp_param_deadline(void);
+unsigned int rlp_param_probation(void);
 bool rlp_param_without(const char *symbol);
 void rlp_params_set_registered(bool on);
 void rlp_rust_params_changed(void);
@@ -136,6 +138,14 @@ void rlp_side_free(struct rlp_side *side);
 void rlp_side_free_rcu(struct rlp_side *side);
 void rlp_shadow_report_duplicate(void *obj, unsigned long id);
 void rlp_shadow_report_constructor(void *obj, unsigned long id, int err);
+
+/* audit.c */
+void rlp_audit(const char *patch, const char *event, const char *state, s64 us);
+
+/* mark.c: names the patch on probation in the log of a panic */
+void rlp_mark_patch(const char *name);
+void rlp_mark_register(void);
+void rlp_mark_unregister(void);
 
 /* cpu.c */
 unsigned long rlp_irq_save(void);

@@ -52,6 +52,18 @@ static const struct kernel_param_ops promote_ops = {
 module_param_cb(promote, &promote_ops, &promote, 0644);
 MODULE_PARM_DESC(promote, "Promote patched functions to jumps while no transition runs (default: Y)");
 
+/* Read like debug. */
+static unsigned int deadline;
+module_param(deadline, uint, 0644);
+MODULE_PARM_DESC(deadline,
+		 "Seconds after which a transition that is not complete is reversed; 0: never (default: 0)");
+
+/* Read like debug. */
+static unsigned int probation;
+module_param(probation, uint, 0644);
+MODULE_PARM_DESC(probation,
+		 "Seconds in which a patch must be confirmed, or it is taken back; 0: no probation (default: 0)");
+
 static char *without = "";
 module_param(without, charp, 0444);
 MODULE_PARM_DESC(without,
@@ -70,6 +82,16 @@ bool rlp_param_debug(void)
 bool rlp_param_require_signed(void)
 {
 	return require_signed;
+}
+
+unsigned int rlp_param_deadline(void)
+{
+	return READ_ONCE(deadline);
+}
+
+unsigned int rlp_param_probation(void)
+{
+	return READ_ONCE(probation);
 }
 
 bool rlp_param_promote(void)

@@ -9,6 +9,7 @@
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 
 pub mod atomic;
+pub mod audit;
 pub mod clock;
 pub mod cpu;
 pub mod direct;
@@ -22,6 +23,7 @@ pub mod klp_shadow;
 pub mod kobject;
 pub mod module;
 mod nofault;
+pub mod panic_mark;
 pub mod params;
 pub mod rcu;
 pub mod sched;

@@ -211,13 +211,27 @@ impl<T: Entry> Node<T> {
 }
 
 /// A directory in which another directory can be made.
-pub struct Parent<'a>(*mut bindings::kobject, PhantomData<&'a ()>);
+///
+/// # Invariants
+///
+/// `kobj` was added to sysfs, and lives for `'a`. `kset` is null, or the set of `kobj`'s children,
+/// which lives for `'a`.
+pub struct Parent<'a> {
+    kobj: *mut bindings::kobject,
+    kset: *mut bindings::kset,
+    _lives: PhantomData<&'a ()>,
+}
 
 impl Parent<'_> {
     /// Returns `/sys/kernel`.
     pub fn kernel(_gate: Gate) -> Parent<'static> {
-        // SAFETY: The variable is set at boot, and never changes.
-        Parent(unsafe { bindings::kernel_kobj }, PhantomData)
+        // INVARIANT: The directory exists since boot. Its children have no set.
+        Parent {
+            // SAFETY: The variable is set at boot, and never changes.
+            kobj: unsafe { bindings::kernel_kobj },
+            kset: core::ptr::null_mut(),
+            _lives: PhantomData,
+        }
     }
 
     /// Whether the directory has an entry of this name.
@@ -229,11 +243,65 @@ impl Parent<'_> {
         // SAFETY: The kobject was added, so it has a node in sysfs for as long as `self` lives.
         // The name is terminated, and is not kept.
         let node = unsafe {
-            bindings::kernfs_find_and_get_ns((*self.0).sd, name.as_char_ptr(), core::ptr::null())
+            bindings::kernfs_find_and_get_ns((*self.kobj).sd, name.as_char_ptr(), core::ptr::null())
         };
         // SAFETY: Null, or a node to which this function has a reference.
         unsafe { bindings::kernfs_put(node) };
         !node.is_null()
+    }
+}
+
+/// A directory in sysfs without files, whose child directories send uevents.
+///
+/// The kernel sends a uevent for a kobject only if the kobject or a parent belongs to a kset. The
+/// name of the set is the uevent's subsystem.
+pub struct EventRoot(NonNull<bindings::kset>);
+
+// SAFETY: Any thread may use a kset, which has a lock, and unregister it.
+unsafe impl Send for EventRoot {}
+// SAFETY: As for `Send`.
+unsafe impl Sync for EventRoot {}
+
+impl EventRoot {
+    /// Makes the directory `name` in `parent`. Callers serialise calls for one parent, as for
+    /// [`Directory::new`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` if the parent has an entry of this name; `ENOMEM`.
+    pub fn new(parent: Parent<'_>, name: &CStr) -> Result<Self> {
+        if parent.has(name) {
+            return Err(EEXIST);
+        }
+        // SAFETY: The name is terminated, and is copied. The parent was added. The set has no
+        // functions of this module.
+        let kset = unsafe {
+            bindings::kset_create_and_add(name.as_char_ptr(), core::ptr::null(), parent.kobj)
+        };
+        Ok(Self(NonNull::new(kset).ok_or(ENOMEM)?))
+    }
+
+    /// Returns this directory as the parent of another.
+    pub fn as_parent(&self) -> Parent<'_> {
+        // INVARIANT: `kset_create_and_add()` has added the kobject, and `self` has the reference.
+        Parent {
+            // SAFETY: The set lives for as long as `self`.
+            kobj: unsafe { &raw mut (*self.0.as_ptr()).kobj },
+            kset: self.0.as_ptr(),
+            _lives: PhantomData,
+        }
+    }
+}
+
+impl Drop for EventRoot {
+    fn drop(&mut self) {
+        // SAFETY: `self` has the reference, and does not use it after this. Each child has a
+        // reference of its own.
+        unsafe { bindings::kset_unregister(self.0.as_ptr()) };
     }
 }
 
@@ -286,16 +354,23 @@ impl<T: Entry> Directory<T> {
         LIVE.fetch_add(1, Ordering::Relaxed);
         let node = KBox::into_raw(node);
         // SAFETY: The kobject is zeroed and in memory that `release` frees; the type is static. The
-        // format takes one string. This function has the reference even if the call fails.
+        // set is null or alive, and the kobject gets a reference to it. The format takes one
+        // string. This function has the reference even if the call fails.
         let ret = unsafe {
+            (*(*node).kobj.get()).kset = parent.kset;
             bindings::kobject_init_and_add(
                 (*node).kobj.get(),
                 Node::<T>::KTYPE,
-                parent.0,
+                parent.kobj,
                 c"%s".as_char_ptr(),
                 name.as_char_ptr(),
             )
         };
+        if ret != 0 {
+            // SAFETY: As above. A kobject that was not added is not in the set, and has no reference
+            // to the set. kobject_del() would put one.
+            unsafe { (*(*node).kobj.get()).kset = core::ptr::null_mut() };
+        }
         // From here on the drop releases the kobject: kobject_del() accepts a kobject that was not
         // added.
         let dir = Self {
@@ -332,7 +407,58 @@ impl<T: Entry> Directory<T> {
 
     /// Returns this directory as the parent of another.
     pub fn as_parent(&self) -> Parent<'_> {
-        Parent(self.raw(), PhantomData)
+        // INVARIANT: `new()` has added the kobject, and `self` has the reference.
+        Parent {
+            kobj: self.raw(),
+            kset: core::ptr::null_mut(),
+            _lives: PhantomData,
+        }
+    }
+
+    /// Returns the name of the directory.
+    pub fn name(&self) -> &CStr {
+        // SAFETY: `new()` has set the name, which lives as long as the kobject. Nothing renames it.
+        unsafe { CStr::from_char_ptr((*self.raw()).name) }
+    }
+
+    /// Wakes the tasks that poll the file `attribute`.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn notify(&self, attribute: &Attribute<T>) {
+        // SAFETY: The kobject was added. sysfs looks up the name, and does not keep it.
+        unsafe {
+            bindings::sysfs_notify(self.raw(), core::ptr::null(), attribute.attr.name);
+        }
+    }
+
+    /// Sends a uevent of the action "change" with these variables, each of the form "NAME=value".
+    /// Does nothing unless the parent is an [`EventRoot`].
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn send_change<const N: usize>(&self, variables: &[&CStr; N]) -> Result {
+        // The kernel allows no more variables, its own included (UEVENT_NUM_ENVP).
+        const { assert!(N < 16) };
+        let mut pointers = [core::ptr::null_mut(); 16];
+        for (to, from) in pointers.iter_mut().zip(variables) {
+            *to = from.as_char_ptr().cast_mut();
+        }
+        // SAFETY: The kobject was added. The list ends with null, and the kernel copies the
+        // strings.
+        to_result(unsafe {
+            bindings::kobject_uevent_env(
+                self.raw(),
+                bindings::kobject_action_KOBJ_CHANGE,
+                pointers.as_mut_ptr(),
+            )
+        })
     }
 
     fn raw(&self) -> *mut bindings::kobject {

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use crate::nofault;
+use crate::{
+    kallsyms,
+    nofault, //
+};
 use core::{
     ffi::c_void,
     marker::PhantomData,
@@ -17,8 +20,12 @@ use kernel::{
         c_int,
         c_ulong, //
     },
+    page::PAGE_SIZE,
     prelude::*,
-    str::CStr,
+    str::{
+        CStr,
+        CString, //
+    },
     types::Opaque, //
 };
 
@@ -125,6 +132,30 @@ impl<'a> Module<'a> {
         // SAFETY: Valid by the type.
         let start = unsafe { rlp_bindings::rlp_module_text(self.as_ptr(), &raw mut size) };
         (start, size)
+    }
+
+    /// Returns a copy of the string that the module has as the object `symbol`, if it has that
+    /// symbol.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if the string is longer than half a page; `EFAULT` or `ERANGE` if it cannot be read;
+    /// `ENOMEM`.
+    pub fn string(self, symbol: &CStr) -> Result<Option<CString>> {
+        let mut found = None;
+        kallsyms::each_in_module(self.name(), |name, addr| {
+            if *name == *symbol {
+                found = Some(addr);
+            }
+            found.is_none()
+        })?;
+        found
+            .map(|addr| nofault::string(addr as *const u8, PAGE_SIZE / 2))
+            .transpose()
     }
 
     /// Applies the relocations of this module, which is a live patch, that refer to the loaded

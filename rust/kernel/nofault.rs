@@ -8,7 +8,11 @@ use core::mem::MaybeUninit;
 use kernel::{
     bindings,
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    str::{
+        CStr,
+        CString, //
+    }, //
 };
 
 /// Checks that a `T` can be read at `ptr`. The memory may hold any value, and may be freed at any
@@ -43,6 +47,30 @@ pub(crate) fn terminated(ptr: *const u8, max: usize) -> Result {
         // SAFETY: The byte was copied, and is valid with any bits.
         if unsafe { byte.assume_init() } == 0 {
             return Ok(());
+        }
+    }
+    Err(E2BIG)
+}
+
+/// Returns a copy of the string at `ptr`, whose terminator is in the first `max` bytes.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// Those of [`terminated`], and `ENOMEM`.
+pub(crate) fn string(ptr: *const u8, max: usize) -> Result<CString> {
+    let mut bytes = KVec::new();
+    for at in 0..max {
+        let byte = copy(ptr.wrapping_add(at))?;
+        // SAFETY: The byte was copied, and is valid with any bits.
+        let byte = unsafe { byte.assume_init() };
+        bytes.push(byte, GFP_KERNEL)?;
+        if byte == 0 {
+            let text = CStr::from_bytes_with_nul(&bytes).map_err(|_| EINVAL)?;
+            return Ok(CString::try_from(text)?);
         }
     }
     Err(E2BIG)

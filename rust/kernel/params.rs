@@ -20,6 +20,20 @@ pub fn promote() -> bool {
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
+/// The seconds after which a transition that is not complete is reversed, for a patch that is enabled
+/// now; 0 is never. May change at any time.
+pub fn deadline() -> u32 {
+    // SAFETY: The function has no requirement.
+    unsafe { rlp_bindings::rlp_param_deadline() }
+}
+
+/// The seconds in which a patch that is enabled now must be confirmed; 0 if it need not be
+/// confirmed. May change at any time.
+pub fn probation() -> u32 {
+    // SAFETY: The function has no requirement.
+    unsafe { rlp_bindings::rlp_param_probation() }
+}
+
 /// A registration of the function that was given to [`on_params_changed!`]: writers of a parameter
 /// call it until this is dropped.
 ///

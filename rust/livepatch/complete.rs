@@ -4,6 +4,10 @@
 
 use crate::{
     debug,
+    events::{
+        Event,
+        State, //
+    },
     patch::TransitionEnd,
     registry::{
         self,
@@ -57,11 +61,18 @@ impl Registry {
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
         let Some(transition) = self.transition_mut() else {
             self.settle();
+            self.check_probation();
             return;
         };
         if !transition.is_done() {
             transition.sweep();
         }
+        if !transition.is_done() {
+            self.watch_transition();
+        }
+        let Some(transition) = self.transition_mut() else {
+            return;
+        };
         if !transition.is_done() {
             transition.schedule();
         } else if let Err(e) = self.complete(retired) {
@@ -105,9 +116,21 @@ impl Registry {
             }
         }
         pr_notice!("'{}': {} complete\n", patch.name(), direction(patching));
-        self.log_replaced(id, step, target);
+        if patching {
+            self.begin_probation(id)?;
+            self.report(id, Event::Complete);
+        } else {
+            self.report_as(id, Event::Complete, State::Disabled);
+        }
+        match (step, target) {
+            (Step::Replace(_), Universe::New) => self.log_replaced(id),
+            (Step::Restore(_), Universe::New) => self.report_restored(id)?,
+            _ => (),
+        }
         self.withdraw_previous_states();
-        self.retire_outside(target, step, forced, retired);
+        let confirmed = self.patch(id)?.is_confirmed();
+        self.end_step(step, target, confirmed, forced, retired);
+        self.update_panic_mark();
         self.unhook_retired(retired);
         self.settle_later();
         Ok(())
@@ -128,12 +151,10 @@ impl Registry {
 
     /// Logs which patches were replaced. The time of the message is the time of the replacement: a
     /// retired patch has no file that could show it.
-    fn log_replaced(&self, by: PatchId, step: Step, target: Universe) {
+    fn log_replaced(&self, by: PatchId) {
         let Ok(by) = self.patch(by) else { return };
-        for patch in self.patches() {
-            if patch.id != by.id && !step.has(patch.id, target) {
-                pr_notice!("'{}': replaced by '{}'\n", patch.name(), by.name());
-            }
+        for patch in self.patches().filter(|patch| patch.id != by.id) {
+            pr_notice!("'{}': replaced by '{}'\n", patch.name(), by.name());
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     debug,
+    events::Event,
     patch::Patch,
     registry::{
         Registry,
@@ -49,6 +50,16 @@ impl Registry {
             pr_err!("patch '{}' is already {}\n", name, state);
             return Err(EINVAL);
         }
+        if self.is_held(id) {
+            if let Some(by) = self.held_by() {
+                pr_err!(
+                    "patch '{}' cannot be enabled: '{}' has replaced it and is on probation\n",
+                    name,
+                    by.name()
+                );
+            }
+            return Err(EBUSY);
+        }
         if self.transition_of(id).is_some() {
             return self.reverse().inspect_err(|e| {
                 if let Ok(patch) = self.patch(id) {
@@ -73,14 +84,19 @@ impl Registry {
         })
     }
 
-    /// Starts the transition that disables `id`, which is enabled.
+    /// Starts the transition that disables `id`, which is enabled. If other patches are held for
+    /// `id`, they are in effect again when the transition is complete.
     ///
     /// # Errors
     ///
     /// `EBUSY` while another patch is in transition or if a function cannot be demoted, `ENODEV` if
     /// the patch is gone, `ENOMEM`. Nothing has changed then.
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
-        let step = Step::Disable(id);
+        let step = if self.held_by().is_some_and(|by| by.id == id) {
+            Step::Restore(id)
+        } else {
+            Step::Disable(id)
+        };
         self.check_no_transition(self.patch(id)?.name())?;
         self.demote_changing(step)?;
         self.register_probe()?;
@@ -102,6 +118,7 @@ impl Registry {
             self.withdraw_previous_states();
             return Err(e);
         }
+        self.report(id, Event::Start);
         self.sweep();
         Ok(())
     }
@@ -118,11 +135,13 @@ impl Registry {
         } else {
             ("unpatching", "patching")
         };
-        let name = self.moving_patch().ok_or(EINVAL)?.name();
+        let patch = self.moving_patch().ok_or(EINVAL)?;
+        let (id, name) = (patch.id, patch.name());
         debug!("'{}': reversing transition from {} to {}\n", name, from, to);
         self.reverse_transition()?;
-        let name = self.moving_patch().ok_or(EINVAL)?.name();
+        let name = self.patch(id)?.name();
         pr_notice!("'{}': starting {} transition\n", name, to);
+        self.report(id, Event::Reverse);
         self.sweep();
         Ok(())
     }
@@ -152,6 +171,7 @@ impl Registry {
         if let Some(transition) = self.transition_mut() {
             transition.force();
         }
+        self.report(id, Event::Force);
         WORKER.after(0);
         Ok(())
     }

@@ -7,7 +7,8 @@ use crate::{
         Func,
         Object,
         Patch,
-        Presence, //
+        Presence,
+        Probation, //
     },
     ranges::Range,
     step::PatchId,
@@ -37,6 +38,7 @@ use kernel_ext::{
         Module,
         MODULE_NAME_LEN, //
     },
+    params,
     sort, //
 };
 
@@ -90,6 +92,9 @@ impl Patch {
             objects,
             replace: desc.replaces(),
             last_transition: None,
+            deadline_s: params::deadline(),
+            probation_s: params::probation(),
+            probation: Probation::Ahead,
             desc,
         })
     }

@@ -7,6 +7,11 @@
 //! higher layer. The caller passes the files as [`Files`].
 
 use crate::{
+    events::{
+        self,
+        Event,
+        State, //
+    },
     patch::Patch,
     step::PatchId, //
 };
@@ -23,17 +28,13 @@ use kernel_ext::{
         Attribute,
         Directory,
         Entry,
+        EventRoot,
         Parent, //
     }, //
 };
 
-/// The directory of all patches.
-pub(crate) type Root = Directory<RootEntry>;
-
-/// The directory of all patches has no files: tools count its entries.
-pub(crate) struct RootEntry;
-
-impl Entry for RootEntry {}
+/// The directory of all patches. It has no files: tools count its entries.
+pub(crate) type Root = EventRoot;
 
 /// The data of a patch's directory.
 pub(crate) struct PatchEntry(pub(crate) PatchId);
@@ -64,6 +65,8 @@ pub(crate) struct Files {
     pub(crate) patch: &'static [&'static Attribute<PatchEntry>],
     pub(crate) object: &'static [&'static Attribute<ObjectEntry>],
     pub(crate) func: &'static [&'static Attribute<FuncEntry>],
+    /// The files of a patch that can be polled.
+    pub(crate) polled: &'static [&'static Attribute<PatchEntry>],
 }
 
 impl Files {
@@ -79,7 +82,7 @@ impl Files {
 ///
 /// `ENOMEM`, `EEXIST`.
 pub(crate) fn root(gate: Gate) -> Result<Root> {
-    Root::new(Parent::kernel(gate), c"rust_livepatch", RootEntry)
+    Root::new(Parent::kernel(gate), c"rust_livepatch")
 }
 
 /// The directory of a patch with all directories below it. The fields are in the order of removal.
@@ -91,6 +94,7 @@ pub(crate) struct PatchDirectory {
     funcs: KVec<Directory<FuncEntry>>,
     objects: KVec<Directory<ObjectEntry>>,
     patch: Option<Directory<PatchEntry>>,
+    polled: &'static [&'static Attribute<PatchEntry>],
 }
 
 impl PatchDirectory {
@@ -118,6 +122,7 @@ impl PatchDirectory {
             );
             EBUSY
         })?;
+        self.polled = files.polled;
         let directory = self.patch.insert(directory);
         directory.add_files(files.patch)?;
         for (nr, object) in patch.objects.iter().enumerate() {
@@ -135,6 +140,18 @@ impl PatchDirectory {
             }
         }
         Ok(())
+    }
+
+    /// Reports an event of the patch: see [`events::report`]. Does nothing if there is no directory
+    /// yet.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    pub(crate) fn report(&self, event: Event, state: State, us: i64) {
+        if let Some(directory) = &self.patch {
+            events::report(directory, self.polled, (event, state), us);
+        }
     }
 }
 

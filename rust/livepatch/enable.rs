@@ -8,6 +8,7 @@ use crate::{
         Files,
         PatchDirectory, //
     },
+    events::Event,
     patch::Patch,
     registry::{
         self,
@@ -23,6 +24,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    str::CStr,
     time::{
         delay::fsleep,
         Delta, //
@@ -158,6 +160,7 @@ impl Registry {
         }
         states::check_compatible(self.patches(), patch)?;
         self.check_no_transition(name)?;
+        self.check_none_held(name)?;
         // The first step that must be undone. It fails if an earlier patch of the same module is
         // retired and not yet released: that patch has the same relocations as this one.
         directory.fill(self.root(), files, patch)?;
@@ -165,6 +168,23 @@ impl Registry {
         patch.desc.make_lists(self.callbacks());
         patch.resolve(self.announced(), self.callbacks())?;
         self.reserve()
+    }
+
+    /// Checks that no patch is held.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`, with a line in the log.
+    fn check_none_held(&self, name: &CStr) -> Result {
+        let Some(by) = self.held_by() else {
+            return Ok(());
+        };
+        pr_err!(
+            "patch '{}' cannot be enabled: '{}' is on probation, confirm or disable it first\n",
+            name,
+            by.name()
+        );
+        Err(EBUSY)
     }
 
     fn start_enabling(&mut self, id: PatchId, step: Step) -> Result {
@@ -188,7 +208,9 @@ impl Registry {
             self.patch(id)?.name()
         );
         self.register_probe()?;
-        self.start_transition(step)
+        self.start_transition(step)?;
+        self.report(id, Event::Start);
+        Ok(())
     }
 
     /// Removes a patch that could not be enabled.

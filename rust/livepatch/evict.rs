@@ -77,5 +77,8 @@ impl Registry {
             None if self.transition().is_none() => self.disable(id),
             _ => Ok(()),
         };
+        if let Some(transition) = self.transition_mut() {
+            transition.has_deadline = false;
+        }
     }
 }

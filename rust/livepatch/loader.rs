@@ -11,7 +11,10 @@
 //! - [`transition`] switches every task, by its record in [`records`]. Meanwhile the ftrace handler
 //!   in [`view`] looks up in [`redirects`] where a call goes.
 //! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
-//! - [`control`] has the operations that operators request through [`sysfs`].
+//! - [`deadline`] reverses a transition that takes too long. [`probation`] takes back a patch that is
+//!   not confirmed.
+//! - [`control`] has the operations that operators request through [`sysfs`], and [`events`]
+//!   reports to them.
 //! - [`modules`] patches late modules, and reverts their patches when they are unloaded.
 //! - [`retire`] releases a patch. [`evict`] removes a patch whose module is being unloaded.
 
@@ -67,15 +70,18 @@ mod view;
 
 // Layer: the registry of patches, and the patches that have left it.
 mod directory;
+mod events;
 mod registry;
 mod retire;
 
 // Layer: operations on the registry.
 mod complete;
 mod control;
+mod deadline;
 mod enable;
 mod evict;
 mod modules;
+mod probation;
 mod settle;
 
 // Layer: entry points, which the kernel calls.

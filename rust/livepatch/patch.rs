@@ -13,7 +13,11 @@ use kernel::{
         CStr,
         CString, //
     },
-    time::Delta, //
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 use kernel_ext::{
     ftrace::{
@@ -87,6 +91,19 @@ pub(crate) struct TransitionEnd {
     pub(crate) forced: bool,
 }
 
+/// Whether a patch that was enabled must still be confirmed.
+#[derive(Clone, Copy)]
+pub(crate) enum Probation {
+    /// The patch has not been in effect yet.
+    Ahead,
+    /// The patch must be confirmed within the patch's time for that, counted from this moment.
+    Since(Instant<Monotonic>),
+    /// The patch was not confirmed in time, and is taken back.
+    Failed,
+    /// The patch was confirmed, or need not be confirmed.
+    Passed,
+}
+
 /// A patch.
 pub(crate) struct Patch {
     pub(crate) id: PatchId,
@@ -95,6 +112,11 @@ pub(crate) struct Patch {
     pub(crate) replace: bool,
     /// How the patch's last transition ended.
     pub(crate) last_transition: Option<TransitionEnd>,
+    /// The seconds after which a transition of the patch is reversed; 0 is never.
+    pub(crate) deadline_s: u32,
+    /// The seconds in which the patch must be confirmed; 0 if it need not be confirmed.
+    pub(crate) probation_s: u32,
+    pub(crate) probation: Probation,
     /// The author's structure. Its reference to the module is dropped last: the fields above refer
     /// to the module.
     pub(crate) desc: PatchDesc,

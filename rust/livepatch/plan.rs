@@ -123,6 +123,12 @@ impl<'a> Plan<'a> {
             .filter_map(move |candidates| Some(self.winner(candidates, universe)?.original.site))
     }
 
+    /// Returns the sites of all functions of all patches.
+    pub(crate) fn all_sites(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
+        self.functions()
+            .filter_map(|uses| Some(uses.first()?.original.site))
+    }
+
     /// Returns the sites of the functions whose redirects differ between the universes.
     pub(crate) fn changing(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions().filter_map(|candidates| {

@@ -18,6 +18,10 @@ use crate::{
         PatchDirectory,
         Root, //
     },
+    events::{
+        Event,
+        State, //
+    },
     hooks::{
         Hooks,
         Mode, //
@@ -25,7 +29,8 @@ use crate::{
     patch::{
         Object,
         Patch,
-        Presence, //
+        Presence,
+        Probation, //
     },
     plan::Plan,
     retire::RetiredPatches,
@@ -62,6 +67,7 @@ use kernel_ext::{
     gate::Gate,
     kallsyms,
     klp::CallbackToken,
+    panic_mark::PanicMark,
     sched::SchedSwitch,
     statics::ModuleMutex, //
 };
@@ -75,6 +81,15 @@ struct Registered {
     directory: PatchDirectory,
 }
 
+/// The patches that were replaced by a patch on probation, and are kept until it is confirmed.
+#[derive(Clone, Copy)]
+struct Held {
+    /// The patch on probation.
+    by: PatchId,
+    /// Whether tasks were forced when the patches were replaced.
+    forced: bool,
+}
+
 /// The registry. See the module's documentation.
 pub(crate) struct Registry {
     /// The proof that the gate is open, which a transition needs.
@@ -86,6 +101,8 @@ pub(crate) struct Registry {
     /// The retired patches that the second worker has not taken yet.
     unreleased: RetiredPatches,
     transition: Option<Transition>,
+    /// All patches but one are held, if a patch on probation has replaced them.
+    held: Option<Held>,
     hooks: Hooks,
     /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
     ftrace_on: Option<FtraceEnabled>,
@@ -101,6 +118,8 @@ pub(crate) struct Registry {
     settling: Option<Instant<Monotonic>>,
     /// The right to call callbacks. The mutex serializes the calls.
     callbacks: CallbackToken,
+    /// Names the patch on probation if the kernel panics.
+    panic_mark: PanicMark,
 }
 
 impl Registry {
@@ -108,7 +127,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of [`Hooks::new`] and [`CallbackToken::claim`].
+    /// Those of [`Hooks::new`], [`CallbackToken::claim`] and [`PanicMark::register`].
     pub(crate) fn new(gate: Gate, root: Root) -> Result<Self> {
         Ok(Self {
             gate,
@@ -116,6 +135,7 @@ impl Registry {
             retired: 0,
             unreleased: RetiredPatches::empty(),
             transition: None,
+            held: None,
             hooks: Hooks::new()?,
             ftrace_on: None,
             announced: KVec::new(),
@@ -124,6 +144,7 @@ impl Registry {
             probe: None,
             settling: None,
             callbacks: CallbackToken::claim()?,
+            panic_mark: PanicMark::register()?,
         })
     }
 
@@ -214,9 +235,90 @@ impl Registry {
         retired.add(patch, directory, forced, &self.callbacks);
     }
 
+    /// Ends `step`: every task is in `universe`. The other patches are moved to `retired`, which has
+    /// room for them, or are held.
+    ///
+    /// A patch that is not `confirmed` may be taken back. So the patches that it has replaced are
+    /// held until then.
+    pub(crate) fn end_step(
+        &mut self,
+        step: Step,
+        universe: Universe,
+        confirmed: bool,
+        forced: bool,
+        retired: &mut RetiredPatches,
+    ) {
+        match (step, universe) {
+            (Step::Replace(by), Universe::New) if !confirmed => {
+                self.held = Some(Held { by, forced });
+                // A held patch is not in effect. If it is restored, its probation begins again.
+                let patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
+                for patch in patches.filter(|patch| patch.id != by) {
+                    if !matches!(patch.probation, Probation::Passed) {
+                        patch.probation = Probation::Ahead;
+                    }
+                }
+            }
+            (Step::Restore(_), Universe::Old) if !confirmed => (),
+            _ => {
+                let forced = self.held.take().is_some_and(|held| held.forced) || forced;
+                self.retire_outside(universe, step, forced, retired);
+            }
+        }
+    }
+
+    /// Retires the patches that are held, now that the patch on probation is confirmed.
+    pub(crate) fn retire_held(&mut self, retired: &mut RetiredPatches) {
+        if let Some(held) = self.held.take() {
+            let step = Step::Trial(held.by);
+            self.retire_outside(Universe::New, step, held.forced, retired);
+        }
+    }
+
+    /// Returns the patch on probation for which other patches are held.
+    pub(crate) fn held_by(&self) -> Option<&Patch> {
+        self.patch(self.held?.by).ok()
+    }
+
+    /// Whether the patch `id` is held, and so is in no universe.
+    pub(crate) fn is_held(&self, id: PatchId) -> bool {
+        self.transition.is_none() && !self.step().has(id, Universe::New)
+    }
+
+    /// Names `patch` in the log if the kernel panics.
+    pub(crate) fn mark_for_panic(&mut self, id: Option<PatchId>) {
+        let mut patches = self.entries.iter().map(|entry| &entry.patch);
+        let patch = id.and_then(|id| patches.find(|patch| patch.id == id));
+        self.panic_mark.set(patch.map(Patch::name));
+    }
+
+    /// Reports an event of the patch `id` to user space: see [`PatchDirectory::report`].
+    pub(crate) fn report(&self, id: PatchId, event: Event) {
+        let state = match (self.transition_of(id), self.patch(id)) {
+            (Some(transition), _) if transition.patching() => State::Patching,
+            (Some(_), _) => State::Unpatching,
+            (None, Ok(patch)) => in_effect(patch),
+            (None, Err(_)) => return,
+        };
+        self.report_as(id, event, state);
+    }
+
+    /// As [`report`](Self::report), with the state in which the patch is after the event.
+    pub(crate) fn report_as(&self, id: PatchId, event: Event, state: State) {
+        let Some(entry) = self.entries.iter().find(|entry| entry.patch.id == id) else {
+            return;
+        };
+        let last = entry.patch.last_transition;
+        let us = match self.transition_of(id) {
+            Some(transition) => transition.elapsed_us(),
+            None => last.map_or(0, |ended| ended.took_us),
+        };
+        entry.directory.report(event, state, us);
+    }
+
     /// Removes the patches that do not belong to `universe` in `step`, and moves them to `retired`,
     /// which has room for them.
-    pub(crate) fn retire_outside(
+    fn retire_outside(
         &mut self,
         universe: Universe,
         step: Step,
@@ -267,13 +369,21 @@ impl Registry {
 
     /// Whether the patch `id` is enabled, or will be when its transition completes.
     pub(crate) fn is_enabled(&self, id: PatchId) -> bool {
-        self.transition_of(id)
-            .is_none_or(|t| t.step.has(id, t.target))
+        match &self.transition {
+            // As in-tree, patches that are being replaced count as enabled until that is complete.
+            Some(t) if matches!(t.step, Step::Replace(_)) && !t.step.moves(id) => true,
+            Some(t) => t.step.has(id, t.target),
+            None => self.step().has(id, Universe::New),
+        }
     }
 
-    /// Returns the step of the transition that runs.
+    /// Returns the step of the transition that runs, or which patches are in effect.
     fn step(&self) -> Step {
-        self.transition.as_ref().map_or(Step::None, |t| t.step)
+        match (&self.transition, self.held) {
+            (Some(transition), _) => transition.step,
+            (None, Some(held)) => Step::Trial(held.by),
+            (None, None) => Step::None,
+        }
     }
 
     /// Returns the patch in transition, if there is one.
@@ -426,6 +536,11 @@ impl Registry {
     /// Those of [`Hooks::retain`]. Functions that stay hooked run their original code.
     pub(crate) fn unhook_unused(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
+        if self.held.is_some() {
+            // The functions of held patches stay hooked. So these patches can be restored without
+            // an error.
+            return self.hooks.retain(plan.all_sites());
+        }
         let both = Iterator::chain(plan.sites(Universe::Old), plan.sites(Universe::New));
         self.hooks.retain(both)
     }
@@ -513,6 +628,14 @@ impl Registry {
     /// Notes that functions have settled.
     pub(crate) fn stop_settling(&mut self) {
         self.settling = None;
+    }
+}
+
+/// Returns the state of a patch that is in effect.
+fn in_effect(patch: &Patch) -> State {
+    match patch.probation {
+        Probation::Since(_) | Probation::Failed => State::Probation,
+        Probation::Ahead | Probation::Passed => State::Enabled,
     }
 }
 

@@ -4,6 +4,10 @@
 
 use crate::{
     directory::PatchDirectory,
+    events::{
+        Event,
+        State, //
+    },
     patch::Patch, //
 };
 use kernel::prelude::*;
@@ -129,6 +133,7 @@ impl RetiredPatches {
                 directory,
                 forced,
             } = retired;
+            let took_us = patch.last_transition.map_or(0, |ended| ended.took_us);
             if forced {
                 pr_notice!(
                     "patch '{}': its module cannot be unloaded, because tasks were forced\n",
@@ -140,6 +145,7 @@ impl RetiredPatches {
                 drop(patch);
             }
             // The directory does not use the module, which may be unloaded by now.
+            directory.report(Event::Leave, State::Disabled, took_us);
             drop(directory);
         }
         count

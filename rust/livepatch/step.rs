@@ -20,14 +20,22 @@ pub(crate) enum Step {
     Replace(PatchId),
     /// The patch is in the old universe only.
     Disable(PatchId),
+    /// No patch is in transition, and the patch is alone in both universes. It has replaced all other patches,
+    /// which are held until it is confirmed.
+    Trial(PatchId),
+    /// The patch is in the old universe only, and all other patches are in the new universe only:
+    /// the patches that were held are in effect again.
+    Restore(PatchId),
 }
 
 impl Step {
     /// Whether `patch` is the patch in transition.
     pub(crate) fn moves(self, patch: PatchId) -> bool {
         match self {
-            Self::None => false,
-            Self::Enable(id) | Self::Replace(id) | Self::Disable(id) => id == patch,
+            Self::None | Self::Trial(_) => false,
+            Self::Enable(id) | Self::Replace(id) | Self::Disable(id) | Self::Restore(id) => {
+                id == patch
+            }
         }
     }
 
@@ -41,6 +49,9 @@ impl Step {
             (Self::Replace(id), Universe::New) => patch == id,
             (Self::Disable(_), Universe::Old) => true,
             (Self::Disable(id), Universe::New) => patch != id,
+            (Self::Trial(id), _) => patch == id,
+            (Self::Restore(id), Universe::Old) => patch == id,
+            (Self::Restore(id), Universe::New) => patch != id,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         Presence,
         TransitionEnd, //
     },
+    probation,
     records::Blocker,
     registry::REGISTRY, //
 };
@@ -27,7 +28,8 @@ use kernel::{
     prelude::*,
     str::{
         kstrtobool_bytes,
-        BStr, //
+        BStr,
+        CStr, //
     },
     time::{
         Delta,
@@ -56,9 +58,15 @@ pub(crate) static FILES: Files = Files {
         &TRANSITION_US,
         &TRANSITION_END,
         &TRANSITION_FORCED,
+        &DEADLINE,
+        &PROBATION,
+        &CONFIRMED,
+        &LEVEL,
+        &CVES,
     ],
     object: &[&PATCHED],
     func: &[&MODE],
+    polled: &[&ENABLED, &TRANSITION, &CONFIRMED],
 };
 
 static ENABLED: Attribute<PatchEntry> =
@@ -75,6 +83,13 @@ static TRANSITION_END: Attribute<PatchEntry> =
     Attribute::read_only(c"transition_end", show_transition_end);
 static TRANSITION_FORCED: Attribute<PatchEntry> =
     Attribute::read_only(c"transition_forced", show_transition_forced);
+static DEADLINE: Attribute<PatchEntry> =
+    Attribute::read_write(c"deadline", show_deadline, store_deadline);
+static PROBATION: Attribute<PatchEntry> = Attribute::read_only(c"probation", show_probation);
+static CONFIRMED: Attribute<PatchEntry> =
+    Attribute::read_write(c"confirmed", show_confirmed, store_confirmed);
+static LEVEL: Attribute<PatchEntry> = Attribute::read_only(c"level", show_level);
+static CVES: Attribute<PatchEntry> = Attribute::read_only(c"cves", show_cves);
 
 fn show_enabled(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
@@ -148,7 +163,8 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let pending = || transition.records().iter_pending();
     // The page may not have room for all tasks, so it begins with the number of tasks for each
     // blocker.
-    for &(blocker, count) in &blockers::count_by_function(pending().map(|record| record.blocker()))? {
+    for &(blocker, count) in &blockers::count_by_function(pending().map(|record| record.blocker()))?
+    {
         if page.room() < BLOCKER_LINE {
             return page.print(fmt!("...\n"));
         }
@@ -190,6 +206,65 @@ fn show_transition_end(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 
 fn show_transition_forced(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     print_flag(page, last_end(entry)?.is_some_and(|ended| ended.forced))
+}
+
+fn show_deadline(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    print_line(page, REGISTRY.lock()?.patch(entry.0)?.deadline_s)
+}
+
+fn store_deadline(entry: &PatchEntry, text: &[u8]) -> Result {
+    let mut registry = REGISTRY.lock()?;
+    let patch = registry.patch_mut(entry.0)?;
+    patch.deadline_s = parse_seconds(text).inspect_err(|_| {
+        pr_err!(
+            "patch '{}': the value of deadline must be a number of seconds\n",
+            patch.name()
+        );
+    })?;
+    Ok(())
+}
+
+/// Parses a decimal number with or without a newline. `EINVAL`.
+fn parse_seconds(text: &[u8]) -> Result<u32> {
+    let text = core::str::from_utf8(text.strip_suffix(b"\n").unwrap_or(text));
+    text.ok().and_then(|text| text.parse().ok()).ok_or(EINVAL)
+}
+
+fn show_probation(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    let left = REGISTRY.lock()?.patch(entry.0)?.probation_left();
+    let ns = left.map_or(0, |left| left.as_nanos());
+    print_line(page, ns.saturating_add(NSEC_PER_SEC - 1) / NSEC_PER_SEC)
+}
+
+fn show_confirmed(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    let registry = REGISTRY.lock()?;
+    let patch = registry.patch(entry.0)?;
+    print_flag(page, patch.is_confirmed())
+}
+
+fn store_confirmed(entry: &PatchEntry, text: &[u8]) -> Result {
+    if parse_bool(entry, &CONFIRMED, text)? {
+        probation::confirm(entry.0)
+    } else {
+        Err(EINVAL)
+    }
+}
+
+fn show_level(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    print_info(entry, c"rlp_info_level", page)
+}
+
+fn show_cves(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
+    print_info(entry, c"rlp_info_cves", page)
+}
+
+/// Prints the string `symbol` of the patch's module. Prints nothing if there is no such string.
+fn print_info(entry: &PatchEntry, symbol: &CStr, page: &mut Page<'_>) -> Result {
+    let registry = REGISTRY.lock()?;
+    match registry.patch(entry.0)?.desc.module().string(symbol)? {
+        Some(text) => print_line(page, &*text),
+        None => Ok(()),
+    }
 }
 
 static PATCHED: Attribute<ObjectEntry> = Attribute::read_only(c"patched", show_patched);

@@ -102,6 +102,10 @@ pub(crate) struct Transition {
     pub(crate) forced: bool,
     /// Whether it was logged that the completion failed and is retried.
     pub(crate) warned: bool,
+    /// Whether it was reported that the transition takes long.
+    pub(crate) reported: bool,
+    /// Whether the transition is reversed at its deadline.
+    pub(crate) has_deadline: bool,
     /// The universe to which tasks are switched.
     pub(crate) target: Universe,
     gate: Gate,
@@ -135,6 +139,8 @@ impl Transition {
             step,
             forced: false,
             warned: false,
+            reported: false,
+            has_deadline: true,
             target: Universe::New,
             gate,
             records,
@@ -161,6 +167,8 @@ impl Transition {
             .inspect_err(|_| self.records.thaw())?;
         self.records = records;
         self.target = target;
+        // Else the transition would be reversed again and again.
+        self.has_deadline = false;
         self.nudge_clock = Instant::now();
         self.nudge_after = FIRST_NUDGE;
         self.pause_ms = FIRST_PAUSE_MS;
@@ -202,8 +210,8 @@ impl Transition {
     /// Whether the patch in transition is enabled when this transition completes.
     pub(crate) fn patching(&self) -> bool {
         match (self.step, self.target) {
-            (Step::Disable(_), Universe::New) => false,
-            (Step::Disable(_), Universe::Old) => true,
+            (Step::Disable(_) | Step::Restore(_), Universe::New) => false,
+            (Step::Disable(_) | Step::Restore(_), Universe::Old) => true,
             (_, Universe::New) => true,
             (_, Universe::Old) => false,
         }
@@ -219,9 +227,14 @@ impl Transition {
         &self.records
     }
 
+    /// Returns the time since the start.
+    pub(crate) fn elapsed(&self) -> Delta {
+        self.started.elapsed()
+    }
+
     /// Returns the time since the start in microseconds.
     pub(crate) fn elapsed_us(&self) -> i64 {
-        self.started.elapsed().as_micros_ceil()
+        self.elapsed().as_micros_ceil()
     }
 
     /// Tries to switch every task that is not switched yet.

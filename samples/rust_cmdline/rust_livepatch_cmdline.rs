@@ -14,6 +14,10 @@ module! {
     license: "GPL",
 }
 
+livepatch::info! {
+    level: "sample",
+}
+
 livepatch::patch! {
     struct Cmdline;
 

@@ -85,7 +85,9 @@ expect_identity as_root_of_namespace 0 "$(sed 's/^0*//' < <(printf '%x' $(((1 <<
 expect_identity as_owner 0 ""
 
 expect "$(module_parameters)" "$(cat <<-END
+	-rw-r--r-- 0:0 $loader_parameters/deadline
 	-rw-r--r-- 0:0 $loader_parameters/debug
+	-rw-r--r-- 0:0 $loader_parameters/probation
 	-rw-r--r-- 0:0 $loader_parameters/promote
 	-r--r--r-- 0:0 $loader_parameters/require_signed
 	-r--r--r-- 0:0 $loader_parameters/without

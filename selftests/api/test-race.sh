@@ -21,8 +21,8 @@ is_right() {
 
 	case ${1##*/} in
 	enabled | transition | patched) right='[01]' ;;
-	replace | transition_forced) right=0 ;;
-	stack_order) right=1 ;;
+	replace | transition_forced | deadline | probation) right=0 ;;
+	stack_order | confirmed) right=1 ;;
 	progress) right='[0-9]+ [0-9]+' ;;
 	blockers) right='tasks [0-9]+ ((unknown|running|unreliable) -|inside [^ ]+)|\.\.\.' ;;
 	transition_us) right='[0-9]+' ;;

@@ -25,8 +25,13 @@ expect "$(cd $here && find . -exec stat -c "%A %n" {} + | sort -k2)" "$(sort -k2
 	-r--r--r-- ./absent/any,1/mode
 	-r--r--r-- ./absent/patched
 	-r-------- ./blockers
+	-rw-r--r-- ./confirmed
+	-r--r--r-- ./cves
+	-rw-r--r-- ./deadline
 	-rw-r--r-- ./enabled
 	--w------- ./force
+	-r--r--r-- ./level
+	-r--r--r-- ./probation
 	-r--r--r-- ./progress
 	-r--r--r-- ./replace
 	drwxr-xr-x ./rlp_target

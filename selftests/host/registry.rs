@@ -65,10 +65,14 @@ macro_rules! on_params_changed {
     ($call:path) => {};
 }
 
+#[path = "../../rust/livepatch/blockers.rs"]
+mod blockers;
 #[path = "../../rust/livepatch/complete.rs"]
 mod complete;
 #[path = "../../rust/livepatch/control.rs"]
 mod control;
+#[path = "../../rust/livepatch/deadline.rs"]
+mod deadline;
 #[path = "../../rust/livepatch/debug.rs"]
 mod debug;
 #[path = "../../rust/livepatch/describe.rs"]
@@ -91,6 +95,8 @@ mod notifier;
 mod patch;
 #[path = "../../rust/livepatch/plan.rs"]
 mod plan;
+#[path = "../../rust/livepatch/probation.rs"]
+mod probation;
 #[path = "../../rust/livepatch/ranges.rs"]
 mod ranges;
 #[path = "../../rust/livepatch/records.rs"]

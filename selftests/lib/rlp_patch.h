@@ -10,8 +10,11 @@
  *	"EMPTY" is a function with an empty name. Successive entries with the same
  *	object describe one object. REPLACEMENT is a name in replacements[] below.
  *	The default is "say".
+ *	"refuse" replaces any function, and returns -EPERM.
  * says=TEXT
  *	The line that "say" prints. "say" replaces functions that show a seq_file.
+ * doze=Y
+ *	The replacement "doze" sleeps until "doze" is N, and then prints like "say".
  * replace=Y
  *	The patch replaces all other patches.
  * shape=SHAPE
@@ -62,6 +65,9 @@ module_param_array(funcs, charp, &nr_funcs, 0444);
 static char *says = "patched";
 module_param(says, charp, 0644);
 
+static bool doze;
+module_param(doze, bool, 0644);
+
 static bool replace;
 module_param(replace, bool, 0444);
 
@@ -72,6 +78,18 @@ static int say(struct seq_file *m, void *v)
 {
 	seq_printf(m, "%s\n", says);
 	return 0;
+}
+
+static long deny(void)
+{
+	return -EPERM;
+}
+
+static int doze_and_say(struct seq_file *m, void *v)
+{
+	while (READ_ONCE(doze))
+		msleep(10);
+	return say(m, v);
 }
 
 /*
@@ -101,6 +119,8 @@ static const struct {
 	void *func;
 } replacements[] = {
 	{ "say", say },
+	{ "doze", doze_and_say },
+	{ "deny", deny },
 	{ "null", NULL },
 	{ "vmlinux", seq_printf },
 	{ "data", &data },

@@ -77,7 +77,11 @@ fn universe_of_task(transition: &Transition) -> Universe {
 fn expected(registry: &Registry, function: usize) -> usize {
     let (step, universe) = match registry.transition() {
         Some(transition) => (transition.step, universe_of_task(transition)),
-        None => (Step::None, Universe::New),
+        None => {
+            let held = |by: &Patch| Step::Trial(by.id);
+            let step = registry.held_by().map_or(Step::None, held);
+            (step, Universe::New)
+        }
     };
     let is_there = |patch: &&Patch| patch.objects[function].presence != Presence::Absent;
     let mut patches = registry.patches().rev().filter(is_there);
@@ -90,6 +94,10 @@ fn expected(registry: &Registry, function: usize) -> usize {
 pub(crate) struct Seen {
     versions: Vec<usize>,
     pub(crate) patches: Vec<usize>,
+    /// For each patch, whether it is confirmed, and whether it is on probation.
+    probation: Vec<(bool, bool)>,
+    /// The patch for which others are held.
+    held_by: Option<usize>,
     /// The patch in transition, the target universe, and whether the transition was forced.
     step: Option<(usize, Universe, bool)>,
     /// The universe of the task.
@@ -110,6 +118,11 @@ pub(crate) fn seen() -> Seen {
             .map(|function| version_now(&text, function))
             .into(),
         patches: registry.patches().map(|patch| patch.desc.0).collect(),
+        probation: registry
+            .patches()
+            .map(|patch| (patch.is_confirmed(), patch.probation_left().is_some()))
+            .collect(),
+        held_by: registry.held_by().map(|patch| patch.desc.0),
         step: transition.map(|t| (moving.unwrap(), t.target, t.forced)),
         universe: transition.map(universe_of_task),
         phases: PATCHES.map(|patch| machine.modules[patch].phases).into(),
@@ -165,7 +178,8 @@ pub(crate) fn check_always() {
         !moving || machine.probes == 1,
         "no probe is registered in a transition"
     );
-    let waits = moving || registry.settling_since().is_some();
+    let on_probation = registry.patches().any(|p| p.probation_left().is_some());
+    let waits = moving || on_probation || registry.settling_since().is_some();
     assert!(!waits || machine.asked, "the worker is not queued");
     let hooked = FUNCTIONS
         .iter()

@@ -12,7 +12,7 @@ use crate::{
     module::{Events, Module, State},
     notifier::Watcher,
     prelude::*,
-    promise,
+    probation, promise,
     rcu::ReadSide,
     registry::{Registry, REGISTRY},
     sched::SwitchOut,
@@ -51,6 +51,10 @@ pub(crate) enum Op {
     SwitchOut,
     /// The worker runs.
     Work,
+    /// The patch is confirmed.
+    Confirm(usize),
+    /// The worker runs after the time for probation.
+    Expire,
     /// The parameter `promote` is written.
     Promote,
 }
@@ -63,18 +67,26 @@ enum Trouble {
     Text(Fault),
 }
 
+/// The time that patches have to be confirmed, in seconds.
+const PROBATION: u32 = 60;
+/// The time since each event, as long as no time for probation is over. All functions settle.
+const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
+/// The time since each event when the time for probation is over.
+const AFTER_EXPIRY: time::Delta = time::Delta::from_secs(100);
+
 /// A machine on which the loader was just loaded. Dropping the value switches the machine off.
 struct Loader;
 
 impl Loader {
-    fn new(batches: bool) -> Self {
+    fn new(batches: bool, probation: u32) -> Self {
         machine(|machine| {
             *machine = Machine {
                 promote: true,
+                probation,
                 ..Default::default()
             }
         });
-        time::set_elapsed(time::Delta::from_secs(10));
+        time::set_elapsed(BEFORE_EXPIRY);
         // A caller that waits for the task finds its stack clear after the first wait.
         time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
         text::boot(batches, promise::check_calls);
@@ -163,6 +175,13 @@ impl Loader {
                 complete::release_retired();
                 Ok(())
             }
+            Op::Confirm(patch) => probation::confirm(id(patch)),
+            Op::Expire => {
+                time::set_elapsed(AFTER_EXPIRY);
+                let result = self.run(Op::Work);
+                time::set_elapsed(BEFORE_EXPIRY);
+                result
+            }
             Op::Promote => {
                 machine(|machine| machine.promote = !machine.promote);
                 settle::params_changed();
@@ -188,7 +207,9 @@ impl System for Loader {
         for patch in PATCHES {
             all.extend([Op::Load(patch), Op::LoadFails(patch), Op::Force(patch)]);
             all.extend([true, false].map(|enabled| Op::Enabled(patch, enabled)));
+            all.push(Op::Confirm(patch));
         }
+        all.push(Op::Expire);
         all
     }
 
@@ -203,7 +224,11 @@ impl System for Loader {
 
     fn may(&self, op: Op) -> bool {
         let has = |patch| promise::seen().patches.contains(&patch);
+        let on_probation = machine(|machine| machine.probation != 0);
         match op {
+            // Probation has many states of its own. The module, and the parameter, are explored
+            // without it.
+            Op::Come | Op::Go | Op::Promote if on_probation => false,
             Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
             // The module of a registered patch is loaded already: its init does not run again.
             Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
@@ -212,6 +237,8 @@ impl System for Loader {
             Op::Go => self.module_state().is_some(),
             Op::SwitchOut | Op::Move | Op::Promote => true,
             Op::Work => machine(|machine| machine.asked),
+            Op::Confirm(patch) => on_probation && has(patch),
+            Op::Expire => on_probation && machine(|machine| machine.asked),
         }
     }
 
@@ -284,7 +311,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn explore(batches: bool) {
-    search::explore(|| Loader::new(batches));
+    search::explore(|| Loader::new(batches, 0));
 }
 
 #[test]
@@ -297,6 +324,12 @@ fn batches_hold() {
 fn single_jumps_hold() {
     let _turn = alone();
     explore(false);
+}
+
+#[test]
+fn probation_holds() {
+    let _turn = alone();
+    search::explore(|| Loader::new(true, PROBATION));
 }
 
 /// Explores a machine whose text has the defect `broken`. The search must fail with a message that

@@ -92,6 +92,8 @@ pub(crate) mod time {
     pub(crate) struct Delta(i64);
 
     impl Delta {
+        pub(crate) const ZERO: Self = Self(0);
+
         pub(crate) const fn from_secs(secs: i64) -> Self {
             Self(secs * 1_000_000)
         }
@@ -106,6 +108,10 @@ pub(crate) mod time {
 
         pub(crate) fn as_millis(self) -> i64 {
             self.0 / 1000
+        }
+
+        pub(crate) fn as_nanos(self) -> i64 {
+            self.0 * 1000
         }
 
         pub(crate) fn is_negative(self) -> bool {

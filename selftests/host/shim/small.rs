@@ -66,6 +66,8 @@ pub(crate) struct Machine {
     pub(crate) asked: bool,
     /// The parameter `promote`.
     pub(crate) promote: bool,
+    /// The parameter `probation`.
+    pub(crate) probation: u32,
     /// The number of registered probes.
     pub(crate) probes: usize,
     /// The number of holders that keep ftrace enabled.

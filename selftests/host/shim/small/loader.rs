@@ -61,9 +61,42 @@ pub(crate) mod symbols {
     }
 }
 
+/// The loader's `events.rs`, which nobody waits for.
+pub(crate) mod events {
+    #[derive(Clone, Copy)]
+    pub(crate) enum Event {
+        Start,
+        Reverse,
+        Deadline,
+        Force,
+        Wait,
+        Complete,
+        Confirm,
+        Expire,
+        Restore,
+        Leave,
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) enum State {
+        Patching,
+        Unpatching,
+        Enabled,
+        Probation,
+        Disabled,
+    }
+}
+
 /// The loader's `directory.rs`, which only records which patches have a directory.
 pub(crate) mod directory {
-    use crate::{patch::Patch, prelude::*, small::machine, str::CStr, text};
+    use crate::{
+        events::{Event, State},
+        patch::Patch,
+        prelude::*,
+        small::machine,
+        str::CStr,
+        text,
+    };
 
     /// Whether ftrace is dead, or the machine is switched off.
     fn is_off() -> bool {
@@ -95,6 +128,8 @@ pub(crate) mod directory {
             KBox::new((), GFP_KERNEL)?;
             Ok(())
         }
+
+        pub(crate) fn report(&self, _event: Event, _state: State, _us: i64) {}
     }
 
     impl Drop for PatchDirectory {

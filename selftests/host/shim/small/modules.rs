@@ -17,6 +17,14 @@ pub(crate) mod params {
     pub(crate) fn promote() -> bool {
         machine(|machine| machine.promote)
     }
+
+    pub(crate) fn deadline() -> u32 {
+        0
+    }
+
+    pub(crate) fn probation() -> u32 {
+        machine(|machine| machine.probation)
+    }
 }
 
 /// `kernel_ext::kallsyms`
@@ -31,6 +39,10 @@ pub(crate) mod kallsyms {
         pub(crate) fn as_str(&self) -> &str {
             ""
         }
+    }
+
+    pub(crate) fn extent_of(_addr: usize) -> Option<(usize, usize)> {
+        None
     }
 
     pub(crate) fn name_of(_addr: usize) -> Result<Name> {

@@ -59,6 +59,21 @@ pub(crate) mod clock {
     }
 }
 
+/// `kernel_ext::panic_mark`
+pub(crate) mod panic_mark {
+    use crate::{prelude::*, str::CStr};
+
+    pub(crate) struct PanicMark;
+
+    impl PanicMark {
+        pub(crate) fn register() -> Result<Self> {
+            Ok(Self)
+        }
+
+        pub(crate) fn set(&mut self, _patch: Option<&CStr>) {}
+    }
+}
+
 /// `kernel_ext::statics`
 pub(crate) mod statics {
     use crate::prelude::*;

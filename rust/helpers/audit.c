@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Records in the kernel's audit log. */
+#include <linux/audit.h>
+#include <linux/ctype.h>
+#include <linux/string.h>
+
+#include "helpers.h"
+
+/* Whether an audit record can have @name between quotes, as audit_string_contains_control(). */
+static bool is_plain(const char *name)
+{
+	for (; *name; name++) {
+		if (!isgraph(*name) || *name == '"')
+			return false;
+	}
+	return true;
+}
+
+/**
+ * rlp_audit() - write an audit record of an event of a patch
+ * @patch: the name of the patch
+ * @event: the event, one word
+ * @state: the state of the patch, one word
+ * @us: the time since the start of the transition, in microseconds
+ *
+ * Does nothing while auditing is off: the kernel would print the record to its log. The record
+ * also describes the current task. For an event that an operator has caused, that is the
+ * operator's task.
+ *
+ * Context: process context. May sleep.
+ */
+void rlp_audit(const char *patch, const char *event, const char *state, s64 us)
+{
+#ifdef CONFIG_AUDIT
+	struct audit_buffer *ab;
+
+	if (audit_enabled == AUDIT_OFF)
+		return;
+	ab = audit_log_start(audit_context(), GFP_KERNEL, AUDIT_KERNEL_OTHER);
+	if (!ab)
+		return;
+	audit_log_format(ab, "op=livepatch patch=");
+	if (is_plain(patch))
+		audit_log_format(ab, "\"%s\"", patch);
+	else
+		audit_log_format(ab, "%*phN", (int)strlen(patch), patch);
+	audit_log_format(ab, " event=%s state=%s us=%lld", event, state, us);
+	audit_log_task_info(ab);
+	audit_log_end(ab);
+#endif
+}

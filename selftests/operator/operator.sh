@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Functions for the tests of what operators and their tools wait for, on top of patches.sh.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
+
+seen=$(mktemp -d)
+watchers=()
+
+# watch NAME ARGUMENT...: run watch_patches with these arguments. seen NAME prints its output.
+watch() {
+	local name=$1
+	shift
+
+	watch_patches "$@" >"$seen/$name" &
+	watchers+=($!)
+	# wake_up() waits for all other processes.
+	disown
+	wait_until "[[ -s $seen/$name ]]" || fail "watch_patches $* does not start"
+	expect "$(head -n 1 "$seen/$name")" ready "watch_patches"
+}
+
+seen() {
+	tail -n +2 "$seen/$1"
+}
+
+# expect_seen NAME PATTERN [SECONDS]: a line that the watcher prints must match.
+expect_seen() {
+	wait_until "seen $1 | grep -qE -- '$2'" "${3:-10}" || {
+		seen "$1" | sed 's/^/#   /'
+		fail "$1 has not seen '$2'"
+	}
+}
+
+# doze_in PATCH [FILE]: start a process that reads $TARGET/FILE and sleeps in the replacement "doze"
+# of this patch. It blocks the transition that disables the patch, until stop_dozing.
+doze_in() {
+	local file=$TARGET/${2:-one}
+
+	cat "$file" >/dev/null &
+	wait_until "[[ \$(cut -d' ' -f3 /proc/$!/stat) == D ]]" || fail "no process sleeps in $1"
+}
+
+stop_dozing() {
+	echo N >/sys/module/"$1"/parameters/doze
+	wait
+}
+
+watchers_end() {
+	local status=$? doze
+
+	for doze in /sys/module/rlp_patch_*/parameters/doze; do
+		[[ ! -e $doze ]] || echo N >"$doze"
+	done
+	((${#watchers[@]} == 0)) || kill "${watchers[@]}" 2>/dev/null
+	rm -r "$seen"
+	patches_end "$status"
+}
+trap watchers_end EXIT
+
+# own_loader_with PARAMETER=VALUE...: load the loader with these parameters, and the target.
+own_loader_with() {
+	own_loader
+	load_module rust_livepatch "$@"
+	load_module rlp_target
+}

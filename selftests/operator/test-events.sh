@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Each event of a patch is reported: as a uevent, as an audit record, and to the tasks that poll a
+# file.
+# timeout: 240
+
+set -e
+. "$(dirname "$0")/operator.sh"
+
+load_loader
+load_module rlp_target
+watch uevents uevents
+if [[ -e /proc/self/loginuid ]]; then
+	watch audit audit
+else
+	untested "audit records: the kernel has no CONFIG_AUDIT"
+fi
+
+# expect_event EVENT STATE PATCH: this event must be reported.
+expect_event() {
+	expect_seen uevents "^uevent $1 $2 $3 [0-9]+$" "${4:-10}"
+	[[ ! -e $seen/audit ]] ||
+		expect_seen audit "op=livepatch patch=\"$3\" event=$1 state=$2 us=[0-9]+ .*pid=" "${4:-10}"
+}
+
+load_patch rlp_patch_a funcs=rlp_target:one_show
+expect_event start patching rlp_patch_a
+expect_event complete enabled rlp_patch_a
+watch transition poll $RLP/rlp_patch_a/transition
+watch enabled poll $RLP/rlp_patch_a/enabled
+patch_off rlp_patch_a
+expect_event start unpatching rlp_patch_a
+expect_event complete disabled rlp_patch_a
+expect_event leave disabled rlp_patch_a
+expect_seen transition '^poll gone$'
+expect_seen enabled '^poll gone$'
+unload_module rlp_patch_a
+expect "$(seen uevents | cut -d' ' -f2,3 | xargs)" \
+	"start patching complete enabled start unpatching complete disabled leave disabled" "order"
+pass "a patch is enabled, and disabled"
+
+fall_asleep
+load_module rlp_patch_b funcs=rlp_target:sleep_show
+watch moving poll $RLP/rlp_patch_b/transition
+expect_event start patching rlp_patch_b
+expect_event wait patching rlp_patch_b 30
+echo 0 >$RLP/rlp_patch_b/enabled
+expect_event reverse unpatching rlp_patch_b
+expect_seen moving '^poll (1|gone)$'
+wait_gone rlp_patch_b
+expect_event leave disabled rlp_patch_b
+expect "$(seen uevents | grep -c '^uevent wait ')" 1 "number of reports that it waits"
+unload_module rlp_patch_b
+wake_up
+pass "a transition waits, and is reversed"
+
+# A forced patch stays in memory, and so does the loader. This test forces a transition for which no
+# task is left, so that nothing stays.
+load_patch rlp_patch_a funcs=rlp_target:one_show
+load_patch rlp_patch_c funcs=rlp_target:one_show replace=Y
+expect_event complete enabled rlp_patch_c
+expect_event leave disabled rlp_patch_a
+wait_gone rlp_patch_a
+unload_module rlp_patch_a
+unload_patch rlp_patch_c
+pass "a patch is replaced"
+
+load_patch rlp_patch_b funcs=rlp_target:one_show
+expect_file $RLP/rlp_patch_b/level 7
+expect_file $RLP/rlp_patch_b/cves "CVE-2026-0001 CVE-2026-0002"
+unload_patch rlp_patch_b
+load_patch rlp_patch_a funcs=rlp_target:one_show
+expect_file $RLP/rlp_patch_a/level ""
+unload_patch rlp_patch_a
+load_patch rust_livepatch_cmdline
+expect_file $RLP/rust_livepatch_cmdline/level sample
+unload_patch rust_livepatch_cmdline
+pass "level and cves are shown, of patches in C and in Rust"
+finish

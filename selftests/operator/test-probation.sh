@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A patch that is not confirmed in time is taken back. A cumulative patch falls back to the patches
+# that it has replaced.
+# timeout: 300
+
+set -e
+. "$(dirname "$0")/operator.sh"
+
+own_loader_with probation=3
+probation=/sys/module/rust_livepatch/parameters/probation
+watch uevents uevents
+remember_state
+
+new_log
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+expect_log "'rlp_patch_a': on probation, must be confirmed within 3 s"
+expect_file $RLP/rlp_patch_a/confirmed 0
+expect_file $TARGET/one a
+[[ $(cat $RLP/rlp_patch_a/probation) == [123] ]] || fail "probation: $(cat $RLP/rlp_patch_a/probation)"
+wait_gone rlp_patch_a
+expect_log "patch 'rlp_patch_a' was not confirmed within 3 s, and is taken back"
+expect_seen uevents '^uevent complete probation rlp_patch_a '
+expect_seen uevents '^uevent expire probation rlp_patch_a '
+expect_seen uevents '^uevent leave disabled rlp_patch_a '
+unload_module rlp_patch_a
+expect_unchanged
+pass "a patch that nobody confirms is taken back"
+
+load_patch rlp_patch_a funcs=rlp_target:one_show,rlp_target:two_show says=a
+expect_fail EINVAL write 0 $RLP/rlp_patch_a/confirmed
+expect_fail EINVAL write junk $RLP/rlp_patch_a/confirmed
+echo 1 >$RLP/rlp_patch_a/confirmed
+expect_seen uevents '^uevent confirm enabled rlp_patch_a '
+expect_file $RLP/rlp_patch_a/confirmed 1
+expect_file $RLP/rlp_patch_a/probation 0
+echo 1 >$RLP/rlp_patch_a/confirmed
+sleep 5
+expect_file $RLP/rlp_patch_a/enabled 1
+pass "a confirmed patch stays"
+
+# The cumulative patch does not replace two_show(): the original runs while the patch is on
+# probation, and the older replacement runs again afterwards.
+read_file $TARGET/two
+expect "$REPLY" a $TARGET/two
+echo 20 >$probation
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
+expect_file $TARGET/one b
+read_file $TARGET/two
+[[ $REPLY != a ]] || fail "a patch that was replaced is still in effect"
+expect_file $RLP/rlp_patch_a/enabled 0
+expect_file $RLP/rlp_patch_a/transition 0
+expect_in_use rlp_patch_a
+new_log
+expect_fail EBUSY write 1 $RLP/rlp_patch_a/enabled
+expect_log "patch 'rlp_patch_a' cannot be enabled: 'rlp_patch_b' has replaced it and is on probation"
+expect_load_fail EBUSY rlp_patch_c funcs=rlp_target:one_show
+expect_log "patch 'rlp_patch_c' cannot be enabled: 'rlp_patch_b' is on probation, confirm or disable it first"
+wait_gone rlp_patch_b
+expect_seen uevents '^uevent restore enabled rlp_patch_a '
+expect_log "'rlp_patch_a': in effect again"
+expect_file $TARGET/one a
+expect_file $TARGET/two a
+expect_file $RLP/rlp_patch_a/enabled 1
+expect_file $RLP/rlp_patch_a/confirmed 1
+unload_module rlp_patch_b
+pass "a cumulative patch that nobody confirms falls back to what it replaced"
+
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
+patch_off rlp_patch_b
+expect_file $TARGET/one a
+unload_module rlp_patch_b
+pass "an operator who disables a cumulative patch on probation falls back, too"
+
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
+echo 1 >$RLP/rlp_patch_b/confirmed
+wait_gone rlp_patch_a
+unload_module rlp_patch_a
+expect_file $TARGET/one b
+pass "the replaced patches leave when the cumulative patch is confirmed"
+unload_patch rlp_patch_b
+
+# A blocker holds up the removal. The patch is confirmed meanwhile: the removal is reversed.
+echo 3 >$probation
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+echo 1 >$RLP/rlp_patch_a/confirmed
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show,rlp_target:two_show=doze says=b doze=Y
+doze_in rlp_patch_b two
+expect_seen uevents '^uevent expire probation rlp_patch_b ' 20
+wait_until "[[ \$(cat $RLP/rlp_patch_b/enabled) == 0 ]]" || fail "the patch is not taken back"
+echo 1 >$RLP/rlp_patch_b/confirmed
+wait_gone rlp_patch_a
+expect_file $RLP/rlp_patch_b/enabled 1
+stop_dozing rlp_patch_b
+expect_file $TARGET/one b
+unload_module rlp_patch_a
+unload_patch rlp_patch_b
+expect_unchanged
+pass "a patch is confirmed while it is taken back"
+
+# Patches that break the machine. No program can be started until the loader has taken the first
+# back, so the shell only uses its builtins.
+refuses_exec() {
+	! (exec true) 2>/dev/null
+}
+
+echo 5 >$probation
+load_module rlp_patch_a funcs=:__x64_sys_execve=deny
+wait_until refuses_exec || fail "execve still works"
+wait_until "[[ ! -e $RLP/rlp_patch_a ]]" 60 || fail "the patch is not taken back"
+true | cat || fail "execve is still broken"
+unload_module rlp_patch_a
+pass "a patch that breaks execve is taken back"
+
+load_module rlp_patch_a funcs=:__x64_sys_socket=deny
+wait_settled rlp_patch_a
+! watch_patches uevents >/dev/null 2>&1 || fail "sockets still work"
+wait_gone rlp_patch_a
+watch again uevents
+unload_module rlp_patch_a
+pass "a patch that breaks sockets is taken back"
+
+# An agent that would have confirmed the patch is killed.
+load_module rlp_patch_a funcs=rlp_target:one_show
+(sleep 3 && echo 1 >$RLP/rlp_patch_a/confirmed) &
+kill -KILL $!
+wait_gone rlp_patch_a
+unload_module rlp_patch_a
+pass "a patch whose agent has died is taken back"
+
+# A module that is loaded while a patch for it is held.
+echo 8 >$probation
+unload_module rlp_target
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+echo 1 >$RLP/rlp_patch_a/confirmed
+load_patch rlp_patch_b replace=Y funcs=:cmdline_proc_show says=b
+load_module rlp_target
+read_file $TARGET/one
+[[ $REPLY != a ]] || fail "a held patch is applied to a module that was loaded"
+wait_gone rlp_patch_b
+expect_file $TARGET/one a
+unload_module rlp_patch_b
+unload_patch rlp_patch_a
+pass "a held patch has a late module"
+finish
