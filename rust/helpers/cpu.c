@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* on_each_cpu() is inline; local_irq_save() and preempt_count() are macros or inline. */
+/* on_each_cpu_mask() is inline; local_irq_save() and preempt_count() are macros or inline. */
 #include <linux/irqflags.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
@@ -22,10 +22,10 @@ void notrace rlp_irq_restore(unsigned long flags)
 	local_irq_restore(flags);
 }
 
-/* Context: process context, interrupts on. Waits until every online CPU has run @fn. */
-void rlp_on_each_cpu(void (*fn)(void *info), void *info)
+/* Context: process context, interrupts on. Waits until each online CPU of @cpus has run @fn. */
+void rlp_on_cpus(const struct cpumask *cpus, void (*fn)(void *info), void *info)
 {
-	on_each_cpu(fn, info, 1);
+	on_each_cpu_mask(cpus, fn, info, true);
 }
 
 static bool notrace is_idle_here(void)
@@ -35,20 +35,20 @@ static bool notrace is_idle_here(void)
 
 /*
  * Check whether the kernel could have switched to another task at the instruction that
- * rlp_on_each_cpu() has interrupted. If it could, the preemption count is that of the
+ * rlp_on_cpus() has interrupted. If it could, the preemption count is that of the
  * interrupt alone: no section with preemption, soft interrupts or hard interrupts off was
  * interrupted. On PREEMPT_RT a soft interrupt can be preempted, and is not in the count.
  * This function returns false for it all the same. On a kernel that does not preempt tasks
  * in the kernel the count says nothing.
  *
- * @caller called rlp_on_each_cpu(), which is allowed only where a task may sleep. On
+ * @caller called rlp_on_cpus(), which is allowed only where a task may sleep. On
  * the CPU of @caller, @fn is called without an interrupt.
  *
  * The idle task always has preemption off. It may be switched at one place of its loop:
  * do_idle() calls flush_smp_call_function_queue() after tick_nohz_idle_exit(), directly
  * before schedule_idle(). At that place @fn is called without an interrupt, too.
  *
- * Context: @fn of rlp_on_each_cpu().
+ * Context: @fn of rlp_on_cpus().
  */
 bool notrace rlp_is_preemptible_here(const struct task_struct *caller)
 {
@@ -77,7 +77,7 @@ static int clear_pending(void *pending)
  * Make this CPU switch to its stopper as soon as the kernel may preempt the current
  * task, or the idle task leaves its loop.
  *
- * Context: @fn of rlp_on_each_cpu(), called with the CPU hotplug lock held, so that the
+ * Context: @fn of rlp_on_cpus(), called with the CPU hotplug lock held, so that the
  * stopper of this CPU is enabled.
  */
 void notrace rlp_resched_here(void)

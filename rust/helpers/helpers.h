@@ -80,7 +80,7 @@ void rlp_for_each_task(bool (*fn)(void *cookie, struct task_struct *task),
 bool rlp_task_is_dead(struct task_struct *task);
 bool rlp_task_is_exiting(struct task_struct *task);
 int rlp_exiting_on(void);
-bool rlp_task_on_cpu(struct task_struct *task);
+int rlp_task_runs_on(struct task_struct *task);
 bool rlp_task_is_kthread(struct task_struct *task);
 void rlp_task_comm(struct task_struct *task, char *buf);
 void rlp_task_nudge(struct task_struct *task);
@@ -150,7 +150,7 @@ void rlp_mark_unregister(void);
 /* cpu.c */
 unsigned long rlp_irq_save(void);
 void rlp_irq_restore(unsigned long flags);
-void rlp_on_each_cpu(void (*fn)(void *info), void *info);
+void rlp_on_cpus(const struct cpumask *cpus, void (*fn)(void *info), void *info);
 bool rlp_is_preemptible_here(const struct task_struct *caller);
 void rlp_resched_here(void);
 bool rlp_resched_is_pending(int cpu);

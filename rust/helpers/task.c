@@ -66,10 +66,13 @@ int notrace rlp_exiting_on(void)
 /*
  * The acquire pairs with the release in finish_task(): if the task is off its CPU, all that it
  * has written to its stack is visible.
+ *
+ * Context: @fn of rlp_task_call_func(), which keeps a task from leaving its CPU.
+ * Return: the CPU on which the task runs, or -1 if it is off the CPU.
  */
-bool notrace rlp_task_on_cpu(struct task_struct *task)
+int notrace rlp_task_runs_on(struct task_struct *task)
 {
-	return smp_load_acquire(&task->on_cpu);
+	return smp_load_acquire(&task->on_cpu) ? task_cpu(task) : -1;
 }
 
 bool notrace rlp_task_is_kthread(struct task_struct *task)

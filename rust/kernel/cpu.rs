@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! CPUs: the hotplug lock, and running a function on every CPU.
+//! CPUs: the hotplug lock, and interrupting CPUs.
 //!
 //! C headers: [`include/linux/cpu.h`](srctree/include/linux/cpu.h),
 //! [`include/linux/smp.h`](srctree/include/linux/smp.h)
@@ -22,8 +22,12 @@ use kernel::{
         nr_cpu_ids,
         CpuId, //
     },
-    cpumask::Cpumask,
+    cpumask::{
+        Cpumask,
+        CpumaskVar, //
+    },
     ffi::c_int,
+    prelude::*,
     task::Task,
     time::{
         delay::fsleep,
@@ -45,6 +49,42 @@ fn possible_mask() -> &'static Cpumask {
 /// Returns the numbers of the possible CPUs.
 pub fn possible() -> impl Iterator<Item = u32> {
     (0..nr_cpu_ids()).filter(|&cpu| CpuId::from_u32(cpu).is_some_and(|c| possible_mask().test(c)))
+}
+
+/// A set of CPUs.
+pub struct CpuSet(CpumaskVar);
+
+// SAFETY: The set owns its mask, and any thread may free the mask.
+unsafe impl Send for CpuSet {}
+
+impl CpuSet {
+    /// Makes an empty set.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Ok(Self(CpumaskVar::new_zero(GFP_KERNEL)?))
+    }
+
+    /// Removes all CPUs.
+    pub fn clear(&mut self) {
+        for cpu in possible().filter_map(CpuId::from_u32) {
+            self.0.clear(cpu);
+        }
+    }
+
+    /// Adds `cpu`.
+    pub fn add(&mut self, cpu: u32) {
+        if let Some(cpu) = CpuId::from_u32(cpu) {
+            self.0.set(cpu);
+        }
+    }
+
+    /// Whether no CPU is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0.empty()
+    }
 }
 
 /// The CPU hotplug lock, held for reading: no CPU goes online or offline while this lives.
@@ -107,15 +147,15 @@ pub struct Interrupted<'a> {
 impl Interrupted<'_> {
     /// # Safety
     ///
-    /// For as long as the value lives, the code runs in a call by `rlp_on_each_cpu()`, with
-    /// interrupts off. The task `caller` has called `rlp_on_each_cpu()`.
+    /// For as long as the value lives, the code runs in a call by `rlp_on_cpus()`, with
+    /// interrupts off. The task `caller` has called `rlp_on_cpus()`.
     unsafe fn here(caller: *const bindings::task_struct) -> Self {
         let current = Task::current_raw();
         // SAFETY: The function accepts any number.
         let idle = unsafe { rlp_bindings::rlp_idle_task(CpuId::current().as_u32() as c_int) };
         // NULL until the gate is open.
         let is_other = !idle.is_null() && idle != current;
-        // SAFETY: This is a call by `rlp_on_each_cpu()`, by the contract.
+        // SAFETY: This is a call by `rlp_on_cpus()`, by the contract.
         let running = if unsafe { rlp_bindings::rlp_is_preemptible_here(caller) } {
             // SAFETY: The task is the current task.
             Running::Preemptible(unsafe { Quiescent::assume(current) })
@@ -138,22 +178,22 @@ pub enum Then {
     Reschedule,
 }
 
-/// Interrupts every online CPU, calls `f` there with the tasks that were interrupted, and waits for
-/// all calls. `f` returns what the CPU does next. This does not wait for that: see
+/// Interrupts the online CPUs of `cpus`, calls `f` there with the tasks that were interrupted, and
+/// waits for all calls. `f` returns what the CPU does next. This does not wait for that: see
 /// [`wait_for_reschedules`].
 ///
 /// # Context
 ///
 /// Process context, may sleep, interrupts on. `f` runs with hard interrupts off, also on
 /// PREEMPT_RT: it must take no lock and allocate nothing.
-pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: F) {
+pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(cpus: &CpuSet, f: F) {
     struct Call<F> {
         f: F,
         caller: *const bindings::task_struct,
     }
     /// # Safety
     ///
-    /// `on_each_cpu()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>` that
+    /// `on_each_cpu_mask()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>` that
     /// outlives the call.
     unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
         info: *mut c_void,
@@ -161,11 +201,11 @@ pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: 
         // SAFETY: `info` is a `Call<F>` by the contract.
         let call = unsafe { &*info.cast::<Call<F>>() };
         // SAFETY: Interrupts are off, and RCU watches this CPU: this is an interrupt, the idle loop
-        // before it schedules, or the caller of `interrupt_each()`
+        // before it schedules, or the caller of `interrupt()`
         // (`flush_smp_call_function_queue()` in `kernel/smp.c`).
         let (proof, here) = unsafe { (ReadSide::assume(), Interrupted::here(call.caller)) };
         if (call.f)(&here, &proof) == Then::Reschedule {
-            // SAFETY: This is a call by `rlp_on_each_cpu()` with the CPU hotplug lock held.
+            // SAFETY: This is a call by `rlp_on_cpus()` with the CPU hotplug lock held.
             unsafe { rlp_bindings::rlp_resched_here() }
         }
     }
@@ -176,8 +216,8 @@ pub fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: 
     let info = (&raw const call).cast_mut().cast();
     let _hotplug = HotplugLock::read();
     // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only used for comparisons. Both
-    // outlive the call, which waits for all CPUs.
-    unsafe { rlp_bindings::rlp_on_each_cpu(Some(thunk::<F>), info) }
+    // and the set outlive the call, which waits for all CPUs.
+    unsafe { rlp_bindings::rlp_on_cpus(cpus.0.as_raw(), Some(thunk::<F>), info) }
 }
 
 /// Waits until every CPU has done what [`Then::Reschedule`] asked for. The stopper then no longer

@@ -131,8 +131,15 @@ pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
     Some(ARef::from(task))
 }
 
-/// Keeps `task` from running and calls `f` with it, or calls `f` with `None` if the task is on a
-/// CPU.
+/// A task that [`with_quiescent`] holds still.
+pub enum Held<'a> {
+    /// The task is off the CPU.
+    OffCpu(Quiescent<'a>),
+    /// The task runs on this CPU.
+    OnCpu(u32),
+}
+
+/// Keeps `task` from running, or from leaving its CPU if it runs, and calls `f` with it.
 ///
 /// Until the [gate](crate::gate) is open this returns `None` without calling `f`.
 ///
@@ -143,7 +150,7 @@ pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
 /// take no lock.
 pub fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
 where
-    F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+    F: FnOnce(Held<'_>, &ReadSide<'_>) -> R,
 {
     struct Call<F, R> {
         f: Option<F>,
@@ -155,15 +162,20 @@ where
     /// uses during the call.
     unsafe extern "C" fn thunk<R, F>(task: *mut bindings::task_struct, arg: *mut c_void) -> c_int
     where
-        F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+        F: FnOnce(Held<'_>, &ReadSide<'_>) -> R,
     {
         // SAFETY: By the contract.
         let call = unsafe { &mut *arg.cast::<Call<F, R>>() };
-        // SAFETY: `task` is valid: task_call_func() was called with it.
-        let running = unsafe { rlp_bindings::rlp_task_on_cpu(task) };
-        // SAFETY: The task is off its CPU, and the locks that task_call_func() holds keep it off.
-        let task = (!running).then(|| unsafe { Quiescent::assume(task) });
-        // SAFETY: task_call_func() has interrupts off. A task called it, so RCU watches this CPU.
+        // SAFETY: `task` is valid: task_call_func() was called with it, and calls this.
+        let cpu = unsafe { rlp_bindings::rlp_task_runs_on(task) };
+        let task = match u32::try_from(cpu) {
+            Ok(cpu) => Held::OnCpu(cpu),
+            // SAFETY: The task is off its CPU, and the locks that task_call_func() holds keep it
+            // off.
+            Err(_) => Held::OffCpu(unsafe { Quiescent::assume(task) }),
+        };
+        // SAFETY: task_call_func() has interrupts off. A task called it, so RCU watches this
+        // CPU.
         let proof = unsafe { ReadSide::assume() };
         call.result = call.f.take().map(|f| f(task, &proof));
         0

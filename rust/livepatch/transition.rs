@@ -9,10 +9,11 @@
 //! to switch records:
 //!
 //! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
-//! - It then interrupts every CPU. Busy kthreads and tasks in user mode are checked there, if the
-//!   kernel could have preempted them. The record of the idle task also stands for the CPU: when it
-//!   is switched, exiting tasks without a record on that CPU are switched, too. A CPU whose task is
-//!   still pending is made to reschedule.
+//! - It then interrupts each CPU that runs a task which is not switched yet, or whose idle task is
+//!   not switched yet. Busy kthreads and tasks in user mode are checked there, if the kernel could
+//!   have preempted them. The record of the idle task stands for the CPU, too: tasks without a
+//!   record that exit there are switched with it. A CPU whose task is still pending is made to
+//!   reschedule.
 //! - [`Probe`] checks a task as the task leaves the CPU.
 //! - After a while, and rarely from then on, [`Transition::sweep`] nudges the tasks that are left,
 //!   and [`Probe`] also checks tasks that leave a system call. Without that, a task whose system
@@ -55,6 +56,7 @@ use kernel::{
 use kernel_ext::{
     cpu::{
         self,
+        CpuSet,
         Interrupted,
         Running,
         Then, //
@@ -76,6 +78,7 @@ use kernel_ext::{
     },
     task::{
         self,
+        Held,
         Quiescent,
         TaskId,
         TaskList, //
@@ -118,6 +121,8 @@ pub(crate) struct Transition {
     /// Tasks are nudged when `nudge_clock` is older than this.
     nudge_after: Delta,
     pause_ms: u32,
+    /// The CPUs that the current sweep interrupts.
+    cpus: CpuSet,
 }
 
 impl Transition {
@@ -134,6 +139,7 @@ impl Transition {
     /// `ENOMEM`. Nothing has changed then.
     pub(crate) fn start(plan: &Plan<'_>, step: Step, gate: Gate) -> Result<Self> {
         let started = Instant::now();
+        let cpus = CpuSet::new()?;
         let records = enrol(plan, Universe::New, None, gate)?;
         Ok(Self {
             step,
@@ -149,6 +155,7 @@ impl Transition {
             nudge_clock: started,
             nudge_after: FIRST_NUDGE,
             pause_ms: FIRST_PAUSE_MS,
+            cpus,
         })
     }
 
@@ -244,13 +251,23 @@ impl Transition {
     /// Process context. May sleep.
     pub(crate) fn sweep(&mut self) {
         self.sweep_idle_of_offline_cpus();
-        for record in self.records.iter_pending() {
-            if !self.records.is_idle(&record) {
-                sweep_task(record.task());
+        self.cpus.clear();
+        for cpu in cpu::possible() {
+            if self.records.universe_on(cpu) != self.target {
+                self.cpus.add(cpu);
             }
         }
-        if !self.is_done() {
-            cpu::interrupt_each(sweep_cpu);
+        for record in self.records.iter_pending() {
+            if self.records.is_idle(&record) {
+                continue;
+            }
+            // If the task leaves this CPU before the interrupt, the probe checks it.
+            if let Some(cpu) = sweep_task(record.task()) {
+                self.cpus.add(cpu);
+            }
+        }
+        if !self.cpus.is_empty() {
+            cpu::interrupt(&self.cpus, sweep_cpu);
         }
         if !self.is_done() && self.nudge_clock.elapsed() > self.nudge_after {
             self.nudge();
@@ -403,16 +420,21 @@ fn count_tasks(gate: Gate) -> usize {
     count.saturating_add(cpu::possible().count())
 }
 
-/// Tries to switch a task that is off the CPU.
-fn sweep_task(task: &Task) {
-    task::with_quiescent(task, |still, proof| match still {
+/// Tries to switch a task that is off the CPU. Returns the CPU on which the task runs, if it does.
+fn sweep_task(task: &Task) -> Option<u32> {
+    let cpu = task::with_quiescent(task, |held, proof| match held {
         // `is_dead()` is called while the task is held still: the stack of a task that has died in
         // the meantime is gone.
-        Some(task_held) => {
-            try_switch(&task_held, task::is_dead(task), proof);
+        Held::OffCpu(held) => {
+            try_switch(&held, task::is_dead(task), proof);
+            None
         }
-        None => note_blocker(TaskId::from(task), Blocker::Running, proof),
+        Held::OnCpu(cpu) => {
+            note_blocker(TaskId::from(task), Blocker::Running, proof);
+            Some(cpu)
+        }
     });
+    cpu.flatten()
 }
 
 /// Checks an interrupted CPU: the task that runs there, and the idle task, whose record stands for

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Idle tasks are switched on every CPU, even if the CPU goes offline and online during the
-# transition. Tasks that spin in user mode are switched, whatever their priority.
+# transition. Tasks that spin in user mode are switched, whatever their priority. Sweeps interrupt
+# only the CPUs that have a task or an idle task that is not switched.
 
 set -e
 . "$(dirname "$0")/moves.sh"
@@ -40,8 +41,76 @@ idle_calls() {
 	done
 }
 
+# count_interrupts: set "interrupts" to the number of times that sweeps interrupt each CPU in the
+# next three seconds. In a transition that is older than a second, there is a sweep each second.
+instance=/sys/kernel/tracing/instances/moves_cpus
+count_interrupts() {
+	local cpu
+
+	mkdir $instance
+	echo 1 >$instance/events/csd/csd_function_entry/enable
+	sleep 3
+	echo 0 >$instance/events/csd/csd_function_entry/enable
+	for ((cpu = 0; cpu < cpus; cpu++)); do
+		interrupts[cpu]=$(grep -c 'func=.*\[rust_livepatch\]' $instance/per_cpu/cpu$cpu/trace) || true
+	done
+	rmdir $instance
+	note "$1: interrupts on each CPU: ${interrupts[*]}"
+}
+
+# expect_interrupts WHAT CPU...: sweeps must interrupt these CPUs and no other.
+expect_interrupts() {
+	local what=$1 cpu wanted
+	shift
+
+	if [[ ! -e /sys/kernel/tracing/events/csd/csd_function_entry ]]; then
+		untested "which CPUs are interrupted: the kernel has no event csd_function_entry"
+		return
+	fi
+	for _ in 1 2 3; do
+		count_interrupts "$what"
+		# A sweep that runs on the CPU of a task finds the task off the CPU.
+		for cpu; do
+			((interrupts[cpu] > 0)) || continue 2
+		done
+		break
+	done
+	for ((cpu = 0; cpu < cpus; cpu++)); do
+		wanted=0
+		[[ " $* " != *" $cpu "* ]] || wanted=1
+		(((interrupts[cpu] > 0) == wanted)) ||
+			fail "$what: CPU $cpu was interrupted ${interrupts[cpu]} times"
+	done
+}
+
+unbound_cpus=/sys/devices/virtual/workqueue/cpumask
+if ((last > 0)); then
+	waiting=$(cat $MOVES/waiting)
+	taskset -c $last moves put $MOVES/inside spin spinner &
+	process_pid=$!
+	wait_until "(( \$(cat $MOVES/waiting) > $waiting ))" || fail "the spinner does not spin"
+	load_module moves_patch1
+	expect_one_blocker "a task spins"
+	grep -q ' spinner ' "$P1/blockers" || fail "the spinner is not the blocker"
+	# Make sweeps run on another CPU than the spinner.
+	if [[ -e $unbound_cpus ]]; then
+		mask=$(cat $unbound_cpus)
+		echo 1 >$unbound_cpus
+	fi
+	sleep 1.5
+	expect_interrupts "a task spins on CPU $last" $last
+	[[ ! -v mask ]] || echo "$mask" >$unbound_cpus
+	let_go
+	wait_settled moves_patch1
+	unload_patch moves_patch1
+else
+	untested "a task that spins on another CPU than the sweeps: there is one CPU"
+fi
+
 hold
 expect_one_blocker "idle tasks"
+sleep 1.5
+expect_interrupts "a task sleeps"
 read -r switched total <"$P1/progress"
 ((total > cpus)) || fail "progress is $switched of $total"
 idle_calls 1

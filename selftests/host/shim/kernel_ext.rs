@@ -11,6 +11,13 @@ pub(crate) mod gate {
 
 /// `kernel_ext::task`
 pub(crate) mod task {
+    use crate::task::Quiescent;
+
+    pub(crate) enum Held<'a> {
+        OffCpu(Quiescent<'a>),
+        OnCpu(u32),
+    }
+
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub(crate) struct TaskId(pub(crate) usize);
 
@@ -44,6 +51,29 @@ pub(crate) mod cpu {
 
         pub(crate) fn is_online(&self, _cpu: u32) -> bool {
             true
+        }
+    }
+
+    #[derive(Default)]
+    pub(crate) struct CpuSet(pub(crate) Vec<u32>);
+
+    impl CpuSet {
+        pub(crate) fn new() -> crate::prelude::Result<Self> {
+            Ok(Self::default())
+        }
+
+        pub(crate) fn clear(&mut self) {
+            self.0.clear();
+        }
+
+        pub(crate) fn add(&mut self, cpu: u32) {
+            if !self.0.contains(&cpu) {
+                self.0.push(cpu);
+            }
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.0.is_empty()
         }
     }
 

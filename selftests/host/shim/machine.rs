@@ -167,16 +167,20 @@ pub(crate) mod task {
 
     pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
-        F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+        F: FnOnce(Held<'_>, &ReadSide<'_>) -> R,
     {
         let held = Quiescent(task.clone(), std::marker::PhantomData);
         let sched = task.0.sched.lock().unwrap();
         let running = sched.on_cpu;
         if world::is(Broken::HoldStill) {
             drop(sched);
-            return Some(f(Some(held), &ReadSide::new()));
+            return Some(f(Held::OffCpu(held), &ReadSide::new()));
         }
-        Some(f((!running).then_some(held), &ReadSide::new()))
+        let held = match running {
+            true => Held::OnCpu(0),
+            false => Held::OffCpu(held),
+        };
+        Some(f(held, &ReadSide::new()))
     }
 
     pub(crate) fn exiting_on() -> Option<u32> {
@@ -222,7 +226,12 @@ pub(crate) mod cpu {
         0..u32::from(world().idle.borrow().is_some())
     }
 
-    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(f: F) {
+    /// All tasks run on CPU 0.
+    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+        cpus: &CpuSet,
+        f: F,
+    ) {
+        assert_eq!(cpus.0, [0]);
         let tasks = world().all.borrow().clone();
         for task in tasks {
             let cpu = task.0.cpu.lock().unwrap();

@@ -42,9 +42,9 @@ pub(crate) mod task {
 
     pub(crate) fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
     where
-        F: FnOnce(Option<Quiescent<'_>>, &ReadSide<'_>) -> R,
+        F: FnOnce(Held<'_>, &ReadSide<'_>) -> R,
     {
-        Some(f(Some(Quiescent(task)), &ReadSide::new()))
+        Some(f(Held::OffCpu(Quiescent(task)), &ReadSide::new()))
     }
 
     pub(crate) fn exiting_on() -> Option<u32> {
@@ -85,7 +85,11 @@ pub(crate) mod cpu {
         0..0
     }
 
-    pub(crate) fn interrupt_each<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(_f: F) {}
+    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+        _cpus: &CpuSet,
+        _f: F,
+    ) {
+    }
 
     pub(crate) fn wait_for_reschedules() {}
 }
