@@ -16,7 +16,8 @@
 /*
  * ftrace calls this before it lets an ops with IPMODIFY share a function with a direct
  * target. The loader's own handler may share a function that jumps, because the jump
- * goes where the handler would send the call. Another ops may not.
+ * goes where the handler would send the call. Another ops may not. A stub of the loader
+ * (bpf.c) returns to where the ops sends the call, so any ops may share it.
  */
 static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
 				  enum ftrace_ops_cmd cmd)
@@ -26,7 +27,7 @@ static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
 	case FTRACE_OPS_CMD_DISABLE_SHARE_IPMODIFY_PEER:
 		return 0;
 	case FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_PEER:
-		return -EBUSY;
+		return rlp_bpf_is_watched(ip) ? 0 : -EBUSY;
 	}
 	return -EINVAL;
 }

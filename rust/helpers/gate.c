@@ -70,9 +70,20 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	RLP_GATE_REQUIRED(X)						\
 	RLP_GATE_OPTIONAL(X)
 
+#ifdef RLP_WATCHES_BPF
+#define RLP_NO_BPF "bpf programs cannot be attached to a function that jumps"
+
+#define RLP_GATE_BPF(X)							\
+	X(bpf_trampoline_link_prog, RLP_NO_BPF)				\
+	X(bpf_trampoline_multi_attach, RLP_NO_BPF)
+#else
+#define RLP_GATE_BPF(X)
+#endif
+
 #define RLP_GATE_DATA(X)						\
 	X(tasklist_lock, NULL)						\
-	X(ftrace_ops_list, "the log does not name the other user of a busy function")
+	X(ftrace_ops_list, "the log does not name the other user of a busy function") \
+	RLP_GATE_BPF(X)
 
 /* Only the addresses of these are needed. Their users in other files cast them. */
 #define DEFINE_DATA(sym, lost)						\

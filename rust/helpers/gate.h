@@ -9,6 +9,14 @@
 extern void *rlp_gate_addr_tasklist_lock;
 extern void *rlp_gate_addr_ftrace_ops_list;
 
+/* Whether bpf.c watches the functions that attach bpf programs. Its stubs are for x86. */
+#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_JMP) && \
+	defined(CONFIG_BPF_JIT) && defined(CONFIG_BPF_SYSCALL)
+#define RLP_WATCHES_BPF
+extern void *rlp_gate_addr_bpf_trampoline_link_prog;
+extern void *rlp_gate_addr_bpf_trampoline_multi_attach;
+#endif
+
 struct cpu_stop_work;
 struct ftrace_hash;
 struct ftrace_ops;

@@ -62,6 +62,13 @@ int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);
 int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 		      const unsigned long *targets, unsigned int nr, bool add);
 
+/* bpf.c: room for bpf programs on functions that jump */
+bool rlp_bpf_is_watched(unsigned long ip);
+int rlp_bpf_watch(struct ftrace_ops *ops, bool on);
+void rlp_bpf_wait(void);
+/* @function: the address of a function, or 0 for all functions. */
+void rlp_rust_make_room(unsigned long function);
+
 /* params.c */
 bool rlp_param_debug(void);
 bool rlp_param_require_signed(void);

@@ -12,6 +12,7 @@ use crate::ftrace::{
     anchor,
     change_result,
     retry_enomem,
+    site_of,
     CallTarget,
     Site, //
 };
@@ -86,9 +87,31 @@ impl Batches {
     /// `EINVAL` if a function has another direct target, such as that of a bpf program; `ENOMEM`;
     /// `ENODEV` if ftrace has shut itself down: it is unknown whether the functions jump.
     pub fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
+        if sites.is_empty() {
+            return Ok(());
+        }
+        self.watch_bpf()?;
         change(&self.ops, sites, targets, true)?;
         self.others = self.others.saturating_add(sites.len());
         Ok(())
+    }
+
+    /// Starts to call the function that was given to [`on_direct_target!`] before a bpf program is
+    /// attached to a function. If that is not possible now, the next call tries again: without it,
+    /// functions can jump all the same.
+    ///
+    /// [`on_direct_target!`]: crate::on_direct_target
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if ftrace has shut itself down.
+    fn watch_bpf(&mut self) -> Result {
+        // SAFETY: `ops` is registered by the type invariant. There is one value of this type, in the
+        // registry, which is locked.
+        match change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), true) }) {
+            Err(e) if e == ENODEV => Err(e),
+            _ => Ok(()),
+        }
     }
 
     /// Undoes [`add`](Self::add) for sites that were added with these targets, all or none.
@@ -114,10 +137,17 @@ impl Drop for Batches {
             return;
         }
         let (anchor, target) = self.anchor;
-        match retry_enomem(|| change(&self.ops, &[anchor], &[target], false)) {
+        // SAFETY: As in `watch_bpf()`.
+        let stop = || change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), false) });
+        let result = retry_enomem(stop)
+            .and_then(|()| retry_enomem(|| change(&self.ops, &[anchor], &[target], false)));
+        match result {
             // SAFETY: The anchor was the last function: the ops is no longer registered, and it is
-            // not used again.
-            Ok(()) => unsafe { ManuallyDrop::drop(&mut self.ops) },
+            // not used again. A process can wait here.
+            Ok(()) => unsafe {
+                ManuallyDrop::drop(&mut self.ops);
+                rlp_bindings::rlp_bpf_wait();
+            },
             Err(e) => pr_err!(
                 "the anchor of the jumps was not removed ({})\n",
                 e.to_errno()
@@ -195,6 +225,52 @@ impl Drop for Jump {
             }
         }
     }
+}
+
+/// The functions to which another user wants to attach a direct target.
+#[derive(Clone, Copy)]
+pub enum Wanted {
+    /// The function at this site.
+    One(Site),
+    /// Any number of functions.
+    Any,
+}
+
+impl Wanted {
+    /// Makes the value for `rlp_rust_make_room()`. Returns `None` for a function without a site.
+    #[doc(hidden)]
+    pub fn from_address(function: usize) -> Option<Self> {
+        /// The first bytes of a function, one of which is at its site.
+        const START: usize = 16;
+        match function {
+            0 => Some(Self::Any),
+            _ => site_of(function, START).map(Self::One),
+        }
+    }
+
+    /// Whether the other user may attach a direct target to the function at `site`.
+    pub fn includes(self, site: Site) -> bool {
+        match self {
+            Self::One(wanted) => wanted == site,
+            Self::Any => true,
+        }
+    }
+}
+
+/// Emits a function that calls `$make_room(wanted: Wanted)`. It is called before a bpf program is
+/// attached to a function, and the program is attached when it has returned.
+///
+/// The function is called in process context, and may sleep. Locks of bpf are held.
+#[macro_export]
+macro_rules! on_direct_target {
+    ($make_room:path) => {
+        #[no_mangle]
+        extern "C" fn rlp_rust_make_room(function: usize) {
+            if let Some(wanted) = $crate::direct::Wanted::from_address(function) {
+                $make_room(wanted)
+            }
+        }
+    };
 }
 
 /// Whether a function can be made to jump to `target`. That is not possible if the address is odd.

@@ -85,6 +85,12 @@ impl Hooks {
         self.hooks.iter().any(|hook| is_selected(hook.site))
     }
 
+    /// Whether a function does not jump because another user has taken it.
+    pub(crate) fn is_any_taken(&self) -> bool {
+        let taken = Mode::Handler(HandlerReason::Taken);
+        self.hooks.iter().any(|hook| hook.mode == taken)
+    }
+
     /// Returns the address of another user's function to which the function at `site` is
     /// redirected. [`name_of`](kernel_ext::kallsyms::name_of) returns the name for that address.
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
@@ -169,13 +175,15 @@ impl Hooks {
     /// went before.
     pub(crate) fn demote(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let sites = collect_sorted(sites)?;
-        let is_selected = |site: Site| sites.binary_search(&site).is_ok();
-        self.stop_jumping(is_selected)
+        self.demote_if(|site| sites.binary_search(&site).is_ok())
     }
 
-    /// Hooks the functions by the handler first, and then removes the jumps. So each call finds the
-    /// handler or the jump.
-    fn stop_jumping(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
+    /// Like [`demote`](Self::demote), for the functions at the sites for which `is_selected` returns
+    /// true.
+    ///
+    /// This hooks the functions by the handler first, and then removes the jumps. So each call finds
+    /// the handler or the jump.
+    pub(crate) fn demote_if(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let mut jumping = Batch::default();
         let mut unhandled = KVVec::new();
         for hook in self.hooks.iter().filter(|hook| is_selected(hook.site)) {
@@ -264,7 +272,7 @@ impl Hooks {
     ///
     /// Those of [`demote`](Self::demote).
     pub(crate) fn demote_all(&mut self) -> Result {
-        self.stop_jumping(|_| true)?;
+        self.demote_if(|_| true)?;
         for hook in &mut self.hooks {
             hook.mode = Mode::Handler(HandlerReason::Off);
         }

@@ -145,11 +145,9 @@ impl Registry {
         };
         drop(patches);
         if !left.is_zero() {
-            // While functions settle, the worker runs soon anyway, and then calls this again.
-            if self.settling_since().is_none() {
-                let ms = left.as_millis().min(LONGEST_SLEEP_MS);
-                WORKER.after(u32::try_from(ms).unwrap_or(0).saturating_add(1));
-            }
+            let settle = self.time_to_settle().map_or(i64::MAX, Delta::as_millis);
+            let ms = left.as_millis().min(settle).clamp(0, LONGEST_SLEEP_MS);
+            WORKER.after(u32::try_from(ms).unwrap_or(0).saturating_add(1));
             return;
         }
         if self.take_back(id).is_err() {

@@ -57,11 +57,13 @@ use kernel::{
         CString, //
     },
     time::{
+        Delta,
         Instant,
         Monotonic, //
     }, //
 };
 use kernel_ext::{
+    direct::Wanted,
     ftrace::Site,
     ftrace_switch::FtraceEnabled,
     gate::Gate,
@@ -114,8 +116,11 @@ pub(crate) struct Registry {
     /// Registered for a transition, and kept until functions have settled: unregistering the probe
     /// takes longer than most transitions.
     probe: Option<SchedSwitch<Probe>>,
-    /// The time of the last change. `None` when functions have settled.
-    settling: Option<Instant<Monotonic>>,
+    /// The time of the last change, and the time after it in which nothing may change before
+    /// functions are promoted. `None` when functions have settled.
+    settling: Option<(Instant<Monotonic>, Delta)>,
+    /// The time at which functions were demoted last because of another user.
+    room_made: Option<Instant<Monotonic>>,
     /// The right to call callbacks. The mutex serializes the calls.
     callbacks: CallbackToken,
     /// Names the patch on probation if the kernel panics.
@@ -143,6 +148,7 @@ impl Registry {
             root,
             probe: None,
             settling: None,
+            room_made: None,
             callbacks: CallbackToken::claim()?,
             panic_mark: PanicMark::register()?,
         })
@@ -577,6 +583,20 @@ impl Registry {
         self.hooks.demote_all()
     }
 
+    /// Demotes the hooked functions that another user wants.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Hooks::demote`].
+    pub(crate) fn demote_wanted(&mut self, wanted: Wanted) -> Result {
+        self.hooks.demote_if(|site| wanted.includes(site))
+    }
+
+    /// Whether a hooked function has the direct target of another user, and so does not jump.
+    pub(crate) fn is_any_taken(&self) -> bool {
+        self.hooks.is_any_taken()
+    }
+
     /// Publishes a view of the patches after objects have become present or absent.
     ///
     /// # Errors
@@ -615,14 +635,25 @@ impl Registry {
         self.announced.retain(|other| **other != *name);
     }
 
-    /// Returns the time of the last change, or `None` when functions have settled.
-    pub(crate) fn settling_since(&self) -> Option<Instant<Monotonic>> {
+    /// Returns the time of the last change, and the time after it in which nothing may change before
+    /// functions are promoted. Returns `None` when functions have settled.
+    pub(crate) fn settling(&self) -> Option<(Instant<Monotonic>, Delta)> {
         self.settling
     }
 
-    /// Notes that a change was made now: functions have to settle.
-    pub(crate) fn start_settling(&mut self) {
-        self.settling = Some(Instant::now());
+    /// Notes that a change was made now: functions have to settle for `quiet`.
+    pub(crate) fn start_settling(&mut self, quiet: Delta) {
+        self.settling = Some((Instant::now(), quiet));
+    }
+
+    /// Returns the time at which room was made last, see [`note_room`](Self::note_room).
+    pub(crate) fn room_made(&self) -> Option<Instant<Monotonic>> {
+        self.room_made
+    }
+
+    /// Notes that room is made now for the direct target of another user.
+    pub(crate) fn note_room(&mut self) {
+        self.room_made = Some(Instant::now());
     }
 
     /// Notes that functions have settled.

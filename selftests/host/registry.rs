@@ -67,6 +67,11 @@ macro_rules! on_params_changed {
 
 #[path = "../../rust/livepatch/blockers.rs"]
 mod blockers;
+#[macro_export]
+macro_rules! on_direct_target {
+    ($call:path) => {};
+}
+
 #[path = "../../rust/livepatch/complete.rs"]
 mod complete;
 #[path = "../../rust/livepatch/control.rs"]

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bpf programs on a patched function. If a program was attached before the patch was enabled, it
-# still counts calls. The patch takes effect, but the function is not promoted. This also holds if
-# the loader cannot find the program. A program can be attached to a patched function only while the
-# function is under the handler.
+# bpf programs on a patched function. A program can be attached before the function is patched, and
+# at any time after that, also when the function jumps: the loader demotes the function first. The
+# program counts calls, and the patch has its effect. When the program is gone, the function is
+# promoted again. All of this also holds if the loader cannot find out whether a program is attached.
 # timeout: 300
 
 . "$(dirname "$0")/../lib/common.sh"
@@ -18,8 +18,15 @@ patch=rust_livepatch_cmdline
 function=cmdline_proc_show
 mode=$RLP/$patch/vmlinux/$function,1/mode
 promote=/sys/module/rust_livepatch/parameters/promote
+tracing=/sys/kernel/tracing
 patched="this has been live patched"
 work=$(mktemp -d)
+kinds=(fentry fexit)
+if grep -q ' bpf_trampoline_multi_attach$' /proc/kallsyms; then
+	kinds+=(multi)
+else
+	untested "a program on several functions: the kernel has no such programs"
+fi
 
 # read_patched WHEN: read /proc/cmdline three times; it must be patched.
 read_patched() {
@@ -30,6 +37,10 @@ read_patched() {
 	done
 }
 
+wait_mode() { # MODE [SECONDS]
+	wait_until "[[ \$(cat $mode) == '$1' ]]" "${2:-10}" || fail "mode is '$(cat $mode)', not '$1'"
+}
+
 attach() {
 	mkfifo "$work/stop"
 	bpf_trace "$1" $function <"$work/stop" >"$work/out" 2>&1 &
@@ -38,72 +49,138 @@ attach() {
 	grep -q attached "$work/out" || fail "bpf $1: $(cat "$work/out")"
 }
 
-# detach: detach the program, and set "count" to the number of calls that it counted.
+# detach CALLS: detach the program, which must have counted at least so many calls.
 detach() {
+	local count
+
 	exec 3>&-
 	wait $!
 	rm "$work/stop"
 	count=$(tail -n 1 "$work/out")
 	rm "$work/out"
+	((count >= $1)) || fail "the program counted $count of $1 calls"
 }
 
-ktap_print_header
-ktap_set_plan 7
-load_loader
-for kind in fentry fexit; do
-	attach $kind
+# promote_again: the program is gone, and the function must be promoted. The loader tries that each
+# ten seconds, which is waited for once.
+waited=
+promote_again() {
+	if [[ $waited ]]; then
+		echo N >$promote
+		echo Y >$promote
+	fi
+	wait_mode jump 30
+	waited=1
+}
+
+# program_first KIND: a program is attached, and then the patch is enabled.
+program_first() {
+	attach "$1"
 	load_module $patch
 	wait_settled $patch
-	read_patched "$kind was attached first"
-	wait_until "[[ \$(cat $mode) == 'handler taken' ]]" || fail "mode is $(cat $mode)"
-	read_patched "$kind prevents promotion"
-	detach
-	((count >= 6)) || fail "$kind counted $count of 6 calls"
-	read_patched "$kind was detached"
+	read_patched "$1 was attached first"
+	wait_mode 'handler taken'
+	read_patched "$1 prevents promotion"
+	detach 6
+	read_patched "$1 was detached"
+	promote_again
+	read_patched "promoted when $1 was gone"
+}
+
+# patch_first KIND: the function jumps, and then a program is attached.
+patch_first() {
+	attach "$1"
+	[[ $(cat $mode) == handler* ]] || fail "mode is '$(cat $mode)' with a program"
+	read_patched "$1 was attached later"
+	wait_mode 'handler taken'
+	read_patched "$1 was attached later, and prevents promotion"
+	detach 6
+	read_patched "$1 was attached later and detached"
+}
+
+unpatch() {
 	disable_patch $patch
 	unload_module $patch
 	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
-	ktap_test_pass "a program of type $kind, then the patch"
+}
+
+ktap_print_header
+ktap_set_plan $((4 * ${#kinds[@]} + 4))
+for without in "" ftrace_find_rec_direct; do
+	load_module rust_livepatch without=$without
+	for kind in "${kinds[@]}"; do
+		program_first $kind
+		ktap_test_pass "a program of type $kind, then the patch ${without:+(without $without)}"
+		patch_first $kind
+		ktap_test_pass "the patch, then a program of type $kind ${without:+(without $without)}"
+		unpatch
+	done
+	unload_module rust_livepatch
 done
 
+load_module rust_livepatch
 load_module $patch
-wait_until "[[ \$(cat $mode) == jump ]]"
+wait_mode jump
+attach fexit
+disable_patch $patch
+unload_module $patch
+[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
+detach 1
+ktap_test_pass "a patch is disabled and unloaded while a program is on its function"
+
+# The loader watches the functions of the kernel that attach programs. A tracer on such a function
+# changes the way in which the loader is called, and the function can be patched. (This patch cannot
+# attach programs, so none is attached meanwhile.)
+load_module $patch
+wait_mode jump
+load_module rlp_patch_a funcs=:bpf_trampoline_link_prog
+wait_settled rlp_patch_a
+wait_until "grep -q 'handler taken' $RLP/rlp_patch_a/vmlinux/bpf_trampoline_link_prog,1/mode" ||
+	fail "the mode of a watched function is $(cat $RLP/rlp_patch_a/vmlinux/*/mode)"
+disable_patch rlp_patch_a
+unload_module rlp_patch_a
+echo bpf_trampoline_link_prog >$tracing/set_ftrace_filter
+echo function >$tracing/current_tracer
+attach fentry
+read_patched "with a tracer on bpf_trampoline_link_prog()"
+detach 3
+grep -q bpf_trampoline_link_prog $tracing/trace || fail "the tracer does not see bpf_trampoline_link_prog()"
+echo nop >$tracing/current_tracer
+echo >$tracing/set_ftrace_filter
+ktap_test_pass "a patch, and then a tracer, on the function that attaches programs"
+
+# Programs are attached and detached, while the function is promoted and demoted.
+for ((round = 0; round < 6; round++)); do
+	attach fentry
+	read_patched "round $round"
+	detach 3
+	echo N >$promote
+	echo Y >$promote
+	nap 0.$((round + 3))
+done
+promote_again
+unpatch
+unload_module rust_livepatch
+[[ -z $(grep -E "rlp|direct" $tracing/enabled_functions) ]] ||
+	fail "the loader left hooks behind: $(cat $tracing/enabled_functions)"
+ktap_test_pass "programs come and go"
+
+# A kernel without bpf_trampoline_link_prog(): a program is refused while the function jumps.
+load_module rust_livepatch without='bpf_trampoline_*'
+load_module $patch
+wait_mode jump
 if bpf_trace fentry $function </dev/null >"$work/refused" 2>&1; then
 	fail "a bpf program was attached to a promoted function"
 fi
 grep -qE 'attach: (Invalid argument|Device or resource busy)' "$work/refused" || fail "$(cat "$work/refused")"
 read_patched "a bpf program was refused"
-ktap_test_pass "a bpf program cannot be attached to a promoted function"
-
 echo N >$promote
-wait_until "[[ \$(cat $mode) == 'handler off' ]]"
-for kind in fentry fexit; do
-	attach $kind
-	read_patched "$kind was attached later"
-	detach
-	((count >= 3)) || fail "$kind counted $count of 3 calls"
-	read_patched "$kind was attached later and detached"
-	ktap_test_pass "the patch, then a program of type $kind"
-done
+wait_mode 'handler off'
+attach fentry
+read_patched "with promote=N"
+detach 3
 echo Y >$promote
-disable_patch $patch
-unload_module $patch
+unpatch
 unload_module rust_livepatch
-
-# A kernel without ftrace_find_rec_direct(): the loader cannot find out whether a program is
-# attached to a function. Each patch must take effect with a program, and without one.
-load_module rust_livepatch without=ftrace_find_rec_direct
-for kind in fentry fexit; do
-	attach $kind
-	load_module $patch
-	wait_settled $patch
-	read_patched "$kind was attached first, which the loader cannot know"
-	detach
-	((count >= 3)) || fail "$kind counted $count of 3 calls"
-	read_patched "$kind was detached, which the loader cannot know"
-	disable_patch $patch
-	unload_module $patch
-	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
-	ktap_test_pass "a program of type $kind that the loader cannot find, then the patch"
-done
+ktap_test_pass "a kernel on which the loader cannot make room"
 ktap_finished

@@ -5,7 +5,6 @@
 use crate::{
     address::Site,
     hooks::Mode,
-    jumps::HandlerReason,
     module::State,
     patch::{Patch, Presence},
     prelude::*,
@@ -24,7 +23,7 @@ use crate::{
 /// The functions, by the number of their object: 0 is the kernel's, 1 is the module's.
 const FUNCTIONS: [usize; 2] = [0, 1];
 
-fn site_of(function: usize) -> Site {
+pub(crate) fn site_of(function: usize) -> Site {
     Site(code_of(0, function) + 4)
 }
 
@@ -179,7 +178,7 @@ pub(crate) fn check_always() {
         "no probe is registered in a transition"
     );
     let on_probation = registry.patches().any(|p| p.probation_left().is_some());
-    let waits = moving || on_probation || registry.settling_since().is_some();
+    let waits = moving || on_probation || registry.settling().is_some();
     assert!(!waits || machine.asked, "the worker is not queued");
     let hooked = FUNCTIONS
         .iter()
@@ -244,6 +243,16 @@ pub(crate) fn check_unreferenced(patch: usize) {
     );
 }
 
+/// Checks that a bpf program can be attached to the function of the kernel.
+pub(crate) fn check_room() {
+    let attached = text::disturb(|text| {
+        let attached = text.attach(site_of(0));
+        text.bpf.remove(&site_of(0));
+        attached
+    });
+    assert!(attached, "a bpf program cannot be attached");
+}
+
 /// Checks that a failed request changed nothing.
 pub(crate) fn check_unchanged(before: &Seen) {
     assert_eq!(*before, seen(), "a request that failed changed something");
@@ -282,7 +291,7 @@ pub(crate) fn check_at_rest() {
         registry.transition().is_none(),
         "the transition does not end"
     );
-    assert!(registry.settling_since().is_none(), "it does not settle");
+    assert!(registry.settling().is_none(), "it does not settle");
     assert_eq!(machine.probes, 0, "a probe is registered for nothing");
     for function in FUNCTIONS {
         let expected = expected(&registry, function);
@@ -290,8 +299,6 @@ pub(crate) fn check_at_rest() {
         let mode = registry.mode(site_of(function)).filter(|_| there);
         let fits = match mode {
             None => expected == 0,
-            // Another user had the site when the function was to be promoted.
-            Some(Mode::Handler(HandlerReason::Taken)) => expected != 0,
             Some(Mode::Handler(_)) => expected != 0 && !machine.promote,
             Some(Mode::Jump(target)) => target.address() == code_of(expected, function),
             Some(Mode::HandlerAndJump(_)) => false,

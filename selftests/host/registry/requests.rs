@@ -4,6 +4,7 @@
 
 use crate::{
     complete, control,
+    direct::Wanted,
     directory::{Files, Root},
     enable,
     gate::Gate,
@@ -57,6 +58,8 @@ pub(crate) enum Op {
     Expire,
     /// The parameter `promote` is written.
     Promote,
+    /// A bpf program is attached to the function of the kernel, and detached.
+    Bpf,
 }
 
 /// A failure at the n-th point at which it can occur, counted from 0.
@@ -187,6 +190,10 @@ impl Loader {
                 settle::params_changed();
                 Ok(())
             }
+            Op::Bpf => {
+                settle::make_room(Wanted::One(promise::site_of(0)));
+                Ok(())
+            }
         }
     }
 }
@@ -203,6 +210,7 @@ impl System for Loader {
             Op::SwitchOut,
             Op::Work,
             Op::Promote,
+            Op::Bpf,
         ];
         for patch in PATCHES {
             all.extend([Op::Load(patch), Op::LoadFails(patch), Op::Force(patch)]);
@@ -228,14 +236,14 @@ impl System for Loader {
         match op {
             // Probation has many states of its own. The module, and the parameter, are explored
             // without it.
-            Op::Come | Op::Go | Op::Promote if on_probation => false,
+            Op::Come | Op::Go | Op::Promote | Op::Bpf if on_probation => false,
             Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
             // The module of a registered patch is loaded already: its init does not run again.
             Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::Come => self.module_state().is_none(),
             Op::Go => self.module_state().is_some(),
-            Op::SwitchOut | Op::Move | Op::Promote => true,
+            Op::SwitchOut | Op::Move | Op::Promote | Op::Bpf => true,
             Op::Work => machine(|machine| machine.asked),
             Op::Confirm(patch) => on_probation && has(patch),
             Op::Expire => on_probation && machine(|machine| machine.asked),
@@ -266,6 +274,9 @@ impl System for Loader {
             return met;
         }
         promise::check_always();
+        if op == Op::Bpf && trouble.is_none() {
+            promise::check_room();
+        }
         match result {
             Ok(()) => promise::check_effect(op, &before),
             Err(e) => {
@@ -279,7 +290,7 @@ impl System for Loader {
 
     fn state(&self) -> String {
         let registry = REGISTRY.lock().unwrap();
-        let settling = registry.settling_since().is_some();
+        let settling = registry.settling().is_some();
         let announced = registry.announced().len();
         drop(registry);
         let machine = machine(|machine| machine.clone());

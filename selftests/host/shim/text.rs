@@ -273,6 +273,21 @@ pub(crate) mod direct {
     use super::{change, is, Broken, CallTarget, Site, Text, MACHINE};
     use crate::prelude::*;
 
+    #[derive(Clone, Copy)]
+    pub(crate) enum Wanted {
+        One(Site),
+        Any,
+    }
+
+    impl Wanted {
+        pub(crate) fn includes(self, site: Site) -> bool {
+            match self {
+                Self::One(wanted) => wanted == site,
+                Self::Any => true,
+            }
+        }
+    }
+
     pub(crate) struct Batches;
 
     impl Batches {

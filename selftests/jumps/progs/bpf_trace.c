@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_trace fentry|fexit FUNCTION: attach a bpf program that counts the calls of a function of
- * vmlinux. Print "attached", wait for the end of the standard input, and print the count.
+ * bpf_trace fentry|fexit|multi FUNCTION: attach a bpf program that counts the calls of a function of
+ * vmlinux. A program of type "multi" (BPF_TRACE_FENTRY_MULTI) is attached to any number of functions
+ * in one step; here it is one. Print "attached", wait for the end of the standard input, and print
+ * the count.
  *
  * The program makes its system calls and reads BTF without libbpf: a static libbpf needs a static
  * libelf, which in turn needs a library that Debian does not ship.
@@ -21,6 +23,16 @@
 
 #define INSN(op, dst, src, offset, value) \
 	((struct bpf_insn){ .code = op, .dst_reg = dst, .src_reg = src, .off = offset, .imm = value })
+
+/* Since Linux 7.3. The headers of the C library may be older. */
+#define TRACE_FENTRY_MULTI 59
+
+/* The arguments of BPF_LINK_CREATE for such a program. */
+struct multi {
+	__u32 prog_fd, target_fd, attach_type, flags;
+	__aligned_u64 ids, cookies;
+	__u32 cnt;
+};
 
 static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 {
@@ -102,7 +114,7 @@ static int make_counter(void)
 }
 
 /* Loads a program that does "counter[0]++; return 0;", and returns its file descriptor. */
-static int load(int counter, enum bpf_attach_type type, const char *function)
+static int load(int counter, unsigned int type, __u32 function)
 {
 	struct bpf_insn program[] = {
 		INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_VALUE, 0, counter),
@@ -115,7 +127,7 @@ static int load(int counter, enum bpf_attach_type type, const char *function)
 	union bpf_attr attr = {
 		.prog_type = BPF_PROG_TYPE_TRACING,
 		.expected_attach_type = type,
-		.attach_btf_id = btf_id(function),
+		.attach_btf_id = type == TRACE_FENTRY_MULTI ? 0 : function,
 		.insns = (unsigned long)program,
 		.insn_cnt = sizeof(program) / sizeof(program[0]),
 		.license = (unsigned long)"GPL",
@@ -124,24 +136,45 @@ static int load(int counter, enum bpf_attach_type type, const char *function)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
+static int attach(int program, unsigned int type, const __u32 *function)
+{
+	struct multi multi = {
+		.prog_fd = program,
+		.attach_type = type,
+		.ids = (unsigned long)function,
+		.cnt = 1,
+	};
+	union bpf_attr attr = { .raw_tracepoint.prog_fd = program };
+
+	if (type != TRACE_FENTRY_MULTI)
+		return bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
+	memcpy(&attr, &multi, sizeof(multi));
+	return bpf(BPF_LINK_CREATE, &attr);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long long count = 0;
-	enum bpf_attach_type type;
-	union bpf_attr attr = {};
-	int counter, key = 0;
+	unsigned int type = BPF_TRACE_FENTRY;
+	union bpf_attr attr;
+	int counter, program, key = 0;
+	__u32 function;
 	char c;
 
 	if (argc != 3)
-		errx(1, "usage: bpf_trace fentry|fexit FUNCTION");
-	type = strcmp(argv[1], "fexit") ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
+		errx(1, "usage: bpf_trace fentry|fexit|multi FUNCTION");
+	if (!strcmp(argv[1], "fexit"))
+		type = BPF_TRACE_FEXIT;
+	if (!strcmp(argv[1], "multi"))
+		type = TRACE_FENTRY_MULTI;
+	function = btf_id(argv[2]);
 	counter = make_counter();
 	if (counter < 0)
 		err(1, "map");
-	attr.raw_tracepoint.prog_fd = load(counter, type, argv[2]);
-	if ((int)attr.raw_tracepoint.prog_fd < 0)
+	program = load(counter, type, function);
+	if (program < 0)
 		err(1, "load");
-	if (bpf(BPF_RAW_TRACEPOINT_OPEN, &attr) < 0)
+	if (attach(program, type, &function) < 0)
 		err(2, "attach");
 	puts("attached");
 	fflush(stdout);

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Make room for bpf programs on functions that jump.
+ *
+ * ftrace allows one direct target for each function. A function that jumps has the loader's
+ * direct target, and the trampoline of a bpf program is a direct target, too: bpf gets
+ * -EINVAL for a function that jumps. The kernel does not ask the owner of a direct target
+ * to make room for another one.
+ *
+ * So the loader watches the functions with which bpf attaches programs. Each of them gets a
+ * direct target of the loader: a stub that calls the loader and then returns to the
+ * function. In the call, the loader demotes the function to which bpf is about to attach a
+ * program. The handler and the bpf program can share the function.
+ */
+#include <linux/bpf.h>
+#include <linux/delay.h>
+#include <linux/ftrace.h>
+#include <linux/rcupdate.h>
+
+#include "gate.h"
+#include "helpers.h"
+
+#ifdef RLP_WATCHES_BPF
+
+#include <asm/asm-offsets.h>
+#include <asm/ibt.h>
+#include <asm/nospec-branch.h>
+
+/* The number of tasks that call the loader. */
+static atomic_t callers = ATOMIC_INIT(0);
+
+/* For the meaning of @function see rlp_rust_make_room(). */
+static void call_loader(unsigned long function)
+{
+	/* No ordering: RCU-tasks orders this before the read in rlp_bpf_wait(). */
+	atomic_inc(&callers);
+	rlp_rust_make_room(function);
+	/* Release, pairs with the acquire in rlp_bpf_wait(): the loader is not in use any more. */
+	(void)atomic_fetch_dec_release(&callers);
+}
+
+/* Called by the stubs alone. */
+void rlp_before_link(void *node, const struct bpf_trampoline *trampoline);
+void rlp_before_multi_attach(void);
+
+/*
+ * The arguments are those of bpf_trampoline_link_prog(). bpf_trampoline_get() has set the
+ * address of the function to which the program is to be attached. It does not change.
+ */
+void rlp_before_link(void *node, const struct bpf_trampoline *trampoline)
+{
+	call_loader((unsigned long)trampoline->func.addr);
+}
+
+/* bpf_trampoline_multi_attach() attaches one program to any number of functions. */
+void rlp_before_multi_attach(void)
+{
+	call_loader(0);
+}
+
+/*
+ * Define a stub that calls @callee with the arguments of the watched function, and then
+ * returns to that function, with the same arguments. If the watched function is live
+ * patched, the address on the stack is that of the replacement.
+ */
+#define DEFINE_STUB(stub, callee)					\
+	void stub(void);						\
+	asm("	.pushsection .text, \"ax\", @progbits\n"		\
+	    "	.type	" #stub ", @function\n"				\
+	    "	.globl	" #stub "\n"					\
+	    #stub ":\n"							\
+	    ASM_ENDBR							\
+	    "	pushq	%rbp\n"						\
+	    "	movq	%rsp, %rbp\n"					\
+	    CALL_DEPTH_ACCOUNT						\
+	    "	pushq	%rdi\n"						\
+	    "	pushq	%rsi\n"						\
+	    "	pushq	%rdx\n"						\
+	    "	pushq	%rcx\n"						\
+	    "	pushq	%r8\n"						\
+	    "	pushq	%r9\n"						\
+	    "	call	" #callee "\n"					\
+	    "	popq	%r9\n"						\
+	    "	popq	%r8\n"						\
+	    "	popq	%rcx\n"						\
+	    "	popq	%rdx\n"						\
+	    "	popq	%rsi\n"						\
+	    "	popq	%rdi\n"						\
+	    "	leave\n"						\
+	    ASM_RET							\
+	    "	.size	" #stub ", . - " #stub "\n"			\
+	    "	.popsection\n")
+
+DEFINE_STUB(rlp_stub_link, rlp_before_link);
+DEFINE_STUB(rlp_stub_multi_attach, rlp_before_multi_attach);
+
+static const struct watch {
+	void **function;
+	void (*stub)(void);
+} watches[] = {
+	{ &rlp_gate_addr_bpf_trampoline_link_prog, rlp_stub_link },
+	{ &rlp_gate_addr_bpf_trampoline_multi_attach, rlp_stub_multi_attach },
+};
+
+/* Return: the site of the watched function, or 0 if the kernel has no such function. */
+static unsigned long site_of(const struct watch *watch)
+{
+	unsigned long addr = (unsigned long)*watch->function;
+
+	return addr ? rlp_ftrace_site(addr, FTRACE_MCOUNT_MAX_OFFSET + 1) : 0;
+}
+
+/*
+ * Whether the stubs are attached. The loader's registry serializes the writers, which write
+ * once the stubs are attached, and before they are detached. The reader is called by ftrace.
+ * If it reads an old value, another user gets -EBUSY for a function that could be shared.
+ */
+static bool watching;
+/* Whether the stubs were ever attached. Accessed with the registry locked, or by its last owner. */
+static bool watched;
+
+/* Whether the function at the fentry site @ip has a stub. Context: any. */
+bool rlp_bpf_is_watched(unsigned long ip)
+{
+	/* Pairs with the WRITE_ONCE() in rlp_bpf_watch(). No other data depends on it. */
+	if (!READ_ONCE(watching))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(watches); i++)
+		if (site_of(&watches[i]) == ip)
+			return true;
+	return false;
+}
+
+/**
+ * rlp_bpf_watch() - watch the functions that attach bpf programs, or stop that
+ * @ops: registered by rlp_direct_change(), and stays so
+ * @on: whether they are to be watched
+ *
+ * Does nothing if that is so already. After a stop, a task may still be in a stub, see
+ * rlp_bpf_wait().
+ *
+ * Context: process context, sleeps.
+ * Return: 0; -EOPNOTSUPP if the kernel has no such functions; -ENOMEM; -EINVAL if another
+ * user has a direct target on one of the functions; -ENODEV if ftrace has shut itself down.
+ */
+int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
+{
+	struct ftrace_hash *hash;
+	int ret = -EOPNOTSUPP;
+
+	if (watching == on)
+		return 0;
+	if (!rlp_gate_has_direct())
+		return ret;
+	hash = rlp_alloc_ftrace_hash(1);
+	if (!hash)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(watches); i++) {
+		unsigned long site = site_of(&watches[i]);
+
+		if (!site)
+			continue;
+		ret = 0;
+		if (!rlp_add_ftrace_hash_entry_direct(hash, site,
+						      (unsigned long)watches[i].stub)) {
+			ret = -ENOMEM;
+			break;
+		}
+	}
+	if (!ret && on) {
+		ret = rlp_update_ftrace_direct_add(ops, hash);
+		if (!ret) {
+			watched = true;
+			WRITE_ONCE(watching, true);
+		}
+	} else if (!ret) {
+		WRITE_ONCE(watching, false);
+		ret = rlp_update_ftrace_direct_del(ops, hash);
+		if (ret)
+			WRITE_ONCE(watching, true);
+	}
+	rlp_free_ftrace_hash(hash);
+	return ret;
+}
+
+/**
+ * rlp_bpf_wait() - wait until no task is in a stub any more
+ *
+ * Called after rlp_bpf_watch() has stopped to watch. A task in a stub is in the call of the
+ * loader, where it may sleep and is counted, or it is before or behind that call, where it
+ * does not sleep. RCU-tasks waits for the second kind. After the first wait, no task is
+ * before the call any more. After the loop, no task is in the call. After the second wait, no
+ * task is behind the call.
+ *
+ * Context: process context, sleeps.
+ */
+void rlp_bpf_wait(void)
+{
+	if (!watched)
+		return;
+	synchronize_rcu_tasks();
+	/* Acquire, pairs with the release in call_loader(). */
+	while (atomic_read_acquire(&callers))
+		msleep(1);
+	synchronize_rcu_tasks();
+}
+
+#else
+
+bool rlp_bpf_is_watched(unsigned long ip)
+{
+	return false;
+}
+
+int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
+{
+	return -EOPNOTSUPP;
+}
+
+void rlp_bpf_wait(void)
+{
+}
+
+#endif
