@@ -46,6 +46,17 @@ is_patch() {
 		$(tool modinfo -F livepatch "$ko") == "$mark" ]]
 }
 
+# has_btf NAME MODULE: the module must have BTF, which names the kernel's types, if the kernel's modules
+# have it. bpf programs need it for the functions of the module.
+has_btf() {
+	grep -qx CONFIG_DEBUG_INFO_BTF_MODULES=y "$kernel/.config" || return 0
+	[[ -e $kernel/vmlinux ]] || {
+		echo "$kernel has no vmlinux: it was prepared by an older version, run make update"
+		return 1
+	}
+	tool readelf -SW "$test/$1/$2.ko" | grep ' \.BTF '
+}
+
 # The built files must not name a file of this project. grep returns 1 if no line matches, and 2 for
 # an error.
 is_independent() {
@@ -105,6 +116,9 @@ if uses_build_root; then
 	in_patch_dir documented clean >/dev/null
 	result "make patch builds it" env PATCH="$test/documented" "$scripts/patch" --built
 	result "the module of make patch is a patch" is_patch documented my_patch
+	in_patch_dir c clean >/dev/null
+	result "make patch builds a patch in C" env PATCH="$test/c" "$scripts/patch" --built
+	result "the module of make patch has BTF" has_btf c livepatch_cmdline_c
 fi
 # No tool can unload a module with a dot in its name.
 cp "$test/c/livepatch_cmdline_c.c" "$test/my.patch.c"
