@@ -225,8 +225,8 @@ done <<-END
 END
 cp "$test/src_module.patch" "$test/refused_module.patch"
 result "refused: no-module" refuses refused_module no-module --modules "$test/none"
-result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet
-result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -- -D warnings
+result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet -p rlp-build
+result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -p rlp-build -- -D warnings
 result "the tree and the source are untouched" source_is_untouched
 # The guest needs the module that is patched.
 result "the shipped module is unpacked" "$scripts/kernel/shipped-module" pktgen "$test/pktgen.ko"

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! install, uninstall and boot: the patches that are loaded at each boot of a kernel.
+//!
+//! `/var/lib/rlp/boot/RELEASE/` has the modules, and the file `list` with their names in the order in
+//! which they are loaded. A module without a line in the list is not loaded. So a power cut between
+//! two steps leaves the old or the new list, and each name in the list has its module.
+//!
+//! Before patches are loaded at boot, `/var/lib/rlp/boot/intent` names the boot and the patches. When
+//! the machine has survived for a while, the file is removed. If another boot finds the file, the
+//! patches in it are quarantined: a patch that makes the machine panic does so once.
+
+use crate::change::{self, Change, Done, Recording};
+use crate::cli;
+use crate::durable;
+use crate::failure::{on, Failure, Result};
+use crate::load::{self, Plan};
+use crate::loader;
+use crate::module_file::{For, ModuleFile};
+use crate::output::{Outcome, Paint, Progress, Report};
+use crate::system::{System, STATE};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The word on the kernel's command line that keeps patches from being loaded.
+const OFF: &str = "livepatch.off";
+
+/// The longest time that the boot waits for a transition, in seconds. It continues in the background.
+const PATIENCE: u64 = 15;
+
+/// The seconds after which a transition that was started at boot is reversed.
+const DEADLINE: u32 = 600;
+
+fn folder(release: &str) -> String {
+    format!("{STATE}/boot/{release}")
+}
+
+fn list(release: &str) -> String {
+    format!("{}/list", folder(release))
+}
+
+fn intent_path() -> String {
+    format!("{STATE}/boot/intent")
+}
+
+fn quarantine_path() -> String {
+    format!("{STATE}/boot/quarantine")
+}
+
+/// Reads a file with a name in each line. A file that does not exist has none.
+fn names(system: &System, path: &str) -> Result<Vec<String>> {
+    match system.read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        text => Ok(text
+            .map_err(on(&system.path(path)))?
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()),
+    }
+}
+
+/// Each text in a line of its own.
+fn lines(texts: &[String]) -> String {
+    texts.iter().fold(String::new(), |mut all, text| {
+        all.push_str(text);
+        all.push('\n');
+        all
+    })
+}
+
+fn write_names(system: &System, path: &str, names: &[String]) -> Result<()> {
+    durable::replace(&system.path(path), lines(names).as_bytes())
+}
+
+/// The patches that are installed for a release, in their order.
+pub(crate) fn installed(system: &System, release: &str) -> Result<Vec<String>> {
+    names(system, &list(release))
+}
+
+/// The patches that are not loaded at boot any more.
+pub(crate) fn quarantined(system: &System) -> Result<Vec<String>> {
+    names(system, &quarantine_path())
+}
+
+/// Whether the kernel's command line keeps patches from being loaded at boot.
+pub(crate) fn is_off(system: &System) -> bool {
+    system.command_line().iter().any(|word| word == OFF)
+}
+
+fn release_quarantine(system: &System, name: &str) -> Result<()> {
+    let mut names = quarantined(system)?;
+    let before = names.len();
+    names.retain(|other| other != name);
+    if names.len() == before {
+        return Ok(());
+    }
+    write_names(system, &quarantine_path(), &names)
+}
+
+pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome {
+    if let Err(failure) = system.needs_root("install patches") {
+        return failure.into();
+    }
+    let dry_run = arguments.dry.dry_run;
+    change::each(dry_run, &arguments.files, |file| {
+        let module = ModuleFile::read(file)?;
+        check(system, &module)?;
+        let is_same = is_installed(system, &module)?;
+        let done = if is_same {
+            Done::AlreadyInstalled
+        } else {
+            Done::Installed
+        };
+        let mut change = Change::new(&module.name, done);
+        if module.release == system.release() {
+            if loader::patch(system, &module.name)?.is_none() {
+                change = change.note(format!(
+                    "it is loaded at the next boot; now: rlp load {}",
+                    file.display()
+                ));
+            }
+        } else {
+            change = change.note(format!("for the kernel {}", module.release));
+        }
+        if dry_run || is_same {
+            return Ok(change);
+        }
+        let detail = Some(format!("{}, for {}", file.display(), module.release));
+        let name = module.name.clone();
+        change::recorded(system, Recording::Wanted, "install", &name, detail, || {
+            install(system, &module)?;
+            Ok(change)
+        })
+    })
+}
+
+/// A module for a kernel that is not running cannot be compared with that kernel.
+fn check(system: &System, module: &ModuleFile) -> Result<()> {
+    let refused = |why: &str| {
+        Err(Failure::refused(format!("{} was not installed", module.path.display())).why(why))
+    };
+    match module.is_for {
+        For::InTree => return refused("it is built for in-tree livepatch"),
+        For::None => return refused("it is not a live patch"),
+        For::ThisLoader => (),
+    }
+    // Both are names of files.
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+    if !is_name(&module.name) || !is_name(&module.release) {
+        return refused("its name or its release is not valid");
+    }
+    if module.release == system.release() {
+        let kernel = system.kernel_build_id();
+        if let Some(misfit) = module.misfit(&module.release, kernel.as_deref()) {
+            return Err(misfit);
+        }
+    }
+    Ok(())
+}
+
+fn stored(system: &System, release: &str, name: &str) -> std::path::PathBuf {
+    system.path(&format!("{}/{name}.ko", folder(release)))
+}
+
+/// Whether the same file is installed, and is loaded at boot.
+fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
+    let stored = stored(system, &module.release, &module.name);
+    let same = match std::fs::read(&stored) {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        bytes => {
+            bytes.map_err(on(&stored))? == std::fs::read(&module.path).map_err(on(&module.path))?
+        }
+    };
+    Ok(same
+        && installed(system, &module.release)?.contains(&module.name)
+        && !quarantined(system)?.contains(&module.name))
+}
+
+/// The module is on the disk before its name is in the list.
+fn install(system: &System, module: &ModuleFile) -> Result<()> {
+    let bytes = std::fs::read(&module.path).map_err(on(&module.path))?;
+    durable::replace(&stored(system, &module.release, &module.name), &bytes)?;
+    let mut list_now = installed(system, &module.release)?;
+    if !list_now.contains(&module.name) {
+        list_now.push(module.name.clone());
+        write_names(system, &list(&module.release), &list_now)?;
+    }
+    release_quarantine(system, &module.name)
+}
+
+pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outcome {
+    if let Err(failure) = system.needs_root("uninstall patches") {
+        return failure.into();
+    }
+    let release = arguments
+        .release
+        .clone()
+        .unwrap_or_else(|| system.release());
+    let dry_run = arguments.dry.dry_run;
+    change::each(dry_run, &arguments.patches, |name| {
+        let name = loader::name_of(name);
+        let mut list_now = installed(system, &release)?;
+        if !list_now.contains(&name) {
+            return Ok(Change::new(&name, Done::NotInstalled));
+        }
+        let mut change = Change::new(&name, Done::Uninstalled);
+        if loader::patch(system, &name)?.is_some() {
+            change = change.note(format!("it stays in effect until: rlp unload {name}"));
+        }
+        if dry_run {
+            return Ok(change);
+        }
+        let detail = Some(format!("for {release}"));
+        change::recorded(
+            system,
+            Recording::Wanted,
+            "uninstall",
+            &name,
+            detail,
+            || {
+                list_now.retain(|other| *other != name);
+                write_names(system, &list(&release), &list_now)?;
+                durable::remove(&stored(system, &release, &name))?;
+                release_quarantine(system, &name)?;
+                Ok(change)
+            },
+        )
+    })
+}
+
+/// What a boot is about to load.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    boot: String,
+    patches: Vec<String>,
+}
+
+/// What was done at boot.
+#[derive(Debug, Default)]
+struct Booted {
+    lines: Vec<String>,
+}
+
+impl Report for Booted {
+    fn json(&self) -> Value {
+        json!({ "lines": self.lines })
+    }
+
+    fn text(&self, _paint: &Paint) -> String {
+        lines(&self.lines)
+    }
+}
+
+/// Loads the installed patches. A patch that cannot be loaded does not keep the others from being
+/// loaded, and never fails the boot: the exit status is 0.
+pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress) -> Outcome {
+    let mut booted = Booted::default();
+    let result = if arguments.survived {
+        survived(system, &mut booted)
+    } else {
+        load_installed(system, &mut booted, progress)
+    };
+    if let Err(failure) = result {
+        booted.failed(&failure);
+    }
+    Outcome::of(booted)
+}
+
+impl Booted {
+    fn failed(&mut self, failure: &Failure) {
+        self.lines.push(failure.what.clone());
+        if let Some(why) = &failure.why {
+            self.lines
+                .extend(why.lines().map(|line| format!("  {line}")));
+        }
+    }
+}
+
+fn read_intent(system: &System) -> Result<Option<Intent>> {
+    let path = system.path(&intent_path());
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // The file is replaced as a whole. If it is damaged nevertheless, it names nothing.
+        bytes => Ok(serde_json::from_slice(&bytes.map_err(on(&path))?).ok()),
+    }
+}
+
+/// Quarantines the patches of a boot that did not last.
+fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
+    let Some(intent) = read_intent(system)? else {
+        return Ok(());
+    };
+    if intent.boot == system.boot_id() {
+        return Ok(());
+    }
+    let mut names = quarantined(system)?;
+    for name in intent.patches {
+        booted.lines.push(format!(
+            "{name}: the last boot with it did not last, so it is not loaded any more"
+        ));
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    write_names(system, &quarantine_path(), &names)?;
+    durable::remove(&system.path(&intent_path()))
+}
+
+fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {
+    if is_off(system) {
+        let line = format!("{OFF} is on the kernel's command line: nothing is loaded");
+        booted.lines.push(line);
+        return Ok(());
+    }
+    let release = system.release();
+    judge_last_boot(system, booted)?;
+    let quarantined = quarantined(system)?;
+    let mut patches = installed(system, &release)?;
+    patches.retain(|name| !quarantined.contains(name));
+    if patches.is_empty() {
+        return Ok(());
+    }
+    let intent = Intent {
+        boot: system.boot_id(),
+        patches: patches.clone(),
+    };
+    // Two strings and a list are always valid JSON.
+    let text = serde_json::to_vec(&intent).unwrap_or_default();
+    durable::replace(&system.path(&intent_path()), &text)?;
+    let plan = Plan {
+        // The patch was tested when it was installed, and the intent guards this boot.
+        confirm: true,
+        test: None,
+        probation: None,
+        deadline: Some(DEADLINE),
+        parameters: &[],
+        timeout: PATIENCE,
+        dry_run: false,
+    };
+    for name in patches {
+        let file = stored(system, &release, &name);
+        match load_stored(system, &file, &name, &plan, progress) {
+            Ok(()) => booted.lines.push(format!("{name}: loaded")),
+            Err(failure) => booted.failed(&failure),
+        }
+    }
+    Ok(())
+}
+
+fn load_stored(
+    system: &System,
+    file: &Path,
+    name: &str,
+    plan: &Plan<'_>,
+    progress: &mut Progress,
+) -> Result<()> {
+    let change = load::load(system, file, plan, progress)?;
+    if change.patch == name {
+        return Ok(());
+    }
+    Err(Failure::error(format!(
+        "{} has the patch {}",
+        file.display(),
+        change.patch
+    )))
+}
+
+fn survived(system: &System, booted: &mut Booted) -> Result<()> {
+    let intent = read_intent(system)?;
+    if intent.is_some_and(|intent| intent.boot == system.boot_id()) {
+        durable::remove(&system.path(&intent_path()))?;
+        booted
+            .lines
+            .push("this boot has survived its patches".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the commands that change the machine report, and how they are recorded.
+
+use crate::failure::{Failure, Result};
+use crate::history::Action;
+use crate::loader::State;
+use crate::output::{Outcome, Paint, Report};
+use crate::system::System;
+use rustix::fs::{flock, FlockOperation};
+use serde::Serialize;
+use serde_json::{json, Value};
+use std::fs::File;
+
+/// What was done to a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Done {
+    Loaded,
+    AlreadyLoaded,
+    Unloaded,
+    NotLoaded,
+    Confirmed,
+    AlreadyConfirmed,
+    Reversed,
+    Forced,
+    Installed,
+    AlreadyInstalled,
+    Uninstalled,
+    NotInstalled,
+}
+
+impl Done {
+    /// The words for a result, and for what a dry run would do.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Loaded => ("loaded", "would be loaded"),
+            Self::AlreadyLoaded => ("is loaded already", "is loaded already"),
+            Self::Unloaded => ("unloaded", "would be unloaded"),
+            Self::NotLoaded => ("is not loaded", "is not loaded"),
+            Self::Confirmed => ("confirmed", "would be confirmed"),
+            Self::AlreadyConfirmed => ("is confirmed already", "is confirmed already"),
+            Self::Reversed => ("reversed", "would be reversed"),
+            Self::Forced => ("forced", "would be forced"),
+            Self::Installed => ("installed", "would be installed"),
+            Self::AlreadyInstalled => ("is installed already", "is installed already"),
+            Self::Uninstalled => ("uninstalled", "would be uninstalled"),
+            Self::NotInstalled => ("is not installed", "is not installed"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Change {
+    pub(crate) patch: String,
+    pub(crate) result: Done,
+    /// The patch's state afterwards, if the loader has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<State>,
+    /// What else a reader should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Change {
+    pub(crate) fn new(patch: &str, result: Done) -> Self {
+        Self {
+            patch: patch.to_owned(),
+            result,
+            state: None,
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+#[derive(Debug)]
+struct Changes {
+    dry_run: bool,
+    changes: Vec<Change>,
+}
+
+impl Report for Changes {
+    fn json(&self) -> Value {
+        json!({ "dry_run": self.dry_run, "changes": self.changes })
+    }
+
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = String::new();
+        for change in &self.changes {
+            let (done, would) = change.result.words();
+            let words = if self.dry_run { would } else { done };
+            text += &format!("{}{}{:#}: {words}\n", paint.bold, change.patch, paint.bold);
+            for note in &change.notes {
+                text += &format!("  {note}\n");
+            }
+        }
+        if self.changes.is_empty() {
+            text.push_str("nothing is to be done\n");
+        }
+        text
+    }
+}
+
+/// Changes one patch after the other, and stops at the first failure.
+pub(crate) fn each<T>(
+    dry_run: bool,
+    items: impl IntoIterator<Item = T>,
+    mut change: impl FnMut(T) -> Result<Change>,
+) -> Outcome {
+    let mut changes = Vec::new();
+    let mut failure = None;
+    for item in items {
+        match change(item) {
+            Ok(change) => changes.push(change),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    // A failure alone needs no "nothing is to be done".
+    let report: Option<Box<dyn Report>> = if changes.is_empty() && failure.is_some() {
+        None
+    } else {
+        Some(Box::new(Changes { dry_run, changes }))
+    };
+    Outcome { report, failure }
+}
+
+/// Whether a change may be made if it cannot be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recording {
+    /// A machine whose disk is full must still be able to get rid of a patch.
+    Wanted,
+    Required,
+}
+
+/// Records in the history that a change begins, makes it, and records its result.
+pub(crate) fn recorded(
+    system: &System,
+    recording: Recording,
+    action: &str,
+    patch: &str,
+    detail: Option<String>,
+    change: impl FnOnce() -> Result<Change>,
+) -> Result<Change> {
+    let (begun, unrecorded) = match Action::begin(system, action, patch, detail) {
+        Ok(begun) => (Some(begun), None),
+        Err(failure) if recording == Recording::Wanted => (None, Some(failure)),
+        Err(failure) => {
+            return Err(Failure {
+                what: format!("the history cannot be written: {}", failure.what),
+                ..failure
+            }
+            .next(format!("make it writable: {action} must be recorded")))
+        }
+    };
+    let result = change();
+    let ended = match (begun, &result) {
+        (None, _) => unrecorded.map_or(Ok(()), Err),
+        (Some(begun), Ok(change)) => begun.end(change.result.words().0, None),
+        (Some(begun), Err(failure)) => {
+            let why = failure.why.as_deref().unwrap_or(&failure.what);
+            begun.end(failure.kind.words(), Some(why))
+        }
+    };
+    result.map(|change| match ended {
+        Ok(()) => change,
+        Err(failure) => change.note(format!("the history was not written: {}", failure.what)),
+    })
+}
+
+/// The lock of the commands that load a patch: they change a parameter of the loader meanwhile.
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Where the loader's parameter is noted while it has another value.
+const CHANGED: &str = "/run/rlp/probation";
+const PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
+
+impl Lock {
+    /// Waits for the lock, and puts the parameter back that a command has left changed when it was
+    /// killed.
+    pub(crate) fn take(system: &System) -> Result<Self> {
+        let path = system.path("/run/rlp/lock");
+        crate::durable::make_folder(path.parent().unwrap_or(&path))?;
+        let file = File::create(&path).map_err(crate::failure::on(&path))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .map_err(|error| crate::failure::on(&path)(error.into()))?;
+        let lock = Self { _file: file };
+        lock.put_back(system)?;
+        Ok(lock)
+    }
+
+    fn put_back(&self, system: &System) -> Result<()> {
+        let Ok(value) = system.read(CHANGED) else {
+            return Ok(());
+        };
+        // If the loader was unloaded meanwhile, the parameter is gone.
+        if system.exists(PARAMETER) && !value.is_empty() {
+            let path = system.path(PARAMETER);
+            system
+                .write(PARAMETER, &value)
+                .map_err(crate::failure::on(&path))?;
+        }
+        crate::durable::remove(&system.path(CHANGED))
+    }
+
+    /// Calls `load` while patches that are loaded have this probation.
+    pub(crate) fn with_probation<T>(
+        &self,
+        system: &System,
+        seconds: Option<u32>,
+        load: impl FnOnce() -> T,
+    ) -> Result<T> {
+        let Some(seconds) = seconds else {
+            return Ok(load());
+        };
+        let path = system.path(PARAMETER);
+        let before = system.read(PARAMETER).map_err(crate::failure::on(&path))?;
+        crate::durable::replace(&system.path(CHANGED), before.as_bytes())?;
+        let changed = system
+            .write(PARAMETER, &seconds.to_string())
+            .map_err(crate::failure::on(&path));
+        let result = changed.map(|()| load());
+        self.put_back(system)?;
+        result
+    }
+}

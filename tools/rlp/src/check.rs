@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! check and doctor: what keeps this kernel from being patched, whether a file fits, and everything
+//! that is wrong. Nothing is changed.
+
+use crate::boot;
+use crate::cli;
+use crate::failure::{Failure, Result, NO};
+use crate::loader;
+use crate::module_file::ModuleFile;
+use crate::output::{Outcome, Paint, Report};
+use crate::status::{self, Verdict};
+use crate::system::{System, STATE};
+use serde::Serialize;
+use serde_json::{json, Value};
+use std::fmt::Write as _;
+use std::path::Path;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Level {
+    Ok,
+    /// It works, and could be better.
+    Note,
+    Wrong,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Finding {
+    level: Level,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, level: Level, text: impl Into<String>, next: Option<&str>) {
+        self.0.push(Finding {
+            level,
+            text: text.into(),
+            next: next.map(str::to_owned),
+        });
+    }
+
+    fn ok(&mut self, text: impl Into<String>) {
+        self.add(Level::Ok, text, None);
+    }
+
+    fn note(&mut self, text: impl Into<String>, next: &str) {
+        self.add(Level::Note, text, Some(next));
+    }
+
+    fn wrong(&mut self, text: impl Into<String>, next: &str) {
+        self.add(Level::Wrong, text, Some(next));
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        let text = match &failure.why {
+            Some(why) => format!("{}: {why}", failure.what),
+            None => failure.what.clone(),
+        };
+        self.add(Level::Wrong, text, failure.next.as_deref());
+    }
+}
+
+impl Report for Findings {
+    fn json(&self) -> Value {
+        json!({ "findings": self.0 })
+    }
+
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = String::new();
+        for finding in &self.0 {
+            let (style, word) = match finding.level {
+                Level::Ok => (paint.good, "ok"),
+                Level::Note => (paint.warn, "note"),
+                Level::Wrong => (paint.bad, "wrong"),
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{style}{word:<5}{style:#}  {}", finding.text);
+            if let Some(next) = &finding.next {
+                let _ = writeln!(text, "       next: {next}");
+            }
+        }
+        text
+    }
+
+    fn status(&self) -> u8 {
+        if self.0.iter().any(|finding| finding.level == Level::Wrong) {
+            NO
+        } else {
+            0
+        }
+    }
+}
+
+/// Whether a file can be read, and has this value.
+fn reads(system: &System, path: &str, value: &str) -> bool {
+    system.read(path).is_ok_and(|text| text == value)
+}
+
+/// Whether a file of this name is in a folder or the folders below.
+fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder {
+            find(&entry.path(), wanted)
+        } else {
+            entry.file_name().to_str().is_some_and(wanted)
+        }
+    })
+}
+
+/// Whether the loader is installed for a release.
+fn has_loader(system: &System, release: &str) -> bool {
+    let folder = system.path(&format!("/lib/modules/{release}"));
+    find(&folder, &|name: &str| {
+        name.strip_prefix(loader::MODULE)
+            .is_some_and(|rest| rest == ".ko" || rest.starts_with(".ko."))
+    })
+}
+
+fn kernel(system: &System, findings: &mut Findings) {
+    let release = system.release();
+    if loader::is_loaded(system) {
+        findings.ok(format!("the loader is loaded in {release}"));
+    } else if has_loader(system, &release) {
+        findings.ok(format!(
+            "the loader is installed for {release}, and is not loaded"
+        ));
+    } else {
+        findings.wrong(
+            format!("the loader is not installed for {release}"),
+            "install the loader that was built for this release",
+        );
+    }
+    match system.read("/proc/sys/kernel/ftrace_enabled").as_deref() {
+        Ok("1") => findings.ok("ftrace is switched on"),
+        Ok(_) => findings.wrong("ftrace is switched off", "sysctl kernel.ftrace_enabled=1"),
+        Err(_) => findings.wrong(
+            "the kernel has no ftrace, or has shut it down",
+            "use a kernel with CONFIG_DYNAMIC_FTRACE; if it has that, reboot",
+        ),
+    }
+    if reads(system, "/proc/sys/kernel/modules_disabled", "1") {
+        findings.wrong(
+            "the kernel loads no more modules (kernel.modules_disabled)",
+            "reboot, and load the patches before that is set",
+        );
+    }
+    // "none [integrity] confidentiality"
+    let lockdown = system
+        .read("/sys/kernel/security/lockdown")
+        .unwrap_or_default();
+    if lockdown.contains("[integrity]") || lockdown.contains("[confidentiality]") {
+        findings.note(
+            "the kernel is locked down: the loader and the patches must be signed",
+            "see integration.rst",
+        );
+    }
+    match system.names("/sys/kernel/livepatch") {
+        Ok(names) if !names.is_empty() => findings.note(
+            format!("in-tree livepatch has patches, too: {}", names.join(" ")),
+            "a function can be replaced by one of the two loaders only",
+        ),
+        _ => (),
+    }
+    if system.kernel_build_id().is_none() {
+        findings.note(
+            "the kernel does not show its build id",
+            "the build for which a patch was proved cannot be compared",
+        );
+    }
+}
+
+fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
+    let module = ModuleFile::read(path)?;
+    let release = system.release();
+    let kernel = system.kernel_build_id();
+    if let Some(misfit) = module.misfit(&release, kernel.as_deref()) {
+        return Err(misfit);
+    }
+    let shown = path.display();
+    findings.ok(format!("{shown} is a live patch for {release}"));
+    match (&module.kernel_build_id, kernel) {
+        (Some(_), Some(_)) => {
+            findings.ok(format!("{shown} was proved for the running build of it"));
+        }
+        (None, _) => findings.note(
+            format!("{shown} has no proof beside it"),
+            "the loader compares names and positions, not code: rlp-build writes a proof",
+        ),
+        (Some(_), None) => (),
+    }
+    let require_signed = "/sys/module/rust_livepatch/parameters/require_signed";
+    let wants_signature = reads(system, require_signed, "Y");
+    if module.is_signed {
+        findings.ok(format!("{shown} is signed"));
+    } else if wants_signature {
+        findings.wrong(
+            format!("{shown} is not signed, and the loader requires that"),
+            "sign it with a key that the kernel trusts",
+        );
+    }
+    if let Some(patch) = loader::patch(system, &module.name)? {
+        if module.build_id.is_some() && module.build_id == patch.build_id {
+            findings.ok(format!("{} is loaded already", module.name));
+        } else {
+            findings.wrong(
+                format!("another build of {} is loaded", module.name),
+                "unload that first",
+            );
+        }
+    } else if loader::leftovers(system)?
+        .iter()
+        .any(|left| left.name == module.name && left.pinned)
+    {
+        findings.wrong(
+            format!(
+                "a forced module of the name {} stays until the next boot",
+                module.name
+            ),
+            "give the patch another name, or reboot",
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
+    let mut findings = Findings::default();
+    if arguments.kernel {
+        kernel(system, &mut findings);
+    }
+    for path in &arguments.files {
+        if let Err(failure) = file(system, path, &mut findings) {
+            findings.failure(&failure);
+        }
+    }
+    Outcome::of(findings)
+}
+
+pub(crate) fn doctor(system: &System) -> Outcome {
+    let mut findings = Findings::default();
+    kernel(system, &mut findings);
+    match status::read(system) {
+        Ok(status) => patches(system, &status, &mut findings),
+        Err(failure) => findings.failure(&failure),
+    }
+    if let Err(failure) = store(system, &mut findings) {
+        findings.failure(&failure);
+    }
+    panics(system, &mut findings);
+    Outcome::of(findings)
+}
+
+fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
+    for reason in &status.reasons {
+        let level = match reason.verdict {
+            Verdict::Critical => Level::Wrong,
+            Verdict::Warning | Verdict::Ok => Level::Note,
+        };
+        findings.add(level, &reason.text, reason.next.as_deref());
+    }
+    if status.reasons.is_empty() {
+        findings.ok("each patch is in effect for all tasks, and confirmed");
+    }
+    let parameter = |name: &str, value: &str| {
+        let path = format!("/sys/module/rust_livepatch/parameters/{name}");
+        reads(system, &path, value)
+    };
+    if parameter("deadline", "0") {
+        findings.note(
+            "transitions have no deadline: a task that never leaves a function holds one up for ever",
+            "options rust_livepatch deadline=600 in /etc/modprobe.d",
+        );
+    }
+    if parameter("promote", "N") {
+        findings.note(
+            "replaced functions are called through ftrace, which is slower (promote=N)",
+            "echo Y >/sys/module/rust_livepatch/parameters/promote",
+        );
+    }
+}
+
+fn store(system: &System, findings: &mut Findings) -> Result<()> {
+    let release = system.release();
+    let installed = boot::installed(system, &release)?;
+    let history = crate::history::read(system)?;
+    if history.damaged != 0 {
+        findings.note(
+            format!(
+                "{} lines of the history are damaged, as after a power cut",
+                history.damaged
+            ),
+            "nothing is to be done: the other lines are whole",
+        );
+    }
+    for name in &installed {
+        let path = system.path(&format!("{STATE}/boot/{release}/{name}.ko"));
+        match ModuleFile::read(&path) {
+            Ok(module) => {
+                let kernel = system.kernel_build_id();
+                match module.misfit(&release, kernel.as_deref()) {
+                    Some(misfit) => findings.failure(&misfit),
+                    None => findings.ok(format!("{name} is installed for this kernel")),
+                }
+            }
+            Err(failure) => findings.failure(&failure),
+        }
+    }
+    let unit = "/etc/systemd/system/sysinit.target.wants/rlp-boot.service";
+    // A link, whose target is not below another root.
+    if !installed.is_empty() && system.path(unit).symlink_metadata().is_err() {
+        findings.wrong(
+            "patches are installed, and rlp-boot.service is not enabled",
+            "systemctl enable rlp-boot.service rlp-boot-survived.timer",
+        );
+    }
+    for other in system.names("/lib/modules")? {
+        if other != release && !has_loader(system, &other) {
+            findings.note(
+                format!("the loader is not installed for {other}"),
+                "install it before that kernel is booted",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Looks for a panic while a patch was on probation, in the logs that the firmware has kept.
+fn panics(system: &System, findings: &mut Findings) {
+    const MARK: &str = "the kernel panics while patch '";
+    let mut folders = vec![
+        system.path("/sys/fs/pstore"),
+        system.path("/var/lib/systemd/pstore"),
+    ];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let Ok(bytes) = std::fs::read(&path) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&bytes);
+            let Some((_, rest)) = text.split_once(MARK) else {
+                continue;
+            };
+            let name = rest.split('\'').next().unwrap_or_default();
+            findings.wrong(
+                format!(
+                    "the kernel has panicked while {name} was on probation ({})",
+                    path.display()
+                ),
+                "read that log, and remove it when the cause is known",
+            );
+        }
+    }
+}

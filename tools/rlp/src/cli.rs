@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// What follows the options in the help and in the manual page.
+pub(crate) const STATUSES: &str = "\
+Exit status:
+  0  done, or nothing was to be done
+  1  the machine or a program failed
+  2  wrong arguments
+  3  refused: nothing has changed
+  4  not complete yet: the transition continues
+  5  taken back: the machine is as before
+  6  the answer is no (info CVE, check, doctor)
+  status --nagios: 0 ok, 1 warning, 2 critical, 3 unknown";
+
+/// Loads live patches, shows what they do, and takes them back.
+#[derive(Debug, Parser)]
+#[command(version, after_help = STATUSES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Look at the files of a machine below this folder; for tests
+    #[arg(long, global = true, hide = true, value_name = "FOLDER")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what is in effect, what moves, and what holds it up
+    Status(Status),
+    /// Show a patch in detail, or which patch fixes a CVE
+    Info(Info),
+    /// Load patches, and wait until they are in effect
+    Load(Load),
+    /// Disable patches, wait until they have left, and unload them
+    Unload(Unload),
+    /// Confirm patches that are on probation
+    Confirm(Confirm),
+    /// Turn a transition round
+    Reverse(Reverse),
+    /// End a transition without proof that it is safe
+    Force(Force),
+    /// Check a kernel or the file of a patch, and change nothing
+    Check(Check),
+    /// Look for everything that is wrong, and say what to do
+    Doctor,
+    /// Show what was done, by whom, and what the loader did by itself
+    History(History),
+    /// Install a patch, to be loaded at each boot of its kernel
+    Install(Install),
+    /// Remove a patch from those that are loaded at boot
+    Uninstall(Uninstall),
+    /// Load the installed patches; for rlp-boot.service
+    #[command(hide = true)]
+    Boot(Boot),
+    /// Record an event of the loader; for udev
+    #[command(hide = true)]
+    Event,
+    /// Print the completion for a shell
+    #[command(hide = true)]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual {
+        /// The folder for the pages
+        folder: PathBuf,
+    },
+}
+
+impl Command {
+    /// The name in JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Info(_) => "info",
+            Self::Load(_) => "load",
+            Self::Unload(_) => "unload",
+            Self::Confirm(_) => "confirm",
+            Self::Reverse(_) => "reverse",
+            Self::Force(_) => "force",
+            Self::Check(_) => "check",
+            Self::Doctor => "doctor",
+            Self::History(_) => "history",
+            Self::Install(_) => "install",
+            Self::Uninstall(_) => "uninstall",
+            Self::Boot(_) => "boot",
+            Self::Event => "event",
+            Self::Completion { .. } => "completion",
+            Self::Manual { .. } => "manual",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Status {
+    /// Print one line, and exit as a plugin of Nagios
+    #[arg(long)]
+    pub(crate) nagios: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Info {
+    /// A patch, or a CVE number [default: all patches]
+    #[arg(value_name = "PATCH|CVE")]
+    pub(crate) what: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Load {
+    /// The modules, in the order in which they are loaded
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Confirm each patch as soon as it is in effect
+    #[arg(long, conflicts_with = "test")]
+    pub(crate) confirm: bool,
+    /// Run this command when a patch is in effect: confirm the patch if the command succeeds, take
+    /// it back if not
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) test: Option<String>,
+    /// The loader takes the patch back if it is not confirmed in this time
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) probation: Option<u32>,
+    /// The loader reverses a transition that is not complete in this time
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u32>,
+    /// A parameter for the modules
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub(crate) parameters: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Wait {
+    /// End after this time even if the transition is not complete
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Dry {
+    /// Check everything, say what would be done, and change nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Unload {
+    /// The patches
+    #[arg(required_unless_present = "all", value_name = "PATCH")]
+    pub(crate) patches: Vec<String>,
+    /// Unload all patches, the newest first
+    #[arg(long, conflicts_with = "patches")]
+    pub(crate) all: bool,
+    /// The loader reverses a transition that is not complete in this time
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) deadline: Option<u32>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Confirm {
+    /// The patches [default: all that are on probation]
+    #[arg(value_name = "PATCH")]
+    pub(crate) patches: Vec<String>,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reverse {
+    /// The patch [default: the one that is in transition]
+    #[arg(value_name = "PATCH")]
+    pub(crate) patch: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: Wait,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Force {
+    /// The patch that is in transition
+    #[arg(value_name = "PATCH")]
+    pub(crate) patch: String,
+    /// The consistency of the patch is lost, and modules may stay until the next boot
+    #[arg(long)]
+    pub(crate) yes_i_know: bool,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    /// The modules of patches
+    #[arg(required_unless_present = "kernel", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Whether the running kernel can be live patched
+    #[arg(long)]
+    pub(crate) kernel: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct History {
+    /// Only this patch
+    #[arg(long, value_name = "PATCH")]
+    pub(crate) patch: Option<String>,
+    /// Only records from this time on, such as 2026-11-30 or 2026-11-30T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only so many of the newest records
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) last: Option<usize>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Install {
+    /// The modules, in the order in which they are loaded
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Uninstall {
+    /// The patches
+    #[arg(required = true, value_name = "PATCH")]
+    pub(crate) patches: Vec<String>,
+    /// The kernel's release [default: that of the running kernel]
+    #[arg(long)]
+    pub(crate) release: Option<String>,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Boot {
+    /// The machine has survived the boot with these patches
+    #[arg(long)]
+    pub(crate) survived: bool,
+}

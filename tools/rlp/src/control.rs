@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! confirm, reverse and force: one write to a file of the loader, and its result.
+
+use crate::blockers;
+use crate::change::{self, Change, Done, Recording};
+use crate::cli;
+use crate::failure::{words, Failure, Result};
+use crate::kmsg::Log;
+use crate::loader::{self, Patch, State};
+use crate::output::{Outcome, Progress};
+use crate::system::System;
+use crate::wait::{self, End};
+
+/// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` is what the
+/// patch was to be.
+pub(crate) fn set(
+    system: &System,
+    patch: &str,
+    file: &str,
+    value: &str,
+    done: &str,
+    log: &mut Log,
+) -> Result<()> {
+    let path = loader::file(patch, file);
+    let Err(error) = system.write(&path, value) else {
+        return Ok(());
+    };
+    let lines = log.lines();
+    let failure = Failure::refused(format!("{patch} was not {done}"));
+    Err(if !system.exists(&path) {
+        failure.why("the patch has left meanwhile")
+    } else if lines.is_empty() {
+        failure.why(words(&error))
+    } else {
+        failure.why(lines.join("\n"))
+    })
+}
+
+/// The failure of a command whose time is over.
+pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
+    let name = &patch.name;
+    let mut why = format!("{} of {} tasks are switched", patch.switched, patch.tasks);
+    // That the blockers cannot be read does not matter beside the failure.
+    if let Ok(Some(blockers)) = blockers::read(system, name) {
+        for line in blockers.lines() {
+            why += &format!("\n{line}");
+        }
+    }
+    Failure::in_progress(format!(
+        "{name}: the transition continues, and {verb} has not waited longer"
+    ))
+    .why(why)
+    .next(format!(
+        "rlp status, or rlp reverse {name} to turn it round"
+    ))
+}
+
+/// The patch that the user names, which must be there.
+fn named(system: &System, argument: &str) -> Result<Patch> {
+    let name = loader::name_of(argument);
+    loader::patch(system, &name)?.ok_or_else(|| {
+        Failure::refused(format!("the loader has no patch {name}"))
+            .next("rlp status shows the patches")
+    })
+}
+
+/// Confirms a patch.
+pub(crate) fn confirm(system: &System, name: &str) -> Result<()> {
+    let mut log = Log::from_now(system);
+    set(system, name, "confirmed", "1", "confirmed", &mut log)
+}
+
+pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome {
+    let patches = system.needs_root("confirm patches").and_then(|()| {
+        if arguments.patches.is_empty() {
+            let mut patches = loader::patches(system)?;
+            patches.retain(|patch| !patch.confirmed && patch.state != State::Held);
+            return Ok(patches);
+        }
+        arguments
+            .patches
+            .iter()
+            .map(|name| named(system, name))
+            .collect()
+    });
+    let patches = match patches {
+        Ok(patches) => patches,
+        Err(failure) => return failure.into(),
+    };
+    let dry_run = arguments.dry.dry_run;
+    change::each(dry_run, &patches, |patch| {
+        let name = &patch.name;
+        if patch.confirmed {
+            return Ok(Change::new(name, Done::AlreadyConfirmed).state(patch.state));
+        }
+        if dry_run {
+            return Ok(Change::new(name, Done::Confirmed).state(patch.state));
+        }
+        change::recorded(system, Recording::Wanted, "confirm", name, None, || {
+            confirm(system, name)?;
+            let state = loader::patch(system, name)?.map_or(State::InEffect, |now| now.state);
+            Ok(Change::new(name, Done::Confirmed).state(state))
+        })
+    })
+}
+
+/// The patch that is in transition: the one that is named, or the only one.
+fn moving(system: &System, argument: Option<&str>) -> Result<Patch> {
+    let patch = match argument {
+        Some(argument) => Some(named(system, argument)?),
+        None => loader::patches(system)?
+            .into_iter()
+            .find(|patch| patch.state.is_moving()),
+    };
+    match patch {
+        Some(patch) if patch.state.is_moving() => Ok(patch),
+        Some(patch) => Err(
+            Failure::refused(format!("{} is not in transition", patch.name))
+                .next(format!("rlp unload {} disables it", patch.name)),
+        ),
+        None => Err(Failure::refused("no patch is in transition")),
+    }
+}
+
+pub(crate) fn run_reverse(
+    system: &System,
+    arguments: &cli::Reverse,
+    progress: &mut Progress,
+) -> Outcome {
+    let patch = system
+        .needs_root("reverse transitions")
+        .and_then(|()| moving(system, arguments.patch.as_deref()));
+    let patch = match patch {
+        Ok(patch) => patch,
+        Err(failure) => return failure.into(),
+    };
+    let dry_run = arguments.dry.dry_run;
+    change::each(dry_run, [patch], |patch| {
+        let name = &patch.name;
+        let enable = patch.state == State::Disabling;
+        if dry_run {
+            return Ok(Change::new(name, Done::Reversed).note(if enable {
+                "it would be in effect again"
+            } else {
+                "it would not be in effect"
+            }));
+        }
+        change::recorded(system, Recording::Wanted, "reverse", name, None, || {
+            let mut log = Log::from_now(system);
+            let value = if enable { "1" } else { "0" };
+            set(system, name, "enabled", value, "reversed", &mut log)?;
+            let until = wait::until(arguments.wait.timeout);
+            let change = Change::new(name, Done::Reversed);
+            match wait::settled(system, name, until, progress)? {
+                End::Gone => Ok(change.note(format!(
+                    "it is not in effect; rlp unload {name} unloads its module"
+                ))),
+                End::Settled(patch) => Ok(change.state(patch.state)),
+                End::Late(patch) => Err(late(system, &patch, "reverse")),
+            }
+        })
+    })
+}
+
+pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
+    let patch = system
+        .needs_root("force a transition")
+        .and_then(|()| moving(system, Some(&arguments.patch)))
+        .and_then(|patch| {
+            if arguments.yes_i_know || arguments.dry.dry_run {
+                return Ok(patch);
+            }
+            Err(Failure::refused(format!("{} was not forced", patch.name))
+                .why(
+                    "force switches tasks that may be inside the functions that change: old and \
+                     new code then run side by side, and modules stay until the next boot",
+                )
+                .next(format!(
+                    "rlp reverse {0} is safe; if the patch's author agrees: rlp force {0} \
+                     --yes-i-know",
+                    patch.name
+                )))
+        });
+    let patch = match patch {
+        Ok(patch) => patch,
+        Err(failure) => return failure.into(),
+    };
+    change::each(arguments.dry.dry_run, [patch], |patch| {
+        let name = &patch.name;
+        let blockers = blockers::read(system, name)?.unwrap_or_default();
+        let held_up: Vec<_> = blockers.counts.iter().map(blockers::Count::words).collect();
+        let change = Change::new(name, Done::Forced);
+        if arguments.dry.dry_run {
+            return Ok(held_up.into_iter().fold(change, Change::note));
+        }
+        let detail = held_up.join("; ");
+        let detail = (!detail.is_empty()).then_some(detail);
+        change::recorded(system, Recording::Required, "force", name, detail, || {
+            let mut log = Log::from_now(system);
+            set(system, name, "force", "1", "forced", &mut log)?;
+            Ok(change.note("modules that this retires stay until the next boot"))
+        })
+    })
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a command did not do what it was asked for: what failed, why, and what to do next.
+
+use serde::Serialize;
+use std::path::Path;
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// The kind of a failure, which is its exit status. clap uses 2 for wrong arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// The machine or a program failed.
+    Error,
+    /// The kernel, the loader or this program refuses. Nothing has changed.
+    Refused,
+    /// The transition continues after this program has ended.
+    InProgress,
+    /// The patch was loaded, and was taken back.
+    TakenBack,
+}
+
+impl Kind {
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Self::Error => 1,
+            Self::Refused => 3,
+            Self::InProgress => 4,
+            Self::TakenBack => 5,
+        }
+    }
+
+    /// The word before the failure.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Refused => "refused",
+            Self::InProgress => "not complete",
+            Self::TakenBack => "taken back",
+        }
+    }
+}
+
+/// The exit status of a command that has looked, and whose answer is no.
+pub(crate) const NO: u8 = 6;
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// What was not done.
+    pub(crate) what: String,
+    /// The reason, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// What to do now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: Kind, what: String) -> Self {
+        Self {
+            kind,
+            what,
+            why: None,
+            next: None,
+        }
+    }
+
+    pub(crate) fn error(what: impl Into<String>) -> Self {
+        Self::new(Kind::Error, what.into())
+    }
+
+    pub(crate) fn refused(what: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, what.into())
+    }
+
+    pub(crate) fn in_progress(what: impl Into<String>) -> Self {
+        Self::new(Kind::InProgress, what.into())
+    }
+
+    pub(crate) fn taken_back(what: impl Into<String>) -> Self {
+        Self::new(Kind::TakenBack, what.into())
+    }
+
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+}
+
+/// Turns an error of the file system into a failure that names the file.
+pub(crate) fn on(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
+    move |error| {
+        let failure = Failure::error(format!("{}: {}", path.display(), words(&error)));
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            failure.next("run this command as root")
+        } else {
+            failure
+        }
+    }
+}
+
+/// The message of an error, without the number that Rust adds.
+pub(crate) fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was done, by whom, and what the loader did by itself: a file of JSON lines.
+
+use crate::cli;
+use crate::durable;
+use crate::failure::{on, Result};
+use crate::output::{Paint, Report};
+use crate::system::{System, STATE};
+use crate::time;
+use serde::{Deserialize, Serialize};
+use serde_json::{json, Value};
+use std::fmt::Write as _;
+
+/// The file.
+fn path() -> String {
+    format!("{STATE}/history.jsonl")
+}
+
+/// Which part of an action a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// The action begins now.
+    Begin,
+    /// The action has ended with this result.
+    End,
+    /// An event that the loader has reported.
+    Event,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// In UTC, as in RFC 3339.
+    pub(crate) time: String,
+    pub(crate) boot: String,
+    pub(crate) release: String,
+    pub(crate) phase: Phase,
+    /// The verb of this program, or the event of the loader.
+    pub(crate) action: String,
+    pub(crate) patch: String,
+    /// The result of an action, or the patch's state after an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
+    /// The user that this program ran as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<u32>,
+    /// The user that has logged in (/proc/self/loginuid).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) login_uid: Option<u32>,
+}
+
+impl Record {
+    pub(crate) fn new(system: &System, phase: Phase, action: &str, patch: &str) -> Self {
+        let login = system.read("/proc/self/loginuid").ok();
+        Self {
+            time: time::rfc3339(time::now()),
+            boot: system.boot_id(),
+            release: system.release(),
+            phase,
+            action: action.to_owned(),
+            patch: patch.to_owned(),
+            result: None,
+            detail: None,
+            uid: (phase != Phase::Event).then(|| rustix::process::getuid().as_raw()),
+            // The largest number means that nobody has logged in.
+            login_uid: login
+                .and_then(|uid| uid.parse().ok())
+                .filter(|&uid| uid != u32::MAX && phase != Phase::Event),
+        }
+    }
+
+    /// Appends the record to the history. It is on the disk when this returns.
+    pub(crate) fn append(&self, system: &System) -> Result<()> {
+        // A structure of strings and numbers is always valid JSON.
+        let line = serde_json::to_string(self).unwrap_or_default();
+        durable::append_line(&system.path(&path()), &line)
+    }
+}
+
+/// The records of an action: one before it begins, one when it has ended.
+pub(crate) struct Action<'a> {
+    system: &'a System,
+    action: &'a str,
+    patch: String,
+}
+
+impl<'a> Action<'a> {
+    /// Records that the action begins now.
+    pub(crate) fn begin(
+        system: &'a System,
+        action: &'a str,
+        patch: &str,
+        detail: Option<String>,
+    ) -> Result<Self> {
+        let mut record = Record::new(system, Phase::Begin, action, patch);
+        record.detail = detail;
+        record.append(system)?;
+        Ok(Self {
+            system,
+            action,
+            patch: patch.to_owned(),
+        })
+    }
+
+    /// Records the result.
+    pub(crate) fn end(self, result: &str, detail: Option<&str>) -> Result<()> {
+        let mut record = Record::new(self.system, Phase::End, self.action, &self.patch);
+        record.result = Some(result.to_owned());
+        record.detail = detail.map(str::to_owned);
+        record.append(self.system)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) records: Vec<Record>,
+    /// Lines that are no records: a power cut has left a part of one.
+    pub(crate) damaged: usize,
+}
+
+/// Reads the history, the oldest record first.
+pub(crate) fn read(system: &System) -> Result<History> {
+    let path = system.path(&path());
+    let text = match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        bytes => bytes.map_err(on(&path))?,
+    };
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter(|line| !line.is_empty());
+    let (mut records, mut damaged) = (Vec::new(), 0);
+    for line in lines {
+        match serde_json::from_str(line) {
+            Ok(record) => records.push(record),
+            Err(_) => damaged += 1,
+        }
+    }
+    Ok(History { records, damaged })
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::History) -> Result<Box<dyn Report>> {
+    let mut history = read(system)?;
+    let wanted = arguments.patch.as_deref().map(crate::loader::name_of);
+    history.records.retain(|record| {
+        wanted.as_ref().is_none_or(|wanted| *wanted == record.patch)
+            && arguments
+                .since
+                .as_ref()
+                .is_none_or(|since| record.time.as_str() >= since.as_str())
+    });
+    if let Some(last) = arguments.last {
+        let from = history.records.len().saturating_sub(last);
+        history.records.drain(..from);
+    }
+    Ok(Box::new(history))
+}
+
+impl Report for History {
+    fn json(&self) -> Value {
+        json!({ "records": self.records, "damaged": self.damaged })
+    }
+
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = String::new();
+        for record in &self.records {
+            let time = record.time.replace('T', " ").replace('Z', "");
+            let what = match (record.phase, &record.result) {
+                (Phase::Begin, _) => format!("{} begins", record.action),
+                (Phase::End, Some(result)) => format!("{}: {result}", record.action),
+                (Phase::End, None) => format!("{} ends", record.action),
+                (Phase::Event, Some(state)) => format!("loader: {}, {state}", record.action),
+                (Phase::Event, None) => format!("loader: {}", record.action),
+            };
+            let by = match (record.uid, record.login_uid) {
+                (Some(uid), Some(login)) if login != uid => format!(" by uid {uid}, login {login}"),
+                (Some(uid), _) => format!(" by uid {uid}"),
+                (None, _) => String::new(),
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{}{time}{:#}  {}  {what}{by}",
+                paint.dim, paint.dim, record.patch
+            );
+            if let Some(detail) = &record.detail {
+                let _ = writeln!(text, "    {detail}");
+            }
+        }
+        if self.records.is_empty() {
+            text.push_str("nothing is recorded\n");
+        }
+        if self.damaged != 0 {
+            let _ = writeln!(
+                text,
+                "{}damaged lines, which are left out: {}{:#}",
+                paint.warn, self.damaged, paint.warn
+            );
+        }
+        text
+    }
+}
+
+/// Records an event that udev has received from the loader, in its environment variables.
+pub(crate) fn record_event(system: &System) -> Result<()> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(patch), Some(event)) = (variable("PATCH"), variable("EVENT")) else {
+        return Err(crate::failure::Failure::error(
+            "PATCH and EVENT are not set: this command is for udev",
+        ));
+    };
+    let mut record = Record::new(system, Phase::Event, &event, &patch);
+    record.result = variable("STATE");
+    record.detail = variable("US")
+        .and_then(|us| us.parse::<u64>().ok())
+        .filter(|&us| us != 0)
+        .map(|us| format!("{} ms after the start of the transition", us.div_ceil(1000)));
+    record.append(system)
+}

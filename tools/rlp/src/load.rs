@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! load: from a file to a patch that is in effect, and confirmed or taken back.
+
+use crate::change::{self, Change, Done, Lock, Recording};
+use crate::cli;
+use crate::control;
+use crate::failure::{Failure, Result};
+use crate::kmsg::Log;
+use crate::loader::{self, Patch, State};
+use crate::module_file::ModuleFile;
+use crate::modules;
+use crate::output::{Outcome, Progress};
+use crate::system::System;
+use crate::wait::{self, End};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// The probation for a test of the patch, if none is set.
+const TEST_PROBATION: u32 = 300;
+
+/// What happens when a patch is in effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    pub(crate) confirm: bool,
+    pub(crate) test: Option<&'a str>,
+    pub(crate) probation: Option<u32>,
+    pub(crate) deadline: Option<u32>,
+    pub(crate) parameters: &'a [String],
+    pub(crate) timeout: u64,
+    pub(crate) dry_run: bool,
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::Load, progress: &mut Progress) -> Outcome {
+    let plan = Plan {
+        confirm: arguments.confirm,
+        test: arguments.test.as_deref(),
+        probation: arguments.probation,
+        deadline: arguments.deadline,
+        parameters: &arguments.parameters,
+        timeout: arguments.wait.timeout,
+        dry_run: arguments.dry.dry_run,
+    };
+    if let Err(failure) = system.needs_root("load patches") {
+        return failure.into();
+    }
+    change::each(plan.dry_run, &arguments.files, |file| {
+        load(system, file, &plan, progress)
+    })
+}
+
+/// Loads one patch, unless it is loaded already.
+pub(crate) fn load(
+    system: &System,
+    file: &Path,
+    plan: &Plan<'_>,
+    progress: &mut Progress,
+) -> Result<Change> {
+    let module = ModuleFile::read(file)?;
+    let kernel = system.kernel_build_id();
+    if let Some(misfit) = module.misfit(&system.release(), kernel.as_deref()) {
+        return Err(misfit);
+    }
+    let name = &module.name;
+    let present = loader::patch(system, name)?;
+    if let Some(patch) = &present {
+        check_same(&module, patch)?;
+    }
+    if plan.dry_run {
+        return Ok(plan_words(system, &module, present.as_ref()));
+    }
+    match present {
+        Some(patch) if !patch.state.is_moving() && !wants_confirmation(&patch, plan) => {
+            return Ok(settled_change(&patch, Done::AlreadyLoaded));
+        }
+        _ => (),
+    }
+    change::recorded(
+        system,
+        Recording::Wanted,
+        "load",
+        name,
+        Some(describe(&module)),
+        || load_new(system, &module, present, plan, progress),
+    )
+}
+
+fn wants_confirmation(patch: &Patch, plan: &Plan<'_>) -> bool {
+    patch.state == State::Probation && (plan.confirm || plan.test.is_some())
+}
+
+/// The file, and what it fixes, for the history.
+fn describe(module: &ModuleFile) -> String {
+    let mut text = module.path.display().to_string();
+    if let Some(level) = &module.level {
+        text += &format!(", level {level}");
+    }
+    if let Some(build_id) = &module.build_id {
+        text += &format!(", build id {build_id}");
+    }
+    if !module.cves.is_empty() {
+        text += &format!(", {}", module.cves.join(" "));
+    }
+    text
+}
+
+/// Checks that the patch that the loader has is the one in the file.
+fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
+    let name = &patch.name;
+    if let (Some(file), Some(loaded)) = (&module.build_id, &patch.build_id) {
+        if file != loaded {
+            return Err(Failure::refused(format!("{name} was not loaded"))
+                .why(format!(
+                    "another build of {name} is loaded: its build id is {loaded}, the file has {file}"
+                ))
+                .next(format!("rlp unload {name}, and load the file then")));
+        }
+    }
+    match patch.state {
+        State::Disabling => Err(Failure::refused(format!("{name} is being disabled"))
+            .next(format!("wait, or turn that round with rlp reverse {name}"))),
+        State::Held => Err(Failure::refused(format!("{name} was replaced")).why(
+            "the patch that has replaced it is on probation, and falls back to it if it is not \
+             confirmed",
+        )),
+        State::Enabling | State::Probation | State::InEffect => Ok(()),
+    }
+}
+
+fn plan_words(system: &System, module: &ModuleFile, present: Option<&Patch>) -> Change {
+    if let Some(patch) = present {
+        return settled_change(patch, Done::AlreadyLoaded);
+    }
+    let mut change = Change::new(&module.name, Done::Loaded);
+    if !loader::is_loaded(system) {
+        change = change.note("the loader would be loaded first");
+    }
+    if system.has_module(&module.name) {
+        change =
+            change.note("the module of the same name, which is not in effect, would be unloaded");
+    }
+    if !module.cves.is_empty() {
+        change = change.note(format!("fixes {}", module.cves.join(" ")));
+    }
+    change
+}
+
+/// The change for a patch that does not move, with what is left to be done.
+fn settled_change(patch: &Patch, done: Done) -> Change {
+    let change = Change::new(&patch.name, done).state(patch.state);
+    match patch.state {
+        State::Probation => change.note(format!(
+            "on probation: the loader takes it back in {} s, unless: rlp confirm {}",
+            patch.probation_left, patch.name
+        )),
+        State::Enabling => change.note("the transition is not complete yet"),
+        _ => change,
+    }
+}
+
+fn load_new(
+    system: &System,
+    module: &ModuleFile,
+    present: Option<Patch>,
+    plan: &Plan<'_>,
+    progress: &mut Progress,
+) -> Result<Change> {
+    let name = &module.name;
+    let until = wait::until(plan.timeout);
+    let mut log = Log::from_now(system);
+    let is_new = present.is_none();
+    if is_new {
+        modules::load_loader(system)?;
+        others_settled(system, name, until, progress)?;
+        insert(system, module, plan)?;
+    }
+    if let (true, Some(seconds)) = (is_new, plan.deadline) {
+        set_deadline(system, name, seconds)?;
+    }
+    match wait::settled(system, name, until, progress)? {
+        End::Settled(patch) => {
+            let done = if is_new {
+                Done::Loaded
+            } else {
+                Done::AlreadyLoaded
+            };
+            confirmed_or_taken_back(system, &patch, done, plan, progress)
+        }
+        End::Late(patch) => Err(control::late(system, &patch, "load")),
+        End::Gone => Err(taken_back(system, name, &log.lines())),
+    }
+}
+
+/// Waits until no other patch is in transition, because only one can be.
+pub(crate) fn others_settled(
+    system: &System,
+    name: &str,
+    until: Instant,
+    progress: &mut Progress,
+) -> Result<()> {
+    for other in loader::patches(system)? {
+        if other.name == name || !other.state.is_moving() {
+            continue;
+        }
+        if let End::Late(other) = wait::settled(system, &other.name, until, progress)? {
+            return Err(Failure::refused(format!(
+                "{name} must wait: {} is in transition",
+                other.name
+            ))
+            .next(format!("rlp reverse {} turns that round", other.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Loads the module. If an old module of that name is left, it is unloaded first.
+fn insert(system: &System, module: &ModuleFile, plan: &Plan<'_>) -> Result<()> {
+    let name = &module.name;
+    let left = loader::leftovers(system)?;
+    match left.iter().find(|left| left.name == *name) {
+        Some(left) if left.pinned => {
+            return Err(Failure::refused(format!("{name} was not loaded"))
+                .why("its old module stays until the next boot: tasks were forced")
+                .next("give the patch another name, or reboot"))
+        }
+        Some(_) => modules::unload(system, name)?,
+        None => (),
+    }
+    let lock = Lock::take(system)?;
+    let mut probation = plan.probation;
+    if plan.test.is_some() && probation.is_none() {
+        let file = "/sys/module/rust_livepatch/parameters/probation";
+        let is_set = system.read(file).is_ok_and(|value| value != "0");
+        probation = (!is_set).then_some(TEST_PROBATION);
+    }
+    lock.with_probation(system, probation, || {
+        modules::load(system, &module.path, name, plan.parameters)
+    })?
+}
+
+pub(crate) fn set_deadline(system: &System, name: &str, seconds: u32) -> Result<()> {
+    let path = loader::file(name, "deadline");
+    match system.write(&path, &seconds.to_string()) {
+        Err(_) if !system.exists(&path) => Ok(()),
+        result => result.map_err(crate::failure::on(&system.path(&path))),
+    }
+}
+
+fn confirmed_or_taken_back(
+    system: &System,
+    patch: &Patch,
+    done: Done,
+    plan: &Plan<'_>,
+    progress: &mut Progress,
+) -> Result<Change> {
+    let took = format!("in effect after {} ms", patch.transition_us.div_ceil(1000));
+    if let Some(command) = plan.test {
+        if let Some(why) = failed_test(command, &patch.name) {
+            return Err(take_back_after_test(system, patch, &why, progress));
+        }
+    }
+    if wants_confirmation(patch, plan) {
+        control::confirm(system, &patch.name)?;
+        let now = loader::patch(system, &patch.name)?;
+        let state = now.map_or(State::InEffect, |now| now.state);
+        return Ok(Change::new(&patch.name, done)
+            .state(state)
+            .note(took)
+            .note("confirmed"));
+    }
+    let mut change = settled_change(patch, done);
+    change.notes.insert(0, took);
+    Ok(change)
+}
+
+/// Runs the operator's test, and returns why it has failed.
+fn failed_test(command: &str, patch: &str) -> Option<String> {
+    let status = Command::new("/bin/sh")
+        .args(["-c", command])
+        .env("RLP_PATCH", patch)
+        .stdin(Stdio::null())
+        // The standard output is for this program's own report.
+        .stdout(std::io::stderr())
+        .status();
+    match status {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("the test '{command}' has failed: {status}")),
+        Err(error) => Some(format!(
+            "the test '{command}' cannot be run: {}",
+            crate::failure::words(&error)
+        )),
+    }
+}
+
+fn take_back_after_test(
+    system: &System,
+    patch: &Patch,
+    why: &str,
+    progress: &mut Progress,
+) -> Failure {
+    let name = &patch.name;
+    match crate::unload::unload(system, name, None, wait::until(60), progress) {
+        Ok(_) => Failure::taken_back(format!("{name} was taken back")).why(why),
+        Err(failure) => Failure::error(format!("{name} is in effect, and its test has failed"))
+            .why(format!("{why}\n{}", failure.what))
+            .next(format!("rlp unload {name}")),
+    }
+}
+
+/// The failure of a patch that has left while it was being enabled. Its module is unloaded.
+fn taken_back(system: &System, name: &str, log: &[String]) -> Failure {
+    let unloaded = modules::unload(system, name);
+    let mut why = log.join("\n");
+    if let Err(failure) = unloaded {
+        why += &format!("\n{}", failure.what);
+    }
+    let failure = Failure::taken_back(format!(
+        "{name} was loaded, and its transition was reversed"
+    ));
+    if why.is_empty() {
+        failure.next("rlp history shows by whom")
+    } else {
+        failure.why(why)
+    }
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the loader says about its patches: the files below `/sys/kernel/rust_livepatch`.
+//!
+//! Nothing here is computed from anything else: if a file cannot be read, there is an error, and no
+//! patch is reported as being in effect.
+
+use crate::failure::{Failure, Result};
+use crate::system::System;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// The loader's folder.
+pub(crate) const FOLDER: &str = "/sys/kernel/rust_livepatch";
+/// The loader's module.
+pub(crate) const MODULE: &str = "rust_livepatch";
+
+const ENODEV: i32 = 19;
+
+/// How often, and at which intervals, it is checked whether a module is still in use.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The state of a patch, from the files `enabled`, `transition` and `confirmed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// Tasks are being switched to the patch.
+    Enabling,
+    /// Tasks are being switched away from the patch.
+    Disabling,
+    /// In effect, and taken back by the loader if it is not confirmed in time.
+    Probation,
+    /// In effect for all tasks, and confirmed.
+    InEffect,
+    /// Not in effect: it was replaced, and is in effect again if the other patch is taken back.
+    Held,
+}
+
+impl State {
+    fn of(enabled: bool, transition: bool, confirmed: bool) -> Self {
+        match (enabled, transition, confirmed) {
+            (true, true, _) => Self::Enabling,
+            (false, true, _) => Self::Disabling,
+            (true, false, false) => Self::Probation,
+            (true, false, true) => Self::InEffect,
+            (false, false, _) => Self::Held,
+        }
+    }
+
+    pub(crate) fn is_moving(self) -> bool {
+        matches!(self, Self::Enabling | Self::Disabling)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    /// The position among the functions with this name.
+    pub(crate) position: String,
+    /// How calls are redirected now.
+    pub(crate) mode: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Object {
+    /// "vmlinux" or a module.
+    pub(crate) name: String,
+    /// Whether the object is loaded and hooked.
+    pub(crate) patched: bool,
+    pub(crate) functions: Vec<Function>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Patch {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    /// When the last transition was completed, in seconds since the epoch.
+    pub(crate) since: Option<u64>,
+    /// The duration of the last transition that was completed, in microseconds.
+    pub(crate) transition_us: u64,
+    /// Whether tasks were switched without proof.
+    pub(crate) forced: bool,
+    pub(crate) confirmed: bool,
+    /// The seconds in which the patch must be confirmed; 0 if it is not on probation.
+    pub(crate) probation_left: u64,
+    /// The seconds after which a transition is reversed; 0 is never.
+    pub(crate) deadline: u64,
+    /// Whether the patch has replaced all patches before it.
+    pub(crate) cumulative: bool,
+    /// The position in the order in which patches were enabled.
+    pub(crate) order: u64,
+    /// The tasks that are switched, and all tasks.
+    pub(crate) switched: u64,
+    pub(crate) tasks: u64,
+    pub(crate) level: Option<String>,
+    pub(crate) cves: Vec<String>,
+    /// The build id of the patch's module.
+    pub(crate) build_id: Option<String>,
+    pub(crate) objects: Vec<Object>,
+}
+
+/// A file of a patch that has left.
+enum Unread {
+    Gone,
+    Failed(Failure),
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+type Read<T> = std::result::Result<T, Unread>;
+
+/// The folder of one patch.
+struct Folder<'a> {
+    system: &'a System,
+    path: String,
+}
+
+impl Folder<'_> {
+    fn text(&self, file: &str) -> Read<String> {
+        let path = format!("{}/{file}", self.path);
+        self.system.read(&path).map_err(|error| {
+            let gone = error.raw_os_error() == Some(ENODEV)
+                || (error.kind() == ErrorKind::NotFound && !self.system.exists(&self.path));
+            if gone {
+                Unread::Gone
+            } else {
+                Unread::Failed(crate::failure::on(&self.system.path(&path))(error))
+            }
+        })
+    }
+
+    fn wrong(&self, file: &str, value: &str) -> Unread {
+        Unread::Failed(Failure::error(format!(
+            "{}/{file} reads '{value}', which this program does not know",
+            self.path
+        )))
+    }
+
+    fn flag(&self, file: &str) -> Read<bool> {
+        match self.text(file)?.as_str() {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            other => Err(self.wrong(file, other)),
+        }
+    }
+
+    fn number(&self, file: &str) -> Read<u64> {
+        let text = self.text(file)?;
+        text.parse().map_err(|_| self.wrong(file, &text))
+    }
+
+    /// "3 8", or "1796000523.000042".
+    fn pair(&self, file: &str, separator: char) -> Read<(u64, u64)> {
+        let text = self.text(file)?;
+        let numbers = text
+            .split_once(separator)
+            .and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
+        numbers.ok_or_else(|| self.wrong(file, &text))
+    }
+
+    fn objects(&self) -> Read<Vec<Object>> {
+        let mut objects = Vec::new();
+        for name in self.system.names(&self.path)? {
+            if !self.system.path(&format!("{}/{name}", self.path)).is_dir() {
+                continue;
+            }
+            let mut functions = Vec::new();
+            for entry in self.system.names(&format!("{}/{name}", self.path))? {
+                let Some((function, position)) = entry.rsplit_once(',') else {
+                    continue;
+                };
+                functions.push(Function {
+                    name: function.to_owned(),
+                    position: position.to_owned(),
+                    mode: self.text(&format!("{name}/{entry}/mode"))?,
+                });
+            }
+            objects.push(Object {
+                patched: self.flag(&format!("{name}/patched"))?,
+                name,
+                functions,
+            });
+        }
+        Ok(objects)
+    }
+
+    fn patch(&self, name: &str) -> Read<Patch> {
+        let (enabled, transition) = (self.flag("enabled")?, self.flag("transition")?);
+        let confirmed = self.flag("confirmed")?;
+        let (switched, tasks) = self.pair("progress", ' ')?;
+        let since = self.pair("transition_end", '.')?.0;
+        let level = self.text("level")?;
+        let patch = Patch {
+            name: name.to_owned(),
+            state: State::of(enabled, transition, confirmed),
+            since: (since != 0).then_some(since),
+            transition_us: self.number("transition_us")?,
+            forced: self.flag("transition_forced")?,
+            confirmed,
+            probation_left: self.number("probation")?,
+            deadline: self.number("deadline")?,
+            cumulative: self.flag("replace")?,
+            order: self.number("stack_order")?,
+            switched,
+            tasks,
+            level: (!level.is_empty()).then_some(level),
+            cves: self
+                .text("cves")?
+                .split([' ', ','])
+                .filter(|cve| !cve.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            build_id: self.system.module_build_id(name),
+            objects: self.objects()?,
+        };
+        // A change between two reads must not make up a state that never was.
+        let now = (self.flag("enabled")?, self.flag("transition")?);
+        if now != (enabled, transition) || self.flag("confirmed")? != confirmed {
+            return self.patch(name);
+        }
+        Ok(patch)
+    }
+}
+
+/// Whether the loader is loaded.
+pub(crate) fn is_loaded(system: &System) -> bool {
+    system.exists(FOLDER)
+}
+
+/// The path of a file of a patch.
+pub(crate) fn file(patch: &str, name: &str) -> String {
+    format!("{FOLDER}/{patch}/{name}")
+}
+
+/// Reads one patch, or returns `None` if the loader does not have it.
+pub(crate) fn patch(system: &System, name: &str) -> Result<Option<Patch>> {
+    let path = format!("{FOLDER}/{name}");
+    // A name is no path.
+    if name.is_empty() || name.starts_with('.') || name.contains('/') || !system.exists(&path) {
+        return Ok(None);
+    }
+    match (Folder { system, path }).patch(name) {
+        Ok(patch) => Ok(Some(patch)),
+        Err(Unread::Gone) => Ok(None),
+        Err(Unread::Failed(failure)) => Err(failure),
+    }
+}
+
+/// Reads all patches, in the order in which they were enabled.
+pub(crate) fn patches(system: &System) -> Result<Vec<Patch>> {
+    let mut patches = Vec::new();
+    for name in system.names(FOLDER)? {
+        patches.extend(patch(system, &name)?);
+    }
+    patches.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.name.cmp(&b.name)));
+    Ok(patches)
+}
+
+/// The patch that the user names: a name, or the file of a module.
+pub(crate) fn name_of(argument: &str) -> String {
+    let name = argument.rsplit('/').next().unwrap_or(argument);
+    let name = name.strip_suffix(".ko").unwrap_or(name);
+    name.replace('-', "_")
+}
+
+/// A module of a patch that the loader does not have any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Leftover {
+    pub(crate) name: String,
+    /// Whether the module stays until the next boot, because tasks were forced.
+    pub(crate) pinned: bool,
+}
+
+/// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last users
+/// may take a moment to leave it.
+fn is_pinned(system: &System, name: &str) -> Option<bool> {
+    for _ in 0..LOOKS {
+        let count = system.read(&format!("/sys/module/{name}/refcnt")).ok()?;
+        if count == "0" {
+            return Some(false);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Some(true)
+}
+
+/// The modules that use the loader, and whose patches are gone.
+pub(crate) fn leftovers(system: &System) -> Result<Vec<Leftover>> {
+    let mut leftovers = Vec::new();
+    for name in system.names(&format!("/sys/module/{MODULE}/holders"))? {
+        if system.exists(&format!("{FOLDER}/{name}")) {
+            continue;
+        }
+        let Some(pinned) = is_pinned(system, &name) else {
+            continue;
+        };
+        leftovers.push(Leftover { name, pinned });
+    }
+    Ok(leftovers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_loaders_word_is_in_effect() {
+        for bits in 0..8u8 {
+            let (enabled, transition, confirmed) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
+            assert_eq!(
+                State::of(enabled, transition, confirmed) == State::InEffect,
+                enabled && !transition && confirmed
+            );
+        }
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(name_of("./a/live-fix.ko"), "live_fix");
+        assert_eq!(name_of("live_fix"), "live_fix");
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rlp: live patches, for those who operate machines.
+//!
+//! A command reads the machine through these modules: system, loader, blockers, module_file. It waits
+//! with wait, changes the machine with modules, control, load, unload and boot, and records that with
+//! change and history. Each command returns one report, which output prints as text or as JSON.
+
+mod blockers;
+mod boot;
+mod change;
+mod check;
+mod cli;
+mod control;
+mod durable;
+mod failure;
+mod history;
+mod info;
+mod kmsg;
+mod load;
+mod loader;
+mod module_file;
+mod modules;
+mod output;
+mod pages;
+mod peers;
+mod status;
+mod system;
+mod time;
+mod unload;
+mod wait;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Result;
+use output::{Outcome, Progress};
+use std::process::ExitCode;
+use system::System;
+
+/// The exit status for wrong arguments, as clap has it.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = match peers::translate(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            eprintln!("{answer}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    let cli = Cli::parse_from(arguments);
+    let root = cli
+        .root
+        .clone()
+        .or_else(|| std::env::var_os("RLP_ROOT").map(Into::into));
+    let system = System::new(root.unwrap_or_else(|| "/".into()));
+    let outcome = run(&system, &cli);
+    ExitCode::from(outcome.print(cli.command.name(), cli.json))
+}
+
+/// A command without a report.
+fn silent(result: Result<()>) -> Outcome {
+    Outcome {
+        report: None,
+        failure: result.err(),
+    }
+}
+
+fn run(system: &System, cli: &Cli) -> Outcome {
+    let mut progress = Progress::new(cli.json);
+    match &cli.command {
+        Command::Status(arguments) => status::run(system, arguments),
+        Command::Info(arguments) => info::run(system, arguments).into(),
+        Command::Load(arguments) => load::run(system, arguments, &mut progress),
+        Command::Unload(arguments) => unload::run(system, arguments, &mut progress),
+        Command::Confirm(arguments) => control::run_confirm(system, arguments),
+        Command::Reverse(arguments) => control::run_reverse(system, arguments, &mut progress),
+        Command::Force(arguments) => control::run_force(system, arguments),
+        Command::Check(arguments) => check::run(system, arguments),
+        Command::Doctor => check::doctor(system),
+        Command::History(arguments) => history::run(system, arguments).into(),
+        Command::Install(arguments) => boot::run_install(system, arguments),
+        Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
+        Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),
+        Command::Event => silent(history::record_event(system)),
+        Command::Completion { shell } => silent(pages::completion(*shell)),
+        Command::Manual { folder } => silent(pages::write(folder)),
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The file of a patch module: what it is for, and what it needs.
+
+use crate::failure::{on, Failure, Result};
+use crate::system;
+use object::elf::FileHeader64;
+use object::read::elf::ElfFile;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol};
+use std::path::{Path, PathBuf};
+
+/// The end of a signed module.
+const SIGNED: &[u8] = b"~Module signature appended~\n";
+
+/// Which loader a module is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum For {
+    ThisLoader,
+    /// In-tree livepatch.
+    InTree,
+    /// It is no live patch.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ModuleFile {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    /// The release of the kernel that it was built for.
+    pub(crate) release: String,
+    pub(crate) is_for: For,
+    pub(crate) is_signed: bool,
+    pub(crate) level: Option<String>,
+    pub(crate) cves: Vec<String>,
+    pub(crate) build_id: Option<String>,
+    /// The build id of the kernel that it was proved for, from the proof beside the file.
+    pub(crate) kernel_build_id: Option<String>,
+}
+
+impl ModuleFile {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(on(path))?;
+        Self::parse(path, &bytes)
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let refused =
+            |why: String| Failure::refused(format!("{} is not a module", path.display())).why(why);
+        let compressed: [(&[u8], &str); 3] = [
+            (b"\x1f\x8b", "gunzip"),
+            (b"\xfd7zXZ\0", "unxz"),
+            (b"\x28\xb5\x2f\xfd", "unzstd"),
+        ];
+        for (magic, program) in compressed {
+            if bytes.starts_with(magic) {
+                return Err(refused("it is compressed".to_owned())
+                    .next(format!("decompress it with {program}")));
+            }
+        }
+        let elf = ElfFile::<FileHeader64<Endianness>>::parse(bytes)
+            .map_err(|error| refused(error.to_string()))?;
+        let section = |name: &str| elf.section_by_name(name)?.data().ok();
+        let modinfo =
+            section(".modinfo").ok_or_else(|| refused("it has no section .modinfo".to_owned()))?;
+        let mut info: Vec<_> = modinfo
+            .split(|&byte| byte == 0)
+            .filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(own))
+            .collect();
+        let mut field = |key: &str| {
+            let at = info.iter().position(|(name, _)| name == key)?;
+            Some(info.swap_remove(at).1)
+        };
+        let needs = |symbol: &str| {
+            elf.symbols()
+                .any(|found| found.is_undefined() && found.name() == Ok(symbol))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            name: field("name").ok_or_else(|| refused("it has no name".to_owned()))?,
+            release: field("vermagic")
+                .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
+                .ok_or_else(|| refused("it names no kernel".to_owned()))?,
+            is_for: if needs("rlp_enable_patch") {
+                For::ThisLoader
+            } else if needs("klp_enable_patch") {
+                For::InTree
+            } else {
+                For::None
+            },
+            is_signed: bytes.ends_with(SIGNED),
+            level: field("level"),
+            cves: field("cves")
+                .unwrap_or_default()
+                .split([' ', ','])
+                .filter(|cve| !cve.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            build_id: section(".note.gnu.build-id").and_then(system::build_id),
+            kernel_build_id: proof_build_id(path)?,
+        })
+    }
+
+    /// Why this module is no patch for this loader and this kernel.
+    pub(crate) fn misfit(&self, release: &str, kernel_build_id: Option<&str>) -> Option<Failure> {
+        let refused = |why: String| {
+            Failure::refused(format!("{} does not fit", self.path.display())).why(why)
+        };
+        match self.is_for {
+            For::ThisLoader => (),
+            For::InTree => {
+                return Some(
+                    refused("it is built for in-tree livepatch".to_owned())
+                        .next("convert it with klp-takeover, or load it with insmod"),
+                )
+            }
+            For::None => return Some(refused("it is not a live patch".to_owned())),
+        }
+        if self.release != release {
+            return Some(
+                refused(format!(
+                    "it is built for {}, and the kernel is {release}",
+                    self.release
+                ))
+                .next("get the patch for the running kernel"),
+            );
+        }
+        match (&self.kernel_build_id, kernel_build_id) {
+            (Some(wanted), Some(running)) if wanted != running => Some(
+                refused(format!(
+                    "its proof is for another build of {release}: the kernel's build id is \
+                     {running}, the proof has {wanted}"
+                ))
+                .next("build the patch again for the running kernel"),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn own((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+/// The kernel's build id in the proof that rlp-build writes beside a module, if there is one.
+fn proof_build_id(path: &Path) -> Result<Option<String>> {
+    let proof = path.with_extension("proof.json");
+    let text = match std::fs::read_to_string(&proof) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(on(&proof))?,
+    };
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::error(format!("{}: {error}", proof.display())))?;
+    Ok(value["kernel"]["build_id"].as_str().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+
+    fn why(bytes: &[u8]) -> String {
+        let failure = ModuleFile::parse(Path::new("x.ko"), bytes).unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        failure.why.unwrap()
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert_eq!(why(b"\x1f\x8b\x08"), "it is compressed");
+        assert_eq!(why(b"\xfd7zXZ\0"), "it is compressed");
+        assert!(!why(b"").is_empty());
+        assert!(!why(b"#!/bin/sh\n").is_empty());
+        assert!(!why(b"\x7fELF\x02\x01\x01").is_empty());
+    }
+
+    #[test]
+    fn misfits() {
+        let mut module = ModuleFile {
+            path: "x.ko".into(),
+            name: "x".into(),
+            release: "7.3".into(),
+            is_for: For::ThisLoader,
+            is_signed: false,
+            level: None,
+            cves: Vec::new(),
+            build_id: None,
+            kernel_build_id: Some("aa".into()),
+        };
+        assert!(module.misfit("7.3", Some("aa")).is_none());
+        assert!(module.misfit("7.3", None).is_none());
+        let why =
+            |module: &ModuleFile, release, id| module.misfit(release, id).unwrap().why.unwrap();
+        assert!(why(&module, "7.4", Some("aa")).contains("the kernel is 7.4"));
+        assert!(why(&module, "7.3", Some("ab")).contains("another build"));
+        module.is_for = For::InTree;
+        assert!(why(&module, "7.3", None).contains("in-tree"));
+        module.is_for = For::None;
+        assert!(why(&module, "7.3", None).contains("not a live patch"));
+    }
+}

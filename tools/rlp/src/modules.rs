@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loading and unloading modules.
+
+use crate::failure::{on, words, Failure, Result};
+use crate::kmsg::Log;
+use crate::loader;
+use crate::system::System;
+use rustix::io::Errno;
+use std::ffi::CString;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `O_NONBLOCK`: do not wait for users of a module.
+const NONBLOCK: i32 = 0o4000;
+
+/// The time for the last users of a module to leave it.
+const LAST_USERS: Duration = Duration::from_secs(10);
+
+fn only_for_real(system: &System) -> Result<()> {
+    if system.is_real() {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        "with --root no module is loaded or unloaded",
+    ))
+}
+
+/// Loads the loader, if it is not loaded.
+pub(crate) fn load_loader(system: &System) -> Result<()> {
+    if loader::is_loaded(system) {
+        return Ok(());
+    }
+    only_for_real(system)?;
+    let failed = |why: String| {
+        Failure::error("the loader cannot be loaded")
+            .why(why)
+            .next("rlp check --kernel names what is missing")
+    };
+    let output = Command::new("modprobe")
+        .arg(loader::MODULE)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(format!("modprobe: {}", words(&error))))?;
+    if !output.status.success() || !loader::is_loaded(system) {
+        return Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// The parameters of a module, as the kernel parses them: a value with a space is quoted.
+fn parameter_text(parameters: &[String]) -> String {
+    let quoted: Vec<_> = parameters
+        .iter()
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if value.contains(char::is_whitespace) => {
+                format!("{name}=\"{value}\"")
+            }
+            _ => parameter.clone(),
+        })
+        .collect();
+    quoted.join(" ")
+}
+
+/// Loads a patch module. On failure, the reason is the loader's.
+pub(crate) fn load(system: &System, path: &Path, name: &str, parameters: &[String]) -> Result<()> {
+    only_for_real(system)?;
+    let file = File::open(path).map_err(on(path))?;
+    let parameters = CString::new(parameter_text(parameters))
+        .map_err(|error| Failure::refused(format!("the parameters are not valid: {error}")))?;
+    let mut log = Log::from_now(system);
+    rustix::system::finit_module(&file, &parameters, 0)
+        .map_err(|errno| load_failure(name, errno, &log.lines()))
+}
+
+fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
+    let error = std::io::Error::from(errno);
+    let kind: fn(String) -> Failure = match errno {
+        Errno::NOMEM | Errno::INTR => Failure::error,
+        _ => Failure::refused,
+    };
+    let why = if log.is_empty() {
+        match errno {
+            Errno::NOEXEC => "the module does not fit this kernel".to_owned(),
+            Errno::NOENT => "the kernel lacks a symbol that the module uses; see dmesg".to_owned(),
+            Errno::KEYREJECTED | Errno::NOKEY => {
+                "its signature is not by a key that the kernel trusts".to_owned()
+            }
+            Errno::PERM => {
+                "the kernel does not allow it (lockdown, or modules are disabled)".to_owned()
+            }
+            Errno::EXIST => "a module of that name is loaded".to_owned(),
+            _ => words(&error),
+        }
+    } else {
+        log.join("\n")
+    };
+    let failure = kind(format!("{name} was not loaded")).why(why);
+    match errno {
+        Errno::BUSY => failure.next("rlp status shows what else is going on"),
+        Errno::NOMEM => failure.next("try again when memory is free"),
+        _ => failure,
+    }
+}
+
+/// Unloads the module of a patch that has left. Its last users may take a moment.
+pub(crate) fn unload(system: &System, name: &str) -> Result<()> {
+    only_for_real(system)?;
+    let failed = |why: String| Failure::error(format!("module {name} was not unloaded")).why(why);
+    let c_name = CString::new(name).map_err(|error| failed(error.to_string()))?;
+    let until = Instant::now() + LAST_USERS;
+    loop {
+        match rustix::system::delete_module(&c_name, NONBLOCK) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // The kernel has no event for the last put of a module.
+            Err(Errno::AGAIN | Errno::BUSY) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(Errno::AGAIN | Errno::BUSY) => {
+                return Err(failed("it is still in use".to_owned())
+                    .next("if its transition was forced, it stays until the next boot"))
+            }
+            Err(errno) => return Err(failed(words(&errno.into()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters() {
+        let parameters = ["a=1", "b=two words", "flag"].map(str::to_owned);
+        assert_eq!(parameter_text(&parameters), "a=1 b=\"two words\" flag");
+        assert_eq!(parameter_text(&[]), "");
+    }
+
+    #[test]
+    fn the_loaders_reason_comes_first() {
+        let failure = load_failure("fix", Errno::INVAL, &["symbol 'x' not found".to_owned()]);
+        assert_eq!(failure.why.as_deref(), Some("symbol 'x' not found"));
+        let failure = load_failure("fix", Errno::KEYREJECTED, &[]);
+        assert!(failure.why.unwrap().contains("signature"));
+        let failure = load_failure("fix", Errno::NOMEM, &[]);
+        assert_eq!(failure.kind, crate::failure::Kind::Error);
+    }
+}

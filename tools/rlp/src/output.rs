@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How results are shown: as text for people, with colours on a terminal only, and as JSON for
+//! programs.
+
+use crate::failure::Failure;
+use anstyle::{AnsiColor, Style};
+use serde_json::{json, Map, Value};
+use std::io::{IsTerminal, Write};
+
+/// The version of the JSON formats. It changes with a field's meaning, not when a field is added.
+const FORMAT: u32 = 1;
+
+/// The styles of the text.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Paint {
+    pub(crate) good: Style,
+    pub(crate) warn: Style,
+    pub(crate) bad: Style,
+    pub(crate) bold: Style,
+    pub(crate) dim: Style,
+}
+
+impl Paint {
+    pub(crate) fn new(is_terminal: bool) -> Self {
+        if !is_terminal || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+            return Self::default();
+        }
+        let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        Self {
+            good: colour(AnsiColor::Green),
+            warn: colour(AnsiColor::Yellow),
+            bad: colour(AnsiColor::Red).bold(),
+            bold: Style::new().bold(),
+            dim: Style::new().dimmed(),
+        }
+    }
+}
+
+/// The result of a command.
+pub(crate) trait Report {
+    /// The fields of the JSON object, besides those that all commands have.
+    fn json(&self) -> Value;
+    fn text(&self, paint: &Paint) -> String;
+    /// The exit status, unless there is a failure.
+    fn status(&self) -> u8 {
+        0
+    }
+}
+
+/// A result, and the failure that ended the command.
+pub(crate) struct Outcome {
+    pub(crate) report: Option<Box<dyn Report>>,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl From<crate::failure::Result<Box<dyn Report>>> for Outcome {
+    fn from(result: crate::failure::Result<Box<dyn Report>>) -> Self {
+        match result {
+            Ok(report) => Self {
+                report: Some(report),
+                failure: None,
+            },
+            Err(failure) => Self {
+                report: None,
+                failure: Some(failure),
+            },
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self {
+            report: None,
+            failure: Some(failure),
+        }
+    }
+}
+
+impl Outcome {
+    /// The outcome of a command that has looked, or has done all that it was asked for.
+    pub(crate) fn of(report: impl Report + 'static) -> Self {
+        Self {
+            report: Some(Box::new(report)),
+            failure: None,
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match (&self.failure, &self.report) {
+            (Some(failure), _) => failure.kind.status(),
+            (None, Some(report)) => report.status(),
+            (None, None) => 0,
+        }
+    }
+
+    /// The JSON object of a command.
+    fn json(&self, command: &str) -> Value {
+        let mut object = Map::new();
+        object.insert("rlp".to_owned(), json!(FORMAT));
+        object.insert("command".to_owned(), json!(command));
+        object.insert("status".to_owned(), json!(self.status()));
+        if let Some(Value::Object(fields)) = self.report.as_ref().map(|report| report.json()) {
+            object.extend(fields);
+        }
+        if let Some(failure) = &self.failure {
+            object.insert("error".to_owned(), json!(failure));
+        }
+        Value::Object(object)
+    }
+
+    /// Prints the result and the failure, and returns the exit status.
+    pub(crate) fn print(&self, command: &str, as_json: bool) -> u8 {
+        if as_json {
+            print(&format!("{:#}\n", self.json(command)));
+            return self.status();
+        }
+        if let Some(report) = &self.report {
+            let paint = Paint::new(std::io::stdout().is_terminal());
+            print(&report.text(&paint));
+        }
+        if let Some(failure) = &self.failure {
+            let paint = Paint::new(std::io::stderr().is_terminal());
+            eprint!("{}", failure_text(failure, &paint));
+        }
+        self.status()
+    }
+}
+
+/// Prints a text. A reader that has ended, such as head, is no error.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn failure_text(failure: &Failure, paint: &Paint) -> String {
+    use crate::failure::Kind;
+    let style = match failure.kind {
+        Kind::InProgress => paint.warn,
+        Kind::Error | Kind::Refused | Kind::TakenBack => paint.bad,
+    };
+    let word = failure.kind.words();
+    let mut text = format!("{style}{word}{style:#}: {}\n", failure.what);
+    if let Some(why) = &failure.why {
+        for line in why.lines() {
+            text += &format!("  {line}\n");
+        }
+    }
+    if let Some(next) = &failure.next {
+        text += &format!("  next: {next}\n");
+    }
+    text
+}
+
+/// What happens while a command waits: on a terminal a line that changes, otherwise a line for each
+/// event.
+pub(crate) struct Progress {
+    quiet: bool,
+    is_terminal: bool,
+    paint: Paint,
+    /// Whether the terminal's last line is to be overwritten.
+    open: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(quiet: bool) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        Self {
+            quiet,
+            is_terminal,
+            paint: Paint::new(is_terminal),
+            open: false,
+        }
+    }
+
+    /// Whether somebody watches the numbers change.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.is_terminal && !self.quiet
+    }
+
+    /// Shows a line that the next one replaces. Nothing is shown if this is no terminal.
+    pub(crate) fn update(&mut self, text: &str) {
+        if self.is_watched() {
+            eprint!("\r\x1b[K{}{text}{:#}", self.paint.dim, self.paint.dim);
+            self.open = true;
+        }
+    }
+
+    /// Shows lines that stay.
+    pub(crate) fn lines(&mut self, lines: &[String]) {
+        if self.quiet {
+            return;
+        }
+        self.close();
+        for line in lines {
+            eprintln!("  {line}");
+        }
+    }
+
+    /// Removes the line that would have been replaced.
+    pub(crate) fn close(&mut self) {
+        if self.open {
+            eprint!("\r\x1b[K");
+            self.open = false;
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_three_parts() {
+        let failure = Failure::refused("fix was not loaded")
+            .why("first\nsecond")
+            .next("try again");
+        assert_eq!(
+            failure_text(&failure, &Paint::default()),
+            "refused: fix was not loaded\n  first\n  second\n  next: try again\n"
+        );
+        let value = Outcome::from(failure).json("load");
+        assert_eq!(value["status"], 3);
+        assert_eq!(value["error"]["next"], "try again");
+    }
+
+    #[test]
+    fn there_are_no_colours_but_on_a_terminal() {
+        let failure = Failure::error("x");
+        assert!(!failure_text(&failure, &Paint::new(false)).contains('\x1b'));
+    }
+}

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! status: what is in effect since when, what moves, what holds it up, and what cannot be undone
+//! before a reboot.
+
+use crate::blockers::{self, Blockers};
+use crate::boot;
+use crate::cli;
+use crate::failure::Result;
+use crate::loader::{self, Leftover, Patch, State};
+use crate::output::{Outcome, Paint, Report};
+use crate::system::System;
+use crate::time;
+use serde::Serialize;
+use serde_json::{json, Value};
+use std::fmt::Write as _;
+
+/// The state of the machine, with the exit statuses of plugins of Nagios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    Ok,
+    Warning,
+    Critical,
+}
+
+/// The exit status of a plugin that cannot tell.
+const UNKNOWN: u8 = 3;
+
+impl Verdict {
+    fn status(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warning => 1,
+            Self::Critical => 2,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
+/// Something that an operator should know, and how bad it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reason {
+    pub(crate) verdict: Verdict,
+    pub(crate) text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+}
+
+/// A patch, and what holds up its transition.
+#[derive(Debug)]
+struct Shown {
+    patch: Patch,
+    /// `None` if this user may not see it.
+    blockers: Option<Blockers>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Status {
+    release: String,
+    is_loaded: bool,
+    patches: Vec<Shown>,
+    leftovers: Vec<Leftover>,
+    installed: Vec<String>,
+    pub(crate) reasons: Vec<Reason>,
+}
+
+pub(crate) fn read(system: &System) -> Result<Status> {
+    let release = system.release();
+    let mut patches = Vec::new();
+    for patch in loader::patches(system)? {
+        let blockers = if patch.state.is_moving() {
+            blockers::read(system, &patch.name)?
+        } else {
+            Some(Blockers::default())
+        };
+        patches.push(Shown { patch, blockers });
+    }
+    let mut status = Status {
+        is_loaded: loader::is_loaded(system),
+        leftovers: loader::leftovers(system)?,
+        installed: boot::installed(system, &release)?,
+        release,
+        patches,
+        reasons: Vec::new(),
+    };
+    status.judge(boot::is_off(system), &boot::quarantined(system)?);
+    Ok(status)
+}
+
+impl Status {
+    fn reason(&mut self, verdict: Verdict, text: String, next: Option<String>) {
+        self.reasons.push(Reason {
+            verdict,
+            text,
+            next,
+        });
+    }
+
+    /// Collects what an operator should know.
+    fn judge(&mut self, is_off: bool, quarantined: &[String]) {
+        use Verdict::{Critical, Warning};
+        if !self.is_loaded {
+            self.reason(
+                Warning,
+                "the loader is not loaded, so nothing is patched".to_owned(),
+                Some("rlp load FILE loads it, too".to_owned()),
+            );
+        } else if !self.patches.iter().any(|shown| is_in_effect(&shown.patch)) {
+            self.reason(Warning, "no patch is in effect".to_owned(), None);
+        }
+        if is_off && !self.installed.is_empty() {
+            self.reason(
+                Warning,
+                "livepatch.off is on the kernel's command line: nothing was loaded at boot"
+                    .to_owned(),
+                Some("reboot without it, or load the patches by hand".to_owned()),
+            );
+        }
+        for name in quarantined {
+            self.reason(
+                Critical,
+                format!("{name} is not loaded at boot any more: a boot with it did not last"),
+                Some(format!(
+                    "find out why (journalctl -b -1), then rlp install or uninstall {name}"
+                )),
+            );
+        }
+        for name in self.installed.clone() {
+            let state = self
+                .patches
+                .iter()
+                .find(|shown| shown.patch.name == name)
+                .map(|shown| shown.patch.state);
+            if state.is_none() && !is_off && !quarantined.contains(&name) {
+                self.reason(
+                    Critical,
+                    format!("{name} is installed for this kernel, and is not loaded"),
+                    Some("journalctl -u rlp-boot, then rlp load FILE".to_owned()),
+                );
+            }
+        }
+        let patches: Vec<_> = self
+            .patches
+            .iter()
+            .map(|shown| shown.patch.clone())
+            .collect();
+        for patch in &patches {
+            self.judge_patch(patch);
+        }
+        for left in self.leftovers.clone() {
+            let name = &left.name;
+            if left.pinned {
+                self.reason(
+                    Warning,
+                    format!("the module {name} stays until the next boot: tasks were forced"),
+                    Some("plan a reboot".to_owned()),
+                );
+            }
+        }
+    }
+
+    fn judge_patch(&mut self, patch: &Patch) {
+        use Verdict::Warning;
+        let name = &patch.name;
+        match patch.state {
+            State::Enabling => self.reason(
+                Warning,
+                format!("{name} is not in effect for all tasks yet"),
+                Some(format!("wait, or rlp reverse {name}")),
+            ),
+            State::Disabling => self.reason(
+                Warning,
+                format!("{name} is being disabled"),
+                Some(format!("wait, or rlp reverse {name}")),
+            ),
+            State::Probation => self.reason(
+                Warning,
+                format!(
+                    "{name} is on probation, and is taken back in {} s if it is not confirmed",
+                    patch.probation_left
+                ),
+                Some(format!("rlp confirm {name}")),
+            ),
+            State::InEffect | State::Held => (),
+        }
+        if patch.forced {
+            self.reason(
+                Warning,
+                format!("tasks were forced into the last transition of {name}, without proof"),
+                Some("plan a reboot".to_owned()),
+            );
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        let verdicts = self.reasons.iter().map(|reason| reason.verdict);
+        verdicts.max().unwrap_or(Verdict::Ok)
+    }
+
+    fn count(&self, is_counted: impl Fn(&Patch) -> bool) -> usize {
+        let patches = self.patches.iter();
+        patches.filter(|shown| is_counted(&shown.patch)).count()
+    }
+
+    /// One line for Nagios, with its performance data.
+    fn line(&self) -> String {
+        let in_effect = self.count(is_in_effect);
+        let texts: Vec<_> = self
+            .reasons
+            .iter()
+            .filter(|reason| reason.verdict == self.verdict())
+            .map(|reason| reason.text.replace('|', "/"))
+            .collect();
+        let text = if texts.is_empty() {
+            let level = self.patches.iter().rev().find_map(|shown| {
+                let level = shown.patch.level.as_ref()?;
+                Some(format!(", level {level}"))
+            });
+            let patches = match in_effect {
+                1 => "1 patch".to_owned(),
+                many => format!("{many} patches"),
+            };
+            format!("{patches} in effect{}", level.unwrap_or_default())
+        } else {
+            texts.join("; ")
+        };
+        format!(
+            "LIVEPATCH {} - {text} | in_effect={in_effect} moving={} probation={}\n",
+            self.verdict().word(),
+            self.count(|patch| patch.state.is_moving()),
+            self.count(|patch| patch.state == State::Probation),
+        )
+    }
+}
+
+/// Whether the loader says that the patch is in effect for all tasks, and confirmed.
+fn is_in_effect(patch: &Patch) -> bool {
+    patch.state == State::InEffect
+}
+
+/// The state of a patch in words.
+pub(crate) fn state_words(patch: &Patch, paint: &Paint) -> String {
+    let since = patch.since.map(time::readable);
+    let since = since.map_or(String::new(), |since| format!(" since {since}"));
+    match patch.state {
+        State::InEffect => format!("{}in effect{:#}{since}", paint.good, paint.good),
+        State::Probation => format!(
+            "{}on probation{:#}, in effect{since}, {} left to confirm it",
+            paint.warn,
+            paint.warn,
+            time::span(patch.probation_left)
+        ),
+        State::Enabling => format!(
+            "{}being enabled{:#}: {} of {} tasks are switched",
+            paint.warn, paint.warn, patch.switched, patch.tasks
+        ),
+        State::Disabling => format!(
+            "{}being disabled{:#}: {} of {} tasks are switched",
+            paint.warn, paint.warn, patch.switched, patch.tasks
+        ),
+        State::Held => "not in effect: replaced by a patch that is on probation".to_owned(),
+    }
+}
+
+/// What the patch changes, in a line.
+fn objects_words(patch: &Patch) -> String {
+    let object = |object: &loader::Object| {
+        let functions = object.functions.len();
+        let noun = if functions == 1 {
+            "function"
+        } else {
+            "functions"
+        };
+        let state = if object.patched {
+            ""
+        } else {
+            " (not loaded; patched when it loads)"
+        };
+        format!("{functions} {noun} in {}{state}", object.name)
+    };
+    let objects: Vec<_> = patch.objects.iter().map(object).collect();
+    objects.join(", ")
+}
+
+impl Report for Status {
+    fn json(&self) -> Value {
+        let patches = self.patches.iter().map(|shown| {
+            let mut value = json!(shown.patch);
+            if shown.patch.state.is_moving() {
+                value["blockers"] = json!(shown.blockers);
+            }
+            value
+        });
+        json!({
+            "release": self.release,
+            "loader": { "loaded": self.is_loaded },
+            "verdict": self.verdict(),
+            "reasons": self.reasons,
+            "patches": patches.collect::<Vec<_>>(),
+            "leftovers": self.leftovers,
+            "installed": self.installed,
+        })
+    }
+
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "kernel {}", self.release);
+        for Shown { patch, blockers } in &self.patches {
+            let _ = write!(text, "\n{}{}{:#}", paint.bold, patch.name, paint.bold);
+            if let Some(level) = &patch.level {
+                let _ = write!(text, ", level {level}");
+            }
+            let _ = writeln!(text, "\n  {}", state_words(patch, paint));
+            if !patch.cves.is_empty() {
+                let _ = writeln!(text, "  fixes {}", patch.cves.join(" "));
+            }
+            let _ = writeln!(text, "  {}", objects_words(patch));
+            match blockers {
+                Some(blockers) => {
+                    for line in blockers.lines() {
+                        let _ = writeln!(text, "  {line}");
+                    }
+                }
+                None => text.push_str("  only root may see what holds this up\n"),
+            }
+        }
+        for left in self.leftovers.iter().filter(|left| !left.pinned) {
+            let _ = writeln!(
+                text,
+                "\n{0}: not in effect; its module is left (rlp unload {0})",
+                left.name
+            );
+        }
+        if !self.reasons.is_empty() {
+            text.push('\n');
+        }
+        for reason in &self.reasons {
+            let style = match reason.verdict {
+                Verdict::Critical => paint.bad,
+                Verdict::Warning | Verdict::Ok => paint.warn,
+            };
+            let word = reason.verdict.word().to_lowercase();
+            let _ = writeln!(text, "{style}{word}{style:#}: {}", reason.text);
+            if let Some(next) = &reason.next {
+                let _ = writeln!(text, "  next: {next}");
+            }
+        }
+        text
+    }
+}
+
+/// The line of `status --nagios`.
+struct Nagios(Status);
+
+impl Report for Nagios {
+    fn json(&self) -> Value {
+        self.0.json()
+    }
+
+    fn text(&self, _paint: &Paint) -> String {
+        self.0.line()
+    }
+
+    fn status(&self) -> u8 {
+        self.0.verdict().status()
+    }
+}
+
+/// The line of a plugin that cannot tell.
+struct Unknown(String);
+
+impl Report for Unknown {
+    fn json(&self) -> Value {
+        json!({ "unknown": self.0 })
+    }
+
+    fn text(&self, _paint: &Paint) -> String {
+        format!("LIVEPATCH UNKNOWN - {}\n", self.0.replace('|', "/"))
+    }
+
+    fn status(&self) -> u8 {
+        UNKNOWN
+    }
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::Status) -> Outcome {
+    let status = read(system);
+    match (arguments.nagios, status) {
+        (true, Ok(status)) => Outcome::of(Nagios(status)),
+        (true, Err(failure)) => Outcome::of(Unknown(failure.what)),
+        (false, Ok(status)) => Outcome::of(status),
+        (false, Err(failure)) => failure.into(),
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Times as people and programs read them. All times are in UTC.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The seconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
+}
+
+/// The year, the month and the day of a number of days since 1970-01-01, in the Gregorian calendar.
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years that begin in March have the leap day at their end. 719468 days lie between 0000-03-01
+    // and 1970-01-01; 146097 days are 400 years.
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day = days % 146_097;
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = (era * 400 + year, month + 3);
+    if month > 12 {
+        (year + 1, month - 12, day)
+    } else {
+        (year, month, day)
+    }
+}
+
+/// "2026-11-30T01:02:03Z", as in RFC 3339.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    let (year, month, day) = date(seconds / 86_400);
+    let rest = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+/// "2026-11-30 01:02:03 UTC".
+pub(crate) fn readable(seconds: u64) -> String {
+    rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
+}
+
+/// A duration in its two largest units: "3 d 4 h", "12 s".
+pub(crate) fn span(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
+    let first = units
+        .iter()
+        .position(|&(_, size)| seconds >= size)
+        .unwrap_or(units.len() - 1);
+    let (name, size) = units[first];
+    let mut text = format!("{} {name}", seconds / size);
+    if let Some(&(name, smaller)) = units.get(first + 1) {
+        let rest = seconds % size / smaller;
+        if rest != 0 {
+            text += &format!(" {rest} {name}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(951_868_800), "2000-03-01T00:00:00Z");
+        assert_eq!(rfc3339(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(readable(1_796_000_523), "2026-11-30 01:02:03 UTC");
+    }
+
+    #[test]
+    fn spans() {
+        assert_eq!(span(0), "0 s");
+        assert_eq!(span(59), "59 s");
+        assert_eq!(span(60), "1 min");
+        assert_eq!(span(3_725), "1 h 2 min");
+        assert_eq!(span(273_600), "3 d 4 h");
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! unload: disable a patch, wait until it has left, and unload its module.
+
+use crate::boot;
+use crate::change::{self, Change, Done, Recording};
+use crate::cli;
+use crate::control;
+use crate::failure::{Failure, Result};
+use crate::kmsg::Log;
+use crate::load;
+use crate::loader::{self, Patch, State};
+use crate::modules;
+use crate::output::{Outcome, Progress};
+use crate::system::System;
+use crate::wait::{self, End};
+use std::time::Instant;
+
+pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progress) -> Outcome {
+    if let Err(failure) = system.needs_root("unload patches") {
+        return failure.into();
+    }
+    let names: Vec<String> = if arguments.all {
+        match loader::patches(system) {
+            // A patch that is held leaves with the patch that has replaced it, or is in effect
+            // again then.
+            Ok(patches) => patches.into_iter().rev().map(|patch| patch.name).collect(),
+            Err(failure) => return failure.into(),
+        }
+    } else {
+        arguments.patches.clone()
+    };
+    let dry_run = arguments.dry.dry_run;
+    change::each(dry_run, &names, |name| {
+        let name = loader::name_of(name);
+        if dry_run {
+            return plan(system, &name);
+        }
+        let until = wait::until(arguments.wait.timeout);
+        if loader::patch(system, &name)?.is_none() && leftover(system, &name)?.is_none() {
+            return Ok(Change::new(&name, Done::NotLoaded));
+        }
+        change::recorded(system, Recording::Wanted, "unload", &name, None, || {
+            unload(system, &name, arguments.deadline, until, progress)
+        })
+    })
+}
+
+fn leftover(system: &System, name: &str) -> Result<Option<loader::Leftover>> {
+    let left = loader::leftovers(system)?;
+    Ok(left.into_iter().find(|left| left.name == name))
+}
+
+/// Says so if the patch is in effect again after the next boot.
+fn with_boot_note(system: &System, change: Change) -> Change {
+    // That the list cannot be read does not matter here: status reports it.
+    let installed = boot::installed(system, &system.release()).unwrap_or_default();
+    if !installed.contains(&change.patch) {
+        return change;
+    }
+    let name = change.patch.clone();
+    change.note(format!(
+        "it is loaded again at the next boot, unless: rlp uninstall {name}"
+    ))
+}
+
+fn plan(system: &System, name: &str) -> Result<Change> {
+    let Some(patch) = loader::patch(system, name)? else {
+        return Ok(match leftover(system, name)? {
+            Some(_) => Change::new(name, Done::Unloaded).note("only its module is left"),
+            None => Change::new(name, Done::NotLoaded),
+        });
+    };
+    check_held(system, &patch)?;
+    let mut change = Change::new(name, Done::Unloaded).state(patch.state);
+    for held in held_by(system, &patch)? {
+        change = change.note(format!("{held} would be in effect again"));
+    }
+    if !patch.cves.is_empty() {
+        change = change.note(format!(
+            "would no longer be fixed: {}",
+            patch.cves.join(" ")
+        ));
+    }
+    Ok(with_boot_note(system, change))
+}
+
+/// The patches that are in effect again if this patch is disabled.
+fn held_by(system: &System, patch: &Patch) -> Result<Vec<String>> {
+    if !(patch.cumulative && patch.state == State::Probation) {
+        return Ok(Vec::new());
+    }
+    let patches = loader::patches(system)?.into_iter();
+    Ok(patches
+        .filter(|other| other.state == State::Held)
+        .map(|other| other.name)
+        .collect())
+}
+
+fn check_held(system: &System, patch: &Patch) -> Result<()> {
+    if patch.state != State::Held {
+        return Ok(());
+    }
+    let holder = loader::patches(system)?
+        .into_iter()
+        .find(|other| other.cumulative && other.state == State::Probation);
+    match holder {
+        Some(holder) => Err(
+            Failure::refused(format!("{} cannot be unloaded", patch.name))
+                .why(format!(
+                    "{} has replaced it, and falls back to it if it is not confirmed",
+                    holder.name
+                ))
+                .next(format!("rlp confirm {}, or unload that", holder.name)),
+        ),
+        // It is just leaving.
+        None => Ok(()),
+    }
+}
+
+/// Unloads a patch that the loader has, or whose module is left.
+pub(crate) fn unload(
+    system: &System,
+    name: &str,
+    deadline: Option<u32>,
+    until: Instant,
+    progress: &mut Progress,
+) -> Result<Change> {
+    let mut change = Change::new(name, Done::Unloaded);
+    if let Some(patch) = loader::patch(system, name)? {
+        check_held(system, &patch)?;
+        let mut log = Log::from_now(system);
+        let held = held_by(system, &patch)?;
+        if let Some(seconds) = deadline {
+            load::set_deadline(system, name, seconds)?;
+        }
+        if matches!(
+            patch.state,
+            State::Enabling | State::InEffect | State::Probation
+        ) {
+            load::others_settled(system, name, until, progress)?;
+            control::set(system, name, "enabled", "0", "disabled", &mut log)?;
+        }
+        match wait::gone(system, name, until, progress)? {
+            End::Gone => (),
+            End::Late(patch) => return Err(control::late(system, &patch, "unload")),
+            End::Settled(_) => {
+                let failure = Failure::taken_back(format!("{name} is still in effect"));
+                let lines = log.lines();
+                return Err(if lines.is_empty() {
+                    failure.why("its transition was reversed")
+                } else {
+                    failure.why(lines.join("\n"))
+                });
+            }
+        }
+        for held in held {
+            if loader::patch(system, &held)?.is_some_and(|held| held.state != State::Held) {
+                change = change.note(format!("{held} is in effect again"));
+            }
+        }
+    } else if leftover(system, name)?.is_some_and(|left| left.pinned) {
+        return Err(
+            Failure::refused(format!("module {name} cannot be unloaded"))
+                .why("tasks were forced, so it stays until the next boot"),
+        );
+    }
+    modules::unload(system, name)?;
+    Ok(with_boot_note(system, change))
+}

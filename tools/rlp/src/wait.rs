@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting for the loader, with poll(2) on its files.
+
+use crate::blockers;
+use crate::failure::{on, Result};
+use crate::loader::{self, Patch};
+use crate::output::Progress;
+use crate::system::{read_again, System};
+use rustix::event::{poll, PollFd, PollFlags};
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+/// The time after which blockers are shown.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The time between two looks at numbers that somebody watches.
+const GLANCE: Duration = Duration::from_millis(300);
+/// The longest sleep: a folder that is removed does not always wake those that poll its files.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// How a wait has ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// No transition of the patch runs.
+    Settled(Box<Patch>),
+    /// The loader does not have the patch any more.
+    Gone,
+    /// The time is over, and the transition continues.
+    Late(Box<Patch>),
+}
+
+/// A file of the loader that can be polled.
+struct Watch(File);
+
+impl Watch {
+    fn open(system: &System, path: &str) -> Result<Option<Self>> {
+        match File::open(system.path(path)) {
+            Ok(file) => Ok(Some(Self(file))),
+            Err(_) if !system.exists(path) => Ok(None),
+            Err(error) => Err(on(&system.path(path))(error)),
+        }
+    }
+
+    /// Reads the file, after which poll reports changes since then. Returns false if the patch is
+    /// gone.
+    fn read(&mut self) -> bool {
+        read_again(&mut self.0).is_ok()
+    }
+
+    /// Sleeps until the file changes, but not longer than `time`.
+    fn sleep(&self, time: Duration) {
+        let mut files = [PollFd::new(&self.0, PollFlags::PRI)];
+        let ms = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        // After a signal the caller looks again.
+        let _ = poll(&mut files, ms.max(1));
+    }
+}
+
+/// The time when a wait of so many seconds ends.
+pub(crate) fn until(seconds: u64) -> Instant {
+    let now = Instant::now();
+    // A time that is too far away to be represented is a year away.
+    now.checked_add(Duration::from_secs(seconds))
+        .unwrap_or(now + Duration::from_secs(365 * 86_400))
+}
+
+/// Waits until `is_done` is true of the patch, or the patch is gone. If that takes long, the
+/// blockers are shown.
+fn wait_for(
+    system: &System,
+    patch: &str,
+    until: Instant,
+    progress: &mut Progress,
+    is_done: impl Fn(&Patch) -> bool,
+) -> Result<End> {
+    let path = loader::file(patch, "transition");
+    let Some(mut watch) = Watch::open(system, &path)? else {
+        return Ok(End::Gone);
+    };
+    let start = Instant::now();
+    let mut shown = false;
+    loop {
+        // This read comes first: a change after it ends the sleep below.
+        if !watch.read() {
+            // The folder is being removed, or there is a new one already.
+            std::thread::sleep(Duration::from_millis(20));
+            watch = match Watch::open(system, &path)? {
+                Some(again) if Instant::now() < until => again,
+                _ => return Ok(End::Gone),
+            };
+            continue;
+        }
+        let Some(now) = loader::patch(system, patch)? else {
+            return Ok(End::Gone);
+        };
+        if is_done(&now) {
+            return Ok(End::Settled(Box::new(now)));
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(End::Late(Box::new(now)));
+        }
+        progress.update(&format!(
+            "{patch}: {} of {} tasks switched",
+            now.switched, now.tasks
+        ));
+        let mut sleep = left.min(if progress.is_watched() {
+            GLANCE
+        } else {
+            LONGEST
+        });
+        if !shown {
+            let patience = PATIENCE.saturating_sub(start.elapsed());
+            if patience.is_zero() {
+                show_blockers(system, &now, progress)?;
+                shown = true;
+            } else {
+                sleep = sleep.min(patience);
+            }
+        }
+        watch.sleep(sleep);
+    }
+}
+
+/// Waits until the transition of the patch is complete.
+pub(crate) fn settled(
+    system: &System,
+    patch: &str,
+    until: Instant,
+    progress: &mut Progress,
+) -> Result<End> {
+    wait_for(system, patch, until, progress, |now| !now.state.is_moving())
+}
+
+/// Waits until the loader does not have the patch any more, or has enabled it again.
+pub(crate) fn gone(
+    system: &System,
+    patch: &str,
+    until: Instant,
+    progress: &mut Progress,
+) -> Result<End> {
+    use crate::loader::State;
+    wait_for(system, patch, until, progress, |now| {
+        matches!(now.state, State::InEffect | State::Probation)
+    })
+}
+
+fn show_blockers(system: &System, patch: &Patch, progress: &mut Progress) -> Result<()> {
+    let mut lines = vec![format!(
+        "{}: {} of {} tasks are switched, waiting for the others",
+        patch.name, patch.switched, patch.tasks
+    )];
+    if let Some(blockers) = blockers::read(system, &patch.name)? {
+        lines.extend(blockers.lines().into_iter().map(|line| format!("  {line}")));
+    }
+    progress.lines(&lines);
+    Ok(())
+}

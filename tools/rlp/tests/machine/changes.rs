@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands that change a machine, as far as that needs no kernel: dry runs, single writes, what
+//! is refused, and what is on the disk afterwards.
+
+use crate::common::{Machine, RELEASE};
+use serde_json::json;
+
+#[test]
+fn dry_runs_change_nothing() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.run(&["load", "--dry-run", file]).is(
+        0,
+        "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n",
+    );
+    machine.json(&["load", "-n", file]);
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "confirmed", "0");
+    machine
+        .run(&["confirm", "-n"])
+        .is(0, "live_fix: would be confirmed\n");
+    machine
+        .run(&["unload", "-n", "live_fix"])
+        .is(0, "live_fix: would be unloaded\n");
+    machine.run(&["install", "-n", file]).is(
+        0,
+        "fix: would be installed\n  it is loaded at the next boot; now: rlp load /files/fix.ko\n",
+    );
+    machine.set("live_fix", "transition", "1");
+    machine.run(&["reverse", "-n"]).is(
+        0,
+        "live_fix: would be reversed\n  it would not be in effect\n",
+    );
+    machine
+        .run(&["force", "-n", "live_fix"])
+        .is(0, "live_fix: would be forced\n");
+    assert_eq!(machine.get("live_fix", "confirmed"), "0\n");
+    assert_eq!(machine.get("live_fix", "enabled"), "1\n");
+    assert!(!machine.path("var/lib/rlp").exists());
+}
+
+#[test]
+fn loading_again_is_no_error() {
+    let machine = Machine::new();
+    let file = machine.module("live_fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.patch("live_fix", 1);
+    machine
+        .run(&["load", file])
+        .is(0, "live_fix: is loaded already\n");
+    machine
+        .run(&["unload", "other"])
+        .is(0, "other: is not loaded\n");
+    machine.set("live_fix", "confirmed", "0");
+    machine.set("live_fix", "probation", "20");
+    machine.run(&["load", file]).is(
+        0,
+        "live_fix: is loaded already\n  on probation: the loader takes it back in 20 s, unless: \
+         rlp confirm live_fix\n",
+    );
+    let changed = machine.json(&["load", "--confirm", file]);
+    assert_eq!(changed["changes"][0]["result"], "already-loaded");
+    assert_eq!(machine.get("live_fix", "confirmed"), "1");
+
+    // Another build of the same name.
+    std::fs::write(
+        machine.path("sys/module/live_fix/notes/.note.gnu.build-id"),
+        b"\x04\0\0\0\x04\0\0\0\x03\0\0\0GNU\0diff",
+    )
+    .unwrap();
+    machine
+        .run(&["load", file])
+        .fails(3, "another build of live_fix is loaded");
+}
+
+#[test]
+fn confirm_and_reverse() {
+    let machine = Machine::new();
+    machine.run(&["confirm"]).is(0, "nothing is to be done\n");
+    machine
+        .run(&["confirm", "other"])
+        .fails(3, "the loader has no patch other");
+    machine
+        .run(&["reverse"])
+        .fails(3, "no patch is in transition");
+    machine.patch("live_fix", 1);
+    machine
+        .run(&["confirm", "live_fix"])
+        .is(0, "live_fix: is confirmed already\n");
+    machine
+        .run(&["reverse", "live_fix"])
+        .fails(3, "live_fix is not in transition");
+    machine.json(&["reverse"]);
+    machine.set("live_fix", "transition", "1");
+    // Nothing ends the transition here.
+    machine
+        .run(&["reverse", "--timeout", "0"])
+        .fails(4, "live_fix: the transition continues");
+    assert_eq!(machine.get("live_fix", "enabled"), "0");
+    let value = machine.json(&["reverse", "--timeout", "0"]);
+    assert_eq!(value["error"]["kind"], "in-progress");
+    assert_eq!(machine.get("live_fix", "enabled"), "1");
+}
+
+#[test]
+fn force_needs_words_and_a_record() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "force", "");
+    machine
+        .run(&["force", "live_fix", "--yes-i-know"])
+        .fails(3, "is not in transition");
+    machine.set("live_fix", "transition", "1");
+    machine.set(
+        "live_fix",
+        "blockers",
+        "tasks 1 inside do_it\n7 a inside do_it",
+    );
+    machine.run(&["force", "live_fix"]).fails(3, "--yes-i-know");
+    machine.run(&["force"]).fails(2, "PATCH");
+    // A folder in place of the file: it cannot be written, even by root.
+    machine.folder("var/lib/rlp/history.jsonl");
+    machine
+        .run(&["force", "live_fix", "--yes-i-know"])
+        .fails(1, "the history cannot be written");
+    assert_eq!(machine.get("live_fix", "force"), "\n");
+    std::fs::remove_dir(machine.path("var/lib/rlp/history.jsonl")).unwrap();
+    machine.run(&["force", "live_fix", "--yes-i-know"]).is(
+        0,
+        "live_fix: forced\n  modules that this retires stay until the next boot\n",
+    );
+    assert_eq!(machine.get("live_fix", "force"), "1");
+    let history = machine.json(&["history"]);
+    assert_eq!(
+        history["records"][0]["detail"],
+        "1 task is inside do_it(), which the transition changes"
+    );
+    assert_eq!(history["records"][1]["result"], "forced");
+}
+
+#[test]
+fn other_changes_are_made_without_a_record() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "confirmed", "0");
+    machine.folder("var/lib/rlp/history.jsonl");
+    let output = machine.run(&["confirm"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(
+        output.out.contains("the history was not written"),
+        "{output:?}"
+    );
+    assert_eq!(machine.get("live_fix", "confirmed"), "1");
+}
+
+#[test]
+fn install_and_uninstall() {
+    let machine = Machine::new();
+    let first = machine.module("first", RELEASE, "rlp_enable_patch");
+    let second = machine.module("second", RELEASE, "rlp_enable_patch");
+    let later = machine.module("later", "8.0", "rlp_enable_patch");
+    let [first, second, later] = [&first, &second, &later].map(|path| path.to_str().unwrap());
+    let installed = machine.json(&["install", second, first]);
+    assert_eq!(installed["changes"][1]["result"], "installed");
+    let list = format!("var/lib/rlp/boot/{RELEASE}/list");
+    assert_eq!(machine.read(&list), "second\nfirst\n");
+    assert!(machine
+        .path(&format!("var/lib/rlp/boot/{RELEASE}/first.ko"))
+        .exists());
+    let again = machine.json(&["install", first]);
+    assert_eq!(again["changes"][0]["result"], "already-installed");
+    let other = machine.json(&["install", later]);
+    assert_eq!(other["changes"][0]["notes"], json!(["for the kernel 8.0"]));
+    assert_eq!(machine.read("var/lib/rlp/boot/8.0/list"), "later\n");
+
+    machine.patch("first", 1);
+    let plan = machine.run(&["unload", "-n", "first"]);
+    assert!(
+        plan.out.contains("it is loaded again at the next boot"),
+        "{plan:?}"
+    );
+    for folder in ["kernel/rust_livepatch/first", "module/first"] {
+        std::fs::remove_dir_all(machine.path(&format!("sys/{folder}"))).unwrap();
+    }
+
+    // A patch that should be there, and is not, is bad news.
+    let output = machine.run(&["status", "--nagios"]);
+    assert_eq!(output.status, 2, "{output:?}");
+    machine.write("proc/cmdline", "quiet livepatch.off\n");
+    let output = machine.run(&["status", "--nagios"]);
+    assert_eq!(output.status, 1, "{output:?}");
+    assert!(output.out.contains("livepatch.off"), "{output:?}");
+
+    machine
+        .run(&["uninstall", "second"])
+        .is(0, "second: uninstalled\n");
+    machine
+        .run(&["uninstall", "second"])
+        .is(0, "second: is not installed\n");
+    assert_eq!(machine.read(&list), "first\n");
+    assert!(!machine
+        .path(&format!("var/lib/rlp/boot/{RELEASE}/second.ko"))
+        .exists());
+    machine
+        .run(&["uninstall", "--release", "8.0", "later"])
+        .is(0, "later: uninstalled\n");
+
+    for (name, symbol, why) in [
+        ("intree", "klp_enable_patch", "in-tree"),
+        ("driver", "printk", "not a live patch"),
+        ("../up", "rlp_enable_patch", "not valid"),
+    ] {
+        let file = machine.module(name, RELEASE, symbol);
+        machine
+            .run(&["install", file.to_str().unwrap()])
+            .fails(3, why);
+    }
+}
+
+/// A patch that cannot be loaded does not keep the others from being loaded.
+#[test]
+fn a_boot_without_one_of_its_files() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    machine.run(&["install", file.to_str().unwrap()]);
+    let list = format!("var/lib/rlp/boot/{RELEASE}/list");
+    machine.write(&list, "lost\nfix\n");
+    let output = machine.run(&["boot"]);
+    assert_eq!(output.status, 0, "{output:?}");
+    let lost = format!("/var/lib/rlp/boot/{RELEASE}/lost.ko: No such file");
+    assert!(output.out.contains(&lost), "{output:?}");
+    assert!(
+        output.out.contains("with --root no module is loaded"),
+        "{output:?}"
+    );
+    let output = machine.run(&["doctor"]);
+    assert_eq!(output.status, 6);
+    assert!(output.out.contains(&lost), "{output:?}");
+    // A file without a line in the list is not loaded: a power cut has come before the line.
+    machine.write(&list, "");
+    machine
+        .run(&["uninstall", "fix"])
+        .is(0, "fix: is not installed\n");
+    machine.run(&["boot"]).is(0, "");
+}
+
+/// A boot that does not last quarantines its patches: the next boot does not load them.
+#[test]
+fn a_boot_that_does_not_last() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.run(&["boot"]).is(0, "");
+    machine.run(&["install", file]);
+    // Nothing can be loaded into this machine, and the boot does not fail.
+    let output = machine.run(&["boot"]);
+    assert_eq!((output.status, &output.err[..]), (0, ""), "{output:?}");
+    assert!(
+        output.out.contains("with --root no module is loaded"),
+        "{output:?}"
+    );
+    let intent = "var/lib/rlp/boot/intent";
+    assert_eq!(
+        machine.read(intent),
+        r#"{"boot":"boot-1","patches":["fix"]}"#
+    );
+    // The service runs once more in the same boot.
+    assert!(!machine.run(&["boot"]).out.contains("last boot"));
+
+    // The machine survives.
+    assert!(machine
+        .run(&["boot", "--survived"])
+        .out
+        .contains("survived"));
+    assert!(!machine.path(intent).exists());
+    machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
+    assert!(machine.run(&["boot"]).out.contains("with --root"));
+
+    // The machine panics: another boot finds the intent.
+    machine.write("proc/sys/kernel/random/boot_id", "boot-3\n");
+    let output = machine.run(&["boot"]);
+    assert!(
+        output
+            .out
+            .contains("fix: the last boot with it did not last"),
+        "{output:?}"
+    );
+    assert!(!output.out.contains("with --root"), "{output:?}");
+    machine.json(&["boot"]);
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 2);
+    assert_eq!(machine.run(&["doctor"]).status, 6);
+    machine.write("proc/sys/kernel/random/boot_id", "boot-4\n");
+    machine.run(&["boot"]).is(0, "");
+
+    // The operator installs it once more.
+    let again = machine.json(&["install", file]);
+    assert_eq!(again["changes"][0]["result"], "installed");
+    assert!(machine.run(&["boot"]).out.contains("with --root"));
+
+    machine.write("proc/cmdline", "quiet livepatch.off\n");
+    machine.run(&["boot"]).is(
+        0,
+        "livepatch.off is on the kernel's command line: nothing is loaded\n",
+    );
+}
+
+#[test]
+fn wrong_arguments() {
+    let machine = Machine::new();
+    for arguments in [
+        &["load"][..],
+        &["unload"],
+        &["unload", "--all", "fix"],
+        &["load", "--confirm", "--test", "true", "x.ko"],
+        &["load", "--probation", "0", "x.ko"],
+        &["no-such-verb"],
+        &[],
+    ] {
+        assert_eq!(machine.run(arguments).status, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn pages_and_completion() {
+    let machine = Machine::new();
+    let folder = machine.path("man");
+    machine.run(&["manual", folder.to_str().unwrap()]).is(0, "");
+    let page = machine.read("man/rlp.8");
+    for text in ["EXIT STATUS", "taken back", "rlp\\-load", "SEE ALSO"] {
+        assert!(page.contains(text), "no '{text}' in {page}");
+    }
+    assert!(machine.read("man/rlp-load.8").contains("probation"));
+    assert!(
+        !machine.path("man/rlp-boot.8").exists(),
+        "it is for the unit"
+    );
+    for shell in ["bash", "zsh", "fish"] {
+        let script = machine.run(&["completion", shell]);
+        assert!(script.out.contains("nagios"), "{shell}");
+    }
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the program on folders with copies of the files of a machine.
+
+mod changes;
+mod common;
+mod elf;
+mod readers;
+mod schema;
