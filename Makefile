@@ -37,8 +37,12 @@ check check-debug selftests bench bench-table livepatch livepatch-corpus:
 rustfmt clippy shellcheck host-tests litmus:
 	@$(asroot) scripts/part $@
 
-install: modules
+# rlp is built in the build root, which a build for a tree of one's own does not need.
+install: modules $(if $(KDIR),,programs)
 	@scripts/install
+
+programs:
+	@$(asroot) scripts/programs
 
 # Look again for the newest kernel.
 update:
@@ -55,7 +59,7 @@ help:
 	@sed -n 's/^#: \?//p' Makefile
 
 .PHONY: modules demo check check-debug shell patch livepatch livepatch-corpus torture fuzz \
-	kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install update distclean \
+	kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install programs update distclean \
 	doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
@@ -97,7 +101,8 @@ help:
 #: make rustfmt, make clippy, make shellcheck, make host-tests, make litmus
 #:                 single parts of "make check"
 #: make install DESTDIR=d
-#:                 install the module, the files that patches are built with, and klp-takeover
+#:                 install the module, the files that patches are built with, klp-takeover and rlp
+#: make programs   build rlp
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)

@@ -81,6 +81,16 @@ takes_over() {
 		! grep -x klp_enable_patch <<<"$undefined"
 }
 
+# rlp runs from where it is installed, and the units and the rule name that place.
+rlp_is_installed() {
+	local usr=$test/root/usr
+
+	[[ -s $usr/share/man/man8/rlp-load.8 && -s $usr/share/bash-completion/completions/rlp ]] &&
+		tool "$usr/bin/rlp" --version &&
+		grep -qx 'ExecStart=-/usr/bin/rlp boot' "$usr/lib/systemd/system/rlp-boot.service" &&
+		grep -qF 'RUN+="/usr/bin/rlp event"' "$usr/lib/udev/rules.d/60-rlp.rules"
+}
+
 # clean_removes_all NAME: "make clean" leaves no built file.
 clean_removes_all() {
 	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
@@ -97,6 +107,9 @@ says_why() {
 
 rm -rf "$test"
 mkdir -p "$test"
+if uses_build_root; then
+	result "rlp is built" "$scripts/programs"
+fi
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
 result "the loader is installed" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
@@ -132,6 +145,9 @@ result "a Kbuild file beside the Makefile is refused" says_why beside "Kbuild is
 result "the built files do not name this project" is_independent
 result "clippy works outside of the project" in_patch_dir rust CLIPPY=1
 result "make clean works outside of the project" clean_removes_all rust
+if uses_build_root; then
+	result "rlp is there" rlp_is_installed
+fi
 if [[ -e $intree ]]; then
 	result "the installed klp-takeover works" takes_over
 else

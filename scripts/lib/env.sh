@@ -50,6 +50,11 @@ out_dir() {
 	echo "$CACHE_DIR/out/$checkout/$(kernel_release)"
 }
 
+# Print the folder of the programs for users that are made from this checkout (scripts/programs).
+programs_dir() {
+	echo "$CACHE_DIR/out/$checkout/programs"
+}
+
 # excerpt LOG: print the first errors in the log, or its end if it has none.
 excerpt() {
 	grep -E -A 12 '(^|: )(fatal )?(error|ERROR)\b' "$1" | head -n 60 | grep . || tail -n 30 "$1"
