@@ -15,7 +15,7 @@ use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
-use crate::{compile, elf::Elf, headers, layout, namespace};
+use crate::{compile, elf::Elf, files, headers, layout, namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -283,9 +283,7 @@ fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result 
     json.push(b'\n');
     let put = |extension: &str, content: &[u8]| {
         let path = folder.join(format!("{name}.{extension}"));
-        let partial = folder.join(format!(".{name}.{extension}.partial"));
-        std::fs::write(&partial, content).map_err(on(&partial))?;
-        std::fs::rename(&partial, &path).map_err(on(&path))?;
+        files::write(&path, content)?;
         println!("{}", path.display());
         Ok(())
     };

@@ -15,6 +15,7 @@ mod corpus;
 mod dwarf;
 mod elf;
 mod explain;
+mod files;
 mod headers;
 mod image;
 mod kallsyms;
