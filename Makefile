@@ -9,7 +9,7 @@ CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
 	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED \
-	FUZZ_PINS FUZZ_KEPT FAULTS PATCH TCG_THREAD SRCPATCH NAME N SEED
+	FUZZ_PINS FUZZ_KEPT FAULTS PATCH ALLOW TCG_THREAD SRCPATCH NAME N SEED
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -78,7 +78,8 @@ help:
 #:                 put into d everything that selftests/run.sh needs on another machine
 #: make patch PATCH=d
 #:                 build the patch in that folder for the newest stock kernel, with the
-#:                 compilers and the prepared tree of the build root
+#:                 compilers and the prepared tree of the build root, and compare the prototypes
+#:                 of its replacements with the kernel's; ALLOW=f,g: these may differ
 #: make livepatch SRCPATCH=fix.patch
 #:                 build a live patch from a source patch, or from a series (a folder with
 #:                 a file "series"), for the newest stock kernel; NAME=n names the module

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 #[command(
     version,
     args_override_self = true,
-    after_help = "Exit status: 0 built, 1 a tool failed, 2 wrong arguments, 3 the patch is refused."
+    after_help = "Exit status: 0 done, 1 a tool failed, 2 wrong arguments, 3 the patch is refused, or a \
+                  prototype differs."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Build one cumulative module from a patch or a series
     #[command(args_override_self = true)]
     Build(Build),
+    /// Compare the prototypes of a patch's replacements with those of the kernel's functions
+    #[command(args_override_self = true)]
+    Check(Check),
     /// Draw functions at random, and write patches that make each of them count its calls
     Corpus(Corpus),
 }
@@ -87,6 +91,18 @@ pub(crate) struct Build {
     /// Leave other patches enabled
     #[arg(long)]
     pub(crate) no_replace: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
+    /// A function whose prototype changes, because the patch replaces all of its callers too
+    #[arg(long, value_name = "FUNCTION", value_delimiter = ',')]
+    pub(crate) allow: Vec<String>,
+    /// Patch modules, as they were built
+    #[arg(required = true, value_name = "MODULE")]
+    pub(crate) modules_to_check: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -9,14 +9,19 @@ use std::collections::BTreeMap;
 
 pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The debug sections by name, with their relocations applied.
+/// The debug sections by name, with their relocations applied, each section at address 0.
 pub(crate) fn sections(object: &Elf) -> BTreeMap<&str, Vec<u8>> {
+    sections_at(object, &[])
+}
+
+/// Like `sections()`, with the section of each index at an address of its own.
+pub(crate) fn sections_at<'a>(object: &'a Elf, bases: &[u64]) -> BTreeMap<&'a str, Vec<u8>> {
     object
         .sections
         .iter()
         .enumerate()
         .filter(|(_, section)| section.name.starts_with(".debug_"))
-        .map(|(index, section)| (section.name.as_str(), relocated(object, index)))
+        .map(|(index, section)| (section.name.as_str(), relocated(object, index, bases)))
         .collect()
 }
 
@@ -58,15 +63,18 @@ pub(crate) fn number(entry: &Entry<'_, '_>, attribute: gimli::DwAt) -> gimli::Re
         .and_then(|value| value.udata_value()))
 }
 
-/// A debug section with its relocations applied, each section at address 0.
-fn relocated(object: &Elf, section: usize) -> Vec<u8> {
+/// A debug section with its relocations applied.
+fn relocated(object: &Elf, section: usize, bases: &[u64]) -> Vec<u8> {
     let mut bytes = object.bytes(section).to_vec();
     for reloc in object.relocs(section) {
         let Some((width, false)) = reloc.field() else {
             continue;
         };
-        let value = object.symbols[reloc.symbol]
-            .value
+        let symbol = &object.symbols[reloc.symbol];
+        let value = bases
+            .get(symbol.section)
+            .unwrap_or(&0)
+            .wrapping_add(symbol.value)
             .wrapping_add_signed(reloc.addend);
         let at = reloc.offset as usize;
         if let Some(field) = bytes.get_mut(at..at + width) {

@@ -7,11 +7,14 @@
 //! A patch passes through the modules of this program in this order:
 //! patch, units, compile, objtool, image and kallsyms, verify, positions, link, proof.
 
+mod btf;
 mod build;
+mod check;
 mod cli;
 mod command;
 mod compile;
 mod corpus;
+mod declared;
 mod dwarf;
 mod elf;
 mod explain;
@@ -28,7 +31,9 @@ mod parts;
 mod patch;
 mod positions;
 mod proof;
+mod prototype;
 mod refusal;
+mod signatures;
 mod tree;
 mod units;
 mod verify;
@@ -41,6 +46,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Build(arguments) => build::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Corpus(arguments) => corpus::run(arguments),
     };
     ExitCode::from(match result {

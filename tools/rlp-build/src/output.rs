@@ -11,6 +11,8 @@ use std::time::Instant;
 pub(crate) const OK: u8 = 0;
 pub(crate) const BROKEN: u8 = 1;
 pub(crate) const REFUSED: u8 = 3;
+/// A prototype differs, which is a refusal too.
+pub(crate) const DIFFERS: u8 = REFUSED;
 
 /// Runs a step, and prints its name and its time.
 pub(crate) fn step<T>(quiet: bool, name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
