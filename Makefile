@@ -31,7 +31,7 @@ endif
 demo shell patch torture fuzz kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug selftests bench bench-table livepatch livepatch-corpus:
+check check-debug selftests bench bench-table livepatch livepatch-corpus triage:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -58,8 +58,9 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell patch livepatch livepatch-corpus torture fuzz \
-	kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install programs update distclean \
+.PHONY: modules demo check check-debug shell patch livepatch livepatch-corpus triage torture \
+	fuzz kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests \
+	litmus install programs update distclean \
 	doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
@@ -83,6 +84,8 @@ help:
 #: make livepatch SRCPATCH=fix.patch
 #:                 build a live patch from a source patch, or from a series (a folder with
 #:                 a file "series"), for the newest stock kernel; NAME=n names the module
+#: make triage SRCPATCH=d
+#:                 build each source patch in that folder by itself, then all that can be together
 #: make livepatch-corpus N=n SEED=s
 #:                 draw n functions of that kernel, build a live patch for each, and load all
 #:                 of them in a guest

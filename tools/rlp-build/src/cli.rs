@@ -3,6 +3,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Builds a live patch for a shipped kernel from a source patch, and proves that each function that
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Compare the prototypes of a patch's replacements with those of the kernel's functions
     #[command(args_override_self = true)]
     Check(Check),
+    /// Build each fix of a series by itself, and then all that can be built together
+    #[command(args_override_self = true)]
+    Triage(Triage),
     /// Draw functions at random, and write patches that make each of them count its calls
     Corpus(Corpus),
 }
@@ -58,6 +62,29 @@ pub(crate) struct Kernel {
     /// The version of the source package, for the proof [default: RELEASE]
     #[arg(long)]
     pub(crate) source_version: Option<String>,
+}
+
+impl Kernel {
+    /// The arguments that name the same kernel again.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut list = Vec::new();
+        let mut add = |option: &str, value: Option<OsString>| {
+            list.extend(value.into_iter().flat_map(|value| [option.into(), value]));
+        };
+        let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+        add("--release", self.release.clone().map(OsString::from));
+        add("--tree", path(&self.tree));
+        add("--source", path(&self.source));
+        add("--image", path(&self.image));
+        add("--modules", path(&self.modules));
+        add("--loader", Some(self.loader.clone().into_os_string()));
+        add("--cache", path(&self.cache));
+        add(
+            "--source-version",
+            self.source_version.clone().map(OsString::from),
+        );
+        list
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -103,6 +130,33 @@ pub(crate) struct Check {
     /// Patch modules, as they were built
     #[arg(required = true, value_name = "MODULE")]
     pub(crate) modules_to_check: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Triage {
+    #[command(flatten)]
+    pub(crate) kernel: Kernel,
+    /// Patches, or folders of patches; a file "series" gives their order [default: by name]
+    #[arg(required = true)]
+    pub(crate) series: Vec<PathBuf>,
+    /// Where the modules, the logs and triage.json are written
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
+    /// The name of the module of all fixes
+    #[arg(long, default_value = "together")]
+    pub(crate) name: String,
+    /// How many units may be compiled for headers that a fix changes
+    #[arg(long, default_value_t = 64)]
+    pub(crate) units: usize,
+    /// How many builds run at the same time [default: the number of processors]
+    #[arg(long)]
+    pub(crate) jobs: Option<usize>,
+    /// Build each fix by itself only
+    #[arg(long)]
+    pub(crate) no_together: bool,
+    /// Make modules that leave other patches enabled
+    #[arg(long)]
+    pub(crate) no_replace: bool,
 }
 
 #[derive(Debug, Clone, Args)]

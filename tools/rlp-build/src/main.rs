@@ -20,6 +20,7 @@ mod elf;
 mod explain;
 mod files;
 mod headers;
+mod human;
 mod image;
 mod kallsyms;
 mod layout;
@@ -35,6 +36,7 @@ mod prototype;
 mod refusal;
 mod signatures;
 mod tree;
+mod triage;
 mod units;
 mod verify;
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Corpus(arguments) => corpus::run(arguments),
+        Command::Triage(arguments) => triage::run(arguments),
     };
     ExitCode::from(match result {
         Ok(status) => status,

@@ -192,7 +192,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// The patches that a path stands for.
-fn members(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn members(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -245,7 +245,7 @@ fn names(patch: &UnifiedPatch) -> Vec<String> {
         .collect()
 }
 
-fn touched(path: &Path, content: &[u8]) -> Result<BTreeSet<String>> {
+pub(crate) fn touched(path: &Path, content: &[u8]) -> Result<BTreeSet<String>> {
     Ok(parse(path, content)?.iter().flat_map(names).collect())
 }
 
@@ -342,6 +342,13 @@ fn hunk_header(line: &str) -> Option<(usize, usize, &str)> {
 }
 
 impl Header {
+    /// The header of one patch.
+    pub(crate) fn of(text: &str) -> Self {
+        let mut header = Self::default();
+        header.add(text);
+        header
+    }
+
     /// Adds the information in the text before the first diff.
     fn add(&mut self, text: &str) {
         let end = text.lines().position(|line| {
