@@ -137,6 +137,20 @@ result "a fix that builds has no reason" is_invalid triage "$test/out/triage.jso
 result "an unknown member is refused" is_invalid proof "$test/out/all_fixes.proof.json" 's/"level"/"levels"/'
 result "a short hash is refused" is_invalid proof "$test/out/all_fixes.proof.json" 's/"[0-9a-f]{64}"/"0123"/'
 result "the reasons are the same everywhere" same_reasons
+# kbuild makes a header for this unit. The second build takes the unit from the cache.
+generated_header() {
+	local patch=$test/made.patch
+
+	mv "$series" "$test/whole" && mkdir "$series" || return
+	fix 9-made security/selinux/ss/avtab.c \
+		'/^int avtab_alloc\(/,/^}/s/^\tif \(nrules != 0\)/\tpr_info_once("SELinux: live patched\\n");\n&/' || return
+	cp "$series/9-made.patch" "$patch"
+	rm -r "$series" && mv "$test/whole" "$series"
+	for _ in 1 2; do
+		SRCPATCH=$patch NAME='' OUT=$test "$scripts/livepatch" --built || return
+	done
+}
+result "a unit with a generated header builds twice" generated_header
 same_alone() {
 	cp "$test/out/triage.json" "$test/first.json"
 	SRCPATCH=$series/1-first.patch OUT=$test/out "$scripts/triage" --built --no-together --jobs 1 &&

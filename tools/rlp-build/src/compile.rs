@@ -4,6 +4,7 @@
 //! each function and each object in a section of its own, before and after the patch.
 
 use crate::command::{excerpt, failed, output, program};
+use crate::generated;
 use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::{output_of, redirected, saved_command, Unit};
@@ -23,7 +24,10 @@ fn cached(tree: &Tree, source: &str) -> PathBuf {
 fn missing<'a>(tree: &Tree, sources: &'a [String]) -> Vec<&'a String> {
     sources
         .iter()
-        .filter(|source| !cached(tree, source).join("command").exists())
+        .filter(|source| {
+            let cached = cached(tree, source);
+            !cached.join("command").exists() || !generated::is_kept(&cached)
+        })
         .collect()
 }
 
@@ -57,6 +61,7 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
     sources
         .iter()
         .map(|source| {
+            generated::restore(tree, &cached(tree, source))?;
             let path = cached(tree, source).join("command");
             let command = std::fs::read_to_string(&path).map_err(on(&path))?;
             Unit::new(source, command, cached(tree, source))
@@ -105,9 +110,11 @@ fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
         .map_err(on(parent))?;
     std::fs::copy(&object, partial.path().join("plain.o")).map_err(on(&object))?;
     std::fs::write(partial.path().join("command"), command).map_err(on(partial.path()))?;
+    generated::keep(tree, &text, partial.path())?;
     // If the folder exists already, its content is the same.
     let partial = partial.into_path();
     if std::fs::rename(&partial, to).is_err() {
+        generated::complete(&partial, to);
         std::fs::remove_dir_all(&partial).map_err(on(&partial))?;
     }
     Ok(())

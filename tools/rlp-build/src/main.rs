@@ -19,6 +19,7 @@ mod dwarf;
 mod elf;
 mod explain;
 mod files;
+mod generated;
 mod headers;
 mod human;
 mod image;

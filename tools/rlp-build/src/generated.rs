@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Headers that kbuild makes for a unit, such as security/selinux/flask.h.
+//!
+//! kbuild makes them in the tree when it compiles the unit, and the tree is an overlay of this build
+//! alone. A later build takes the unit from the cache, and compiles it in sections without kbuild.
+//! So the headers are kept in the cache, too.
+
+use crate::namespace;
+use crate::refusal::{on, Result};
+use crate::tree::Tree;
+use std::path::Path;
+
+/// The folder in the cache of a unit.
+const FOLDER: &str = "generated";
+
+/// The unit's entry in the cache has its headers. Entries of earlier versions do not.
+pub(crate) fn is_kept(cached: &Path) -> bool {
+    cached.join(FOLDER).exists()
+}
+
+/// Copies the headers that the saved command of kbuild names, and that this build has made, to the
+/// cache.
+pub(crate) fn keep(tree: &Tree, saved: &str, cached: &Path) -> Result {
+    let folder = cached.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(on(&folder))?;
+    let Some(made) = namespace::folder().map(|own| own.join("tree")) else {
+        return Ok(());
+    };
+    for file in dependencies(saved) {
+        if made.join(file).is_file() {
+            copy(&tree.dir.join(file), &folder.join(file))?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds the headers to an entry of an earlier version.
+pub(crate) fn complete(from: &Path, cached: &Path) {
+    // Another build may have added them at the same time.
+    let _ = std::fs::rename(from.join(FOLDER), cached.join(FOLDER));
+}
+
+/// Puts the headers of a unit into the tree.
+pub(crate) fn restore(tree: &Tree, cached: &Path) -> Result {
+    let folder = cached.join(FOLDER);
+    let mut open = vec![folder.clone()];
+    while let Some(part) = open.pop() {
+        for entry in std::fs::read_dir(&part).map_err(on(&part))? {
+            let path = entry.map_err(on(&part))?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(file) = path.strip_prefix(&folder) {
+                let place = tree.dir.join(file);
+                if !place.exists() {
+                    copy(&path, &place)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).map_err(on(parent))?;
+    }
+    std::fs::copy(from, to).map_err(on(from))?;
+    Ok(())
+}
+
+/// The dependencies of a unit that have a path below the tree.
+fn dependencies(saved: &str) -> impl Iterator<Item = &str> {
+    saved
+        .lines()
+        .skip_while(|line| !line.starts_with("deps_"))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.trim_end_matches('\\').trim())
+        .filter(|path| !path.starts_with(['/', '$']) && !path.contains(".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependencies_below_the_tree() {
+        let saved = "savedcmd_a/b.o := gcc -c -o a/b.o /s/a/b.c\n\nsource_a/b.o := /s/a/b.c\n\ndeps_a/b.o := \\\n    \
+                     $(wildcard include/config/X) \\\n  /s/include/x.h \\\n  a/made.h \\\n  include/generated/utsrelease.h \\\n\n\
+                     a/b.o: $(deps_a/b.o)\n";
+        assert_eq!(
+            dependencies(saved).collect::<Vec<_>>(),
+            ["a/made.h", "include/generated/utsrelease.h"]
+        );
+    }
+}
