@@ -37,7 +37,7 @@ check check-debug selftests bench bench-table livepatch livepatch-corpus triage:
 rustfmt clippy shellcheck host-tests litmus:
 	@$(asroot) scripts/part $@
 
-# rlp is built in the build root, which a build for a tree of one's own does not need.
+# rlp and rlp-build are built in the build root, which a build for KDIR= does not need.
 install: modules $(if $(KDIR),,programs)
 	@scripts/install
 
@@ -105,8 +105,9 @@ help:
 #: make rustfmt, make clippy, make shellcheck, make host-tests, make litmus
 #:                 single parts of "make check"
 #: make install DESTDIR=d
-#:                 install the module, the files that patches are built with, klp-takeover and rlp
-#: make programs   build rlp
+#:                 install the module, the files that patches are built with, klp-takeover, rlp
+#:                 and rlp-build
+#: make programs   build rlp and rlp-build alone
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)

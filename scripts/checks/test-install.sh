@@ -91,6 +91,34 @@ rlp_is_installed() {
 		grep -qF 'RUN+="/usr/bin/rlp event"' "$usr/lib/udev/rules.d/60-rlp.rules"
 }
 
+# The installed rlp-build finds the parts of a kernel by its release, and the loader's files where
+# they are installed. The source patch is the only file in its folder.
+builds_outside() {
+	local dir=$test/outside file=fs/proc/cmdline.c modules
+
+	mkdir -p "$dir/a/fs/proc" "$dir/b/fs/proc"
+	cp "$(kernel_source)/$file" "$dir/a/$file"
+	sed 's/^\tseq_puts(m, saved_command_line);/\tseq_puts(m, "built outside ");\n&/' "$dir/a/$file" >"$dir/b/$file"
+	(cd "$dir" && diff -up "a/$file" "b/$file" >outside.patch) || true
+	rm -r "$dir/a" "$dir/b"
+	modules=$("$scripts/kernel/fetch-modules")
+	# shellcheck disable=SC2016
+	tool sh -euc 'release=$1 tree=$2 modules=$3 root=$4 dir=$5 cache=$6
+		mkdir -p /lib/modules /boot /usr/share/rust_livepatch
+		mount -t tmpfs none /lib/modules
+		mkdir -p "/lib/modules/$release/kernel"
+		ln -s "$tree" "/lib/modules/$release/build"
+		mount --bind "$modules/kernel" "/lib/modules/$release/kernel"
+		mount -t tmpfs none /boot
+		cp "$tree/vmlinuz" "/boot/vmlinuz-$release"
+		mount --bind "$root/usr/share/rust_livepatch" /usr/share/rust_livepatch
+		cd "$dir"
+		exec "$root/usr/bin/rlp-build" build --release "$release" --cache "$cache" outside.patch' \
+		outside "$(kernel_release)" "$kernel" "$modules" "$test/root" "$dir" "$CACHE_DIR/rlp-build" &&
+		[[ $(tool modinfo -F depends "$dir/outside.ko") == rust_livepatch ]] &&
+		grep -q '"name": "cmdline_proc_show"' "$dir/outside.proof.json"
+}
+
 # clean_removes_all NAME: "make clean" leaves no built file.
 clean_removes_all() {
 	in_patch_dir "$1" clean && [[ ! $(find "$test/$1" -name '*.ko' -o -name '*.rmeta') ]]
@@ -108,7 +136,7 @@ says_why() {
 rm -rf "$test"
 mkdir -p "$test"
 if uses_build_root; then
-	result "rlp is built" "$scripts/programs"
+	result "rlp and rlp-build are built" "$scripts/programs"
 fi
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
 result "the loader is installed" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
@@ -132,6 +160,7 @@ if uses_build_root; then
 	in_patch_dir c clean >/dev/null
 	result "make patch builds a patch in C" env PATCH="$test/c" "$scripts/patch" --built
 	result "the module of make patch has BTF" has_btf c livepatch_cmdline_c
+	result "rlp-build builds a live patch outside of a clone" builds_outside
 fi
 # No tool can unload a module with a dot in its name.
 cp "$test/c/livepatch_cmdline_c.c" "$test/my.patch.c"
