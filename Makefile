@@ -7,7 +7,7 @@ SUITE     ?= trixie
 FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
-settings := SUITE FLAVOUR CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
+settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG SLOW LOADER ACCEL \
 	CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS BENCH_LOADERS FUZZ_SEED \
 	FUZZ_PINS FUZZ_KEPT FAULTS PATCH ALLOW TCG_THREAD SRCPATCH NAME N SEED
 export $(settings)
@@ -125,9 +125,15 @@ help:
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
 #:                 Other variables (LLVM=1, V=1) are passed to the kernel's make
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
+#: KERNEL_RELEASE=r
+#:                 the kernel of this release instead of the newest one: one that was fetched
+#:                 before, or that the archive still has
+#: DEBS=d          use the kernel whose packages are in the folder d: linux-headers,
+#:                 linux-binary, linux-modules and linux-source
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid
 #: CACHE_DIR=d     the folder for everything that is made (default: build); can be shared
-#: MIRROR=url      another mirror of the Debian archive
+#: MIRROR=url      another mirror of the Debian archive, or a snapshot; it gets a build root of
+#:                 its own, with the compilers of that time
 #: APTOPT=option   for apt in the build root: Acquire::Check-Valid-Until=false
 #:                 makes it accept a snapshot
 #: ACCEL=a         kvm or tcg; by default kvm if a guest boots with it

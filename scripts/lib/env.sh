@@ -23,10 +23,25 @@ export PATCH=${PATCH:+$(realpath -m "$PATCH")}
 CACHE_DIR=$(cd "$top" && realpath -m "${CACHE_DIR:-build}")
 export CACHE_DIR
 
-# Each list of packages has a build root of its own, and each flavour a prepared kernel. The link to
+# The stock kernel is the newest one of the flavour, or that of KERNEL_RELEASE. DEBS is a folder with
+# the packages of a kernel, to be used in place of the archive's; they also give the release.
+export DEBS=${DEBS:+$(realpath -m "$DEBS")}
+if [[ $DEBS && ! ${KERNEL_RELEASE:-} ]]; then
+	KERNEL_RELEASE=$(printf '%s\n' "$DEBS"/linux-binary-*.deb | sed -n '1s,.*/linux-binary-\([^_]*\)_.*,\1,p')
+fi
+export KERNEL_RELEASE=${KERNEL_RELEASE:-}
+
+# Each list of packages has a build root of its own, and each kernel a prepared tree. Another mirror
+# may have other compilers and another newest kernel, so it has a root of its own, too. The link to
 # a prepared kernel is made when the kernel is complete.
-root=$CACHE_DIR/root/$SUITE-$(sha256sum <"$scripts/root/${PACKAGES:-packages}" | cut -c1-8)
-kernel_link=$CACHE_DIR/kernel/$(basename "$root")-$FLAVOUR
+root=$CACHE_DIR/root/$SUITE-$({
+	cat "$scripts/root/${PACKAGES:-packages}"
+	printf %s "$MIRROR"
+} | sha256sum | cut -c1-8)
+kernel_link=$CACHE_DIR/kernel/$(basename "$root")-${KERNEL_RELEASE:-$FLAVOUR}
+# What was fetched of the kernel.
+# shellcheck disable=SC2034 # used by scripts that source this file
+fetched=$CACHE_DIR/fetch/$SUITE-${KERNEL_RELEASE:-$FLAVOUR}${MIRROR:+-$(printf %s "$MIRROR" | sha256sum | cut -c1-8)}
 if [[ $KDIR ]]; then
 	kernel=$(realpath -m "$KDIR")
 else
