@@ -22,6 +22,8 @@ pub(crate) struct Section {
     pub(crate) offset: usize,
     pub(crate) size: u64,
     pub(crate) info: u32,
+    /// The size of each entry, in a section of entries of one size.
+    pub(crate) entry: u64,
 }
 
 impl Section {
@@ -38,6 +40,11 @@ impl Section {
     /// The linker may merge equal constants or strings of this section.
     pub(crate) fn is_merged(&self) -> bool {
         self.flags & u64::from(elf::SHF_MERGE) != 0
+    }
+
+    /// The section has strings, whose characters are entries.
+    pub(crate) fn has_strings(&self) -> bool {
+        self.flags & u64::from(elf::SHF_STRINGS) != 0
     }
 
     /// The section is a part of the init or exit sections, which a running kernel has discarded.
@@ -142,6 +149,7 @@ impl Elf {
                 offset: section.sh_offset(endian) as usize,
                 size: section.sh_size(endian),
                 info: section.sh_info(endian),
+                entry: section.sh_entsize(endian),
             });
         }
 
@@ -287,4 +295,46 @@ impl Elf {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+impl Elf {
+    /// A file with these sections (the first is number 1), symbols and relocations.
+    pub(crate) fn made(
+        contents: &[(&str, u32, u64, u64, &[u8])],
+        symbols: Vec<Symbol>,
+        relocs: HashMap<usize, Vec<Reloc>>,
+    ) -> Self {
+        let mut data = Vec::new();
+        let empty = Section {
+            name: String::new(),
+            kind: elf::SHT_NULL,
+            flags: 0,
+            addr: 0,
+            offset: 0,
+            size: 0,
+            info: 0,
+            entry: 0,
+        };
+        let mut sections = vec![empty.clone()];
+        for (name, flags, entry, addr, bytes) in contents {
+            sections.push(Section {
+                name: (*name).to_owned(),
+                kind: elf::SHT_PROGBITS,
+                flags: u64::from(*flags),
+                addr: *addr,
+                offset: data.len(),
+                size: bytes.len() as u64,
+                entry: *entry,
+                ..empty
+            });
+            data.extend_from_slice(bytes);
+        }
+        Self {
+            data,
+            sections,
+            symbols,
+            relocs,
+        }
+    }
 }

@@ -7,9 +7,10 @@
 //! address of the symbol that the relocation refers to, and all relocations of the unit must
 //! agree on that address. Read-only data of the unit that a function refers to must be equal, too.
 
-use crate::elf::{Elf, Reloc, Symbol};
+use crate::elf::{Elf, Reloc, Section, Symbol};
 use crate::image::Image;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// A place in the image where a function's bytes are, and the addresses that its relocations
 /// yield there.
@@ -207,29 +208,19 @@ impl<'a> Verified<'a> {
         let bytes = self.object.bytes(symbol.section);
 
         if section.is_merged() {
-            // The linker may have moved each constant. A relative relocation counts from the end
-            // of its instruction, whose immediate operand may be up to four bytes long.
-            let strings = section.flags & u64::from(object::elf::SHF_STRINGS) != 0;
-            let ends: &[i64] = if reloc.field().is_some_and(|(_, relative)| relative) {
-                &[4, 5, 6, 8]
-            } else {
-                &[0]
-            };
-            let equal = ends.iter().any(|end| {
-                let offset = symbol.value.wrapping_add_signed(reloc.addend + end) as usize;
-                let Some(rest) = bytes.get(offset..) else {
-                    return false;
-                };
-                let len = if strings {
-                    rest.iter()
-                        .position(|byte| *byte == 0)
-                        .map_or(rest.len(), |zero| zero + 1)
-                } else {
-                    rest.len().min(8)
-                };
-                let place = target.wrapping_add_signed(reloc.addend + end);
-                self.image.elf.at(place, len) == Some(&rest[..len])
-            });
+            let equal = self
+                .merged_at(reloc, symbol, section)
+                .iter()
+                .any(|(offset, place)| {
+                    let Some(mine) = merged(section, bytes, *offset) else {
+                        return false;
+                    };
+                    let back = *offset as u64 - mine.start as u64;
+                    self.image
+                        .elf
+                        .at(place.wrapping_add(target).wrapping_sub(back), mine.len())
+                        == Some(&bytes[mine])
+                });
             return if equal {
                 Ok(true)
             } else {
@@ -295,9 +286,12 @@ impl<'a> Verified<'a> {
         candidate.targets.iter().all(|(reloc, target)| {
             let symbol = &self.object.symbols[reloc.symbol];
             if symbol.is_section() {
-                self.sections
-                    .get(&symbol.section)
-                    .is_none_or(|places| places.contains_key(target))
+                // The linker moves each constant of a merged section by itself.
+                self.object.sections[symbol.section].is_merged()
+                    || self
+                        .sections
+                        .get(&symbol.section)
+                        .is_none_or(|places| places.contains_key(target))
             } else {
                 self.symbols
                     .get(&reloc.symbol)
@@ -420,23 +414,263 @@ impl<'a> Verified<'a> {
     /// The function begins with a call of ftrace's entry point. Only an endbr64 may be in front of
     /// the call.
     pub(crate) fn has_entry(&self, symbol: &Symbol) -> bool {
-        self.object.relocs_of(symbol).iter().any(|reloc| {
-            self.object.symbols[reloc.symbol].name == "__fentry__"
-                && reloc.offset < symbol.value + 16
-        }) || self.in_mcount_loc(symbol)
+        const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+        let from = symbol.value as usize;
+        let code = self.object.bytes(symbol.section).get(from..);
+        let branch = code.is_some_and(|code| code.starts_with(&ENDBR64));
+        let entry = symbol.value + if branch { ENDBR64.len() as u64 } else { 0 };
+        self.calls_fentry(symbol, entry) || self.in_mcount_loc(symbol, entry)
     }
 
-    /// objtool has replaced the call by a NOP, and recorded the call's place in `__mcount_loc`.
-    fn in_mcount_loc(&self, symbol: &Symbol) -> bool {
+    /// There is a call of ftrace's entry point at this offset of the function's section.
+    fn calls_fentry(&self, symbol: &Symbol, entry: u64) -> bool {
+        const CALL: u8 = 0xe8;
+        self.object.bytes(symbol.section).get(entry as usize) == Some(&CALL)
+            && self.object.relocs_of(symbol).iter().any(|reloc| {
+                reloc.offset == entry + 1 && self.object.symbols[reloc.symbol].name == "__fentry__"
+            })
+    }
+
+    /// objtool has replaced the call at this offset by a NOP, and recorded the call's place in `__mcount_loc`.
+    fn in_mcount_loc(&self, symbol: &Symbol, entry: u64) -> bool {
         let Some(section) = self.object.section("__mcount_loc") else {
             return false;
         };
         self.object.relocs(section).iter().any(|reloc| {
             let target = &self.object.symbols[reloc.symbol];
             target.section == symbol.section
-                && symbol
-                    .range()
-                    .contains(&target.value.wrapping_add_signed(reloc.addend))
+                && target.value.wrapping_add_signed(reloc.addend) == entry
         })
+    }
+
+    /// Where the constant that a relocation refers to may be: its offset in its section of the
+    /// unit, and in the image, counted from the relocation's target. The linker moves each merged
+    /// constant by itself.
+    fn merged_at(&self, reloc: &Reloc, symbol: &Symbol, section: &Section) -> Vec<(usize, u64)> {
+        let relative = reloc.field().is_some_and(|(_, relative)| relative);
+        if relative && !symbol.is_section() {
+            // The linker moves the symbol with its constant.
+            return vec![(symbol.value as usize, 0)];
+        }
+        // The linker moves the constant at the section's beginning plus the addend. A relative
+        // relocation counts from the end of its instruction, whose immediate operand may be up to
+        // four bytes long.
+        let ends: &[i64] = if relative { &[4, 5, 6, 8] } else { &[0] };
+        ends.iter()
+            .map(|end| reloc.addend + end)
+            .filter_map(|addend| {
+                let offset = symbol.value.wrapping_add_signed(addend);
+                (offset < section.size).then_some((offset as usize, addend as u64))
+            })
+            .collect()
+    }
+}
+
+/// The bytes of the constant at an offset of a section whose constants the linker merges: an entry,
+/// or the rest of a string with its terminator.
+fn merged(section: &Section, bytes: &[u8], offset: usize) -> Option<Range<usize>> {
+    let entry = (section.entry as usize).max(1);
+    if !section.has_strings() {
+        let start = offset - offset % entry;
+        let range = start..start + entry;
+        return (range.end <= bytes.len()).then_some(range);
+    }
+    let characters = bytes.get(offset..)?.chunks_exact(entry);
+    let length = characters
+        .map(|character| character.iter().all(|byte| *byte == 0))
+        .position(|terminator| terminator)?;
+    Some(offset..offset + (length + 1) * entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kallsyms::{Ksym, Names};
+    use object::elf;
+
+    const TEXT: u64 = 0xffff_ffff_8100_0000;
+    const DATA: u64 = 0xffff_ffff_8200_0000;
+    const CODE: u32 = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
+
+    fn symbol(name: &str, kind: u8, section: usize, size: u64) -> Symbol {
+        Symbol {
+            name: name.into(),
+            kind,
+            bind: elf::STB_GLOBAL,
+            section,
+            value: 0,
+            size,
+        }
+    }
+
+    fn image(code: &[u8], data: &[u8]) -> Image {
+        Image {
+            object: "vmlinux".into(),
+            elf: Elf::made(
+                &[
+                    (".text", CODE, 0, TEXT, code),
+                    (".rodata", elf::SHF_ALLOC, 0, DATA, data),
+                ],
+                Vec::new(),
+                HashMap::new(),
+            ),
+            names: Names::new(vec![Ksym {
+                addr: TEXT,
+                kind: 'T',
+                name: "f".into(),
+            }]),
+        }
+    }
+
+    /// A unit whose function loads the constant at the beginning of a section.
+    fn unit(section: (&str, u32, u64, &[u8])) -> Elf {
+        // movaps 0x0(%rip),%xmm0
+        let code = [0x0f, 0x28, 0x05, 0, 0, 0, 0];
+        let (name, flags, entry, bytes) = section;
+        let reloc = Reloc {
+            offset: 3,
+            kind: elf::R_X86_64_PC32,
+            symbol: 1,
+            addend: -4,
+        };
+        Elf::made(
+            &[
+                (".text", CODE, 0, 0, &code),
+                (
+                    name,
+                    elf::SHF_ALLOC | elf::SHF_MERGE | flags,
+                    entry,
+                    0,
+                    bytes,
+                ),
+            ],
+            vec![
+                symbol("f", elf::STT_FUNC, 1, 7),
+                symbol(".LC0", elf::STT_NOTYPE, 2, 0),
+            ],
+            HashMap::from([(1, vec![reloc])]),
+        )
+    }
+
+    /// The same function, as it was linked: the constant is at DATA.
+    fn linked() -> [u8; 7] {
+        let [a, b, c, d] = ((DATA - (TEXT + 7)) as u32).to_le_bytes();
+        [0x0f, 0x28, 0x05, a, b, c, d]
+    }
+
+    #[test]
+    fn a_merged_constant_is_compared_completely() {
+        let constant: Vec<u8> = (1..=32).collect();
+        let section = (".rodata.cst32", 0, 32, &constant[..]);
+        let equal = image(&linked(), &constant);
+        assert_eq!(
+            Verified::new("x.c", unit(section), &equal).identical(0),
+            Some(TEXT)
+        );
+
+        for at in [0, 8, 31] {
+            let mut shipped = constant.clone();
+            shipped[at] ^= 1;
+            let differs = image(&linked(), &shipped);
+            let verified = Verified::new("x.c", unit(section), &differs);
+            assert_eq!(verified.identical(0), None, "byte {at}");
+            let detail = verified.difference(0).map(|difference| difference.detail);
+            assert_eq!(
+                detail.as_deref(),
+                Some("a constant in .rodata.cst32 differs")
+            );
+        }
+    }
+
+    #[test]
+    fn a_merged_string_is_compared_with_its_terminator() {
+        let section = (".rodata.str1.1", elf::SHF_STRINGS, 1, &b"one\0two\0"[..]);
+        for (shipped, equal) in [
+            (&b"one\0more"[..], true),
+            (&b"ones\0two\0"[..], false),
+            (&b"on\0two\0"[..], false),
+        ] {
+            let image = image(&linked(), shipped);
+            let identical = Verified::new("x.c", unit(section), &image).identical(0);
+            assert_eq!(identical.is_some(), equal, "{shipped:?}");
+        }
+    }
+
+    #[test]
+    fn a_constant_is_an_entry_or_the_rest_of_a_string() {
+        let elf = unit((".rodata.cst16", 0, 16, &[0; 32]));
+        let section = &elf.sections[2];
+        assert_eq!(merged(section, &[0; 32], 24), Some(16..32));
+        assert_eq!(merged(section, &[0; 32], 40), None);
+        let elf = unit((".rodata.str2.2", elf::SHF_STRINGS, 2, b"a\0b\0\0\0"));
+        let section = &elf.sections[2];
+        assert_eq!(merged(section, b"a\0b\0\0\0", 2), Some(2..6));
+        assert_eq!(merged(section, b"a\0b\0", 0), None);
+    }
+
+    /// A unit with a function of this code, and a call of __fentry__ at an offset.
+    fn entered(code: &[u8], call: u64) -> Elf {
+        let reloc = Reloc {
+            offset: call + 1,
+            kind: elf::R_X86_64_PLT32,
+            symbol: 1,
+            addend: -4,
+        };
+        Elf::made(
+            &[(".text", CODE, 0, 0, code)],
+            vec![
+                symbol("f", elf::STT_FUNC, 1, code.len() as u64),
+                symbol("__fentry__", elf::STT_NOTYPE, 0, 0),
+            ],
+            HashMap::from([(1, vec![reloc])]),
+        )
+    }
+
+    #[test]
+    fn a_function_begins_with_the_call_of_ftrace() {
+        let image = image(&[0x90; 64], &[]);
+        let has_entry = |object: Elf| {
+            let symbol = object.symbols[0].clone();
+            Verified::new("x.c", object, &image).has_entry(&symbol)
+        };
+        let call = [0xe8, 0, 0, 0, 0, 0xc3];
+        let endbr64 = [0xf3, 0x0f, 0x1e, 0xfa];
+        assert!(has_entry(entered(&call, 0)));
+        assert!(has_entry(entered(&[&endbr64[..], &call].concat(), 4)));
+        // A push in front of the call.
+        assert!(!has_entry(entered(&[&[0x55][..], &call].concat(), 1)));
+        assert!(!has_entry(entered(
+            &[&endbr64[..], &[0x55], &call].concat(),
+            5
+        )));
+        // A jump instead of the call.
+        assert!(!has_entry(entered(&[0xe9, 0, 0, 0, 0, 0xc3], 0)));
+    }
+
+    #[test]
+    fn a_recorded_place_must_be_at_the_beginning() {
+        let image = image(&[0x90; 64], &[]);
+        for (place, entry) in [(0, true), (5, false), (32, false)] {
+            let reloc = Reloc {
+                offset: 0,
+                kind: elf::R_X86_64_64,
+                symbol: 1,
+                addend: place,
+            };
+            let object = Elf::made(
+                &[
+                    (".text", CODE, 0, 0, &[0x90; 64]),
+                    ("__mcount_loc", elf::SHF_ALLOC, 8, 0, &[0; 8]),
+                ],
+                vec![
+                    symbol("f", elf::STT_FUNC, 1, 32),
+                    symbol(".text", elf::STT_SECTION, 1, 0),
+                ],
+                HashMap::from([(2, vec![reloc])]),
+            );
+            let symbol = object.symbols[0].clone();
+            let verified = Verified::new("x.c", object, &image);
+            assert_eq!(verified.has_entry(&symbol), entry, "{place}");
+        }
     }
 }
