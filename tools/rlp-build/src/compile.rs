@@ -5,7 +5,7 @@
 
 use crate::command::{excerpt, failed, output, program};
 use crate::generated;
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{broken, on, Failure, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::{output_of, redirected, saved_command, Unit};
 use std::path::{Path, PathBuf};
@@ -20,76 +20,73 @@ fn cached(tree: &Tree, source: &str) -> PathBuf {
     tree.cache.join("units").join(output_of(source))
 }
 
-/// The units that are not in the cache.
-fn missing<'a>(tree: &Tree, sources: &'a [String]) -> Vec<&'a String> {
-    sources
-        .iter()
-        .filter(|source| {
-            let cached = cached(tree, source);
-            !cached.join("command").exists() || !generated::is_kept(&cached)
-        })
-        .collect()
-}
-
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
 /// in the cache is not compiled again.
 pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let missing = missing(tree, sources);
-
-    if !missing.is_empty() {
-        let mut make = program("make", &tree.dir);
-        make.args(["-s", &format!("-j{}", tree.jobs)])
-            .args(missing.iter().map(|source| output_of(source)));
-        let result = output(&mut make)?;
-        if !result.status.success() {
-            let text = String::from_utf8_lossy(&result.stderr).into_owned();
-            let unit = missing.iter().find(|source| text.contains(source.as_str()));
-            if text.contains("No rule to make target") || unit.is_some() {
-                let unit = unit.unwrap_or(&missing[0]);
-                return Err(Refusal::NotShipped {
-                    unit: unit.to_string(),
-                }
-                .into());
-            }
-            return Err(failed(&make, &result));
-        }
-        for source in missing {
-            keep(tree, source, &cached(tree, source))?;
-        }
-    }
-
-    sources
+    let (units, failure) = kept(tree, sources)?;
+    let mut missing = sources
         .iter()
-        .map(|source| {
-            generated::restore(tree, &cached(tree, source))?;
-            let path = cached(tree, source).join("command");
-            let command = std::fs::read_to_string(&path).map_err(on(&path))?;
-            Unit::new(source, command, cached(tree, source))
-        })
-        .collect()
+        .filter(|source| !units.iter().any(|unit| unit.source == **source));
+    let Some(first) = missing.next() else {
+        return Ok(units);
+    };
+    let not_shipped = |unit: &String| Refusal::NotShipped { unit: unit.clone() }.into();
+    Err(match failure {
+        None => not_shipped(first),
+        Some((text, _)) if text.contains("No rule to make target") => not_shipped(first),
+        Some((text, failure)) => std::iter::once(first)
+            .chain(missing)
+            .find(|source| text.contains(source.as_str()))
+            .map_or(failure, not_shipped),
+    })
 }
 
 /// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
 /// that kbuild does not compile: such a unit is not in the shipped kernel.
 pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let missing = missing(tree, sources);
+    kept(tree, sources).map(|(units, _)| units)
+}
+
+/// kbuild's messages, and the failure that they are about.
+type Messages = (String, Failure);
+
+/// The units that kbuild compiles. If it does not compile all of them: also its messages, and the
+/// failure.
+fn kept(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)> {
+    let command = |source: &str| cached(tree, source).join("command");
+    let missing: Vec<_> = sources
+        .iter()
+        .filter(|source| !command(source).exists() || !generated::is_kept(&cached(tree, source)))
+        .collect();
+    let mut failure = None;
     if !missing.is_empty() {
         let mut make = program("make", &tree.dir);
         make.args(["-s", "-k", &format!("-j{}", tree.jobs)])
             .args(missing.iter().map(|source| output_of(source)));
-        output(&mut make)?;
-    }
-    let mut units = Vec::new();
-    for source in sources {
-        if !cached(tree, source).join("command").exists()
-            && (!tree.dir.join(output_of(source)).exists()
-                || keep(tree, source, &cached(tree, source)).is_err())
-        {
-            continue;
+        let result = output(&mut make)?;
+        if !result.status.success() {
+            let text = String::from_utf8_lossy(&result.stderr).into_owned();
+            failure = Some((text, failed(&make, &result)));
         }
-        units.extend(as_shipped(tree, std::slice::from_ref(source))?);
+        for source in missing {
+            if tree.dir.join(output_of(source)).exists() {
+                if let Err(error) = keep(tree, source, &cached(tree, source)) {
+                    failure.get_or_insert((String::new(), error));
+                }
+            }
+        }
     }
-    Ok(units)
+    let units = sources
+        .iter()
+        .filter(|source| command(source).exists())
+        .map(|source| {
+            generated::restore(tree, &cached(tree, source))?;
+            let path = command(source);
+            let text = std::fs::read_to_string(&path).map_err(on(&path))?;
+            Unit::new(source, text, cached(tree, source))
+        })
+        .collect::<Result<_>>()?;
+    Ok((units, failure))
 }
 
 /// Copies a unit's object and command from kbuild into the cache. Another build may do the same at
