@@ -88,4 +88,80 @@ expect_file $control "$before"
 unload_module pktgen
 expect_unchanged
 pass "src_module, before and after its target"
+
+# load_all NAME...: load shipped modules. unload_all NAME...: unload them, in reverse order.
+load_all() {
+	local name
+
+	for name in "$@"; do
+		load_module "$name"
+	done
+}
+
+unload_all() {
+	while (($#)); do
+		unload_module "${!#}"
+		set -- "${@:1:$#-1}"
+	done
+}
+
+# A function whose name two functions of the module have: one for the first version of the file
+# system, the other for the second. With the patch, a file has at most 8 blocks.
+le() { # BYTES NUMBER: print a little-endian number
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		# shellcheck disable=SC2059 # the format is the byte
+		printf "\\x$(printf %02x $(($2 >> 8 * i & 255)))"
+	done
+}
+
+put() { # BLOCK: write to this block of the file system
+	dd of=/tmp/minix bs=1024 seek="$1" conv=notrunc status=none
+}
+
+# make_minix VERSION: an empty file system of 200 blocks, with the root folder in block 5.
+make_minix() {
+	truncate -s 200K /tmp/minix
+	{
+		le 2 32 && le 2 $(($1 == 1 ? 200 : 0)) && le 2 1 && le 2 1 && le 2 $(($1 == 1 ? 5 : 6))
+		le 2 0 && le 4 100000 && le 2 $(($1 == 1 ? 0x137f : 0x2468)) && le 2 1 && le 4 200
+	} | put 1
+	le 1 3 | put 2
+	le 1 3 | put 3
+	if (($1 == 1)); then
+		{ le 2 0x41ed && le 2 0 && le 4 32 && le 4 0 && le 1 0 && le 1 2 && le 2 5; } | put 4
+	else
+		{ le 2 0x41ed && le 2 2 && le 4 0 && le 4 32 && le 12 0 && le 4 6; } | put 4
+	fi
+	{ le 2 1 && printf '.' && le 13 0 && le 2 1 && printf '..' && le 12 0; } | put $(($1 == 1 ? 5 : 6))
+}
+
+write_file() { # write 20 blocks; the status is that of the write
+	local rc=0
+
+	head -c 20480 /dev/zero 2>/dev/null | dd of=/tmp/mnt/file bs=1024 status=none 2>/dev/null || rc=$?
+	rm /tmp/mnt/file
+	return $rc
+}
+
+mkdir -p /tmp/mnt
+load_all loop minix
+for version in 1 2; do
+	make_minix $version
+	device=$(losetup -f --show /tmp/minix)
+	mount -t minix "$device" /tmp/mnt || fail "minix $version cannot be mounted"
+	write_file || fail "minix $version cannot be written"
+	load_patch src_included
+	! write_file || fail "src_included has no effect on minix $version"
+	unload_patch src_included
+	write_file || fail "src_included still has an effect on minix $version"
+	umount /tmp/mnt
+	losetup -d "$device"
+	rm /tmp/minix
+done
+unload_all loop minix
+expect_unchanged
+pass src_included
+
 finish

@@ -38,24 +38,11 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let info = info(arguments, &series);
 
     let patched_source = step(quiet, "apply the patch to a copy", || series.prepare(&tree))?;
-    let (sources, headers): (Vec<_>, BTreeSet<_>) = {
-        let (sources, headers): (Vec<_>, Vec<_>) = series
-            .files
-            .iter()
-            .cloned()
-            .partition(|file| file.ends_with(".c"));
-        (sources, headers.into_iter().collect())
-    };
-    let users = if headers.is_empty() {
-        Vec::new()
-    } else {
-        step(quiet, "look for the users of the headers", || {
-            users(&tree, &headers, &sources, arguments.units)
-        })?
-    };
+    let wanted = Wanted::by(&tree, &series, arguments.units, quiet)?;
+    let users = &wanted.users;
     let mut units = step(quiet, "compile the units as they were shipped", || {
-        let mut units = compile::as_shipped(&tree, &sources)?;
-        units.extend(compile::those_shipped(&tree, &users)?);
+        let mut units = compile::as_shipped(&tree, &wanted.sources)?;
+        units.extend(compile::those_shipped(&tree, users)?);
         Ok(units)
     })?;
 
@@ -81,14 +68,16 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         Ok(())
     })?;
 
-    // Leave out the users of the headers whose code does not change.
-    let mut changed = Vec::new();
+    // Leave out the users whose code does not change.
+    let (mut changed, mut same) = (Vec::new(), BTreeSet::new());
     for unit in units {
-        let same = || -> Result<bool> {
+        let is_same = || -> Result<bool> {
             let file = unit.file();
             Ok(Elf::read(&orig.join(&file))?.same_code(&Elf::read(&patched.join(&file))?))
         };
-        if !users.contains(&unit.source) || !same()? {
+        if users.contains(&unit.source) && is_same()? {
+            same.insert(unit.source);
+        } else {
             changed.push(unit);
         }
     }
@@ -110,6 +99,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             .or_default()
             .push(unit.clone());
     }
+    let mut shipped: BTreeSet<String> = same;
     let mut replaced = Vec::new();
     let mut differences = Vec::new();
     for (object, units) in &by_object {
@@ -126,8 +116,9 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         };
         let image = module.as_ref().unwrap_or(&kernel);
         let (units, verified) = step(quiet, &format!("compare with the shipped {object}"), || {
-            verified(units, &users, image)
+            verified(units, &wanted, image)
         })?;
+        shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
             continue;
         }
@@ -161,10 +152,10 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         replaced.extend(functions);
         differences.push(((*object).to_owned(), file.clone()));
     }
+    wanted.check(&shipped)?;
     if replaced.is_empty() {
         return Err(Refusal::ChangesNothing.into());
     }
-
     let module = step(quiet, "link the module", || {
         link::module(
             &tree,
@@ -196,13 +187,82 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     Ok(OK)
 }
 
+/// The C files to compile.
+struct Wanted {
+    /// Units that the patch changes. Each must be a part of the shipped kernel.
+    sources: Vec<String>,
+    /// Units whose code may change, if they are a part of the shipped kernel: users of changed
+    /// headers, users of changed C files, and the keys of `included`.
+    users: Vec<String>,
+    /// Each changed C file that other files include, and these files. Such a C file may be a unit
+    /// itself, too.
+    included: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Wanted {
+    /// The C files that a series wants.
+    fn by(tree: &Tree, series: &Series, limit: usize, quiet: bool) -> Result<Self> {
+        let (changed, mut headers): (BTreeSet<_>, BTreeSet<_>) = series
+            .files
+            .iter()
+            .cloned()
+            .partition(|file| file.ends_with(".c"));
+        let mut included = BTreeMap::new();
+        step(quiet, "look for files that include the C files", || {
+            for source in &changed {
+                let file = BTreeSet::from([source.clone()]);
+                let files = headers::users_of_sources(&tree.source, &tree.cache, &file)?;
+                if !files.is_empty() {
+                    included.insert(source.clone(), files);
+                }
+            }
+            Ok(())
+        })?;
+        let (mut users, sources): (BTreeSet<_>, BTreeSet<_>) = changed
+            .into_iter()
+            .partition(|source| included.contains_key(source));
+        for file in included.values().flatten() {
+            if file.ends_with(".h") {
+                headers.insert(file.clone());
+            } else {
+                users.insert(file.clone());
+            }
+        }
+        if !headers.is_empty() {
+            users.extend(step(quiet, "look for the users of the headers", || {
+                header_users(tree, &headers, &sources, limit)
+            })?);
+        }
+        users.retain(|unit| !sources.contains(unit));
+        Ok(Self {
+            sources: sources.into_iter().collect(),
+            users: users.into_iter().collect(),
+            included,
+        })
+    }
+
+    /// Refuses a C file that is not a part of a unit of the shipped kernel.
+    fn check(&self, shipped: &BTreeSet<String>) -> Result {
+        match self.included.iter().find(|(source, files)| {
+            let headers = files.iter().any(|file| file.ends_with(".h"));
+            !headers && !shipped.contains(*source) && files.is_disjoint(shipped)
+        }) {
+            Some((source, _)) => Err(Refusal::NotShipped {
+                unit: source.clone(),
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The units that may include the headers, except the units that the patch itself changes.
-fn users(
+fn header_users(
     tree: &Tree,
     headers: &BTreeSet<String>,
-    sources: &[String],
+    sources: &BTreeSet<String>,
     limit: usize,
-) -> Result<Vec<String>> {
+) -> Result<BTreeSet<String>> {
     let mut users = headers::users(&tree.source, headers)?;
     users.retain(|unit| !sources.contains(unit));
     if users.len() > limit {
@@ -213,31 +273,44 @@ fn users(
         }
         .into());
     }
-    Ok(users.into_iter().collect())
+    Ok(users)
 }
 
 /// Compares the units of one object with its shipped image. A unit that is not a part of the image
-/// is refused. It is left out instead if it is only a user of a changed header.
+/// is refused. It is left out instead if it is only a user of a changed file.
 fn verified<'a>(
     units: &[Unit],
-    users: &[String],
+    wanted: &Wanted,
     image: &'a Image,
 ) -> Result<(Vec<Unit>, Vec<Verified<'a>>)> {
-    let (mut kept, mut list) = (Vec::new(), Vec::new());
+    let mut list = Vec::new();
     for unit in units {
         let object = Elf::read(&unit.cached.join("shipped.o"))?;
         let verified = Verified::new(&unit.source, object, image);
-        if verified.count().0 != 0 {
-            kept.push(unit.clone());
-            list.push(verified);
-        } else if !users.contains(&unit.source) {
+        if !verified.places().is_empty() {
+            list.push((unit.clone(), verified));
+        } else if !wanted.users.contains(&unit.source) {
             return Err(Refusal::NotShipped {
                 unit: unit.source.clone(),
             }
             .into());
         }
     }
-    Ok((kept, list))
+    // A C file that was compiled by itself may be only a part of another unit. Its functions are
+    // then those of that unit.
+    let pieces: BTreeSet<_> = list
+        .iter()
+        .filter(|(unit, verified)| {
+            let files = wanted.included.get(&unit.source);
+            list.iter().any(|(other, whole)| {
+                files.is_some_and(|files| files.contains(&other.source))
+                    && verified.places().is_subset(&whole.places())
+            })
+        })
+        .map(|(unit, _)| unit.source.clone())
+        .collect();
+    list.retain(|(unit, _)| !pieces.contains(&unit.source));
+    Ok(list.into_iter().unzip())
 }
 
 /// The loader's symbols, listed as symbols of vmlinux. The module depends on the loader, so

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which units may include a header that the patch changes.
+//! Which units may include a header, or another C file, that the patch changes.
 //!
 //! The conditions around an #include and the compiler's search path are ignored. So the result may
 //! have units that do not include the header. Units whose code does not change are left out later.
@@ -20,9 +20,73 @@ const OTHERS: [&str; 7] = [
     ".git",
 ];
 
+/// The #include lines of each file.
+type Includes = HashMap<String, Vec<Include>>;
+
 /// The units that may include one of the headers, directly or not.
 pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-    let mut includes: HashMap<String, Vec<Include>> = HashMap::new();
+    let includes = scan(source)?;
+    let found = includers(&includes, headers, |path| includes.contains_key(path));
+    Ok(found
+        .into_iter()
+        .filter(|file| file.ends_with(".c"))
+        .collect())
+}
+
+/// The files that include one of these C files: units, and seldom headers. Reading the whole source
+/// takes seconds, so the few files that include a C file are kept in the cache.
+pub(crate) fn users_of_sources(
+    source: &Path,
+    cache: &Path,
+    files: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let list = cache.join("includes-of-sources");
+    let text = match std::fs::read_to_string(&list) {
+        Ok(text) => text,
+        Err(_) => {
+            let text = to_text(&scan(source)?);
+            let partial = tempfile::NamedTempFile::new_in(cache).map_err(on(cache))?;
+            std::fs::write(partial.path(), &text).map_err(on(partial.path()))?;
+            partial
+                .persist(&list)
+                .map_err(|error| on(&list)(error.error))?;
+            text
+        }
+    };
+    let includes = from_text(&text);
+    Ok(includers(&includes, files, |path| {
+        source.join(path).exists()
+    }))
+}
+
+/// The #include lines that include a C file: file, path, and whether the path is in quotes.
+fn to_text(includes: &Includes) -> String {
+    let mut lines: Vec<_> = includes
+        .iter()
+        .flat_map(|(file, list)| list.iter().map(move |include| (file, include)))
+        .filter(|(_, include)| include.path.ends_with(".c"))
+        .map(|(file, include)| format!("{file}\t{}\t{}\n", include.path, include.quoted))
+        .collect();
+    lines.sort_unstable();
+    lines.concat()
+}
+
+fn from_text(text: &str) -> Includes {
+    let mut includes = Includes::new();
+    for line in text.lines() {
+        if let [file, path, quoted] = line.split('\t').collect::<Vec<_>>()[..] {
+            includes.entry(file.to_owned()).or_default().push(Include {
+                path: path.to_owned(),
+                quoted: quoted == "true",
+            });
+        }
+    }
+    includes
+}
+
+/// Reads all C files and headers of the source.
+fn scan(source: &Path) -> Result<Includes> {
+    let mut includes = Includes::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let path = source.join(&folder);
@@ -47,10 +111,18 @@ pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSe
             }
         }
     }
+    Ok(includes)
+}
 
+/// The files that may include one of the given files, directly or not.
+fn includers(
+    includes: &Includes,
+    files: &BTreeSet<String>,
+    exists: impl Fn(&str) -> bool,
+) -> BTreeSet<String> {
     // The files that include a file of this name, whatever its folder.
     let mut by_name: HashMap<&str, Vec<(&str, &Include)>> = HashMap::new();
-    for (file, list) in &includes {
+    for (file, list) in includes {
         for include in list {
             by_name
                 .entry(base(&include.path))
@@ -59,21 +131,15 @@ pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSe
         }
     }
     let mut found: BTreeSet<&str> = BTreeSet::new();
-    let mut open: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let mut open: Vec<&str> = files.iter().map(String::as_str).collect();
     while let Some(header) = open.pop() {
         for (file, include) in by_name.get(base(header)).into_iter().flatten() {
-            if include.may_include(file, header, |path| includes.contains_key(path))
-                && found.insert(file)
-            {
+            if include.may_include(file, header, &exists) && found.insert(file) {
                 open.push(file);
             }
         }
     }
-    Ok(found
-        .into_iter()
-        .filter(|file| file.ends_with(".c"))
-        .map(str::to_owned)
-        .collect())
+    found.into_iter().map(str::to_owned).collect()
 }
 
 /// One #include.
@@ -153,6 +219,27 @@ mod tests {
         assert!(
             !list[1].may_include("fs/proc/x.c", "mm/internal.h", |path| path
                 == "fs/internal.h")
+        );
+    }
+
+    #[test]
+    fn a_c_file_that_is_included_has_users() {
+        let includes = Includes::from([
+            (
+                "fs/compat_elf.c".to_owned(),
+                parse(b"#include \"elf.c\"\n#include <linux/fs.h>\n"),
+            ),
+            ("mm/elf.c".to_owned(), parse(b"#include <linux/mm.h>\n")),
+            ("mm/x.c".to_owned(), parse(b"#include \"elf.c\"\n")),
+            ("fs/all.c".to_owned(), parse(b"#include \"compat_elf.c\"\n")),
+        ]);
+        let kept = from_text(&to_text(&includes));
+        assert!(!kept.contains_key("mm/elf.c"), "{kept:?}");
+        let exists = |path: &str| path.ends_with("elf.c");
+        let users = includers(&kept, &BTreeSet::from(["fs/elf.c".to_owned()]), exists);
+        assert_eq!(
+            users.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["fs/all.c", "fs/compat_elf.c"]
         );
     }
 }

@@ -5,7 +5,8 @@
 //! Only the units that the patch changes are compiled, with the kernel's own source,
 //! configuration and compiler. Each replaced function is proved to be the shipped one.
 //! A patch passes through the modules of this program in this order:
-//! patch, units, compile, objtool, image and kallsyms, verify, positions, link, proof.
+//! patch, headers, units, compile, layout, objtool, image and kallsyms, verify, positions,
+//! link, proof.
 
 mod btf;
 mod build;

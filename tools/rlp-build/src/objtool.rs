@@ -115,6 +115,7 @@ impl<'a> Objtool<'a> {
         let module = object != "vmlinux";
         let names: Vec<_> = units.iter().map(Unit::file).collect();
 
+        rename_twins(self.tree, &names, &[orig, patched])?;
         let (original_file, patched_file) = (before.join(object), after.join(object));
         run(program("ld", patched)
             .arg("-r")
@@ -246,6 +247,33 @@ impl<'a> Objtool<'a> {
     pub(crate) fn post_link(&self, module: &Path) -> Result {
         run(self.klp("post-link").arg(module)).map(drop)
     }
+}
+
+/// Gives each function of the units a section name of its own, in all folders alike. If functions of
+/// two units have one name, their sections have one name, too. "objtool klp diff" would then put both
+/// functions into one section, with zeros between them, which are no instructions.
+fn rename_twins(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
+    let mut taken = BTreeSet::new();
+    for (number, name) in names.iter().enumerate() {
+        let mut own = BTreeSet::new();
+        for folder in folders {
+            let sections = Elf::read(&folder.join(name))?.sections;
+            own.extend(sections.into_iter().map(|section| section.name));
+        }
+        own.retain(|section| section.starts_with(".text."));
+        let renames: Vec<_> = own
+            .intersection(&taken)
+            .map(|section| format!("--rename-section={section}={section}.{number}"))
+            .collect();
+        if !renames.is_empty() {
+            let arguments: Vec<_> = renames.iter().map(String::as_str).collect();
+            for folder in folders {
+                objcopy(tree, &arguments, &folder.join(name))?;
+            }
+        }
+        taken.extend(own);
+    }
+    Ok(())
 }
 
 fn lines(result: &Output) -> impl Iterator<Item = &str> {

@@ -9,7 +9,7 @@
 
 use crate::elf::{Elf, Reloc, Section, Symbol};
 use crate::image::Image;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 /// A place in the image where a function's bytes are, and the addresses that its relocations
@@ -401,14 +401,15 @@ impl<'a> Verified<'a> {
         (here, shipped)
     }
 
-    /// How many of the unit's functions are in the image, and how many functions the unit has.
-    pub(crate) fn count(&self) -> (usize, usize) {
-        let identical = self
-            .comparisons
+    /// The addresses of the unit's functions that are in the image at one place.
+    pub(crate) fn places(&self) -> BTreeSet<u64> {
+        self.comparisons
             .values()
-            .filter(|c| c.candidates.len() == 1)
-            .count();
-        (identical, self.comparisons.len())
+            .filter_map(|comparison| match &comparison.candidates[..] {
+                [candidate] => Some(candidate.addr),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The function begins with a call of ftrace's entry point. Only an endbr64 may be in front of
