@@ -107,6 +107,21 @@ differs() {
 		grep -qE '^[0-9a-f]+: .* \| [0-9a-f]+: ' <<<"$output" && [[ ! -e $test/differs ]]
 }
 
+# A cache with a unit in which no function is inlined.
+other_inlining() {
+	local command key options unit
+
+	key=$release-$({ printf %s "$kernel" && cat "$kernel/.config"; } | sha256sum | cut -c1-8)
+	unit=$key/units/fs/proc/array.o
+	mkdir -p "$test/cache/${unit%/*}"
+	cp -r "$CACHE_DIR/rlp-build/$unit" "$test/cache/$unit"
+	options="-fno-inline -ffunction-sections -fdata-sections -c -o $test/cache/$unit/sections.o"
+	command=$(<"$test/cache/$unit/command")
+	tool sh -c "cd $kernel && ${command/-c -o fs\/proc\/array.o/$options}" || return
+	refuses refused_inlined inlined --cache "$test/cache"
+}
+
+release=$(kernel_release)
 rm -rf "$test"
 mkdir -p "$test"
 touch "$test/begun"
@@ -212,6 +227,7 @@ edit refused_needs net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
 		nf_conntrack_lock(seq);\
 	}\
 &/'
+edit refused_inlined fs/proc/array.c '/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tbarrier();/'
 edit refused_context fs/proc/version.c "s/$shown/\tm = m;\n&/"
 sed -i 's/linux_proc_banner/another_banner/' "$test/refused_context.patch"
 edit refused_code fs/proc/version.c "s/$shown/\tthis is no C;\n&/"
@@ -253,6 +269,7 @@ for name in pktgen minix loop; do
 done
 cp "$test/src_module.patch" "$test/refused_module.patch"
 result "refused: no-module" refuses refused_module no-module --modules "$test/none"
+result "refused: inlined" other_inlining
 result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet -p rlp-build
 result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -p rlp-build -- -D warnings
 result "the tree and the source are untouched" source_is_untouched

@@ -15,7 +15,7 @@ use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
-use crate::{compile, elf::Elf, files, headers, layout, namespace};
+use crate::{compile, elf::Elf, files, headers, inlined, layout, namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -83,6 +83,9 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     }
     units = changed;
 
+    step(quiet, "compare what is inlined in the units", || {
+        compile::each(tree.jobs, &units, |unit| inlined::check(&tree, unit))
+    })?;
     let objtool = Objtool::new(&tree)?;
     step(quiet, "run objtool on the units", || {
         objtool.shipped(&units)

@@ -5,7 +5,7 @@
 //! Only the units that the patch changes are compiled, with the kernel's own source,
 //! configuration and compiler. Each replaced function is proved to be the shipped one.
 //! A patch passes through the modules of this program in this order:
-//! patch, headers, units, compile, layout, objtool, image and kallsyms, verify, positions,
+//! patch, headers, units, compile, layout, inlined, objtool, image and kallsyms, verify, positions,
 //! link, proof.
 
 mod btf;
@@ -24,6 +24,7 @@ mod generated;
 mod headers;
 mod human;
 mod image;
+mod inlined;
 mod kallsyms;
 mod layout;
 mod link;

@@ -40,6 +40,11 @@ pub(crate) enum Refusal {
         unit: String,
         detail: String,
     },
+    Inlined {
+        function: String,
+        unit: String,
+        detail: String,
+    },
     NoEntry {
         function: String,
     },
@@ -101,6 +106,7 @@ impl Refusal {
             Self::NotShipped { .. } => "not-shipped",
             Self::DoesNotCompile { .. } => "does-not-compile",
             Self::Differs { .. } => "differs",
+            Self::Inlined { .. } => "inlined",
             Self::NoEntry { .. } => "no-fentry",
             Self::NotFound { .. } => "not-in-image",
             Self::Discarded { .. } => "init",
@@ -154,6 +160,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{function}() of {unit} is not what was shipped ({detail}): build with the source, the \
                  configuration and the compiler of that kernel (--explain shows the difference)"
+            ),
+            Self::Inlined { function, unit, detail } => write!(
+                f,
+                "{function}() of {unit} does not have the same functions inlined as the shipped one when each \
+                 function gets a section of its own ({detail}), so a change could be missed: fix the problem in \
+                 another unit"
             ),
             Self::NoEntry { function } => write!(
                 f,

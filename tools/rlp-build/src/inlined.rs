@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Are the same functions inlined when each function has a section of its own as when the unit was
+//! shipped?
+//!
+//! objtool looks for changes in units that were compiled with each function in a section of its own.
+//! If a function were inlined into its caller in the shipped unit only, objtool would replace the
+//! function, and the shipped caller would keep the old code. So both units must have the same
+//! functions, and each function must call the same functions of the unit, the same number of times.
+//!
+//! The assembler resolves calls inside of a section without a relocation, so the calls are read from
+//! the disassembly.
+
+use crate::command::{program, run};
+use crate::compile::plain;
+use crate::elf::{Elf, Symbol};
+use crate::refusal::{broken, Refusal, Result};
+use crate::tree::Tree;
+use crate::units::Unit;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+/// The functions of a unit. For each: the functions of the unit that it calls or jumps to, and how
+/// many times.
+type Calls = BTreeMap<String, BTreeMap<String, usize>>;
+
+/// Refuses a unit in which other functions are inlined than in the shipped one.
+pub(crate) fn check(tree: &Tree, unit: &Unit) -> Result {
+    let shipped = read(tree, &plain(unit))?;
+    let sections = read(tree, &unit.cached.join("sections.o"))?;
+    match difference(&shipped, &sections) {
+        None => Ok(()),
+        Some((function, detail)) => Err(Refusal::Inlined {
+            function,
+            unit: unit.source.clone(),
+            detail,
+        }
+        .into()),
+    }
+}
+
+fn read(tree: &Tree, path: &Path) -> Result<Calls> {
+    let object = Elf::read(path)?;
+    let text = run(program("objdump", &tree.work)
+        .args(["-d", "-w", "--no-show-raw-insn"])
+        .arg(path))?;
+    calls(&object, &text).ok_or_else(|| {
+        broken(format!(
+            "objdump of {} does not have the expected form",
+            path.display()
+        ))
+    })
+}
+
+/// The first function that differs, and how.
+fn difference(shipped: &Calls, sections: &Calls) -> Option<(String, String)> {
+    let names: BTreeSet<_> = shipped.keys().chain(sections.keys()).collect();
+    names.into_iter().find_map(|name| {
+        let (Some(before), Some(after)) = (shipped.get(name), sections.get(name)) else {
+            let place = if shipped.contains_key(name) {
+                "only the shipped unit has it"
+            } else {
+                "the shipped unit does not have it"
+            };
+            return Some((name.clone(), place.to_owned()));
+        };
+        let callees: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        callees.into_iter().find_map(|callee| {
+            let times = |calls: &BTreeMap<String, usize>| calls.get(callee).copied().unwrap_or(0);
+            let (old, new) = (times(before), times(after));
+            (old != new).then(|| {
+                let detail = format!("it calls {callee}() {new} times, and {old} times as shipped");
+                (name.clone(), detail)
+            })
+        })
+    })
+}
+
+/// The functions of an object by section, in the order of their places.
+struct Functions<'a> {
+    by_section: HashMap<usize, Vec<&'a Symbol>>,
+}
+
+impl<'a> Functions<'a> {
+    fn of(object: &'a Elf) -> Self {
+        let mut by_section: HashMap<usize, Vec<&Symbol>> = HashMap::new();
+        for (_, symbol) in object.functions() {
+            by_section.entry(symbol.section).or_default().push(symbol);
+        }
+        // Of several names at one place, the first in the alphabet stands for all of them.
+        for list in by_section.values_mut() {
+            list.sort_by(|a, b| (a.value, &a.name).cmp(&(b.value, &b.name)));
+            list.dedup_by(|later, kept| later.value == kept.value);
+        }
+        Self { by_section }
+    }
+
+    /// The function at a place.
+    fn at(&self, section: usize, offset: u64) -> Option<&'a Symbol> {
+        let list = self.by_section.get(&section)?;
+        let next = list.partition_point(|symbol| symbol.value <= offset);
+        let symbol = list.get(next.checked_sub(1)?)?;
+        symbol.range().contains(&offset).then_some(*symbol)
+    }
+}
+
+/// The function that a cold part belongs to.
+fn whole(name: &str) -> &str {
+    name.strip_suffix(".cold").unwrap_or(name)
+}
+
+/// Reads the calls from the output of "objdump -d -w --no-show-raw-insn".
+fn calls(object: &Elf, text: &str) -> Option<Calls> {
+    let functions = Functions::of(object);
+    let mut calls: Calls = functions
+        .by_section
+        .values()
+        .flatten()
+        .map(|symbol| (whole(&symbol.name).to_owned(), BTreeMap::new()))
+        .collect();
+
+    let mut section = None;
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line
+            .strip_prefix("Disassembly of section ")
+            .and_then(|rest| rest.strip_suffix(':'))
+        {
+            // The sections are in the order of the file. Several may have the same name.
+            let from = section.map_or(0, |last| last + 1);
+            let next = object.sections[from..]
+                .iter()
+                .position(|section| section.name == name)?;
+            section = Some(from + next);
+            continue;
+        }
+        let Some((offset, code)) = instruction(line) else {
+            continue;
+        };
+        let section = section?;
+        let Some(caller) = functions.at(section, offset) else {
+            continue;
+        };
+        let Some(operand) = branch(code) else {
+            continue;
+        };
+        let next = lines.peek().and_then(|next| instruction(next));
+        let end = next.map_or(caller.range().end, |(next, _)| next);
+        let reloc = object
+            .relocs(section)
+            .iter()
+            .find(|reloc| (offset + 1..end).contains(&reloc.offset));
+        let callee = match reloc {
+            Some(reloc) => {
+                // The field ends the instruction, and the target counts from there.
+                let target = &object.symbols[reloc.symbol];
+                functions.at(
+                    target.section,
+                    target.value.wrapping_add_signed(reloc.addend + 4),
+                )
+            }
+            None => functions.at(section, u64::from_str_radix(operand, 16).ok()?),
+        };
+        // A cold part counts as a part of its function.
+        let (caller, callee) = (whole(&caller.name), callee.map(|f| whole(&f.name)));
+        if let Some(callee) = callee.filter(|callee| *callee != caller) {
+            *calls
+                .entry(caller.to_owned())
+                .or_default()
+                .entry(callee.to_owned())
+                .or_default() += 1;
+        }
+    }
+    Some(calls)
+}
+
+/// "  1f:\tcall   30 <f>" -> 0x1f, "call   30 <f>"
+fn instruction(line: &str) -> Option<(u64, &str)> {
+    let (offset, instruction) = line.split_once(":\t")?;
+    Some((u64::from_str_radix(offset.trim(), 16).ok()?, instruction))
+}
+
+/// The operand of a direct call or jump.
+fn branch(instruction: &str) -> Option<&str> {
+    let mut words = instruction
+        .split_whitespace()
+        .skip_while(|word| matches!(*word, "bnd" | "cs" | "ds" | "data16" | "notrack"));
+    let name = words.next()?;
+    let operand = words.next()?;
+    let direct = !operand.starts_with('*');
+    ((name.starts_with("call") || name.starts_with('j')) && direct)
+        .then(|| operand.split(',').next().unwrap_or(operand))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::Reloc;
+    use object::elf;
+
+    const CODE: u32 = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
+
+    fn function(name: &str, section: usize, value: u64, size: u64) -> Symbol {
+        Symbol {
+            name: name.into(),
+            kind: elf::STT_FUNC,
+            bind: elf::STB_LOCAL,
+            section,
+            value,
+            size,
+        }
+    }
+
+    /// f() and its cold part call g() and jump to h().
+    const SHIPPED: &str = "
+x.o:     file format elf64-x86-64
+
+
+Disassembly of section .text:
+
+0000000000000000 <f>:
+   0:\tcall   10 <g>
+   5:\tjne    0 <f>
+   7:\tjmp    20 <h>
+   9:\tcs call *%rax
+
+0000000000000010 <g>:
+  10:\tret
+
+0000000000000020 <h>:
+  20:\tret
+
+Disassembly of section .text.unlikely:
+
+0000000000000000 <f.cold>:
+   0:\tcall   5 <f.cold+0x5>
+   5:\tjmp    a <f.cold+0xa>
+";
+
+    fn shipped() -> Elf {
+        let reloc = |offset, addend| Reloc {
+            offset,
+            kind: elf::R_X86_64_PC32,
+            symbol: 4,
+            addend,
+        };
+        Elf::made(
+            &[
+                (".text", CODE, 0, 0, &[0x90; 0x30]),
+                (".text.unlikely", CODE, 0, 0, &[0x90; 10]),
+            ],
+            vec![
+                function("f", 1, 0, 0x10),
+                function("g", 1, 0x10, 1),
+                function("h", 1, 0x20, 1),
+                function("f.cold", 2, 0, 10),
+                Symbol {
+                    kind: elf::STT_SECTION,
+                    ..function("", 1, 0, 0)
+                },
+            ],
+            // g(), and the place behind the jump to the cold part.
+            HashMap::from([(2, vec![reloc(1, 0x10 - 4), reloc(6, 7 - 4)])]),
+        )
+    }
+
+    #[test]
+    fn calls_are_read_from_the_disassembly() {
+        let calls = calls(&shipped(), SHIPPED).unwrap();
+        let of = |pairs: &[(&str, usize)]| -> BTreeMap<String, usize> {
+            pairs
+                .iter()
+                .map(|(n, times)| ((*n).to_owned(), *times))
+                .collect()
+        };
+        assert_eq!(
+            calls,
+            Calls::from([
+                ("f".to_owned(), of(&[("g", 2), ("h", 1)])),
+                ("g".to_owned(), of(&[])),
+                ("h".to_owned(), of(&[])),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_unit_with_other_calls_differs() {
+        let shipped = calls(&shipped(), SHIPPED).unwrap();
+        assert_eq!(difference(&shipped, &shipped), None);
+
+        let mut inlined = shipped.clone();
+        inlined.get_mut("f").unwrap().insert("g".into(), 1);
+        let detail = "it calls g() 1 times, and 2 times as shipped";
+        assert_eq!(
+            difference(&shipped, &inlined),
+            Some(("f".to_owned(), detail.to_owned()))
+        );
+
+        let mut gone = shipped.clone();
+        gone.remove("h");
+        assert_eq!(
+            difference(&shipped, &gone),
+            Some(("h".to_owned(), "only the shipped unit has it".to_owned()))
+        );
+        assert_eq!(
+            difference(&gone, &shipped),
+            Some((
+                "h".to_owned(),
+                "the shipped unit does not have it".to_owned()
+            ))
+        );
+    }
+}
