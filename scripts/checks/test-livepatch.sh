@@ -82,6 +82,10 @@ same_bytes() {
 		cmp "$test/first" "$test/src_cmdline.ko"
 }
 
+loads_alone() { # NAME
+	[[ $(tool modinfo -F depends "$test/$1.ko") == rust_livepatch ]]
+}
+
 source_is_untouched() {
 	[[ ! $(find "$source/fs/proc" "$source/net/core" "$kernel/fs" "$kernel/net" -newer "$test/begun" 2>/dev/null) &&
 		! -e $kernel/.rlp-build ]]
@@ -208,6 +212,13 @@ s/'"$shown"'/\
 edit src_included fs/minix/itree_common.c \
 	'/^static int get_block/,/^}/s/^\tif \(depth == 0\)/\tif (create \&\& block >= 8)\n\t\treturn -EFBIG;\n&/'
 
+# The first unit calls a module on which only other units of its module have depended. The second
+# unit has static keys of its own, and does what the refusal recommends.
+edit src_depends net/8021q/vlanproc.c 's/^static int vlan_seq_show\(struct seq_file \*seq, void \*v\)$/#include <net\/garp.h>\n&/
+s/^\t\tseq_puts\(seq, "VLAN Dev name/\t\tseq_printf(seq, "%ps ", garp_unregister_application);\n&/'
+edit src_depends drivers/md/dm-bufio.c \
+	's/static_branch_unlikely\(&no_sleep_enabled\)/static_key_enabled(\&no_sleep_enabled)/'
+
 edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)->fd ^ 1;/'
 
 edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
@@ -244,6 +255,8 @@ for name in series multi dup hot syscall callback header; do
 	result "src_$name builds" builds src_$name
 done
 result "src_included builds" replaces src_included minix get_block,1 get_block,2
+result "src_depends builds" replaces src_depends 8021q vlan_seq_show
+result "src_depends can be loaded before the modules that it patches" loads_alone src_depends
 while read -r name reason; do
 	result "refused: $reason ($name)" refuses "refused_$name" "$reason"
 done <<-END
@@ -263,7 +276,7 @@ done <<-END
 	users too-many-users
 END
 # The guest needs the modules that are patched, and the modules that these need.
-for name in pktgen minix loop; do
+for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
 	result "the shipped module $name is unpacked" "$scripts/kernel/shipped-module" $name "$test/$name.ko"
 	result "the shipped module $name is there" test -s "$test/$name.ko"
 done

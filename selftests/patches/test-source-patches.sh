@@ -164,4 +164,17 @@ unload_all loop minix
 expect_unchanged
 pass src_included
 
+# The patch is loaded before the modules that it patches, and before those that its code needs.
+load_patch src_depends
+load_all llc stp garp mrp 8021q dm_mod dm_bufio
+read_file /proc/net/vlan/config
+[[ $REPLY == "garp_unregister_application [garp] VLAN Dev name"* ]] || fail "src_depends has no effect: $REPLY"
+grep -q '^dm_bufio' /sys/kernel/tracing/enabled_functions || fail "dm_bufio is not hooked"
+unload_patch src_depends
+read_file /proc/net/vlan/config
+[[ $REPLY == "VLAN Dev name"* ]] || fail "src_depends still has an effect: $REPLY"
+unload_all llc stp garp mrp 8021q dm_mod dm_bufio
+expect_unchanged
+pass src_depends
+
 finish

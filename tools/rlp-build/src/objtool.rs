@@ -130,7 +130,7 @@ impl<'a> Objtool<'a> {
             .filter(|symbol| symbol.section == 0 && !symbol.name.is_empty())
             .map(|symbol| symbol.name)
             .collect();
-        self.check_dependencies(object, units, orig, &wanted, exports)?;
+        check_dependencies(image, &wanted, exports)?;
         run(program("ld", orig)
             .arg("-r")
             .args(wanted.iter().map(|name| format!("--undefined={name}")))
@@ -197,51 +197,6 @@ impl<'a> Objtool<'a> {
         })
     }
 
-    /// Refuses a patch that uses a module whose symbols the units have not used before: the patch
-    /// would depend on that module.
-    fn check_dependencies(
-        &self,
-        object: &str,
-        units: &[Unit],
-        orig: &Path,
-        wanted: &BTreeSet<String>,
-        exports: &str,
-    ) -> Result {
-        let exporters: BTreeMap<&str, &str> = exports
-            .lines()
-            .filter_map(|line| {
-                let mut fields = line.split('\t').skip(1);
-                Some((fields.next()?, fields.next()?))
-            })
-            .collect();
-        let exporter = |name: &str| {
-            let path = exporters.get(name)?;
-            let file = path.rsplit('/').next().unwrap_or(path);
-            let module = file.replace('-', "_");
-            (module != "vmlinux" && module != object).then_some(module)
-        };
-        let mut used = BTreeSet::new();
-        for unit in units {
-            for symbol in Elf::read(&orig.join(unit.file()))?.symbols {
-                if symbol.section == 0 {
-                    used.extend(exporter(&symbol.name));
-                }
-            }
-        }
-        match wanted
-            .iter()
-            .filter_map(|name| exporter(name))
-            .find(|module| !used.contains(module))
-        {
-            Some(needs) => Err(Refusal::NewDependency {
-                object: object.into(),
-                needs,
-            }
-            .into()),
-            None => Ok(()),
-        }
-    }
-
     /// Converts the relocations and symbols that `objtool klp diff` has made to the form that live
     /// patching requires. The linker cannot process that form, so this is done after the link.
     pub(crate) fn post_link(&self, module: &Path) -> Result {
@@ -274,6 +229,43 @@ fn rename_twins(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
         taken.extend(own);
     }
     Ok(())
+}
+
+/// Refuses a patch that uses a module on which the shipped object does not depend. Nothing would load
+/// that module before the object.
+fn check_dependencies(image: &Image, wanted: &BTreeSet<String>, exports: &str) -> Result {
+    let exporters: BTreeMap<&str, &str> = exports
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split('\t').skip(1);
+            Some((fields.next()?, fields.next()?))
+        })
+        .collect();
+    let exporter = |name: &str| {
+        let path = exporters.get(name)?;
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let module = file.replace('-', "_");
+        (module != "vmlinux" && module != image.object).then_some(module)
+    };
+    let used: BTreeSet<_> = image
+        .elf
+        .symbols
+        .iter()
+        .filter(|symbol| symbol.section == 0 && symbol.bind == object::elf::STB_GLOBAL)
+        .filter_map(|symbol| exporter(&symbol.name))
+        .collect();
+    match wanted
+        .iter()
+        .filter_map(|name| exporter(name))
+        .find(|module| !used.contains(module))
+    {
+        Some(needs) => Err(Refusal::NewDependency {
+            object: image.object.clone(),
+            needs,
+        }
+        .into()),
+        None => Ok(()),
+    }
 }
 
 fn lines(result: &Output) -> impl Iterator<Item = &str> {
