@@ -38,13 +38,14 @@ builds() { # NAME ARGUMENT...
 }
 
 # refuses NAME REASON ARGUMENT...: the build must end with status 3 and print this reason, and must
-# write no module and no proof.
+# write nothing.
 refuses() {
-	local output rc=0
+	local before output rc=0
 
+	before=$(ls -lA --ignore=cache "$test")
 	output=$(builds "$1" "${@:3}" 2>&1) || rc=$?
 	echo "$output"
-	((rc == 3)) && grep -qF "($2): " <<<"$output" && [[ ! -e $test/$1.ko && ! -e $test/$1.proof.json ]]
+	((rc == 3)) && grep -qF "($2): " <<<"$output" && [[ $(ls -lA --ignore=cache "$test") == "$before" ]]
 }
 
 # replaces NAME OBJECT FUNCTION...: build the patch. Its proof must name these functions of the
@@ -111,6 +112,30 @@ differs() {
 		grep -qE '^[0-9a-f]+: .* \| [0-9a-f]+: ' <<<"$output" && [[ ! -e $test/differs ]]
 }
 
+# Change the release in a copy of the image.
+other_image() {
+	tool "$source/scripts/extract-vmlinux" "$kernel/vmlinuz" |
+		sed "s/Linux version $release /Linux version 9${release:1} /" >"$test/other-image"
+	refuses refused_image wrong-source --image "$test/other-image" || return
+	rm "$test/other-image"
+}
+
+# A source of another version.
+other_source() {
+	mkdir -p "$test/other-source/scripts/livepatch"
+	touch "$test/other-source/scripts/livepatch/init.c"
+	printf '%s\n' 'VERSION = 6' 'PATCHLEVEL = 12' >"$test/other-source/Makefile"
+	refuses refused_image wrong-source --source "$test/other-source"
+}
+
+# A tree that was prepared for another compiler.
+other_compiler() {
+	mkdir "$test/other-tree"
+	ln -s "$kernel"/* "$test/other-tree/"
+	sed '/^CONFIG_CC_VERSION_TEXT=/s/[0-9.]*"$/1.0"/' "$kernel/.config" >"$test/other-tree/.config"
+	refuses refused_image wrong-compiler --tree "$test/other-tree"
+}
+
 # A cache with a unit in which no function is inlined.
 other_inlining() {
 	local command key options unit
@@ -123,6 +148,13 @@ other_inlining() {
 	command=$(<"$test/cache/$unit/command")
 	tool sh -c "cd $kernel && ${command/-c -o fs\/proc\/array.o/$options}" || return
 	refuses refused_inlined inlined --cache "$test/cache"
+}
+
+# A module in which the function has another name.
+not_in_image() {
+	mkdir "$test/other-modules"
+	tool objcopy --redefine-sym pgctrl_show=rlp_other "$test/pktgen.ko" "$test/other-modules/pktgen.ko"
+	refuses refused_module not-in-image --modules "$test/other-modules"
 }
 
 release=$(kernel_release)
@@ -238,6 +270,25 @@ edit refused_needs net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
 		nf_conntrack_lock(seq);\
 	}\
 &/'
+edit refused_key drivers/md/dm-bufio.c 's/^\tif \(static_branch_unlikely\(&no_sleep_enabled/\tasm volatile("nop");\n&/'
+edit refused_const fs/proc/version.c "s/$shown"'/\
+	{\
+		extern char *rlp_nothing;\
+\
+		seq_puts(m, runtime_const_ptr(rlp_nothing));\
+	}\
+&/'
+edit refused_place fs/proc/version.c "s/$shown"'/\
+	{\
+		extern void rlp_nowhere(void);\
+\
+		rlp_nowhere();\
+	}\
+&/'
+for unit in version loadavg; do
+	edit refused_twice fs/proc/$unit.c "s/^static int ${unit}_proc_show/int rlp_new = 1;\n&/
+		s/^\t(seq_printf\(m, linux_proc|get_avenrun)/\tseq_printf(m, \"%d\", rlp_new);\n&/"
+done
 edit refused_inlined fs/proc/array.c '/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tbarrier();/'
 edit refused_context fs/proc/version.c "s/$shown/\tm = m;\n&/"
 sed -i 's/linux_proc_banner/another_banner/' "$test/refused_context.patch"
@@ -274,6 +325,10 @@ done <<-END
 	weak overridden-weak
 	needs new-dependency
 	users too-many-users
+	key module-key
+	const runtime-const
+	place unknown-place
+	twice defined-twice
 END
 # The guest needs the modules that are patched, and the modules that these need.
 for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
@@ -281,8 +336,13 @@ for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
 	result "the shipped module $name is there" test -s "$test/$name.ko"
 done
 cp "$test/src_module.patch" "$test/refused_module.patch"
+cp "$test/src_cmdline.patch" "$test/refused_image.patch"
 result "refused: no-module" refuses refused_module no-module --modules "$test/none"
+result "refused: not-in-image" not_in_image
 result "refused: inlined" other_inlining
+result "refused: wrong-compiler" other_compiler
+result "refused: wrong-source (source)" other_source
+result "refused: wrong-source (image)" other_image
 result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet -p rlp-build
 result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet -p rlp-build -- -D warnings
 result "the tree and the source are untouched" source_is_untouched

@@ -9,7 +9,7 @@ use crate::objtool::Objtool;
 use crate::output::{note, step, OK};
 use crate::parts::{kernel, shipped_module, Parts};
 use crate::patch::{self, Series};
-use crate::positions::Positions;
+use crate::positions::{Positions, Replaced};
 use crate::proof::{self, Proof};
 use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
@@ -159,6 +159,14 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     if replaced.is_empty() {
         return Err(Refusal::ChangesNothing.into());
     }
+    if let Some(function) = replaced_twice(&replaced) {
+        return Err(Refusal::ReplacedTwice {
+            function: function.name.clone(),
+            object: function.object.clone(),
+        }
+        .into());
+    }
+
     let module = step(quiet, "link the module", || {
         link::module(
             &tree,
@@ -279,6 +287,14 @@ fn header_users(
     Ok(users)
 }
 
+/// The first function that two units replace.
+fn replaced_twice(replaced: &[Replaced]) -> Option<&Replaced> {
+    let mut places = BTreeSet::new();
+    replaced
+        .iter()
+        .find(|function| !places.insert((&function.object, &function.place)))
+}
+
 /// Compares the units of one object with its shipped image. A unit that is not a part of the image
 /// is refused. It is left out instead if it is only a user of a changed file.
 fn verified<'a>(
@@ -365,4 +381,39 @@ fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result 
     };
     put("ko", &std::fs::read(module).map_err(on(module))?)?;
     put("proof.json", &json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replaced(object: &str, name: &str, place: &str) -> Replaced {
+        Replaced {
+            object: object.into(),
+            unit: "x.c".into(),
+            name: name.into(),
+            position: 0,
+            place: place.into(),
+            size: 1,
+            sha256: String::new(),
+            relocations: 0,
+            constants: 0,
+        }
+    }
+
+    #[test]
+    fn a_function_is_replaced_once() {
+        let mut list = vec![
+            replaced("vmlinux", "show", "0xffffffff81000000"),
+            replaced("vmlinux", "show", "0xffffffff81000100"),
+            replaced("minix", "show", ".text+0x10"),
+            replaced("ext4", "show", ".text+0x10"),
+        ];
+        assert!(replaced_twice(&list).is_none());
+        list.push(replaced("minix", "other", ".text+0x10"));
+        assert_eq!(
+            replaced_twice(&list).map(|function| &function.name[..]),
+            Some("other")
+        );
+    }
 }

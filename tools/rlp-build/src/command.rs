@@ -2,7 +2,7 @@
 
 //! Runs other programs, and waits until they end.
 
-use crate::refusal::{broken, Failure, Result};
+use crate::refusal::{broken, Failure, Refusal, Result};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -42,6 +42,16 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
         return Err(failed(command, &output));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The symbol that the linker has found in two of its files.
+pub(crate) fn defined_twice(output: &Output) -> Option<Refusal> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let (_, rest) = text.split_once("multiple definition of `")?;
+    let (symbol, _) = rest.split_once('\'')?;
+    Some(Refusal::DefinedTwice {
+        symbol: symbol.to_owned(),
+    })
 }
 
 /// The failure of a program, with the lines of its output that matter.

@@ -3,10 +3,10 @@
 //! Makes the module: the differences, the kernel's init code for such modules, and the loader's
 //! interface, linked by kbuild.
 
-use crate::command::{output, program};
+use crate::command::{defined_twice, failed, output, program};
 use crate::compile::objcopy;
 use crate::objtool::Objtool;
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{broken, on, Failure, Refusal, Result};
 use crate::tree::Tree;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ pub(crate) fn module(
             }
             .into());
         }
-        return Err(crate::command::failed(&make, &result));
+        return Err(defined_twice(&result).map_or_else(|| failed(&make, &result), Failure::from));
     }
 
     let module = folder.join(format!("{}.ko", info.name));

@@ -3,7 +3,7 @@
 //! The kernel's objtool: it checks objects, finds the changes of a patch, and makes an object for a
 //! live-patch module from them.
 
-use crate::command::{excerpt, failed, output, program, run};
+use crate::command::{defined_twice, excerpt, failed, output, program, run};
 use crate::compile::{each, objcopy, plain};
 use crate::elf::Elf;
 use crate::image::Image;
@@ -117,11 +117,14 @@ impl<'a> Objtool<'a> {
 
         rename_twins(self.tree, &names, &[orig, patched])?;
         let (original_file, patched_file) = (before.join(object), after.join(object));
-        run(program("ld", patched)
-            .arg("-r")
-            .arg("-o")
-            .arg(&patched_file)
-            .args(&names))?;
+        let mut link = program("ld", patched);
+        link.args(["-r", "-o"]).arg(&patched_file).args(&names);
+        let result = output(&mut link)?;
+        if !result.status.success() {
+            return Err(
+                defined_twice(&result).map_or_else(|| failed(&link, &result), Failure::from)
+            );
+        }
         // The original object gets the undefined symbols of the patched one, so that both refer to
         // the same symbols.
         let wanted: BTreeSet<_> = Elf::read(&patched_file)?

@@ -62,7 +62,8 @@ pub(crate) fn kernel(parts: &Parts, tree: &Tree) -> Result<Image> {
     match kernel.release() {
         Some(release) if release != tree.release => Err(Refusal::WrongSource {
             release: tree.release.clone(),
-            image: release,
+            part: "image",
+            other: release,
         }
         .into()),
         _ => Ok(kernel),

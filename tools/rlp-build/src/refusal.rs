@@ -45,6 +45,13 @@ pub(crate) enum Refusal {
         unit: String,
         detail: String,
     },
+    ReplacedTwice {
+        function: String,
+        object: String,
+    },
+    DefinedTwice {
+        symbol: String,
+    },
     NoEntry {
         function: String,
     },
@@ -90,7 +97,8 @@ pub(crate) enum Refusal {
     },
     WrongSource {
         release: String,
-        image: String,
+        part: &'static str,
+        other: String,
     },
 }
 
@@ -107,6 +115,8 @@ impl Refusal {
             Self::DoesNotCompile { .. } => "does-not-compile",
             Self::Differs { .. } => "differs",
             Self::Inlined { .. } => "inlined",
+            Self::ReplacedTwice { .. } => "replaced-twice",
+            Self::DefinedTwice { .. } => "defined-twice",
             Self::NoEntry { .. } => "no-fentry",
             Self::NotFound { .. } => "not-in-image",
             Self::Discarded { .. } => "init",
@@ -167,6 +177,15 @@ impl fmt::Display for Refusal {
                  function gets a section of its own ({detail}), so a change could be missed: fix the problem in \
                  another unit"
             ),
+            Self::ReplacedTwice { function, object } => write!(
+                f,
+                "two units of the series replace the same function {function}() of {object}: change it in one of \
+                 them only"
+            ),
+            Self::DefinedTwice { symbol } => write!(
+                f,
+                "two patches of the series define {symbol}: give one of them another name, or make them one"
+            ),
             Self::NoEntry { function } => write!(
                 f,
                 "{function}() has no fentry call, so its calls cannot be redirected: change its callers instead"
@@ -223,9 +242,10 @@ impl fmt::Display for Refusal {
                 f,
                 "the kernel was compiled by {tree}, and the compiler here is {here}: install the kernel's compiler"
             ),
-            Self::WrongSource { release, image } => write!(
+            Self::WrongSource { release, part, other } => write!(
                 f,
-                "the prepared tree is {release}, and the image is {image}: name a tree and an image of one release"
+                "the prepared tree is {release}, and the {part} is {other}: name a tree, a source and an image of \
+                 one release"
             ),
         }
     }

@@ -52,6 +52,16 @@ impl Tree {
                 source.display()
             )));
         }
+        if let Some(version) = version(&source) {
+            if !release.starts_with(&format!("{version}.")) {
+                return Err(Refusal::WrongSource {
+                    release,
+                    part: "source",
+                    other: version,
+                }
+                .into());
+            }
+        }
 
         namespace::cover(&dir, &folder.join("tree"))?;
         if source != dir {
@@ -142,6 +152,19 @@ impl Tree {
         std::fs::create_dir_all(&folder).map_err(on(&folder))?;
         Ok(folder)
     }
+}
+
+/// The version in the source's Makefile, without the stable release: some distributions count these
+/// differently.
+fn version(source: &Path) -> Option<String> {
+    let makefile = std::fs::read_to_string(source.join("Makefile")).ok()?;
+    let value = |name: &str| {
+        makefile.lines().find_map(|line| {
+            let (variable, value) = line.split_once('=')?;
+            (variable.trim() == name).then(|| value.trim().to_owned())
+        })
+    };
+    Some(format!("{}.{}", value("VERSION")?, value("PATCHLEVEL")?))
 }
 
 /// Hexadecimal digits of a hash.
