@@ -66,6 +66,10 @@ replaces() {
 	done
 }
 
+has_symbol() { # NAME SYMBOL
+	tool readelf -sW "$test/$1.ko" | grep -qE " $2\$"
+}
+
 is_what_it_says() {
 	local ko=$test/src_cmdline.ko proof=$test/src_cmdline.proof.json
 
@@ -240,6 +244,83 @@ s/'"$shown"'/\
 	}\
 &/'
 
+# Clones of functions that the compiler has made. The two last functions also have a cold part.
+edit src_clones fs/proc/array.c '/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tsigaddset(sigign, 64);/'
+edit src_clones fs/proc/task_mmu.c '/^static void get_vma_name/,/^}/s/"\[stack\]"/"[patched stack]"/'
+edit src_clones kernel/sys.c 's/^\tinfo->procs = nr_threads;/&\n\tinfo->loads[0] = 42UL << SI_LOAD_SHIFT;/'
+edit src_clones fs/filesystems.c '/^static int filesystems_proc_show/,/^}/s/^\tfor \(;;\) \{/\tseq_puts(m, "patched\\n");\n&/'
+
+# The same code in a unit of vmlinux and in a unit of a module. The kernel has a special section for
+# most of its statements.
+cat >"$test/declarations" <<'END'
+#include <linux/jump_label.h>
+#include <linux/percpu.h>
+#include <linux/static_call.h>
+#include <linux/uaccess.h>
+#include <asm/alternative.h>
+#include <asm/timer.h>
+#include <trace/events/task.h>
+
+extern struct static_key_false sched_schedstats;
+DECLARE_STATIC_CALL(pv_sched_clock, native_sched_clock);
+static DEFINE_STATIC_KEY_FALSE(rlp_own_key);
+static DEFINE_PER_CPU(unsigned int, rlp_reads);
+
+static const char *rlp_word(unsigned int n)
+{
+	switch (n) {
+	case 1: return "one";
+	case 2: return "two";
+	case 3: return "three";
+	case 4: return "four";
+	case 5: return "five";
+	case 6: return "six";
+	default: return "many";
+	}
+}
+
+/* Reads user memory that is not there. */
+static __always_inline bool rlp_faults(void)
+{
+	const unsigned long __user *nowhere = (void __user *)PAGE_SIZE;
+	unsigned long word;
+
+	if (!user_read_access_begin(nowhere, sizeof(word)))
+		return false;
+	unsafe_get_user(word, nowhere, fault);
+	user_read_access_end();
+	return false;
+fault:
+	user_read_access_end();
+	return true;
+}
+
+static __always_inline void rlp_show(struct seq_file *m)
+{
+	unsigned int alternative, reads = 0;
+	int cpu;
+
+	this_cpu_inc(rlp_reads);
+	for_each_possible_cpu(cpu)
+		reads += per_cpu(rlp_reads, cpu);
+	asm volatile(ALTERNATIVE("movl $1, %0", "movl $2, %0", X86_FEATURE_ALWAYS)
+		     : "=r" (alternative));
+	trace_task_rename(current, "source_patch");
+	pr_debug("source patch: debug\n");
+	WARN(reads == 3, "source patch: on purpose\n");
+	seq_printf(m, "key %d own %d clock %d alternative %u fault %d %s ",
+		   static_branch_unlikely(&sched_schedstats) ? 1 : 0,
+		   static_branch_unlikely(&rlp_own_key) ? 1 : 0,
+		   static_call(pv_sched_clock)() > 0, alternative, rlp_faults(), rlp_word(reads));
+	static_branch_enable(&rlp_own_key);
+}
+
+END
+edit src_sections fs/proc/version.c "/^static int version_proc_show/e cat '$test/declarations'
+s/$shown/\trlp_show(m);\n&/"
+edit src_sections net/core/pktgen.c "/^static int pgctrl_show/e cat '$test/declarations'
+s/^\tseq_puts\(seq, version\);/\trlp_show(seq);\n&/"
+
 # Two units include this C file, so the module has two functions of each of its names.
 edit src_included fs/minix/itree_common.c \
 	'/^static int get_block/,/^}/s/^\tif \(depth == 0\)/\tif (create \&\& block >= 8)\n\t\treturn -EFBIG;\n&/'
@@ -305,6 +386,14 @@ result "a unit of a module builds" builds src_module
 for name in series multi dup hot syscall callback header; do
 	result "src_$name builds" builds src_$name
 done
+result "src_clones builds" replaces src_clones vmlinux collect_sigign_sigcatch.constprop.0.isra.0 \
+	get_vma_name.part.0 do_sysinfo.isra.0 filesystems_proc_show
+for name in do_sysinfo.isra.0 filesystems_proc_show; do
+	result "the new $name has a cold part" has_symbol src_clones $name.cold
+done
+result "src_sections builds" replaces src_sections pktgen pgctrl_show
+result "src_sections replaces functions of two objects" grep -q '"version_proc_show"' \
+	"$test/src_sections.proof.json"
 result "src_included builds" replaces src_included minix get_block,1 get_block,2
 result "src_depends builds" replaces src_depends 8021q vlan_seq_show
 result "src_depends can be loaded before the modules that it patches" loads_alone src_depends

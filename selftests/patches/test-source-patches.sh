@@ -42,6 +42,21 @@ effect src_dup /proc/crypto "live patched*"
 # Functions on the hottest path, with constants that the kernel writes into its text at boot.
 effect src_hot /proc/version "lookups Linux version *"
 
+# Clones of functions that the compiler has made, and functions with a cold part.
+sigign=$(grep ^SigIgn /proc/self/status)
+load_patch src_clones
+[[ $(grep ^SigIgn /proc/self/status) == SigIgn:$'\t'8${sigign#*$'\t'?} ]] || fail "constprop has no effect"
+grep -qF '[patched stack]' /proc/self/maps || fail "part has no effect"
+[[ $(busybox uptime) == *"load average: 42.00,"* ]] || fail "isra has no effect: $(busybox uptime)"
+[[ $(</proc/filesystems) == patched* ]] || fail "the function with a cold part has no effect"
+unload_patch src_clones
+expect "$(grep ^SigIgn /proc/self/status)" "$sigign" status
+grep -qF '[stack]' /proc/self/maps || fail "part still has an effect"
+[[ $(busybox uptime) != *"load average: 42.00,"* && $(</proc/filesystems) != patched* ]] ||
+	fail "src_clones still has an effect"
+expect_unchanged
+pass src_clones
+
 # The patch changes a header: the link of each file descriptor in /proc then shows the file of the
 # neighbouring descriptor.
 exec 8</dev/null 9</proc/version
