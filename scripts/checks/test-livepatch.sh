@@ -332,6 +332,46 @@ s/^\t\tseq_puts\(seq, "VLAN Dev name/\t\tseq_printf(seq, "%ps ", garp_unregister
 edit src_depends drivers/md/dm-bufio.c \
 	's/static_branch_unlikely\(&no_sleep_enabled\)/static_key_enabled(\&no_sleep_enabled)/'
 
+# Ten changes in the shape of security fixes, each in another subsystem.
+mkdir "$test/src_fixes"
+edit src_fixes/bounds ipc/shm.c \
+	's/^\tif \(size < SHMMIN \|\| size > ns->shm_ctlmax/& || size > (64UL << 20)/'
+edit src_fixes/reference net/core/net-procfs.c 's/^\t\tdev_seq_printf_stats\(seq, v\);/\t{\
+\t\tstruct net_device *dev = v;\
+\
+\t\tdev_hold(dev);\
+\t\tseq_puts(seq, "held ");\
+&\
+\t\tdev_put(dev);\
+\t}/'
+edit src_fixes/lock drivers/char/misc.c 's/^static int misc_seq_show/static DEFINE_MUTEX(rlp_lock);\
+static unsigned int rlp_shown;\
+&/
+s/^\tseq_printf\(seq, "%3i %s/\tmutex_lock(\&rlp_lock);\
+\tseq_printf(seq, "%u ", ++rlp_shown);\
+\tmutex_unlock(\&rlp_lock);\
+&/'
+edit src_fixes/error drivers/char/random.c \
+	'/^\tcase RNDADDTOENTCNT:/,/^\tcase RNDADDENTROPY/s/return -EINVAL;/return -ERANGE;/'
+edit src_fixes/initialisation net/netlink/af_netlink.c \
+	's/^\tnladdr->nl_pad = 0;/\tnladdr->nl_pad = 42;/'
+edit src_fixes/length fs/xattr.c 's/ctx->size > XATTR_SIZE_MAX/ctx->size > 4096/'
+edit src_fixes/race mm/mlock.c '/^static __must_check int do_mlock/,/^}/s/^\tlocked \+= .*/&\
+\tif (READ_ONCE(current->mm->locked_vm)) {\
+\t\tmmap_write_unlock(current->mm);\
+\t\treturn -EAGAIN;\
+\t}/'
+edit src_fixes/use-after-free security/keys/proc.c \
+	's/^\tseq_printf\(m, "%5u: %5d/\tif (!refcount_inc_not_zero(\&user->usage))\n\t\treturn 0;\n&/
+s/^\t\t   maxbytes\);/&\n\tkey_user_put(user);/'
+edit src_fixes/width net/ipv4/ip_sockglue.c \
+	's/^\t\tip_sock_set_tos\(sk, val\);/\t\tif (val \& ~0xff)\n\t\t\treturn -EINVAL;\n&/'
+edit src_fixes/capability block/ioprio.c \
+	's/^\t\tcase IOPRIO_CLASS_IDLE:/&\
+\t\t\tif (class == IOPRIO_CLASS_IDLE \&\& !capable(CAP_SYS_NICE))\
+\t\t\t\treturn -EPERM;/'
+(cd "$test/src_fixes" && ls *.patch >series)
+
 edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)->fd ^ 1;/'
 
 edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
@@ -397,6 +437,8 @@ result "src_sections replaces functions of two objects" grep -q '"version_proc_s
 result "src_included builds" replaces src_included minix get_block,1 get_block,2
 result "src_depends builds" replaces src_depends 8021q vlan_seq_show
 result "src_depends can be loaded before the modules that it patches" loads_alone src_depends
+result "src_fixes builds" replaces src_fixes vmlinux newseg dev_seq_show misc_seq_show random_ioctl \
+	netlink_getname setxattr_copy do_mlock proc_key_users_show do_ip_setsockopt ioprio_check_cap
 while read -r name reason; do
 	result "refused: $reason ($name)" refuses "refused_$name" "$reason"
 done <<-END

@@ -192,4 +192,52 @@ unload_all llc stp garp mrp 8021q dm_mod dm_bufio
 expect_unchanged
 pass src_depends
 
+# Ten changes in the shape of security fixes. Each is seen by itself.
+big_segment_is_refused() {
+	local id
+
+	id=$(ipcmk -M 100000000) || return 0
+	ipcrm -m "${id##* }"
+	return 1
+}
+
+idle_class_is_refused() {
+	! setpriv --reuid 65534 --clear-groups ionice -c 3 true
+}
+
+key_users() {
+	awk '$1 == "0:" { print $2 }' /proc/key-users
+}
+
+# seen YES-OR-NO COMMAND...: whether the command must succeed.
+seen() {
+	local answer=no
+
+	! "${@:2}" 2>/dev/null || answer=yes
+	expect "$answer" "$1" "${*:2}"
+}
+
+fixes() { # YES-OR-NO: are the fixes there?
+	local calls="error 22 initialisation 0 race 0 width 0" length=0
+
+	[[ $1 == no ]] || calls="error 34 initialisation 42 race 11 width 22"
+	expect "$(source_fixes calls)" "$calls" "source_fixes"
+	source_fixes length || length=$?
+	seen "$1" test $length == 7
+	seen "$1" big_segment_is_refused
+	seen "$1" idle_class_is_refused
+	seen "$1" grep -q '^held' /proc/net/dev
+	seen "$1" grep -q '^2 ' /proc/misc
+	# The function holds a reference while it prints the number of references.
+	seen "$1" test "$(key_users)" == $((users + 1))
+}
+
+users=$(key_users)
+fixes no
+load_patch src_fixes
+fixes yes
+unload_patch src_fixes
+fixes no
+expect_unchanged
+pass src_fixes
 finish
