@@ -91,6 +91,9 @@ int rlp_task_runs_on(struct task_struct *task);
 bool rlp_task_is_kthread(struct task_struct *task);
 void rlp_task_comm(struct task_struct *task, char *buf);
 void rlp_task_nudge(struct task_struct *task);
+void rlp_task_get(struct task_struct *task);
+unsigned long rlp_births_lock(void);
+void rlp_births_unlock(unsigned long flags);
 struct tracepoint *rlp_tracepoint(const char *name);
 void rlp_tracepoint_synchronize(void);
 

@@ -2,9 +2,11 @@
 /* Walking tasks, and members of a task that are accessed by inline functions. */
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/spinlock.h>
 #include <linux/tracepoint.h>
 #include <trace/events/sched.h>
 #include <trace/events/syscalls.h>
+#include <trace/events/task.h>
 
 #include "gate.h"
 #include "helpers.h"
@@ -111,6 +113,28 @@ void rlp_task_nudge(struct task_struct *task)
 		kick_process(task);
 }
 
+void notrace rlp_task_get(struct task_struct *task)
+{
+	get_task_struct(task);
+}
+
+/* Raw: the probe on task_newtask takes the lock with interrupts off, also on PREEMPT_RT. */
+static DEFINE_RAW_SPINLOCK(births);
+
+/* Context: any but NMI. */
+unsigned long notrace rlp_births_lock(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&births, flags);
+	return flags;
+}
+
+void notrace rlp_births_unlock(unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(&births, flags);
+}
+
 struct search {
 	const char *name;
 	struct tracepoint *found;
@@ -130,9 +154,11 @@ static inline void __maybe_unused check_probes(void)
 	void (*switch_out)(void *data, bool preempt, struct task_struct *prev,
 			   struct task_struct *next, unsigned int prev_state) = NULL;
 	void (*leave_syscall)(void *data, struct pt_regs *regs, long ret) = NULL;
+	void (*new_task)(void *data, struct task_struct *task, u64 clone_flags) = NULL;
 
 	check_trace_callback_type_sched_switch(switch_out);
 	check_trace_callback_type_sys_exit(leave_syscall);
+	check_trace_callback_type_task_newtask(new_task);
 }
 
 /* Check the constant in rust/kernel/task.rs. */

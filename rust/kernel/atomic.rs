@@ -11,9 +11,8 @@
 //!   are out-of-line functions of vmlinux, and ftrace can trace them. The handler and the scheduler
 //!   probe must not call a function that can be traced: a tracer, or a patch, would run in the
 //!   middle of the handler or the probe, and the handler would call itself.
-//! - It has no 8-bit unsigned type, which the records of tasks use, and no ordering `AcqRel`, which
-//!   [`RcuBox`](crate::rcu::RcuBox) uses. (`i8` could replace the first, and `Full`, which is
-//!   stronger, the second.)
+//! - It has no ordering `AcqRel`, which [`RcuBox`](crate::rcu::RcuBox) uses. (`Full`, which is
+//!   stronger, could replace it.)
 //!
 //! One kind of atomics is used throughout, so that one file says what the orderings mean. The
 //! operations of `core` compile to the instructions themselves. In the kernel's memory model,
@@ -31,7 +30,6 @@
 pub use core::sync::atomic::{
     AtomicBool,
     AtomicPtr,
-    AtomicU8,
     AtomicUsize,
     Ordering, //
 };

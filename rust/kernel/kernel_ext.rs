@@ -32,4 +32,5 @@ pub mod sort;
 pub mod stack;
 pub mod statics;
 pub mod task;
+pub mod task_slot;
 pub mod worker;

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tracepoint probes where tasks leave the CPU and where they leave system calls.
+//! Tracepoint probes where tasks are made, where they leave the CPU, and where they leave system
+//! calls.
 //!
 //! C headers: [`include/trace/events/sched.h`](srctree/include/trace/events/sched.h),
-//! [`include/trace/events/syscalls.h`](srctree/include/trace/events/syscalls.h)
+//! [`include/trace/events/syscalls.h`](srctree/include/trace/events/syscalls.h),
+//! [`include/trace/events/task.h`](srctree/include/trace/events/task.h)
 
 use crate::{
     gate::Gate,
     rcu::ReadSide,
-    task::Quiescent, //
+    task::{
+        Quiescent,
+        TaskId, //
+    }, //
 };
 use core::{
     ffi::c_void,
@@ -39,6 +44,9 @@ struct Registered {
 
 // SAFETY: Tracepoints may be unregistered by any thread.
 unsafe impl Send for Registered {}
+
+// SAFETY: A shared reference gives access to nothing.
+unsafe impl Sync for Registered {}
 
 impl Registered {
     /// Registers `probe` on the tracepoint `name` of vmlinux.
@@ -185,6 +193,60 @@ impl<P: LeaveSyscall> SyscallExit<P> {
         // the task is the current one.
         let (proof, task) = unsafe { (ReadSide::assume(), Quiescent::assume(Task::current_raw())) };
         P::leave_syscall(task, &proof);
+        // SAFETY: Saved above.
+        unsafe { rlp_bindings::rlp_irq_restore(flags) };
+    }
+}
+
+/// A probe for new tasks.
+pub trait NewTask {
+    /// Called when the task `parent`, which is the current task, has made `child`. The child is on
+    /// the task list, unless it is an idle task. It has never run, and `parent` or another task
+    /// wakes it after this.
+    ///
+    /// # Context
+    ///
+    /// At the end of `copy_process()`, interrupts off. The function must not sleep, allocate or
+    /// print, and not panic.
+    fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>);
+}
+
+/// A registered [`NewTask`] probe. Dropping it unregisters the probe. The module's text must stay
+/// until [`OpenGate`](crate::gate::OpenGate) is dropped.
+pub struct TaskNewtask<P: NewTask> {
+    _registered: Registered,
+    _probe: PhantomData<fn() -> P>,
+}
+
+impl<P: NewTask> TaskNewtask<P> {
+    /// Registers the probe.
+    ///
+    /// # Context
+    ///
+    /// Process context, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
+    pub fn register(_gate: Gate) -> Result<Self> {
+        Ok(Self {
+            // SAFETY: As in `SchedSwitch::register()`.
+            _registered: unsafe { Registered::new(c"task_newtask", Self::probe as *mut c_void)? },
+            _probe: PhantomData,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The tracepoint `task_newtask` calls this.
+    unsafe extern "C" fn probe(_data: *mut c_void, child: *mut bindings::task_struct, _flags: u64) {
+        // SAFETY: Restored below, on the same CPU.
+        let flags = unsafe { rlp_bindings::rlp_irq_save() };
+        // SAFETY: Interrupts are off, and RCU watches this CPU, which each tracepoint requires.
+        // copy_process() returns the child to a caller that wakes it later, so that the child is
+        // not freed before. `Task` is transparent over `task_struct`.
+        let (proof, child) = unsafe { (ReadSide::assume(), &*child.cast::<Task>()) };
+        P::new_task(child, TaskId::from_raw(Task::current_raw()), &proof);
         // SAFETY: Saved above.
         unsafe { rlp_bindings::rlp_irq_restore(flags) };
     }

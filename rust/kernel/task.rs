@@ -117,6 +117,30 @@ impl Drop for TaskList {
     }
 }
 
+/// Keeps children of tasks that are not switched yet from being recorded while this lives: a raw
+/// spinlock, with interrupts off.
+///
+/// # Context
+///
+/// Any but NMI. Nothing may sleep while this lives.
+pub struct BirthLock(usize, NotThreadSafe);
+
+impl BirthLock {
+    /// Takes the lock.
+    pub fn lock() -> Self {
+        // SAFETY: Not in an NMI, by the contract of the type. Unlocked in the drop.
+        let flags = unsafe { rlp_bindings::rlp_births_lock() };
+        Self(flags, NotThreadSafe)
+    }
+}
+
+impl Drop for BirthLock {
+    fn drop(&mut self) {
+        // SAFETY: Locked in `lock()`, on this CPU: interrupts have been off since then.
+        unsafe { rlp_bindings::rlp_births_unlock(self.0) }
+    }
+}
+
 /// Returns the idle task of a CPU, or `None` if the CPU is not possible or has no idle task yet.
 ///
 /// # Context

@@ -65,8 +65,17 @@ impl Registry {
             return;
         };
         if !transition.is_done() {
-            transition.sweep();
+            if transition.is_crowded() && self.grow_records().is_err() {
+                // The next run retries this. Children that find no room meanwhile are counted.
+                debug!("no memory for more records\n");
+            }
+            if let Some(transition) = self.transition_mut() {
+                transition.sweep();
+            }
         }
+        let Some(transition) = self.transition_mut() else {
+            return;
+        };
         if !transition.is_done() {
             self.watch_transition();
         }
@@ -99,6 +108,14 @@ impl Registry {
             direction(patching)
         );
         let transition = self.conclude_transition()?;
+        let left_out = transition.left_out();
+        if left_out != 0 {
+            pr_warn!(
+                "'{}': {} new tasks were switched before their parents: no room for their records\n",
+                self.patch(id)?.name(),
+                left_out
+            );
+        }
         let ended = TransitionEnd {
             took_us: transition.elapsed_us(),
             at: clock::since_epoch(),

@@ -34,6 +34,7 @@ use kernel_ext::{
     },
     module::Notifier,
     params,
+    sched::TaskNewtask,
     statics::MutexOwner,
     worker::StartedWorker, //
 };
@@ -103,6 +104,8 @@ module! {
 struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
+    // Requests runs of `_worker`.
+    _births: TaskNewtask<transition::Probe>,
     // Requests runs of `_retirer`.
     _worker: StartedWorker,
     _retirer: StartedWorker,
@@ -132,6 +135,7 @@ impl RustLivepatch {
         let retirer = worker::RETIRER.start(release_retired)?;
         let worker = worker::WORKER.start(work)?;
         let this = Self {
+            _births: transition::watch_births(gate.gate())?,
             _notifier: Notifier::register()?,
             _parameters: params::Registration::register(),
             _worker: worker,

@@ -2,13 +2,14 @@
 
 //! The record table: the universe of each task while a transition runs.
 //!
-//! The table is filled once and then shared. Its keys do not change any more, and the universes and
-//! blockers are atomic.
+//! The table is filled once and then shared. After that, only children of tasks that are not
+//! switched yet are added, and the universes and blockers change.
 //!
 //! There are two kinds of tasks without a record:
 //!
-//! - A new task became visible after the table was filled. It had never run before, so it starts in
-//!   the target universe on an empty stack.
+//! - A new task became visible after the table was filled. It had never run before. If its parent was
+//!   in the target universe, the new task starts there, too, on an empty stack. (If not,
+//!   [`Records::inherit`] makes a record.)
 //! - An exiting task had left the task list before the table was filled, or was forked during the
 //!   transition and is past `exit_notify()`. It follows its CPU: it is in the universe of the CPU's
 //!   idle record until it leaves the CPU for good.
@@ -20,12 +21,24 @@ use crate::{
     },
     universe::Universe, //
 };
-use kernel::prelude::*;
-use kernel_ext::atomic::{
-    AtomicBool,
-    AtomicU8,
-    AtomicUsize,
-    Ordering, //
+use kernel::{
+    prelude::*,
+    task::Task, //
+};
+use kernel_ext::{
+    atomic::{
+        AtomicBool,
+        AtomicUsize,
+        Ordering, //
+    },
+    task::{
+        BirthLock,
+        TaskId, //
+    },
+    task_slot::{
+        TaskSlot,
+        Word, //
+    }, //
 };
 
 /// Why a task was not switched at the last attempt.
@@ -52,44 +65,72 @@ pub(crate) enum Switched {
     Last,
 }
 
-/// The part of a record that the handler reads. It is small, so that few cache lines are touched.
-#[derive(Default)]
-struct Slot {
-    /// The task's [`TaskId`](kernel_ext::task::TaskId) as a number.
-    key: usize,
-    universe: AtomicU8,
-    /// The index of the [`RecordDetails`].
-    nr: u32,
+/// What [`Records::inherit`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inherited {
+    /// The child is in its parent's universe, or an attempt to switch it was faster.
+    Done,
+    /// As `Done`, and the child's record was the last that had to be switched.
+    Last,
+    /// As `Done`, and little room is left: the table should be replaced by a larger one.
+    Crowded,
+    /// There is no room for a record: the child starts in the target universe.
+    NoRoom,
+}
+
+/// The bit of a [`TaskSlot`] that is the task's universe.
+const UNIVERSE: usize = 1;
+/// The bit of a [`TaskSlot`] that says that the task is an idle task.
+const IDLE: usize = 2;
+
+/// The slot that the handler reads is one word, so few cache lines are touched.
+impl table::Slot for TaskSlot {
+    #[inline(always)]
+    fn key(&self) -> usize {
+        self.word().key()
+    }
+}
+
+fn bits(universe: Universe, idle: bool) -> usize {
+    universe as usize | if idle { IDLE } else { 0 }
+}
+
+#[inline(always)]
+fn universe(word: Word) -> Universe {
+    // The ordering of the bits, which are read and written Relaxed: there are four writers. These
+    // are the task itself, an interrupt on its CPU, another CPU that holds the task's scheduler
+    // locks while the task does not run, and the parent before it wakes the task for the first
+    // time. The task sees the stores of the first two in program order. The others have released a
+    // lock that the switch to the task acquires.
+    Universe::from_u8((word.bits() & UNIVERSE) as u8)
 }
 
 /// The number of slots for each task. This is the minimum that [`Table`] allows, to save memory.
 const SPREAD: usize = 2;
 
-/// The part of a record that the handler does not read.
-struct RecordDetails<T> {
-    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the address.
-    blocker: AtomicUsize,
-    /// The index of the [`Slot`].
-    slot: usize,
-    task: T,
-}
-
 /// The record of one task.
-pub(crate) struct Record<'a, T> {
-    slot: &'a Slot,
-    details: &'a RecordDetails<T>,
+pub(crate) struct Record<'a> {
+    slot: &'a TaskSlot,
+    task: &'a Task,
+    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the address.
+    blocker: &'a AtomicUsize,
 }
 
-impl<'a, T> Record<'a, T> {
+impl<'a> Record<'a> {
     /// Returns the task.
-    pub(crate) fn task(&self) -> &'a T {
-        &self.details.task
+    pub(crate) fn task(&self) -> &'a Task {
+        self.task
     }
 
     /// Returns the task's present universe.
     #[inline(always)]
     pub(crate) fn universe(&self) -> Universe {
-        self.slot.universe()
+        universe(self.slot.word())
+    }
+
+    /// Whether this record belongs to an idle task, and so stands for a CPU.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slot.word().bits() & IDLE != 0
     }
 
     /// Notes why the task is not switched.
@@ -101,13 +142,13 @@ impl<'a, T> Record<'a, T> {
             Blocker::Inside(addr) => addr,
         };
         // ORDERING: Relaxed, partner `blocker()`: the value is only shown to users.
-        self.details.blocker.store(raw, Ordering::Relaxed);
+        self.blocker.store(raw, Ordering::Relaxed);
     }
 
     /// Returns why the task is not switched.
     pub(crate) fn blocker(&self) -> Blocker {
         // ORDERING: Relaxed, partner `set_blocker()`.
-        match self.details.blocker.load(Ordering::Relaxed) {
+        match self.blocker.load(Ordering::Relaxed) {
             0 => Blocker::Unknown,
             1 => Blocker::Running,
             2 => Blocker::Unreliable,
@@ -116,42 +157,33 @@ impl<'a, T> Record<'a, T> {
     }
 }
 
-impl table::Slot for Slot {
-    #[inline(always)]
-    fn key(&self) -> usize {
-        self.key
-    }
-}
-
-impl Slot {
-    #[inline(always)]
-    fn universe(&self) -> Universe {
-        // ORDERING: Relaxed. There are three writers: the task itself, an interrupt on its CPU, and
-        // another CPU that holds the task's scheduler locks while the task does not run. The task
-        // sees the stores of the first two in program order. The third has released a lock that the
-        // switch back to the task acquires.
-        Universe::from_u8(self.universe.load(Ordering::Relaxed))
-    }
-}
-
 /// The table is full. The caller makes a larger one.
 #[derive(Debug)]
 pub(crate) struct Full;
 
 /// The record table. See the module's documentation.
-pub(crate) struct Records<T> {
-    slots: Table<Slot>,
-    details: KVVec<RecordDetails<T>>,
-    /// The indexes of the idle tasks' slots, by CPU. The idle records are the first in `details`.
+pub(crate) struct Records {
+    slots: Table<TaskSlot>,
+    /// The [`Blocker`]s of the slots with the same indexes. The handler does not read them.
+    blockers: KVVec<AtomicUsize>,
+    /// The indexes of the idle tasks' slots, by CPU.
     idle: KVVec<Option<usize>>,
-    idle_tasks: u32,
+    capacity: usize,
+    /// The number of records that were made by enrolment.
+    enrolled: usize,
+    /// The number of records that were made by [`inherit`](Self::inherit).
+    born: AtomicUsize,
+    /// The number of changes by [`inherit`](Self::inherit).
+    births: AtomicUsize,
+    /// The number of children for which there was no room.
+    left_out: AtomicUsize,
     target: Universe,
     /// The number of records that are not in the target universe.
     pending: AtomicUsize,
     frozen: AtomicBool,
 }
 
-impl<T> Records<T> {
+impl Records {
     /// Creates an empty table for up to `capacity` tasks, which are switched to `target`.
     ///
     /// # Context
@@ -162,49 +194,50 @@ impl<T> Records<T> {
     ///
     /// `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
+        let slots = Table::new(capacity, SPREAD)?;
+        let mut blockers = KVVec::with_capacity(slots.len(), GFP_KERNEL)?;
+        for _ in 0..slots.len() {
+            blockers.push(AtomicUsize::new(0), GFP_KERNEL)?;
+        }
         Ok(Self {
-            slots: Table::new(capacity, SPREAD)?,
-            details: KVVec::with_capacity(capacity.max(1), GFP_KERNEL)?,
+            slots,
+            blockers,
             idle: KVVec::new(),
-            idle_tasks: 0,
+            capacity,
+            enrolled: 0,
+            born: AtomicUsize::new(0),
+            births: AtomicUsize::new(0),
+            left_out: AtomicUsize::new(0),
             target,
             pending: AtomicUsize::new(0),
             frozen: AtomicBool::new(false),
         })
     }
 
-    /// Adds the task `key`, which is in `universe`. `key` is not 0 and not in the table yet.
-    /// Allocates nothing.
+    /// Adds `task`, which is in `universe`, and is not in the table yet. Allocates nothing.
     ///
     /// # Errors
     ///
     /// [`Full`] if the table has no room.
-    pub(crate) fn insert(&mut self, key: usize, task: T, universe: Universe) -> Result<(), Full> {
-        let nr = u32::try_from(self.details.len()).map_err(|_| Full)?;
-        let details = RecordDetails {
-            blocker: AtomicUsize::new(0),
-            slot: 0,
-            task,
-        };
-        self.details
-            .push_within_capacity(details)
-            .map_err(|_| Full)?;
-        let slot = Slot {
-            key,
-            universe: AtomicU8::new(universe as u8),
-            nr,
-        };
+    pub(crate) fn insert(&mut self, task: &Task, universe: Universe) -> Result<(), Full> {
+        self.insert_with(task, universe, false).map(|_at| ())
+    }
+
+    fn insert_with(&mut self, task: &Task, universe: Universe, idle: bool) -> Result<usize, Full> {
+        if self.enrolled >= self.capacity {
+            return Err(Full);
+        }
+        let slot = TaskSlot::new(task, bits(universe, idle));
         let at = self.slots.insert(slot).ok_or(Full)?;
-        self.details.last_mut().ok_or(Full)?.slot = at;
+        self.enrolled = self.enrolled.wrapping_add(1);
         if universe != self.target {
             let pending = self.pending.get_mut();
             *pending = pending.wrapping_add(1);
         }
-        Ok(())
+        Ok(at)
     }
 
-    /// Adds the idle task of `cpu` like [`insert`](Self::insert). The idle tasks are added before
-    /// all other tasks.
+    /// Adds the idle task of `cpu` like [`insert`](Self::insert).
     ///
     /// # Context
     ///
@@ -213,29 +246,128 @@ impl<T> Records<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn insert_idle(
-        &mut self,
-        cpu: u32,
-        key: usize,
-        task: T,
-        universe: Universe,
-    ) -> Result {
+    pub(crate) fn insert_idle(&mut self, cpu: u32, task: &Task, universe: Universe) -> Result {
         let cpu = cpu as usize;
         while self.idle.len() <= cpu {
             self.idle.push(None, GFP_KERNEL)?;
         }
-        self.insert(key, task, universe).map_err(|Full| ENOMEM)?;
-        let slot = self.details.last().map(|details| details.slot);
+        let at = self
+            .insert_with(task, universe, true)
+            .map_err(|Full| ENOMEM)?;
         if let Some(place) = self.idle.get_mut(cpu) {
-            *place = slot;
+            *place = Some(at);
         }
-        self.idle_tasks = self.idle_tasks.wrapping_add(1);
         Ok(())
     }
 
-    /// Whether `record` belongs to an idle task, and so stands for a CPU.
-    pub(crate) fn is_idle(&self, record: &Record<'_, T>) -> bool {
-        record.slot.nr < self.idle_tasks
+    /// Places `task` in `universe`, whether it has a record or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if there is no room for a record.
+    pub(crate) fn place(&mut self, task: &Task, universe: Universe) -> Result<(), Full> {
+        let key = TaskId::from(task).as_usize();
+        let Some(at) = self.slots.position(key) else {
+            return self.insert(task, universe);
+        };
+        let slot = self.slots.get(at).ok_or(Full)?;
+        let word = slot.word();
+        let was = self::universe(word);
+        if was != universe && slot.set_bits(word, word.bits() ^ UNIVERSE) {
+            let pending = self.pending.get_mut();
+            *pending = match universe == self.target {
+                true => pending.wrapping_sub(1),
+                false => pending.wrapping_add(1),
+            };
+        }
+        Ok(())
+    }
+
+    /// Places `child`, which has never run, in `universe`, which is that of its parent. The parent
+    /// is the current task, and interrupts are off.
+    ///
+    /// A child that has no record is in the target universe, so a child needs a record only if its
+    /// parent is not switched yet. If enrolment has made a record already, the child is switched if
+    /// the parent is.
+    ///
+    /// # Context
+    ///
+    /// Allocates nothing, and does not panic.
+    pub(crate) fn inherit(
+        &self,
+        child: &Task,
+        universe: Universe,
+        _births: &BirthLock,
+    ) -> Inherited {
+        let key = TaskId::from(child).as_usize();
+        match (self.find(key), universe == self.target) {
+            (Some(record), true) => {
+                let switched = self.switch(&record);
+                if switched != Switched::Before {
+                    // ORDERING: Relaxed, partner `births()`: both hold the lock of births.
+                    self.births.fetch_add(1, Ordering::Relaxed);
+                }
+                match switched {
+                    Switched::Last => Inherited::Last,
+                    Switched::Now | Switched::Before => Inherited::Done,
+                }
+            }
+            (Some(_), false) | (None, true) => Inherited::Done,
+            (None, false) => self.record_child(child, key),
+        }
+    }
+
+    /// Makes a record for `child`, which has the key `key`, in the universe that is not the target.
+    ///
+    /// The parent is in this universe, too, and is switched later. So the number of pending records
+    /// does not become 0 before the record of the child is counted.
+    fn record_child(&self, child: &Task, key: usize) -> Inherited {
+        let room = self.room();
+        // ORDERING: Relaxed. The partner is this line on other CPUs: all hold the lock of births.
+        let born = self.born.load(Ordering::Relaxed);
+        let free = self.slots.free(key).filter(|_| born < room);
+        let Some(slot) = free.and_then(|at| self.slots.get(at)) else {
+            // ORDERING: Relaxed, partner `left_out()`: the value is only shown to users.
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return Inherited::NoRoom;
+        };
+        // ORDERING: Relaxed. The record is published by the Release in `fill()`. The Acquire of a
+        // reader that finds the record, and switches it, orders this line before the decrement.
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        slot.fill(child, bits(self.target.other(), false));
+        // ORDERING: Relaxed, partners `births()` and the load above: all hold the lock of births.
+        // `len()` only shows the value to users.
+        self.born.store(born.wrapping_add(1), Ordering::Relaxed);
+        self.births.fetch_add(1, Ordering::Relaxed);
+        if born >= room / 2 {
+            Inherited::Crowded
+        } else {
+            Inherited::Done
+        }
+    }
+
+    /// Returns the number of changes by [`inherit`](Self::inherit).
+    pub(crate) fn births(&self, _births: &BirthLock) -> usize {
+        // ORDERING: Relaxed, partner `inherit()`: both hold the lock of births.
+        self.births.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of children that can have records, including those that have one.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.enrolled)
+    }
+
+    /// Whether more than half of the room for children is used.
+    pub(crate) fn is_crowded(&self) -> bool {
+        // ORDERING: Relaxed, partner `record_child()`. A caller that misses the last change is
+        // called again: the change kicks the worker.
+        self.born.load(Ordering::Relaxed) > self.room() / 2
+    }
+
+    /// Returns the number of children for which there was no room.
+    pub(crate) fn left_out(&self) -> usize {
+        // ORDERING: Relaxed, partner `record_child()`.
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// Returns the record of the task `key`.
@@ -243,10 +375,18 @@ impl<T> Records<T> {
     /// # Context
     ///
     /// Any. Takes no lock, and does not panic.
-    pub(crate) fn find(&self, key: usize) -> Option<Record<'_, T>> {
-        let slot = self.slots.find(key)?;
-        let details = self.details.get(slot.nr as usize)?;
-        Some(Record { slot, details })
+    pub(crate) fn find(&self, key: usize) -> Option<Record<'_>> {
+        self.record(self.slots.position(key)?)
+    }
+
+    /// Returns the record in the slot with the index `at`, if there is one.
+    fn record(&self, at: usize) -> Option<Record<'_>> {
+        let slot = self.slots.get(at)?;
+        Some(Record {
+            slot,
+            task: slot.task()?,
+            blocker: self.blockers.get(at)?,
+        })
     }
 
     /// Returns the universe of the task `key`. Without a record, that is the target universe.
@@ -260,7 +400,8 @@ impl<T> Records<T> {
     ///
     /// Any. Takes no lock, and does not panic.
     pub(crate) fn recorded(&self, key: usize) -> Option<Universe> {
-        self.slots.find(key).map(Slot::universe)
+        let at = self.slots.position(key)?;
+        Some(universe(self.slots.get(at)?.word()))
     }
 
     /// Returns the universe of `cpu`, which is that of its idle record. Without a record, that is
@@ -272,14 +413,16 @@ impl<T> Records<T> {
     pub(crate) fn universe_on(&self, cpu: u32) -> Universe {
         let at = self.idle.get(cpu as usize).copied().flatten();
         at.and_then(|at| self.slots.get(at))
-            .map_or(self.target, Slot::universe)
+            .map_or(self.target, |slot| universe(slot.word()))
     }
 
     /// Like [`recorded`](Self::recorded), but returns `None` if the record is not in the first slot
     /// that is probed.
     #[inline(always)]
     pub(crate) fn universe_at_once(&self, key: usize) -> Option<Universe> {
-        self.slots.find_at_once(key).map(Slot::universe)
+        // One load: the key and the universe are in the same word.
+        let word = self.slots.get(self.slots.first(key))?.word();
+        (word.key() == key).then(|| universe(word))
     }
 
     /// Returns the universe to which the tasks are switched.
@@ -288,22 +431,21 @@ impl<T> Records<T> {
     }
 
     /// Returns all records.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_, T>> {
-        self.details.iter().filter_map(|details| {
-            let slot = self.slots.get(details.slot)?;
-            Some(Record { slot, details })
-        })
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        (0..self.slots.len()).filter_map(|at| self.record(at))
     }
 
     /// Returns the records that are not in the target universe.
-    pub(crate) fn iter_pending(&self) -> impl Iterator<Item = Record<'_, T>> {
+    pub(crate) fn iter_pending(&self) -> impl Iterator<Item = Record<'_>> {
         self.iter()
             .filter(|record| record.universe() != self.target)
     }
 
     /// Returns the number of records.
     pub(crate) fn len(&self) -> usize {
-        self.details.len()
+        // ORDERING: Relaxed, partner `record_child()`: the value is only shown to users.
+        self.enrolled
+            .saturating_add(self.born.load(Ordering::Relaxed))
     }
 
     /// Returns the number of records that are not in the target universe.
@@ -320,19 +462,13 @@ impl<T> Records<T> {
     /// # Context
     ///
     /// Any. Takes no lock, and does not panic.
-    pub(crate) fn switch(&self, record: Record<'_, T>) -> Switched {
-        let (from, to) = (self.target.other() as u8, self.target as u8);
-        // ORDERING: Relaxed. The partners are `universe()`, and this exchange on other CPUs: one
-        // CPU wins. The switch is after the stack walk that allowed it and before the task's next
-        // calls: the scheduler's locks order that, or the task itself switches its record. A
-        // reversal reads the universe after the switch: the grace period after `freeze()` orders
-        // that.
-        let won = record
-            .slot
-            .universe
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
-        if !won {
+    pub(crate) fn switch(&self, record: &Record<'_>) -> Switched {
+        let word = record.slot.word();
+        // The exchange is Relaxed. The switch is after the stack walk that allowed it and before
+        // the task's next calls: the scheduler's locks order that, or the task itself switches its
+        // record. The switch is before the read of the universe by a reversal: the grace period
+        // after `freeze()` orders that.
+        if universe(word) == self.target || !record.slot.set_bits(word, word.bits() ^ UNIVERSE) {
             return Switched::Before;
         }
         // ORDERING: Release, pairs with Acquire in `pending()`. The CPU that switches the last

@@ -490,6 +490,19 @@ impl Registry {
         transition.reverse(&plan)
     }
 
+    /// Makes room for the records of children, if it is running short.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. The transition then continues as before.
+    pub(crate) fn grow_records(&mut self) -> Result {
+        let Some(transition) = self.transition.as_mut().filter(|t| t.is_crowded()) else {
+            return Ok(());
+        };
+        let plan = plan(&self.entries, transition.step)?;
+        transition.grow_records(&plan)
+    }
+
     /// Ends the transition, and returns it. Called when every task is switched.
     ///
     /// # Errors

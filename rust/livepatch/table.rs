@@ -2,7 +2,7 @@
 
 //! A hash table for the ftrace handler: open addressing with linear probing.
 //!
-//! A look-up costs the handler one multiplication and, in most cases, one comparison, for a table
+//! A look-up costs the handler two multiplications and, in most cases, one comparison, for a table
 //! of any size.
 
 use kernel::prelude::*;
@@ -13,16 +13,14 @@ pub(crate) trait Slot: Default {
     fn key(&self) -> usize;
 }
 
-/// The table. The number of slots is fixed and a power of two. At most half of the slots are used.
+/// The table. The number of slots is fixed. At most half of the slots are used.
 pub(crate) struct Table<S> {
     slots: KVVec<S>,
-    /// The index of a slot is a 64-bit hash shifted right by this.
-    shift: u32,
 }
 
 impl<S: Slot> Table<S> {
-    /// Creates an empty table for `count` keys with at least `spread` slots for each key. `spread`
-    /// is 2 or more.
+    /// Creates an empty table for `count` keys with `spread` slots for each key. `spread` is 2 or
+    /// more.
     ///
     /// # Context
     ///
@@ -32,42 +30,55 @@ impl<S: Slot> Table<S> {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(count: usize, spread: usize) -> Result<Self> {
-        let len = count
-            .max(1)
-            .checked_mul(spread)
-            .and_then(usize::checked_next_power_of_two)
-            .ok_or(ENOMEM)?;
+        let len = count.max(1).checked_mul(spread).ok_or(ENOMEM)?;
         let mut slots = KVVec::with_capacity(len, GFP_KERNEL)?;
         for _ in 0..len {
             slots.push(S::default(), GFP_KERNEL)?;
         }
-        let shift = u64::BITS.saturating_sub(len.trailing_zeros());
-        Ok(Self { slots, shift })
+        Ok(Self { slots })
+    }
+
+    /// Returns the number of slots, free or not.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Returns the index of the slot where the search for `key` begins.
     ///
     /// This is Fibonacci hashing. The multiplication by 2^64 divided by the golden ratio spreads
-    /// the low bits, in which addresses differ, over the high bits, which become the index.
+    /// the low bits, in which addresses differ, over the high bits. The result is a fraction of
+    /// 2^64, and the second multiplication scales it to the number of slots.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> usize {
-        (key as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_shr(self.shift) as usize
+        let hash = (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (u128::from(hash).wrapping_mul(self.slots.len() as u128) >> 64) as usize
     }
 
     fn next(&self, at: usize) -> usize {
-        at.wrapping_add(1) & self.slots.len().wrapping_sub(1)
+        match at.wrapping_add(1) {
+            next if next < self.slots.len() => next,
+            _ => 0,
+        }
+    }
+
+    /// Returns the index of the free slot into which `key` is to be put, or `None` if the table is
+    /// full. The key is not 0 and not in the table yet.
+    pub(crate) fn free(&self, key: usize) -> Option<usize> {
+        let mut at = self.first(key);
+        for _ in 0..self.slots.len() {
+            if self.slots.get(at)?.key() == 0 {
+                return Some(at);
+            }
+            at = self.next(at);
+        }
+        None
     }
 
     /// Inserts `slot`, and returns its index. The slot's key is not 0 and not in the table yet.
     ///
     /// There is room: callers insert no more keys than the table was created for.
     pub(crate) fn insert(&mut self, slot: S) -> Option<usize> {
-        let mut at = self.first(slot.key());
-        while self.slots.get(at)?.key() != 0 {
-            at = self.next(at);
-        }
+        let at = self.free(slot.key())?;
         *self.slots.get_mut(at)? = slot;
         Some(at)
     }
@@ -90,21 +101,28 @@ impl<S: Slot> Table<S> {
     ///
     /// Any. Takes no lock, and does not panic.
     pub(crate) fn find(&self, key: usize) -> Option<&S> {
+        self.get(self.position(key)?)
+    }
+
+    /// Returns the index of the slot with `key`, which is not 0.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
+    pub(crate) fn position(&self, key: usize) -> Option<usize> {
         let mut at = self.first(key);
         // Some slots are free, so this ends.
         loop {
-            let slot = self.slots.get(at)?;
-            if slot.key() == key {
-                return Some(slot);
+            match self.slots.get(at)?.key() {
+                0 => return None,
+                found if found == key => return Some(at),
+                _ => at = self.next(at),
             }
-            if slot.key() == 0 {
-                return None;
-            }
-            at = self.next(at);
         }
     }
 
-    /// Returns the slot at the index that [`insert`](Self::insert) returned.
+    /// Returns the slot at an index, such as [`insert`](Self::insert) returned.
+    #[inline(always)]
     pub(crate) fn get(&self, at: usize) -> Option<&S> {
         self.slots.get(at)
     }

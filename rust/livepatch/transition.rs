@@ -20,20 +20,24 @@
 //!   call is restarted would go back to sleep in the same function.
 //!
 //! The place that switches the last record kicks the worker, which completes the transition.
+//!
+//! A child starts in the universe of its parent. If the parent is not switched yet, [`Probe`] makes
+//! a record for the child.
 
 use crate::{
     plan::Plan,
     records::{
         Blocker,
         Full,
+        Inherited,
         Records,
         Switched, //
     },
     step::Step,
     universe::Universe,
     view::{
+        self,
         Moving,
-        TaskRecords,
         View,
         VIEW, //
     },
@@ -42,7 +46,6 @@ use crate::{
 use kernel::{
     prelude::*,
     sync::{
-        aref::ARef,
         Arc,
         UniqueArc, //
     },
@@ -68,9 +71,11 @@ use kernel_ext::{
     },
     sched::{
         LeaveSyscall,
+        NewTask,
         SchedSwitch,
         SwitchOut,
-        SyscallExit, //
+        SyscallExit,
+        TaskNewtask, //
     },
     stack::{
         self,
@@ -78,6 +83,7 @@ use kernel_ext::{
     },
     task::{
         self,
+        BirthLock,
         Held,
         Quiescent,
         TaskId,
@@ -89,6 +95,10 @@ use kernel_ext::{
 const FIRST_PAUSE_MS: u32 = 10;
 /// The longest pause between two sweeps.
 const LONGEST_PAUSE_MS: u32 = 1000;
+
+/// The least room that a new table has for the records of children, for each possible CPU. When
+/// half of the room is used, the worker replaces the table.
+const CHILDREN_PER_CPU: usize = 16;
 
 /// The time after the start or a reversal of a transition at which tasks are nudged first. Nudges
 /// should be rare: some system calls return to user space when their sleep is interrupted.
@@ -112,7 +122,9 @@ pub(crate) struct Transition {
     /// The universe to which tasks are switched.
     pub(crate) target: Universe,
     gate: Gate,
-    records: Arc<TaskRecords>,
+    records: Arc<Records>,
+    /// The number of children without room for a record, in the tables before `records`.
+    left_out: usize,
     /// The probe for system calls, once tasks have been nudged.
     exits: Option<SyscallExit<Probe>>,
     started: Instant<Monotonic>,
@@ -150,6 +162,7 @@ impl Transition {
             target: Universe::New,
             gate,
             records,
+            left_out: 0,
             exits: None,
             started,
             nudge_clock: started,
@@ -168,17 +181,41 @@ impl Transition {
     /// `ENOMEM`. The transition then continues as before.
     pub(crate) fn reverse(&mut self, plan: &Plan<'_>) -> Result {
         let target = self.target.other();
-        self.records.freeze();
-        rcu::synchronize();
-        let records = enrol(plan, target, Some(&self.records), self.gate)
-            .inspect_err(|_| self.records.thaw())?;
-        self.records = records;
+        self.renew(plan, target)?;
         self.target = target;
         // Else the transition would be reversed again and again.
         self.has_deadline = false;
         self.nudge_clock = Instant::now();
         self.nudge_after = FIRST_NUDGE;
         self.pause_ms = FIRST_PAUSE_MS;
+        Ok(())
+    }
+
+    /// Makes a larger record table, if the room for children of tasks that are not switched yet is
+    /// running short. Each task keeps its universe.
+    ///
+    /// For the context see [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. The transition then continues as before.
+    pub(crate) fn grow_records(&mut self, plan: &Plan<'_>) -> Result {
+        self.renew(plan, self.target)
+    }
+
+    /// Whether [`grow_records`](Self::grow_records) should be called.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.records.is_crowded()
+    }
+
+    /// Makes a new record table, with the universes of the present one.
+    fn renew(&mut self, plan: &Plan<'_>, target: Universe) -> Result {
+        self.records.freeze();
+        rcu::synchronize();
+        let records = enrol(plan, target, Some(&self.records), self.gate)
+            .inspect_err(|_| self.records.thaw())?;
+        self.left_out = self.left_out.saturating_add(self.records.left_out());
+        self.records = records;
         Ok(())
     }
 
@@ -230,8 +267,14 @@ impl Transition {
     }
 
     /// Returns the records of tasks.
-    pub(crate) fn records(&self) -> &TaskRecords {
+    pub(crate) fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// Returns the number of children that started in the target universe although their parents
+    /// were not switched yet, because there was no room for their records.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out.saturating_add(self.records.left_out())
     }
 
     /// Returns the time since the start.
@@ -258,7 +301,7 @@ impl Transition {
             }
         }
         for record in self.records.iter_pending() {
-            if self.records.is_idle(&record) {
+            if record.is_idle() {
                 continue;
             }
             // If the task leaves this CPU before the interrupt, the probe checks it.
@@ -295,7 +338,7 @@ impl Transition {
             let idle = task::idle_task(cpu);
             let record = idle.and_then(|idle| self.records.find(TaskId::from(&*idle).as_usize()));
             if let Some(record) = record {
-                self.records.switch(record);
+                self.records.switch(&record);
             }
         }
     }
@@ -316,7 +359,7 @@ impl Transition {
     /// applied consistently.
     pub(crate) fn force(&mut self) {
         for record in self.records.iter_pending() {
-            self.forced |= self.records.switch(record) != Switched::Before;
+            self.forced |= self.records.switch(&record) != Switched::Before;
         }
     }
 }
@@ -324,18 +367,18 @@ impl Transition {
 /// Makes a record for every task and publishes the view in which tasks without a record are in
 /// `target`.
 ///
-/// At a reversal, `before` is the table of the transition that is reversed: each task stays in the
-/// universe that `before` has for the task. Otherwise every task is in the other universe.
+/// If the transition runs already, `before` is its table: each task stays in the universe that
+/// `before` has for the task. Otherwise every task is in the other universe.
 ///
 /// One section under `tasklist_lock` records every visible task and publishes the view. When a task
-/// becomes visible after that, its parent has taken `tasklist_lock` for writing. So the task sees
-/// the view, has no record, and has never run: no hook on fork or exit is needed.
+/// becomes visible after that, its parent has taken `tasklist_lock` for writing. So the parent sees
+/// the view in [`Probe`], and so does the task, which has never run.
 fn enrol(
     plan: &Plan<'_>,
     target: Universe,
-    before: Option<&TaskRecords>,
+    before: Option<&Records>,
     gate: Gate,
-) -> Result<Arc<TaskRecords>> {
+) -> Result<Arc<Records>> {
     let now = |task: TaskId| match before {
         Some(records) => records.universe_of(task.as_usize()),
         None => target.other(),
@@ -343,23 +386,26 @@ fn enrol(
     let redirects = plan.redirects()?;
     let affected = plan.affected(target.other())?;
     let room = KBox::<View>::new_uninit(GFP_KERNEL)?;
-    let mut capacity = count_tasks(gate).max(before.map_or(0, Records::len));
+    // For children that are born while the memory is allocated, and in the transition.
+    let spare = cpu::possible().count().saturating_mul(CHILDREN_PER_CPU);
+    let mut capacity = count_tasks(gate);
 
-    let (records, list) = loop {
-        // Tasks may be forked while the memory is allocated.
-        capacity = capacity.saturating_add(capacity / 8).saturating_add(16);
+    let (records, births, list) = loop {
+        capacity = capacity.saturating_add(capacity / 8);
+        capacity = capacity.saturating_add(spare.saturating_add(16));
         let mut records = UniqueArc::new(Records::with_capacity(capacity, target)?, GFP_KERNEL)?;
         for cpu in cpu::possible() {
             if let Some(idle) = task::idle_task(cpu) {
-                let id = TaskId::from(&*idle);
-                records.insert_idle(cpu, id.as_usize(), idle, now(id))?;
+                records.insert_idle(cpu, &idle, now(TaskId::from(&*idle)))?;
             }
         }
         let list = TaskList::lock(gate);
-        if record_all(&list, before, &mut records, now).is_ok()
-            && record_exited(before, &mut records).is_ok()
-        {
-            break (Arc::from(records), list);
+        if record_all(&list, before, &mut records, now).is_ok() {
+            if let Ok(births) = record_before(before, &mut records) {
+                if records.room() >= spare {
+                    break (Arc::from(records), births, list);
+                }
+            }
         }
         drop(list);
         capacity = capacity.saturating_mul(2).max(count_tasks(gate));
@@ -369,6 +415,7 @@ fn enrol(
         affected,
     });
     let retired = VIEW.publish(Some(KBox::write(room, View { redirects, moving })));
+    drop(births);
     drop(list);
     drop(retired);
     Ok(records)
@@ -380,8 +427,8 @@ fn enrol(
 /// record. Such a task gets no record in the new table either, and so stays in that universe.
 fn record_all(
     list: &TaskList,
-    before: Option<&TaskRecords>,
-    records: &mut Records<ARef<Task>>,
+    before: Option<&Records>,
+    records: &mut Records,
     now: impl Fn(TaskId) -> Universe,
 ) -> Result<(), Full> {
     let mut result = Ok(());
@@ -389,26 +436,38 @@ fn record_all(
         let id = TaskId::from(task);
         let had_no_record = before.is_some_and(|before| before.recorded(id.as_usize()).is_none());
         if !(had_no_record && task::is_exiting(task)) {
-            result = records.insert(id.as_usize(), ARef::from(task), now(id));
+            result = records.insert(task, now(id));
         }
         result.is_ok()
     });
     result
 }
 
-/// Makes a record for each task in `before` that has left the task list since then, and has not
-/// left its CPU for good.
-fn record_exited(
-    before: Option<&TaskRecords>,
-    records: &mut Records<ARef<Task>>,
-) -> Result<(), Full> {
-    for record in before.into_iter().flat_map(Records::iter) {
-        let key = TaskId::from(&**record.task()).as_usize();
-        if records.recorded(key).is_none() && !task::is_dead(record.task()) {
-            records.insert(key, record.task().clone(), record.universe())?;
+/// Places each task of `before` that has not left its CPU for good in the universe that it has
+/// there. Some of these tasks have left the task list since `before` was made.
+///
+/// [`record_all`] may have found a child before its parent has passed [`Probe`], which then changes
+/// `before`. So this is repeated until nothing has changed meanwhile. It ends, because
+/// `tasklist_lock` is held: only tasks that had become visible before can still be changed, each
+/// once. The returned lock keeps the rest of them out until the new view is published.
+fn record_before(before: Option<&Records>, records: &mut Records) -> Result<BirthLock, Full> {
+    let mut lock = BirthLock::lock();
+    let Some(before) = before else {
+        return Ok(lock);
+    };
+    loop {
+        let births = before.births(&lock);
+        drop(lock);
+        for record in before.iter() {
+            if !task::is_dead(record.task()) {
+                records.place(record.task(), record.universe())?;
+            }
+        }
+        lock = BirthLock::lock();
+        if before.births(&lock) == births {
+            return Ok(lock);
         }
     }
-    Ok(())
 }
 
 fn count_tasks(gate: Gate) -> usize {
@@ -526,7 +585,7 @@ fn switch_if(
         record.set_blocker(blocker);
         return Checked::Pending;
     }
-    if records.switch(record) == Switched::Last {
+    if records.switch(&record) == Switched::Last {
         WORKER.kick();
     }
     Checked::Done
@@ -539,7 +598,7 @@ fn note_blocker(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
     }
 }
 
-/// Checks each task as it leaves the CPU or a system call.
+/// Checks each task as it leaves the CPU or a system call, and places new tasks.
 pub(crate) struct Probe;
 
 impl SwitchOut for Probe {
@@ -556,7 +615,49 @@ impl LeaveSyscall for Probe {
     }
 }
 
-/// Registers the probe unless it is registered.
+impl NewTask for Probe {
+    /// Places `child` in the universe of its parent, which is the current task. Interrupts are off,
+    /// so the parent is not switched meanwhile.
+    ///
+    /// This is after the child has become visible. Before, it could be switched with its parent or
+    /// alone, as any task that sleeps on an empty stack: in-tree does that, too.
+    fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>) {
+        let moving = || VIEW.read(proof).and_then(|view| view.moving.as_ref());
+        if moving().is_none() {
+            // A transition that starts after this finds the child on the task list.
+            return;
+        }
+        // Under the lock, the view is the last one.
+        let births = BirthLock::lock();
+        let inherited = moving().map(|Moving { records, .. }| {
+            let universe = view::universe_of_caller(records, parent);
+            records.inherit(child, universe, &births)
+        });
+        drop(births);
+        match inherited {
+            Some(Inherited::Last | Inherited::Crowded | Inherited::NoRoom) => WORKER.kick(),
+            Some(Inherited::Done) | None => (),
+        }
+    }
+}
+
+/// Registers the probe for new tasks, for as long as the returned value lives.
+///
+/// Without a transition this probe reads one pointer, which is little compared with a fork. So it is
+/// registered once: registering a probe takes longer than most transitions.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// Those of [`TaskNewtask::register`].
+pub(crate) fn watch_births(gate: Gate) -> Result<TaskNewtask<Probe>> {
+    TaskNewtask::register(gate)
+}
+
+/// Registers the scheduler probe unless it is registered.
 ///
 /// # Context
 ///

@@ -12,13 +12,7 @@ use crate::{
     redirects::Redirects,
     universe::Universe, //
 };
-use kernel::{
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
-    task::Task, //
-};
+use kernel::sync::Arc;
 use kernel_ext::{
     ftrace::{
         CallTarget,
@@ -34,13 +28,10 @@ use kernel_ext::{
     }, //
 };
 
-/// The record table of tasks.
-pub(crate) type TaskRecords = Records<ARef<Task>>;
-
 /// The part of a view that belongs to a running transition.
 pub(crate) struct Moving {
     /// The universe of each task.
-    pub(crate) records: Arc<TaskRecords>,
+    pub(crate) records: Arc<Records>,
     /// Code that must not be on the stack of a task that is switched to the target universe.
     pub(crate) affected: Ranges,
 }
@@ -99,11 +90,11 @@ fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
 /// Returns the universe of `task`, which is `current`.
 ///
 /// A task without a record was forked during the transition, or it is exiting. A forked task is in
-/// the target universe. An exiting task cannot be held still until it is switched, and an interrupt
+/// the target universe, as its parent was. An exiting task cannot be held still until it is switched, and an interrupt
 /// handler that runs on top of the task must not see the universe change. So an exiting task
 /// follows its CPU: it is in the universe of the CPU's idle record. A CPU is switched at a moment
 /// when no code that runs there would notice the change.
-fn universe_of_caller(records: &TaskRecords, task: TaskId) -> Universe {
+pub(crate) fn universe_of_caller(records: &Records, task: TaskId) -> Universe {
     records
         .recorded(task.as_usize())
         .unwrap_or_else(|| match task::exiting_on() {

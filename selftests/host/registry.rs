@@ -28,6 +28,8 @@ mod address;
 mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
+#[path = "shim/once.rs"]
+mod once;
 #[path = "shim/prelude.rs"]
 mod quiet_prelude;
 #[path = "shim/search.rs"]
@@ -36,13 +38,16 @@ mod search;
 mod small;
 #[path = "shim/sort.rs"]
 mod sort;
+#[path = "shim/task_slot.rs"]
+mod task_slot;
 #[path = "shim/text.rs"]
 mod text;
 #[path = "shim/twin.rs"]
 mod twin;
 
 mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use crate::once::Cell;
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
 
 mod prelude {

@@ -28,6 +28,8 @@ mod machine;
 mod prelude;
 #[path = "shim/sort.rs"]
 mod sort;
+#[path = "shim/task_slot.rs"]
+mod task_slot;
 #[path = "shim/twin.rs"]
 mod twin;
 #[path = "shim/world.rs"]

@@ -12,13 +12,41 @@ extern crate self as kernel_ext;
 
 #[path = "shim/address.rs"]
 mod address;
+#[path = "shim/once.rs"]
+mod once;
 #[path = "shim/prelude.rs"]
 mod prelude;
 #[path = "shim/sort.rs"]
 mod sort;
+#[path = "shim/task_slot.rs"]
+mod task_slot;
 
 mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+    pub(crate) use crate::once::Cell;
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+}
+
+/// `kernel::task` and `kernel_ext::task`
+mod task {
+    /// A task by its number, which stands for its address.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(crate) struct Task(pub(crate) usize);
+
+    pub(crate) struct TaskId(usize);
+
+    impl TaskId {
+        pub(crate) fn as_usize(&self) -> usize {
+            self.0
+        }
+    }
+
+    impl From<&Task> for TaskId {
+        fn from(task: &Task) -> Self {
+            Self(task.0)
+        }
+    }
+
+    pub(crate) struct BirthLock;
 }
 
 mod ftrace {

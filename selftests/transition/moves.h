@@ -22,6 +22,8 @@ enum moves_how {
 	MOVES_ONCE,	/* sleep until woken for any reason */
 	MOVES_SPIN,	/* spin until released, without scheduling */
 	MOVES_POLITE,	/* spin until released, and call cond_resched() */
+	MOVES_FORK,	/* sleep until released, and make children, one after the other */
+	MOVES_CROWD,	/* the same, but the children live until the second release */
 };
 
 /* These functions are never patched. */

@@ -18,9 +18,11 @@
  *   counts	read: the number of calls of the pair, of mixed pairs, and of
  *		calls by each version
  *   mixed	read: details of the first mixed pairs
+ *   children	read: the number of children of the last parent that called each
+ *		version first
  *
- * HOW is the way to pass time: none, resched, nap, int, kill, unint, spin, polite or
- * once; see moves.h.
+ * HOW is the way to pass time: none, resched, nap, int, kill, unint, spin, polite,
+ * once, fork or crowd; see moves.h.
  */
 
 #include <linux/delay.h>
@@ -31,6 +33,7 @@
 #include <linux/proc_fs.h>
 #include <linux/prandom.h>
 #include <linux/seq_file.h>
+#include <linux/sched/vhost_task.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
 #include <linux/wait.h>
@@ -141,6 +144,102 @@ static noinline int wait_for_release(enum moves_how how)
 	return ret;
 }
 
+/* The children of each parent, and the number of them that called each version first. */
+static unsigned int children = 20;
+module_param(children, uint, 0644);
+MODULE_PARM_DESC(children, "Number of children that a parent makes (default: 20)");
+
+static unsigned int child_pause_us;
+module_param(child_pause_us, uint, 0644);
+MODULE_PARM_DESC(child_pause_us, "Time between two children of a crowd (default: 0)");
+
+static atomic_t first_calls[MOVES_TAGS];
+
+#ifdef CONFIG_VHOST_TASK
+/*
+ * Children that the kernel itself makes of the current task, as it makes workers of vhost and
+ * io_uring: copy_process() is called below the patched function that is on the parent's stack.
+ */
+struct child {
+	struct vhost_task *task;
+	struct completion called;
+	bool ran;
+};
+
+/* vhost_task_fn() calls this until the child is stopped, and sleeps after each call. */
+static bool run_child(void *data)
+{
+	struct child *child = data;
+	int tag;
+
+	if (child->ran)
+		return false;
+	child->ran = true;
+	tag = moves_session(1, MOVES_NONE);
+	if (tag >= 0 && tag < MOVES_TAGS)
+		atomic_inc(&first_calls[tag]);
+	complete(&child->called);
+	return false;
+}
+
+static void kill_child(void *data)
+{
+}
+
+static int start_child(struct child *child)
+{
+	init_completion(&child->called);
+	child->task = vhost_task_create(run_child, kill_child, child, "moves-child");
+	if (IS_ERR(child->task))
+		return PTR_ERR(child->task);
+	vhost_task_start(child->task);
+	return 0;
+}
+
+static void stop_child(struct child *child)
+{
+	wait_for_completion(&child->called);
+	vhost_task_stop(child->task);
+}
+
+static noinline int make_children(enum moves_how how)
+{
+	unsigned int made, stopped = 0, number = READ_ONCE(children);
+	struct child *all = kvcalloc(number, sizeof(*all), GFP_KERNEL);
+	int ret = 0;
+
+	if (!all)
+		return -ENOMEM;
+	for (int tag = 0; tag < MOVES_TAGS; tag++)
+		atomic_set(&first_calls[tag], 0);
+	for (made = 0; made < number; made++) {
+		ret = start_child(&all[made]);
+		if (ret)
+			break;
+		if (how == MOVES_FORK)
+			stop_child(&all[stopped++]);
+		else if (child_pause_us)
+			usleep_range(child_pause_us, 2 * child_pause_us);
+	}
+	if (how == MOVES_CROWD && !ret) {
+		for (unsigned int nr = 0; nr < made; nr++)
+			wait_for_completion(&all[nr].called);
+		wait_for_release(MOVES_UNINT);
+		for (unsigned int nr = 0; nr < made; nr++)
+			complete(&all[nr].called);
+	}
+	while (stopped < made)
+		stop_child(&all[stopped++]);
+	kvfree(all);
+	return ret;
+}
+#else
+static int make_children(enum moves_how how)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 int moves_pass(enum moves_how how, unsigned int nr)
 {
 	switch (how) {
@@ -153,6 +252,10 @@ int moves_pass(enum moves_how how, unsigned int nr)
 		if (nr % 32 == 31)
 			usleep_range(50, 200);
 		return 0;
+	case MOVES_FORK:
+	case MOVES_CROWD:
+		wait_for_release(MOVES_UNINT);
+		return make_children(how);
 	default:
 		return wait_for_release(how);
 	}
@@ -181,6 +284,7 @@ static const char * const how_names[] = {
 	[MOVES_NAP] = "nap", [MOVES_INT] = "int", [MOVES_KILL] = "kill",
 	[MOVES_UNINT] = "unint", [MOVES_ONCE] = "once",
 	[MOVES_SPIN] = "spin", [MOVES_POLITE] = "polite",
+	[MOVES_FORK] = "fork", [MOVES_CROWD] = "crowd",
 };
 
 static int get_text(const char __user *buf, size_t len, char *text, size_t size)
@@ -436,6 +540,14 @@ static int mixed_show(struct seq_file *m, void *v)
 	return 0;
 }
 
+static int children_show(struct seq_file *m, void *v)
+{
+	for (int tag = 0; tag < MOVES_TAGS; tag++)
+		seq_printf(m, "%s%d", tag ? " " : "", atomic_read(&first_calls[tag]));
+	seq_putc(m, '\n');
+	return 0;
+}
+
 #define MOVES_WRITE_OPS(name)						\
 static const struct proc_ops name##_ops = {				\
 	.proc_write	= name##_write,					\
@@ -477,6 +589,8 @@ static int __init target_init(void)
 	    proc_create("ticks", 0200, dir, &ticks_ops) &&
 	    proc_create_single("waiting", 0444, dir, waiting_show) &&
 	    proc_create_single("counts", 0444, dir, counts_show) &&
+	    (!IS_ENABLED(CONFIG_VHOST_TASK) ||
+	     proc_create_single("children", 0400, dir, children_show)) &&
 	    proc_create_single("mixed", 0400, dir, mixed_show))
 		return 0;
 

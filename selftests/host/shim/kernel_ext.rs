@@ -105,7 +105,12 @@ pub(crate) mod cpu {
 
 /// `kernel_ext::sched`
 pub(crate) mod sched {
-    use crate::{gate::Gate, prelude::*, rcu::ReadSide, task::Quiescent};
+    use crate::{
+        gate::Gate,
+        prelude::*,
+        rcu::ReadSide,
+        task::{Quiescent, Task, TaskId},
+    };
     use std::marker::PhantomData;
 
     pub(crate) trait SwitchOut {
@@ -114,6 +119,10 @@ pub(crate) mod sched {
 
     pub(crate) trait LeaveSyscall {
         fn leave_syscall(task: Quiescent<'_>, proof: &ReadSide<'_>);
+    }
+
+    pub(crate) trait NewTask {
+        fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>);
     }
 
     /// A probe that is never called.

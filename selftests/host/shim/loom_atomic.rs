@@ -51,33 +51,55 @@ impl AtomicUsize {
             .fetch_sub(value, weaken(order))
             .wrapping_add(self.bias)
     }
-}
 
-#[derive(Debug, Default)]
-pub(crate) struct AtomicU8(loom_atomic::AtomicU8);
-
-impl AtomicU8 {
-    pub(crate) fn new(value: u8) -> Self {
-        Self(loom_atomic::AtomicU8::new(value))
+    pub(crate) fn fetch_add(&self, value: usize, order: Ordering) -> usize {
+        self.inner
+            .fetch_add(value, weaken(order))
+            .wrapping_add(self.bias)
     }
 
-    pub(crate) fn load(&self, order: Ordering) -> u8 {
-        self.0.load(weaken(order))
-    }
-
+    /// For numbers that [`get_mut`](Self::get_mut) did not change.
     pub(crate) fn compare_exchange(
         &self,
-        from: u8,
-        to: u8,
+        from: usize,
+        to: usize,
         success: Ordering,
         failure: Ordering,
-    ) -> Result<u8, u8> {
+    ) -> Result<usize, usize> {
         if world::is(Broken::SwitchTwice) {
             let now = self.load(failure);
-            self.0.store(to, weaken(success));
+            self.store(to, success);
             return if now == from { Ok(now) } else { Err(now) };
         }
-        self.0.compare_exchange(from, to, weaken(success), failure)
+        self.inner
+            .compare_exchange(from, to, weaken(success), weaken(failure))
+    }
+}
+
+/// A value that is set once. loom reports a reader that is not ordered after the store.
+pub(crate) struct Cell<T>(std::cell::OnceCell<loom::cell::UnsafeCell<T>>);
+
+impl<T> Default for Cell<T> {
+    fn default() -> Self {
+        Self(std::cell::OnceCell::new())
+    }
+}
+
+impl<T> Cell<T> {
+    pub(crate) fn set(&self, value: T) {
+        let _ = self.0.set(loom::cell::UnsafeCell::new(value));
+        if let Some(cell) = self.0.get() {
+            // The store that loom sees.
+            cell.with_mut(|_| ());
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // SAFETY: The value is set once, and loom runs one thread at a time. loom reports a read
+        // that is not ordered after the store.
+        self.0
+            .get()
+            .map(|cell| cell.with(|value| unsafe { &*value }))
     }
 }
 

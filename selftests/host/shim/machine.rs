@@ -161,6 +161,27 @@ pub(crate) mod task {
         }
     }
 
+    /// Holds the lock of births.
+    pub(crate) struct BirthLock {
+        _guard: Option<MutexGuard<'static, ()>>,
+        _world: Rc<world::World>,
+    }
+
+    impl BirthLock {
+        pub(crate) fn lock() -> Self {
+            let world = world();
+            let guard = (!world::is(Broken::Births)).then(|| {
+                let guard = world.births.lock().unwrap();
+                // SAFETY: The world is kept below, and dropped after the guard.
+                unsafe { std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard) }
+            });
+            Self {
+                _guard: guard,
+                _world: world,
+            }
+        }
+    }
+
     pub(crate) fn idle_task(_cpu: u32) -> Option<ARef<Task>> {
         world().idle.borrow().as_ref().map(ARef::from)
     }
@@ -172,6 +193,9 @@ pub(crate) mod task {
         let held = Quiescent(task.clone(), std::marker::PhantomData);
         let sched = task.0.sched.lock().unwrap();
         let running = sched.on_cpu;
+        if !running {
+            task.0.held.set(true);
+        }
         if world::is(Broken::HoldStill) {
             drop(sched);
             return Some(f(Held::OffCpu(held), &ReadSide::new()));
@@ -272,6 +296,15 @@ pub(crate) mod sched {
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
 
     impl<P: SwitchOut> SchedSwitch<P> {
+        pub(crate) fn register(_gate: Gate) -> Result<Self> {
+            Ok(Self(PhantomData))
+        }
+    }
+
+    /// As [`SchedSwitch`].
+    pub(crate) struct TaskNewtask<P>(PhantomData<P>);
+
+    impl<P: NewTask> TaskNewtask<P> {
         pub(crate) fn register(_gate: Gate) -> Result<Self> {
             Ok(Self(PhantomData))
         }

@@ -10,7 +10,7 @@
 use crate::{
     patch::{code_of, owner_of, site_of},
     prelude::*,
-    sched::SwitchOut,
+    sched::{NewTask, SwitchOut},
     stack::Verdict,
     step::PatchId,
     task::{Quiescent, TaskId},
@@ -56,6 +56,10 @@ pub(crate) enum Broken {
     Exiting,
     /// A task is switched in a section that is not preempted.
     Busy,
+    /// The probe for new tasks is not called.
+    Inherit,
+    /// The lock of births protects nothing.
+    Births,
 }
 
 /// The functions that are patched together; the first calls the second.
@@ -78,6 +82,8 @@ pub(crate) struct TaskInner {
     pub(crate) exiting: AtomicBool,
     /// The task has left its CPU for the last time: `TASK_DEAD`, and then a release of `on_cpu`.
     pub(crate) dead: AtomicBool,
+    /// A sweep has held the task still, and may have switched it.
+    pub(crate) held: std::cell::Cell<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -114,6 +120,8 @@ pub(crate) struct World {
     /// The patches whose text was freed.
     pub(crate) gone: RefCell<Vec<PatchId>>,
     pub(crate) mixed: Cell<bool>,
+    /// The lock of births.
+    pub(crate) births: Mutex<()>,
 }
 
 thread_local! {
@@ -154,6 +162,7 @@ pub(crate) fn run(f: impl FnOnce()) {
         boxes: RefCell::default(),
         gone: RefCell::default(),
         mixed: Cell::new(false),
+        births: Mutex::new(()),
     };
     WORLD.set(Some(std::rc::Rc::new(world)));
     f();
@@ -213,6 +222,7 @@ impl Task {
             dying,
             exiting: AtomicBool::new(false),
             dead: AtomicBool::new(false),
+            held: Cell::new(false),
         }))
     }
 
@@ -250,13 +260,49 @@ impl Task {
         world().list.lock().unwrap().push(self.clone());
     }
 
-    /// Makes a child, which has not run yet.
+    /// Makes a child, which has not run yet. It must be in the universe of its parent, unless a
+    /// sweep was faster.
     pub(crate) fn fork(&self) -> Self {
-        self.step(|_| {
-            let child = Self::new();
+        let child = self.step(|_| {
+            let world = world();
+            let child = Self::with_id(world.all.borrow().len() + 1, false, false);
+            world.all.borrow_mut().push(child.clone());
             child.list();
             child
-        })
+        });
+        self.step(|_| {
+            let proof = crate::rcu::ReadSide::new();
+            let universe_of = |task: &Self| {
+                let target = view::target(site_of(CALLER), task.id(), &proof);
+                target.and_then(|target| owner_of(target.address()))
+            };
+            let mine = universe_of(self);
+            if !is(Broken::Inherit) {
+                Probe::new_task(&child, self.id(), &proof);
+            }
+            assert!(
+                universe_of(&child) == mine || child.0.held.get(),
+                "mixed universes of parent and child"
+            );
+        });
+        child
+    }
+
+    /// Runs for the first time.
+    pub(crate) fn start(&self) {
+        self.0.sched.lock().unwrap().on_cpu = true;
+        self.0.cpu.lock().unwrap().runs = true;
+    }
+
+    /// Calls both functions, and forks between the calls. Returns the child.
+    pub(crate) fn fork_inside(&self) -> Self {
+        let (callee, child) = (Cell::new(0), Cell::new(None));
+        let caller = self.call(CALLER, || {
+            child.set(Some(self.fork()));
+            callee.set(self.call(CALLEE, || ()));
+        });
+        expect_one_universe(caller, callee.get());
+        child.take().expect("forked above")
     }
 
     fn id(&self) -> TaskId {
@@ -341,8 +387,7 @@ impl Task {
     /// Sleeps until the task is woken.
     pub(crate) fn sleep(&self) {
         self.leave(false);
-        self.0.sched.lock().unwrap().on_cpu = true;
-        self.0.cpu.lock().unwrap().runs = true;
+        self.start();
     }
 
     /// Exits. The task stays on the list as a zombie.

@@ -5,14 +5,16 @@
 use crate::{
     explore, must_fail,
     records::{Records, Switched},
+    task::TaskId,
     universe::Universe::{New, Old},
-    world::Broken,
+    world::{Broken, Task},
 };
 use loom::{cell::UnsafeCell, thread};
 use std::sync::Arc;
 
 struct Shared {
-    records: Records<()>,
+    records: Records,
+    tasks: Vec<Task>,
     /// The work of each task before its record is switched. loom reports a read that is too early.
     done: [UnsafeCell<u8>; 2],
 }
@@ -22,19 +24,20 @@ unsafe impl Sync for Shared {}
 
 fn shared(tasks: usize) -> Arc<Shared> {
     let mut records = Records::with_capacity(tasks, New).unwrap();
-    for key in 1..=tasks {
-        records.insert(key * 64, (), Old).unwrap();
+    let tasks: Vec<_> = (0..tasks).map(|_| Task::new()).collect();
+    for task in &tasks {
+        records.insert(task, Old).unwrap();
     }
     Arc::new(Shared {
         records,
+        tasks,
         done: [UnsafeCell::new(0), UnsafeCell::new(0)],
     })
 }
 
 fn switch(shared: &Shared, key: usize) -> Switched {
-    shared
-        .records
-        .switch(shared.records.find(key * 64).unwrap())
+    let key = TaskId::from(&shared.tasks[key - 1]).as_usize();
+    shared.records.switch(&shared.records.find(key).unwrap())
 }
 
 /// The probe, the sweep and an interrupt compete to switch two records. Each record is counted

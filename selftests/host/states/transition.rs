@@ -199,6 +199,7 @@ fn fork() {
     let parent = thread::spawn(move || {
         let child = task.fork();
         let child = thread::spawn(move || {
+            child.start();
             child.syscall();
             child.exit();
         });
@@ -207,6 +208,47 @@ fn fork() {
     });
     let transition = machine.start();
     machine.finish(transition, vec![parent]);
+}
+
+/// Makes a task that forks inside of the patched function, and its child.
+fn parent_inside() -> JoinHandle<()> {
+    let task = listed();
+    thread::spawn(move || {
+        let child = task.fork_inside();
+        let child = thread::spawn(move || {
+            child.start();
+            child.syscall();
+            child.exit();
+        });
+        task.exit();
+        join(child);
+    })
+}
+
+/// A task that forks inside of the patched function.
+fn fork_inside() {
+    let machine = Machine::going();
+    let threads = vec![parent_inside()];
+    let transition = machine.start();
+    machine.finish(transition, threads);
+}
+
+/// The same, and the transition is reversed.
+fn fork_inside_reversal() {
+    let machine = Machine::going();
+    let threads = vec![parent_inside()];
+    let mut transition = machine.start();
+    transition.reverse(&machine.plan()).unwrap();
+    machine.finish(transition, threads);
+}
+
+/// The same, and the record table is replaced by a larger one.
+fn fork_inside_room() {
+    let machine = Machine::going();
+    let threads = vec![parent_inside()];
+    let mut transition = machine.start();
+    transition.grow_records(&machine.plan()).unwrap();
+    machine.finish(transition, threads);
 }
 
 /// A patch is being disabled, and the transition is reversed.
@@ -345,6 +387,10 @@ explored!(pairs: not_switched_busy = Busy);
 explored!(pairs_reversal: not_switched_busy = Busy);
 explored!(dying_pairs: not_switched_busy = Busy);
 explored!(fork: not_without_task_list_lock = TaskList);
+explored!(fork_inside: not_without_inheritance = Inherit, not_relaxed = Orderings);
+explored!(fork_inside_reversal: not_without_inheritance = Inherit,
+    not_without_lock_of_births = Births);
+explored!(fork_inside_room: not_without_inheritance = Inherit, not_without_lock_of_births = Births);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
 explored!(coming_reversal: not_without_freeze = Freeze,

@@ -3,17 +3,18 @@
 use crate::{
     check,
     prelude::*,
-    records::{Blocker, Records, Switched},
+    records::{Blocker, Inherited, Records, Switched},
+    task::{BirthLock, Task},
     universe::Universe::{self, New, Old},
 };
 use proptest::{collection::vec, prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
 
 /// Makes a table of `tasks`, each with its universe, for a transition to `target`.
-fn table(tasks: &[(usize, Universe)], target: Universe) -> Records<usize> {
+fn table(tasks: &[(usize, Universe)], target: Universe) -> Records {
     let mut records = Records::with_capacity(tasks.len(), target).unwrap();
     for &(key, universe) in tasks {
-        records.insert(key, key, universe).unwrap();
+        records.insert(&Task(key), universe).unwrap();
     }
     records
 }
@@ -33,18 +34,18 @@ fn a_task_without_record_is_in_the_target_universe() {
 #[test]
 fn an_idle_task_stands_for_its_cpu() {
     let mut records = Records::with_capacity(4, New).unwrap();
-    records.insert_idle(3, 8, 8, Old).unwrap();
-    records.insert_idle(1, 16, 16, New).unwrap();
-    records.insert(24, 24, Old).unwrap();
+    records.insert_idle(3, &Task(8), Old).unwrap();
+    records.insert_idle(1, &Task(16), New).unwrap();
+    records.insert(&Task(24), Old).unwrap();
     let on = |cpu| records.universe_on(cpu);
     assert_eq!(
         [on(0), on(1), on(2), on(3), on(4)],
         [New, New, New, Old, New]
     );
     for (key, idle) in [(8, true), (16, true), (24, false)] {
-        assert_eq!(records.is_idle(&records.find(key).unwrap()), idle);
+        assert_eq!(records.find(key).unwrap().is_idle(), idle);
     }
-    assert_eq!(records.switch(records.find(8).unwrap()), Switched::Now);
+    assert_eq!(records.switch(&records.find(8).unwrap()), Switched::Now);
     assert_eq!(records.universe_on(3), New);
     assert_eq!(records.recorded(24), Some(Old));
     assert_eq!(records.recorded(32), None);
@@ -62,11 +63,11 @@ fn last_switch_is_reported() {
     let records = table(&[(8, Old), (16, New), (24, Old)], New);
     let of = |key| records.find(key).unwrap();
     assert_eq!(records.pending(), 2);
-    assert_eq!(records.switch(of(16)), Switched::Before);
-    assert_eq!(records.switch(of(24)), Switched::Now);
-    assert_eq!(records.switch(of(24)), Switched::Before);
-    assert_eq!(records.switch(of(8)), Switched::Last);
-    assert_eq!(records.switch(of(8)), Switched::Before);
+    assert_eq!(records.switch(&of(16)), Switched::Before);
+    assert_eq!(records.switch(&of(24)), Switched::Now);
+    assert_eq!(records.switch(&of(24)), Switched::Before);
+    assert_eq!(records.switch(&of(8)), Switched::Last);
+    assert_eq!(records.switch(&of(8)), Switched::Before);
     assert_eq!(records.pending(), 0);
     assert_eq!(records.iter_pending().count(), 0);
 }
@@ -74,11 +75,85 @@ fn last_switch_is_reported() {
 #[test]
 fn insert_into_full_table_fails() {
     let mut records = table(&[(8, Old), (16, Old)], New);
-    assert!(records.insert(24, 24, Old).is_err());
+    assert!(records.insert(&Task(24), Old).is_err());
     assert_eq!((records.len(), records.pending()), (2, 2));
     assert!(records.find(24).is_none());
-    assert_eq!(records.find(8).map(|record| *record.task()), Some(8));
-    assert_eq!(records.find(16).map(|record| *record.task()), Some(16));
+    assert_eq!(records.find(8).map(|record| record.task().0), Some(8));
+    assert_eq!(records.find(16).map(|record| record.task().0), Some(16));
+}
+
+/// The child of a task that is not switched yet gets a record. Any other child needs none.
+#[test]
+fn a_child_inherits() {
+    for target in [Old, New] {
+        let mut records = Records::with_capacity(6, target).unwrap();
+        records.insert(&Task(8), target.other()).unwrap();
+        records.insert(&Task(16), target).unwrap();
+        let inherit = |key, universe| records.inherit(&Task(key), universe, &BirthLock);
+        assert_eq!(inherit(24, target), Inherited::Done);
+        assert_eq!(
+            (records.recorded(24), records.births(&BirthLock)),
+            (None, 0)
+        );
+        assert_eq!(inherit(32, target.other()), Inherited::Done);
+        assert_eq!(records.recorded(32), Some(target.other()));
+        assert_eq!(records.find(32).unwrap().task(), &Task(32));
+        assert_eq!((records.pending(), records.len()), (2, 3));
+        assert_eq!(records.births(&BirthLock), 1);
+        // The second birth of a task changes nothing.
+        assert_eq!(inherit(32, target.other()), Inherited::Done);
+        assert_eq!((records.pending(), records.len()), (2, 3));
+        assert_eq!(records.switch(&records.find(32).unwrap()), Switched::Now);
+        assert_eq!(records.switch(&records.find(8).unwrap()), Switched::Last);
+    }
+}
+
+/// Enrolment may find a child before its parent passes the probe.
+#[test]
+fn a_child_with_a_record_is_switched_with_its_parent() {
+    let records = table(&[(8, Old), (16, New), (24, Old)], New);
+    let inherit = |key, universe| records.inherit(&Task(key), universe, &BirthLock);
+    assert_eq!(inherit(8, Old), Inherited::Done);
+    assert_eq!(records.recorded(8), Some(Old));
+    assert_eq!(records.births(&BirthLock), 0);
+    assert_eq!(inherit(8, New), Inherited::Done);
+    assert_eq!(records.recorded(8), Some(New));
+    assert_eq!(records.births(&BirthLock), 1);
+    assert_eq!(inherit(16, New), Inherited::Done);
+    assert_eq!(inherit(24, New), Inherited::Last);
+    assert_eq!(records.pending(), 0);
+}
+
+#[test]
+fn the_room_for_children_ends() {
+    let mut records = Records::with_capacity(5, New).unwrap();
+    records.insert(&Task(8), Old).unwrap();
+    let inherit = |key| records.inherit(&Task(key), Old, &BirthLock);
+    assert_eq!(records.room(), 4);
+    assert_eq!([inherit(16), inherit(24)], [Inherited::Done; 2]);
+    assert!(!records.is_crowded());
+    assert_eq!([inherit(32), inherit(40)], [Inherited::Crowded; 2]);
+    assert!(records.is_crowded());
+    assert_eq!(records.left_out(), 0);
+    assert_eq!([inherit(48), inherit(56)], [Inherited::NoRoom; 2]);
+    assert_eq!((records.left_out(), records.len()), (2, 5));
+    // A task that finds no room is in the target universe.
+    assert_eq!(records.universe_of(48), New);
+    assert_eq!(records.pending(), 5);
+}
+
+#[test]
+fn a_task_can_be_placed_again() {
+    let mut records = table(&[(8, Old), (16, New)], New);
+    assert!(records.place(&Task(24), Old).is_err());
+    records.place(&Task(8), New).unwrap();
+    records.place(&Task(16), Old).unwrap();
+    records.place(&Task(16), Old).unwrap();
+    assert_eq!(
+        [records.recorded(8), records.recorded(16)],
+        [Some(New), Some(Old)]
+    );
+    assert_eq!((records.pending(), records.len()), (1, 2));
 }
 
 #[test]
@@ -110,14 +185,11 @@ fn blockers_are_kept() {
 #[test]
 fn no_memory() {
     for nth in 0..2 {
-        let (result, failed) = with_failure(nth, || Records::<()>::with_capacity(4, New));
+        let (result, failed) = with_failure(nth, || Records::with_capacity(4, New));
         assert!(failed);
         assert_eq!(result.err(), Some(ENOMEM));
     }
-    assert_eq!(
-        Records::<()>::with_capacity(usize::MAX, New).err(),
-        Some(ENOMEM)
-    );
+    assert_eq!(Records::with_capacity(usize::MAX, New).err(), Some(ENOMEM));
 }
 
 /// Any sequence of switches and reversals has the same effect on the table as on a plain map.
@@ -140,7 +212,7 @@ fn same_as_a_plain_map() {
                 let list: Vec<_> = model.keys().map(|&k| (k, records.universe_of(k))).collect();
                 records = table(&list, target);
             } else if let Some(record) = records.find(nr * 64) {
-                let switched = records.switch(record);
+                let switched = records.switch(&record);
                 let before = model.insert(nr * 64, target);
                 let left = model.values().filter(|&&u| u != target).count();
                 prop_assert_eq!(

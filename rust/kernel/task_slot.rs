@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A reference to a task and a few bits, in one word that any context can read without a lock.
+//!
+//! A table of all tasks needs little memory this way, and a reader that looks for a task touches one
+//! word for each slot.
+
+use crate::{
+    atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
+    task::TaskId, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    sync::aref::ARef,
+    task::Task, //
+};
+
+/// The bits of the word that are not part of the address. `rust/helpers/task.c` checks that a
+/// `task_struct` is aligned to more than this.
+const BITS: usize = 3;
+
+/// The word of a [`TaskSlot`] at one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word(usize);
+
+impl Word {
+    /// Returns the task's [`TaskId`] as a number, or 0 if the slot is empty.
+    #[inline(always)]
+    pub fn key(self) -> usize {
+        self.0 & !BITS
+    }
+
+    /// Returns the bits that belong to the task: 0 to 3.
+    #[inline(always)]
+    pub fn bits(self) -> usize {
+        self.0 & BITS
+    }
+}
+
+/// A slot that is empty, or holds a reference to a task and two bits. The task does not change any
+/// more. The bits do.
+///
+/// # Invariants
+///
+/// The word is 0, or the address of a task with bits of [`BITS`]. The slot then owns a reference to
+/// the task, and the address stays until the slot is dropped.
+#[derive(Default)]
+pub struct TaskSlot(AtomicUsize);
+
+impl TaskSlot {
+    /// Makes a slot that holds `task` and `bits`.
+    pub fn new(task: &Task, bits: usize) -> Self {
+        // INVARIANT: The reference belongs to the slot.
+        Self(AtomicUsize::new(Self::get(task, bits)))
+    }
+
+    /// Gets a reference to `task`, and returns the word for it.
+    fn get(task: &Task, bits: usize) -> usize {
+        // SAFETY: `task` is valid. Unlike that of `ARef`, the helper cannot be traced.
+        unsafe { rlp_bindings::rlp_task_get(task.as_ptr()) };
+        TaskId::from(task).as_usize() | (bits & BITS)
+    }
+
+    /// Puts `task` and `bits` into the slot. Returns whether the slot was empty; if it was not,
+    /// nothing changes.
+    ///
+    /// # Context
+    ///
+    /// Any in which a reference to a task may be put.
+    pub fn fill(&self, task: &Task, bits: usize) -> bool {
+        let word = Self::get(task, bits);
+        // INVARIANT: If the slot was empty, the reference belongs to the slot.
+        // ORDERING: Release, pairs with the Acquire in `task()`: a reader that finds the task sees
+        // what was written before the task was put into the slot. Relaxed on failure: nothing was
+        // stored.
+        let empty = self
+            .0
+            .compare_exchange(0, word, Ordering::Release, Ordering::Relaxed)
+            .is_ok();
+        if !empty {
+            // SAFETY: `get()` got the reference, and no slot owns it.
+            unsafe { Self::put(word) };
+        }
+        empty
+    }
+
+    /// Returns the word.
+    ///
+    /// # Context
+    ///
+    /// Any. Inlines to a load, which ftrace cannot trace.
+    #[inline(always)]
+    pub fn word(&self) -> Word {
+        // ORDERING: Relaxed. The partners are `fill()` and `set_bits()`. The address is only
+        // compared here. The caller says how the bits are ordered.
+        Word(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Returns the task, unless the slot is empty.
+    pub fn task(&self) -> Option<&Task> {
+        // ORDERING: Acquire, pairs with the Release in `fill()`.
+        let word = Word(self.0.load(Ordering::Acquire));
+        // SAFETY: By the type invariant the address is null or that of a task that lives as long as
+        // the slot. `Task` is transparent over `task_struct`.
+        unsafe { (word.key() as *const Task).as_ref() }
+    }
+
+    /// Changes the bits to `bits` if the word is `from`, which is not that of an empty slot. Returns
+    /// whether it was.
+    ///
+    /// # Context
+    ///
+    /// Any. Takes no lock, and does not panic.
+    #[inline(always)]
+    pub fn set_bits(&self, from: Word, bits: usize) -> bool {
+        let to = from.key() | (bits & BITS);
+        // INVARIANT: The address stays as it is. An empty slot has no address, and stays empty.
+        // ORDERING: Relaxed. The partners are `word()`, and this exchange on other CPUs: one CPU
+        // wins. The caller says how the bits are ordered.
+        from.key() != 0
+            && self
+                .0
+                .compare_exchange(from.0, to, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Puts the reference of a word.
+    ///
+    /// # Safety
+    ///
+    /// `word` was returned by [`get`](Self::get), and its reference was not put yet.
+    unsafe fn put(word: usize) {
+        let task = Word(word).key() as *mut Task;
+        if let Some(task) = NonNull::new(task) {
+            // SAFETY: By the contract, this owns a reference to the task.
+            drop(unsafe { ARef::from_raw(task) });
+        }
+    }
+}
+
+impl Drop for TaskSlot {
+    fn drop(&mut self) {
+        let word = *self.0.get_mut();
+        if word != 0 {
+            // SAFETY: By the type invariant the slot owns the reference.
+            unsafe { Self::put(word) };
+        }
+    }
+}
+
+const _: () = assert!(core::mem::align_of::<bindings::task_struct>() > BITS);

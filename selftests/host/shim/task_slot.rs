@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Stand-in for `kernel_ext::task_slot`, with the same word. The number of the task stands for its
+//! address. Of the model it uses `crate::atomic`, whose `Cell` says whether a reader of the task
+//! must be ordered after `fill()`.
+
+use crate::{
+    atomic::{AtomicUsize, Cell, Ordering},
+    task::{Task, TaskId},
+};
+use std::cell::OnceCell;
+
+const BITS: usize = 3;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word(usize);
+
+impl Word {
+    pub(crate) fn key(self) -> usize {
+        self.0 & !BITS
+    }
+
+    pub(crate) fn bits(self) -> usize {
+        self.0 & BITS
+    }
+}
+
+/// The word is made when the slot is filled. An empty slot has none, so that loom does not explore
+/// each look at an empty slot. A reader of a slot that was just filled may still find it empty.
+#[derive(Default)]
+pub(crate) struct TaskSlot {
+    word: OnceCell<AtomicUsize>,
+    task: Cell<Task>,
+}
+
+impl TaskSlot {
+    pub(crate) fn new(task: &Task, bits: usize) -> Self {
+        let this = Self {
+            word: OnceCell::from(AtomicUsize::new(TaskId::from(task).as_usize() | bits)),
+            task: Cell::default(),
+        };
+        this.task.set(task.clone());
+        this
+    }
+
+    fn load(&self, order: Ordering) -> usize {
+        self.word.get().map_or(0, |word| word.load(order))
+    }
+
+    pub(crate) fn fill(&self, task: &Task, bits: usize) -> bool {
+        if self.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        self.task.set(task.clone());
+        let word = TaskId::from(task).as_usize() | bits;
+        self.word
+            .get_or_init(|| AtomicUsize::new(0))
+            .compare_exchange(0, word, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    pub(crate) fn word(&self) -> Word {
+        Word(self.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn task(&self) -> Option<&Task> {
+        match self.load(Ordering::Acquire) {
+            0 => None,
+            _ => self.task.get(),
+        }
+    }
+
+    pub(crate) fn set_bits(&self, from: Word, bits: usize) -> bool {
+        let to = from.key() | bits;
+        self.word.get().is_some_and(|word| {
+            word.compare_exchange(from.0, to, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+}
