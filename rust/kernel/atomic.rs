@@ -30,6 +30,7 @@
 pub use core::sync::atomic::{
     AtomicBool,
     AtomicPtr,
+    AtomicU32,
     AtomicUsize,
     Ordering, //
 };

@@ -39,6 +39,14 @@ impl Word {
     pub fn bits(self) -> usize {
         self.0 & BITS
     }
+
+    /// Returns the bits if the slot holds the task with the key `key`, which is not 0.
+    #[inline(always)]
+    pub fn bits_of(self, key: usize) -> Option<usize> {
+        // The bits of a key are 0, so one comparison is enough.
+        let bits = self.0 ^ key;
+        (bits <= BITS).then_some(bits)
+    }
 }
 
 /// A slot that is empty, or holds a reference to a task and two bits. The task does not change any

@@ -28,6 +28,7 @@ use kernel::{
 use kernel_ext::{
     atomic::{
         AtomicBool,
+        AtomicU32,
         AtomicUsize,
         Ordering, //
     },
@@ -35,10 +36,7 @@ use kernel_ext::{
         BirthLock,
         TaskId, //
     },
-    task_slot::{
-        TaskSlot,
-        Word, //
-    }, //
+    task_slot::TaskSlot, //
 };
 
 /// Why a task was not switched at the last attempt.
@@ -96,24 +94,26 @@ fn bits(universe: Universe, idle: bool) -> usize {
 }
 
 #[inline(always)]
-fn universe(word: Word) -> Universe {
+fn universe(bits: usize) -> Universe {
     // The ordering of the bits, which are read and written Relaxed: there are four writers. These
     // are the task itself, an interrupt on its CPU, another CPU that holds the task's scheduler
     // locks while the task does not run, and the parent before it wakes the task for the first
     // time. The task sees the stores of the first two in program order. The others have released a
     // lock that the switch to the task acquires.
-    Universe::from_u8((word.bits() & UNIVERSE) as u8)
+    Universe::from_u8((bits & UNIVERSE) as u8)
 }
 
-/// The number of slots for each task. This is the minimum that [`Table`] allows, to save memory.
-const SPREAD: usize = 2;
+/// The number of slots for each task. More slots need more memory. Fewer slots make it less likely
+/// that the handler finds a task in the first slot.
+const SPREAD: usize = 3;
 
 /// The record of one task.
 pub(crate) struct Record<'a> {
     slot: &'a TaskSlot,
     task: &'a Task,
-    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the address.
-    blocker: &'a AtomicUsize,
+    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the low half of the
+    /// address. The kernel and its modules are in the highest 2 GB, so the high half is known.
+    blocker: &'a AtomicU32,
 }
 
 impl<'a> Record<'a> {
@@ -125,7 +125,7 @@ impl<'a> Record<'a> {
     /// Returns the task's present universe.
     #[inline(always)]
     pub(crate) fn universe(&self) -> Universe {
-        universe(self.slot.word())
+        universe(self.slot.word().bits())
     }
 
     /// Whether this record belongs to an idle task, and so stands for a CPU.
@@ -139,7 +139,7 @@ impl<'a> Record<'a> {
             Blocker::Unknown => 0,
             Blocker::Running => 1,
             Blocker::Unreliable => 2,
-            Blocker::Inside(addr) => addr,
+            Blocker::Inside(addr) => addr as u32,
         };
         // ORDERING: Relaxed, partner `blocker()`: the value is only shown to users.
         self.blocker.store(raw, Ordering::Relaxed);
@@ -152,7 +152,7 @@ impl<'a> Record<'a> {
             0 => Blocker::Unknown,
             1 => Blocker::Running,
             2 => Blocker::Unreliable,
-            addr => Blocker::Inside(addr),
+            low => Blocker::Inside(low as i32 as usize),
         }
     }
 }
@@ -165,7 +165,7 @@ pub(crate) struct Full;
 pub(crate) struct Records {
     slots: Table<TaskSlot>,
     /// The [`Blocker`]s of the slots with the same indexes. The handler does not read them.
-    blockers: KVVec<AtomicUsize>,
+    blockers: VVec<AtomicU32>,
     /// The indexes of the idle tasks' slots, by CPU.
     idle: KVVec<Option<usize>>,
     capacity: usize,
@@ -195,9 +195,9 @@ impl Records {
     /// `ENOMEM`.
     pub(crate) fn with_capacity(capacity: usize, target: Universe) -> Result<Self> {
         let slots = Table::new(capacity, SPREAD)?;
-        let mut blockers = KVVec::with_capacity(slots.len(), GFP_KERNEL)?;
+        let mut blockers = VVec::with_capacity(slots.len(), GFP_KERNEL)?;
         for _ in 0..slots.len() {
-            blockers.push(AtomicUsize::new(0), GFP_KERNEL)?;
+            blockers.push(AtomicU32::new(0), GFP_KERNEL)?;
         }
         Ok(Self {
             slots,
@@ -272,7 +272,7 @@ impl Records {
         };
         let slot = self.slots.get(at).ok_or(Full)?;
         let word = slot.word();
-        let was = self::universe(word);
+        let was = self::universe(word.bits());
         if was != universe && slot.set_bits(word, word.bits() ^ UNIVERSE) {
             let pending = self.pending.get_mut();
             *pending = match universe == self.target {
@@ -401,7 +401,7 @@ impl Records {
     /// Any. Takes no lock, and does not panic.
     pub(crate) fn recorded(&self, key: usize) -> Option<Universe> {
         let at = self.slots.position(key)?;
-        Some(universe(self.slots.get(at)?.word()))
+        Some(universe(self.slots.get(at)?.word().bits()))
     }
 
     /// Returns the universe of `cpu`, which is that of its idle record. Without a record, that is
@@ -413,7 +413,7 @@ impl Records {
     pub(crate) fn universe_on(&self, cpu: u32) -> Universe {
         let at = self.idle.get(cpu as usize).copied().flatten();
         at.and_then(|at| self.slots.get(at))
-            .map_or(self.target, |slot| universe(slot.word()))
+            .map_or(self.target, |slot| universe(slot.word().bits()))
     }
 
     /// Like [`recorded`](Self::recorded), but returns `None` if the record is not in the first slot
@@ -422,7 +422,7 @@ impl Records {
     pub(crate) fn universe_at_once(&self, key: usize) -> Option<Universe> {
         // One load: the key and the universe are in the same word.
         let word = self.slots.get(self.slots.first(key))?.word();
-        (word.key() == key).then(|| universe(word))
+        Some(universe(word.bits_of(key)?))
     }
 
     /// Returns the universe to which the tasks are switched.
@@ -468,7 +468,9 @@ impl Records {
         // the task's next calls: the scheduler's locks order that, or the task itself switches its
         // record. The switch is before the read of the universe by a reversal: the grace period
         // after `freeze()` orders that.
-        if universe(word) == self.target || !record.slot.set_bits(word, word.bits() ^ UNIVERSE) {
+        if universe(word.bits()) == self.target
+            || !record.slot.set_bits(word, word.bits() ^ UNIVERSE)
+        {
             return Switched::Before;
         }
         // ORDERING: Release, pairs with Acquire in `pending()`. The CPU that switches the last

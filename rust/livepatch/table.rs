@@ -15,7 +15,8 @@ pub(crate) trait Slot: Default {
 
 /// The table. The number of slots is fixed. At most half of the slots are used.
 pub(crate) struct Table<S> {
-    slots: KVVec<S>,
+    /// In whole pages: `kmalloc()` would round the size up to a power of two.
+    slots: VVec<S>,
 }
 
 impl<S: Slot> Table<S> {
@@ -31,7 +32,7 @@ impl<S: Slot> Table<S> {
     /// `ENOMEM`.
     pub(crate) fn new(count: usize, spread: usize) -> Result<Self> {
         let len = count.max(1).checked_mul(spread).ok_or(ENOMEM)?;
-        let mut slots = KVVec::with_capacity(len, GFP_KERNEL)?;
+        let mut slots = VVec::with_capacity(len, GFP_KERNEL)?;
         for _ in 0..len {
             slots.push(S::default(), GFP_KERNEL)?;
         }
@@ -45,13 +46,14 @@ impl<S: Slot> Table<S> {
 
     /// Returns the index of the slot where the search for `key` begins.
     ///
-    /// This is Fibonacci hashing. The multiplication by 2^64 divided by the golden ratio spreads
+    /// This is Fibonacci hashing. The multiplication by 2^32 divided by the golden ratio spreads
     /// the low bits, in which addresses differ, over the high bits. The result is a fraction of
-    /// 2^64, and the second multiplication scales it to the number of slots.
+    /// 2^32, and the second multiplication scales it to the number of slots. The handler pays for
+    /// each instruction, and 32 bits need fewer than 64.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> usize {
-        let hash = (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (u128::from(hash).wrapping_mul(self.slots.len() as u128) >> 64) as usize
+        let hash = (key as u32).wrapping_mul(0x9e37_79b9);
+        (u64::from(hash).wrapping_mul(self.slots.len() as u64) >> 32) as usize
     }
 
     fn next(&self, at: usize) -> usize {

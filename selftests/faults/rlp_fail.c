@@ -92,6 +92,17 @@ static noinline notrace void *return_null(void)
 	return NULL;
 }
 
+/*
+ * Whether the caller is a part of vmalloc(), which counts as one allocation. If an allocation inside
+ * it failed, vmalloc() would log a warning with a stack trace.
+ */
+static bool notrace is_in_vmalloc(const char *caller)
+{
+	return strstarts(caller, "__get_vm_area_node") || strstarts(caller, "alloc_vmap_area") ||
+	       strstarts(caller, "__vmalloc_area_node") ||
+	       strstarts(caller, "__vmalloc_node_range");
+}
+
 static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
@@ -109,7 +120,7 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 	if (hook->alloc->frees && !ftrace_regs_get_argument(fregs, 1))
 		return;
 	sprint_symbol(caller, parent_ip);
-	if (strstarts(caller, "__kvmalloc_") ||
+	if (strstarts(caller, "__kvmalloc_") || is_in_vmalloc(caller) ||
 	    (krealloc_by_kvrealloc && strstarts(caller, "krealloc_")))
 		return;
 	if (++seen != nth)
@@ -121,8 +132,8 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 static struct hook hooks[ARRAY_SIZE(allocs)];
 
 /*
- * Rust code makes all its allocations and frees with krealloc() and kvrealloc(), which are
- * probed. C code calls them too, but frees with kfree(), so calls by C code are not counted.
+ * Rust code makes all its allocations and frees with krealloc(), kvrealloc() and vrealloc(), which
+ * are probed. C code calls them too, but frees with kfree(), so calls by C code are not counted.
  * Failed allocations are not counted, whatever made them fail. The attempt that kvrealloc()
  * makes first is not counted either: it may fail without harm.
  */
@@ -171,15 +182,19 @@ static int after_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 static struct kretprobe realloc_probes[] = {
 	REALLOC_PROBE("krealloc_node_align_noprof"),
 	REALLOC_PROBE("kvrealloc_node_align_noprof"),
+	REALLOC_PROBE("vrealloc_node_align_noprof"),
 };
 
-static struct kretprobe *all_probes[] = { &realloc_probes[0], &realloc_probes[1] };
+static struct kretprobe *all_probes[] = {
+	&realloc_probes[0], &realloc_probes[1], &realloc_probes[2],
+};
 
 static int live_get(char *buf, const struct kernel_param *kp)
 {
 	/* Missed calls were not counted. */
-	if (realloc_probes[0].nmissed || realloc_probes[1].nmissed)
-		return -EIO;
+	for (int i = 0; i < ARRAY_SIZE(realloc_probes); i++)
+		if (realloc_probes[i].nmissed)
+			return -EIO;
 	return sysfs_emit(buf, "%d\n", atomic_read(&nr_live));
 }
 

@@ -47,7 +47,7 @@ mod twin;
 
 mod atomic {
     pub(crate) use crate::once::Cell;
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 }
 
 mod prelude {

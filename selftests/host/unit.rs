@@ -23,7 +23,7 @@ mod task_slot;
 
 mod atomic {
     pub(crate) use crate::once::Cell;
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 }
 
 /// `kernel::task` and `kernel_ext::task`

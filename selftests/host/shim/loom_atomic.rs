@@ -6,6 +6,8 @@
 use crate::world::{self, Broken};
 use loom::sync::atomic as loom_atomic;
 
+/// The blockers, which loom need not explore: there is no claim about them.
+pub(crate) use std::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::Ordering;
 
 fn weaken(order: Ordering) -> Ordering {

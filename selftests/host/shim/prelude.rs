@@ -70,6 +70,7 @@ pub(crate) struct KVVec<T> {
 }
 
 pub(crate) type KVec<T> = KVVec<T>;
+pub(crate) type VVec<T> = KVVec<T>;
 
 impl<T> KVVec<T> {
     pub(crate) const fn new() -> Self {

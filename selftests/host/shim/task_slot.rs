@@ -23,6 +23,11 @@ impl Word {
     pub(crate) fn bits(self) -> usize {
         self.0 & BITS
     }
+
+    pub(crate) fn bits_of(self, key: usize) -> Option<usize> {
+        let bits = self.0 ^ key;
+        (bits <= BITS).then_some(bits)
+    }
 }
 
 /// The word is made when the slot is filled. An empty slot has none, so that loom does not explore
