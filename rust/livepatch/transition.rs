@@ -25,6 +25,7 @@
 //! a record for the child.
 
 use crate::{
+    debug,
     plan::Plan,
     records::{
         Blocker,
@@ -390,7 +391,7 @@ fn enrol(
     let spare = cpu::possible().count().saturating_mul(CHILDREN_PER_CPU);
     let mut capacity = count_tasks(gate);
 
-    let (records, births, list) = loop {
+    let (records, births, list, locked) = loop {
         capacity = capacity.saturating_add(capacity / 8);
         capacity = capacity.saturating_add(spare.saturating_add(16));
         let mut records = UniqueArc::new(Records::with_capacity(capacity, target)?, GFP_KERNEL)?;
@@ -400,10 +401,11 @@ fn enrol(
             }
         }
         let list = TaskList::lock(gate);
+        let locked = Instant::<Monotonic>::now();
         if record_all(&list, before, &mut records, now).is_ok() {
             if let Ok(births) = record_before(before, &mut records) {
                 if records.room() >= spare {
-                    break (Arc::from(records), births, list);
+                    break (Arc::from(records), births, list, locked);
                 }
             }
         }
@@ -416,8 +418,14 @@ fn enrol(
     });
     let retired = VIEW.publish(Some(KBox::write(room, View { redirects, moving })));
     drop(births);
+    let held = locked.elapsed();
     drop(list);
     drop(retired);
+    debug!(
+        "recorded {} tasks, with the task list locked for {} us\n",
+        records.len(),
+        held.as_micros_ceil()
+    );
     Ok(records)
 }
 

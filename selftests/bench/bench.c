@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -331,14 +332,20 @@ static void run_sleep_inside(void *file)
 	read_number(file);
 }
 
-/* Starts a task that sleeps in a function of the patch "held". */
-static pid_t start_sleeper_inside(void)
+/* Starts a task that sleeps in the kernel, as a read of @file does. */
+static pid_t start_sleeper(char *file)
 {
-	pid_t pid = start_helper(run_sleep_inside, DEBUGFS "sleep", ready_pipe);
+	pid_t pid = start_helper(run_sleep_inside, file, ready_pipe);
 
 	close(ready_pipe[0]);
 	pause_for(100 * MSEC);
 	return pid;
+}
+
+/* Starts a task that sleeps in a function of the patch "held". */
+static pid_t start_sleeper_inside(void)
+{
+	return start_sleeper(DEBUGFS "sleep");
 }
 
 /* Insmod and disable. */
@@ -393,6 +400,103 @@ static void section_threads(void)
 		for (int run = nr_runs(1, counts[i]); run; run--)
 			measure_change(1, counts[i], "insmod-threads", "disable-threads",
 				       counts[i]);
+}
+
+/* Reads memory through the kernel for ever: nearly all of the time is spent in clear_user(). */
+static void run_busy(void *nothing)
+{
+	static char buf[1 << 18];
+	int fd = open("/dev/zero", O_RDONLY);
+
+	while (read(fd, buf, sizeof(buf)) > 0)
+		;
+	die("/dev/zero");
+}
+
+/* One function, with a process for each CPU that is in the kernel most of the time. */
+static void section_busy(void)
+{
+	pid_t busy[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		busy[i] = start_helper(run_busy, NULL, ready_pipe);
+		close(ready_pipe[0]);
+	}
+	pause_for(300 * MSEC);
+	for (int run = nr_runs(1, 0); run; run--)
+		measure_change(1, 0, "insmod-busy", "disable-busy", 2);
+	for (unsigned int i = 0; i < 2; i++)
+		stop_helper(busy[i]);
+}
+
+/*
+ * The time until insmod returns, for a patch that is loaded right after the loader, and for one
+ * that is loaded a second later.
+ */
+static void section_fresh(void)
+{
+	static const long delays[] = { 0, 1000 };
+	struct patch p = patch_by_size(1);
+
+	if (!ours)
+		return;
+	for (unsigned int i = 0; i < sizeof(delays) / sizeof(*delays); i++) {
+		for (int run = nr_runs(1, 0); run; run--) {
+			int64_t start;
+
+			unload("rust_livepatch");
+			pause_for(NSEC_PER_SEC);
+			load("rust_livepatch", "");
+			pause_for(delays[i] * MSEC);
+			start = now();
+			load(p.module, "");
+			print_result("insmod-fresh", delays[i], now() - start);
+			wait_complete(&p);
+			settle(&p);
+			disable(&p);
+		}
+	}
+}
+
+/* Returns the number after the last @what in the kernel's log. */
+static long long logged_after(const char *what)
+{
+	static char log[1 << 20];
+	int len = klogctl(3, log, sizeof(log) - 1);
+	char *at, *last = NULL;
+
+	if (len < 0)
+		die("the kernel's log");
+	log[len] = 0;
+	for (at = log; (at = strstr(at, what)); at++)
+		last = at;
+	if (!last)
+		die("the log has no '%s'", what);
+	return strtoll(last + strlen(what), NULL, 10);
+}
+
+/* The time for which the task list is locked while the record of each task is made. */
+static void section_enrol(void)
+{
+	static const long counts[] = { 4000, 10000, 20000 };
+	struct patch p = patch_by_size(1);
+
+	if (!ours)
+		return;
+	write_file("/sys/module/rust_livepatch/parameters/debug", "Y");
+	for (unsigned int i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		pid_t pid = start_sleepers(counts[i]);
+
+		for (int run = nr_runs(1, 0); run; run--) {
+			enable(&p);
+			print_result("enrol", counts[i],
+				     logged_after("task list locked for ") * USEC);
+			settle(&p);
+			disable(&p);
+		}
+		stop_helper(pid);
+	}
+	write_file("/sys/module/rust_livepatch/parameters/debug", "N");
 }
 
 static void section_large(void)
@@ -790,6 +894,19 @@ static void section_check(void)
 			settle(&p);
 			disable(&p);
 		}
+		/* In-tree livepatch checks no stack with more than 100 return addresses. */
+		for (int run = ours ? nr_runs(sizes[i], 0) : 0; run; run--) {
+			pid_t pid = start_sleeper(DEBUGFS "deep");
+
+			trace_begin("task_call_func");
+			enable(&p);
+			if (trace_end(traced, 4) != 1)
+				die("task_call_func was not seen");
+			print_result("check-deep", sizes[i], traced[0].max * USEC);
+			settle(&p);
+			disable(&p);
+			stop_helper(pid);
+		}
 	}
 }
 
@@ -825,13 +942,16 @@ static void section_phases(void)
 		"kallsyms_lookup_size_offset sysfs_create_dir_ns sysfs_create_file_ns "
 		"sysfs_remove_dir kernfs_remove "
 		"tracepoint_probe_register tracepoint_probe_unregister "
-		"synchronize_rcu synchronize_rcu_tasks synchronize_rcu_tasks_rude "
+		"synchronize_rcu synchronize_rcu_expedited "
+		"synchronize_rcu_tasks synchronize_rcu_tasks_rude "
+		"ftrace_set_filter_ips register_ftrace_function static_key_enable "
+		"update_ftrace_direct_add update_ftrace_direct_del "
 		"synchronize_srcu task_call_func smp_call_function_single "
 		"on_each_cpu_cond_mask arch_ftrace_update_trampoline "
 		"__vmalloc_node_noprof vfree smp_text_poke_batch_finish "
 		"kick_all_cpus_sync rcu_barrier";
 	static const struct { int functions; long threads; } cases[] = {
-		{ 1, 0 }, { 1000, 0 }, { 1000, 4000 },
+		{ 1, 0 }, { 1, 4000 }, { 1000, 0 }, { 1000, 4000 },
 	};
 
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -854,6 +974,9 @@ static const struct section {
 	{ "load", section_load },
 	{ "functions", section_functions },
 	{ "threads", section_threads },
+	{ "busy", section_busy },
+	{ "enrol", section_enrol },
+	{ "fresh", section_fresh },
 	{ "large", section_large },
 	{ "memory", section_memory },
 	{ "check", section_check },

@@ -7,11 +7,14 @@
  *		duration of the last loop in nanoseconds
  *	sleep	read: sleep in a function that can be patched, until a signal
  *		arrives
+ *	deep	read: the same in a function that is not patched, below as many
+ *		calls as the stack has room for
  */
 #include <linux/debugfs.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 
 #include "bench_functions.h"
 
@@ -77,11 +80,41 @@ static int sleep_get(void *data, u64 *nothing)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(sleep_fops, sleep_get, NULL, "%llu\n");
 
+/* The stack that sleep_deep() leaves to schedule() and to interrupts. */
+#define LEFT	4096
+
+static noinline int sleep_deep(void)
+{
+	int ret;
+
+	if (current_stack_pointer - (unsigned long)task_stack_page(current) < LEFT) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		while (!signal_pending(current)) {
+			schedule();
+			set_current_state(TASK_INTERRUPTIBLE);
+		}
+		__set_current_state(TASK_RUNNING);
+		return -EINTR;
+	}
+	ret = sleep_deep();
+	/* Keep the compiler from making a loop of this. */
+	barrier();
+	return ret;
+}
+
+static int deep_get(void *data, u64 *nothing)
+{
+	*nothing = 0;
+	return sleep_deep();
+}
+DEFINE_DEBUGFS_ATTRIBUTE(deep_fops, deep_get, NULL, "%llu\n");
+
 static int __init target_init(void)
 {
 	dir = debugfs_create_dir("bench_target", NULL);
 	debugfs_create_file("calls", 0600, dir, NULL, &calls_fops);
 	debugfs_create_file("sleep", 0400, dir, NULL, &sleep_fops);
+	debugfs_create_file("deep", 0400, dir, NULL, &deep_fops);
 	return PTR_ERR_OR_ZERO(dir);
 }
 
