@@ -25,6 +25,9 @@
 #include <linux/stop_machine.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#ifdef CONFIG_X86
+#include <asm/insn.h>
+#endif
 
 #include "gate.h"
 #include "helpers.h"
@@ -40,6 +43,13 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(clear_relocate_add, "a module that a patch has relocations for can be loaded only once")
 #else
 #define RLP_GATE_RELOCATIONS(X)
+#endif
+
+#ifdef CONFIG_X86
+#define RLP_GATE_INSN(X)						\
+	X(insn_decode, "a task in a function that a replacement calls by a tail call may be switched")
+#else
+#define RLP_GATE_INSN(X)
 #endif
 
 /* X(symbol, what is lost without it; NULL: the loader refuses to load) */
@@ -64,6 +74,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	X(ftrace_find_rec_direct, "each patch gets its own ftrace_ops, because bpf programs cannot be detected") \
 	X(ftrace_lookup_ip, "the log does not name the other user of a busy function")	\
 	X(wake_up_state, "sleeping tasks that block a transition are not woken") \
+	RLP_GATE_INSN(X)						\
 	RLP_GATE_RELOCATIONS(X)
 
 #define RLP_GATE_FUNCTIONS(X)						\
@@ -421,6 +432,18 @@ int notrace rlp_wake_up_state(struct task_struct *task, unsigned int state)
 		return 0;
 	return static_call(rlp_gate_wake_up_state)(task, state);
 }
+
+#ifdef CONFIG_X86
+
+/* Return: 0, or a negative number if @code is not an instruction or the symbol is missing. */
+int rlp_x86_insn_decode(struct insn *insn, const void *code, int len)
+{
+	if (!static_call_query(rlp_gate_insn_decode))
+		return -ENOSYS;
+	return static_call(rlp_gate_insn_decode)(insn, code, len, INSN_MODE_KERN);
+}
+
+#endif
 
 #ifdef CONFIG_LIVEPATCH
 

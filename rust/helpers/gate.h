@@ -34,6 +34,12 @@ void rlp_stop_one_cpu_nowait(unsigned int cpu, int (*fn)(void *), void *arg,
 			     struct cpu_stop_work *work);
 int rlp_wake_up_state(struct task_struct *task, unsigned int state);
 
+#ifdef CONFIG_X86
+struct insn;
+
+int rlp_x86_insn_decode(struct insn *insn, const void *code, int len);
+#endif
+
 #ifdef CONFIG_LIVEPATCH
 int rlp_klp_apply_section_relocs(struct module *pmod, Elf_Shdr *sechdrs,
 				 const char *shstrtab, const char *strtab,

@@ -56,6 +56,9 @@ bool rlp_ftrace_may_have_direct(unsigned long ip);
 void rlp_anchor_handler(void);
 void rlp_anchor_jump(void);
 
+/* insn.c */
+unsigned int rlp_insn_decode(unsigned long addr, unsigned long room, unsigned long *target);
+
 /* direct.c: makes functions jump */
 int rlp_direct_add_one(struct ftrace_ops *ops, unsigned long site, unsigned long target);
 int rlp_direct_remove_one(struct ftrace_ops *ops, unsigned long target);

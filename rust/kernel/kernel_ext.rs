@@ -16,6 +16,7 @@ pub mod direct;
 pub mod ftrace;
 pub mod ftrace_switch;
 pub mod gate;
+pub mod insn;
 pub mod kallsyms;
 pub mod klp;
 mod klp_check;

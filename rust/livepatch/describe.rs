@@ -3,6 +3,7 @@
 //! Checking the description in a patch module, and making the model of a patch from it.
 
 use crate::{
+    parts,
     patch::{
         Func,
         Object,
@@ -87,6 +88,7 @@ impl Patch {
             }
             objects.push(object, GFP_KERNEL)?;
         }
+        parts::find(module, &extents, &mut objects)?;
         Ok(Self {
             id: next_id(),
             objects,
@@ -195,6 +197,7 @@ impl Func {
             name: CString::try_from(name)?,
             sympos: desc.sympos(),
             replacement: Range::of(start, size),
+            parts: KVec::new(),
             target,
             original: None,
         })

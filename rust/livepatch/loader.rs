@@ -53,6 +53,7 @@ mod worker;
 
 // Layer: the model of a patch, as described and resolved.
 mod describe;
+mod parts;
 mod patch;
 mod resolve;
 mod states;

@@ -51,6 +51,8 @@ pub(crate) struct Func {
     pub(crate) sympos: usize,
     /// The code of the replacement.
     pub(crate) replacement: Range,
+    /// The parts of the replacement that are outside of its symbol.
+    pub(crate) parts: KVec<Range>,
     /// The address of the replacement, to which calls go.
     pub(crate) target: CallTarget,
     /// The original. `None` while the object is not loaded.

@@ -187,7 +187,8 @@ impl<'a> Plan<'a> {
     ///
     /// There are three kinds of affected code:
     ///
-    /// - for each function whose redirects differ, the function that `from` calls;
+    /// - for each function whose redirects differ, the function that `from` calls, with its parts
+    ///   outside of its symbol;
     /// - for each such function, the bytes from its entry to the end of the fentry call: a task may
     ///   have been stopped there between the handler's decision and the jump;
     /// - the whole text of each patch that is in `from` only: a replacement may call another
@@ -206,7 +207,10 @@ impl<'a> Plan<'a> {
             let original = first.original;
             ranges.push(entry_of(original), GFP_KERNEL)?;
             match self.winner(candidates, from) {
-                Some(winner) => ranges.push(winner.func.replacement, GFP_KERNEL)?,
+                Some(winner) => {
+                    ranges.push(winner.func.replacement, GFP_KERNEL)?;
+                    ranges.extend_from_slice(&winner.func.parts, GFP_KERNEL)?;
+                }
                 None => {
                     ranges.push(original.code, GFP_KERNEL)?;
                     ranges.extend_from_slice(&original.cold, GFP_KERNEL)?;

@@ -21,6 +21,12 @@ impl Range {
             end: start.saturating_add(size),
         }
     }
+
+    /// Whether `addr` is from `start` to before `end`: the address of an instruction, which cannot
+    /// be after the last byte.
+    pub(crate) fn has_instruction(&self, addr: usize) -> bool {
+        (self.start..self.end).contains(&addr)
+    }
 }
 
 /// The set. It is made once for each view of a transition, and searched for every return address on

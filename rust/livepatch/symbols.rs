@@ -193,6 +193,30 @@ pub(crate) fn find<'a>(
     Ok(())
 }
 
+/// Finds the `.cold` parts of all functions in `module` that have a name of `queries`, and passes the
+/// address of each to `each` with the index of the query.
+///
+/// # Context
+///
+/// Process context. May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`, and the errors of `each` and of [`kallsyms::each_in_module`].
+pub(crate) fn find_cold<'a>(
+    module: &CStr,
+    mut queries: KVec<SymbolQuery<'a>>,
+    mut each: impl FnMut(usize, usize) -> Result,
+) -> Result {
+    search_module(module, &mut queries)?;
+    for (nr, query) in queries.iter().enumerate() {
+        for &address in &query.cold {
+            each(nr, address)?;
+        }
+    }
+    Ok(())
+}
+
 /// Searches vmlinux. kallsyms has its symbols sorted by name, so each query is a search of its own.
 fn search_vmlinux(queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     for query in queries.iter_mut() {

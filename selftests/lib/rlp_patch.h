@@ -107,6 +107,12 @@ asm(".pushsection .text\n"
     ".popsection\n");
 int odd(struct seq_file *m, void *v);
 
+/* For functions that return an integer, and that nothing calls while they are patched. */
+static int nothing(void)
+{
+	return 0;
+}
+
 static int __init in_init_text(struct seq_file *m, void *v)
 {
 	return 0;
@@ -127,6 +133,7 @@ static const struct {
 	{ "init", in_init_text },
 	{ "middle", (void *)say + 1 },
 	{ "odd", odd },
+	{ "nothing", nothing },
 };
 
 static char endless_name[8192] = { [0 ... 8191] = 'x' };

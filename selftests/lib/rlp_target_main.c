@@ -7,15 +7,18 @@
  *	twin1, twin2	two functions with the same name, in two source files
  *	sleep		a function that sleeps until awake=Y. It blocks a
  *			transition: only a fatal signal interrupts its sleep
+ *	cold		a function that sleeps below its unlikely part, which the
+ *			compiler moves to the symbol cold_show.cold. With awake=Y
+ *			it does not sleep
  *	notrace		a function without an fentry site
  *
  * Module parameters:
  *
  * init_ret=ERRNO	the return value of the init function
  * init_sleep=Y		the init function sleeps until awake=Y
- * awake=Y		ends the sleep of the init function and of "sleep"
+ * awake=Y		ends the sleep of the init function, of "sleep" and of "cold"
  * at_init		the line that "one" printed when the init function called it
- * sleepers		the number of tasks that sleep in "sleep"
+ * sleepers		the number of tasks that sleep in "sleep" and "cold"
  * sched_switch_users	the number of probes on the tracepoint sched_switch
  */
 #include <linux/module.h>
@@ -109,12 +112,31 @@ static noinline __noclone int twin_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static noinline __noclone int sleep_show(struct seq_file *m, void *v)
+static __always_inline void sleep_until_awake(void)
 {
 	atomic_inc(&nr_sleepers);
 	wait_event_killable(wait, READ_ONCE(awake));
 	atomic_dec(&nr_sleepers);
+}
+
+static noinline __noclone int sleep_show(struct seq_file *m, void *v)
+{
+	sleep_until_awake();
 	seq_puts(m, "awake\n");
+	return 0;
+}
+
+/* A caller's branch that calls this function is unlikely to the compiler. */
+static noinline __cold void cold_sleep(void)
+{
+	sleep_until_awake();
+}
+
+static noinline __noclone int cold_show(struct seq_file *m, void *v)
+{
+	if (!READ_ONCE(awake))
+		cold_sleep();
+	seq_puts(m, "cold\n");
 	return 0;
 }
 
@@ -158,6 +180,7 @@ static int __init __used rlp_target_init(void)
 	    proc_create_single("twin1", 0444, dir, twin_show) &&
 	    proc_create_single("twin2", 0444, dir, rlp_target_second_twin) &&
 	    proc_create_single("sleep", 0444, dir, sleep_show) &&
+	    proc_create_single("cold", 0444, dir, cold_show) &&
 	    proc_create_single("notrace", 0444, dir, notrace_file_show))
 		return 0;
 	proc_remove(dir);

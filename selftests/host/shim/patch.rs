@@ -17,6 +17,7 @@ pub(crate) struct Original {
 
 pub(crate) struct Func {
     pub(crate) replacement: Range,
+    pub(crate) parts: KVec<Range>,
     pub(crate) target: CallTarget,
     pub(crate) original: Original,
 }
@@ -79,11 +80,17 @@ pub(crate) fn replacement_of(id: usize, nr: usize) -> usize {
     text_of(id) + 0x100 + nr * STRIDE
 }
 
+/// Returns the address of a part of that replacement which is outside of its symbol.
+pub(crate) fn part_of(id: usize, nr: usize) -> usize {
+    replacement_of(id, nr) + STRIDE / 2 + 16
+}
+
 impl Patch {
     /// Makes patch `id`, which replaces the functions with the numbers `nrs`.
     pub(crate) fn of(id: usize, nrs: impl IntoIterator<Item = usize>) -> Self {
         let func = |nr| Func {
             replacement: Range::of(replacement_of(id, nr), STRIDE / 2),
+            parts: vec![Range::of(part_of(id, nr), 16)].into(),
             target: CallTarget::at(replacement_of(id, nr)).unwrap(),
             original: Original {
                 site: site_of(nr),

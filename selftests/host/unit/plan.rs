@@ -3,7 +3,7 @@
 use crate::{
     address::{CallTarget, Site},
     check,
-    patch::{code_of, replacement_of, site_of, text_of, Patch, STRIDE},
+    patch::{code_of, part_of, replacement_of, site_of, text_of, Patch, STRIDE},
     plan::Plan,
     prelude::*,
     redirects::Targets,
@@ -188,6 +188,20 @@ fn the_original_is_affected_with_its_cold_part() {
     assert!(affected.contains(text_of(1)) && affected.contains(text_of(1) + 0x80_0000));
     assert!(affected.contains(replacement_of(1, 3)));
     assert!(!affected.contains(cold));
+}
+
+#[test]
+fn a_replacement_is_affected_with_its_parts() {
+    let patches = [Patch::of(1, [3, 4]), Patch::of(2, [3])];
+    let plan = Plan::new(patches.iter(), Step::Enable(PatchId(2))).unwrap();
+    let affected = plan.affected(Old).unwrap();
+    for addr in [replacement_of(1, 3), part_of(1, 3), part_of(1, 3) + 16] {
+        assert!(affected.contains(addr), "{addr:#x}");
+    }
+    // Nothing else of the patch that stays.
+    assert!(!affected.contains(part_of(1, 3) - 1) && !affected.contains(part_of(1, 3) + 17));
+    assert!(!affected.contains(replacement_of(1, 4)) && !affected.contains(part_of(1, 4)));
+    assert!(!affected.contains(text_of(1)));
 }
 
 #[test]

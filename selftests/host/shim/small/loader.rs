@@ -87,6 +87,16 @@ pub(crate) mod events {
     }
 }
 
+/// The loader's `parts.rs`: no replacement has parts outside of its symbol.
+pub(crate) mod parts {
+    use crate::{module::Module, patch::Object, prelude::*, symbols::Extents};
+
+    pub(crate) fn find(_module: Module<'_>, _extents: &Extents, _objects: &mut [Object]) -> Result {
+        KBox::new((), GFP_KERNEL)?;
+        Ok(())
+    }
+}
+
 /// The loader's `directory.rs`, which only records which patches have a directory.
 pub(crate) mod directory {
     use crate::{

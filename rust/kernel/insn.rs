@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Decoding instructions of the kernel.
+//!
+//! C header: [`arch/x86/include/asm/insn.h`](srctree/arch/x86/include/asm/insn.h)
+
+use core::num::NonZeroUsize;
+
+/// An instruction.
+pub struct Insn {
+    /// The length in bytes.
+    pub len: NonZeroUsize,
+    /// The target, if this is a direct jump, with or without a condition.
+    pub jump: Option<usize>,
+}
+
+/// Decodes the instruction at `addr`, which may be any address. `room` is the number of bytes from
+/// `addr` that belong to the code.
+///
+/// Returns `None` if the bytes are not an instruction, or if the kernel cannot decode any.
+///
+/// # Context
+///
+/// Any.
+pub fn decode(addr: usize, room: usize) -> Option<Insn> {
+    let mut target = 0;
+    // SAFETY: The function accepts any address.
+    let len = unsafe { rlp_bindings::rlp_insn_decode(addr, room, &raw mut target) };
+    Some(Insn {
+        len: NonZeroUsize::new(len as usize)?,
+        jump: (target != 0).then_some(target),
+    })
+}
