@@ -1,11 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The C part of the ftrace handler: functions for preemption and registers are inline. */
+#include <linux/context_tracking.h>
+#include <linux/cpumask.h>
 #include <linux/ftrace.h>
 #include <linux/preempt.h>
+#include <linux/smp.h>
 #include <linux/version.h>
 
 #include "gate.h"
 #include "helpers.h"
+
+/*
+ * Check whether a grace period of RCU waits for the section with preemption off that calls this.
+ *
+ * It does not on a CPU that RCU does not watch, which is deep in its idle loop, or between kernel
+ * and user mode. It does not either on a CPU that is being brought online and has not passed
+ * rcutree_report_cpu_starting() yet, or that is going offline and has passed
+ * rcutree_report_cpu_dead(). Such a CPU is not in cpu_online_mask (start_secondary() in
+ * arch/x86/kernel/smpboot.c, take_cpu_down() in kernel/cpu.c).
+ *
+ * Only the CPU itself changes what is read here, and not within the section: an interrupt restores
+ * what it has changed.
+ */
+static __always_inline bool rcu_waits_for_this_cpu(void)
+{
+	return likely(rcu_is_watching_curr_cpu()) &&
+	       likely(cpu_online(raw_smp_processor_id()));
+}
 
 /**
  * rlp_ftrace_handler() - send a call to the target that rlp_ftrace_target() returns
@@ -14,7 +35,8 @@
  * @ops: unused
  * @fregs: the registers, of which the instruction pointer is changed
  *
- * Preemption is off while the view is read: the reader of the view relies on that.
+ * Preemption is off while the view is read: the reader of the view relies on that. Where RCU does
+ * not wait for such a section, rlp_ftrace_target_unwatched() counts the section.
  *
  * There is no recursion lock. The functions that are called here cannot be traced, do not
  * wait and keep no state. So the handler can be entered again at any point. With a lock, a
@@ -30,7 +52,10 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 	unsigned long target;
 
 	preempt_disable_notrace();
-	target = rlp_ftrace_target(ip, current);
+	if (unlikely(!rcu_waits_for_this_cpu()))
+		target = rlp_ftrace_target_unwatched(ip, current);
+	else
+		target = rlp_ftrace_target(ip, current);
 	preempt_enable_notrace();
 	if (target)
 		ftrace_regs_set_instruction_pointer(fregs, target);

@@ -42,10 +42,11 @@ int rlp_task_call_func(struct task_struct *task,
 		       void *arg);
 struct task_struct *rlp_idle_task(int cpu);
 
-/* ftrace.c: the handler, which calls rlp_ftrace_target() */
+/* ftrace.c: the handler, which calls rlp_ftrace_target() or rlp_ftrace_target_unwatched() */
 void rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
 			struct ftrace_ops *ops, struct ftrace_regs *fregs);
 unsigned long rlp_ftrace_target(unsigned long ip, struct task_struct *task);
+unsigned long rlp_ftrace_target_unwatched(unsigned long ip, struct task_struct *task);
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
 bool rlp_ftrace_alive(void);
 bool rlp_ftrace_has_switch(void);

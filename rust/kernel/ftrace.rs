@@ -176,21 +176,42 @@ macro_rules! ftrace_target {
     ($decide:path) => {
         /// # Safety
         ///
-        /// `rlp_ftrace_handler()` alone calls this, with preemption off, for a function that is
-        /// hooked at `site` and called by `task`.
+        /// `rlp_ftrace_handler()` calls this, with preemption off, for a function that is hooked at
+        /// `site` and called by `task`. Either a grace period of RCU waits for this section
+        /// (`rcu_waits_for_this_cpu()` in `rust/helpers/ftrace.c`), or this is a call by
+        /// `rlp_ftrace_target_unwatched()`.
         #[no_mangle]
+        #[inline(never)]
         unsafe extern "C" fn rlp_ftrace_target(
             site: usize,
             task: *mut ::kernel::bindings::task_struct,
         ) -> usize {
             // SAFETY: ftrace calls the handler with the address of a record.
             let site = unsafe { $crate::ftrace::Site::from_raw(site) };
-            // SAFETY: Preemption is off by the contract. RCU watches this CPU: code that runs where
-            // RCU does not watch is noinstr, with few exceptions, which must not be patched
-            // (Documentation/ordering.rst, "What is not claimed").
+            // SAFETY: By the contract preemption is off, and RCU waits for this section, or an
+            // `UnwatchedSection` exists in the caller.
             let proof = unsafe { $crate::rcu::ReadSide::assume() };
             let task = $crate::task::TaskId::from_raw(task);
             $crate::ftrace::CallTarget::address_or_zero($decide(site, task, &proof))
+        }
+
+        /// Does the same as `rlp_ftrace_target()` where RCU does not wait for the section.
+        ///
+        /// # Safety
+        ///
+        /// `rlp_ftrace_handler()` alone calls this, with preemption off, for a function that is
+        /// hooked at `site` and called by `task`.
+        #[no_mangle]
+        #[cold]
+        unsafe extern "C" fn rlp_ftrace_target_unwatched(
+            site: usize,
+            task: *mut ::kernel::bindings::task_struct,
+        ) -> usize {
+            let section = $crate::rcu::UnwatchedSection::enter();
+            // SAFETY: By the contract; `section` exists until the call has returned.
+            let target = unsafe { rlp_ftrace_target(site, task) };
+            drop(section);
+            target
         }
     };
 }

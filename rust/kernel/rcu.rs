@@ -6,6 +6,7 @@
 
 use crate::atomic::{
     AtomicPtr,
+    AtomicUsize,
     Ordering, //
 };
 use core::{
@@ -16,12 +17,16 @@ use kernel::{
     bindings,
     prelude::*,
     sync::rcu,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::NotThreadSafe, //
 };
 
-/// The proof that the code runs in a section that `synchronize_rcu()` waits for, on a CPU that RCU
-/// watches: an RCU read-side critical section, or a section with preemption or interrupts off
-/// (`synchronize_rcu()` in `kernel/rcu/tree.c`).
+/// The proof that the code runs in a section that [`synchronize`] waits for. That is an RCU read-side
+/// critical section, or a section with preemption or interrupts off, on a CPU that RCU watches
+/// (`synchronize_rcu()` in `kernel/rcu/tree.c`). On any CPU it is an [`UnwatchedSection`].
 ///
 /// A section is part of one thread, so the proof must not move to another.
 pub struct ReadSide<'a>(PhantomData<&'a ()>, NotThreadSafe);
@@ -31,8 +36,9 @@ impl ReadSide<'_> {
     ///
     /// # Safety
     ///
-    /// Preemption, interrupts or both are off for as long as the returned value lives, and RCU
-    /// watches this CPU (`rcu_is_watching()` in `kernel/rcu/tree.c`).
+    /// For as long as the returned value lives, preemption, interrupts or both are off. Also, RCU
+    /// watches this CPU, which is online (`rcu_is_watching()` in `kernel/rcu/tree.c`), or an
+    /// [`UnwatchedSection`] of this CPU exists.
     pub unsafe fn assume<'a>() -> ReadSide<'a> {
         ReadSide(PhantomData, NotThreadSafe)
     }
@@ -114,7 +120,42 @@ impl<T> Drop for Retired<T> {
     }
 }
 
-/// Waits until every read-side critical section that is in progress has ended.
+/// The number of [`UnwatchedSection`]s that exist.
+static UNWATCHED: AtomicUsize = AtomicUsize::new(0);
+
+/// A section that [`synchronize`] waits for although RCU does not watch the CPU, or the CPU is not
+/// online.
+///
+/// Such a section is rare and short: code that runs there is noinstr, except for a part of the code
+/// that brings a CPU online or takes it offline. So one counter for all CPUs is enough.
+pub struct UnwatchedSection(NotThreadSafe);
+
+impl UnwatchedSection {
+    /// Enters the section.
+    ///
+    /// # Context
+    ///
+    /// Any. Inlines to an atomic addition, which ftrace cannot trace.
+    #[inline(always)]
+    pub fn enter() -> Self {
+        // ORDERING: SeqCst, pairs with the read in `wait_for_unwatched()`. That read finds this
+        // section, or this section sees what was published before that read.
+        UNWATCHED.fetch_add(1, Ordering::SeqCst);
+        Self(NotThreadSafe)
+    }
+}
+
+impl Drop for UnwatchedSection {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // ORDERING: Release, pairs with the read in `wait_for_unwatched()`: what the section has
+        // read is freed later.
+        UNWATCHED.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// Waits until every read-side critical section that is in progress has ended, and every
+/// [`UnwatchedSection`].
 ///
 /// The grace period is expedited, because an operator waits for it, a few times in a transition.
 ///
@@ -124,6 +165,15 @@ impl<T> Drop for Retired<T> {
 pub fn synchronize() {
     // SAFETY: The function only requires a context that may sleep.
     unsafe { bindings::synchronize_rcu_expedited() }
+    wait_for_unwatched();
+}
+
+fn wait_for_unwatched() {
+    // ORDERING: SeqCst, pairs with the additions of `UnwatchedSection`. The addition of 0 is a read
+    // that is ordered after the caller's earlier stores.
+    while UNWATCHED.fetch_add(0, Ordering::SeqCst) != 0 {
+        fsleep(Delta::from_millis(1));
+    }
 }
 
 /// Waits until every task has left the CPU voluntarily or was seen in user mode. That includes

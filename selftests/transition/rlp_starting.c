@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hold a CPU that is being brought online in the loader's handler.
+ *
+ * A kprobe on rlp_ftrace_target(), which looks up where a call goes, spins on a CPU that is not
+ * online. The CPU got there by a call of a hooked function.
+ *
+ * Module parameters:
+ *
+ * hold=Y	the next CPU spins until hold=N, for MAX_HOLD_MS at most
+ * held		the number of CPUs that were held
+ * timeouts	the number of CPUs whose hold ended with MAX_HOLD_MS
+ */
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/smp.h>
+
+/* The CPU that brings the other CPU online gives up after 10 seconds. */
+#define MAX_HOLD_MS 8000
+
+static bool hold;
+module_param(hold, bool, 0644);
+
+static int held;
+module_param(held, int, 0444);
+
+static int timeouts;
+module_param(timeouts, int, 0444);
+
+static int spin(struct kprobe *probe, struct pt_regs *regs)
+{
+	int ms;
+
+	if (cpu_online(raw_smp_processor_id()) || !READ_ONCE(hold))
+		return 0;
+	WRITE_ONCE(held, held + 1);
+	for (ms = 0; READ_ONCE(hold) && ms < MAX_HOLD_MS; ms++)
+		udelay(1000);
+	if (ms == MAX_HOLD_MS)
+		WRITE_ONCE(timeouts, timeouts + 1);
+	return 0;
+}
+
+static struct kprobe probe = {
+	.symbol_name = "rlp_ftrace_target",
+	.pre_handler = spin,
+};
+
+static int __init rlp_starting_init(void)
+{
+	return register_kprobe(&probe);
+}
+
+static void __exit rlp_starting_exit(void)
+{
+	unregister_kprobe(&probe);
+}
+
+module_init(rlp_starting_init);
+module_exit(rlp_starting_exit);
+MODULE_DESCRIPTION("Selftest: hold a CPU in the handler while it is brought online");
+MODULE_LICENSE("GPL");
