@@ -118,13 +118,13 @@ impl Batches {
     ///
     /// # Context
     ///
-    /// May sleep, also to wait for memory.
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if ftrace has shut itself down.
+    /// `ENOMEM`; `ENODEV` if ftrace has shut itself down.
     pub fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
-        retry_enomem(|| change(&self.ops, sites, targets, false))?;
+        change(&self.ops, sites, targets, false)?;
         self.others = self.others.saturating_sub(sites.len());
         Ok(())
     }

@@ -366,17 +366,17 @@ impl Redirection {
         filter(&self.0.ops, sites, false)
     }
 
-    /// Unhooks all of `sites`, which are hooked. At least one other site must stay hooked.
+    /// Unhooks all of `sites`, which are hooked, or none. At least one other site must stay hooked.
     ///
     /// # Context
     ///
-    /// May sleep, also to wait for memory.
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if ftrace has shut itself down.
+    /// `ENOMEM`; `ENODEV` if ftrace has shut itself down.
     pub fn unhook(&mut self, sites: &mut [Site]) -> Result {
-        retry_enomem(|| filter(&self.0.ops, sites, true))
+        filter(&self.0.ops, sites, true)
     }
 
     /// Returns the handler of another ops that redirects the function at `site`, as an address for
@@ -459,9 +459,9 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 
 /// Repeats `remove` while it fails with `ENOMEM`.
 ///
-/// `remove` undoes a registration with ftrace that refers to code of a module. ftrace allocates
-/// memory for that. If there is no memory, `remove` must be repeated: the module may be unloaded
-/// next, and ftrace must not refer to its code then.
+/// `remove` removes a part of this module, which is being unloaded, from ftrace. ftrace allocates
+/// memory for a removal. If there is no memory, the removal must be repeated, because ftrace must not
+/// keep the part.
 ///
 /// # Context
 ///

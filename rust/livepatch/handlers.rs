@@ -24,15 +24,15 @@ use kernel_ext::{
 
 /// The functions that are hooked by the handler.
 pub(crate) struct Handlers {
-    redirection: Redirection,
-    /// ftrace asks the owner of a direct target to share the function when an `ftrace_ops` is
-    /// registered, and not when a function is added later. So each batch of such functions has an
-    /// `ftrace_ops` of its own.
-    shared: KVec<Shared>,
+    /// The `ftrace_ops` with the anchor.
+    main: Hooked,
+    /// ftrace asks the owner of a direct target to share the function only when an `ftrace_ops` is
+    /// registered, so each batch of such functions has an `ftrace_ops` of its own.
+    shared: KVec<Hooked>,
 }
 
-/// Functions that are shared with the owners of direct targets.
-struct Shared {
+/// An `ftrace_ops`, and the functions in its filter, except the anchor.
+struct Hooked {
     redirection: Redirection,
     sites: KVVec<Site>,
 }
@@ -41,6 +41,31 @@ struct Shared {
 const REGISTER_TRIES: u32 = 10;
 /// The pause between two attempts.
 const REGISTER_PAUSE: Delta = Delta::from_millis(2);
+/// The number of attempts to undo a change while memory is short.
+const UNDO_TRIES: u32 = 100;
+/// The pause between two attempts.
+const UNDO_PAUSE: Delta = Delta::from_millis(10);
+
+impl Hooked {
+    /// Adds `sites` to the filter, all or none.
+    fn hook(&mut self, sites: &mut [Site]) -> Result {
+        self.sites.reserve(sites.len(), GFP_KERNEL)?;
+        self.redirection.hook(sites)?;
+        Ok(self.sites.extend_from_slice(sites, GFP_KERNEL)?)
+    }
+
+    /// Removes the selected sites from the filter, all or none.
+    fn unhook(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
+        let selected = self.sites.iter().copied().filter(|&site| is_selected(site));
+        self.redirection.unhook(&mut collect_sorted(selected)?)?;
+        self.sites.retain(|&mut site| !is_selected(site));
+        Ok(())
+    }
+
+    fn any(&self, is_selected: impl Fn(Site) -> bool) -> bool {
+        self.sites.iter().any(|&site| is_selected(site))
+    }
+}
 
 impl Handlers {
     /// Creates the handler without functions.
@@ -50,7 +75,10 @@ impl Handlers {
     /// Those of [`Redirection::anchored`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            redirection: Redirection::anchored()?,
+            main: Hooked {
+                redirection: Redirection::anchored()?,
+                sites: KVVec::new(),
+            },
             shared: KVec::new(),
         })
     }
@@ -58,7 +86,12 @@ impl Handlers {
     /// Returns the address of another user's function to which the function at `site` is
     /// redirected; see [`Redirection::other_holder`].
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
-        self.redirection.other_holder(site)
+        self.main.redirection.other_holder(site)
+    }
+
+    /// Whether a site for which `is_selected` returns true has the handler.
+    pub(crate) fn any(&self, is_selected: impl Fn(Site) -> bool) -> bool {
+        self.main.any(&is_selected) || self.shared.iter().any(|shared| shared.any(&is_selected))
     }
 
     /// Hooks all of `sites`, or none. None of them is hooked yet.
@@ -70,28 +103,40 @@ impl Handlers {
     /// # Errors
     ///
     /// `EBUSY` if the owner of a direct target stays busy, `ENOMEM`, and those of
-    /// [`Redirection::hook`] and [`Redirection::register`].
+    /// [`Redirection::hook`] and [`Redirection::register`]. If memory stays short, functions may have
+    /// the handler after an error. [`unhook`](Self::unhook) removes it.
     pub(crate) fn hook(&mut self, sites: &mut [Site]) -> Result {
         if !sites.iter().copied().any(may_have_direct_target) {
-            self.redirection.hook(sites)?;
+            self.main.hook(sites)?;
             // A direct target may have been registered in between.
             if !sites.iter().copied().any(may_have_direct_target) {
                 return Ok(());
             }
-            self.redirection.unhook(sites)?;
+            self.undo_hook(sites)?;
         }
         let mut kept = KVVec::with_capacity(sites.len(), GFP_KERNEL)?;
         kept.extend_from_slice(sites, GFP_KERNEL)?;
         self.shared.reserve(1, GFP_KERNEL)?;
-        let shared = Shared {
+        let shared = Hooked {
             redirection: register_with_retries(sites)?,
             sites: kept,
         };
         Ok(self.shared.push(shared, GFP_KERNEL)?)
     }
 
-    /// Like [`hook`](Self::hook), for promoted functions: their direct targets are the loader's
-    /// own.
+    fn undo_hook(&mut self, sites: &[Site]) -> Result {
+        for _ in 0..UNDO_TRIES {
+            // `sites` are sorted: `Hooks::hook()` has made the list.
+            match self.main.unhook(|site| sites.binary_search(&site).is_ok()) {
+                Err(e) if e == ENOMEM => fsleep(UNDO_PAUSE),
+                result => return result,
+            }
+        }
+        Err(ENOMEM)
+    }
+
+    /// Like [`hook`](Self::hook), for functions that the loader has made jump: their direct targets
+    /// are the loader's own.
     ///
     /// # Context
     ///
@@ -101,10 +146,10 @@ impl Handlers {
     ///
     /// Those of [`Redirection::hook`].
     pub(crate) fn hook_under_jumps(&mut self, sites: &mut [Site]) -> Result {
-        self.redirection.hook(sites)
+        self.main.hook(sites)
     }
 
-    /// Unhooks `sites`, which are sorted, each from the `ftrace_ops` that has it.
+    /// Unhooks the selected sites, each from the `ftrace_ops` that has it.
     ///
     /// # Context
     ///
@@ -112,27 +157,16 @@ impl Handlers {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and those of [`Redirection::unhook`].
-    pub(crate) fn unhook(&mut self, sites: &[Site]) -> Result {
-        let is_selected = |site: &Site| sites.binary_search(site).is_ok();
-        let is_shared = |site: &Site| self.shared.iter().any(|s| s.sites.contains(site));
-        let mut unshared = collect_sorted(sites.iter().copied().filter(|site| !is_shared(site)))?;
-        // All memory is allocated first: a call that failed half-way could not be repeated.
-        let mut parts = KVec::with_capacity(self.shared.len(), GFP_KERNEL)?;
-        for shared in &self.shared {
-            let part = collect_sorted(shared.sites.iter().copied().filter(is_selected))?;
-            parts.push(part, GFP_KERNEL)?;
-        }
-        for (shared, mut part) in self.shared.iter_mut().zip(parts) {
-            // The last functions of an `ftrace_ops` are unhooked when it is dropped, below.
-            if part.len() < shared.sites.len() {
-                shared.redirection.unhook(&mut part)?;
-                shared.sites.retain(|site| !is_selected(site));
-            }
-        }
-        self.redirection.unhook(&mut unshared)?;
+    /// `ENOMEM`, and those of [`Redirection::unhook`]. Some of the sites may be unhooked then. The
+    /// call can be repeated.
+    pub(crate) fn unhook(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
+        self.main.unhook(&is_selected)?;
+        // The last functions of an `ftrace_ops` are unhooked when it is dropped.
         self.shared
-            .retain(|shared| !shared.sites.iter().all(is_selected));
+            .retain(|shared| shared.any(|site| !is_selected(site)));
+        for shared in self.shared.iter_mut() {
+            shared.unhook(&is_selected)?;
+        }
         Ok(())
     }
 }

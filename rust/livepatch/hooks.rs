@@ -80,9 +80,10 @@ impl Hooks {
         set_mode(&mut self.hooks, site, mode);
     }
 
-    /// Whether a site for which `is_selected` returns true is hooked.
+    /// Whether a site for which `is_selected` returns true is hooked, or has the handler after a
+    /// failure.
     pub(crate) fn any(&self, is_selected: impl Fn(Site) -> bool) -> bool {
-        self.hooks.iter().any(|hook| is_selected(hook.site))
+        self.hooks.iter().any(|hook| is_selected(hook.site)) || self.handlers.any(is_selected)
     }
 
     /// Whether a function does not jump because another user has taken it.
@@ -138,14 +139,11 @@ impl Hooks {
         let wanted = collect_sorted(wanted)?;
         let is_wanted = |site: Site| wanted.binary_search(&site).is_ok();
         let mut jumping = Batch::default();
-        let mut handled = KVVec::new();
         for hook in self.hooks.iter().filter(|hook| !is_wanted(hook.site)) {
             match hook.mode {
-                Mode::Handler(_) => handled.push(hook.site, GFP_KERNEL)?,
-                Mode::Jump(target) => jumping.push(hook.site, target)?,
-                Mode::HandlerAndJump(target) => {
+                Mode::Handler(_) => (),
+                Mode::Jump(target) | Mode::HandlerAndJump(target) => {
                     jumping.push(hook.site, target)?;
-                    handled.push(hook.site, GFP_KERNEL)?;
                 }
             }
         }
@@ -154,12 +152,16 @@ impl Hooks {
             Mode::Jump(_) => is_wanted(hook.site),
             _ => true,
         });
-        for &site in &handled {
+        for &site in &jumping.sites {
             self.set_mode(site, Mode::Handler(HandlerReason::Settling));
         }
-        self.handlers.unhook(&handled)?;
-        self.hooks.retain(|hook| is_wanted(hook.site));
-        Ok(())
+        let result = self.handlers.unhook(|site| !is_wanted(site));
+        // After a failure, some of the functions may still have the handler.
+        let (hooks, handlers) = (&mut self.hooks, &self.handlers);
+        hooks.retain(|hook| {
+            is_wanted(hook.site) || result.is_err() && handlers.any(|site| site == hook.site)
+        });
+        result
     }
 
     /// Demotes the functions at `sites` that jump: they call the handler again.
@@ -251,19 +253,20 @@ impl Hooks {
 
     /// Removes the handler from the functions that jump.
     fn unhook_jumping(&mut self) -> Result {
-        let mut both = KVVec::new();
-        for hook in &self.hooks {
-            if let Mode::HandlerAndJump(_) = hook.mode {
-                both.push(hook.site, GFP_KERNEL)?;
+        let (hooks, handlers) = (&mut self.hooks, &mut self.handlers);
+        let result = handlers.unhook(|site| {
+            let hook = position(hooks, site).ok().and_then(|at| hooks.get(at));
+            hook.is_some_and(|hook| matches!(hook.mode, Mode::HandlerAndJump(_)))
+        });
+        for hook in hooks {
+            if let Mode::HandlerAndJump(target) = hook.mode {
+                // After a failure, some of the functions may still have the handler.
+                if result.is_ok() || !handlers.any(|site| site == hook.site) {
+                    hook.mode = Mode::Jump(target);
+                }
             }
         }
-        self.handlers.unhook(&both)?;
-        for &site in &both {
-            if let Some(Mode::HandlerAndJump(target)) = self.mode(site) {
-                self.set_mode(site, Mode::Jump(target));
-            }
-        }
-        Ok(())
+        result
     }
 
     /// Demotes all functions, because the parameter `promote` is off.

@@ -113,11 +113,11 @@ impl Jumps {
     ///
     /// # Context
     ///
-    /// May sleep, also to wait for memory.
+    /// May sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if ftrace has shut itself down.
+    /// `ENOMEM`: all functions still jump. `ENODEV` if ftrace has shut itself down.
     pub(crate) fn remove(&mut self, batch: &Batch) -> Result {
         match self {
             Self::Batched(batches) => batches.remove(&batch.sites, &batch.targets),

@@ -52,9 +52,14 @@ use kernel_ext::{
 pub(crate) fn patch_coming(module: Module<'_>) -> Result {
     let mut registry = REGISTRY.lock()?;
     let announced = registry.announce(module.name());
-    registry.patch_module(module, announced).inspect_err(|_| {
+    let result = registry.patch_module(module, announced).inspect_err(|_| {
         registry.forget_announced(module.name());
-    })
+    });
+    drop(registry);
+    if result.is_err() {
+        wait_until_unhooked(module);
+    }
+    result
 }
 
 /// Reverts every patch of `module`, which is being unloaded.
@@ -68,10 +73,31 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
     };
     registry.forget_announced(module.name());
     registry.unpatch_module(module, None);
-    // If memory was short, the completion of an earlier transition may have left functions hooked.
+    drop(registry);
+    wait_until_unhooked(module);
+}
+
+/// The pause between two attempts to unhook the functions of a module while memory is short.
+const PAUSE: Delta = Delta::from_millis(10);
+
+/// Unhooks the functions of `module`, which no patch has any more. Waits for memory if there is none,
+/// with the registry unlocked.
+///
+/// The module's memory is about to be freed. A hook that is left would apply to the next code that is
+/// loaded at its address. If memory was short earlier, the completion of a transition may have left
+/// such hooks, too.
+fn wait_until_unhooked(module: Module<'_>) {
     let (text, size) = module.text();
-    if registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size) {
-        registry.unhook_unused_nofail();
+    loop {
+        let Ok(mut registry) = REGISTRY.lock() else {
+            return;
+        };
+        let is_hooked = registry.is_any_hooked(|site| site.address().wrapping_sub(text) < size);
+        if !is_hooked || registry.unhook_unused() != Err(ENOMEM) {
+            return;
+        }
+        drop(registry);
+        fsleep(PAUSE);
     }
 }
 
@@ -150,7 +176,7 @@ impl Registry {
         if let Some(object) = self.object_mut(id, name) {
             object.release_code();
         }
-        self.unhook_unused_nofail();
+        self.try_to_unhook_unused();
         desc.post_unpatch(self.callbacks());
         self.forget_module(id, name);
         Err(e)
@@ -162,14 +188,11 @@ impl Registry {
         }
     }
 
-    /// Unhooks the functions that no patch has any more, and waits for memory if there is none.
-    ///
-    /// The module's memory is about to be freed. A hook that is left would apply to the next code
-    /// that is loaded at its address.
-    fn unhook_unused_nofail(&mut self) {
-        while self.unhook_unused() == Err(ENOMEM) {
-            fsleep(Delta::from_millis(10));
-        }
+    /// Unhooks the functions that no patch has any more. If memory is short, the functions stay
+    /// hooked until [`wait_until_unhooked`]. Nothing calls them: the module's init has not begun, or
+    /// its exit has returned.
+    fn try_to_unhook_unused(&mut self) {
+        let _ = self.unhook_unused();
     }
 
     fn object_mut(&mut self, id: PatchId, name: &CStr) -> Option<&mut Object> {
@@ -215,7 +238,7 @@ impl Registry {
                 // handlers that have read a replacement before.
                 rcu::synchronize();
             }
-            self.unhook_unused_nofail();
+            self.try_to_unhook_unused();
             desc.post_unpatch(self.callbacks());
             self.forget_module(id, name);
         }

@@ -20,5 +20,33 @@ notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext6module[A-Za-z0-9_]*Notifier[A-Za-
 inject_within "$notifier"
 each_fault late_load 15 refused "a late module is loaded" "refusing to load module '$LATE'"
 each_fault late_unload 5 never "a late module is unloaded"
+
+# No allocation succeeds while a module is unloaded. The loader waits for memory, and does not keep
+# others from using the patches meanwhile.
+insmod "$(module_file $LATE)"
+wait_until all_settled 30 || fail "the functions do not settle"
+echo Y >$FAIL/onward
+arm 1
+fail_nth 0 unload $LATE >/dev/null &
+unloader=$!
+wait_until "read_file $FAIL/seen; ((REPLY > 20))" 20 || fail "the loader does not wait for memory"
+shown=$(mktemp)
+cat $FULL/enabled >"$shown" &
+wait_until '[[ -s $shown ]]' 5 || {
+	disarm
+	fail "the files of a patch cannot be read while memory is short"
+}
+expect_file "$shown" 1
+rm "$shown"
+kill -0 $unloader || fail "the module was unloaded without memory"
+# This unhooks the functions of the module, too: the other tasks have memory.
+load_patch rlp_patch_a funcs=rlp_target:two_show
+expect_file $TARGET/two patched
+unload_patch rlp_patch_a
+disarm
+echo N >$FAIL/onward
+wait $unloader
+late_unload_works
+pass "no memory for a while"
 unload_patch rlp_patch_full
 finish_faults

@@ -129,9 +129,18 @@ pub(crate) fn with_fault<T>(fault: Fault, f: impl FnOnce() -> T) -> (T, bool) {
     (value, set(None))
 }
 
-/// Makes a change of the text. With `may_fail`, the change can be refused: for lack of memory, or
-/// because of other users.
-fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
+/// Whether a change of the text can be refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum May {
+    /// For lack of memory, or because of other users.
+    BeRefused,
+    /// For lack of memory only.
+    LackMemory,
+    Not,
+}
+
+/// Makes a change of the text.
+fn change(may: May, effect: impl FnOnce(&mut Text) -> Result) -> Result {
     MACHINE.with_borrow_mut(|machine| {
         let at = machine.changes;
         machine.changes += 1;
@@ -139,7 +148,10 @@ fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
             return Err(ENODEV);
         }
         let result = match machine.fault {
-            Some(Fault::Refused(nr, error)) if nr == at && may_fail => {
+            Some(Fault::Refused(nr, error))
+                if nr == at
+                    && (may == May::BeRefused || may == May::LackMemory && error == ENOMEM) =>
+            {
                 machine.met = true;
                 return Err(error);
             }
@@ -158,7 +170,7 @@ fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
                 };
                 machine.text.dead = true;
                 match machine.broken {
-                    Some(Broken::DeathNotReported) if !may_fail => result,
+                    Some(Broken::DeathNotReported) if may != May::BeRefused => result,
                     _ => result.and(Err(ENODEV)),
                 }
             }
@@ -171,7 +183,7 @@ fn change(may_fail: bool, effect: impl FnOnce(&mut Text) -> Result) -> Result {
 
 /// `kernel_ext::ftrace`
 pub(crate) mod ftrace {
-    use super::{change, disturb, is, text, Broken};
+    use super::{change, disturb, is, text, Broken, May};
     pub(crate) use crate::address::*;
     use crate::prelude::*;
     use std::collections::BTreeSet;
@@ -203,7 +215,7 @@ pub(crate) mod ftrace {
 
         pub(crate) fn register(sites: &mut [Site]) -> Result<Self> {
             let mut number = 0;
-            change(true, |text| {
+            change(May::BeRefused, |text| {
                 let is_free = |number: &usize| !text.handled.contains_key(number);
                 number = (0..).find(is_free).unwrap();
                 text.handled.insert(number, BTreeSet::new());
@@ -217,14 +229,14 @@ pub(crate) mod ftrace {
             if sites.is_empty() || sites.iter().any(lost) {
                 return Ok(());
             }
-            change(true, |text| add(text, self.0, sites))
+            change(May::BeRefused, |text| add(text, self.0, sites))
         }
 
         pub(crate) fn unhook(&mut self, sites: &mut [Site]) -> Result {
             if sites.is_empty() {
                 return Ok(());
             }
-            change(false, |text| {
+            change(May::LackMemory, |text| {
                 let handled = text.handled.get_mut(&self.0).unwrap();
                 for site in sites.iter() {
                     assert!(handled.remove(site), "{site} is not in these ops");
@@ -244,7 +256,7 @@ pub(crate) mod ftrace {
 
     impl Drop for Redirection {
         fn drop(&mut self) {
-            let _ = change(false, |text| {
+            let _ = change(May::Not, |text| {
                 text.handled.remove(&self.0);
                 Ok(())
             });
@@ -270,7 +282,7 @@ pub(crate) mod ftrace {
 
 /// `kernel_ext::direct`
 pub(crate) mod direct {
-    use super::{change, is, Broken, CallTarget, Site, Text, MACHINE};
+    use super::{change, is, Broken, CallTarget, May, Site, Text, MACHINE};
     use crate::prelude::*;
 
     #[derive(Clone, Copy)]
@@ -301,7 +313,7 @@ pub(crate) mod direct {
             if sites.is_empty() {
                 return Ok(());
             }
-            change(true, |text| {
+            change(May::BeRefused, |text| {
                 if sites.iter().any(|&site| text.has_direct(site)) {
                     return Err(EINVAL);
                 }
@@ -315,7 +327,7 @@ pub(crate) mod direct {
             if sites.is_empty() {
                 return Ok(());
             }
-            change(false, |text| {
+            change(May::LackMemory, |text| {
                 let pairs = sites.iter().zip(targets);
                 pairs.for_each(|(&site, &target)| back(text, site, target));
                 Ok(())
@@ -327,7 +339,7 @@ pub(crate) mod direct {
 
     impl Jump {
         pub(crate) fn new(site: Site, target: CallTarget) -> Result<Self> {
-            change(true, |text| {
+            change(May::BeRefused, |text| {
                 if text.has_direct(site) {
                     return Err(EBUSY);
                 }
@@ -340,7 +352,7 @@ pub(crate) mod direct {
 
     impl Drop for Jump {
         fn drop(&mut self) {
-            let _ = change(false, |text| {
+            let _ = change(May::Not, |text| {
                 back(text, self.0, self.1);
                 Ok(())
             });
