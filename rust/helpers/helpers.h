@@ -103,6 +103,8 @@ void rlp_tracepoint_synchronize(void);
 
 /* module.c */
 bool rlp_pin_loader(void);
+bool rlp_module_kobject_get(struct module *mod);
+void rlp_module_kobject_put(struct module *mod);
 const char *rlp_module_name(const struct module *mod);
 bool rlp_module_is_livepatch(const struct module *mod);
 bool rlp_module_is_live(const struct module *mod);

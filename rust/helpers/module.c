@@ -11,6 +11,25 @@ bool rlp_pin_loader(void)
 	return try_module_get(THIS_MODULE);
 }
 
+/*
+ * Get a reference to the kobject of a module. free_module() waits for the last one, before it changes
+ * or frees anything that running code of the module needs (mod_kobject_put() in
+ * kernel/module/sysfs.c). Context: any.
+ *
+ * Return: false if the module has no kobject. load_module() calls the notifiers without a kobject if
+ * it fails before it calls the module's init.
+ */
+bool rlp_module_kobject_get(struct module *mod)
+{
+	return kobject_get_unless_zero(&mod->mkobj.kobj);
+}
+
+/* Context: process context, may sleep. The module may be freed when this returns. */
+void rlp_module_kobject_put(struct module *mod)
+{
+	kobject_put(&mod->mkobj.kobj);
+}
+
 const char *rlp_module_name(const struct module *mod)
 {
 	return mod->name;

@@ -203,6 +203,18 @@ impl<'a> Module<'a> {
         };
     }
 
+    /// Keeps the kernel from freeing the module, which is being unloaded: see [`Stall`]. The caller
+    /// is [`Events::going`] for this module. Returns `None` if the kernel has not begun to call the
+    /// module's init: it does not wait then.
+    ///
+    /// # Context
+    ///
+    /// Any.
+    pub fn stall(self) -> Option<Stall> {
+        // SAFETY: Valid by the type.
+        unsafe { rlp_bindings::rlp_module_kobject_get(self.as_ptr()) }.then(|| Stall(self.0))
+    }
+
     /// Gets a reference to the module.
     ///
     /// # Errors
@@ -244,6 +256,38 @@ impl Drop for ModuleRef {
     fn drop(&mut self) {
         // SAFETY: The reference is from `get()`.
         unsafe { bindings::module_put(self.0.as_ptr()) }
+    }
+}
+
+/// Keeps the kernel from freeing a module that is being unloaded. The drop lets the kernel free it.
+///
+/// The kernel ignores references to a module whose init has failed, or that is unloaded by force. But
+/// the first thing that it does to free a module is to remove the directory of the module in
+/// `/sys/module`, and it waits until nothing uses the directory (`free_module()` in
+/// `kernel/module/main.c`). Until then the memory of the module, its per-CPU memory, its tables for
+/// the unwinder, for faults and for warnings, and its references to other modules stay. The task that
+/// unloads the module sleeps uninterruptibly and holds no lock.
+///
+/// The notifiers have been called for the module by then. So jump labels and static calls in the
+/// module do not change any more, and ftrace and kprobes do not know its functions any more.
+pub struct Stall(NonNull<bindings::module>);
+
+// SAFETY: Any thread may put a reference to a kobject.
+unsafe impl Send for Stall {}
+// SAFETY: A shared `Stall` gives no access to the module.
+unsafe impl Sync for Stall {}
+
+impl Stall {
+    /// Keeps the module for ever. The task that unloads it never continues.
+    pub fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        // SAFETY: The reference is from `Module::stall()`, and keeps the module from being freed.
+        unsafe { rlp_bindings::rlp_module_kobject_put(self.0.as_ptr()) }
     }
 }
 

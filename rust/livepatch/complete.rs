@@ -59,6 +59,7 @@ pub(crate) fn release_retired() {
 impl Registry {
     /// Completes the transition if every task is switched, else sweeps once more.
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
+        self.remove_stalled();
         let Some(transition) = self.transition_mut() else {
             self.settle();
             self.check_probation();

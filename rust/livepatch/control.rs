@@ -154,8 +154,8 @@ impl Registry {
         }
         // A module whose init fails is freed although references to it are held (see `evict()`).
         // Tasks that were forced could then run freed code, so no task is forced while a module
-        // may fail its init.
-        let may_be_freed = |p: &&Patch| !p.desc.module().is_live();
+        // may fail its init. A module that is stalled is not freed.
+        let may_be_freed = |p: &&Patch| !p.desc.module().is_live() && p.stall.is_none();
         if let Some(other) = self.patches().find(may_be_freed) {
             pr_err!(
                 "patch '{}' cannot be forced: module '{}' is being initialized or unloaded\n",

@@ -98,6 +98,7 @@ impl Patch {
             probation_s: params::probation(),
             probation: Probation::Ahead,
             desc,
+            stall: None,
         })
     }
 }

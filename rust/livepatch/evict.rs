@@ -4,8 +4,14 @@
 //!
 //! The kernel does not unload a module that has references, with two exceptions: the module's init
 //! fails after it has enabled the patch (`do_init_module()` in `kernel/module/main.c`), and
-//! `rmmod -f`. The module's memory is freed as soon as the notifiers have returned, so the patch
-//! must be removed before that.
+//! `rmmod -f`. The module's memory is freed soon after the notifiers have returned, so the patch must
+//! be removed before that.
+//!
+//! A task may stay in the patch for any length of time. While the notifier waits for that task, it
+//! holds the lock of the list of notifiers. No module can be loaded any more if another task wants to
+//! register a notifier. So [`evict`] waits for [`DEADLINE`] only. Then it stalls the unload behind the
+//! notifiers, where no lock is held, and leaves the rest to the worker. The stall ends when the
+//! patch is released.
 
 use crate::{
     registry::{
@@ -14,31 +20,42 @@ use crate::{
         REGISTRY, //
     },
     retire::RetiredPatches,
-    step::PatchId, //
+    step::PatchId,
+    worker::WORKER, //
 };
 use kernel::{
     prelude::*,
     time::{
         delay::fsleep,
-        Delta, //
+        Delta,
+        Instant,
+        Monotonic, //
     }, //
 };
 use kernel_ext::module::Module;
 
 /// The pause between two attempts to complete the removal, in milliseconds.
-const PAUSE_MS: i64 = 100;
+const PAUSE_MS: u32 = 100;
 
-/// Disables the patch of `module`, if it is a patch's module, and waits until the patch is
+/// The time after which the notifier returns although the patch is not removed. Most tasks leave the
+/// patch before: they are nudged after three seconds.
+const DEADLINE: Delta = Delta::from_secs(10);
+
+/// Disables the patch of `module`, if it is a patch's module, and waits until the patch is released,
+/// or until [`DEADLINE`]. In the second case the kernel does not free the module before the patch is
 /// released.
 ///
 /// # Context
 ///
-/// A module notifier. Sleeps until no task is in the patch. If ftrace has shut itself down while a
-/// function jumps into the patch, this never returns.
+/// A module notifier. Sleeps.
 pub(crate) fn evict(module: Module<'_>) {
+    let started: Instant<Monotonic> = Instant::now();
     let mut warned = false;
     while !evict_step(module, &mut warned) {
-        fsleep(Delta::from_millis(PAUSE_MS));
+        if started.elapsed() > DEADLINE && stall(module) {
+            return;
+        }
+        fsleep(Delta::from_millis(PAUSE_MS.into()));
     }
 }
 
@@ -68,7 +85,50 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     false
 }
 
+/// Stalls the unload of `module` until its patch is released. Returns false if the patch has left the
+/// registry: its release does not depend on a task that is in the patch. Also returns false if the
+/// module cannot be stalled.
+fn stall(module: Module<'_>) -> bool {
+    let name = module.name();
+    let Ok(mut registry) = REGISTRY.lock() else {
+        return false;
+    };
+    let Some(id) = registry
+        .patches()
+        .find(|p| p.name() == name)
+        .map(|patch| patch.id)
+    else {
+        return false;
+    };
+    let Ok(patch) = registry.patch_mut(id) else {
+        return false;
+    };
+    patch.stall = module.stall();
+    if patch.stall.is_none() {
+        return false;
+    }
+    pr_warn!(
+        "patch '{}' cannot be disabled yet: its module is kept until then, and so is the process that unloads it\n",
+        name
+    );
+    WORKER.after(PAUSE_MS);
+    true
+}
+
 impl Registry {
+    /// Starts to disable the patches whose unload is stalled. The worker calls this.
+    pub(crate) fn remove_stalled(&mut self) {
+        let stalled = self.patches().find(|patch| patch.stall.is_some());
+        let Some(id) = stalled.map(|patch| patch.id) else {
+            return;
+        };
+        self.start_removal(id);
+        if self.transition().is_none() {
+            // It failed, and nothing else requests the worker.
+            WORKER.after(PAUSE_MS);
+        }
+    }
+
     /// Starts to disable `id`, unless that transition runs already or another patch is in
     /// transition. Errors are ignored, because the caller retries.
     fn start_removal(&mut self, id: PatchId) {

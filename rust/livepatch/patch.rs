@@ -29,7 +29,10 @@ use kernel_ext::{
         ObjectDesc,
         PatchDesc, //
     },
-    module::Module, //
+    module::{
+        Module,
+        Stall, //
+    }, //
 };
 
 /// The original of a function: the code that is replaced, in an object that is loaded.
@@ -119,9 +122,12 @@ pub(crate) struct Patch {
     /// The seconds in which the patch must be confirmed; 0 if it need not be confirmed.
     pub(crate) probation_s: u32,
     pub(crate) probation: Probation,
-    /// The author's structure. Its reference to the module is dropped last: the fields above refer
-    /// to the module.
+    /// The author's structure. Its reference to the module is dropped after the fields above, which
+    /// refer to the module.
     pub(crate) desc: PatchDesc,
+    /// Keeps the module loaded although it is being unloaded; see `evict.rs`. The module may be freed
+    /// when this is dropped, so this is the last field.
+    pub(crate) stall: Option<Stall>,
 }
 
 impl Patch {

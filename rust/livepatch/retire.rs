@@ -140,6 +140,9 @@ impl RetiredPatches {
                     patch.name()
                 );
                 patch.desc.pin();
+                if let Some(stall) = patch.stall.take() {
+                    stall.keep();
+                }
             } else {
                 patch.clear_relocations();
                 drop(patch);

@@ -13,8 +13,6 @@
  *	"refuse" replaces any function, and returns -EPERM.
  * says=TEXT
  *	The line that "say" prints. "say" replaces functions that show a seq_file.
- * doze=Y
- *	The replacement "doze" sleeps until "doze" is N, and then prints like "say".
  * replace=Y
  *	The patch replaces all other patches.
  * shape=SHAPE
@@ -51,6 +49,7 @@
 #include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
@@ -64,9 +63,6 @@ module_param_array(funcs, charp, &nr_funcs, 0444);
 
 static char *says = "patched";
 module_param(says, charp, 0644);
-
-static bool doze;
-module_param(doze, bool, 0644);
 
 static bool replace;
 module_param(replace, bool, 0444);
@@ -83,13 +79,6 @@ static int say(struct seq_file *m, void *v)
 static long deny(void)
 {
 	return -EPERM;
-}
-
-static int doze_and_say(struct seq_file *m, void *v)
-{
-	while (READ_ONCE(doze))
-		msleep(10);
-	return say(m, v);
 }
 
 /*
@@ -113,6 +102,14 @@ static int nothing(void)
 	return 0;
 }
 
+/* The task sleeps in the patch until it is killed. */
+static int doze(struct seq_file *m, void *v)
+{
+	while (!fatal_signal_pending(current))
+		schedule_timeout_killable(HZ);
+	return 0;
+}
+
 static int __init in_init_text(struct seq_file *m, void *v)
 {
 	return 0;
@@ -125,7 +122,6 @@ static const struct {
 	void *func;
 } replacements[] = {
 	{ "say", say },
-	{ "doze", doze_and_say },
 	{ "deny", deny },
 	{ "null", NULL },
 	{ "vmlinux", seq_printf },
@@ -134,6 +130,7 @@ static const struct {
 	{ "middle", (void *)say + 1 },
 	{ "odd", odd },
 	{ "nothing", nothing },
+	{ "doze", doze },
 };
 
 static char endless_name[8192] = { [0 ... 8191] = 'x' };

@@ -36,23 +36,22 @@ expect_seen() {
 # doze_in PATCH [FILE]: start a process that reads $TARGET/FILE and sleeps in the replacement "doze"
 # of this patch. It blocks the transition that disables the patch, until stop_dozing.
 doze_in() {
-	local file=$TARGET/${2:-one}
-
-	cat "$file" >/dev/null &
-	wait_until "[[ \$(cut -d' ' -f3 /proc/$!/stat) == D ]]" || fail "no process sleeps in $1"
+	cat "$TARGET/${2:-one}" >/dev/null &
+	dozer=$!
+	wait_until "grep -q 'doze.*$1' /proc/$dozer/stack" || fail "no process sleeps in $1"
 }
 
 stop_dozing() {
-	echo N >/sys/module/"$1"/parameters/doze
-	wait
+	kill -KILL "$dozer"
+	wait "$dozer" || true
+	dozer=
 }
 
 watchers_end() {
-	local status=$? doze
+	local status=$?
 
-	for doze in /sys/module/rlp_patch_*/parameters/doze; do
-		[[ ! -e $doze ]] || echo N >"$doze"
-	done
+	set +e
+	[[ ! ${dozer:-} ]] || kill -KILL "$dozer" 2>/dev/null
 	((${#watchers[@]} == 0)) || kill "${watchers[@]}" 2>/dev/null
 	rm -r "$seen"
 	patches_end "$status"

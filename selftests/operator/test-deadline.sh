@@ -25,7 +25,7 @@ unload_module rlp_patch_a
 expect_unchanged
 pass "a patch that cannot be enabled in time is removed"
 
-load_patch rlp_patch_a funcs=rlp_target:one_show=doze doze=Y
+load_patch rlp_patch_a funcs=rlp_target:one_show=doze
 doze_in rlp_patch_a
 new_log
 echo 0 >$RLP/rlp_patch_a/enabled
@@ -40,7 +40,7 @@ echo 0 >$RLP/rlp_patch_a/enabled
 sleep 4
 expect_file $RLP/rlp_patch_a/transition 1
 ! log_has 'is reversed' || fail "a transition without a deadline is reversed"
-stop_dozing rlp_patch_a
+stop_dozing
 wait_gone rlp_patch_a
 unload_module rlp_patch_a
 pass "a patch without a deadline"

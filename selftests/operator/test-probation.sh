@@ -85,14 +85,14 @@ unload_patch rlp_patch_b
 echo 3 >$probation
 load_patch rlp_patch_a funcs=rlp_target:one_show says=a
 echo 1 >$RLP/rlp_patch_a/confirmed
-load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show,rlp_target:two_show=doze says=b doze=Y
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show,rlp_target:two_show=doze says=b
 doze_in rlp_patch_b two
 expect_seen uevents '^uevent expire probation rlp_patch_b ' 20
 wait_until "[[ \$(cat $RLP/rlp_patch_b/enabled) == 0 ]]" || fail "the patch is not taken back"
 echo 1 >$RLP/rlp_patch_b/confirmed
 wait_gone rlp_patch_a
 expect_file $RLP/rlp_patch_b/enabled 1
-stop_dozing rlp_patch_b
+stop_dozing
 expect_file $TARGET/one b
 unload_module rlp_patch_a
 unload_patch rlp_patch_b

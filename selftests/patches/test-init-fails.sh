@@ -31,6 +31,10 @@ all_gone() {
 	pass "$1"
 }
 
+expect_log_soon() {
+	wait_until "log_has \"$1\"" || expect_log "$1"
+}
+
 # not_forced PATCH: force must be refused. Force would remove rlp_patch_a, and no reference
 # could prevent the kernel from freeing its module.
 not_forced() {
@@ -77,6 +81,38 @@ wait_settled rlp_patch_b
 wait "$insmod_pid" || fail "see above"
 unload_patch rlp_patch_b
 all_gone "the init fails during the transition of another patch, and insmod waits for its end"
+
+# A task stays in the patch. The notifier of the loader does not wait for the task for ever: other
+# modules can be loaded, and other notifiers can be registered.
+failing rlp_target:one_show=doze
+wait_settled rlp_patch_a
+cat $TARGET/one >/dev/null &
+reader=$!
+wait_until "grep -q 'doze.*rlp_patch_a' /proc/$reader/stack" || fail "no task is in the patch"
+echo N >$hold
+expect_log_soon "patch 'rlp_patch_a' is still registered while its module is being unloaded"
+insmod "$(module_file rlp_notifier)" &
+notifier=$!
+loaded+=(rlp_notifier)
+wait_until "[[ \$(cat /sys/module/rlp_notifier/initstate 2>/dev/null) == live ]]" 30 ||
+	fail "a notifier cannot be registered while the loader waits for a task in the patch"
+wait $notifier
+expect_log "patch 'rlp_patch_a' cannot be disabled yet: its module is kept until then"
+unload_module rlp_notifier
+load_module livepatch_sample_target
+unload_module livepatch_sample_target
+kill -0 "$insmod_pid" || fail "insmod did not wait for the task in the patch"
+# The task is still in the patch, with everything that the kernel needs to walk its stack.
+grep -q 'doze.*rlp_patch_a' /proc/$reader/stack || fail "the stack of the task cannot be walked"
+expect_file $RLP/rlp_patch_a/transition 1
+expect_file $RLP/rlp_patch_a/enabled 0
+grep -q " inside doze\$" $RLP/rlp_patch_a/blockers || fail "the task is not a blocker"
+# An operator cannot keep the patch.
+echo 1 >$RLP/rlp_patch_a/enabled
+wait_until "read_file $RLP/rlp_patch_a/enabled; [[ \$REPLY == 0 ]]" || fail "the patch stays enabled"
+kill -KILL $reader
+wait $reader || true
+all_gone "the init fails while a task is in the patch for long"
 
 # The loader still works.
 load_patch rlp_patch_a funcs=rlp_target:one_show

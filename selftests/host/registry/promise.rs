@@ -293,6 +293,9 @@ pub(crate) fn check_at_rest() {
     );
     assert!(registry.settling().is_none(), "it does not settle");
     assert_eq!(machine.probes, 0, "a probe is registered for nothing");
+    for module in &machine.modules {
+        assert!(!module.stalled || module.pinned, "a module stays stalled");
+    }
     for function in FUNCTIONS {
         let expected = expected(&registry, function);
         let there = function == 0 || machine.modules[MODULE].state.is_some();

@@ -39,6 +39,8 @@ pub(crate) enum Op {
     /// The init of the patch's module enables the patch, an operator tries to force each patch, and
     /// then the init fails.
     LoadFails(usize),
+    /// The same, but the task stays in the patch until the loader no longer waits for it.
+    LoadStalls(usize),
     /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
     Force(usize),
@@ -78,7 +80,10 @@ const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
 const AFTER_EXPIRY: time::Delta = time::Delta::from_secs(100);
 
 /// A machine on which the loader was just loaded. Dropping the value switches the machine off.
-struct Loader;
+struct Loader {
+    /// Jumps are made in batches, not one by one.
+    batches: bool,
+}
 
 impl Loader {
     fn new(batches: bool, probation: u32) -> Self {
@@ -89,12 +94,10 @@ impl Loader {
                 ..Default::default()
             }
         });
-        time::set_elapsed(BEFORE_EXPIRY);
-        // A caller that waits for the task finds its stack clear after the first wait.
-        time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
+        expect_waits_to_end();
         text::boot(batches, promise::check_calls);
         REGISTRY.replace(Some(Registry::new(Gate, Root).unwrap()));
-        Self
+        Self { batches }
     }
 }
 
@@ -147,6 +150,22 @@ impl Loader {
                     promise::check_unreferenced(patch);
                 }
                 self.set_state(patch, None);
+                result
+            }
+            Op::LoadStalls(patch) => {
+                let result = self.run(Op::Load(patch));
+                if result.is_ok() {
+                    self.set_state(patch, Some(State::Going));
+                    time::set_elapsed(time::Delta::from_secs(60));
+                    time::delay::set_meanwhile(|| ());
+                    Watcher::going(Module(patch, PhantomData));
+                    expect_waits_to_end();
+                    // The stall ends with the module.
+                    if !machine(|machine| machine.modules[patch].stalled) {
+                        promise::check_unreferenced(patch);
+                        self.set_state(patch, None);
+                    }
+                }
                 result
             }
             Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
@@ -213,7 +232,8 @@ impl System for Loader {
             Op::Bpf,
         ];
         for patch in PATCHES {
-            all.extend([Op::Load(patch), Op::LoadFails(patch), Op::Force(patch)]);
+            all.extend([Op::Load(patch), Op::LoadFails(patch), Op::LoadStalls(patch)]);
+            all.push(Op::Force(patch));
             all.extend([true, false].map(|enabled| Op::Enabled(patch, enabled)));
             all.push(Op::Confirm(patch));
         }
@@ -236,10 +256,18 @@ impl System for Loader {
         match op {
             // Probation has many states of its own. The module, and the parameter, are explored
             // without it.
-            Op::Come | Op::Go | Op::Promote | Op::Bpf if on_probation => false,
-            Op::Load(patch) => !machine(|machine| machine.modules[patch].pinned),
+            Op::Come | Op::Go | Op::Promote | Op::Bpf | Op::LoadStalls(_) if on_probation => false,
+            // The search would take too long. These are explored with batches.
+            Op::Bpf | Op::LoadStalls(_) if !self.batches => false,
+            // A module that is pinned or stalled is loaded already.
+            Op::Load(patch) => machine(|machine| {
+                let module = &machine.modules[patch];
+                !module.pinned && !module.stalled
+            }),
             // The module of a registered patch is loaded already: its init does not run again.
-            Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
+            Op::LoadFails(patch) | Op::LoadStalls(patch) => {
+                self.may(Op::Load(patch)) && !has(patch) && !text::text().dead
+            }
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::Come => self.module_state().is_none(),
             Op::Go => self.module_state().is_some(),
@@ -313,6 +341,13 @@ impl System for Loader {
             promise::check_at_rest();
         }
     }
+}
+
+/// From now on, a caller that waits for the task finds its stack clear after the first wait, and
+/// before its deadline.
+fn expect_waits_to_end() {
+    time::set_elapsed(BEFORE_EXPIRY);
+    time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));
 }
 
 /// Makes a test wait for its turn: all tests use the same registry.

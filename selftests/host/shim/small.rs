@@ -41,6 +41,8 @@ pub(crate) struct ModuleInfo {
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
+    /// The kernel waits before it frees the module.
+    pub(crate) stalled: bool,
     /// The patch's relocations for the module are applied.
     pub(crate) relocated: bool,
     /// The patch's module is in its init, which holds a reference of its own.

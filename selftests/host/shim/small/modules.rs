@@ -56,6 +56,7 @@ pub(crate) mod module {
         prelude::*,
         small::{has_flaw, machine, Flaw, APART, MODULE},
         str::CStr,
+        text,
     };
     use std::marker::PhantomData;
 
@@ -124,6 +125,11 @@ pub(crate) mod module {
             });
         }
 
+        pub(crate) fn stall(self) -> Option<Stall> {
+            machine(|machine| machine.modules[self.0].stalled = true);
+            Some(Stall(self.0))
+        }
+
         pub(crate) fn get(self) -> Result<ModuleRef> {
             machine(|machine| machine.modules[self.0].refs += 1);
             Ok(ModuleRef(self.0))
@@ -149,6 +155,29 @@ pub(crate) mod module {
     impl Drop for ModuleRef {
         fn drop(&mut self) {
             machine(|machine| machine.modules[self.0].refs -= 1);
+        }
+    }
+
+    /// When this is dropped, the module is freed.
+    pub(crate) struct Stall(usize);
+
+    impl Stall {
+        pub(crate) fn keep(self) {
+            std::mem::forget(self);
+        }
+    }
+
+    impl Drop for Stall {
+        fn drop(&mut self) {
+            // The machine may be switched off with the patch enabled.
+            let is_off = text::text().dead;
+            machine(|machine| {
+                let module = &mut machine.modules[self.0];
+                let free = module.refs == 0 && !module.relocated;
+                assert!(free || is_off, "the module is freed too early");
+                module.stalled = false;
+                module.state = None;
+            });
         }
     }
 
