@@ -78,8 +78,12 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     }
     let id = patch.id;
     let mut retired = RetiredPatches::empty();
-    registry.start_removal(id);
-    registry.advance(&mut retired);
+    if registry.is_held(id) {
+        registry.retire_if_held(id, &mut retired);
+    } else {
+        registry.start_removal(id);
+        registry.advance(&mut retired);
+    }
     drop(registry);
     registry::release(retired);
     false
@@ -116,6 +120,16 @@ fn stall(module: Module<'_>) -> bool {
 }
 
 impl Registry {
+    /// Retires the patch `id`, which is held: it is in no universe, so no transition is needed. If memory
+    /// is short, the caller retries.
+    fn retire_if_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
+        if retired.reserve(1).is_ok() {
+            self.retire_one_held(id, retired);
+            self.unhook_retired(retired);
+            self.settle_later();
+        }
+    }
+
     /// Starts to disable the patches whose unload is stalled. The worker calls this.
     pub(crate) fn remove_stalled(&mut self) {
         let stalled = self.patches().find(|patch| patch.stall.is_some());

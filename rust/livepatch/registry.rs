@@ -281,6 +281,14 @@ impl Registry {
         }
     }
 
+    /// Retires the patch `id`, which is held.
+    pub(crate) fn retire_one_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
+        let forced = self.held.is_some_and(|held| held.forced);
+        if let Some(entry) = self.remove(id) {
+            self.retire(entry, forced, retired);
+        }
+    }
+
     /// Returns the patch on probation for which other patches are held.
     pub(crate) fn held_by(&self) -> Option<&Patch> {
         self.patch(self.held?.by).ok()

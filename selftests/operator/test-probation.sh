@@ -143,4 +143,20 @@ expect_file $TARGET/one a
 unload_module rlp_patch_b
 unload_patch rlp_patch_a
 pass "a held patch has a late module"
+
+# Nothing is left to fall back to if the module of a held patch is unloaded by force.
+echo 60 >$probation
+load_patch rlp_patch_a funcs=rlp_target:one_show,rlp_target:two_show says=a
+echo 1 >$RLP/rlp_patch_a/confirmed
+load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
+if rmmod -f rlp_patch_a; then
+	[[ ! -e $RLP/rlp_patch_a ]] || fail "the directory of a module that is gone is left"
+	expect_file $TARGET/one b
+	patch_off rlp_patch_b
+	[[ $(cat $TARGET/one) != [ab] ]] || fail "a patch that is gone is in effect"
+	unload_module rlp_patch_b
+	pass "a held patch is unloaded by force"
+else
+	untested "rmmod -f: the kernel has no CONFIG_MODULE_FORCE_UNLOAD"
+fi
 finish
