@@ -61,8 +61,7 @@ static int calls_get(void *data, u64 *ns)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(calls_fops, calls_get, calls_set, "%llu\n");
 
-noinline int bench_sleeper(void);
-noinline int bench_sleeper(void)
+static __always_inline int sleep_until_signal(void)
 {
 	set_current_state(TASK_INTERRUPTIBLE);
 	while (!signal_pending(current)) {
@@ -71,6 +70,12 @@ noinline int bench_sleeper(void)
 	}
 	__set_current_state(TASK_RUNNING);
 	return -EINTR;
+}
+
+noinline int bench_sleeper(void);
+noinline int bench_sleeper(void)
+{
+	return sleep_until_signal();
 }
 
 static int sleep_get(void *data, u64 *nothing)
@@ -87,15 +92,8 @@ static noinline int sleep_deep(void)
 {
 	int ret;
 
-	if (current_stack_pointer - (unsigned long)task_stack_page(current) < LEFT) {
-		set_current_state(TASK_INTERRUPTIBLE);
-		while (!signal_pending(current)) {
-			schedule();
-			set_current_state(TASK_INTERRUPTIBLE);
-		}
-		__set_current_state(TASK_RUNNING);
-		return -EINTR;
-	}
+	if (current_stack_pointer - (unsigned long)task_stack_page(current) < LEFT)
+		return sleep_until_signal();
 	ret = sleep_deep();
 	/* Keep the compiler from making a loop of this. */
 	barrier();

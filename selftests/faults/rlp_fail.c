@@ -24,6 +24,7 @@
  * of kvmalloc() counts as one allocation. So does a call of kvrealloc(), with which Rust code
  * allocates objects that may be large. The first attempts inside these two functions are not
  * counted: if such an attempt failed, the functions would try another way, and not fail.
+ * Allocations inside vmalloc() are not counted either: the call of vmalloc() is.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
@@ -97,8 +98,8 @@ static noinline notrace void *return_null(void)
 }
 
 /*
- * Whether the caller is a part of vmalloc(), which counts as one allocation. If an allocation inside
- * it failed, vmalloc() would log a warning with a stack trace.
+ * Whether the caller is a part of vmalloc(). If an allocation inside vmalloc() fails, vmalloc() logs a
+ * warning with a stack trace. Its result is the same as if the call itself fails.
  */
 static bool notrace is_in_vmalloc(const char *caller)
 {

@@ -25,8 +25,9 @@
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/tracepoint.h>
-#include <linux/wait.h>
 
+#define AWAKE_AT_FIRST false
+#include "rlp_sleepers.h"
 #include "rlp_target.h"
 
 static int init_ret;
@@ -37,34 +38,6 @@ module_param(init_sleep, bool, 0444);
 
 static char at_init[64];
 module_param_string(at_init, at_init, sizeof(at_init), 0444);
-
-static DECLARE_WAIT_QUEUE_HEAD(wait);
-static atomic_t nr_sleepers;
-static bool awake;
-
-static int awake_set(const char *val, const struct kernel_param *kp)
-{
-	int ret = param_set_bool(val, kp);
-
-	wake_up_all(&wait);
-	return ret;
-}
-
-static const struct kernel_param_ops awake_ops = {
-	.set = awake_set,
-	.get = param_get_bool,
-};
-module_param_cb(awake, &awake_ops, &awake, 0644);
-
-static int sleepers_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%d\n", atomic_read(&nr_sleepers));
-}
-
-static const struct kernel_param_ops sleepers_ops = {
-	.get = sleepers_get,
-};
-module_param_cb(sleepers, &sleepers_ops, NULL, 0444);
 
 static void count_users(struct tracepoint *tp, void *count)
 {
@@ -110,13 +83,6 @@ static noinline __noclone int twin_show(struct seq_file *m, void *v)
 {
 	seq_puts(m, "first twin\n");
 	return 0;
-}
-
-static __always_inline void sleep_until_awake(void)
-{
-	atomic_inc(&nr_sleepers);
-	wait_event_killable(wait, READ_ONCE(awake));
-	atomic_dec(&nr_sleepers);
 }
 
 static noinline __noclone int sleep_show(struct seq_file *m, void *v)

@@ -22,44 +22,12 @@
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
-#include <linux/wait.h>
 
-static DECLARE_WAIT_QUEUE_HEAD(wait);
-static atomic_t nr_sleepers;
-static bool awake = true;
+#define AWAKE_AT_FIRST true
+#include "../lib/rlp_sleepers.h"
+
 /* The compiler does not know the result of a function that returns this. */
 static int zero;
-
-static int awake_set(const char *val, const struct kernel_param *kp)
-{
-	int ret = param_set_bool(val, kp);
-
-	wake_up_all(&wait);
-	return ret;
-}
-
-static const struct kernel_param_ops awake_ops = {
-	.set = awake_set,
-	.get = param_get_bool,
-};
-module_param_cb(awake, &awake_ops, &awake, 0644);
-
-static int sleepers_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%d\n", atomic_read(&nr_sleepers));
-}
-
-static const struct kernel_param_ops sleepers_ops = {
-	.get = sleepers_get,
-};
-module_param_cb(sleepers, &sleepers_ops, NULL, 0444);
-
-static __always_inline void sleep_until_awake(void)
-{
-	atomic_inc(&nr_sleepers);
-	wait_event_killable(wait, READ_ONCE(awake));
-	atomic_dec(&nr_sleepers);
-}
 
 static int new_vprintk(const char *fmt, va_list args)
 {

@@ -225,30 +225,27 @@ fn parent_inside() -> JoinHandle<()> {
     })
 }
 
-/// A task that forks inside of the patched function.
+/// A task forks inside of the patched function. `change` is applied to the transition meanwhile.
+fn fork_inside_during(change: impl FnOnce(&mut Transition, &Machine)) {
+    let machine = Machine::going();
+    let threads = vec![parent_inside()];
+    let mut transition = machine.start();
+    change(&mut transition, &machine);
+    machine.finish(transition, threads);
+}
+
 fn fork_inside() {
-    let machine = Machine::going();
-    let threads = vec![parent_inside()];
-    let transition = machine.start();
-    machine.finish(transition, threads);
+    fork_inside_during(|_, _| ());
 }
 
-/// The same, and the transition is reversed.
+/// The transition is reversed.
 fn fork_inside_reversal() {
-    let machine = Machine::going();
-    let threads = vec![parent_inside()];
-    let mut transition = machine.start();
-    transition.reverse(&machine.plan()).unwrap();
-    machine.finish(transition, threads);
+    fork_inside_during(|transition, machine| transition.reverse(&machine.plan()).unwrap());
 }
 
-/// The same, and the record table is replaced by a larger one.
+/// The record table is replaced by a larger one.
 fn fork_inside_room() {
-    let machine = Machine::going();
-    let threads = vec![parent_inside()];
-    let mut transition = machine.start();
-    transition.grow_records(&machine.plan()).unwrap();
-    machine.finish(transition, threads);
+    fork_inside_during(|transition, machine| transition.grow_records(&machine.plan()).unwrap());
 }
 
 /// A patch is being disabled, and the transition is reversed.
