@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What tasks block a transition, counted by reason and function.
+//! The tasks that block a transition, counted by reason and function.
 
 use crate::records::Blocker;
 use core::cmp::Reverse;

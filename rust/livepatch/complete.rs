@@ -60,34 +60,40 @@ impl Registry {
     /// Completes the transition if every task is switched, else sweeps once more.
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
         self.remove_stalled();
-        let Some(transition) = self.transition_mut() else {
+        if self.transition().is_none() {
             self.settle();
             self.check_probation();
             return;
-        };
-        if !transition.is_done() {
-            if transition.is_crowded() && self.grow_records().is_err() {
-                // The next run retries this. Children that find no room meanwhile are counted.
-                debug!("no memory for more records\n");
-            }
-            if let Some(transition) = self.transition_mut() {
-                transition.sweep();
+        }
+        self.sweep_pending();
+        match self.transition_mut() {
+            Some(transition) if !transition.is_done() => transition.schedule(),
+            _ => {
+                if let Err(e) = self.complete(retired) {
+                    self.warn_once(e);
+                    WORKER.after(RETRY_MS);
+                }
             }
         }
-        let Some(transition) = self.transition_mut() else {
+    }
+
+    /// Sweeps once if tasks are pending. If tasks are still pending after that, checks how long the
+    /// transition has taken.
+    fn sweep_pending(&mut self) {
+        let is_pending = |registry: &Self| registry.transition().is_some_and(|t| !t.is_done());
+        if !is_pending(self) {
             return;
-        };
-        if !transition.is_done() {
+        }
+        // `grow_records()` does nothing while there is room.
+        if self.grow_records().is_err() {
+            // The next run retries this. Children that find no room meanwhile are counted.
+            debug!("no memory for more records\n");
+        }
+        if let Some(transition) = self.transition_mut() {
+            transition.sweep();
+        }
+        if is_pending(self) {
             self.watch_transition();
-        }
-        let Some(transition) = self.transition_mut() else {
-            return;
-        };
-        if !transition.is_done() {
-            transition.schedule();
-        } else if let Err(e) = self.complete(retired) {
-            self.warn_once(e);
-            WORKER.after(RETRY_MS);
         }
     }
 

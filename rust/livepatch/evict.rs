@@ -79,7 +79,7 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     let id = patch.id;
     let mut retired = RetiredPatches::empty();
     if registry.is_held(id) {
-        registry.retire_if_held(id, &mut retired);
+        registry.evict_held(id, &mut retired);
     } else {
         registry.start_removal(id);
         registry.advance(&mut retired);
@@ -120,9 +120,9 @@ fn stall(module: Module<'_>) -> bool {
 }
 
 impl Registry {
-    /// Retires the patch `id`, which is held: it is in no universe, so no transition is needed. If memory
-    /// is short, the caller retries.
-    fn retire_if_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
+    /// Retires the patch `id`. Called while the patch is held: a held patch is in no universe, so no
+    /// transition is needed. If memory is short, the caller retries.
+    fn evict_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         if retired.reserve(1).is_ok() {
             self.retire_one_held(id, retired);
             self.unhook_retired(retired);

@@ -81,8 +81,8 @@ impl Patch {
 }
 
 impl Registry {
-    /// Begins the probation of the patch `id`, which is in effect from now on. Does nothing if it
-    /// need not be confirmed, or was in effect before.
+    /// Begins the probation of the patch `id`, which is in effect from now on. The caller then updates
+    /// the panic mark. Does nothing if the patch need not be confirmed, or was in effect before.
     ///
     /// # Errors
     ///
@@ -102,7 +102,6 @@ impl Registry {
             patch.name(),
             patch.probation_s
         );
-        self.mark_for_panic(Some(id));
         Ok(())
     }
 
@@ -127,16 +126,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Lets a panic name the newest patch that is on probation, if there is one.
-    pub(crate) fn update_panic_mark(&mut self) {
-        let newest = self
-            .patches()
-            .rfind(|patch| patch.probation_left().is_some());
-        let id = newest.map(|patch| patch.id);
-        self.mark_for_panic(id);
-    }
-
-    /// Takes back a patch whose probation has ended. No transition runs.
+    /// Takes back a patch whose probation has ended. Called while no transition runs.
     pub(crate) fn check_probation(&mut self) {
         let left = |patch: &Patch| Some((patch.id, patch.probation_left()?));
         let mut patches = self.patches().filter_map(left);

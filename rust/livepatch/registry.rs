@@ -281,7 +281,7 @@ impl Registry {
         }
     }
 
-    /// Retires the patch `id`, which is held.
+    /// Retires the patch `id`. Called while the patch is held.
     pub(crate) fn retire_one_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         let forced = self.held.is_some_and(|held| held.forced);
         if let Some(entry) = self.remove(id) {
@@ -299,11 +299,12 @@ impl Registry {
         self.transition.is_none() && !self.step().has(id, Universe::New)
     }
 
-    /// Names `patch` in the log if the kernel panics.
-    pub(crate) fn mark_for_panic(&mut self, id: Option<PatchId>) {
+    /// Lets a panic name the newest patch on probation, if there is one. To be called after a
+    /// probation begins or ends.
+    pub(crate) fn update_panic_mark(&mut self) {
         let mut patches = self.entries.iter().map(|entry| &entry.patch);
-        let patch = id.and_then(|id| patches.find(|patch| patch.id == id));
-        self.panic_mark.set(patch.map(Patch::name));
+        let newest = patches.rfind(|patch| matches!(in_effect(patch), State::Probation));
+        self.panic_mark.set(newest.map(Patch::name));
     }
 
     /// Reports an event of the patch `id` to user space: see [`PatchDirectory::report`].

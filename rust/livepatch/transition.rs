@@ -184,7 +184,7 @@ impl Transition {
         let target = self.target.other();
         self.renew(plan, target)?;
         self.target = target;
-        // Else the transition would be reversed again and again.
+        // A reversed transition has no deadline. Otherwise it could be reversed again and again.
         self.has_deadline = false;
         self.nudge_clock = Instant::now();
         self.nudge_after = FIRST_NUDGE;
