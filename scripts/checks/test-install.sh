@@ -5,6 +5,7 @@
 # patch has only its sources and a Makefile of three lines.
 
 . "$(dirname "$0")/../lib/env.sh"
+. "$scripts/lib/edit.sh"
 . "$scripts/lib/tap.sh"
 suite=install
 test=$(out_dir)/test-install
@@ -94,13 +95,11 @@ rlp_is_installed() {
 # The installed rlp-build finds the parts of a kernel by its release, and the loader's files where
 # they are installed. The source patch is the only file in its folder.
 builds_outside() {
-	local dir=$test/outside file=fs/proc/cmdline.c modules
+	local dir=$test/outside modules
 
-	mkdir -p "$dir/a/fs/proc" "$dir/b/fs/proc"
-	cp "$(kernel_source)/$file" "$dir/a/$file"
-	sed 's/^\tseq_puts(m, saved_command_line);/\tseq_puts(m, "built outside ");\n&/' "$dir/a/$file" >"$dir/b/$file"
-	(cd "$dir" && diff -up "a/$file" "b/$file" >outside.patch) || true
-	rm -r "$dir/a" "$dir/b"
+	mkdir -p "$dir"
+	diff_of_edit "$(kernel_source)" fs/proc/cmdline.c \
+		's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "built outside ");\n&/' >"$dir/outside.patch"
 	modules=$("$scripts/kernel/fetch-modules")
 	# shellcheck disable=SC2016
 	tool sh -euc 'release=$1 tree=$2 modules=$3 root=$4 dir=$5 cache=$6

@@ -7,6 +7,7 @@
 # in the guest (selftests/patches/test-source-patches.sh).
 
 . "$(dirname "$0")/../lib/env.sh"
+. "$scripts/lib/edit.sh"
 . "$scripts/lib/tap.sh"
 suite=livepatch
 test=$(out_dir)/test-livepatch
@@ -20,14 +21,7 @@ uses_build_root || {
 # edit NAME FILE SED-SCRIPT: run the sed script on a copy of the file, and add the difference to
 # NAME.patch.
 edit() {
-	local a=$test/work/a/$2 b=$test/work/b/$2
-
-	mkdir -p "${a%/*}" "${b%/*}"
-	cp "$source/$2" "$a"
-	sed -E "$3" "$a" >"$b"
-	! cmp -s "$a" "$b" || die "the script for $2 changes nothing"
-	(cd "$test/work" && diff -up "a/$2" "b/$2") >>"$test/$1.patch" || true
-	rm -r "$test/work"
+	diff_of_edit "$source" "$2" "$3" >>"$test/$1.patch"
 }
 
 builds() { # NAME ARGUMENT...

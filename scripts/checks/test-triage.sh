@@ -7,6 +7,7 @@
 # source.
 
 . "$(dirname "$0")/../lib/env.sh"
+. "$scripts/lib/edit.sh"
 . "$scripts/lib/tap.sh"
 suite=triage
 test=$(out_dir)/test-triage
@@ -24,16 +25,13 @@ uses_build_root || {
 fix() {
 	local file=$test/tree/$2
 
-	mkdir -p "${file%/*}" "$test/a/${2%/*}" "$test/b/${2%/*}"
+	mkdir -p "${file%/*}"
 	[[ -e $file ]] || cp "$source/$2" "$file"
-	cp "$file" "$test/a/$2"
-	sed -E "$3" "$file" >"$test/b/$2"
-	! cmp -s "$test/a/$2" "$test/b/$2" || die "the script for $2 changes nothing"
 	{
 		printf 'Subject: [PATCH] %s\n\nThis is CVE-2026-1000.\n---\n' "$1"
-		(cd "$test" && diff -up "a/$2" "b/$2") || true
+		diff_of_edit "$test/tree" "$2" "$3"
 	} >"$series/$1.patch"
-	[[ ! ${KEEP:-} ]] || cp "$test/b/$2" "$file"
+	[[ ! ${KEEP:-} ]] || sed -i -E "$3" "$file"
 }
 
 triage() { # ARGUMENT...
