@@ -49,29 +49,30 @@ pinned moves_patch2
 expect_version 0
 
 # The init of a patch's module fails while a task is in the patch. When the loader does not wait any
-# longer, the patch can be forced. Its module stays loaded, and insmod never ends.
+# longer, the patch can be forced. Its module stays loaded, and insmod never ends. So the tests below
+# cannot load this module.
 insmod "$(module_file rlp_target)"
 loaded+=(rlp_target)
-insmod "$(module_file rlp_patch_a)" fail=-19 hold=Y funcs=rlp_target:one_show=doze &
+insmod "$(module_file rlp_patch_d)" fail=-19 hold=Y funcs=rlp_target:one_show=doze &
 insmod_pid=$!
 disown
-wait_until "patch_settled rlp_patch_a" || fail "rlp_patch_a is not enabled"
+wait_until "patch_settled rlp_patch_d" || fail "rlp_patch_d is not enabled"
 cat /proc/rlp_target/one >/dev/null &
 reader=$!
-wait_until "grep -q 'doze.*rlp_patch_a' /proc/$reader/stack" || fail "no task is in rlp_patch_a"
-echo N >/sys/module/rlp_patch_a/parameters/hold
-wait_until "log_has \"patch 'rlp_patch_a' cannot be disabled yet\"" 30 || fail "the unload of rlp_patch_a is not stalled"
-echo 1 >$RLP/rlp_patch_a/force
-wait_until "patch_gone rlp_patch_a" 30 || fail "rlp_patch_a keeps its directory"
-log_has "patch 'rlp_patch_a': its module cannot be unloaded, because tasks were forced" ||
-	fail "no line in the log says that rlp_patch_a stays"
+wait_until "grep -q 'doze.*rlp_patch_d' /proc/$reader/stack" || fail "no task is in rlp_patch_d"
+echo N >/sys/module/rlp_patch_d/parameters/hold
+wait_until "log_has \"patch 'rlp_patch_d' cannot be disabled yet\"" 30 || fail "the unload of rlp_patch_d is not stalled"
+echo 1 >$RLP/rlp_patch_d/force
+wait_until "patch_gone rlp_patch_d" 30 || fail "rlp_patch_d keeps its directory"
+log_has "patch 'rlp_patch_d': its module cannot be unloaded, because tasks were forced" ||
+	fail "no line in the log says that rlp_patch_d stays"
 sleep 1
-grep -q 'doze.*rlp_patch_a' /proc/$reader/stack || fail "the task is not in rlp_patch_a any more"
+grep -q 'doze.*rlp_patch_d' /proc/$reader/stack || fail "the task is not in rlp_patch_d any more"
 kill -KILL $reader
 wait $reader || true
-grep -q '^rlp_patch_a .* Unloading' /proc/modules || fail "rlp_patch_a is not in memory any more"
-kill -0 $insmod_pid || fail "insmod of rlp_patch_a has ended"
+grep -q '^rlp_patch_d .* Unloading' /proc/modules || fail "rlp_patch_d is not in memory any more"
+kill -0 $insmod_pid || fail "insmod of rlp_patch_d has ended"
 unload_module rlp_target
 # The kernel would report insmod as a task that is blocked for long.
 echo 1200 >/proc/sys/kernel/hung_task_timeout_secs
-note "stays loaded: $(grep '^rlp_patch_a ' /proc/modules)"
+note "stays loaded: $(grep '^rlp_patch_d ' /proc/modules)"
