@@ -287,8 +287,8 @@ impl Records {
     /// is the current task, and interrupts are off.
     ///
     /// A child that has no record is in the target universe, so a child needs a record only if its
-    /// parent is not switched yet. If enrolment has made a record already, the child is switched if
-    /// the parent is.
+    /// parent is not switched yet. If enrolment has made a record already, it may be in either
+    /// universe, and is changed to the parent's.
     ///
     /// # Context
     ///
@@ -312,9 +312,30 @@ impl Records {
                     Switched::Now | Switched::Before => Inherited::Done,
                 }
             }
-            (Some(_), false) | (None, true) => Inherited::Done,
+            (Some(record), false) => {
+                self.switch_back(&record);
+                Inherited::Done
+            }
+            (None, true) => Inherited::Done,
             (None, false) => self.record_child(child, key),
         }
+    }
+
+    /// Switches `record`, which belongs to a child, to the universe that is not the target.
+    ///
+    /// The parent is in this universe, as in [`record_child`](Self::record_child).
+    fn switch_back(&self, record: &Record<'_>) {
+        let word = record.slot.word();
+        if universe(word.bits()) != self.target {
+            return;
+        }
+        // ORDERING: Relaxed. The parent's record is pending, too, so nobody reads 0 because this
+        // line and the decrement by a switch of the child are in another order.
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        // This succeeds: nothing else changes a record that is in the target universe.
+        record.slot.set_bits(word, word.bits() ^ UNIVERSE);
+        // ORDERING: Relaxed, partner `births()`: both hold the lock of births.
+        self.births.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes a record for `child`, which has the key `key`, in the universe that is not the target.

@@ -8,7 +8,6 @@ use crate::{
     atomic::{AtomicUsize, Cell, Ordering},
     task::{Task, TaskId},
 };
-use std::cell::OnceCell;
 
 const BITS: usize = 3;
 
@@ -30,18 +29,22 @@ impl Word {
     }
 }
 
-/// The word is made when the slot is filled. An empty slot has none, so that loom does not explore
-/// each look at an empty slot. A reader of a slot that was just filled may still find it empty.
+/// While a slot was never filled, its word is not read, so that loom does not explore each look at
+/// an empty slot. A reader of a slot that was just filled may still find it empty.
+///
+/// The word is made with the slot: loom wants each access to be ordered after that.
 #[derive(Default)]
 pub(crate) struct TaskSlot {
-    word: OnceCell<AtomicUsize>,
+    word: AtomicUsize,
+    filled: std::cell::Cell<bool>,
     task: Cell<Task>,
 }
 
 impl TaskSlot {
     pub(crate) fn new(task: &Task, bits: usize) -> Self {
         let this = Self {
-            word: OnceCell::from(AtomicUsize::new(TaskId::from(task).as_usize() | bits)),
+            word: AtomicUsize::new(TaskId::from(task).as_usize() | bits),
+            filled: true.into(),
             task: Cell::default(),
         };
         this.task.set(task.clone());
@@ -49,7 +52,11 @@ impl TaskSlot {
     }
 
     fn load(&self, order: Ordering) -> usize {
-        self.word.get().map_or(0, |word| word.load(order))
+        if self.filled.get() {
+            self.word.load(order)
+        } else {
+            0
+        }
     }
 
     pub(crate) fn fill(&self, task: &Task, bits: usize) -> bool {
@@ -57,9 +64,9 @@ impl TaskSlot {
             return false;
         }
         self.task.set(task.clone());
+        self.filled.set(true);
         let word = TaskId::from(task).as_usize() | bits;
         self.word
-            .get_or_init(|| AtomicUsize::new(0))
             .compare_exchange(0, word, Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
@@ -77,9 +84,8 @@ impl TaskSlot {
 
     pub(crate) fn set_bits(&self, from: Word, bits: usize) -> bool {
         let to = from.key() | bits;
-        self.word.get().is_some_and(|word| {
-            word.compare_exchange(from.0, to, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-        })
+        self.word
+            .compare_exchange(from.0, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 }

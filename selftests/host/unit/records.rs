@@ -120,8 +120,23 @@ fn a_child_with_a_record_is_switched_with_its_parent() {
     assert_eq!(records.recorded(8), Some(New));
     assert_eq!(records.births(&BirthLock), 1);
     assert_eq!(inherit(16, New), Inherited::Done);
+    assert_eq!(records.births(&BirthLock), 1);
     assert_eq!(inherit(24, New), Inherited::Last);
     assert_eq!(records.pending(), 0);
+}
+
+/// Enrolment for a larger table finds a child that is not in the smaller one.
+#[test]
+fn a_child_with_a_record_is_switched_back_to_its_parent() {
+    let records = table(&[(8, Old), (16, New)], New);
+    let inherit = || records.inherit(&Task(16), Old, &BirthLock);
+    assert_eq!([inherit(), inherit()], [Inherited::Done; 2]);
+    assert_eq!(records.recorded(16), Some(Old));
+    assert_eq!((records.pending(), records.births(&BirthLock)), (2, 1));
+    assert_eq!(
+        records.switch(&records.find(16).unwrap()),
+        Switched::Now
+    );
 }
 
 #[test]
