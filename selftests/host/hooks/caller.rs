@@ -6,7 +6,7 @@ use crate::{
     hooks::{Hooks, Mode},
     prelude::*,
     promise::{self, jumps},
-    search::{self, Step, System},
+    search::{self, allocations, changes, Kind, Points, Step, System},
     text::{self, ftrace::toggle_bpf, Broken, CallTarget, Fault, Site},
     twin::must_fail,
 };
@@ -99,6 +99,15 @@ impl Caller {
         }
     }
 
+    /// Runs `op`, and counts the `points` at which it could fail.
+    fn run_counted(&mut self, op: Op, points: &mut Points) -> Result {
+        let run = || count_allocations(|| self.run(op));
+        let ((result, allocations), changes) = text::with_fault(None, run);
+        points.allocations = allocations;
+        points.changes = changes;
+        result
+    }
+
     /// Updates the promise before `op`: removes the sites that `op` gives up, and adds the targets
     /// that `op` requests.
     fn rely_before(&self, op: Op) {
@@ -153,15 +162,19 @@ impl System for Caller {
         all
     }
 
-    const TROUBLES: &'static [fn(usize) -> Trouble] = &[
-        Trouble::Allocation,
-        |at| Trouble::Text(Fault::Refused(at, ENOMEM)),
-        |at| Trouble::Text(Fault::Refused(at, EBUSY)),
-        |at| Trouble::Text(Fault::Refused(at, EAGAIN)),
-        |at| Trouble::Text(Fault::Attached(at, SITES[0])),
-        |at| Trouble::Text(Fault::Attached(at, SITES[1])),
-        |at| Trouble::Text(Fault::Death { at, changed: false }),
-        |at| Trouble::Text(Fault::Death { at, changed: true }),
+    const TROUBLES: &'static [Kind<Trouble>] = &[
+        (allocations, Trouble::Allocation),
+        (changes, |at| Trouble::Text(Fault::Refused(at, ENOMEM))),
+        (changes, |at| Trouble::Text(Fault::Refused(at, EBUSY))),
+        (changes, |at| Trouble::Text(Fault::Refused(at, EAGAIN))),
+        (changes, |at| Trouble::Text(Fault::Attached(at, SITES[0]))),
+        (changes, |at| Trouble::Text(Fault::Attached(at, SITES[1]))),
+        (changes, |at| {
+            Trouble::Text(Fault::Death { at, changed: false })
+        }),
+        (changes, |at| {
+            Trouble::Text(Fault::Death { at, changed: true })
+        }),
     ];
 
     /// The caller demotes a promoted function before it requests another target for it.
@@ -177,13 +190,14 @@ impl System for Caller {
             })
     }
 
-    fn step(&mut self, (op, trouble): Step<Self>) -> bool {
+    fn step(&mut self, (op, trouble): Step<Self>) -> Points {
         let before = promise::modes(&self.hooks);
         self.rely_before(op);
-        let (result, met) = match trouble {
-            None => (self.run(op), true),
-            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
-            Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
+        let mut points = Points::default();
+        let result = match trouble {
+            None => self.run_counted(op, &mut points),
+            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
+            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)).0,
         };
         let text = text::text();
         assert!(
@@ -195,7 +209,7 @@ impl System for Caller {
         promise::check_result(op, result, refused, &before, &self.hooks);
         promise::check_modes(&self.hooks, &text);
         self.rely_after();
-        met
+        points
     }
 
     fn state(&self) -> String {

@@ -17,7 +17,7 @@ use crate::{
     rcu::ReadSide,
     registry::{Registry, REGISTRY},
     sched::SwitchOut,
-    search::{self, Step, System},
+    search::{self, allocations, callbacks, changes, Kind, Points, Step, System},
     settle,
     small::{self, machine, Flaw, Machine, MODULE, PATCHES, TASK},
     task::Quiescent,
@@ -123,6 +123,19 @@ impl Loader {
         machine(|machine| machine.modules[module].state = state);
     }
 
+    /// Runs `op`, and counts the `points` at which it could fail.
+    fn run_counted(&self, op: Op, points: &mut Points) -> Result {
+        let run = || with_refusal(usize::MAX, || self.run(op));
+        let (((result, callbacks), allocations), changes) =
+            text::with_fault(None, || count_allocations(run));
+        *points = Points {
+            allocations,
+            callbacks,
+            changes,
+        };
+        result
+    }
+
     fn run(&self, op: Op) -> Result {
         let id = |patch| {
             let registry = REGISTRY.lock().unwrap();
@@ -217,6 +230,15 @@ impl Loader {
     }
 }
 
+/// Runs `f`, and lets its callback number `nth` fail (0 is the first). The second value is the
+/// number of callbacks that did not fail.
+fn with_refusal<T>(nth: usize, f: impl FnOnce() -> T) -> (T, usize) {
+    machine(|machine| machine.refuse = Some(nth));
+    let value = f();
+    let left = machine(|machine| machine.refuse.take());
+    (value, left.map_or(nth, |left| nth - left))
+}
+
 impl System for Loader {
     type Op = Op;
     type Trouble = Trouble;
@@ -241,13 +263,17 @@ impl System for Loader {
         all
     }
 
-    const TROUBLES: &'static [fn(usize) -> Trouble] = &[
-        Trouble::Allocation,
-        Trouble::Callback,
-        |at| Trouble::Text(Fault::Refused(at, ENOMEM)),
-        |at| Trouble::Text(Fault::Refused(at, EBUSY)),
-        |at| Trouble::Text(Fault::Death { at, changed: false }),
-        |at| Trouble::Text(Fault::Death { at, changed: true }),
+    const TROUBLES: &'static [Kind<Trouble>] = &[
+        (allocations, Trouble::Allocation),
+        (callbacks, Trouble::Callback),
+        (changes, |at| Trouble::Text(Fault::Refused(at, ENOMEM))),
+        (changes, |at| Trouble::Text(Fault::Refused(at, EBUSY))),
+        (changes, |at| {
+            Trouble::Text(Fault::Death { at, changed: false })
+        }),
+        (changes, |at| {
+            Trouble::Text(Fault::Death { at, changed: true })
+        }),
     ];
 
     fn may(&self, op: Op) -> bool {
@@ -278,28 +304,25 @@ impl System for Loader {
         }
     }
 
-    fn step(&mut self, (op, trouble): Step<Self>) -> bool {
+    fn step(&mut self, (op, trouble): Step<Self>) -> Points {
         let before = promise::seen();
         let stuck = promise::is_stuck();
-        let (result, met) = match trouble {
-            None => (self.run(op), true),
-            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)),
-            Some(Trouble::Callback(nth)) => {
-                machine(|machine| machine.refuse = Some(nth));
-                let result = self.run(op);
-                (result, machine(|machine| machine.refuse.take()).is_none())
-            }
+        let mut points = Points::default();
+        let result = match trouble {
+            None => self.run_counted(op, &mut points),
+            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
+            Some(Trouble::Callback(nth)) => with_refusal(nth, || self.run(op)).0,
             // evict() might never return: with ftrace dead, a function may jump into the patch for ever.
             Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
-                return false;
+                return points;
             }
-            Some(Trouble::Text(fault)) => text::with_fault(fault, || self.run(op)),
+            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)).0,
         };
         if text::text().dead {
             promise::check_dead_ftrace();
             let refused = matches!(op, Op::Enabled(..)) && result == Err(ENODEV);
             assert!(!refused || stuck, "{op:?} is refused, but nothing jumps");
-            return met;
+            return points;
         }
         promise::check_always();
         if op == Op::Bpf && trouble.is_none() {
@@ -313,7 +336,7 @@ impl System for Loader {
                 promise::check_unchanged(&before);
             }
         }
-        met
+        points
     }
 
     fn state(&self) -> String {

@@ -50,6 +50,16 @@ pub(crate) fn with_failure<T>(nth: usize, f: impl FnOnce() -> T) -> (T, bool) {
     (value, FAIL_AT.replace(None).is_none())
 }
 
+/// Runs `f`. The second value is the number of its allocations.
+pub(crate) fn count_allocations<T>(f: impl FnOnce() -> T) -> (T, usize) {
+    FAIL_AT.set(Some(usize::MAX));
+    let value = f();
+    (
+        value,
+        FAIL_AT.replace(None).map_or(0, |left| usize::MAX - left),
+    )
+}
+
 fn allocate() -> Result {
     match FAIL_AT.get() {
         Some(0) => {

@@ -2,6 +2,9 @@
 
 //! A search of all reachable states. From each state that is found, the search tries each
 //! operation: without a failure, and with each failure at each point at which it can occur.
+//!
+//! A state is reached again by the steps that led to it first. A step that did not change the state
+//! needs no such replay: the next step is tried in the same system. Most failures are such steps.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,6 +14,31 @@ use std::{
 /// An operation, and the failure in it, if any.
 pub(crate) type Step<S> = (<S as System>::Op, Option<<S as System>::Trouble>);
 
+/// The numbers of points in an operation at which a failure could have occurred.
+#[derive(Default)]
+pub(crate) struct Points {
+    pub(crate) allocations: usize,
+    pub(crate) callbacks: usize,
+    /// The changes of the text.
+    pub(crate) changes: usize,
+}
+
+pub(crate) fn allocations(points: &Points) -> usize {
+    points.allocations
+}
+
+pub(crate) fn callbacks(points: &Points) -> usize {
+    points.callbacks
+}
+
+pub(crate) fn changes(points: &Points) -> usize {
+    points.changes
+}
+
+/// A kind of failure: the number of points at which it can occur, and the failure at one of them,
+/// counted from 0.
+pub(crate) type Kind<T> = (fn(&Points) -> usize, fn(usize) -> T);
+
 /// A system whose states are searched.
 pub(crate) trait System {
     type Op: Copy + Debug;
@@ -19,16 +47,15 @@ pub(crate) trait System {
     /// Returns all operations.
     fn operations() -> Vec<Self::Op>;
 
-    /// The kinds of failures. The argument is the point at which the failure occurs, counted from
-    /// 0.
-    const TROUBLES: &'static [fn(usize) -> Self::Trouble];
+    /// The kinds of failures.
+    const TROUBLES: &'static [Kind<Self::Trouble>];
 
     /// Whether `op` is allowed in the present state.
     fn may(&self, op: Self::Op) -> bool;
 
-    /// Runs the operation of `step`, and checks what must hold afterwards. Returns whether the
-    /// failure occurred.
-    fn step(&mut self, step: Step<Self>) -> bool;
+    /// Runs the operation of `step`, and checks what must hold afterwards. The result counts if the
+    /// step is one without a failure.
+    fn step(&mut self, step: Step<Self>) -> Points;
 
     /// Describes the present state. Two states with the same description count as the same state.
     fn state(&self) -> String;
@@ -38,9 +65,6 @@ pub(crate) trait System {
     fn rest(&mut self);
 }
 
-/// A number of failure points that no operation reaches.
-const MOST_POINTS: usize = 300;
-
 struct Search<S: System, F> {
     start: F,
     seen: HashSet<String>,
@@ -49,45 +73,82 @@ struct Search<S: System, F> {
     steps: usize,
 }
 
+/// A system in the state from which steps are tried.
+struct Place<S: System> {
+    system: S,
+    state: String,
+    /// The steps of the path to this state, and the steps since then that did not change it.
+    history: Vec<Step<S>>,
+}
+
+impl<S: System> Place<S> {
+    fn reach(start: impl Fn() -> S, path: &[Step<S>]) -> Self {
+        let mut system = start();
+        for &step in path {
+            system.step(step);
+        }
+        Self {
+            state: system.state(),
+            system,
+            history: path.to_vec(),
+        }
+    }
+}
+
 /// Prints the steps that led to a failed check, when it is dropped. A failed check panics, which
 /// drops this value. After a step without a failed check, the value is forgotten.
-struct PrintOnPanic<'a, S: System>(&'a [Step<S>], Step<S>);
+struct PrintOnPanic<'a, S: System>(&'a [Step<S>]);
 
 impl<S: System> Drop for PrintOnPanic<'_, S> {
     fn drop(&mut self) {
-        println!("{:#?}", [self.0, &[self.1]].concat());
+        println!("{:#?}", self.0);
     }
 }
 
 impl<S: System, F: Fn() -> S> Search<S, F> {
-    /// Runs `step` after the steps of `path`. Returns whether the failure of `step`, if any,
-    /// occurred.
-    fn try_step(&mut self, path: &[Step<S>], step: Step<S>) -> bool {
-        let mut system = (self.start)();
-        for &step in path {
-            system.step(step);
-        }
+    /// Runs `step` in the state at the end of `path`, unless it is not allowed there.
+    ///
+    /// `place` is left empty if the step has changed the state. There can be only one system at a
+    /// time, so the next step makes a new place.
+    fn try_step(
+        &mut self,
+        place: &mut Option<Place<S>>,
+        path: &[Step<S>],
+        step: Step<S>,
+    ) -> Points {
+        let Place {
+            system,
+            state,
+            history,
+        } = place.get_or_insert_with(|| Place::reach(&self.start, path));
         if !system.may(step.0) {
-            return false;
+            return Points::default();
         }
-        let print = PrintOnPanic::<S>(path, step);
-        let met = system.step(step);
+        history.push(step);
+        let print = PrintOnPanic::<S>(history);
+        let points = system.step(step);
         self.steps += 1;
-        if self.seen.insert(system.state()) {
+        let after = system.state();
+        let changed = after != *state;
+        if changed && self.seen.insert(after) {
             self.paths.push_back([path, &[step]].concat());
             system.rest();
         }
         std::mem::forget(print);
-        met
+        if changed {
+            *place = None;
+        }
+        points
     }
 
     fn try_everything(&mut self, path: &[Step<S>]) {
+        let mut place = None;
         for op in S::operations() {
-            self.try_step(path, (op, None));
-            for trouble in S::TROUBLES {
-                let met = |at: &usize| self.try_step(path, (op, Some(trouble(*at))));
-                let points = (0..MOST_POINTS).take_while(met).count();
-                assert!(points < MOST_POINTS, "{op:?} has too many failure points");
+            let points = self.try_step(&mut place, path, (op, None));
+            for (count, trouble) in S::TROUBLES {
+                for at in 0..count(&points) {
+                    self.try_step(&mut place, path, (op, Some(trouble(at))));
+                }
             }
         }
     }

@@ -71,7 +71,6 @@ struct Machine {
     batches: bool,
     fault: Option<Fault>,
     changes: usize,
-    met: bool,
     look: fn(&Text),
     broken: Option<Broken>,
 }
@@ -82,7 +81,6 @@ thread_local! {
         batches: false,
         fault: None,
         changes: 0,
-        met: false,
         look: |_| (),
         broken: None,
     });
@@ -115,18 +113,17 @@ pub(crate) fn disturb<T>(f: impl FnOnce(&mut Text) -> T) -> T {
     MACHINE.with_borrow_mut(|machine| f(&mut machine.text))
 }
 
-/// Runs `f` with `fault`. The second value says whether the fault occurred.
-pub(crate) fn with_fault<T>(fault: Fault, f: impl FnOnce() -> T) -> (T, bool) {
-    let set = |fault| {
-        MACHINE.with_borrow_mut(|machine| {
-            machine.fault = fault;
-            machine.changes = 0;
-            std::mem::take(&mut machine.met)
-        })
-    };
-    set(Some(fault));
+/// Runs `f` with `fault`, if any. The second value is the number of changes of the text.
+pub(crate) fn with_fault<T>(fault: Option<Fault>, f: impl FnOnce() -> T) -> (T, usize) {
+    MACHINE.with_borrow_mut(|machine| {
+        machine.fault = fault;
+        machine.changes = 0;
+    });
     let value = f();
-    (value, set(None))
+    MACHINE.with_borrow_mut(|machine| {
+        machine.fault = None;
+        (value, machine.changes)
+    })
 }
 
 /// Whether a change of the text can be refused.
@@ -152,17 +149,14 @@ fn change(may: May, effect: impl FnOnce(&mut Text) -> Result) -> Result {
                 if nr == at
                     && (may == May::BeRefused || may == May::LackMemory && error == ENOMEM) =>
             {
-                machine.met = true;
                 return Err(error);
             }
             Some(Fault::Attached(nr, site)) if nr == at => {
-                machine.met = true;
                 let result = effect(&mut machine.text);
                 machine.text.attach(site);
                 result
             }
             Some(Fault::Death { at: nr, changed }) if nr == at => {
-                machine.met = true;
                 let result = if changed {
                     effect(&mut machine.text)
                 } else {

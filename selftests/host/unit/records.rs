@@ -133,10 +133,7 @@ fn a_child_with_a_record_is_switched_back_to_its_parent() {
     assert_eq!([inherit(), inherit()], [Inherited::Done; 2]);
     assert_eq!(records.recorded(16), Some(Old));
     assert_eq!((records.pending(), records.births(&BirthLock)), (2, 1));
-    assert_eq!(
-        records.switch(&records.find(16).unwrap()),
-        Switched::Now
-    );
+    assert_eq!(records.switch(&records.find(16).unwrap()), Switched::Now);
 }
 
 #[test]
