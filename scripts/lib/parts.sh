@@ -37,10 +37,12 @@ start_part() {
 	set +m
 }
 
-# finish_part NAME: wait for a part that start_part() started, and treat it as tap_part() does.
+# finish_part NAME: wait for a part that start_part() started, and treat it as tap_part() does. A part
+# that was not started is passed over.
 finish_part() {
 	local rc=0
 
+	[[ ${part_pids[$1]:-} ]] || return 0
 	wait "${part_pids[$1]}" || rc=$?
 	unset "part_pids[$1]"
 	tap_part "$1" replay "$rc" "$tap.$1"
@@ -61,12 +63,21 @@ stop_parts() {
 	done
 }
 
-# selftests -l|-L [debug]: print the names of the selftests that wait most of their time (-l), or of
-# the others (-L), in the order of selftests/TESTS. A test that waits has a line "# guest: waiting".
-# With debug, the tests for debug kernels are included.
+# selftests GUEST [debug]: print the names of the selftests for this guest, in the order of
+# selftests/TESTS. A line "# guest: NAME" in a test names its guest:
+#
+#	waiting		the test waits most of its time
+#	quiet		the test measures time, so no other guest runs beside it
+#	busy		a test without such a line
+#
+# GUEST may be an extended regular expression. With debug, the tests for debug kernels are included.
 selftests() {
-	test_files "${2:-}" | (cd "$selftests_dir" && xargs grep "$1" -x '# guest: waiting') |
-		sed 's|.*/test-||; s|\.sh$||'
+	local file guest
+
+	test_files "${2:-}" | while IFS= read -r file; do
+		guest=$(sed -n 's/^# guest: //p' "$selftests_dir/$file")
+		[[ ! ${guest:-busy} =~ ^($1)$ ]] || test_name "$file"
+	done
 }
 
 # in_order NAME...: print the names of these selftests in the order of selftests/TESTS.

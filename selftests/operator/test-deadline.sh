@@ -3,6 +3,7 @@
 #
 # A transition that is not complete at its deadline is reversed, and the log names the blockers.
 # timeout: 240
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/operator.sh"

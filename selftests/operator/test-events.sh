@@ -4,6 +4,7 @@
 # Each event of a patch is reported: as a uevent, as an audit record, and to the tasks that poll a
 # file.
 # timeout: 240
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/operator.sh"

@@ -3,6 +3,7 @@
 #
 # A child starts in the universe of its parent. The parents sleep in the patched function, so they
 # are not switched, and make their children there.
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/moves.sh"

@@ -7,6 +7,7 @@
 # timeout: 240
 #
 #	RLP_TRANSITIONS=n: reverse the transition n times at most (default: 200)
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/pairs.sh"

@@ -4,6 +4,7 @@
 # Idle tasks are switched on every CPU, even if the CPU goes offline and online during the
 # transition. Tasks that spin in user mode are switched, whatever their priority. Sweeps interrupt
 # only the CPUs that have a task or an idle task that is not switched.
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/moves.sh"

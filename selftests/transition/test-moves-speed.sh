@@ -3,6 +3,7 @@
 #
 # The time that a transition takes on an idle machine. A task that can be switched before the
 # next sweep must not wait for that sweep.
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/moves.sh"
