@@ -127,12 +127,13 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
             options += &format!(" -include {}", header.display());
         }
         let object = folder.join(unit.file());
-        // A unit that includes <linux/livepatch.h> gets the loader's functions.
-        let command = redirected(unit, &options, &object)?.replacen(
-            " -nostdinc ",
-            &format!(" -nostdinc -I{}/include ", loader.display()),
-            1,
-        );
+        let mut command = redirected(unit, &options, &object)?;
+        // A unit that includes <linux/livepatch.h> gets the loader's functions, but for those that
+        // define the kernel's functions of the same names.
+        if !unit.source.starts_with("kernel/livepatch/") {
+            let include = format!(" -nostdinc -I{}/include ", loader.display());
+            command = command.replacen(" -nostdinc ", &include, 1);
+        }
         let result = output(program("sh", &tree.dir).args(["-c", &command]))?;
         if !result.status.success() {
             return Err(Refusal::DoesNotCompile {
