@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Rules for the Makefile of a patch module. With this file, the whole Makefile is
+# Rules for the Makefile of a patch module. With this file, the whole Makefile is:
 #
 #	KDIR ?= /lib/modules/$(shell uname -r)/build
 #	obj-m := my_patch.o
 #	include /usr/share/rust_livepatch/livepatch.mk
 #
-# after which `make`, `make modules_install`, `make clean` and `make CLIPPY=1` work, and
+# Then `make`, `make modules_install`, `make clean` and `make CLIPPY=1` work:
 #
-# - C sources can include <rust_livepatch.h>, and <linux/livepatch.h> declares the loader's
-#   functions, too: a patch for in-tree livepatch needs no change;
+# - C sources can include <rust_livepatch.h>. <linux/livepatch.h> declares the loader's functions,
+#   too, so a patch for in-tree livepatch needs no change.
 # - Rust sources can use the crate `livepatch`. It is compiled here, because the metadata of a
 #   crate only fit one compiler and one kernel.
 
 livepatch-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 
-# To rmmod and modprobe, the part of a name after a dot is the suffix of a file. So they cannot find
-# a module that has a dot in its name.
+# rmmod and modprobe read a dot in a name as the start of a file suffix. So they cannot find a
+# module that has a dot in its name.
 livepatch-dotted = $(strip $(foreach object,$(notdir $(filter %.o,$(obj-m))), \
 	$(if $(findstring .,$(basename $(object))),$(basename $(object)))))
 livepatch-check-names = $(if $(livepatch-dotted),$(error livepatch.mk: a module with a dot in its \

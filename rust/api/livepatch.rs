@@ -228,8 +228,8 @@ pub const fn object<const N: usize>(
 /// unsafe fn old_name(arguments) [-> type] = replacement [, sympos n];
 /// ```
 ///
-/// - `replace: true` makes a cumulative patch, which replaces all enabled patches. Without objects it
-///   reverts all functions to their original code.
+/// - `replace: true` makes a cumulative patch, which replaces all enabled patches. Without objects
+///   it reverts all functions to their original code.
 /// - `states` lists the [`State`]s that the patch changes.
 /// - `module "name"` is a module, which need not be loaded.
 /// - `with Callbacks` names a type that implements [`Callbacks`].

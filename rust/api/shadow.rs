@@ -66,7 +66,8 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
         "a shadow variable is aligned as a word, and no better",
     );
 
-    /// Objects without a size can share an address, so a borrow of one is no proof.
+    /// Objects without a size can share an address. A borrow of one such object is then no proof
+    /// that no other borrow gives access to the variable.
     const IS_KEY: () = assert!(
         mem::size_of::<O>() > 0,
         "an object needs an address of its own"

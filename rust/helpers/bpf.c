@@ -111,9 +111,10 @@ static unsigned long site_of(const struct watch *watch)
 }
 
 /*
- * Whether the stubs are attached. The loader's registry serializes the writers, which write
- * once the stubs are attached, and before they are detached. The reader is called by ftrace.
- * If it reads an old value, another user gets -EBUSY for a function that could be shared.
+ * Whether the stubs are attached. The loader's registry serializes the writers. A writer sets
+ * this after the stubs were attached, and clears it before they are detached. ftrace calls the
+ * reader. If the reader sees an old value, another user gets -EBUSY for a function that could
+ * be shared.
  */
 static bool watching;
 /* Whether the stubs were ever attached. Accessed with the registry locked, or by its last owner. */
@@ -186,11 +187,11 @@ int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
 /**
  * rlp_bpf_wait() - wait until no task is in a stub any more
  *
- * Called after rlp_bpf_watch() has stopped to watch. A task in a stub is in the call of the
- * loader, where it may sleep and is counted, or it is before or behind that call, where it
- * does not sleep. RCU-tasks waits for the second kind. After the first wait, no task is
- * before the call any more. After the loop, no task is in the call. After the second wait, no
- * task is behind the call.
+ * Called after rlp_bpf_watch() has stopped watching. A task in a stub may be in the call of
+ * the loader. It is counted there, and may sleep. Or the task is before or behind that call.
+ * It does not sleep there, and RCU-tasks waits for it. After the first wait, no task is before
+ * the call any more. After the loop, no task is in the call. After the second wait, no task is
+ * behind the call.
  *
  * Context: process context, sleeps.
  */

@@ -36,10 +36,10 @@ static bool notrace is_idle_here(void)
 /*
  * Check whether the kernel could have switched to another task at the instruction that
  * rlp_on_cpus() has interrupted. If it could, the preemption count is that of the
- * interrupt alone: no section with preemption, soft interrupts or hard interrupts off was
- * interrupted. On PREEMPT_RT a soft interrupt can be preempted, and is not in the count.
- * This function returns false for it all the same. On a kernel that does not preempt tasks
- * in the kernel the count says nothing.
+ * interrupt alone: preemption, soft interrupts and hard interrupts were on at that
+ * instruction. On PREEMPT_RT a soft interrupt can be preempted, and is not in the count.
+ * This function returns false in a soft interrupt there, too. On a kernel that does not
+ * preempt tasks in the kernel, the count says nothing, and this function returns false.
  *
  * @caller called rlp_on_cpus(), which is allowed only where a task may sleep. On
  * the CPU of @caller, @fn is called without an interrupt.
@@ -66,7 +66,7 @@ struct resched {
 
 static DEFINE_PER_CPU(struct resched, rescheds);
 
-/* Does nothing: the switch to the stopper is all that is needed. */
+/* Only clears the mark: the switch to the stopper is all that is needed. */
 static int clear_pending(void *pending)
 {
 	clear_bit_unlock(0, pending);

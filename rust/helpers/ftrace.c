@@ -11,16 +11,16 @@
 #include "helpers.h"
 
 /*
- * Check whether a grace period of RCU waits for the section with preemption off that calls this.
+ * Check whether a grace period of RCU waits for the caller's section, which has preemption off.
  *
- * It does not on a CPU that RCU does not watch, which is deep in its idle loop, or between kernel
- * and user mode. It does not either on a CPU that is being brought online and has not passed
- * rcutree_report_cpu_starting() yet, or that is going offline and has passed
+ * It does not wait on a CPU that RCU does not watch: the CPU is deep in its idle loop, or between
+ * kernel and user mode. It also does not wait on a CPU that is being brought online and has not
+ * passed rcutree_report_cpu_starting() yet, or on a CPU that is going offline and has passed
  * rcutree_report_cpu_dead(). Such a CPU is not in cpu_online_mask (start_secondary() in
  * arch/x86/kernel/smpboot.c, take_cpu_down() in kernel/cpu.c).
  *
- * Only the CPU itself changes what is read here, and not within the section: an interrupt restores
- * what it has changed.
+ * Only the CPU itself changes what is read here. Within the section, only an interrupt can do so,
+ * and it restores what it has changed.
  */
 static __always_inline bool rcu_waits_for_this_cpu(void)
 {

@@ -425,7 +425,10 @@ int rlp_update_ftrace_direct_del(struct ftrace_ops *ops, struct ftrace_hash *has
 	return static_call(rlp_gate_update_ftrace_direct_del)(ops, hash);
 }
 
-/* If the symbol is missing, this wakes no task and returns 0; the caller kicks the task instead. */
+/*
+ * If the symbol is missing, this wakes no task and returns 0. The caller then kicks the task,
+ * unless it is a kthread.
+ */
 int notrace rlp_wake_up_state(struct task_struct *task, unsigned int state)
 {
 	if (!static_call_query(rlp_gate_wake_up_state))

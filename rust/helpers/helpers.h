@@ -138,7 +138,8 @@ void rlp_worker_stop(struct rlp_worker *worker);
 
 /*
  * shadow.c: the header of memory that is attached to an address. The memory follows the
- * header. It is aligned to 16 bytes, as in-tree, where the header has 48 bytes.
+ * header, and is aligned to 16 bytes. In-tree it has the same alignment, because the header
+ * there has 48 bytes.
  */
 struct rlp_side {
 	struct rcu_head rcu;

@@ -59,7 +59,7 @@ void rlp_mark_register(void)
 /**
  * rlp_mark_unregister() - stop naming patches in the log of a panic
  *
- * Context: may sleep: waits for a panic that calls the notifiers, which does not return.
+ * Context: may sleep. Waits while a panic calls the notifiers. The panic itself never returns.
  */
 void rlp_mark_unregister(void)
 {

@@ -12,12 +12,12 @@ bool rlp_pin_loader(void)
 }
 
 /*
- * Get a reference to the kobject of a module. free_module() waits for the last one, before it changes
- * or frees anything that running code of the module needs (mod_kobject_put() in
+ * Get a reference to the kobject of a module. free_module() waits until the last reference is put,
+ * before it changes or frees anything that running code of the module needs (mod_kobject_put() in
  * kernel/module/sysfs.c). Context: any.
  *
- * Return: false if the module has no kobject. load_module() calls the notifiers without a kobject if
- * it fails before it calls the module's init.
+ * Return: false if the module has no kobject. If load_module() fails before it calls the module's
+ * init, the module has no kobject when the notifiers are called.
  */
 bool rlp_module_kobject_get(struct module *mod)
 {

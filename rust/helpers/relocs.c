@@ -63,7 +63,7 @@ int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 	for (nr = 1; nr < end && !ret; nr++)
 		ret = relocate(patch, nr, object, apply);
 	if (ret)
-		/* The section that failed is not cleared: in most cases nothing of it was applied. */
+		/* The failed section is not cleared: in most cases nothing of it was applied. */
 		for (nr -= 2; nr > 0; nr--)
 			relocate(patch, nr, object, false);
 	return ret;

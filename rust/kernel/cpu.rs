@@ -117,12 +117,14 @@ impl Drop for HotplugLock {
 
 /// The task that was running on an interrupted CPU.
 pub enum Running<'a> {
-    /// The kernel could have preempted the task at the interrupted instruction: the task was in user
-    /// mode, or in kernel code with preemption on. Or it is the idle task, about to leave its CPU.
+    /// The kernel could have preempted the task at the interrupted instruction: the task was in
+    /// user mode, or in kernel code with preemption on. Or it is the idle task, about to leave its
+    /// CPU.
     Preemptible(Quiescent<'a>),
-    /// The task is in a section that is not preempted: preemption is off, a soft interrupt is served
-    /// on the task, or it is the idle task in its loop. The code of the section relies on not being
-    /// preempted, so the stack of the task is not available.
+    /// The task is in a section that is not preempted: preemption is off, a soft interrupt is
+    /// served on the task, or it is the idle task in its loop. The code of the section relies on
+    /// not being preempted, so the stack of the task is not available. On a kernel that does not
+    /// preempt tasks in the kernel, each interrupted task is `Busy`, also in user mode.
     Busy(TaskId),
 }
 
@@ -193,8 +195,8 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(cpus: &C
     }
     /// # Safety
     ///
-    /// `on_each_cpu_mask()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>` that
-    /// outlives the call.
+    /// `on_each_cpu_mask()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>`
+    /// that outlives the call.
     unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
         info: *mut c_void,
     ) {

@@ -96,9 +96,10 @@ impl Batches {
         Ok(())
     }
 
-    /// Starts to call the function that was given to [`on_direct_target!`] before a bpf program is
-    /// attached to a function. If that is not possible now, the next call tries again: without it,
-    /// functions can jump all the same.
+    /// Starts to watch bpf: from now on, the function that was given to [`on_direct_target!`] is
+    /// called each time before a bpf program is attached to a function. Functions can jump without
+    /// this. So if bpf cannot be watched now, this succeeds all the same, and the next call
+    /// retries.
     ///
     /// [`on_direct_target!`]: crate::on_direct_target
     ///
@@ -106,8 +107,8 @@ impl Batches {
     ///
     /// `ENODEV` if ftrace has shut itself down.
     fn watch_bpf(&mut self) -> Result {
-        // SAFETY: `ops` is registered by the type invariant. There is one value of this type, in the
-        // registry, which is locked.
+        // SAFETY: `ops` is registered by the type invariant. There is one value of this type, in
+        // the registry, which is locked.
         match change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), true) }) {
             Err(e) if e == ENODEV => Err(e),
             _ => Ok(()),

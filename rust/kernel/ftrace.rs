@@ -460,8 +460,8 @@ static PINNED: AtomicBool = AtomicBool::new(false);
 /// Repeats `remove` while it fails with `ENOMEM`.
 ///
 /// `remove` removes a part of this module, which is being unloaded, from ftrace. ftrace allocates
-/// memory for a removal. If there is no memory, the removal must be repeated, because ftrace must not
-/// keep the part.
+/// memory for a removal. If there is no memory, the removal must be repeated, because ftrace must
+/// not keep the part.
 ///
 /// # Context
 ///

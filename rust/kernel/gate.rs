@@ -3,7 +3,7 @@
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
 //!
 //! Until the gate is open, the functions of this crate fail. Look-ups find no symbol, no module, no
-//! fentry site and no idle task. No task is kept from running, and every stack is unreliable.
+//! fentry site and no idle task. `with_quiescent()` holds no task, and every stack is unreliable.
 //! Functions that cannot return such a result take a [`Gate`].
 
 use crate::{

@@ -153,7 +153,8 @@ impl<T: Entry> Node<T> {
 
     /// # Safety
     ///
-    /// sysfs calls this for a file of the directory that `kobj` is the first member of.
+    /// sysfs calls this for a file in the directory of `kobj`, which is the first member of a
+    /// `Self`.
     unsafe extern "C" fn show(
         kobj: *mut bindings::kobject,
         attr: *mut bindings::attribute,
@@ -367,8 +368,8 @@ impl<T: Entry> Directory<T> {
             )
         };
         if ret != 0 {
-            // SAFETY: As above. A kobject that was not added is not in the set, and has no reference
-            // to the set. kobject_del() would put one.
+            // SAFETY: As above. A kobject that was not added is not in the set, and has no
+            // reference to the set. kobject_del() would put one.
             unsafe { (*(*node).kobj.get()).kset = core::ptr::null_mut() };
         }
         // From here on the drop releases the kobject: kobject_del() accepts a kobject that was not
@@ -444,7 +445,8 @@ impl<T: Entry> Directory<T> {
     ///
     /// `ENOMEM`.
     pub fn send_change<const N: usize>(&self, variables: &[&CStr; N]) -> Result {
-        // The kernel allows no more variables, its own included (UEVENT_NUM_ENVP).
+        // The list has room for 15 variables and the null that ends it. The kernel allows 64
+        // variables, its own included (UEVENT_NUM_ENVP).
         const { assert!(N < 16) };
         let mut pointers = [core::ptr::null_mut(); 16];
         for (to, from) in pointers.iter_mut().zip(variables) {

@@ -204,8 +204,8 @@ impl<'a> Module<'a> {
     }
 
     /// Keeps the kernel from freeing the module, which is being unloaded: see [`Stall`]. The caller
-    /// is [`Events::going`] for this module. Returns `None` if the kernel has not begun to call the
-    /// module's init: it does not wait then.
+    /// is [`Events::going`] for this module. Returns `None` if the load of the module failed before
+    /// its init was called: the kernel cannot be made to wait then.
     ///
     /// # Context
     ///
@@ -261,12 +261,12 @@ impl Drop for ModuleRef {
 
 /// Keeps the kernel from freeing a module that is being unloaded. The drop lets the kernel free it.
 ///
-/// The kernel ignores references to a module whose init has failed, or that is unloaded by force. But
-/// the first thing that it does to free a module is to remove the directory of the module in
+/// The kernel ignores references to a module whose init has failed, or that is unloaded by force.
+/// But the first thing that it does to free a module is to remove the directory of the module in
 /// `/sys/module`, and it waits until nothing uses the directory (`free_module()` in
-/// `kernel/module/main.c`). Until then the memory of the module, its per-CPU memory, its tables for
-/// the unwinder, for faults and for warnings, and its references to other modules stay. The task that
-/// unloads the module sleeps uninterruptibly and holds no lock.
+/// `kernel/module/main.c`). Until then these stay: the memory of the module, its per-CPU memory,
+/// its tables for the unwinder, for faults and for warnings, and its references to other modules.
+/// The task that unloads the module sleeps uninterruptibly and holds no lock.
 ///
 /// The notifiers have been called for the module by then. So jump labels and static calls in the
 /// module do not change any more, and ftrace and kprobes do not know its functions any more.

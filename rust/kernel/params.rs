@@ -20,8 +20,8 @@ pub fn promote() -> bool {
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
-/// The seconds after which a transition that is not complete is reversed, for a patch that is enabled
-/// now; 0 is never. May change at any time.
+/// The seconds after which a transition that is not complete is reversed, for a patch that is
+/// enabled now; 0 is never. May change at any time.
 pub fn deadline() -> u32 {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_deadline() }

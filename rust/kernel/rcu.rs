@@ -24,9 +24,10 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// The proof that the code runs in a section that [`synchronize`] waits for. That is an RCU read-side
-/// critical section, or a section with preemption or interrupts off, on a CPU that RCU watches
-/// (`synchronize_rcu()` in `kernel/rcu/tree.c`). On any CPU it is an [`UnwatchedSection`].
+/// The proof that the code runs in a section that [`synchronize`] waits for. On a CPU that RCU
+/// watches, that is an RCU read-side critical section, or a section with preemption or interrupts
+/// off (`synchronize_rcu()` in `kernel/rcu/tree.c`). On any CPU, an [`UnwatchedSection`] is such a
+/// section, too.
 ///
 /// A section is part of one thread, so the proof must not move to another.
 pub struct ReadSide<'a>(PhantomData<&'a ()>, NotThreadSafe);

@@ -155,7 +155,7 @@ fn bucket(object: usize) -> &'static AtomicPtr<rlp_side> {
     // As hash_long(): multiplication by 2^64 divided by the golden ratio. The high bits of the
     // product depend on all bits of the address.
     let hash = (object as u64).wrapping_mul(0x61c8_8646_80b5_83eb) >> (u64::BITS - BITS);
-    // The shift leaves as many bits as the number of a bucket has.
+    // The shift leaves `BITS` bits, as many as the index of a bucket has.
     &BUCKETS[hash as usize & ((1 << BITS) - 1)]
 }
 
@@ -271,8 +271,9 @@ impl Locked {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
-            // node by this link sees it whole. The lock alone would order that, because the thread
-            // that added the next node held the lock. The removed node still links to the next one.
+            // node by this link sees all of that node. (The lock would be enough for that: the
+            // thread that added the next node held it.) A reader that is at the removed node
+            // continues from there, because the removed node keeps its link.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

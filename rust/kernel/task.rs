@@ -117,8 +117,8 @@ impl Drop for TaskList {
     }
 }
 
-/// Keeps children of tasks that are not switched yet from being recorded while this lives: a raw
-/// spinlock, with interrupts off.
+/// A raw spinlock that is held with interrupts off. While this lives, no child of a task that is
+/// not switched yet gets a record.
 ///
 /// # Context
 ///

@@ -2,8 +2,8 @@
 
 //! A reference to a task and a few bits, in one word that any context can read without a lock.
 //!
-//! A table of all tasks needs little memory this way, and a reader that looks for a task touches one
-//! word for each slot.
+//! A table of all tasks needs little memory this way, and a reader that looks for a task touches
+//! one word for each slot.
 
 use crate::{
     atomic::{
@@ -19,8 +19,8 @@ use kernel::{
     task::Task, //
 };
 
-/// The bits of the word that are not part of the address. `rust/helpers/task.c` checks that a
-/// `task_struct` is aligned to more than this.
+/// The bits of the word that are not part of the address. The assertion at the end of this file
+/// checks that the alignment of a `task_struct` is greater than this.
 const BITS: usize = 3;
 
 /// The word of a [`TaskSlot`] at one moment.
@@ -117,8 +117,8 @@ impl TaskSlot {
         unsafe { (word.key() as *const Task).as_ref() }
     }
 
-    /// Changes the bits to `bits` if the word is `from`, which is not that of an empty slot. Returns
-    /// whether it was.
+    /// Changes the bits to `bits` if the word is still `from`. Returns whether the bits were
+    /// changed. An empty slot is not changed.
     ///
     /// # Context
     ///

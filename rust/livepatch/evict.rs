@@ -4,14 +4,14 @@
 //!
 //! The kernel does not unload a module that has references, with two exceptions: the module's init
 //! fails after it has enabled the patch (`do_init_module()` in `kernel/module/main.c`), and
-//! `rmmod -f`. The module's memory is freed soon after the notifiers have returned, so the patch must
-//! be removed before that.
+//! `rmmod -f`. The module's memory is freed soon after the notifiers have returned, so the patch
+//! must be removed before that.
 //!
 //! A task may stay in the patch for any length of time. While the notifier waits for that task, it
-//! holds the lock of the list of notifiers. No module can be loaded any more if another task wants to
-//! register a notifier. So [`evict`] waits for [`DEADLINE`] only. Then it stalls the unload behind the
-//! notifiers, where no lock is held, and leaves the rest to the worker. The stall ends when the
-//! patch is released.
+//! holds the lock of the list of notifiers. No module can be loaded any more if another task wants
+//! to register a notifier. So [`evict`] waits for [`DEADLINE`] only. Then it stalls the unload at a
+//! point after the notifiers, where no lock is held, and leaves the rest to the worker. The stall
+//! ends when the patch is released.
 
 use crate::{
     registry::{
@@ -37,13 +37,13 @@ use kernel_ext::module::Module;
 /// The pause between two attempts to complete the removal, in milliseconds.
 const PAUSE_MS: u32 = 100;
 
-/// The time after which the notifier returns although the patch is not removed. Most tasks leave the
-/// patch before: they are nudged after three seconds.
+/// The time after which the notifier returns although the patch is not removed. Most tasks leave
+/// the patch before: they are nudged after three seconds.
 const DEADLINE: Delta = Delta::from_secs(10);
 
-/// Disables the patch of `module`, if it is a patch's module, and waits until the patch is released,
-/// or until [`DEADLINE`]. In the second case the kernel does not free the module before the patch is
-/// released.
+/// Disables the patch of `module`, if it is a patch's module, and waits until the patch is
+/// released, or until [`DEADLINE`]. In the second case the kernel does not free the module before
+/// the patch is released.
 ///
 /// # Context
 ///
@@ -89,9 +89,9 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     false
 }
 
-/// Stalls the unload of `module` until its patch is released. Returns false if the patch has left the
-/// registry: its release does not depend on a task that is in the patch. Also returns false if the
-/// module cannot be stalled.
+/// Stalls the unload of `module` until its patch is released. Returns false if the patch has left
+/// the registry: its release does not depend on a task that is in the patch. Also returns false if
+/// the module cannot be stalled.
 fn stall(module: Module<'_>) -> bool {
     let name = module.name();
     let Ok(mut registry) = REGISTRY.lock() else {
@@ -120,8 +120,8 @@ fn stall(module: Module<'_>) -> bool {
 }
 
 impl Registry {
-    /// Retires the patch `id`. Called while the patch is held: a held patch is in no universe, so no
-    /// transition is needed. If memory is short, the caller retries.
+    /// Retires the patch `id`. Called while the patch is held: a held patch is in no universe, so
+    /// no transition is needed. If memory is short, the caller retries.
     fn evict_held(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         if retired.reserve(1).is_ok() {
             self.retire_one_held(id, retired);
@@ -130,7 +130,8 @@ impl Registry {
         }
     }
 
-    /// Starts to disable the patches whose unload is stalled. The worker calls this.
+    /// Starts to disable the oldest patch whose module is stalled, if there is one. The worker
+    /// calls this.
     pub(crate) fn remove_stalled(&mut self) {
         let stalled = self.patches().find(|patch| patch.stall.is_some());
         let Some(id) = stalled.map(|patch| patch.id) else {

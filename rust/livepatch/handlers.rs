@@ -103,8 +103,8 @@ impl Handlers {
     /// # Errors
     ///
     /// `EBUSY` if the owner of a direct target stays busy, `ENOMEM`, and those of
-    /// [`Redirection::hook`] and [`Redirection::register`]. If memory stays short, functions may have
-    /// the handler after an error. [`unhook`](Self::unhook) removes it.
+    /// [`Redirection::hook`] and [`Redirection::register`]. If memory stays short, functions may
+    /// have the handler after an error. [`unhook`](Self::unhook) removes it.
     pub(crate) fn hook(&mut self, sites: &mut [Site]) -> Result {
         if !sites.iter().copied().any(may_have_direct_target) {
             self.main.hook(sites)?;

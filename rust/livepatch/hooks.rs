@@ -180,11 +180,11 @@ impl Hooks {
         self.demote_if(|site| sites.binary_search(&site).is_ok())
     }
 
-    /// Like [`demote`](Self::demote), for the functions at the sites for which `is_selected` returns
-    /// true.
+    /// Like [`demote`](Self::demote), for the functions at the sites for which `is_selected`
+    /// returns true.
     ///
-    /// This hooks the functions by the handler first, and then removes the jumps. So each call finds
-    /// the handler or the jump.
+    /// This hooks the functions by the handler first, and then removes the jumps. So each call
+    /// finds the handler or the jump.
     pub(crate) fn demote_if(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let mut jumping = Batch::default();
         let mut unhandled = KVVec::new();

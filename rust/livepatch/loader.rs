@@ -11,8 +11,8 @@
 //! - [`transition`] switches every task, by its record in [`records`]. Meanwhile the ftrace handler
 //!   in [`view`] looks up in [`redirects`] where a call goes.
 //! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
-//! - [`deadline`] reverses a transition that takes too long. [`probation`] takes back a patch that is
-//!   not confirmed.
+//! - [`deadline`] reverses a transition that takes too long. [`probation`] takes back a patch that
+//!   is not confirmed.
 //! - [`control`] has the operations that operators request through [`sysfs`], and [`events`]
 //!   reports to them.
 //! - [`modules`] patches late modules, and reverts their patches when they are unloaded.

@@ -80,12 +80,12 @@ pub(crate) fn unpatch_going(module: Module<'_>) {
 /// The pause between two attempts to unhook the functions of a module while memory is short.
 const PAUSE: Delta = Delta::from_millis(10);
 
-/// Unhooks the functions of `module`, which no patch has any more. Waits for memory if there is none,
-/// with the registry unlocked.
+/// Unhooks the functions of `module`, which no patch has any more. Waits for memory if there is
+/// none, with the registry unlocked.
 ///
-/// The module's memory is about to be freed. A hook that is left would apply to the next code that is
-/// loaded at its address. If memory was short earlier, the completion of a transition may have left
-/// such hooks, too.
+/// The module's memory is about to be freed. A hook that is left would apply to the next code that
+/// is loaded at its address. If memory was short earlier, the completion of a transition may have
+/// left such hooks, too.
 fn wait_until_unhooked(module: Module<'_>) {
     let (text, size) = module.text();
     loop {
@@ -189,8 +189,8 @@ impl Registry {
     }
 
     /// Unhooks the functions that no patch has any more. If memory is short, the functions stay
-    /// hooked until [`wait_until_unhooked`]. Nothing calls them: the module's init has not begun, or
-    /// its exit has returned.
+    /// hooked until [`wait_until_unhooked`]. Nothing calls them: the module's init has not begun,
+    /// or its exit has returned.
     fn try_to_unhook_unused(&mut self) {
         let _ = self.unhook_unused();
     }

@@ -12,8 +12,8 @@
 //! - functions of the patch module that the replacement, or another part, calls by a tail call. The
 //!   frame of the caller is gone then.
 //!
-//! Both are entered by a direct jump. A static branch into a `.cold` part may be a NOP at present, so
-//! these parts are also found by their names. A tail call through a pointer is not found.
+//! Both are entered by a direct jump. A static branch into a `.cold` part may be a NOP at present,
+//! so these parts are also found by their names. A tail call through a pointer is not found.
 
 use crate::{
     patch::{

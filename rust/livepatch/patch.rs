@@ -101,7 +101,7 @@ pub(crate) struct TransitionEnd {
 pub(crate) enum Probation {
     /// The patch has not been in effect yet.
     Ahead,
-    /// The patch must be confirmed within the patch's time for that, counted from this moment.
+    /// The patch must be confirmed within `probation_s` seconds from this moment.
     Since(Instant<Monotonic>),
     /// The patch was not confirmed in time, and is taken back.
     Failed,
@@ -125,8 +125,8 @@ pub(crate) struct Patch {
     /// The author's structure. Its reference to the module is dropped after the fields above, which
     /// refer to the module.
     pub(crate) desc: PatchDesc,
-    /// Keeps the module loaded although it is being unloaded; see `evict.rs`. The module may be freed
-    /// when this is dropped, so this is the last field.
+    /// Keeps the module loaded although it is being unloaded; see `evict.rs`. The module may be
+    /// freed when this is dropped, so this is the last field.
     pub(crate) stall: Option<Stall>,
 }
 

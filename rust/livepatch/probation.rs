@@ -2,8 +2,8 @@
 
 //! Probation: a patch that is not confirmed in time is taken back, even if user space is dead.
 //!
-//! A cumulative patch on probation holds the patches that it has replaced. If it is taken back, they
-//! are in effect again.
+//! A cumulative patch on probation holds the patches that it has replaced. If it is taken back,
+//! they are in effect again.
 
 use crate::{
     events::Event,
@@ -28,13 +28,14 @@ use kernel::{
     }, //
 };
 
-/// The pause before a patch is taken back once more, after an error, in milliseconds.
+/// The pause before a retry, in milliseconds, if a patch could not be taken back.
 const RETRY_MS: u32 = 1000;
 
 /// The longest time for which the worker sleeps until a probation ends, in milliseconds.
 const LONGEST_SLEEP_MS: i64 = 60_000;
 
-/// Confirms the patch `id`, so that it is not taken back. If that has begun, it is reversed.
+/// Confirms the patch `id`, so that the patch is not taken back. If a transition that takes the
+/// patch back has begun, reverses the transition.
 ///
 /// # Context
 ///
@@ -81,8 +82,9 @@ impl Patch {
 }
 
 impl Registry {
-    /// Begins the probation of the patch `id`, which is in effect from now on. The caller then updates
-    /// the panic mark. Does nothing if the patch need not be confirmed, or was in effect before.
+    /// Begins the probation of the patch `id`, which is in effect from now on. The caller then
+    /// updates the panic mark. Does nothing if the patch need not be confirmed, or was in effect
+    /// before.
     ///
     /// # Errors
     ///
@@ -105,8 +107,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Reports the patches that were held for the patch `by`, and are in effect again. The probation of
-    /// a patch that was not confirmed begins again.
+    /// Reports the patches that were held for the patch `by`, and are in effect again. The
+    /// probation of a patch that was not confirmed begins again.
     ///
     /// # Errors
     ///

@@ -22,8 +22,8 @@ impl Range {
         }
     }
 
-    /// Whether `addr` is from `start` to before `end`: the address of an instruction, which cannot
-    /// be after the last byte.
+    /// Whether an instruction at `addr` is in the range. No instruction is at `end`, which is the
+    /// address after the last byte.
     pub(crate) fn has_instruction(&self, addr: usize) -> bool {
         (self.start..self.end).contains(&addr)
     }

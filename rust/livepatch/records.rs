@@ -7,8 +7,8 @@
 //!
 //! There are two kinds of tasks without a record:
 //!
-//! - A new task became visible after the table was filled. It had never run before. If its parent was
-//!   in the target universe, the new task starts there, too, on an empty stack. (If not,
+//! - A new task became visible after the table was filled. It had never run before. If its parent
+//!   was in the target universe, the new task starts there, too, on an empty stack. (If not,
 //!   [`Records::inherit`] makes a record.)
 //! - An exiting task had left the task list before the table was filled, or was forked during the
 //!   transition and is past `exit_notify()`. It follows its CPU: it is in the universe of the CPU's
@@ -66,7 +66,7 @@ pub(crate) enum Switched {
 /// What [`Records::inherit`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inherited {
-    /// The child is in its parent's universe, or an attempt to switch it was faster.
+    /// The child is in its parent's universe, or was switched in the meantime.
     Done,
     /// As `Done`, and the child's record was the last that had to be switched.
     Last,
@@ -111,8 +111,8 @@ const SPREAD: usize = 3;
 pub(crate) struct Record<'a> {
     slot: &'a TaskSlot,
     task: &'a Task,
-    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the low half of the
-    /// address. The kernel and its modules are in the highest 2 GB, so the high half is known.
+    /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the low half of
+    /// the address. The kernel and its modules are in the highest 2 GB, so the high half is known.
     blocker: &'a AtomicU32,
 }
 
@@ -329,8 +329,8 @@ impl Records {
         if universe(word.bits()) != self.target {
             return;
         }
-        // ORDERING: Relaxed. The parent's record is pending, too, so nobody reads 0 because this
-        // line and the decrement by a switch of the child are in another order.
+        // ORDERING: Relaxed. A switch of the child may decrement the number before this line
+        // increments it. The number does not become 0 then: the parent's record is pending, too.
         self.pending.fetch_add(1, Ordering::Relaxed);
         // This succeeds: nothing else changes a record that is in the target universe.
         record.slot.set_bits(word, word.bits() ^ UNIVERSE);

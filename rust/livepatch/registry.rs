@@ -103,7 +103,7 @@ pub(crate) struct Registry {
     /// The retired patches that the second worker has not taken yet.
     unreleased: RetiredPatches,
     transition: Option<Transition>,
-    /// All patches but one are held, if a patch on probation has replaced them.
+    /// `Some` if a patch on probation has replaced all other patches, which are held.
     held: Option<Held>,
     hooks: Hooks,
     /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
@@ -116,8 +116,8 @@ pub(crate) struct Registry {
     /// Registered for a transition, and kept until functions have settled: unregistering the probe
     /// takes longer than most transitions.
     probe: Option<SchedSwitch<Probe>>,
-    /// The time of the last change, and the time after it in which nothing may change before
-    /// functions are promoted. `None` when functions have settled.
+    /// The time of the last change, and the quiet time that must follow it before functions are
+    /// promoted. `None` when functions have settled.
     settling: Option<(Instant<Monotonic>, Delta)>,
     /// The time at which functions were demoted last because of another user.
     room_made: Option<Instant<Monotonic>>,
@@ -241,8 +241,8 @@ impl Registry {
         retired.add(patch, directory, forced, &self.callbacks);
     }
 
-    /// Ends `step`: every task is in `universe`. The other patches are moved to `retired`, which has
-    /// room for them, or are held.
+    /// Ends `step`: every task is in `universe`. The patches that do not belong to `universe` are
+    /// moved to `retired`, which has room for them, or are held.
     ///
     /// A patch that is not `confirmed` may be taken back. So the patches that it has replaced are
     /// held until then.
@@ -392,7 +392,8 @@ impl Registry {
         }
     }
 
-    /// Returns the step of the transition that runs, or which patches are in effect.
+    /// Returns the step of the transition that runs. Without a transition, the returned step says
+    /// which patches are in effect.
     fn step(&self) -> Step {
         match (&self.transition, self.held) {
             (Some(transition), _) => transition.step,
@@ -657,8 +658,8 @@ impl Registry {
         self.announced.retain(|other| **other != *name);
     }
 
-    /// Returns the time of the last change, and the time after it in which nothing may change before
-    /// functions are promoted. Returns `None` when functions have settled.
+    /// Returns the time of the last change, and the quiet time that must follow it before functions
+    /// are promoted. Returns `None` when functions have settled.
     pub(crate) fn settling(&self) -> Option<(Instant<Monotonic>, Delta)> {
         self.settling
     }

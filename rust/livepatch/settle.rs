@@ -35,8 +35,8 @@ const QUIET: Delta = Delta::from_millis(500);
 /// the program in this time.
 const ROOM: Delta = Delta::from_secs(2);
 
-/// The time after which functions are tried again that a bpf program, or another user of direct
-/// targets, has taken.
+/// The time after which promotion is retried, if a bpf program, or another user of direct targets,
+/// has taken a function.
 const RETRY: Delta = Delta::from_secs(10);
 
 impl Registry {
@@ -62,8 +62,8 @@ impl Registry {
         Some(room.map_or(left, |room| left.max(room)))
     }
 
-    /// Promotes functions to jumps if nothing has changed for a while. If the parameter `promote` is
-    /// off, demotes them all instead. No transition runs.
+    /// Promotes functions to jumps if nothing has changed for a while. If the parameter `promote`
+    /// is off, demotes them all instead. No transition runs.
     pub(crate) fn settle(&mut self) {
         let Some(left) = self.time_to_settle() else {
             return;

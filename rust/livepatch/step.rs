@@ -20,8 +20,8 @@ pub(crate) enum Step {
     Replace(PatchId),
     /// The patch is in the old universe only.
     Disable(PatchId),
-    /// No patch is in transition, and the patch is alone in both universes. It has replaced all other patches,
-    /// which are held until it is confirmed.
+    /// No patch is in transition, and the patch is alone in both universes. It has replaced all
+    /// other patches, which are held until it is confirmed.
     Trial(PatchId),
     /// The patch is in the old universe only, and all other patches are in the new universe only:
     /// the patches that were held are in effect again.

@@ -193,8 +193,8 @@ pub(crate) fn find<'a>(
     Ok(())
 }
 
-/// Finds the `.cold` parts of all functions in `module` that have a name of `queries`, and passes the
-/// address of each to `each` with the index of the query.
+/// Finds the `.cold` parts of all functions in `module` that have a name of `queries`, and passes
+/// the address of each to `each` with the index of the query.
 ///
 /// # Context
 ///

@@ -451,13 +451,15 @@ fn record_all(
     result
 }
 
-/// Places each task of `before` that has not left its CPU for good in the universe that it has
-/// there. Some of these tasks have left the task list since `before` was made.
+/// Places each task of `before` in the universe that the task has in `before`. Leaves out the tasks
+/// that have left their CPU for good. Some of the placed tasks have left the task list since
+/// `before` was made.
 ///
-/// [`record_all`] may have found a child before its parent has passed [`Probe`], which then changes
-/// `before`. So this is repeated until nothing has changed meanwhile. It ends, because
-/// `tasklist_lock` is held: only tasks that had become visible before can still be changed, each
-/// once. The returned lock keeps the rest of them out until the new view is published.
+/// [`record_all`] may have found a child whose parent has not passed [`Probe`] yet. When the parent
+/// passes it, [`Probe`] changes `before`. So this is repeated until `before` has not changed
+/// meanwhile. The loop ends, because `tasklist_lock` is held: only tasks that became visible
+/// earlier can still be changed, each once. The returned lock keeps [`Probe`] from changing
+/// `before` until the new view is published.
 fn record_before(before: Option<&Records>, records: &mut Records) -> Result<BirthLock, Full> {
     let mut lock = BirthLock::lock();
     let Some(before) = before else {
@@ -571,8 +573,8 @@ fn walk(task: &Quiescent<'_>, moving: &Moving) -> Result<(), Blocker> {
     }
 }
 
-/// Switches the record of `task` if it is pending, unless `judge` returns a blocker. For the context
-/// see [`try_switch`].
+/// Switches the record of `task` if it is pending, unless `judge` returns a blocker. For the
+/// context see [`try_switch`].
 #[inline(always)]
 fn switch_if(
     task: TaskId,
@@ -627,15 +629,16 @@ impl NewTask for Probe {
     /// Places `child` in the universe of its parent, which is the current task. Interrupts are off,
     /// so the parent is not switched meanwhile.
     ///
-    /// This is after the child has become visible. Before, it could be switched with its parent or
-    /// alone, as any task that sleeps on an empty stack: in-tree does that, too.
+    /// The child became visible before this call. Between the two, it may have been switched, with
+    /// its parent or alone, like any task that sleeps on an empty stack. In-tree does that, too.
     fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>) {
         let moving = || VIEW.read(proof).and_then(|view| view.moving.as_ref());
         if moving().is_none() {
             // A transition that starts after this finds the child on the task list.
             return;
         }
-        // Under the lock, the view is the last one.
+        // The view is read again under the lock: `enrol()` holds the lock when it replaces the
+        // view.
         let births = BirthLock::lock();
         let inherited = moving().map(|Moving { records, .. }| {
             let universe = view::universe_of_caller(records, parent);
@@ -651,8 +654,8 @@ impl NewTask for Probe {
 
 /// Registers the probe for new tasks, for as long as the returned value lives.
 ///
-/// Without a transition this probe reads one pointer, which is little compared with a fork. So it is
-/// registered once: registering a probe takes longer than most transitions.
+/// Without a transition this probe reads one pointer, which is little compared with a fork. So it
+/// is registered once: registering a probe takes longer than most transitions.
 ///
 /// # Context
 ///
