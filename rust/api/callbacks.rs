@@ -21,9 +21,10 @@ use kernel::{
 ///
 /// The first two are called when the object (the kernel, or a module) is patched: when the patch is
 /// enabled, or before the init of a module that is loaded later. The last two are called when the
-/// patch is disabled, or after the exit of the module. Each is called once, in this order. If
-/// patching fails or is reversed, the callbacks that undo earlier ones are called: see [the
-/// kernel's documentation](srctree/Documentation/livepatch/callbacks.rst).
+/// patch is disabled, or after the exit of the module. Each is called once, in this order. All are
+/// called again if the module is loaded again. If patching fails or is reversed, the callbacks that
+/// undo earlier ones are called: see [the kernel's
+/// documentation](srctree/Documentation/livepatch/callbacks.rst).
 ///
 /// # Context
 ///

@@ -66,7 +66,7 @@ struct resched {
 
 static DEFINE_PER_CPU(struct resched, rescheds);
 
-/* Only clears the mark: the switch to the stopper is all that is needed. */
+/* Only clears the pending bit: the switch to the stopper is all that is needed. */
 static int clear_pending(void *pending)
 {
 	clear_bit_unlock(0, pending);

@@ -44,7 +44,7 @@ static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
  *
  * Context: process context, sleeps. Removing the last jump of @ops waits for RCU-tasks.
  * Return: 0; -EOPNOTSUPP if the kernel lacks a symbol; -ENOMEM; -EINVAL if a function has
- * a direct target already.
+ * a direct target already; -ENODEV if ftrace has shut itself down: ftrace may still use @ops then.
  */
 int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 		      const unsigned long *targets, unsigned int nr, bool add)

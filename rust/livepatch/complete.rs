@@ -31,7 +31,8 @@ use kernel_ext::clock;
 /// The pause before a failed completion is retried, in milliseconds.
 const RETRY_MS: u32 = 100;
 
-/// Drives the transition if one runs, else lets hooked functions settle. The worker calls this.
+/// Drives the transition if one runs. Otherwise lets hooked functions settle, and takes back a
+/// patch that was not confirmed in time. The worker calls this.
 ///
 /// Patches that retire are left to [`release_retired`], so that the worker is free for the next
 /// transition.
@@ -57,7 +58,10 @@ pub(crate) fn release_retired() {
 }
 
 impl Registry {
-    /// Completes the transition if every task is switched, else sweeps once more.
+    /// Starts to disable a patch whose module is stalled, if there is one. Then sweeps once if the
+    /// transition waits for tasks, and completes the transition if every task is switched. Without
+    /// a transition, lets hooked functions settle, and takes back a patch that was not confirmed in
+    /// time.
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
         self.remove_stalled();
         if self.transition().is_none() {

@@ -72,7 +72,8 @@ impl Registry {
                 }
             });
         }
-        // A disabled patch that is not in transition is not registered, so this one is enabled.
+        // A disabled patch that is neither held nor in transition is not registered, so this one is
+        // enabled.
         self.disable(id).inspect_err(|e| {
             if let Ok(patch) = self.patch(id) {
                 pr_err!(

@@ -139,7 +139,7 @@ impl Registry {
         };
         self.start_removal(id);
         if self.transition().is_none() {
-            // It failed, and nothing else requests the worker.
+            // The start failed, and nothing else requests the worker.
             WORKER.after(PAUSE_MS);
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The registered patches: those that are enabled or in transition.
+//! The registered patches: those that are enabled, in transition or held.
 //!
 //! One mutex protects the registry. Only the ftrace handler and the scheduler probe do not take it:
 //! they read the view (see [`crate::view`]).
