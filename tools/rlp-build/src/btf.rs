@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! BTF: the types that a kernel or a module has with it.
+//! BTF: the types of a kernel or of a module, as the file itself describes them.
 //! Documentation/bpf/btf.rst of the kernel describes the format.
 
 use crate::prototype::{Prototype, Type};
@@ -12,7 +12,7 @@ const MAGIC: u16 = 0xeb9f;
 /// How deep types may refer to types. Only damaged BTF is deeper.
 const DEPTH: usize = 64;
 
-/// What this program needs of a type. The kinds of the format have the names of btf.rst.
+/// What this program needs of a type. One entry may stand for several of the kinds in btf.rst.
 #[derive(Debug, Clone)]
 enum Entry {
     Int {
@@ -54,7 +54,7 @@ struct Named {
 #[derive(Debug)]
 pub(crate) struct Btf<'a> {
     base: Option<&'a Btf<'a>>,
-    /// The number of types in the base, and with them the number of the first type.
+    /// The number of the first type. The types are numbered after those of the base.
     first: usize,
     types: Vec<Named>,
     strings: Vec<u8>,

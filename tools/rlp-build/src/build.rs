@@ -203,7 +203,7 @@ struct Wanted {
     /// Units that the patch changes. Each must be a part of the shipped kernel.
     sources: Vec<String>,
     /// Units whose code may change, if they are a part of the shipped kernel: users of changed
-    /// headers, users of changed C files, and the keys of `included`.
+    /// headers, users of changed C files, and changed C files that other files include.
     users: Vec<String>,
     /// Each changed C file that other files include, and these files. Such a C file may be a unit
     /// itself, too.
@@ -211,7 +211,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The C files that a series wants.
+    /// The C files to compile for a series.
     fn by(tree: &Tree, series: &Series, limit: usize, quiet: bool) -> Result<Self> {
         let (changed, mut headers): (BTreeSet<_>, BTreeSet<_>) = series
             .files
@@ -315,8 +315,9 @@ fn verified<'a>(
             .into());
         }
     }
-    // A C file that was compiled by itself may be only a part of another unit. Its functions are
-    // then those of that unit.
+    // A C file that was compiled by itself here may not be a unit of the shipped kernel, but only
+    // be included by one. The functions of both are then at the same places in the image. Leave
+    // out the included file.
     let pieces: BTreeSet<_> = list
         .iter()
         .filter(|(unit, verified)| {

@@ -97,7 +97,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// A second word of this place would belong to a patch.
+    /// The word at this place may be the second word of a patch.
     fn is_patch(&self, (section, offset): Place) -> bool {
         let Some(first) = offset.checked_sub(8) else {
             return false;

@@ -14,7 +14,7 @@ pub(crate) fn sections(object: &Elf) -> BTreeMap<&str, Vec<u8>> {
     sections_at(object, &[])
 }
 
-/// Like `sections()`, with the section of each index at an address of its own.
+/// Like `sections()`, but `bases` has the address of each section.
 pub(crate) fn sections_at<'a>(object: &'a Elf, bases: &[u64]) -> BTreeMap<&'a str, Vec<u8>> {
     object
         .sections

@@ -2,8 +2,8 @@
 
 //! A 64-bit little-endian ELF file: its sections, its symbols, its relocations.
 //!
-//! The crate `object` reads the file. This module keeps what the other modules need in plain
-//! vectors, indexed as in the file.
+//! The crate `object` reads the file. This module keeps sections, symbols and relocations in plain
+//! vectors for the other modules. The indexes are those of the file.
 
 use crate::refusal::{broken, Result};
 use object::elf::{self, FileHeader64};

@@ -109,7 +109,7 @@ impl<'a> Changed<'a> {
         Self { added, removed }
     }
 
-    /// The functions for locks that are not called as often as before, or with other arguments.
+    /// The functions for locks whose calls change: in number, or in their arguments.
     fn locks(&self) -> Vec<String> {
         let mut calls: BTreeMap<(String, String), isize> = BTreeMap::new();
         for (lines, sign) in [(&self.added, 1), (&self.removed, -1)] {

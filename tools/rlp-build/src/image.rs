@@ -135,7 +135,7 @@ fn unpack_kernel(path: &Path, data: &[u8]) -> Result<Vec<u8>> {
         sectors => usize::from(sectors),
     };
     let start = (setup + 1) * 512 + word(0x248)? as usize;
-    // The payload ends with four bytes of its unpacked size.
+    // The last four bytes of the payload are its unpacked size.
     let end = (start + word(0x24c)? as usize).saturating_sub(4);
     let payload = data.get(start..end).ok_or_else(not)?;
 

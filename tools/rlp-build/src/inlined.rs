@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Are the same functions inlined when each function has a section of its own as when the unit was
-//! shipped?
+//! Checks that the compiler inlines the same functions in a unit with and without a section for
+//! each function.
 //!
 //! objtool looks for changes in units that were compiled with each function in a section of its own.
 //! If a function were inlined into its caller in the shipped unit only, objtool would replace the
@@ -152,7 +152,7 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
             .find(|reloc| (offset + 1..end).contains(&reloc.offset));
         let callee = match reloc {
             Some(reloc) => {
-                // The field ends the instruction, and the target counts from there.
+                // The field is the end of the instruction, and the target is relative to that end.
                 let target = &object.symbols[reloc.symbol];
                 functions.at(
                     target.section,

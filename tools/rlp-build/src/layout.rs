@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The debug information of a unit, before and after the patch: the layout of its structures.
+//! Compares the layout of a unit's structures before and after the patch. The layout is read from
+//! the debug information.
 //!
 //! Objects that exist when the patch is loaded have the old layout. A patch that moves a member,
 //! or changes a size, would misread them.

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A makefile that prints the arguments of kbuild for objtool on vmlinux.o, without the options
-/// that need the whole vmlinux.o.
+/// A makefile that prints the arguments with which kbuild runs objtool on vmlinux.o, except the
+/// arguments that need the whole vmlinux.o.
 const ARGUMENTS: &str = "\
 include include/config/auto.conf
 include $(srctree)/scripts/Kbuild.include

@@ -123,7 +123,8 @@ impl Series {
             }
         }
 
-        // Make one patch of the whole series, which keeps the line numbers.
+        // Make one patch of the whole series. fix-patch-lines adds directives to it that keep the
+        // line numbers.
         let difference =
             output(program("diff", &tree.work.join("patch")).args(["-urN", "a", "b"]))?.stdout;
         if difference.is_empty() {

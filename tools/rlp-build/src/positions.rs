@@ -369,7 +369,7 @@ impl Positions<'_> {
     }
 
     /// Finds a place in the kernel's text where the kernel writes `constant` at boot. Returns the
-    /// function and the offset in it. The difference does not refer to that function yet.
+    /// function and the offset in it. Skips functions to which the difference refers already.
     fn constant(&self, constant: &str, taken: &BTreeSet<String>) -> Result<(String, u64)> {
         let elf = &self.kernel.elf;
         let none = || Refusal::NoConstant {

@@ -36,8 +36,8 @@ pub(crate) fn bases(module: &Elf) -> Vec<u64> {
     module.sections.iter().map(place).collect()
 }
 
-/// The functions that `wanted` accepts, by name and address. The section of each index is at the
-/// address in `bases`.
+/// The functions that `wanted` accepts, by name and address. `bases` has the address of each
+/// section.
 pub(crate) fn functions(
     module: &Elf,
     bases: &[u64],
@@ -137,8 +137,8 @@ struct Reader<'u> {
 }
 
 impl<'u> Reader<'u> {
-    /// The entry that has a function's name and its arguments: an inlined function, and a method in
-    /// Rust, are described elsewhere.
+    /// The entry that has a function's name and its arguments. The entry of a function that is also
+    /// inlined, and that of a method in Rust, refers to another entry, which has them.
     fn origin(&self, mut at: UnitOffset) -> gimli::Result<UnitOffset> {
         for _ in 0..DEPTH {
             let entry = self.unit.entry(at)?;
@@ -189,7 +189,7 @@ impl<'u> Reader<'u> {
         let size = number(&entry, gimli::DW_AT_byte_size)?.unwrap_or(0);
         let name = name(self.dwarf, self.unit, &entry)?;
         Ok(match entry.tag() {
-            // `!`, and empty structures of Rust
+            // `!` and `()` of Rust.
             gimli::DW_TAG_base_type if size == 0 => Type::Void,
             gimli::DW_TAG_base_type => match entry.attr_value(gimli::DW_AT_encoding)? {
                 Some(AttributeValue::Encoding(gimli::DW_ATE_float)) => Type::Float { size },
@@ -205,7 +205,8 @@ impl<'u> Reader<'u> {
                 },
             },
             gimli::DW_TAG_pointer_type | gimli::DW_TAG_reference_type => {
-                // Rust does not compare what a pointer leads to, and those types are deep.
+                // For Rust, the type that a pointer leads to is not compared, and may be deep. Its
+                // name suffices.
                 Type::Pointer(Box::new(match self.language {
                     Language::C => self.type_of(&entry, depth)?,
                     Language::Rust => self.named(&entry)?,
@@ -262,8 +263,9 @@ impl<'u> Reader<'u> {
         })
     }
 
-    /// The only member of a structure in Rust, if it has the size of the structure, such as the
-    /// pointer in a `KBox`. Of an `Option`, the payload if it has the size of the `Option`.
+    /// The only member of a structure in Rust, such as the pointer in a `KBox`, if the member has
+    /// the size of the structure. For an `Option`: its payload, if the payload has the size of the
+    /// `Option`.
     fn wrapped(&self, at: UnitOffset, size: u64, depth: usize) -> gimli::Result<Option<Type>> {
         if depth >= DEPTH || size == 0 {
             return Ok(None);
@@ -289,7 +291,7 @@ impl<'u> Reader<'u> {
                 _ => {}
             }
         }
-        // A variant without a payload has the size of the whole, and no member.
+        // Leave out `None`: this variant has the size of the whole `Option`, but no payload.
         inner.retain(|kind| match kind {
             Type::Aggregate { size: 0, .. } | Type::Void => false,
             Type::Aggregate { name, .. } => name.as_deref() != Some("None"),

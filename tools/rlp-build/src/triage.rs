@@ -403,8 +403,8 @@ fn needed(members: &[Member], index: usize) -> Vec<usize> {
     needed.into_iter().collect()
 }
 
-/// Builds all fixes that were built as one module. A fix that cannot be built with the fixes before
-/// it is left out.
+/// Builds one module of all fixes that could be built alone. A fix that cannot be built together
+/// with the fixes before it is left out.
 fn together(builder: &Builder<'_>, members: &[Member], fixes: &[Fix]) -> Result<Together> {
     let name = builder.arguments.name.as_str();
     let mut kept: Vec<usize> = (0..fixes.len())
@@ -507,7 +507,7 @@ fn print_together(together: &Together) {
         );
     }
     for patch in &together.human {
-        println!("    a person has to decide about {patch}, which it has");
+        println!("    it contains {patch}, about which a person has to decide");
     }
 }
 
@@ -523,7 +523,7 @@ impl Rows {
         }
     }
 
-    /// Adds a row, and prints the rows before which none is missing.
+    /// Adds a row. Then prints each row that is not printed yet, up to the first that is missing.
     fn add(&self, index: usize, fix: Fix) -> Result {
         let mut state = self
             .state

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which units a patch concerns, and which object each of them is a part of.
+//! A unit: a C file, the object that it is a part of, and the command with which kbuild compiles
+//! it.
 
 use crate::refusal::{broken, Result};
 use std::path::PathBuf;

@@ -444,18 +444,18 @@ impl<'a> Verified<'a> {
         })
     }
 
-    /// Where the constant that a relocation refers to may be: its offset in its section of the
-    /// unit, and in the image, counted from the relocation's target. The linker moves each merged
-    /// constant by itself.
+    /// The possible places of the merged constant that a relocation refers to. Each is a pair: the
+    /// constant's offset in its section of the unit, and its distance in the image from the
+    /// relocation's target. The linker moves each merged constant by itself.
     fn merged_at(&self, reloc: &Reloc, symbol: &Symbol, section: &Section) -> Vec<(usize, u64)> {
         let relative = reloc.field().is_some_and(|(_, relative)| relative);
         if relative && !symbol.is_section() {
             // The linker moves the symbol with its constant.
             return vec![(symbol.value as usize, 0)];
         }
-        // The linker moves the constant at the section's beginning plus the addend. A relative
-        // relocation counts from the end of its instruction, whose immediate operand may be up to
-        // four bytes long.
+        // The addend is the offset of the constant in the section. The addend of a relative
+        // relocation is smaller, because the processor counts from the end of the instruction. An
+        // immediate operand of up to four bytes may be between the field and that end.
         let ends: &[i64] = if relative { &[4, 5, 6, 8] } else { &[0] };
         ends.iter()
             .map(|end| reloc.addend + end)
