@@ -85,7 +85,8 @@ help:
 #:                 build a live patch from a source patch, or from a series (a folder with
 #:                 a file "series"), for the newest stock kernel; NAME=n names the module
 #: make triage SRCPATCH=d
-#:                 build each source patch in that folder by itself, then all that can be together
+#:                 build a live patch from each source patch in that folder, then one live patch
+#:                 from all source patches that fit together
 #: make livepatch-corpus N=n SEED=s
 #:                 draw n functions of that kernel, build a live patch for each, and load all
 #:                 of them in a guest
@@ -112,8 +113,8 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)
 #:
-#: FAULTS=all      for check and check-debug: the kernel's fault injection at every point
-#:                 of the test fail-nth, instead of 8 of each operation
+#: FAULTS=all      for check and check-debug: the test fail-nth lets each allocation of each
+#:                 operation fail, not only 8 of them
 #: DEBUG=name      for demo, shell, patch, torture, fuzz and kselftest-upstream too: use that
 #:                 debug kernel; check-debug runs nolivepatch only if it is named
 #: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)
@@ -126,8 +127,8 @@ help:
 #:                 Other variables (LLVM=1, V=1) are passed to the kernel's make
 #: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
 #: KERNEL_RELEASE=r
-#:                 the kernel of this release instead of the newest one: one that was fetched
-#:                 before, or that the archive still has
+#:                 use the kernel of this release instead of the newest one. Either it was
+#:                 fetched before, or the archive still has it
 #: DEBS=d          use the kernel whose packages are in the folder d: linux-headers,
 #:                 linux-binary, linux-modules and linux-source
 #: SUITE=s         trixie (default; the kernel is that of its backports) or sid

@@ -47,8 +47,8 @@ is_patch() {
 		$(tool modinfo -F livepatch "$ko") == "$mark" ]]
 }
 
-# has_btf NAME MODULE: the module must have BTF, which names the kernel's types, if the kernel's modules
-# have it. bpf programs need it for the functions of the module.
+# has_btf NAME MODULE: if the kernel's modules have BTF, the module must have BTF, too. A bpf
+# program can be attached to a function of a module only with the BTF of that module.
 has_btf() {
 	grep -qx CONFIG_DEBUG_INFO_BTF_MODULES=y "$kernel/.config" || return 0
 	[[ -e $kernel/vmlinux ]] || {

@@ -43,7 +43,7 @@ in_cache() {
 	env -u KDIR CACHE_DIR="$cache" MIRROR= DEBS= KERNEL_RELEASE= "$@"
 }
 
-# has RECORD FILE TEXT: the file of what was fetched has this text.
+# has RECORD FILE TEXT: in the folder of the fetched kernel RECORD, FILE must contain this text.
 has() {
 	[[ $(<"$cache/fetch/$SUITE-$1/$2") == "$3" ]]
 }
@@ -104,7 +104,9 @@ result "nothing is left of it" test ! -e "$cache/fetch/$SUITE-$release"
 result "a folder without a kernel is refused" says "has no package linux-binary-RELEASE" \
 	in_cache DEBS="$test/none" "$scripts/kernel/fetch"
 
-same_place() { # A kernel by another name has another tree, and another mirror another root.
+# Another kernel must have another record and another tree. With another mirror, the root must
+# differ, too.
+same_place() {
 	local newest other mirror
 
 	newest=$(names '$root $kernel_link $fetched')

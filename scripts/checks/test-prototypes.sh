@@ -56,7 +56,8 @@ checks() { # STATUS NAME MODULE ARGUMENT...
 	((rc == status))
 }
 
-# Remove a module's debug information, as a distribution's build does. "make patch" gives modules BTF.
+# Remove a module's debug information, as a distribution's build does. The module keeps the BTF that
+# "make patch" has added.
 with_btf() { # FROM TO
 	cp "$1" "$2"
 	tool strip -g "$2" &&
@@ -233,7 +234,7 @@ result "a wrong prototype is found by BTF" checks 3 btf "$test/btf.ko"
 result "each difference is named by BTF" reports btf "${functions_c[@]}"
 without_types "$test/wrong_c/wrong_c.ko" "$test/no-types.ko"
 result "a module without types cannot be checked" checks 1 no-types "$test/no-types.ko"
-result "it is said why" grep -qF "has neither debug information nor BTF" "$test/no-types.log"
+result "the reason is printed" grep -qF "has neither debug information nor BTF" "$test/no-types.log"
 
 # The patches of this tree agree. Their own modules are compared by debug information.
 mkdir "$test/modules" "$test/samples"

@@ -19,7 +19,7 @@ cargo_tests() {
 	((status == 0 && count >= 40))
 }
 
-# Each crate that rlp is built from must have a licence that a program under GPL-2.0 can be built with.
+# rlp is under GPL-2.0. Each crate that it is built from must have a compatible licence.
 licences() {
 	local tree line wrong=0
 
@@ -40,7 +40,8 @@ licences() {
 	((wrong == 0))
 }
 
-# The condition and the program must both know the word that keeps patches from being loaded.
+# With livepatch.off on the kernel's command line, no patch is loaded at boot. The condition of the
+# unit and the program rlp must both have this word.
 units() {
 	local unit=$top/tools/rlp/systemd/rlp-boot.service
 

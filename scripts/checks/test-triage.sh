@@ -20,8 +20,8 @@ uses_build_root || {
 	exit 0
 }
 
-# fix NAME FILE SED-SCRIPT: make a patch that runs the sed script on the file, as the fixes that are
-# in $test/tree have left it. With KEEP=1, later fixes see the change.
+# fix NAME FILE SED-SCRIPT: run the sed script on the file in $test/tree, and make a patch from the
+# difference. With KEEP=1, the change stays in $test/tree, and later fixes are made on top of it.
 fix() {
 	local file=$test/tree/$2
 
@@ -108,13 +108,13 @@ result "a function without fentry is refused" row 6-entry refused no-fentry
 result "a fix that conflicts with another builds alone" row 7-conflict builds -
 result "a text is refused" row 8-text refused not-a-patch
 result "the earlier fix is named" value 'fix["2-second"]["after"]' '["1-first.patch"]'
-result "no other fix needs one" value '[n for n in fix if fix[n]["after"]]' '["2-second"]'
-result "the questions are named" value '[[c["kind"] for c in fix[n]["human"]] for n in fix if fix[n]["human"]]' \
+result "no other fix depends on an earlier one" value '[n for n in fix if fix[n]["after"]]' '["2-second"]'
+result "the questions for a person are named" value '[[c["kind"] for c in fix[n]["human"]] for n in fix if fix[n]["human"]]' \
 	'[["lock-order"], ["data-change"], ["callback"]]'
 result "the functions are named" value '[f["functions"] for f in t["fixes"] if f["functions"]][0]' \
 	'[{"object": "vmlinux", "name": "cmdline_proc_show"}]'
 result "the header is read" value '[fix["3-lock"]["subject"], fix["3-lock"]["cves"]]' '["3-lock", ["CVE-2026-1000"]]'
-result "all that can be together are" value 't["together"]["patches"]' '["1-first.patch", "2-second.patch", "3-lock.patch"]'
+result "the fixes that fit together are listed" value 't["together"]["patches"]' '["1-first.patch", "2-second.patch", "3-lock.patch"]'
 result "the fix that conflicts is left out" value '[[l["patch"], l["reason"]] for l in t["together"]["left_out"]]' \
 	'[["7-conflict.patch", "does-not-apply"]]'
 result "the fix for a person is named again" value 't["together"]["human"]' '["3-lock.patch"]'
@@ -156,5 +156,5 @@ same_alone() {
 a, b = (json.load(open(f)) for f in sys.argv[1:])
 assert a["fixes"][:1] == b["fixes"] and b["together"] is None' "$test/first.json" "$test/out/triage.json"
 }
-result "one patch alone gives the same" same_alone
+result "one patch alone gives the same result" same_alone
 exit $rc

@@ -23,8 +23,9 @@ export PATCH=${PATCH:+$(realpath -m "$PATCH")}
 CACHE_DIR=$(cd "$top" && realpath -m "${CACHE_DIR:-build}")
 export CACHE_DIR
 
-# The stock kernel is the newest one of the flavour, or that of KERNEL_RELEASE. DEBS is a folder with
-# the packages of a kernel, to be used in place of the archive's; they also give the release.
+# The stock kernel is the newest one of the flavour, or that of KERNEL_RELEASE. DEBS is a folder
+# with the packages of a kernel, which are used in place of the archive's. If KERNEL_RELEASE is not
+# set, the name of a package there gives the release.
 export DEBS=${DEBS:+$(realpath -m "$DEBS")}
 if [[ $DEBS && ! ${KERNEL_RELEASE:-} ]]; then
 	KERNEL_RELEASE=$(printf '%s\n' "$DEBS"/linux-binary-*.deb | sed -n '1s,.*/linux-binary-\([^_]*\)_.*,\1,p')
@@ -39,7 +40,7 @@ root=$CACHE_DIR/root/$SUITE-$({
 	printf %s "$MIRROR"
 } | sha256sum | cut -c1-8)
 kernel_link=$CACHE_DIR/kernel/$(basename "$root")-${KERNEL_RELEASE:-$FLAVOUR}
-# What was fetched of the kernel.
+# The folder with the fetched files of the kernel.
 # shellcheck disable=SC2034 # used by scripts that source this file
 fetched=$CACHE_DIR/fetch/$SUITE-${KERNEL_RELEASE:-$FLAVOUR}${MIRROR:+-$(printf %s "$MIRROR" | sha256sum | cut -c1-8)}
 if [[ $KDIR ]]; then

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Unprivileged users must get none of these from the loader: access to files, which is denied by
-# owner, mode and capabilities; addresses in files and in the log; names in the log that are too
-# long, or that forge a line. (The list of a patch's files and their modes is in test-sysfs.sh;
-# patches without a signature are in test-unsigned.sh.)
+# The loader must give an unprivileged user no rights. Owner, mode and capabilities deny access to
+# its files. The files and the log show no address. A name that is too long is not logged, and no
+# name forges a line of the log. (test-sysfs.sh checks the list of a patch's files and their modes;
+# test-unsigned.sh checks patches without a signature.)
 # timeout: 300
 
 set -e

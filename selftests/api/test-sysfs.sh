@@ -111,7 +111,8 @@ wake_up
 unload_module rlp_patch_a
 pass "after a reversal the patch is removed although its blocker still sleeps"
 
-# More tasks than a page has room for: the names fill it sooner, as each character is escaped.
+# A file has room for one page of text, which is too small for the lines of these 60 tasks. Each
+# character of their names is escaped, so that fewer tasks are enough.
 names=$(mktemp -d)
 escaped=$names/$(printf '\001%.0s' {1..15})
 ln -s "$(command -v cat)" "$escaped"

@@ -747,7 +747,7 @@ static void latency_once(bool forks, int functions, long threads)
 	const char *metric = forks ? "fork" : "gap";
 	volatile int64_t *longest = forks ? &probes->fork : &probes->gap;
 	char name[32];
-	/* In-tree livepatch leaves longer gaps, so fewer probes find them. */
+	/* In-tree livepatch causes longer gaps. A probe with a longer period still finds them. */
 	long period_factor = ours ? 1 : 10;
 
 	if (forks)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A patch that replaces any functions without a change of behaviour:
+ * A patch that replaces the functions that its parameters select. Their behaviour does not change:
  *
  *	insmod rlp_layer00.ko match='__x64_sys_*;schedule' skip='__x64_sys_n*'
  *	insmod rlp_layer00.ko random=300 seed=4711
  *
  * match=PATTERN;...
- *	All functions of vmlinux with an fentry site and such a name. "*" and "?" are as in the shell.
+ *	Select all functions of vmlinux with an fentry site whose name matches a pattern. "*" and
+ *	"?" are as in the shell.
  * random=NUMBER seed=NUMBER
- *	So many other functions, which are drawn at random.
+ *	Select this number of other functions at random.
  * skip=PATTERN;...
- *	None of these functions.
+ *	Select no function whose name matches a pattern.
  * replace=Y
  *	The patch replaces all other patches.
  *
@@ -50,7 +51,10 @@
 /* The stub's "incl" is the size of an opcode, a ModRM byte and a displacement of 32 bits. */
 #define STUB_JUMP	(ENDBR_INSN_SIZE + 6)
 
-/* Each counter has one writer, which is its stub. A count that is lost does no harm. */
+/*
+ * Each stub increments its own counter. If two CPUs call the stub at the same time, one of the
+ * calls may not be counted, which does no harm.
+ */
 extern unsigned int rlp_stub_calls[NR_STUBS];
 unsigned int rlp_stub_calls[NR_STUBS];
 extern void *const rlp_stubs[NR_STUBS];
@@ -123,8 +127,8 @@ static bool replace;
 module_param(replace, bool, 0);
 
 /*
- * Functions of the kernel that are not exported. As in the loader, a kprobe finds the first, which
- * finds the others, and all are called by static calls.
+ * Functions of the kernel that are not exported. As in the loader, a kprobe finds the address of
+ * kallsyms_lookup_name(), which finds the other functions. Static calls call all of them.
  */
 static unsigned long closed_lookup(const char *name)
 {
@@ -231,7 +235,7 @@ static int add_function(unsigned long addr)
 
 	if (!site)
 		return 0;
-	/* Each name of a function is passed. */
+	/* A function with several names is passed once for each name. */
 	for (nr = 0; nr < nr_stubs; nr++)
 		if (sites[nr] == site)
 			return 0;

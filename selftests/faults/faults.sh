@@ -62,8 +62,8 @@ live_objects() {
 	((live == 0)) || counts=1
 }
 
-# wait_live_steady: wait until the number of objects stays the same. The pause between two checks
-# is long enough for the last probe on the scheduler, which is removed later in the background.
+# wait_live_steady: wait until the number of objects stays the same. The loader removes its last
+# probe on the scheduler in the background. The pause between two checks is longer than that takes.
 wait_live_steady() {
 	local before=-1
 
@@ -96,9 +96,9 @@ expect_live() {
 }
 
 # each_fault OPERATION MINIMUM refused|maybe|never WHAT [LINE]: at least MINIMUM allocations must
-# be able to fail. With "refused", some of these faults must make the operation fail. With "maybe"
-# they may, and with "never" none of them may. The loader must log LINE each time that it refuses
-# the operation. Set last_refusal to the number of the last allocation whose fault made the
+# be able to fail. "refused": at least one fault must make the operation fail. "maybe": faults may
+# make it fail. "never": no fault may make it fail. The loader must log LINE each time that it
+# refuses the operation. Set last_refusal to the number of the last allocation whose fault made the
 # operation fail.
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0

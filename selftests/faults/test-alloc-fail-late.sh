@@ -39,7 +39,8 @@ wait_until '[[ -s $shown ]]' 5 || {
 expect_file "$shown" 1
 rm "$shown"
 kill -0 $unloader || fail "the module was unloaded without memory"
-# This unhooks the functions of the module, too: the other tasks have memory.
+# Only the task that unloads the module has no memory. insmod has memory, so the loader unhooks the
+# functions of the module while it enables this patch.
 load_patch rlp_patch_a funcs=rlp_target:two_show
 expect_file $TARGET/two patched
 unload_patch rlp_patch_a
@@ -47,6 +48,6 @@ disarm
 echo N >$FAIL/onward
 wait $unloader
 late_unload_works
-pass "no memory for a while"
+pass "a late module is unloaded after a time without memory"
 unload_patch rlp_patch_full
 finish_faults

@@ -7,8 +7,8 @@
 #	RLP_MINUTES=	run for half of this time, in rounds of a minute
 #	RLP_SEED=	a seed that was printed, to repeat its operations
 #	RLP_PINS=	how many patches a round may remove by force (0): their modules stay
-#	RLP_KEPT=1	with RLP_SEED: a patch was removed by force before, and its module
-#			keeps the loader
+#	RLP_KEPT=1	with RLP_SEED: a patch was removed by force before, and because of
+#			its module the loader cannot be unloaded
 #
 # timeout: 300
 
@@ -28,14 +28,14 @@ play() {
 	local kept
 
 	kept=$(kept)
-	# A replay needs no more than this. The operations do not depend on how many patches earlier
-	# runs removed by force, or on their names.
+	# A replay needs only these values. Earlier runs may have removed patches by force, but the
+	# operations do not depend on the number or the names of these patches.
 	say_replay "fuzz T=fuzz-ops FUZZ_SEED=$1 FUZZ_PINS=$pins FUZZ_KEPT=$kept"
 	fuzz_ops "$1" "$2" "$3" "$pins" ${4:+"$4"}
 }
 
-# Replace a patch by force while a task sleeps in a function of the new patch: the module of the
-# old patch stays, and keeps the loader.
+# Replace a patch by force while a task sleeps in a function that the new patch replaces. The module
+# of the old patch then stays loaded, so the loader cannot be unloaded.
 keep_loader() {
 	load_loader
 	load_module rlp_target

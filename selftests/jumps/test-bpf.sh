@@ -4,7 +4,8 @@
 # bpf programs on a patched function. A program can be attached before the function is patched, and
 # at any time after that, also when the function jumps: the loader demotes the function first. The
 # program counts calls, and the patch has its effect. When the program is gone, the function is
-# promoted again. All of this also holds if the loader cannot find out whether a program is attached.
+# promoted again. All of this also holds if the loader cannot find out whether a program is
+# attached.
 # timeout: 300
 
 . "$(dirname "$0")/../lib/common.sh"
@@ -61,8 +62,9 @@ detach() {
 	((count >= $1)) || fail "the program counted $count of $1 calls"
 }
 
-# promote_again: the program is gone, and the function must be promoted. The loader tries that each
-# ten seconds, which is waited for once.
+# promote_again: the program is gone, so the function must be promoted again. The loader tries this
+# every ten seconds. The first call waits for that. Later calls write the parameter promote, which
+# makes the loader try at once.
 waited=
 promote_again() {
 	if [[ $waited ]]; then
@@ -128,9 +130,10 @@ unload_module $patch
 detach 1
 ktap_test_pass "a patch is disabled and unloaded while a program is on its function"
 
-# The loader watches the functions of the kernel that attach programs. A tracer on such a function
-# changes the way in which the loader is called, and the function can be patched. (This patch cannot
-# attach programs, so none is attached meanwhile.)
+# The loader watches the functions of the kernel that attach programs. Such a function can still be
+# patched. (The replacement does not attach programs, so the test attaches none meanwhile.) A tracer
+# on such a function changes the way in which ftrace calls the loader. The loader must still make
+# room for a program.
 load_module $patch
 wait_mode jump
 load_module rlp_patch_a funcs=:bpf_trampoline_link_prog
@@ -163,7 +166,7 @@ unpatch
 unload_module rust_livepatch
 [[ -z $(grep -E "rlp|direct" $tracing/enabled_functions) ]] ||
 	fail "the loader left hooks behind: $(cat $tracing/enabled_functions)"
-ktap_test_pass "programs come and go"
+ktap_test_pass "programs are attached and detached while the function is promoted and demoted"
 
 # A kernel without bpf_trampoline_link_prog(): a program is refused while the function jumps.
 load_module rust_livepatch without='bpf_trampoline_*'
@@ -182,5 +185,5 @@ detach 3
 echo Y >$promote
 unpatch
 unload_module rust_livepatch
-ktap_test_pass "a kernel on which the loader cannot make room"
+ktap_test_pass "without bpf_trampoline_link_prog(), a program is refused while the function jumps"
 ktap_finished

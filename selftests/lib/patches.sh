@@ -162,7 +162,8 @@ read_state() {
 			case $file in
 			*/enabled_functions)
 				[[ ${words[0]} != direct* ]] || continue
-				# The loader watches these from its first jump until it is unloaded.
+				# The loader hooks these two functions from its first promotion
+				# until it is unloaded.
 				[[ ${words[0]} != bpf_trampoline_@(link_prog|multi_attach) || ! -d $RLP ]] || continue
 				line=${words[0]}
 				;;

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# On a kernel that lacks an optional symbol, the loader logs what is lost. Exactly that must be lost:
-# each loss is shown with the symbol missing, and is not there with all symbols.
+# On a kernel that lacks an optional symbol, the loader logs what is lost. Without the symbol, that
+# must not work. With all symbols, nothing may be lost.
 # timeout: 420
 
 set -e
@@ -20,10 +20,11 @@ test_ends() {
 own_loader
 load_module rlp_target
 
-# Each of the following functions sets "found" to "lost" if something does not work, and to "kept" if
-# it does. It leaves "found" empty if the machine does not have what the check needs.
+# The comment of each of the following functions names something that works with all symbols. The
+# function sets "found" to "kept" if that works, and to "lost" if it does not. The function leaves
+# "found" empty if the machine does not have what the check needs.
 
-# More functions are promoted than those that are promoted one at a time.
+# All of 1,000 functions are promoted. One at a time, only 16 of them are promoted.
 promotion() {
 	load_module bench_target
 	load_patch bench_rlp_1000

@@ -71,7 +71,7 @@ load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
 patch_off rlp_patch_b
 expect_file $TARGET/one a
 unload_module rlp_patch_b
-pass "an operator who disables a cumulative patch on probation falls back, too"
+pass "a cumulative patch that is disabled on probation falls back, too"
 
 load_patch rlp_patch_b replace=Y funcs=rlp_target:one_show says=b
 echo 1 >$RLP/rlp_patch_b/confirmed
@@ -129,7 +129,8 @@ wait_gone rlp_patch_a
 unload_module rlp_patch_a
 pass "a patch whose agent has died is taken back"
 
-# A module that is loaded while a patch for it is held.
+# A module is loaded while a patch for it is held, because another patch on probation has replaced
+# it. The held patch has no effect on the module until it is restored.
 echo 8 >$probation
 unload_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:one_show says=a
@@ -137,12 +138,12 @@ echo 1 >$RLP/rlp_patch_a/confirmed
 load_patch rlp_patch_b replace=Y funcs=:cmdline_proc_show says=b
 load_module rlp_target
 read_file $TARGET/one
-[[ $REPLY != a ]] || fail "a held patch is applied to a module that was loaded"
+[[ $REPLY != a ]] || fail "a held patch is in effect in a module that was loaded"
 wait_gone rlp_patch_b
 expect_file $TARGET/one a
 unload_module rlp_patch_b
 unload_patch rlp_patch_a
-pass "a held patch has a late module"
+pass "a held patch takes effect in a late module when it is restored"
 
 # Nothing is left to fall back to if the module of a held patch is unloaded by force.
 echo 60 >$probation

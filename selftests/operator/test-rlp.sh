@@ -189,7 +189,8 @@ run 0 boot --survived
 says 'survived'
 run 0 unload rust_livepatch_cmdline
 says 'it is loaded again at the next boot, unless: rlp uninstall rust_livepatch_cmdline'
-# A boot that did not last: another boot finds what it was about to load.
+# An earlier boot has left the list of the patches that it was about to load, so it did not last.
+# The patches in the list are not loaded again.
 echo '{"boot": "another", "patches": ["rust_livepatch_cmdline"]}' >/var/lib/rlp/boot/intent
 run 0 boot
 says 'the last boot with it did not last'

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch with functions on which a task can sleep at places that the symbols of the functions do
- * not show:
+ * A patch whose replacements sleep, below code outside of the symbol of a function that a later
+ * patch replaces:
  *
- *	vprintk()	A task with the name "rlp-cold" sleeps. This is the way into the part of a
- *			function of vmlinux that the compiler has moved out: the part prints a line
- *			to the kernel's log.
- *	one_show()	in rlp_target. It sleeps below its .cold part.
- *	two_show()	in rlp_target. It has left its own frame by a tail call, and the called
- *			function has done the same, before the sleep.
- *	sleep_show()	in rlp_target. It sleeps in another function of this module.
+ *	vprintk()	of vmlinux. The replacement sleeps if the name of the task is "rlp-cold".
+ *			The .cold part of drop_caches_sysctl_handler() logs a line, so a task can
+ *			sleep below that part.
+ *	one_show()	of rlp_target. The replacement sleeps below its .cold part.
+ *	two_show()	of rlp_target. The replacement calls a function by a tail call. That
+ *			function calls another one by a tail call, which sleeps.
+ *	sleep_show()	of rlp_target. The replacement calls another function of this module,
+ *			which sleeps.
  *
  * Module parameters:
  *

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A module that registers a notifier for modules. While a notifier runs, its init waits. */
+/* A module that registers a notifier for modules. Its init waits while any such notifier runs. */
 #include <linux/module.h>
 #include <linux/notifier.h>
 

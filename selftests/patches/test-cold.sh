@@ -117,7 +117,8 @@ expect_file $TARGET/two b
 unload_patch rlp_patch_b
 pass "a task sleeps in a function that a replacement has called by a tail call"
 
-# Code of the patch that the function does not lead to is not affected.
+# A task sleeps in code of rlp_cold. The replacement of two_show() does not reach this code, so the
+# task does not block a transition that changes two_show().
 stacked sleep
 load_patch rlp_patch_b says=b funcs=rlp_target:two_show
 expect_file $TARGET/two b

@@ -120,8 +120,8 @@ unload_all() {
 	done
 }
 
-# A function whose name two functions of the module have: one for the first version of the file
-# system, the other for the second. With the patch, a file has at most 8 blocks.
+# The module has two functions with the same name, one for each version of the file system. The
+# patch replaces both. With the patch, a file has at most 8 blocks.
 le() { # BYTES NUMBER: print a little-endian number
 	local i
 
@@ -192,7 +192,7 @@ unload_all llc stp garp mrp 8021q dm_mod dm_bufio
 expect_unchanged
 pass src_depends
 
-# Ten changes in the shape of security fixes. Each is seen by itself.
+# Ten changes in the shape of security fixes. The test observes the effect of each of them.
 big_segment_is_refused() {
 	local id
 

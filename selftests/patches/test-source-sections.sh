@@ -29,8 +29,8 @@ sections() {
 	load_patch src_sections
 	read_line "$1" "key 0 own 0 clock 1 alternative 2 fault 1 one $rest"
 
-	# A key of vmlinux, and the key that the first read has enabled. The event and the message are
-	# only there while they are enabled.
+	# "key" is a static key of vmlinux. "own" is a static key of the patch, which the first read
+	# has enabled. The event and the debug message appear only while they are enabled.
 	new_log
 	echo 1 >$schedstats
 	echo 1 >$event

@@ -18,8 +18,8 @@
  *   counts	read: the number of calls of the pair, of mixed pairs, and of
  *		calls by each version
  *   mixed	read: details of the first mixed pairs
- *   children	read: the number of children of the last parent that called each
- *		version first
+ *   children	read: for each version, how many children of the last parent made
+ *		their first call to it
  *
  * HOW is the way to pass time: none, resched, nap, int, kill, unint, spin, polite,
  * once, fork or crowd; see moves.h.

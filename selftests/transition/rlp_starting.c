@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hold a CPU that is being brought online in the loader's handler.
+ * Hold a CPU in the loader's handler while the CPU is brought online.
  *
- * A kprobe on rlp_ftrace_target(), which looks up where a call goes, spins on a CPU that is not
- * online. The CPU got there by a call of a hooked function.
+ * The handler looks up the destination of each call with rlp_ftrace_target(). A kprobe on this
+ * function spins if its CPU is not online yet. The CPU has called a hooked function there.
  *
  * Module parameters:
  *

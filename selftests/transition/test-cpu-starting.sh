@@ -37,8 +37,8 @@ echo 0 >"$cpu/online"
 echo 1 >"$cpu/online"
 expect_file $STARTING/held 0
 
-# A module is loaded that the patch has an object for, so that the view is replaced. The notifier
-# returns when the old view is freed, and only then can the file be read.
+# Load a module for which the patch has an object, so that the loader replaces the view. The
+# loader's notifier returns only after the old view is freed. Until then, a read of the file waits.
 echo 0 >"$cpu/online"
 echo Y >$STARTING/hold
 echo 1 >"$cpu/online" &

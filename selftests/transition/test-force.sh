@@ -49,8 +49,8 @@ pinned moves_patch2
 expect_version 0
 
 # The init of a patch's module fails while a task is in the patch. When the loader does not wait any
-# longer, the patch can be forced. Its module stays loaded, and insmod never ends. So the tests below
-# cannot load this module.
+# longer, the patch can be forced. Its module stays loaded, and insmod never ends. So this module
+# cannot be loaded again.
 insmod "$(module_file rlp_target)"
 loaded+=(rlp_target)
 insmod "$(module_file rlp_patch_d)" fail=-19 hold=Y funcs=rlp_target:one_show=doze &

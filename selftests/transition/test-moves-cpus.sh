@@ -187,8 +187,8 @@ wait_settled moves_patch1
 note "two spinners on each CPU: patched in $(cat "$P1/transition_us") us"
 unload_patch moves_patch1
 if [[ $(uname -v) == *PREEMPT_RT* ]]; then
-	# RCU's threads have priority 1 there. The spinner would stall RCU, and each task that
-	# waits for a grace period.
+	# On PREEMPT_RT, RCU's threads have priority 1. The spinner would stall RCU, and each task
+	# that waits for a grace period.
 	untested "a spinner with SCHED_FIFO: it starves RCU on PREEMPT_RT"
 else
 	# A spinner that is alone on its CPU leaves it once a second at most. In between, only

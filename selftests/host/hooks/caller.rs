@@ -140,9 +140,9 @@ impl Caller {
 }
 
 impl Drop for Caller {
-    /// Marks ftrace as dead, so that the drop of the hooks is not checked. The check could fail,
-    /// because functions may still be hooked. The loader drops its hooks only when it has no patches
-    /// any more.
+    /// Marks ftrace as dead, so that the drop of the hooks is not checked. Functions may still be
+    /// hooked here, and the check would then fail. The loader itself drops its hooks only when it
+    /// has no patches any more.
     fn drop(&mut self) {
         text::disturb(|text| text.dead = true);
     }

@@ -95,7 +95,7 @@ pub(crate) struct Seen {
     pub(crate) patches: Vec<usize>,
     /// For each patch, whether it is confirmed, and whether it is on probation.
     probation: Vec<(bool, bool)>,
-    /// The patch for which others are held.
+    /// The patch on probation for which replaced patches are held.
     held_by: Option<usize>,
     /// The patch in transition, the target universe, and whether the transition was forced.
     step: Option<(usize, Universe, bool)>,
@@ -273,7 +273,8 @@ pub(crate) fn check_effect(op: Op, before: &Seen) {
         Op::Force(_) => {
             let transition = registry.transition().unwrap();
             assert!(transition.is_done());
-            // If all tasks were switched before, no calls are mixed, and the module need not stay.
+            // If all tasks were switched before the force, the transition does not count as forced:
+            // no calls are mixed, and the module need not stay.
             let (.., was_forced) = before.step.unwrap();
             let moved = before.universe != Some(transition.target);
             assert_eq!(transition.forced, was_forced || moved, "forced");

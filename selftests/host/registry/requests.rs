@@ -39,7 +39,8 @@ pub(crate) enum Op {
     /// The init of the patch's module enables the patch, an operator tries to force each patch, and
     /// then the init fails.
     LoadFails(usize),
-    /// The same, but the task stays in the patch until the loader no longer waits for it.
+    /// The init of the patch's module enables the patch, and then fails. The task stays in the
+    /// patch until the loader no longer waits for the task.
     LoadStalls(usize),
     /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
@@ -56,7 +57,7 @@ pub(crate) enum Op {
     Work,
     /// The patch is confirmed.
     Confirm(usize),
-    /// The worker runs after the time for probation.
+    /// The worker runs after the end of each probation.
     Expire,
     /// The parameter `promote` is written.
     Promote,
@@ -72,11 +73,12 @@ enum Trouble {
     Text(Fault),
 }
 
-/// The time that patches have to be confirmed, in seconds.
+/// The time within which a patch must be confirmed, in seconds.
 const PROBATION: u32 = 60;
-/// The time since each event, as long as no time for probation is over. All functions settle.
+/// The time that has passed since every event: long enough for all functions to settle, but shorter
+/// than a probation.
 const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
-/// The time since each event when the time for probation is over.
+/// The time that has passed since every event, if each probation is to be over.
 const AFTER_EXPIRY: time::Delta = time::Delta::from_secs(100);
 
 /// A machine on which the loader was just loaded. Dropping the value switches the machine off.
@@ -173,7 +175,7 @@ impl Loader {
                     time::delay::set_meanwhile(|| ());
                     Watcher::going(Module(patch, PhantomData));
                     expect_waits_to_end();
-                    // The stall ends with the module.
+                    // A stalled module is freed later, when its stall is dropped.
                     if !machine(|machine| machine.modules[patch].stalled) {
                         promise::check_unreferenced(patch);
                         self.set_state(patch, None);
@@ -280,10 +282,10 @@ impl System for Loader {
         let has = |patch| promise::seen().patches.contains(&patch);
         let on_probation = machine(|machine| machine.probation != 0);
         match op {
-            // Probation has many states of its own. The module, and the parameter, are explored
-            // without it.
+            // Probation adds many states. Requests that do not concern it are only explored without
+            // it.
             Op::Come | Op::Go | Op::Promote | Op::Bpf | Op::LoadStalls(_) if on_probation => false,
-            // The search would take too long. These are explored with batches.
+            // Only explored with batches: the search would take too long otherwise.
             Op::Bpf | Op::LoadStalls(_) if !self.batches => false,
             // A module that is pinned or stalled is loaded already.
             Op::Load(patch) => machine(|machine| {
@@ -312,7 +314,8 @@ impl System for Loader {
             None => self.run_counted(op, &mut points),
             Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
             Some(Trouble::Callback(nth)) => with_refusal(nth, || self.run(op)).0,
-            // evict() might never return: with ftrace dead, a function may jump into the patch for ever.
+            // Not explored, because evict() might never return: if ftrace is dead, a function may
+            // jump into the patch for ever.
             Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
                 return points;
             }
@@ -366,8 +369,8 @@ impl System for Loader {
     }
 }
 
-/// From now on, a caller that waits for the task finds its stack clear after the first wait, and
-/// before its deadline.
+/// From now on, the first pause of a caller that waits for the task clears the task's stack. So
+/// each wait ends before its deadline.
 fn expect_waits_to_end() {
     time::set_elapsed(BEFORE_EXPIRY);
     time::delay::set_meanwhile(|| machine(|machine| machine.clear = true));

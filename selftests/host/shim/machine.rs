@@ -215,7 +215,7 @@ pub(crate) mod task {
         task.0.exiting.load(Ordering::Relaxed) && !world::is(Broken::Exiting)
     }
 
-    /// The task need not be held still: the kernel takes no lock for this, either.
+    /// The caller need not hold the task still. In the kernel, too, this takes no lock.
     pub(crate) fn is_dead(task: &Task) -> bool {
         task.0.dead.load(Ordering::Acquire)
     }

@@ -53,8 +53,8 @@ pub(crate) trait System {
     /// Whether `op` is allowed in the present state.
     fn may(&self, op: Self::Op) -> bool;
 
-    /// Runs the operation of `step`, and checks what must hold afterwards. The result counts if the
-    /// step is one without a failure.
+    /// Runs the operation of `step`, and checks what must hold afterwards. Returns the points at
+    /// which the operation could have failed. The result of a step with a failure is ignored.
     fn step(&mut self, step: Step<Self>) -> Points;
 
     /// Describes the present state. Two states with the same description count as the same state.
@@ -108,8 +108,8 @@ impl<S: System> Drop for PrintOnPanic<'_, S> {
 impl<S: System, F: Fn() -> S> Search<S, F> {
     /// Runs `step` in the state at the end of `path`, unless it is not allowed there.
     ///
-    /// `place` is left empty if the step has changed the state. There can be only one system at a
-    /// time, so the next step makes a new place.
+    /// If the step has changed the state, the system is dropped and `place` is left empty. The next
+    /// step then makes a new system. There can be only one system at a time.
     fn try_step(
         &mut self,
         place: &mut Option<Place<S>>,

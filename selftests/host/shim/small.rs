@@ -41,7 +41,7 @@ pub(crate) struct ModuleInfo {
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
-    /// The kernel waits before it frees the module.
+    /// The loader delays the free of the module by a [`Stall`](module::Stall).
     pub(crate) stalled: bool,
     /// The patch's relocations for the module are applied.
     pub(crate) relocated: bool,

@@ -29,10 +29,11 @@ impl Word {
     }
 }
 
-/// While a slot was never filled, its word is not read, so that loom does not explore each look at
-/// an empty slot. A reader of a slot that was just filled may still find it empty.
+/// The word of a slot that was never filled is not read. Otherwise loom would explore each read of
+/// an empty slot. A reader of a slot that was just filled may still find the slot empty.
 ///
-/// The word is made with the slot: loom wants each access to be ordered after that.
+/// The word is created together with the slot, because loom requires that each access to the word
+/// is ordered after its creation.
 #[derive(Default)]
 pub(crate) struct TaskSlot {
     word: AtomicUsize,

@@ -198,7 +198,7 @@ fn a_replacement_is_affected_with_its_parts() {
     for addr in [replacement_of(1, 3), part_of(1, 3), part_of(1, 3) + 16] {
         assert!(affected.contains(addr), "{addr:#x}");
     }
-    // Nothing else of the patch that stays.
+    // The patch stays enabled, so no other part of it is affected.
     assert!(!affected.contains(part_of(1, 3) - 1) && !affected.contains(part_of(1, 3) + 17));
     assert!(!affected.contains(replacement_of(1, 4)) && !affected.contains(part_of(1, 4)));
     assert!(!affected.contains(text_of(1)));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_trace fentry|fexit|multi FUNCTION: attach a bpf program that counts the calls of a function of
- * vmlinux. A program of type "multi" (BPF_TRACE_FENTRY_MULTI) is attached to any number of functions
- * in one step; here it is one. Print "attached", wait for the end of the standard input, and print
- * the count.
+ * bpf_trace fentry|fexit|multi FUNCTION: attach a bpf program that counts the calls of a function
+ * of vmlinux. A program of type "multi" (BPF_TRACE_FENTRY_MULTI) can be attached to many functions
+ * in one step. Here it is attached to one function. Print "attached", wait for the end of the
+ * standard input, and print the count.
  *
  * The program makes its system calls and reads BTF without libbpf: a static libbpf needs a static
  * libelf, which in turn needs a library that Debian does not ship.

@@ -3,10 +3,11 @@
  * Wait for events of patches, in one of the ways that the loader offers, and print a line for
  * each. The program runs until it is killed.
  *
- *	watch_patches uevents	 print "uevent EVENT STATE PATCH US" for each uevent of the loader
+ *	watch_patches uevents	 print "uevent EVENT STATE PATCH US" for each uevent of the
+ *				 loader
  *	watch_patches audit	 switch auditing on, and print each record of type 1316
- *	watch_patches poll FILE	 print "poll VALUE" for each wake-up of the file, and "poll gone" when
- *				 the file cannot be read any more
+ *	watch_patches poll FILE	 print "poll VALUE" for each wake-up of the file, and "poll
+ *				 gone" when the file cannot be read any more
  *
  * A first line "ready" means that no event is missed from then on.
  */

@@ -3,7 +3,8 @@
  * The system calls that the fixes of scripts/checks/test-livepatch.sh change.
  *
  * source_fixes calls: make each call, and print its error number, or the value that it returns.
- * source_fixes length: set an extended attribute of 5000 bytes. The exit status is the error number.
+ * source_fixes length: set an extended attribute of 5000 bytes. The exit status is the error
+ * number.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,8 @@
  *   moves hammer N SEED	N processes call the pair of moves_target for ever
  *   moves forks N		N processes fork children for ever; each child calls the pair once
  *   moves execs N		as forks, but each child calls the pair before and after an exec
- *   moves threads N		N processes make threads for ever; each thread calls the pair once
+ *   moves threads N		N processes make threads for ever; each thread calls the pair
+ *				once
  *   moves crowd N		make N children; at the end of the input they all exit at once and
  *				stay zombies; at SIGTERM they are reaped
  *   moves spin [CPU [PRIORITY]]

@@ -23,8 +23,9 @@ const char *output(const struct state *m, enum fn fn, enum universe u);
 /* Replaces text that differs from run to run (times, counts) by a fixed text. */
 void canonicalize(enum attr attr, char *text);
 
-/* Check the files that are checked during a transition, and all files. */
+/* Checks some files. Called often, also while the loader is not at rest. */
 void check_some(void);
+/* Checks all files. */
 void check_all(void);
 
 #endif /* _FUZZ_OPS_OBSERVE_H */

@@ -61,7 +61,7 @@ pub(crate) mod symbols {
     }
 }
 
-/// The loader's `events.rs`, which nobody waits for.
+/// The loader's `events.rs`. No program waits for the events here.
 pub(crate) mod events {
     #[derive(Clone, Copy)]
     pub(crate) enum Event {
