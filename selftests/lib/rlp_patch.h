@@ -10,7 +10,7 @@
  *	"EMPTY" is a function with an empty name. Successive entries with the same
  *	object describe one object. REPLACEMENT is a name in replacements[] below.
  *	The default is "say".
- *	"refuse" replaces any function, and returns -EPERM.
+ *	"deny" replaces any function, and returns -EPERM.
  * says=TEXT
  *	The line that "say" prints. "say" replaces functions that show a seq_file.
  * replace=Y
@@ -42,7 +42,8 @@
  * again
  *	A write enables the patch once more.
  *
- * The files that include this one differ only in the names of their modules.
+ * The files that include this one make modules of different names. rlp_patch_b also has a level
+ * and a list of CVEs, and rlp_patch_untagged is not marked as a live patch.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -56,8 +56,7 @@ unload_module rlp_patch_b
 wake_up
 pass "a transition waits, and is reversed"
 
-# A forced patch stays in memory, and so does the loader. This test forces a transition for which no
-# task is left, so that nothing stays.
+# This test forces no transition: a forced patch would stay in memory, and so would the loader.
 load_patch rlp_patch_a funcs=rlp_target:one_show
 load_patch rlp_patch_c funcs=rlp_target:one_show replace=Y
 expect_event complete enabled rlp_patch_c

@@ -16,8 +16,9 @@ start_parent() {
 	start_process pair "1 $1" parent
 }
 
-# expect_children VERSION WHAT: the children called this version first. A sweep may have switched
-# a few of them before they ran, as in-tree may do: their stacks are empty.
+# expect_children VERSION WHAT: at least three quarters of the children must have called this
+# version first. A sweep may have switched the others before they ran, because their stacks were
+# empty. In-tree may do that, too.
 expect_children() {
 	local counts
 

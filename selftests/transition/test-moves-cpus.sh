@@ -36,7 +36,7 @@ idle_calls() {
 		read -r -a new <$MOVES/counts
 		now=$((new[0] - old[0]))
 		((now > 0)) || fail "no timer has expired on CPU $cpu"
-		# A few timers may have interrupted other tasks.
+		# A few timers may have interrupted other tasks. These are switched, too.
 		((new[2 + $1] - old[2 + $1] == now)) ||
 			fail "CPU $cpu: of $now calls $((new[2 + $1] - old[2 + $1])) were of version $1"
 	done
@@ -70,7 +70,8 @@ expect_interrupts() {
 	fi
 	for _ in 1 2 3; do
 		count_interrupts "$what"
-		# A sweep that runs on the CPU of a task finds the task off the CPU.
+		# A sweep that runs on the CPU of the task does not interrupt this CPU, because the
+		# task is off the CPU then. So count again if a CPU was not interrupted.
 		for cpu; do
 			((interrupts[cpu] > 0)) || continue 2
 		done

@@ -14,7 +14,10 @@ bool hooks_as_at_start(void);
 /* Waits until a single state is left, this state is at rest, and the machine matches it. */
 void wait_for_rest(void);
 
-/* Waits until patched functions are promoted, and no other functions are hooked. */
+/*
+ * Waits until patched functions are promoted (with promote=N: under the handler), and no other
+ * functions are hooked.
+ */
 void settle_hooks(void);
 
 #endif /* _FUZZ_OPS_SETTLE_H */
