@@ -97,8 +97,8 @@ help:
 #:                 FUZZ_SEED=n: repeat the choices of that seed
 #: make fuzz MINUTES=n
 #:                 random operations and patches for n minutes;
-#:                 FUZZ_SEED=n T=x: repeat what failed with that seed, with the
-#:                 FUZZ_PINS= and FUZZ_KEPT= that the test printed
+#:                 FUZZ_SEED=n T=x: repeat the test x with the seed n; give it the
+#:                 FUZZ_PINS= and FUZZ_KEPT= that it printed with the seed
 #: make bench      measure the loader beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table

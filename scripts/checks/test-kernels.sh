@@ -119,6 +119,6 @@ same_place() {
 	done
 }
 if [[ ! $MIRROR ]]; then
-	result "each kernel has its place" same_place
+	result "another kernel or mirror does not share the places of the newest kernel" same_place
 fi
 exit $rc

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes one memory allocation fail that a task makes in a given kernel function. The code
- * under test needs no preparation:
+ * Makes one memory allocation fail: the n-th allocation of a given task in a given kernel
+ * function. The code under test needs no preparation:
  *
  *	insmod rlp_fail.ko
  *	cd /sys/module/rlp_fail/parameters

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A thousand promoted functions: another patch replaces them, is reversed while they are demoted,
-# and modules are unloaded while they are promoted.
+# A thousand promoted functions: another patch replaces them, a transition is reversed while they
+# are demoted, and modules are unloaded while they are promoted.
 # timeout: 400
 
 set -e
