@@ -9,10 +9,17 @@ set -e
 . "$(dirname "$0")/moves.sh"
 load_moves
 
-# force PATCH: force its transition, which the straggler blocks.
+events=$(mktemp)
+watch_patches uevents >"$events" &
+watcher=$!
+wait_until "[[ -s $events ]]" || fail "watch_patches does not start"
+
+# force PATCH STATE: force its transition, which the straggler blocks. The event must be reported.
 force() {
 	expect_blocker "$1" straggler inside new_inside
 	echo 1 >"$RLP/$1/force"
+	wait_until "grep -qE '^uevent force $2 $1 [0-9]+$' $events" ||
+		fail "the force of $1 is not reported: $(<"$events")"
 }
 
 # pinned PATCH: the patch must be gone, and its module must stay, even after the straggler has
@@ -33,7 +40,7 @@ load_module moves_patch1
 wait_settled moves_patch1
 start_process inside unint straggler
 load_module moves_patch2 replace=1
-force moves_patch2
+force moves_patch2 patching
 wait_settled moves_patch2
 expect_version 2
 log_has "'moves_patch1': replaced by 'moves_patch2'" || fail "the replacement is not in the log"
@@ -43,10 +50,12 @@ expect_version 2
 
 start_process inside unint straggler
 echo 0 >"$RLP/moves_patch2/enabled"
-force moves_patch2
+force moves_patch2 unpatching
 loaded=()
 pinned moves_patch2
 expect_version 0
+kill $watcher
+rm "$events"
 
 # The init of a patch's module fails while a task is in the patch. When the loader does not wait any
 # longer, the patch can be forced. Its module stays loaded, and insmod never ends. So this module
