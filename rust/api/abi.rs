@@ -3,7 +3,7 @@
 //! The ABI of the loader: the structures of `<linux/livepatch.h>` and the C functions.
 //!
 //! The structures are defined here because the Rust bindings of the kernel do not have them, and a
-//! kernel without CONFIG_LIVEPATCH does not define them at all. Fields have the names of C. The
+//! kernel without CONFIG_LIVEPATCH only defines `klp_callbacks`. Fields have the names of C. The
 //! members that belong to the loader are one field `internal`, which a patch leaves zeroed; its
 //! type has the right size. `rust/api/tests/` compares the layouts with those of C.
 //!

@@ -51,8 +51,8 @@
 //!
 //! The compiler checks the rest: the replacement must have exactly the declared type.
 //!
-//! Everything in this crate is generic or `#[inline]`: a patch module contains all of its Rust
-//! code, and only needs the C functions of [`abi`] from the loader.
+//! Everything in this crate is generic, `#[inline]`, or evaluated by the compiler. So a patch
+//! module contains all of its Rust code, and only needs the C functions of [`abi`] from the loader.
 //!
 //! C header: [`include/linux/livepatch.h`](srctree/include/linux/livepatch.h)
 

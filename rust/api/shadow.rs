@@ -60,7 +60,7 @@ pub struct Shadow<O, T> {
 }
 
 impl<O, T: Send + Sync + 'static> Shadow<O, T> {
-    /// The loader aligns a variable as a word.
+    /// A variable is aligned at least as a word. The crate relies on no greater alignment.
     const FITS: () = assert!(
         mem::align_of::<T>() <= mem::align_of::<c_ulong>(),
         "a shadow variable is aligned as a word, and no better",

@@ -6,7 +6,10 @@
 
 #include "helpers.h"
 
-/* Whether an audit record can have @name between quotes, as audit_string_contains_control(). */
+/*
+ * Whether @name can be quoted in an audit record. If not, the record has the name in hexadecimal.
+ * The rule is that of audit_string_contains_control(), which is not exported.
+ */
 static bool is_plain(const char *name)
 {
 	for (; *name; name++) {

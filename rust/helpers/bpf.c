@@ -137,7 +137,7 @@ bool rlp_bpf_is_watched(unsigned long ip)
  * @ops: registered by rlp_direct_change(), and stays so
  * @on: whether they are to be watched
  *
- * Does nothing if that is so already. After a stop, a task may still be in a stub, see
+ * Does nothing if @on changes nothing. After a stop, a task may still be in a stub, see
  * rlp_bpf_wait().
  *
  * Context: process context, sleeps.

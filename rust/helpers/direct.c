@@ -34,7 +34,7 @@ static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
 
 /**
  * rlp_direct_change() - make functions jump, or undo that
- * @ops: the ops of all functions that this makes jump; zeroed before the first call
+ * @ops: the one ops of all these jumps; zeroed before the first call
  * @sites: fentry sites, each once
  * @targets: the target of each jump
  * @nr: the number of sites and of targets

@@ -59,7 +59,8 @@ void rlp_mark_register(void)
 /**
  * rlp_mark_unregister() - stop naming patches in the log of a panic
  *
- * Context: may sleep. Waits while a panic calls the notifiers. The panic itself never returns.
+ * Context: may sleep. If a panic is calling the notifiers, this waits until they have returned. It
+ * does not wait for the end of the panic: a panic never returns.
  */
 void rlp_mark_unregister(void)
 {

@@ -144,7 +144,7 @@ impl Drop for Batches {
             .and_then(|()| retry_enomem(|| change(&self.ops, &[anchor], &[target], false)));
         match result {
             // SAFETY: The anchor was the last function: the ops is no longer registered, and it is
-            // not used again. A process can wait here.
+            // not used again. The drop runs in process context, so the wait may sleep.
             Ok(()) => unsafe {
                 ManuallyDrop::drop(&mut self.ops);
                 rlp_bindings::rlp_bpf_wait();

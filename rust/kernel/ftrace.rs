@@ -276,9 +276,9 @@ impl Registered {
         let ops = KBox::pin(Opaque::new(ops), GFP_KERNEL)?;
         let result = filter(&ops, sites, false).and_then(|()| {
             // SAFETY: `ops` is pinned and initialised, and is only freed if ftrace no longer uses
-            // it. Its handler is in this module, which is not unloaded while the ops is registered.
-            // If ftrace has shut itself down, the ops may stay registered for its anchor alone,
-            // which is never called: see `change_result()`.
+            // it. Its handler is in this module. The module is not unloaded while the ops is
+            // registered, with one exception: if ftrace has shut itself down, the ops of an anchor
+            // may stay registered. No code calls the anchor (see `change_result()`).
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {

@@ -2,9 +2,10 @@
 
 //! Symbols that vmlinux has and does not export; see `rust/helpers/gate.c`.
 //!
-//! Until the gate is open, the functions of this crate fail. Look-ups find no symbol, no module, no
-//! fentry site and no idle task. `with_quiescent()` holds no task, and every stack is unreliable.
-//! Functions that cannot return such a result take a [`Gate`].
+//! Until the gate is open, the functions of this crate that use these symbols fail. Look-ups find
+//! no symbol, no module, no fentry site and no idle task. `with_quiescent()` does not call its
+//! closure, and every stack is unreliable. Functions that cannot return such a result take a
+//! [`Gate`].
 
 use crate::{
     atomic::{
@@ -27,9 +28,9 @@ pub struct Gate(());
 
 /// The open gate. A module drops this last.
 ///
-/// The drop waits until no tracepoint probe and no kobject of this crate needs code of the module
-/// any more. Functions that register a probe or make a directory take a [`Gate`], which only this
-/// value returns.
+/// The drop waits until no CPU stopper, no tracepoint probe and no kobject of this crate needs code
+/// of the module any more. Functions that register a probe or make a directory take a [`Gate`],
+/// which only this value returns.
 ///
 /// # Context
 ///

@@ -52,8 +52,9 @@ struct Described {
     module: ModuleRef,
 }
 
-// SAFETY: The reference keeps the structures for any thread. Members that change are only accessed
-// with a `CallbackToken`, and no reference to a whole structure is made.
+// SAFETY: The reference to the module keeps the structures, whichever thread uses them. Members
+// that change are only accessed with a `CallbackToken`, and no reference to a whole structure is
+// made.
 unsafe impl Send for Described {}
 // SAFETY: As for `Send`.
 unsafe impl Sync for Described {}

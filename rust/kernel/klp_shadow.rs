@@ -87,7 +87,8 @@ pub struct NewVariable<'a> {
 impl NewVariable<'_> {
     /// Runs the constructor, and adds the variable to the table.
     ///
-    /// The table stays locked in between, so that one constructor runs for each variable.
+    /// The caller has locked the table, and has found no variable for the key. The table stays
+    /// locked until the variable is added, so that one constructor runs for each variable.
     ///
     /// # Errors
     ///

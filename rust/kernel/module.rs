@@ -262,11 +262,11 @@ impl Drop for ModuleRef {
 /// Keeps the kernel from freeing a module that is being unloaded. The drop lets the kernel free it.
 ///
 /// The kernel ignores references to a module whose init has failed, or that is unloaded by force.
-/// But the first thing that it does to free a module is to remove the directory of the module in
-/// `/sys/module`, and it waits until nothing uses the directory (`free_module()` in
-/// `kernel/module/main.c`). Until then these stay: the memory of the module, its per-CPU memory,
-/// its tables for the unwinder, for faults and for warnings, and its references to other modules.
-/// The task that unloads the module sleeps uninterruptibly and holds no lock.
+/// But early in `free_module()` (`kernel/module/main.c`), the kernel removes the directory of the
+/// module in `/sys/module`, and waits until nothing uses the directory. Until then these stay: the
+/// memory of the module, its per-CPU memory, its tables for the unwinder, for faults and for
+/// warnings, and its references to other modules. The task that unloads the module sleeps
+/// uninterruptibly and holds no lock.
 ///
 /// The notifiers have been called for the module by then. So jump labels and static calls in the
 /// module do not change any more, and ftrace and kprobes do not know its functions any more.

@@ -243,8 +243,8 @@ impl<P: NewTask> TaskNewtask<P> {
         // SAFETY: Restored below, on the same CPU.
         let flags = unsafe { rlp_bindings::rlp_irq_save() };
         // SAFETY: Interrupts are off, and RCU watches this CPU, which each tracepoint requires.
-        // copy_process() returns the child to a caller that wakes it later, so that the child is
-        // not freed before. `Task` is transparent over `task_struct`.
+        // The child is not freed during this call: it has never run, and the caller of
+        // copy_process() wakes it later. `Task` is transparent over `task_struct`.
         let (proof, child) = unsafe { (ReadSide::assume(), &*child.cast::<Task>()) };
         P::new_task(child, TaskId::from_raw(Task::current_raw()), &proof);
         // SAFETY: Saved above.

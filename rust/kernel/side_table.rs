@@ -152,8 +152,8 @@ static BUCKETS: [AtomicPtr<rlp_side>; 1 << BITS] =
     [const { AtomicPtr::new(ptr::null_mut()) }; 1 << BITS];
 
 fn bucket(object: usize) -> &'static AtomicPtr<rlp_side> {
-    // As hash_long(): multiplication by 2^64 divided by the golden ratio. The high bits of the
-    // product depend on all bits of the address.
+    // As hash_long(): multiplication by GOLDEN_RATIO_64. The high bits of the product depend on all
+    // bits of the address.
     let hash = (object as u64).wrapping_mul(0x61c8_8646_80b5_83eb) >> (u64::BITS - BITS);
     // The shift leaves `BITS` bits, as many as the index of a bucket has.
     &BUCKETS[hash as usize & ((1 << BITS) - 1)]

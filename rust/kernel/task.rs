@@ -117,8 +117,9 @@ impl Drop for TaskList {
     }
 }
 
-/// A raw spinlock that is held with interrupts off. While this lives, no child of a task that is
-/// not switched yet gets a record.
+/// The lock of births, a raw spinlock, held with interrupts off. A probe for new tasks takes the
+/// lock before it changes the record of a child. So these records do not change while another
+/// thread holds the lock.
 ///
 /// # Context
 ///

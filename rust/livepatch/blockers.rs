@@ -31,7 +31,8 @@ pub(crate) fn count_by_function(
 
 /// Adds up the counts of the same reason and function. `ENOMEM`.
 fn merge_functions(counts: KVVec<(Blocker, usize)>) -> Result<KVVec<(Blocker, usize)>> {
-    // Few addresses occur, and many tasks are at each of them. So only the addresses are looked up.
+    // Many tasks are at the same few addresses. So equal addresses are counted first, and the
+    // function of each address is looked up once.
     let mut counts = sum_up(counts)?;
     for (blocker, _) in counts.iter_mut() {
         if let Blocker::Inside(addr) = blocker {

@@ -26,9 +26,11 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// `EINVAL` if the patch is already in the requested state, `EBUSY` while the patch is held or
-/// another patch is in transition, and if a function cannot be demoted, `ENODEV` if the patch is
-/// gone, `ENOMEM`.
+/// - `EINVAL` if the patch is already in the requested state.
+/// - `EBUSY` while the patch is held, or another patch is in transition; or if a function cannot be
+///   demoted.
+/// - `ENODEV` if the patch is gone.
+/// - `ENOMEM`.
 pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
     REGISTRY.lock()?.set_enabled(id, enabled)
 }

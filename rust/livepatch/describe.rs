@@ -165,10 +165,7 @@ impl Func {
             );
             return Err(EINVAL);
         }
-        #[expect(
-            unsafe_code,
-            reason = "a lifetime cannot follow an address into the view"
-        )]
+        #[expect(unsafe_code, reason = "an address in the view has no lifetime")]
         // SAFETY: The author of the patch promises that a function begins here and can be called in
         // place of the function that it names (the contract of klp_enable_patch()). The plan uses
         // the target for the site of that function alone, and each view, hook and jump is made from

@@ -89,7 +89,7 @@ const LOADING_PAUSE: Delta = Delta::from_millis(50);
 ///
 /// # Errors
 ///
-/// `EBUSY` if a module stays in that state for long.
+/// `EBUSY` if a module that was not announced is still loading after [`LOADING_TRIES`] look-ups.
 fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
     for tries_left in (0..LOADING_TRIES).rev() {
         let registry = REGISTRY.lock()?;

@@ -95,11 +95,11 @@ fn bits(universe: Universe, idle: bool) -> usize {
 
 #[inline(always)]
 fn universe(bits: usize) -> Universe {
-    // The ordering of the bits, which are read and written Relaxed: there are four writers. These
-    // are the task itself, an interrupt on its CPU, another CPU that holds the task's scheduler
-    // locks while the task does not run, and the parent before it wakes the task for the first
-    // time. The task sees the stores of the first two in program order. The others have released a
-    // lock that the switch to the task acquires.
+    // The bits are read and written Relaxed. There are four writers, and the task sees the stores
+    // of each. The task itself and an interrupt on its CPU store in program order. Another CPU
+    // stores while it holds the task's scheduler locks and the task does not run. The parent stores
+    // before it wakes the task for the first time. The other CPU and the parent then release a lock
+    // that the switch to the task acquires.
     Universe::from_u8((bits & UNIVERSE) as u8)
 }
 
@@ -173,7 +173,7 @@ pub(crate) struct Records {
     enrolled: usize,
     /// The number of records that were made by [`inherit`](Self::inherit).
     born: AtomicUsize,
-    /// The number of changes by [`inherit`](Self::inherit).
+    /// The number of records that [`inherit`](Self::inherit) has made or switched.
     births: AtomicUsize,
     /// The number of children for which there was no room.
     left_out: AtomicUsize,
@@ -367,7 +367,7 @@ impl Records {
         }
     }
 
-    /// Returns the number of changes by [`inherit`](Self::inherit).
+    /// Returns the number of records that [`inherit`](Self::inherit) has made or switched.
     pub(crate) fn births(&self, _births: &BirthLock) -> usize {
         // ORDERING: Relaxed, partner `inherit()`: both hold the lock of births.
         self.births.load(Ordering::Relaxed)

@@ -11,7 +11,8 @@
 //! is unlocked.
 //!
 //! Each operation on the registry has a file of its own. The fields are private, and the operations
-//! use the methods in this file: so the code that changes related fields together is in one place.
+//! use the methods in this file. So all code that changes the fields is in one place, and related
+//! fields change together.
 
 use crate::{
     directory::{
@@ -245,7 +246,7 @@ impl Registry {
     /// moved to `retired`, which has room for them, or are held.
     ///
     /// A patch that is not `confirmed` may be taken back. So the patches that it has replaced are
-    /// held until then.
+    /// held until this patch is confirmed or taken back.
     pub(crate) fn end_step(
         &mut self,
         step: Step,

@@ -100,11 +100,11 @@ impl Object {
         if let Some(name) = &self.name {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
             // SAFETY: No function of the object is hooked for this patch yet, so no task runs the
-            // code. `unpatch_module()` unhooks the functions, and every task leaves the code,
-            // before the object's module is freed. One thread at a time applies or clears
-            // relocations of a patch. That thread holds the registry's lock, or it releases a patch
-            // that has left the registry. In the second case the patch's directory still exists,
-            // which keeps the patch from being enabled again.
+            // patch's code for the object. `unpatch_module()` unhooks the functions, and every task
+            // leaves that code, before the object's module is freed. One thread at a time applies
+            // or clears relocations of a patch. That thread holds the registry's lock, or it
+            // releases a patch that has left the registry. In the second case the patch's directory
+            // still exists, which keeps the patch from being enabled again.
             unsafe {
                 patch.apply_relocations(name)?;
             }
@@ -115,7 +115,7 @@ impl Object {
     }
 
     /// Clears the relocations of the module `patch` that refer to the object, so that they can be
-    /// applied again. Called while no task runs the code.
+    /// applied again. Called while no task runs the patch's code for the object.
     ///
     /// # Context
     ///
@@ -123,7 +123,7 @@ impl Object {
     pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: By the contract of this function no task runs the code. `resolve()` says why
+            // SAFETY: By the contract of this function no task runs that code. `resolve()` says why
             // one thread at a time does this.
             unsafe {
                 patch.clear_relocations(name);

@@ -125,8 +125,9 @@ pub(crate) fn params_changed() {
 
 kernel_ext::on_params_changed!(crate::settle::params_changed);
 
-/// Makes room for a bpf program that is about to be attached to functions: they do not jump when
-/// this returns, and for [`ROOM`] from then on.
+/// Makes room for a bpf program that is about to be attached to functions. The functions do not
+/// jump when this returns, unless they cannot be demoted. They are not promoted again before
+/// [`ROOM`] has passed.
 ///
 /// # Context
 ///

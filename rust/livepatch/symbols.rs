@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Finding the functions that a patch names, and their sizes. One walk finds all functions of an
-//! object.
+//! Finding the functions that a patch names, and their sizes. In a module, one walk finds all
+//! functions. In vmlinux, each function is a search of its own.
 
 use crate::ranges::Range;
 use kernel::{

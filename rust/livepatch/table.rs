@@ -46,10 +46,10 @@ impl<S: Slot> Table<S> {
 
     /// Returns the index of the slot where the search for `key` begins.
     ///
-    /// This is Fibonacci hashing. The multiplication by 2^32 divided by the golden ratio spreads
-    /// the low bits, in which addresses differ, over the high bits. The result is a fraction of
-    /// 2^32, and the second multiplication scales it to the number of slots. The handler pays for
-    /// each instruction, and 32 bits need fewer than 64.
+    /// This is Fibonacci hashing. The factor is 2^32 divided by the golden ratio. The
+    /// multiplication spreads the low bits, in which addresses differ, over the high bits. The
+    /// result is a fraction of 2^32, and the second multiplication scales it to the number of
+    /// slots. The handler pays for each instruction, and 32 bits need fewer than 64.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> usize {
         let hash = (key as u32).wrapping_mul(0x9e37_79b9);
@@ -123,7 +123,7 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// Returns the slot at an index, such as [`insert`](Self::insert) returned.
+    /// Returns the slot at the index `at`. [`insert`](Self::insert) returns such an index.
     #[inline(always)]
     pub(crate) fn get(&self, at: usize) -> Option<&S> {
         self.slots.get(at)

@@ -629,8 +629,9 @@ impl NewTask for Probe {
     /// Places `child` in the universe of its parent, which is the current task. Interrupts are off,
     /// so the parent is not switched meanwhile.
     ///
-    /// The child became visible before this call. Between the two, it may have been switched, with
-    /// its parent or alone, like any task that sleeps on an empty stack. In-tree does that, too.
+    /// The child became visible before this call. Since then it may have been switched, with its
+    /// parent or alone, like any task that sleeps on an empty stack. In-tree livepatch switches
+    /// such a child, too.
     fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>) {
         let moving = || VIEW.read(proof).and_then(|view| view.moving.as_ref());
         if moving().is_none() {
