@@ -22,7 +22,7 @@ MODULE_PARM_DESC(require_signed,
 static bool promote = true;
 
 /*
- * Whether a writer of a parameter calls the loader. Protected by the parameters' lock,
+ * Whether a writer of promote calls the loader. Protected by the parameters' lock,
  * which a writer holds. Without this flag, a writer could call the loader while the module
  * is being unloaded: the files of the parameters are removed after the module's exit.
  */

@@ -33,7 +33,8 @@ impl FtraceEnabled {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if ftrace is disabled; `ENOMEM`.
+    /// `EBUSY` if ftrace is disabled; `ENODEV` if it has shut itself down; `ENOENT` if the symbol
+    /// of the anchor is not found; `ENOMEM`.
     pub fn new() -> Result<Self> {
         // SAFETY: The function has no requirement.
         let permanent = if unsafe { rlp_bindings::rlp_ftrace_has_switch() } {

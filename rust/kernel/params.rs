@@ -34,8 +34,8 @@ pub fn probation() -> u32 {
     unsafe { rlp_bindings::rlp_param_probation() }
 }
 
-/// A registration of the function that was given to [`on_params_changed!`]: writers of a parameter
-/// call it until this is dropped.
+/// A registration of the function that was given to [`on_params_changed!`]: writers of the
+/// parameter `promote` call it until this is dropped.
 ///
 /// [`on_params_changed!`]: crate::on_params_changed
 pub struct Registration(());
@@ -61,7 +61,8 @@ impl Drop for Registration {
     }
 }
 
-/// Emits a function that calls `$changed()`. It is called after a parameter was written.
+/// Emits a function that calls `$changed()`. It is called after the parameter `promote` was
+/// written.
 ///
 /// The function is called in process context, with the lock of the parameters held.
 #[macro_export]

@@ -160,7 +160,7 @@ pub fn idle_task(cpu: u32) -> Option<ARef<Task>> {
 pub enum Held<'a> {
     /// The task is off the CPU.
     OffCpu(Quiescent<'a>),
-    /// The task runs on this CPU.
+    /// The task runs on the CPU of this number.
     OnCpu(u32),
 }
 

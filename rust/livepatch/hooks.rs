@@ -123,8 +123,8 @@ impl Hooks {
         Ok(())
     }
 
-    /// Unhooks all functions whose sites are not in `wanted`. No view in use may have these
-    /// functions.
+    /// Unhooks all functions whose sites are not in `wanted`. No view in use may send a call of
+    /// these functions to a replacement.
     ///
     /// If this fails, some functions may stay hooked. The next call retries them.
     ///

@@ -723,7 +723,8 @@ pub(crate) fn release(retired: RetiredPatches) {
 ///
 /// # Errors
 ///
-/// `EBUSY` if ftrace is switched off, `ENOMEM`.
+/// `EBUSY` if ftrace is switched off, with a line in the log, and the other errors of
+/// [`FtraceEnabled::new`].
 fn hold_ftrace_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Result {
     if ftrace_on.is_none() && patch.active().next().is_some() {
         *ftrace_on = Some(FtraceEnabled::new().inspect_err(|&e| {
