@@ -31,7 +31,7 @@ enum Entry {
     Enum {
         size: u64,
     },
-    /// A typedef, whose name an unnamed structure gets.
+    /// A typedef. A structure without a name gets the name of its typedef.
     Typedef(u32),
     /// A qualifier or a tag.
     Qualifier(u32),

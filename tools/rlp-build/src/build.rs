@@ -315,9 +315,9 @@ fn verified<'a>(
             .into());
         }
     }
-    // A C file that was compiled by itself here may not be a unit of the shipped kernel, but only
-    // be included by one. The functions of both are then at the same places in the image. Leave
-    // out the included file.
+    // A C file that was compiled by itself here may be only an included file of another unit in the
+    // shipped kernel. The functions of both are then at the same places in the image. Leave out the
+    // included file.
     let pieces: BTreeSet<_> = list
         .iter()
         .filter(|(unit, verified)| {

@@ -4,8 +4,8 @@
 //! functions.
 //!
 //! A patch that was written by hand only names a function. The compiler cannot know the type of
-//! that function, so a replacement with other arguments compiles and loads, and reads registers that
-//! its callers did not set. The kernel's BTF has the types of its functions.
+//! that function, so a replacement with other arguments compiles and loads, and reads registers
+//! that its callers did not set. The kernel's BTF has the types of its functions.
 
 use crate::btf::Btf;
 use crate::cli::Check;

@@ -128,8 +128,8 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
         }
         let object = folder.join(unit.file());
         let mut command = redirected(unit, &options, &object)?;
-        // A unit that includes <linux/livepatch.h> gets the loader's functions, but for those that
-        // define the kernel's functions of the same names.
+        // A unit that includes <linux/livepatch.h> calls the loader's functions. The units of
+        // in-tree livepatch are an exception: they define the kernel's functions of these names.
         if !unit.source.starts_with("kernel/livepatch/") {
             let include = format!(" -nostdinc -I{}/include ", loader.display());
             command = command.replacen(" -nostdinc ", &include, 1);

@@ -2,9 +2,9 @@
 
 //! Headers that kbuild makes for a unit, such as security/selinux/flask.h.
 //!
-//! kbuild makes them in the tree when it compiles the unit, and the tree is an overlay of this build
-//! alone. A later build takes the unit from the cache, and compiles it in sections without kbuild.
-//! So the headers are kept in the cache, too.
+//! kbuild makes them in the tree when it compiles the unit, and the tree is an overlay of this
+//! build alone. A later build takes the unit from the cache, and compiles it in sections without
+//! kbuild. So the headers are kept in the cache, too.
 
 use crate::namespace;
 use crate::refusal::{on, Result};

@@ -2,9 +2,9 @@
 
 //! What a person has to decide about a fix.
 //!
-//! While the transition runs, some tasks run the old code and some the new code. A program sees that
-//! a fix changes locks, data or callbacks. Whether the old and the new code may then run side by
-//! side is a question for a person.
+//! While the transition runs, some tasks run the old code and some the new code. A program sees
+//! that a fix changes locks, data or callbacks. Whether the old and the new code may then run side
+//! by side is a question for a person.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ fn lock_calls(line: &str) -> Vec<(String, String)> {
     calls
 }
 
-/// The function takes or releases a lock, or keeps others from running.
+/// The function takes or releases a lock, or switches preemption or interrupts off or on.
 fn is_lock(name: &str) -> bool {
     const WORDS: [&str; 6] = ["lock", "unlock", "trylock", "seqlock", "sequnlock", "guard"];
     const WHOLE: [&str; 12] = [

@@ -3,13 +3,13 @@
 //! Checks that the compiler inlines the same functions in a unit with and without a section for
 //! each function.
 //!
-//! objtool looks for changes in units that were compiled with each function in a section of its own.
-//! If a function were inlined into its caller in the shipped unit only, objtool would replace the
-//! function, and the shipped caller would keep the old code. So both units must have the same
+//! objtool looks for changes in units that were compiled with each function in a section of its
+//! own. If a function were inlined into its caller in the shipped unit only, objtool would replace
+//! the function, and the shipped caller would keep the old code. So both units must have the same
 //! functions, and each function must call the same functions of the unit, the same number of times.
 //!
-//! The assembler resolves calls inside of a section without a relocation, so the calls are read from
-//! the disassembly.
+//! The assembler resolves calls inside of a section without a relocation, so the calls are read
+//! from the disassembly.
 
 use crate::command::{program, run};
 use crate::compile::plain;

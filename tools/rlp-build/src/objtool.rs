@@ -207,9 +207,9 @@ impl<'a> Objtool<'a> {
     }
 }
 
-/// Gives each function of the units a section name of its own, in all folders alike. If functions of
-/// two units have one name, their sections have one name, too. "objtool klp diff" would then put both
-/// functions into one section, with zeros between them, which are no instructions.
+/// Gives each function of the units a section name of its own, in all folders alike. If functions
+/// of two units have one name, their sections have one name, too. "objtool klp diff" would then put
+/// both functions into one section, with zeros between them, which are no instructions.
 fn rename_twins(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
     let mut taken = BTreeSet::new();
     for (number, name) in names.iter().enumerate() {
@@ -234,8 +234,8 @@ fn rename_twins(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
     Ok(())
 }
 
-/// Refuses a patch that uses a module on which the shipped object does not depend. Nothing would load
-/// that module before the object.
+/// Refuses a patch that uses a module on which the shipped object does not depend. Nothing would
+/// load that module before the object.
 fn check_dependencies(image: &Image, wanted: &BTreeSet<String>, exports: &str) -> Result {
     let exporters: BTreeMap<&str, &str> = exports
         .lines()

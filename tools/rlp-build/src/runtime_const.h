@@ -2,10 +2,11 @@
 /*
  * Stands in for asm/runtime-const.h when the code of a live patch is compiled.
  *
- * The kernel writes these constants into its own text at boot, but not into the text of a module. A
- * patch cannot read the variable that a constant was made from either, because the kernel may not
- * have the variable any more. So the patch reads each constant from a place in the kernel's text
- * where the kernel has written it. rlp-build turns the names below into relocations to such places.
+ * The kernel writes these constants into its own text at boot, but not into the text of a module.
+ * Each constant is made from a variable. A patch cannot read the variable instead, because the
+ * running kernel may not have the variable any more. So the patch reads each constant from a place
+ * in the kernel's text where the kernel has written it. rlp-build turns the names below into
+ * relocations to such places.
  */
 #define _ASM_RUNTIME_CONST_H
 

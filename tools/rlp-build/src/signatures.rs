@@ -22,7 +22,8 @@ pub(crate) struct Function {
     pub(crate) prototype: Prototype,
 }
 
-/// A module's sections at addresses that do not overlap. Sections that are not loaded get address 0.
+/// A module's sections at addresses that do not overlap. The address of a section that is not
+/// loaded is 0.
 pub(crate) fn bases(module: &Elf) -> Vec<u64> {
     let mut next = 1 << 32;
     let place = |section: &crate::elf::Section| {
@@ -137,8 +138,9 @@ struct Reader<'u> {
 }
 
 impl<'u> Reader<'u> {
-    /// The entry that has a function's name and its arguments. The entry of a function that is also
-    /// inlined, and that of a method in Rust, refers to another entry, which has them.
+    /// The entry that has a function's name and its arguments. A function that is also inlined, and
+    /// a method in Rust, have two entries: the first refers to the second, which has the name and
+    /// the arguments.
     fn origin(&self, mut at: UnitOffset) -> gimli::Result<UnitOffset> {
         for _ in 0..DEPTH {
             let entry = self.unit.entry(at)?;

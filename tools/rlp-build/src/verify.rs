@@ -432,7 +432,8 @@ impl<'a> Verified<'a> {
             })
     }
 
-    /// objtool has replaced the call at this offset by a NOP, and recorded the call's place in `__mcount_loc`.
+    /// objtool has replaced the call at this offset by a NOP, and recorded the call's place in
+    /// `__mcount_loc`.
     fn in_mcount_loc(&self, symbol: &Symbol, entry: u64) -> bool {
         let Some(section) = self.object.section("__mcount_loc") else {
             return false;
