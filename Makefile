@@ -90,7 +90,7 @@ help:
 #: make livepatch-corpus N=n SEED=s
 #:                 draw n functions of that kernel, build a live patch for each, and load all
 #:                 of them in a guest
-#: make shell      boot that kernel with everything loaded, and give a prompt;
+#: make shell      boot that kernel with the loader and three samples, and give a prompt;
 #:                 PATCH=d: with the loader alone, and the patch of that folder in /patch
 #: make torture MINUTES=n
 #:                 change patches under load for n minutes;

@@ -6,7 +6,7 @@
 //! of the name. The replacement takes the size as a second argument and returns the space that is
 //! left. The old caller would pass no size to the new callee. The transition prevents this call: it
 //! switches each task when neither function is on the task's stack. So
-//! `/proc/livepatch_sample/name` reads "..., length 23" or "..., 8 bytes left", and never "mixed".
+//! `/proc/livepatch_sample/name` reads "..., length 23" or "..., 8 bytes left", and nothing else.
 
 use kernel::{prelude::*, seq_file::SeqFile, seq_print};
 

@@ -48,7 +48,8 @@ has() {
 	[[ $(<"$cache/fetch/$SUITE-$1/$2") == "$3" ]]
 }
 
-names() { # VARIABLE=VALUE... EXPRESSION: print what env.sh says
+# names VARIABLE=VALUE... TEXT: print TEXT, in which the shell expands the variables of env.sh.
+names() {
 	in_cache "${@:1:$#-1}" bash -c ". '$scripts/lib/env.sh'; echo \"${*: -1}\""
 }
 
@@ -88,7 +89,7 @@ modules() {
 }
 result "its modules are there" modules
 
-# The folder is not needed any more.
+# From here on, the folder of packages is not needed.
 result "a kernel that was fetched is used again" in_cache KERNEL_RELEASE="$release" "$scripts/kernel/fetch"
 result "it has the same version" has "$release" version "$version"
 mv "$cache/fetch/$SUITE-$release" "$cache/fetch/$SUITE-$FLAVOUR"

@@ -31,7 +31,8 @@ check() { # ARGUMENT...
 	"$scripts/kernel/run-rlp-build" "$test" check "$@"
 }
 
-# make_patch NAME: make patch must print this patch's prototypes, and fail. The output is kept.
+# make_patch_fails NAME: make patch must print this patch's prototypes, and fail. The output is
+# kept.
 make_patch_fails() {
 	local rc=0
 
@@ -236,7 +237,8 @@ without_types "$test/wrong_c/wrong_c.ko" "$test/no-types.ko"
 result "a module without types cannot be checked" checks 1 no-types "$test/no-types.ko"
 result "the reason is printed" grep -qF "has neither debug information nor BTF" "$test/no-types.log"
 
-# The patches of this tree agree. Their own modules are compared by debug information.
+# The prototypes of the samples agree with those of the original functions. For the samples and
+# their target module, the prototypes are read from debug information.
 mkdir "$test/modules" "$test/samples"
 for module in "$out"/samples/*/*.ko; do
 	case ${module##*/} in

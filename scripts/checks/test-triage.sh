@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Check "rlp-build triage": what it says about each fix of a series, the module of all fixes that
-# can be together, and its JSON. The JSON files of triage and of each build must have the form that
+# fit together, and its JSON. The JSON files of triage and of each build must have the form that
 # Documentation/schema/ describes. This script makes the series by editing copies of the fetched
 # source.
 

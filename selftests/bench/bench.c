@@ -373,7 +373,7 @@ static void measure_change(int functions, long threads, const char *on, const ch
 
 /*
  * Returns the number of runs, which is enough for a median. In a quick run, measurements that
- * take in-tree livepatch minutes are made only once.
+ * take minutes with in-tree livepatch are made only once.
  */
 static int nr_runs(int functions, long threads)
 {

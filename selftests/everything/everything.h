@@ -48,7 +48,7 @@
 #include <asm/ibt.h>
 #include <asm/text-patching.h>
 
-/* The stub's "incl" is the size of an opcode, a ModRM byte and a displacement of 32 bits. */
+/* The "incl" in front of the jump has 6 bytes: opcode, ModRM, and a displacement of 32 bits. */
 #define STUB_JUMP	(ENDBR_INSN_SIZE + 6)
 
 /*

@@ -2,7 +2,7 @@
 
 //! An exploration of the life of patches: all reachable states.
 //!
-//! Nearly all of the loader's own files are built here. Under them are two models: the kernel's
+//! Most of the loader's own files are built here. Under them are two models: the kernel's
 //! text, see [`text`], and a machine, see [`small`]. The machine has one task, one module that can
 //! be loaded and unloaded, and two patches for the kernel and for this module. The registry's lock
 //! serializes all changes, so the search tries requests and failures only. `states.rs` explores

@@ -144,7 +144,8 @@ unload_module rlp_patch_a
 unload_module rlp_target
 ktap_test_pass "a replacement at an odd address is called by the handler"
 
-# A module is unloaded while its function jumps, and the loader right afterwards.
+# A module is unloaded while its function jumps, and is loaded again. Then the patch, the module and
+# the loader are unloaded, one right after another.
 load_module rust_livepatch_late
 load_module livepatch_sample_target
 late=$RLP/rust_livepatch_late/livepatch_sample_target

@@ -7,9 +7,9 @@
  *	twin1, twin2	two functions with the same name, in two source files
  *	sleep		a function that sleeps until awake=Y. It blocks a
  *			transition: only a fatal signal interrupts its sleep
- *	cold		a function that sleeps below its unlikely part, which the
- *			compiler moves to the symbol cold_show.cold. With awake=Y
- *			it does not sleep
+ *	cold		a function whose unlikely part calls a function that sleeps.
+ *			The compiler moves the unlikely part to the symbol
+ *			cold_show.cold. With awake=Y there is no sleep
  *	notrace		a function without an fentry site
  *
  * Module parameters:

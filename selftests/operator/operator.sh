@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Functions for the tests of what operators and their tools wait for, on top of patches.sh.
+# Functions for the tests of events, deadlines, probation and the program rlp, on top of patches.sh:
+# watch events, and keep tasks in a patch.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch whose replacements sleep, below code outside of the symbol of a function that a later
- * patch replaces:
+ * A patch whose replacements sleep. test-cold.sh then loads a patch for a function that the
+ * sleeping task has not left. The task's stack may have no address in the symbol of that function:
  *
  *	vprintk()	of vmlinux. The replacement sleeps if the name of the task is "rlp-cold".
  *			The .cold part of drop_caches_sysctl_handler() logs a line, so a task can

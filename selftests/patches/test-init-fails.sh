@@ -35,8 +35,8 @@ expect_log_soon() {
 	wait_until "log_has \"$1\"" || expect_log "$1"
 }
 
-# not_forced PATCH: force must be refused. Force would remove rlp_patch_a, and no reference
-# could prevent the kernel from freeing its module.
+# not_forced PATCH: force must be refused. A task that was forced could still run the code of
+# rlp_patch_a when the kernel frees its module, which no reference prevents.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
 	expect_log "patch '$1' cannot be forced: module 'rlp_patch_a' is being initialized or unloaded"

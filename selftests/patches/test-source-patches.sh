@@ -135,7 +135,8 @@ put() { # BLOCK: write to this block of the file system
 	dd of=/tmp/minix bs=1024 seek="$1" conv=notrunc status=none
 }
 
-# make_minix VERSION: an empty file system of 200 blocks, with the root folder in block 5.
+# make_minix VERSION: an empty file system of 200 blocks. The root folder is in block 5 in version
+# 1, and in block 6 in version 2.
 make_minix() {
 	truncate -s 200K /tmp/minix
 	{

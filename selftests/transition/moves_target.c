@@ -144,7 +144,10 @@ static noinline int wait_for_release(enum moves_how how)
 	return ret;
 }
 
-/* The children of each parent, and the number of them that called each version first. */
+/*
+ * The number of children that a parent makes, and for each version the number of children whose
+ * first call reached it.
+ */
 static unsigned int children = 20;
 module_param(children, uint, 0644);
 MODULE_PARM_DESC(children, "Number of children that a parent makes (default: 20)");

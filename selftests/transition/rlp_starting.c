@@ -3,11 +3,12 @@
  * Hold a CPU in the loader's handler while the CPU is brought online.
  *
  * The handler looks up the destination of each call with rlp_ftrace_target(). A kprobe on this
- * function spins if its CPU is not online yet. The CPU has called a hooked function there.
+ * function spins if its CPU is not online yet. The CPU is then in the handler, because it has
+ * called a hooked function.
  *
  * Module parameters:
  *
- * hold=Y	the next CPU spins until hold=N, for MAX_HOLD_MS at most
+ * hold=Y	a CPU that is brought online spins until hold=N, for MAX_HOLD_MS at most
  * held		the number of CPUs that were held
  * timeouts	the number of CPUs whose hold ended with MAX_HOLD_MS
  */

@@ -22,7 +22,7 @@ cpus=(/sys/devices/system/cpu/cpu[1-9]*)
 cpu=${cpus[-1]}
 [[ -e $cpu/online ]] || skip "no CPU can go offline"
 own_loader
-# The view is only read under the handler.
+# A function that jumps does not read the view, so no function may be promoted.
 load_module rust_livepatch promote=N
 load_module rlp_starting
 # load_ucode_ap() loads microcode on a CPU that starts. In a guest it does nothing.

@@ -75,7 +75,7 @@ for ((i = 0; i < 5; i++)); do
 done
 note "patched and unpatched 5 times while 100 tasks exit"
 
-# A straggler that is killed never returns from the function.
+# A straggler that is killed leaves the function, and exits.
 start_process inside kill victim
 load_module moves_patch1
 expect_blocker moves_patch1 victim inside moves_inside

@@ -49,7 +49,7 @@ static void arm(const char *n)
 
 /*
  * Returns the part of N that is left to count, or 0 if the failure was injected into the
- * operation. Returns 1 if the failure was injected into the read of this number.
+ * operation or if N is 0. Returns 1 if the failure was injected into the read of this number.
  */
 static int disarm(void)
 {

@@ -28,7 +28,7 @@ fn sites_of(set: Set) -> impl Iterator<Item = Site> + Clone {
 }
 
 /// A requested target for each of [`SITES`]: none, the original code, or one of two replacements.
-/// One of the replacements is at an odd address.
+/// The second replacement for the second site is at an odd address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Targets(u8);
 

@@ -250,7 +250,7 @@ pub(crate) mod cpu {
         0..u32::from(world().idle.borrow().is_some())
     }
 
-    /// All tasks run on CPU 0.
+    /// Interrupts the CPUs of all tasks: in this model, each of these CPUs has the number 0.
     pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
         cpus: &CpuSet,
         f: F,

@@ -4,7 +4,8 @@
 //! operation: without a failure, and with each failure at each point at which it can occur.
 //!
 //! A state is reached again by the steps that led to it first. A step that did not change the state
-//! needs no such replay: the next step is tried in the same system. Most failures are such steps.
+//! needs no such replay: the next step is tried in the same system. Most steps with a failure do
+//! not change the state.
 
 use std::{
     collections::{HashSet, VecDeque},

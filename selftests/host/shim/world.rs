@@ -92,7 +92,8 @@ pub(crate) struct Sched {
 }
 
 pub(crate) struct Cpu {
-    /// Whether the task runs on this CPU. If it does not, the CPU runs nothing.
+    /// Whether the task runs on this CPU. If it does not, the CPU runs its idle task, or nothing if
+    /// it has no idle task.
     pub(crate) runs: bool,
     /// Whether the task is in a section that is not preempted, or serves a soft interrupt.
     pub(crate) busy: bool,

@@ -166,7 +166,8 @@ pub(crate) mod worker {
 
     pub(crate) static WORKER: Worker = Worker;
 
-    /// Runs after each run of the worker.
+    /// The worker that releases retired patches. In the exploration, this happens after each run of
+    /// the other worker.
     pub(crate) struct Retirer;
 
     pub(crate) static RETIRER: Retirer = Retirer;
