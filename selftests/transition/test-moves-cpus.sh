@@ -43,7 +43,7 @@ idle_calls() {
 }
 
 # count_interrupts: set "interrupts" to the number of times that sweeps interrupt each CPU in the
-# next three seconds. In a transition that is older than a second, there is a sweep each second.
+# next three seconds. In a transition that is older than 1.5 seconds, there is a sweep each second.
 instance=/sys/kernel/tracing/instances/moves_cpus
 count_interrupts() {
 	local cpu

@@ -4,10 +4,10 @@
  *
  *   fuzz_ops SEED STEPS SECONDS PINS [-v]
  *	End after STEPS steps, or after the first step that ends later than SECONDS seconds
- *	(0: no such limit). Let at most PINS patches be retired by force; their modules stay
- *	loaded for ever. The same seed gives the same operations in the same order if two
- *	conditions are the same: PINS, and whether an earlier patch that was retired by force
- *	keeps the loader from being unloaded.
+ *	(0: no such limit). Let at most PINS patches, and at most 4, be retired by force; their
+ *	modules stay loaded for ever. The same seed gives the same operations in the same order
+ *	if two conditions are the same: PINS, and whether an earlier patch that was retired by
+ *	force keeps the loader from being unloaded.
  *
  * The model is not a single state but the set of all states that the loader may be in. It must
  * be a set because tasks are switched, transitions complete and module references are put at
