@@ -278,7 +278,7 @@ impl Registered {
             // SAFETY: `ops` is pinned and initialised, and is only freed if ftrace no longer uses
             // it. Its handler is in this module. The module is not unloaded while the ops is
             // registered, with one exception: if ftrace has shut itself down, the ops of an anchor
-            // may stay registered. No code calls the anchor (see `change_result()`).
+            // may stay registered. No code calls the anchor (see `pin_after_shutdown()`).
             to_result(unsafe { bindings::register_ftrace_function(ops.get()) })
         });
         if let Err(e) = result {
@@ -337,7 +337,11 @@ impl Redirection {
         if sites.is_empty() {
             return Err(EINVAL);
         }
-        Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites).map(Self)
+        // If ftrace has shut itself down before, it does not touch the sites.
+        alive()?;
+        Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites)
+            .map(Self)
+            .inspect_err(|&e| pin_after_shutdown(e))
     }
 
     /// Hooks an anchor, which keeps the ops registered until the drop, and no other function yet.
@@ -431,9 +435,7 @@ pub fn alive() -> Result {
 /// Returns the result of a change of text for which ftrace returned `ret`.
 ///
 /// The result is also `ENODEV` if ftrace has shut itself down during the change: ftrace returns 0
-/// then. ftrace may keep calling into this module after that, so the module is pinned and can never
-/// be unloaded. If the module is being unloaded already, nothing is hooked except its anchors,
-/// which are never called.
+/// then. For `ENODEV` this does what [`pin_after_shutdown`] does.
 ///
 /// # Context
 ///
@@ -443,16 +445,23 @@ pub fn alive() -> Result {
 ///
 /// The error `ret`; `ENODEV` if ftrace has shut itself down.
 pub(crate) fn change_result(ret: c_int) -> Result {
-    let result = to_result(ret).and_then(|()| alive());
+    to_result(ret)
+        .and_then(|()| alive())
+        .inspect_err(|&e| pin_after_shutdown(e))
+}
+
+/// Pins this module if a change of text has failed with `ENODEV`: ftrace has shut itself down, and
+/// may keep calling into this module. The module can never be unloaded then. If the module is being
+/// unloaded already, nothing is hooked except its anchors, which are never called.
+fn pin_after_shutdown(error: Error) {
     // ORDERING: Relaxed. The partner is this line itself: one of the threads that reach it finds
     // false.
-    if result == Err(ENODEV) && !PINNED.swap(true, Ordering::Relaxed) {
+    if error == ENODEV && !PINNED.swap(true, Ordering::Relaxed) {
         // SAFETY: The function has no requirement.
         if unsafe { rlp_bindings::rlp_pin_loader() } {
             pr_err!("ftrace has shut itself down: the loader cannot be unloaded any more\n");
         }
     }
-    result
 }
 
 static PINNED: AtomicBool = AtomicBool::new(false);

@@ -4,8 +4,7 @@
 # ftrace detects an error and shuts itself down until the next boot: hooked functions stay
 # hooked. Promoted functions keep jumping, and their patch stays enabled. Other patches can still
 # be disabled, and their targets unloaded. The loader cannot be unloaded, since hooked functions
-# still call it. Nothing can be patched after this test: it is the last test of its guest
-# (test-ftrace-gone.sh is the last test of the other guest).
+# still call it. Nothing can be patched after this test: it is the last test of its guest.
 # timeout: 120
 
 set -e

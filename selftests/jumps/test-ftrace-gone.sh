@@ -3,7 +3,7 @@
 #
 # ftrace shuts itself down while the loader has no patches. The loader can be unloaded, but not
 # loaded again; other modules can be loaded and unloaded. Nothing can be patched after this test:
-# it is the last test of its guest (test-ftrace-dead.sh is the last test of the other guest).
+# it is the last test of its guest.
 # guest: waiting
 
 set -e
