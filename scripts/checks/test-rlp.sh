@@ -13,7 +13,7 @@ suite=rlp
 cargo_tests() {
 	local output status=0 count
 
-	output=$("$scripts/root/cargo-tools" test --release -p rlp 2>&1) || status=$?
+	output=$("$scripts/root/cargo-tools" test --release -p durable -p rlp 2>&1) || status=$?
 	count=$(grep -cE '^test .* \.\.\. ok$' <<<"$output" || true)
 	echo "$output"
 	((status == 0 && count >= 40))
@@ -30,7 +30,7 @@ licences() {
 	}
 	while IFS= read -r line; do
 		case " ${line//[\/()]/ } " in
-		*" MIT "* | *" BSD-"[123]"-Clause "* | *" BSL-1.0 "* | *" Zlib "* | *" Unlicense "* | *" GPL-2.0 rlp "*) ;;
+		*" MIT "* | *" BSD-"[123]"-Clause "* | *" BSL-1.0 "* | *" Zlib "* | *" Unlicense "* | *" GPL-2.0 rlp "* | *" GPL-2.0 durable "*) ;;
 		*)
 			echo "$line"
 			wrong=1
@@ -73,7 +73,7 @@ same_messages() {
 }
 
 result "its own tests" cargo_tests
-result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets -p rlp -- -D warnings
+result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets -p durable -p rlp -- -D warnings
 result "licences of the crates" licences
 result "the unit of the boot" units
 result "the operator's guide has every message" same_messages

@@ -15,7 +15,7 @@ use crate::refusal::{broken, on, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
-use crate::{compile, elf::Elf, files, headers, inlined, layout, namespace};
+use crate::{compile, elf::Elf, headers, inlined, layout, namespace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -376,7 +376,7 @@ fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result 
     json.push(b'\n');
     let put = |extension: &str, content: &[u8]| {
         let path = folder.join(format!("{name}.{extension}"));
-        files::write(&path, content)?;
+        durable::replace(&path, content)?;
         println!("{}", path.display());
         Ok(())
     };

@@ -19,7 +19,6 @@ mod declared;
 mod dwarf;
 mod elf;
 mod explain;
-mod files;
 mod generated;
 mod headers;
 mod human;

@@ -273,6 +273,12 @@ pub(crate) fn broken(sentence: impl Into<String>) -> Failure {
     Failure::Broken(sentence.into())
 }
 
+impl From<durable::Failed> for Failure {
+    fn from(failed: durable::Failed) -> Self {
+        on(&failed.path)(failed.error)
+    }
+}
+
 /// Names the file in an error of the system.
 pub(crate) fn on(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure + '_ {
     move |error| broken(format!("{}: {error}", path.display()))

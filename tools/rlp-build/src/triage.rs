@@ -7,7 +7,6 @@
 //! runs every night.
 
 use crate::cli::Triage;
-use crate::files;
 use crate::human::{self, Concern};
 use crate::link::module_name;
 use crate::output::{BROKEN, OK, REFUSED};
@@ -191,7 +190,7 @@ pub(crate) fn run(arguments: &Triage) -> Result<u8> {
         .map_err(|error| broken(format!("triage.json: {error}")))?;
     json.push(b'\n');
     let path = output.join("triage.json");
-    files::write(&path, &json)?;
+    durable::replace(&path, &json)?;
     println!("{}", path.display());
     Ok(status)
 }

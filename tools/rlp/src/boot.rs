@@ -12,7 +12,6 @@
 
 use crate::change::{self, Change, Done, Recording};
 use crate::cli;
-use crate::durable;
 use crate::failure::{on, Failure, Result};
 use crate::load::{self, Plan};
 use crate::loader;
@@ -72,7 +71,10 @@ fn lines(texts: &[String]) -> String {
 }
 
 fn write_names(system: &System, path: &str, names: &[String]) -> Result<()> {
-    durable::replace(&system.path(path), lines(names).as_bytes())
+    Ok(durable::replace(
+        &system.path(path),
+        lines(names).as_bytes(),
+    )?)
 }
 
 /// The patches that are installed for a release, in their order.
@@ -306,7 +308,7 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
         }
     }
     write_names(system, &quarantine_path(), &names)?;
-    durable::remove(&system.path(&intent_path()))
+    Ok(durable::remove(&system.path(&intent_path()))?)
 }
 
 fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {

@@ -193,7 +193,7 @@ impl Lock {
     /// killed.
     pub(crate) fn take(system: &System) -> Result<Self> {
         let path = system.path("/run/rlp/lock");
-        crate::durable::make_folder(path.parent().unwrap_or(&path))?;
+        durable::make_folder(path.parent().unwrap_or(&path))?;
         let file = File::create(&path).map_err(crate::failure::on(&path))?;
         flock(&file, FlockOperation::LockExclusive)
             .map_err(|error| crate::failure::on(&path)(error.into()))?;
@@ -213,7 +213,7 @@ impl Lock {
                 .write(PARAMETER, &value)
                 .map_err(crate::failure::on(&path))?;
         }
-        crate::durable::remove(&system.path(CHANGED))
+        Ok(durable::remove(&system.path(CHANGED))?)
     }
 
     /// Calls `load` while patches that are loaded have this probation.
@@ -228,7 +228,7 @@ impl Lock {
         };
         let path = system.path(PARAMETER);
         let before = system.read(PARAMETER).map_err(crate::failure::on(&path))?;
-        crate::durable::replace(&system.path(CHANGED), before.as_bytes())?;
+        durable::replace(&system.path(CHANGED), before.as_bytes())?;
         let changed = system
             .write(PARAMETER, &seconds.to_string())
             .map_err(crate::failure::on(&path));

@@ -95,6 +95,12 @@ impl Failure {
     }
 }
 
+impl From<durable::Failed> for Failure {
+    fn from(failed: durable::Failed) -> Self {
+        on(&failed.path)(failed.error)
+    }
+}
+
 /// Turns an error of the file system into a failure that names the file.
 pub(crate) fn on(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
     move |error| {

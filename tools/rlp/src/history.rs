@@ -3,7 +3,6 @@
 //! What was done, by whom, and what the loader did by itself: a file of JSON lines.
 
 use crate::cli;
-use crate::durable;
 use crate::failure::{on, Result};
 use crate::output::{Paint, Report};
 use crate::system::{System, STATE};
@@ -76,7 +75,7 @@ impl Record {
     pub(crate) fn append(&self, system: &System) -> Result<()> {
         // A structure of strings and numbers is always valid JSON.
         let line = serde_json::to_string(self).unwrap_or_default();
-        durable::append_line(&system.path(&path()), &line)
+        Ok(durable::append_line(&system.path(&path()), &line)?)
     }
 }
 

@@ -12,7 +12,6 @@ mod change;
 mod check;
 mod cli;
 mod control;
-mod durable;
 mod failure;
 mod history;
 mod info;

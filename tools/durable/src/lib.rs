@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files that survive a power cut: after each step, the old or the new content is on the disk, and
+//! never a part of it.
+
+use rustix::fs::{flock, FlockOperation};
+use std::fs::{File, Permissions};
+use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The beginning of the names of files that are not complete yet.
+const PARTIAL: &str = ".partial-";
+
+/// An error, and the file that it concerns.
+#[derive(Debug)]
+pub struct Failed {
+    pub path: PathBuf,
+    pub error: Error,
+}
+
+pub type Result<T = ()> = std::result::Result<T, Failed>;
+
+fn on(path: &Path) -> impl FnOnce(Error) -> Failed + '_ {
+    |error| Failed {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// The folder of a file, which is the current one if the path has none.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => Path::new("/"),
+    }
+}
+
+/// Makes a folder and the folders above it. Each entry is on the disk before this returns.
+pub fn make_folder(folder: &Path) -> Result {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_folder(folder_of(folder))?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
+        result => result.map_err(on(folder))?,
+    }
+    sync_entry(folder)
+}
+
+/// Waits until the entry of `path` in its folder is on the disk.
+fn sync_entry(path: &Path) -> Result {
+    let folder = folder_of(path);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(on(folder))
+}
+
+/// Replaces a file by one with this content. On an error, the file has the old content or the new.
+/// The permissions follow from the umask.
+pub fn replace(path: &Path, content: &[u8]) -> Result {
+    let folder = folder_of(path);
+    make_folder(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(PARTIAL)
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(on(folder))?;
+    file.write_all(content).map_err(on(path))?;
+    file.as_file().sync_all().map_err(on(path))?;
+    file.persist(path).map_err(|error| on(path)(error.error))?;
+    sync_entry(path)
+}
+
+/// Removes a file, if it exists.
+pub fn remove(path: &Path) -> Result {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        result => result.map_err(on(path))?,
+    }
+    sync_entry(path)
+}
+
+/// Appends a line to a file. The line is on the disk when this returns. On an error, the file is as
+/// before. If a power cut has left a part of a line at its end, the part is ended first.
+pub fn append_line(path: &Path, line: &str) -> Result {
+    make_folder(folder_of(path))?;
+    let mut file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(on(path))?;
+    flock(&file, FlockOperation::LockExclusive).map_err(|error| on(path)(error.into()))?;
+    let len = file.seek(SeekFrom::End(0)).map_err(on(path))?;
+    let mut text = String::new();
+    if !ends_with_newline(&mut file, len).map_err(on(path))? {
+        text.push('\n');
+    }
+    text += line;
+    text.push('\n');
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // The disk may be full after a part of the line. If that cannot be removed either, the next
+        // line ends it.
+        let _ = file.set_len(len);
+        return Err(on(path)(error));
+    }
+    // A process that was killed may have made the file, and not have synced its entry.
+    sync_entry(path)
+}
+
+/// Whether a file of this length is empty or ends with a newline.
+fn ends_with_newline(file: &mut File, len: u64) -> std::io::Result<bool> {
+    if len == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// The only writer of the files of a folder, until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _folder: File,
+}
+
+impl Lock {
+    /// Makes the folder if it does not exist, waits for other writers, and removes what those that
+    /// were killed have left.
+    pub fn take(folder: &Path) -> Result<Self> {
+        make_folder(folder)?;
+        let file = File::open(folder).map_err(on(folder))?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| on(folder)(error.into()))?;
+        // On a disk that is read-only or damaged, they stay.
+        let _ = remove_partial(folder);
+        Ok(Self { _folder: file })
+    }
+}
+
+/// Removes the files that are not complete, in a folder and in the folders below. Nothing depends on
+/// their removal, so that it need not be on the disk.
+fn remove_partial(folder: &Path) -> Result {
+    for entry in std::fs::read_dir(folder).map_err(on(folder))? {
+        let entry = entry.map_err(on(folder))?;
+        let path = entry.path();
+        if entry.file_type().map_err(on(&path))?.is_dir() {
+            remove_partial(&path)?;
+        } else if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            std::fs::remove_file(&path).map_err(on(&path))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    #[test]
+    fn files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(folder_of(&path)), ["file"]);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_torn_line_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/lines");
+        append_line(&path, "one").unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"tor")
+            .unwrap();
+        append_line(&path, "two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntor\ntwo\n");
+    }
+
+    #[test]
+    fn a_lock_removes_what_killed_writers_have_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        replace(&path, b"one").unwrap();
+        std::fs::write(path.with_file_name(format!("{PARTIAL}x")), b"half").unwrap();
+        drop(Lock::take(&dir.path().join("a")).unwrap());
+        assert_eq!(names(folder_of(&path)), ["file"]);
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        replace(&file, b"").unwrap();
+        let failed = replace(&file.join("below"), b"").unwrap_err();
+        assert_eq!(failed.path, file);
+        assert_eq!(failed.error.kind(), ErrorKind::NotADirectory);
+        assert_eq!(append_line(dir.path(), "").unwrap_err().path, dir.path());
+    }
+}
