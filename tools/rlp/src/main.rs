@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let arguments = match peers::translate(std::env::args_os().collect()) {
         Ok(arguments) => arguments,
         Err(answer) => {
-            eprintln!("{answer}");
+            output::say(&format!("{answer}\n"));
             return ExitCode::from(USAGE);
         }
     };

@@ -6,7 +6,7 @@
 use crate::failure::Failure;
 use anstyle::{AnsiColor, Style};
 use serde_json::{json, Map, Value};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 /// The version of the JSON formats. It changes with a field's meaning, not when a field is added.
 const FORMAT: u32 = 1;
@@ -112,25 +112,46 @@ impl Outcome {
 
     /// Prints the result and the failure, and returns the exit status.
     pub(crate) fn print(&self, command: &str, as_json: bool) -> u8 {
-        if as_json {
-            print(&format!("{:#}\n", self.json(command)));
-            return self.status();
-        }
-        if let Some(report) = &self.report {
+        let printed = if as_json {
+            print(&format!("{:#}\n", self.json(command)))
+        } else {
             let paint = Paint::new(std::io::stdout().is_terminal());
-            print(&report.text(&paint));
+            let report = self.report.as_ref();
+            report.map_or(Ok(()), |report| print(&report.text(&paint)))
+        };
+        if let (false, Some(failure)) = (as_json, &self.failure) {
+            say(&failure_text(failure, &error_paint()));
         }
-        if let Some(failure) = &self.failure {
-            let paint = Paint::new(std::io::stderr().is_terminal());
-            eprint!("{}", failure_text(failure, &paint));
+        match printed {
+            // A report that is not whole must not look like success.
+            Err(failure) if self.status() == 0 => {
+                say(&failure_text(&failure, &error_paint()));
+                failure.kind.status()
+            }
+            _ => self.status(),
         }
-        self.status()
     }
 }
 
+fn error_paint() -> Paint {
+    Paint::new(std::io::stderr().is_terminal())
+}
+
 /// Prints a text. A reader that has ended, such as head, is no error.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+pub(crate) fn print(text: &str) -> crate::failure::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::error(format!(
+            "the output cannot be written: {}",
+            crate::failure::words(&error)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a text for the user. A terminal that has gone away must not end a change half-way.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn failure_text(failure: &Failure, paint: &Paint) -> String {
@@ -181,7 +202,10 @@ impl Progress {
     /// Shows a line that the next one replaces. Nothing is shown if this is no terminal.
     pub(crate) fn update(&mut self, text: &str) {
         if self.is_watched() {
-            eprint!("\r\x1b[K{}{text}{:#}", self.paint.dim, self.paint.dim);
+            say(&format!(
+                "\r\x1b[K{}{text}{:#}",
+                self.paint.dim, self.paint.dim
+            ));
             self.open = true;
         }
     }
@@ -193,14 +217,14 @@ impl Progress {
         }
         self.close();
         for line in lines {
-            eprintln!("  {line}");
+            say(&format!("  {line}\n"));
         }
     }
 
     /// Removes the line that would have been replaced.
     pub(crate) fn close(&mut self) {
         if self.open {
-            eprint!("\r\x1b[K");
+            say("\r\x1b[K");
             self.open = false;
         }
     }

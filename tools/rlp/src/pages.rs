@@ -3,11 +3,10 @@
 //! The manual pages and the completion, made from the same source as the command line.
 
 use crate::cli::{Cli, STATUSES};
-use crate::failure::{on, Failure, Result};
+use crate::failure::{on, Result};
 use clap::{Command, CommandFactory};
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
-use std::io::Write;
 use std::path::Path;
 
 /// The section of commands for administrators.
@@ -92,8 +91,5 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
 pub(crate) fn completion(shell: clap_complete::Shell) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rlp", &mut script);
-    std::io::stdout()
-        .lock()
-        .write_all(&script)
-        .map_err(|error| Failure::error(crate::failure::words(&error)))
+    crate::output::print(&String::from_utf8_lossy(&script))
 }

@@ -4,6 +4,7 @@
 
 use crate::{elf, schema};
 use serde_json::Value;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -132,17 +133,23 @@ impl Machine {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        let output = Command::new(env!("CARGO_BIN_EXE_rlp"))
-            .args(arguments)
-            .env("RLP_ROOT", self.0.path())
-            .output()
-            .unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_rlp"));
+        self.run_with(program.args(arguments))
+    }
+
+    /// Runs a command line that runs the program for this machine.
+    pub(crate) fn run_with(&self, command: &mut Command) -> Output {
+        let output = command.env("RLP_ROOT", self.0.path()).output().unwrap();
         let text = |bytes: &[u8]| {
-            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            let text = String::from_utf8_lossy(bytes);
             text.replace(self.0.path().to_str().unwrap(), "")
         };
         Output {
-            status: output.status.code().unwrap(),
+            // As a shell has it.
+            status: output
+                .status
+                .code()
+                .unwrap_or_else(|| 128 + output.status.signal().unwrap()),
             out: text(&output.stdout),
             err: text(&output.stderr),
         }

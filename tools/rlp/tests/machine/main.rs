@@ -5,5 +5,6 @@
 mod changes;
 mod common;
 mod elf;
+mod hostile;
 mod readers;
 mod schema;
