@@ -92,6 +92,11 @@ pub(crate) fn is_off(system: &System) -> bool {
     system.command_line().iter().any(|word| word == OFF)
 }
 
+/// The lock of the commands that change the files below.
+fn lock(system: &System) -> Result<durable::Lock> {
+    Ok(durable::Lock::take(&system.path(&format!("{STATE}/boot")))?)
+}
+
 fn release_quarantine(system: &System, name: &str) -> Result<()> {
     let mut names = quarantined(system)?;
     let before = names.len();
@@ -183,6 +188,7 @@ fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
 
 /// The module is on the disk before its name is in the list.
 fn install(system: &System, module: &ModuleFile) -> Result<()> {
+    let _lock = lock(system)?;
     let bytes = std::fs::read(&module.path).map_err(on(&module.path))?;
     durable::replace(&stored(system, &module.release, &module.name), &bytes)?;
     let mut list_now = installed(system, &module.release)?;
@@ -204,8 +210,8 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
     let dry_run = arguments.dry.dry_run;
     change::each(dry_run, &arguments.patches, |name| {
         let name = loader::name_of(name);
-        let mut list_now = installed(system, &release)?;
-        if !list_now.contains(&name) {
+        // A patch may be quarantined and not be installed for this kernel.
+        if !installed(system, &release)?.contains(&name) && !quarantined(system)?.contains(&name) {
             return Ok(Change::new(&name, Done::NotInstalled));
         }
         let mut change = Change::new(&name, Done::Uninstalled);
@@ -223,14 +229,23 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
             &name,
             detail,
             || {
-                list_now.retain(|other| *other != name);
-                write_names(system, &list(&release), &list_now)?;
-                durable::remove(&stored(system, &release, &name))?;
-                release_quarantine(system, &name)?;
+                uninstall(system, &release, &name)?;
                 Ok(change)
             },
         )
     })
+}
+
+/// The name is not in the list any more before the module is removed.
+fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
+    let _lock = lock(system)?;
+    let mut names = installed(system, release)?;
+    if names.iter().any(|other| other == name) {
+        names.retain(|other| other != name);
+        write_names(system, &list(release), &names)?;
+    }
+    durable::remove(&stored(system, release, name))?;
+    release_quarantine(system, name)
 }
 
 /// What a boot is about to load.
@@ -311,6 +326,34 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     Ok(durable::remove(&system.path(&intent_path()))?)
 }
 
+/// Writes what this boot is about to load, and returns it.
+fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<Vec<String>> {
+    if !system.exists(&format!("{STATE}/boot")) {
+        return Ok(Vec::new());
+    }
+    let unguarded = |failure: Failure| {
+        Failure::error("no patch is loaded: a boot that does not last could not be noticed")
+            .why(failure.what)
+    };
+    let _lock = lock(system)?;
+    judge_last_boot(system, booted).map_err(unguarded)?;
+    let quarantined = quarantined(system)?;
+    let mut patches = installed(system, release)?;
+    patches.retain(|name| !quarantined.contains(name));
+    if patches.is_empty() {
+        return Ok(patches);
+    }
+    let intent = Intent {
+        boot: system.boot_id(),
+        patches,
+    };
+    // Two strings and a list are always valid JSON.
+    let text = serde_json::to_vec(&intent).unwrap_or_default();
+    durable::replace(&system.path(&intent_path()), &text)
+        .map_err(|failed| unguarded(failed.into()))?;
+    Ok(intent.patches)
+}
+
 fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {
     if is_off(system) {
         let line = format!("{OFF} is on the kernel's command line: nothing is loaded");
@@ -318,20 +361,7 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
         return Ok(());
     }
     let release = system.release();
-    judge_last_boot(system, booted)?;
-    let quarantined = quarantined(system)?;
-    let mut patches = installed(system, &release)?;
-    patches.retain(|name| !quarantined.contains(name));
-    if patches.is_empty() {
-        return Ok(());
-    }
-    let intent = Intent {
-        boot: system.boot_id(),
-        patches: patches.clone(),
-    };
-    // Two strings and a list are always valid JSON.
-    let text = serde_json::to_vec(&intent).unwrap_or_default();
-    durable::replace(&system.path(&intent_path()), &text)?;
+    let patches = write_intent(system, &release, booted)?;
     let plan = Plan {
         // The patch was tested when it was installed, and the intent guards this boot.
         confirm: true,
@@ -371,6 +401,10 @@ fn load_stored(
 }
 
 fn survived(system: &System, booted: &mut Booted) -> Result<()> {
+    if !system.exists(&intent_path()) {
+        return Ok(());
+    }
+    let _lock = lock(system)?;
     let intent = read_intent(system)?;
     if intent.is_some_and(|intent| intent.boot == system.boot_id()) {
         durable::remove(&system.path(&intent_path()))?;

@@ -173,10 +173,18 @@ pub(crate) fn recorded(
             begun.end(failure.kind.words(), Some(why))
         }
     };
-    result.map(|change| match ended {
-        Ok(()) => change,
-        Err(failure) => change.note(format!("the history was not written: {}", failure.what)),
-    })
+    let Err(unwritten) = ended else {
+        return result;
+    };
+    let note = format!("the history was not written: {}", unwritten.what);
+    match result {
+        Ok(change) => Ok(change.note(note)),
+        Err(failure) => {
+            let why = failure.why.as_ref();
+            let why = why.map_or_else(|| note.clone(), |why| format!("{why}\n{note}"));
+            Err(failure.why(why))
+        }
+    }
 }
 
 /// The lock of the commands that load a patch: they change a parameter of the loader meanwhile.

@@ -4,6 +4,7 @@
 
 use crate::{elf, schema};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,9 @@ pub(crate) const RELEASE: &str = "7.3.4+test";
 pub(crate) const KERNEL: [u8; 4] = [0xaa, 1, 2, 3];
 
 const LOADER: &str = "sys/kernel/rust_livepatch";
+
+/// Files and their contents, and folders without any.
+pub(crate) type Tree = BTreeMap<String, Option<Vec<u8>>>;
 
 /// What the program has printed, and its exit status.
 #[derive(Debug)]
@@ -130,6 +134,43 @@ impl Machine {
         let file = format!("files/{name}.ko");
         self.write_bytes(&file, &elf::module(&info, symbol, b"same"));
         self.path(&file)
+    }
+
+    /// The same machine in another folder.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self(TempDir::new().unwrap());
+        for (path, content) in self.tree("") {
+            copy.put(&path, &content);
+        }
+        copy
+    }
+
+    /// All files and folders below a folder, with their contents.
+    pub(crate) fn tree(&self, folder: &str) -> Tree {
+        let mut tree = Tree::new();
+        let mut folders = vec![self.path(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let content = if path.is_dir() {
+                    folders.push(path.clone());
+                    None
+                } else {
+                    Some(std::fs::read(&path).unwrap())
+                };
+                let below = path.strip_prefix(self.0.path()).unwrap().to_str().unwrap();
+                tree.insert(below.to_owned(), content);
+            }
+        }
+        tree
+    }
+
+    /// Makes a folder or a file of a tree.
+    pub(crate) fn put(&self, path: &str, content: &Option<Vec<u8>>) {
+        match content {
+            Some(bytes) => self.write_bytes(path, bytes),
+            None => self.folder(path),
+        }
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {

@@ -4,6 +4,7 @@
 
 mod changes;
 mod common;
+mod cut;
 mod elf;
 mod hostile;
 mod readers;

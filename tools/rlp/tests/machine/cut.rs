@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The program is interrupted at each of its writes: by a signal that ends it, by a power cut, and by
+//! a disk that fails. Each start after that must find the old or the new state.
+//!
+//! strace records the system calls of one run. A model of a disk replays them. After each call, the
+//! model gives what a power cut may leave: what was not synced is on the disk or not.
+
+use crate::common::{Machine, Output, Tree, RELEASE};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The folder that must survive.
+const STATE: &str = "var/lib/rlp";
+
+/// The calls that change files. A call that the model does not know ends the test.
+const CALLS: &str = "openat,open,creat,mkdir,mkdirat,write,pwrite64,writev,fsync,fdatasync,rename,\
+    renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,truncate,ftruncate,\
+    fallocate,copy_file_range,sendfile";
+
+/// A system call, in the order in which strace has seen it.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    arguments: String,
+    /// The arguments in quotes.
+    texts: Vec<Vec<u8>>,
+    result: i64,
+}
+
+impl Call {
+    /// Parses a line like `write(3, "\x61", 1) = 1`.
+    fn parse(line: &str) -> Option<Self> {
+        let (call, result) = line.rsplit_once(" = ")?;
+        let (name, arguments) = call.split_once('(')?;
+        let quoted = arguments.split('"').skip(1).step_by(2);
+        let bytes = |text: &str| {
+            let digits = text.split("\\x").skip(1);
+            let bytes: Option<Vec<u8>> = digits
+                .map(|digits| u8::from_str_radix(digits, 16).ok())
+                .collect();
+            bytes.unwrap_or_else(|| panic!("{line}"))
+        };
+        Some(Self {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            texts: quoted.map(bytes).collect(),
+            result: result.split(' ').next()?.parse().ok()?,
+        })
+    }
+
+    fn text(&self, nr: usize) -> &str {
+        std::str::from_utf8(&self.texts[nr]).unwrap()
+    }
+
+    /// The first argument.
+    fn fd(&self) -> i64 {
+        let end = self.arguments.find([',', ')']).unwrap();
+        self.arguments[..end].parse().unwrap()
+    }
+}
+
+/// The program under strace, with these options of strace.
+fn traced(options: &[&str], arguments: &[&str]) -> Command {
+    let strace = std::env::var_os("RLP_STRACE");
+    let strace = PathBuf::from(strace.expect("RLP_STRACE: run scripts/checks/test-rlp.sh"));
+    let mut command = Command::new(strace.join("usr/bin/strace"));
+    command
+        .env("LD_LIBRARY_PATH", strace.join("usr/lib/x86_64-linux-gnu"))
+        .args(["-qq", "-e", "signal=none", "-E", "LD_LIBRARY_PATH"])
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_rlp"))
+        .args(arguments);
+    command
+}
+
+/// The calls of a run, which changes the machine.
+fn trace(machine: &Machine, arguments: &[&str]) -> (Output, Vec<Call>) {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let to = log.path().to_str().unwrap();
+    let calls = format!("trace={CALLS}");
+    let options = ["-xx", "-s", "1000000", "-e", &calls, "-o", to];
+    let output = machine.run_with(&mut traced(&options, arguments));
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    let calls: Vec<_> = text.lines().filter_map(Call::parse).collect();
+    assert!(calls.len() > 5, "{output:?}\n{text}");
+    (output, calls)
+}
+
+/// A file, with what was written to it, and with what is on the disk for sure. A folder has none.
+#[derive(Debug, Clone)]
+struct Content {
+    written: Option<Vec<u8>>,
+    synced: Option<Vec<u8>>,
+}
+
+/// The disk, as far as it concerns STATE.
+#[derive(Debug)]
+struct Disk {
+    contents: Vec<Content>,
+    /// The names that programs see, and those that are on the disk for sure. A number is the position
+    /// in the contents.
+    names: BTreeMap<String, usize>,
+    synced: BTreeMap<String, usize>,
+    /// The path of each open file.
+    open: BTreeMap<i64, String>,
+    /// The machine's root.
+    root: String,
+}
+
+impl Disk {
+    fn new(machine: &Machine) -> Self {
+        let mut disk = Self {
+            contents: Vec::new(),
+            names: BTreeMap::new(),
+            synced: BTreeMap::new(),
+            open: BTreeMap::new(),
+            root: format!(
+                "{}/",
+                machine.path("").to_str().unwrap().trim_end_matches('/')
+            ),
+        };
+        for (path, content) in machine.tree("var") {
+            disk.add(&path, content);
+        }
+        disk.add("var", None);
+        disk.synced = disk.names.clone();
+        disk
+    }
+
+    fn add(&mut self, path: &str, content: Option<Vec<u8>>) {
+        self.names.insert(path.to_owned(), self.contents.len());
+        self.contents.push(Content {
+            written: content.clone(),
+            synced: content,
+        });
+    }
+
+    /// The path below the root, if it concerns STATE.
+    fn below(&self, path: &str) -> Option<String> {
+        let path = path.strip_prefix(&self.root)?;
+        let concerns = STATE.starts_with(path) || path.starts_with(STATE);
+        concerns.then(|| path.to_owned())
+    }
+
+    fn file(&mut self, fd: i64) -> Option<&mut Content> {
+        let path = self.open.get(&fd)?;
+        // A file that was renamed meanwhile is not written any more.
+        Some(&mut self.contents[*self.names.get(path).expect("an open file has a name")])
+    }
+
+    /// Replays a call. Returns whether it has changed anything.
+    fn replay(&mut self, call: &Call) -> bool {
+        if call.result < 0 {
+            return false;
+        }
+        match call.name.as_str() {
+            "openat" => {
+                self.open.remove(&call.result);
+                let Some(path) = self.below(call.text(0)) else {
+                    return false;
+                };
+                let is_new = call.arguments.contains("O_CREAT") && !self.names.contains_key(&path);
+                if is_new {
+                    self.add(&path, Some(Vec::new()));
+                }
+                self.open.insert(call.result, path);
+                if call.arguments.contains("O_TRUNC") {
+                    let content = self.file(call.result).unwrap();
+                    content.written = Some(Vec::new());
+                }
+                return is_new || call.arguments.contains("O_TRUNC");
+            }
+            "mkdir" => match self.below(call.text(0)) {
+                Some(path) => self.add(&path, None),
+                None => return false,
+            },
+            "write" => {
+                let written = usize::try_from(call.result).unwrap();
+                let Some(content) = self.file(call.fd()) else {
+                    return false;
+                };
+                let bytes = content.written.as_mut().unwrap();
+                bytes.extend(&call.texts[0][..written]);
+            }
+            "ftruncate" => {
+                let len = call.arguments.split(", ").nth(1).unwrap();
+                let len = len.trim_end_matches(')').parse().unwrap();
+                let Some(content) = self.file(call.fd()) else {
+                    return false;
+                };
+                content.written.as_mut().unwrap().truncate(len);
+            }
+            "fsync" | "fdatasync" => {
+                let Some(path) = self.open.get(&call.fd()).cloned() else {
+                    return false;
+                };
+                let nr = self.names[&path];
+                let content = &mut self.contents[nr];
+                content.synced.clone_from(&content.written);
+                if content.written.is_none() {
+                    self.sync_names(&path);
+                }
+            }
+            "rename" | "renameat" | "renameat2" => {
+                let (from, to) = (self.below(call.text(0)), self.below(call.text(1)));
+                let (Some(from), Some(to)) = (from, to) else {
+                    return false;
+                };
+                let nr = self.names.remove(&from).unwrap();
+                self.names.insert(to, nr);
+            }
+            "unlink" | "unlinkat" => match self.below(call.text(0)) {
+                Some(path) => drop(self.names.remove(&path)),
+                None => return false,
+            },
+            other => panic!("the model does not know {other}({}", call.arguments),
+        }
+        true
+    }
+
+    /// The names in this folder are on the disk.
+    fn sync_names(&mut self, folder: &str) {
+        let is_in = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent) == Some(folder);
+        self.synced.retain(|name, _| !is_in(name));
+        let names = self.names.iter().filter(|(name, _)| is_in(name));
+        self.synced
+            .extend(names.map(|(name, nr)| (name.clone(), *nr)));
+    }
+
+    fn tree(
+        &self,
+        names: &BTreeMap<String, usize>,
+        content: fn(&Content) -> &Option<Vec<u8>>,
+    ) -> Tree {
+        // A name is lost with its folder.
+        let is_there = |name: &str| {
+            let ends = name.match_indices('/').map(|(at, _)| at);
+            ends.into_iter().all(|at| names.contains_key(&name[..at]))
+        };
+        let names = names.iter().filter(|(name, _)| is_there(name));
+        names
+            .map(|(name, &nr)| {
+                let content = content(&self.contents[nr]).clone();
+                // A file whose content was never synced is empty.
+                let is_file = self.contents[nr].written.is_some();
+                (name.clone(), content.or(is_file.then(Vec::new)))
+            })
+            .collect()
+    }
+
+    /// What may be on the disk if the power is cut now. The first tree is what programs see: it is
+    /// there if a signal ends the program.
+    fn cuts(&self) -> [Tree; 4] {
+        [
+            self.tree(&self.names, |content| &content.written),
+            self.tree(&self.names, |content| &content.synced),
+            self.tree(&self.synced, |content| &content.written),
+            self.tree(&self.synced, |content| &content.synced),
+        ]
+    }
+}
+
+/// What a machine loads at boot, and what it has in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    list: Option<Vec<u8>>,
+    quarantine: Option<Vec<u8>>,
+    intent: Option<Vec<u8>>,
+}
+
+impl State {
+    fn of(machine: &Machine) -> Self {
+        let read = |file: &str| std::fs::read(machine.path(&format!("{STATE}/boot/{file}"))).ok();
+        Self {
+            list: read(&format!("{RELEASE}/list")),
+            quarantine: read("quarantine"),
+            intent: read("intent"),
+        }
+    }
+
+    /// Each file is the old or the new one.
+    fn is_between(&self, old: &Self, new: &Self) -> bool {
+        let is = |file: fn(&Self) -> &Option<Vec<u8>>| {
+            [file(old), file(new)].contains(&file(self))
+                // An empty list is none.
+                || file(self).as_deref().unwrap_or_default().is_empty()
+                    && [file(old), file(new)].iter().any(|file| file.is_none())
+        };
+        // The intent of another boot is removed when its patches are in quarantine.
+        let is_judged = self.intent.is_none() && self.quarantine == new.quarantine;
+        is(|state| &state.list)
+            && is(|state| &state.quarantine)
+            && (is_judged || is(|state| &state.intent))
+    }
+}
+
+/// A command that changes the machine.
+struct Verb<'a> {
+    before: &'a Machine,
+    arguments: &'a [&'a str],
+    status: i32,
+}
+
+impl Verb<'_> {
+    /// Makes a machine whose state is this tree.
+    fn machine(&self, tree: &Tree) -> Machine {
+        let machine = self.before.copy();
+        let _ = std::fs::remove_dir_all(machine.path("var"));
+        for (path, content) in tree {
+            machine.put(path, content);
+        }
+        machine
+    }
+
+    /// The machine must be whole, and in the old or the new state. The command, once more, must
+    /// bring it to the new state. So many lines of the history may be torn: a power cut can do that,
+    /// and an error must not.
+    fn is_whole(&self, machine: &Machine, old: &State, new: &State, torn: u64, at: &str) {
+        let state = State::of(machine);
+        let tree = machine.tree(STATE);
+        let seen = || {
+            format!(
+                "{} at {at}: {state:?}\n{:?}",
+                self.arguments[0],
+                tree.keys()
+            )
+        };
+        assert!(state.is_between(old, new), "{}", seen());
+        let status = machine.json(&["status"]);
+        assert!(status.get("error").is_none(), "{status:#} {}", seen());
+        for name in status["installed"].as_array().unwrap() {
+            let file = format!("{STATE}/boot/{RELEASE}/{}.ko", name.as_str().unwrap());
+            let source = format!("files/{}.ko", name.as_str().unwrap());
+            assert_eq!(tree[&file], machine.tree("files")[&source], "{}", seen());
+        }
+        let history = machine.json(&["history"]);
+        assert!(
+            history["damaged"].as_u64().unwrap() <= torn,
+            "{history:#} {}",
+            seen()
+        );
+        let text = |machine: &Machine| {
+            let file = machine.path(&format!("{STATE}/history.jsonl"));
+            std::fs::read(file).unwrap_or_default()
+        };
+        let (earlier, now) = (text(self.before), text(machine));
+        assert!(now.starts_with(&earlier), "{history:#} {}", seen());
+        // The record of what an operator does is written first.
+        let is_recorded = now[earlier.len()..].contains(&b'\n');
+        let by_operator = self.arguments[0] != "boot";
+        let must_be = torn != 0 && by_operator;
+        assert!(state == *old || is_recorded || !must_be, "{}", seen());
+        let again = machine.run(self.arguments);
+        assert_eq!(again.status, self.status, "{again:?} {}", seen());
+        assert!(State::of(machine).is_between(new, new), "{}", seen());
+    }
+
+    /// Cuts the power after each call, and lets each call fail.
+    fn survives(&self) {
+        let after = self.before.copy();
+        let mut disk = Disk::new(&after);
+        let (output, calls) = trace(&after, self.arguments);
+        assert_eq!(output.status, self.status, "{output:?}");
+        let (old, new) = (State::of(self.before), State::of(&after));
+        let mut seen = BTreeSet::new();
+        for (nr, call) in calls.iter().enumerate() {
+            if !disk.replay(call) {
+                continue;
+            }
+            for tree in disk.cuts() {
+                if seen.insert(tree.clone()) {
+                    let at = format!("{nr} {}", call.name);
+                    self.is_whole(&self.machine(&tree), &old, &new, 1, &at);
+                }
+            }
+        }
+        // The model is right if it ends with what is really there.
+        let [last, ..] = disk.cuts();
+        let mut real = after.tree("var");
+        real.insert("var".to_owned(), None);
+        assert_eq!(last, real);
+        // What was acknowledged is on the disk for sure.
+        let [.., synced] = disk.cuts();
+        assert_eq!(synced, real, "{}", self.arguments[0]);
+        self.survives_errors(&calls, &old, &new);
+    }
+
+    fn survives_errors(&self, calls: &[Call], old: &State, new: &State) {
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut open: BTreeMap<i64, bool> = BTreeMap::new();
+        for call in calls {
+            let count = counts.entry(&call.name).or_default();
+            *count += 1;
+            let count = *count;
+            if call.name == "openat" {
+                open.insert(call.result, call.text(0).contains("/sys/"));
+            }
+            // The loader's files do not keep half a write, and these copies would.
+            if call.name == "write" && open.get(&call.fd()) == Some(&true) {
+                continue;
+            }
+            // Files that are only read are not what this is about.
+            let opens = call.name == "openat" && !call.arguments.contains("O_CREAT");
+            if opens || call.result < 0 {
+                continue;
+            }
+            for error in ["ENOSPC", "EIO", "EROFS"] {
+                let machine = self.before.copy();
+                let name = &call.name;
+                let inject = format!("inject={name}:error={error}:when={count}");
+                let trace = format!("trace={name}");
+                let log = tempfile::NamedTempFile::new().unwrap();
+                let to = log.path().to_str().unwrap();
+                let options = ["-e", &trace, "-e", &inject, "-o", to];
+                let output = machine.run_with(&mut traced(&options, self.arguments));
+                let log = std::fs::read_to_string(log.path()).unwrap();
+                let at = format!("{inject}: {output:?}\n{log}");
+                assert!(log.contains("(INJECTED)"), "{at}");
+                // It ends by itself, without a panic, and says what was wrong.
+                assert!(output.status < 10, "{at}");
+                let all = format!("{}{}", output.out, output.err);
+                let words = [
+                    "No space left",
+                    "Input/output error",
+                    "Read-only file system",
+                ];
+                let is_named = words.iter().any(|words| all.contains(words));
+                // If the output itself cannot be written, there may be nothing to read.
+                assert!(is_named || name == "write", "{at}");
+                let partial = machine.tree(STATE);
+                let mut partial = partial.keys().filter(|name| name.contains(".partial-"));
+                assert!(name == "unlink" || partial.next().is_none(), "{at}");
+                self.is_whole(&machine, old, new, 0, &at);
+            }
+        }
+    }
+}
+
+/// A machine with a patch that is installed, and one that is not.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    for name in ["first", "second"] {
+        machine.module(name, RELEASE, "rlp_enable_patch");
+    }
+    machine.folder("var");
+    machine
+}
+
+fn install(machine: &Machine, name: &str) {
+    let file = machine.path(&format!("files/{name}.ko"));
+    let output = machine.run(&["install", file.to_str().unwrap()]);
+    assert_eq!(output.status, 0, "{output:?}");
+}
+
+#[test]
+fn an_install() {
+    // The module is in the program's own folder, because its path is an argument.
+    let file = tempfile::TempDir::new().unwrap();
+    let before = machine();
+    let path = file.path().join("second.ko");
+    std::fs::copy(before.path("files/second.ko"), &path).unwrap();
+    let arguments = ["install", path.to_str().unwrap()];
+    let verb = |before: &Machine| {
+        Verb {
+            before,
+            arguments: &arguments,
+            status: 0,
+        }
+        .survives();
+    };
+    verb(&before);
+    install(&before, "first");
+    before.write(&format!("{STATE}/boot/quarantine"), "other\nsecond\n");
+    verb(&before);
+}
+
+#[test]
+fn an_uninstall() {
+    let before = machine();
+    install(&before, "first");
+    install(&before, "second");
+    before.write(&format!("{STATE}/boot/quarantine"), "second\n");
+    Verb {
+        before: &before,
+        arguments: &["uninstall", "second"],
+        status: 0,
+    }
+    .survives();
+}
+
+#[test]
+fn a_boot() {
+    let before = machine();
+    install(&before, "first");
+    install(&before, "second");
+    let boot = Verb {
+        before: &before,
+        arguments: &["boot"],
+        status: 0,
+    };
+    boot.survives();
+    // The boot before did not last.
+    before.write(
+        &format!("{STATE}/boot/intent"),
+        r#"{"boot": "another", "patches": ["first"]}"#,
+    );
+    boot.survives();
+    before.write(
+        &format!("{STATE}/boot/intent"),
+        r#"{"boot": "boot-1", "patches": ["first"]}"#,
+    );
+    Verb {
+        before: &before,
+        arguments: &["boot", "--survived"],
+        status: 0,
+    }
+    .survives();
+}
+
+#[test]
+fn records() {
+    let before = machine();
+    before.patch("live_fix", 1);
+    before.set("live_fix", "force", "");
+    before.set("live_fix", "confirmed", "0");
+    Verb {
+        before: &before,
+        arguments: &["confirm", "live_fix"],
+        status: 0,
+    }
+    .survives();
+    before.set("live_fix", "transition", "1");
+    Verb {
+        before: &before,
+        arguments: &["reverse", "--timeout", "0"],
+        status: 4,
+    }
+    .survives();
+}
