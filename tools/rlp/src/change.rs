@@ -4,13 +4,16 @@
 
 use crate::failure::{Failure, Result};
 use crate::history::Action;
+use crate::interrupt;
 use crate::loader::State;
 use crate::output::{Outcome, Paint, Report};
 use crate::system::System;
 use rustix::fs::{flock, FlockOperation};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde_json::{json, Value};
 use std::fs::File;
+use std::time::{Duration, Instant};
 
 /// What was done to a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -192,19 +195,31 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// The time between two attempts to get the lock.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Where the loader's parameter is noted while it has another value.
 const CHANGED: &str = "/run/rlp/probation";
 const PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
 
 impl Lock {
-    /// Waits for the lock, and puts the parameter back that a command has left changed when it was
-    /// killed.
-    pub(crate) fn take(system: &System) -> Result<Self> {
+    /// Waits for the lock, which the patch `name` needs, and puts the parameter back that a command
+    /// has left changed when it was killed.
+    pub(crate) fn take(system: &System, name: &str, until: Instant) -> Result<Self> {
         let path = system.path("/run/rlp/lock");
         durable::make_folder(path.parent().unwrap_or(&path))?;
         let file = File::create(&path).map_err(crate::failure::on(&path))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| crate::failure::on(&path)(error.into()))?;
+        while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if !matches!(errno, Errno::WOULDBLOCK | Errno::INTR) {
+                return Err(crate::failure::on(&path)(errno.into()));
+            }
+            if interrupt::is_pending() || Instant::now() >= until {
+                return Err(Failure::refused(format!(
+                    "{name} must wait: another rlp is loading a patch"
+                ))
+                .next("try again when that has ended"));
+            }
+            std::thread::sleep(PAUSE);
+        }
         let lock = Self { _file: file };
         lock.put_back(system)?;
         Ok(lock)

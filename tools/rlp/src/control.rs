@@ -37,6 +37,21 @@ pub(crate) fn set(
     })
 }
 
+/// The failure of a command whose wait a signal has ended.
+pub(crate) fn interrupted(patch: &Patch, verb: &str) -> Failure {
+    let name = &patch.name;
+    Failure::in_progress(format!(
+        "{name}: {verb} was interrupted, and the transition continues"
+    ))
+    .why(format!(
+        "{} of {} tasks are switched",
+        patch.switched, patch.tasks
+    ))
+    .next(format!(
+        "rlp {verb} continues to wait; rlp reverse {name} turns the transition round"
+    ))
+}
+
 /// The failure of a command whose time is over.
 pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
     let name = &patch.name;
@@ -158,6 +173,7 @@ pub(crate) fn run_reverse(
                 ))),
                 End::Settled(patch) => Ok(change.state(patch.state)),
                 End::Late(patch) => Err(late(system, &patch, "reverse")),
+                End::Interrupted(patch) => Err(interrupted(&patch, "reverse")),
             }
         })
     })

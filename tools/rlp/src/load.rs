@@ -6,6 +6,7 @@ use crate::change::{self, Change, Done, Lock, Recording};
 use crate::cli;
 use crate::control;
 use crate::failure::{Failure, Result};
+use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader::{self, Patch, State};
 use crate::module_file::ModuleFile;
@@ -169,11 +170,10 @@ fn load_new(
     let name = &module.name;
     let until = wait::until(plan.timeout);
     let mut log = Log::from_now(system);
-    let is_new = present.is_none();
-    if is_new {
+    let mut is_new = false;
+    if present.is_none() {
         modules::load_loader(system)?;
-        others_settled(system, name, until, progress)?;
-        insert(system, module, plan)?;
+        is_new = insert(system, module, plan, until, progress)?;
     }
     if let (true, Some(seconds)) = (is_new, plan.deadline) {
         set_deadline(system, name, seconds)?;
@@ -188,6 +188,7 @@ fn load_new(
             confirmed_or_taken_back(system, &patch, done, plan, progress)
         }
         End::Late(patch) => Err(control::late(system, &patch, "load")),
+        End::Interrupted(patch) => Err(control::interrupted(&patch, "load")),
         End::Gone => Err(taken_back(system, name, &log.lines())),
     }
 }
@@ -203,7 +204,9 @@ pub(crate) fn others_settled(
         if other.name == name || !other.state.is_moving() {
             continue;
         }
-        if let End::Late(other) = wait::settled(system, &other.name, until, progress)? {
+        if let End::Late(other) | End::Interrupted(other) =
+            wait::settled(system, &other.name, until, progress)?
+        {
             return Err(Failure::refused(format!(
                 "{name} must wait: {} is in transition",
                 other.name
@@ -214,9 +217,29 @@ pub(crate) fn others_settled(
     Ok(())
 }
 
-/// Loads the module. If an old module of that name is left, it is unloaded first.
-fn insert(system: &System, module: &ModuleFile, plan: &Plan<'_>) -> Result<()> {
+/// Loads the module, when no other patch is in transition. If an old module of that name is left, it
+/// is unloaded first. Returns false if another process has loaded the patch meanwhile.
+fn insert(
+    system: &System,
+    module: &ModuleFile,
+    plan: &Plan<'_>,
+    until: Instant,
+    progress: &mut Progress,
+) -> Result<bool> {
     let name = &module.name;
+    let lock = loop {
+        others_settled(system, name, until, progress)?;
+        let lock = Lock::take(system, name, until)?;
+        // The process that had the lock has loaded a patch: this one, or one that is in transition.
+        if let Some(patch) = loader::patch(system, name)? {
+            check_same(module, &patch)?;
+            return Ok(false);
+        }
+        let mut patches = loader::patches(system)?.into_iter();
+        if !patches.any(|patch| patch.state.is_moving()) {
+            break lock;
+        }
+    };
     let left = loader::leftovers(system)?;
     match left.iter().find(|left| left.name == *name) {
         Some(left) if left.pinned => {
@@ -227,7 +250,6 @@ fn insert(system: &System, module: &ModuleFile, plan: &Plan<'_>) -> Result<()> {
         Some(_) => modules::unload(system, name)?,
         None => (),
     }
-    let lock = Lock::take(system)?;
     let mut probation = plan.probation;
     if plan.test.is_some() && probation.is_none() {
         let file = "/sys/module/rust_livepatch/parameters/probation";
@@ -236,7 +258,8 @@ fn insert(system: &System, module: &ModuleFile, plan: &Plan<'_>) -> Result<()> {
     }
     lock.with_probation(system, probation, || {
         modules::load(system, &module.path, name, plan.parameters)
-    })?
+    })??;
+    Ok(true)
 }
 
 pub(crate) fn set_deadline(system: &System, name: &str, seconds: u32) -> Result<()> {
@@ -257,6 +280,10 @@ fn confirmed_or_taken_back(
     let took = format!("in effect after {} ms", patch.transition_us.div_ceil(1000));
     if let Some(command) = plan.test {
         if let Some(why) = failed_test(command, &patch.name) {
+            // The signal has ended the command, too, and says nothing about the patch.
+            if interrupt::is_pending() {
+                return Err(interrupted_test(patch));
+            }
             return Err(take_back_after_test(system, patch, &why, progress));
         }
     }
@@ -291,6 +318,13 @@ fn failed_test(command: &str, patch: &str) -> Option<String> {
             crate::failure::words(&error)
         )),
     }
+}
+
+fn interrupted_test(patch: &Patch) -> Failure {
+    let name = &patch.name;
+    Failure::in_progress(format!("{name} is in effect, and its test was interrupted"))
+        .why("the loader takes it back if it is not confirmed in time")
+        .next(format!("rlp confirm {name}, or rlp unload {name}"))
 }
 
 fn take_back_after_test(

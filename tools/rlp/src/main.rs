@@ -15,6 +15,7 @@ mod control;
 mod failure;
 mod history;
 mod info;
+mod interrupt;
 mod kmsg;
 mod load;
 mod loader;
@@ -67,15 +68,27 @@ fn silent(result: Result<()>) -> Outcome {
     }
 }
 
+/// A command that waits, and whose wait a signal ends.
+fn interruptible(command: impl FnOnce() -> Outcome) -> Outcome {
+    match interrupt::watch() {
+        Ok(()) => command(),
+        Err(failure) => failure.into(),
+    }
+}
+
 fn run(system: &System, cli: &Cli) -> Outcome {
     let mut progress = Progress::new(cli.json);
     match &cli.command {
         Command::Status(arguments) => status::run(system, arguments),
         Command::Info(arguments) => info::run(system, arguments).into(),
-        Command::Load(arguments) => load::run(system, arguments, &mut progress),
-        Command::Unload(arguments) => unload::run(system, arguments, &mut progress),
+        Command::Load(arguments) => interruptible(|| load::run(system, arguments, &mut progress)),
+        Command::Unload(arguments) => {
+            interruptible(|| unload::run(system, arguments, &mut progress))
+        }
         Command::Confirm(arguments) => control::run_confirm(system, arguments),
-        Command::Reverse(arguments) => control::run_reverse(system, arguments, &mut progress),
+        Command::Reverse(arguments) => {
+            interruptible(|| control::run_reverse(system, arguments, &mut progress))
+        }
         Command::Force(arguments) => control::run_force(system, arguments),
         Command::Check(arguments) => check::run(system, arguments),
         Command::Doctor => check::doctor(system),

@@ -3,6 +3,7 @@
 //! Loading and unloading modules.
 
 use crate::failure::{on, words, Failure, Result};
+use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader;
 use crate::system::System;
@@ -117,7 +118,9 @@ pub(crate) fn unload(system: &System, name: &str) -> Result<()> {
         match rustix::system::delete_module(&c_name, NONBLOCK) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             // The kernel has no event for the last put of a module.
-            Err(Errno::AGAIN | Errno::BUSY) if Instant::now() < until => {
+            Err(Errno::AGAIN | Errno::BUSY)
+                if Instant::now() < until && !interrupt::is_pending() =>
+            {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(Errno::AGAIN | Errno::BUSY) => {

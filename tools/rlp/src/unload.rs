@@ -144,6 +144,7 @@ pub(crate) fn unload(
         match wait::gone(system, name, until, progress)? {
             End::Gone => (),
             End::Late(patch) => return Err(control::late(system, &patch, "unload")),
+            End::Interrupted(patch) => return Err(control::interrupted(&patch, "unload")),
             End::Settled(_) => {
                 let failure = Failure::taken_back(format!("{name} is still in effect"));
                 let lines = log.lines();

@@ -4,6 +4,7 @@
 
 use crate::blockers;
 use crate::failure::{on, Result};
+use crate::interrupt;
 use crate::loader::{self, Patch};
 use crate::output::Progress;
 use crate::system::{read_again, System};
@@ -27,6 +28,8 @@ pub(crate) enum End {
     Gone,
     /// The time is over, and the transition continues.
     Late(Box<Patch>),
+    /// A signal has arrived, and the transition continues.
+    Interrupted(Box<Patch>),
 }
 
 /// A file of the loader that can be polled.
@@ -95,6 +98,9 @@ fn wait_for(
         };
         if is_done(&now) {
             return Ok(End::Settled(Box::new(now)));
+        }
+        if interrupt::is_pending() {
+            return Ok(End::Interrupted(Box::new(now)));
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {

@@ -178,6 +178,34 @@ fn an_output_that_cannot_be_written() {
 }
 
 #[test]
+fn a_user_who_interrupts() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "transition", "1");
+    for signal in ["INT", "TERM", "HUP"] {
+        let command = format!("timeout --preserve-status -s {signal} 2 \"$0\" reverse --json");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &command, env!("CARGO_BIN_EXE_rlp")]);
+        let output = machine.run_with(&mut shell);
+        assert_eq!(output.status, 4, "{signal}: {output:?}");
+        assert!(
+            output
+                .out
+                .contains("live_fix: reverse was interrupted, and the transition continues"),
+            "{output:?}"
+        );
+        let records = machine.json(&["history"])["records"].clone();
+        assert_eq!(records.as_array().unwrap().last().unwrap()["phase"], "end");
+    }
+    // nohup
+    let output = shell(
+        &machine,
+        "(trap '' HUP; rlp reverse --timeout 4 & sleep 2; kill -HUP $!; wait $!)",
+    );
+    output.fails(4, "reverse has not waited longer");
+}
+
+#[test]
 fn many_at_once() {
     let machine = Machine::new();
     let names: Vec<_> = (0..12).map(|nr| format!("fix_{nr}")).collect();

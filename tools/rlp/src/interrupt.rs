@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A user who interrupts a command that waits. The command ends its wait, and says what continues
+//! without it. A second signal ends the program at once.
+
+use crate::failure::{words, Failure, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Whether this process ignores a signal, as nohup(1) has it. `status` is `/proc/self/status`.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+/// Notes signals from now on. Before that, they end the program.
+pub(crate) fn watch() -> Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if is_ignored(&status, signal) {
+            continue;
+        }
+        // The shell's status for a program that a signal has ended.
+        let status = 128 + signal;
+        flag::register_conditional_shutdown(signal, status, Arc::clone(&PENDING))
+            .and_then(|_| flag::register(signal, Arc::clone(&PENDING)))
+            .map_err(|error| {
+                Failure::error(format!("signals cannot be noted: {}", words(&error)))
+            })?;
+    }
+    Ok(())
+}
+
+/// Whether a signal has arrived.
+pub(crate) fn is_pending() -> bool {
+    // The signal handler writes nothing else, so that no order is needed.
+    PENDING.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals() {
+        let status = "Name:\tx\nSigBlk:\t0000000000004000\nSigIgn:\t0000000000000001\n";
+        assert!(is_ignored(status, SIGHUP));
+        assert!(!is_ignored(status, SIGINT));
+        assert!(!is_ignored(status, SIGTERM));
+        assert!(!is_ignored("", SIGHUP));
+    }
+}
