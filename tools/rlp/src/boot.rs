@@ -15,7 +15,7 @@ use crate::cli;
 use crate::failure::{on, Failure, Result};
 use crate::load::{self, Plan};
 use crate::loader;
-use crate::module_file::{For, ModuleFile};
+use crate::module_file::{is_name, For, ModuleFile};
 use crate::output::{Outcome, Paint, Progress, Report};
 use crate::system::{System, STATE};
 use serde::{Deserialize, Serialize};
@@ -154,11 +154,6 @@ fn check(system: &System, module: &ModuleFile) -> Result<()> {
         For::None => return refused("it is not a live patch"),
         For::ThisLoader => (),
     }
-    // Both are names of files.
-    let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-    if !is_name(&module.name) || !is_name(&module.release) {
-        return refused("its name or its release is not valid");
-    }
     if module.release == system.release() {
         let kernel = system.kernel_build_id();
         if let Some(misfit) = module.misfit(&module.release, kernel.as_deref()) {
@@ -207,6 +202,9 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
         .release
         .clone()
         .unwrap_or_else(|| system.release());
+    if !is_name(&release) {
+        return Failure::refused(format!("'{release}' is no release of a kernel")).into();
+    }
     let dry_run = arguments.dry.dry_run;
     change::each(dry_run, &arguments.patches, |name| {
         let name = loader::name_of(name);

@@ -290,17 +290,22 @@ fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
 
 fn store(system: &System, findings: &mut Findings) -> Result<()> {
     let release = system.release();
-    let installed = boot::installed(system, &release)?;
-    let history = crate::history::read(system)?;
-    if history.damaged != 0 {
-        findings.note(
-            format!(
-                "{} lines of the history are damaged, as after a power cut",
-                history.damaged
-            ),
+    match crate::history::damaged(system) {
+        Ok(0) => (),
+        Ok(damaged) => findings.note(
+            format!("{damaged} lines of the history are damaged, as after a power cut"),
             "nothing is to be done: the other lines are whole",
-        );
+        ),
+        Err(failure) => findings.failure(&failure),
     }
+    // That this user may not see the list is noted with the status.
+    let installed = boot::installed(system, &release).or_else(|failure| {
+        if failure.is_denied {
+            Ok(Vec::new())
+        } else {
+            Err(failure)
+        }
+    })?;
     for name in &installed {
         let path = system.path(&format!("{STATE}/boot/{release}/{name}.ko"));
         match ModuleFile::read(&path) {

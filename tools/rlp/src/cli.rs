@@ -221,8 +221,9 @@ pub(crate) struct History {
     /// Only this patch
     #[arg(long, value_name = "PATCH")]
     pub(crate) patch: Option<String>,
-    /// Only records from this time on, such as 2026-11-30 or 2026-11-30T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only records from this time on, such as
+    /// 2026-11-30 or 2026-11-30T12:00:00Z
+    #[arg(long, verbatim_doc_comment, value_name = "TIME", value_parser = crate::time::parse)]
     pub(crate) since: Option<String>,
     /// Only so many of the newest records
     #[arg(long, value_name = "COUNT")]

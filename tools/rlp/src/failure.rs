@@ -48,6 +48,9 @@ pub(crate) const NO: u8 = 6;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
+    /// Whether this user may not see or change a file.
+    #[serde(skip)]
+    pub(crate) is_denied: bool,
     /// What was not done.
     pub(crate) what: String,
     /// The reason, if it is known.
@@ -62,6 +65,7 @@ impl Failure {
     fn new(kind: Kind, what: String) -> Self {
         Self {
             kind,
+            is_denied: false,
             what,
             why: None,
             next: None,
@@ -104,8 +108,9 @@ impl From<durable::Failed> for Failure {
 /// Turns an error of the file system into a failure that names the file.
 pub(crate) fn on(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
     move |error| {
-        let failure = Failure::error(format!("{}: {}", path.display(), words(&error)));
+        let mut failure = Failure::error(format!("{}: {}", path.display(), words(&error)));
         if error.kind() == std::io::ErrorKind::PermissionDenied {
+            failure.is_denied = true;
             failure.next("run this command as root")
         } else {
             failure

@@ -9,7 +9,13 @@ use crate::system::{System, STATE};
 use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+
+/// The longest part of a line that is read at once. No record is that long.
+const LONGEST: u64 = 1 << 20;
 
 /// The file.
 fn path() -> String {
@@ -115,45 +121,62 @@ impl<'a> Action<'a> {
 
 #[derive(Debug)]
 pub(crate) struct History {
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: VecDeque<Record>,
     /// Lines that are no records: a power cut has left a part of one.
     pub(crate) damaged: usize,
 }
 
-/// Reads the history, the oldest record first.
-pub(crate) fn read(system: &System) -> Result<History> {
+/// Passes each record to `take`, the oldest first. Returns the number of damaged lines. The file may
+/// be large, and is not read as a whole.
+fn each(system: &System, mut take: impl FnMut(Record)) -> Result<usize> {
     let path = system.path(&path());
-    let text = match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        bytes => bytes.map_err(on(&path))?,
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        file => file.map_err(on(&path))?,
     };
-    let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter(|line| !line.is_empty());
-    let (mut records, mut damaged) = (Vec::new(), 0);
-    for line in lines {
-        match serde_json::from_str(line) {
-            Ok(record) => records.push(record),
+    let mut file = BufReader::new(file);
+    let (mut line, mut damaged) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        let mut part = (&mut file).take(LONGEST);
+        if part.read_until(b'\n', &mut line).map_err(on(&path))? == 0 {
+            return Ok(damaged);
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(record) => take(record),
             Err(_) => damaged += 1,
         }
     }
-    Ok(History { records, damaged })
+}
+
+/// Counts the lines that are no records.
+pub(crate) fn damaged(system: &System) -> Result<usize> {
+    each(system, drop)
 }
 
 pub(crate) fn run(system: &System, arguments: &cli::History) -> Result<Box<dyn Report>> {
-    let mut history = read(system)?;
     let wanted = arguments.patch.as_deref().map(crate::loader::name_of);
-    history.records.retain(|record| {
+    let is_wanted = |record: &Record| {
         wanted.as_ref().is_none_or(|wanted| *wanted == record.patch)
             && arguments
                 .since
                 .as_ref()
                 .is_none_or(|since| record.time.as_str() >= since.as_str())
-    });
-    if let Some(last) = arguments.last {
-        let from = history.records.len().saturating_sub(last);
-        history.records.drain(..from);
-    }
-    Ok(Box::new(history))
+    };
+    let most = arguments.last.unwrap_or(usize::MAX);
+    let mut records = VecDeque::new();
+    let damaged = each(system, |record| {
+        if is_wanted(&record) {
+            records.push_back(record);
+        }
+        if records.len() > most {
+            records.pop_front();
+        }
+    })?;
+    Ok(Box::new(History { records, damaged }))
 }
 
 impl Report for History {

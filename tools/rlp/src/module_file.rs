@@ -74,12 +74,18 @@ impl ModuleFile {
             elf.symbols()
                 .any(|found| found.is_undefined() && found.name() == Ok(symbol))
         };
+        let name = field("name").ok_or_else(|| refused("it has no name".to_owned()))?;
+        let release = field("vermagic")
+            .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
+            .ok_or_else(|| refused("it names no kernel".to_owned()))?;
+        // Both are names of files and words in the output of this program.
+        if !is_name(&name) || !is_name(&release) {
+            return Err(refused("its name or its release is not valid".to_owned()));
+        }
         Ok(Self {
             path: path.to_owned(),
-            name: field("name").ok_or_else(|| refused("it has no name".to_owned()))?,
-            release: field("vermagic")
-                .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
-                .ok_or_else(|| refused("it names no kernel".to_owned()))?,
+            name,
+            release,
             is_for: if needs("rlp_enable_patch") {
                 For::ThisLoader
             } else if needs("klp_enable_patch") {
@@ -137,8 +143,15 @@ impl ModuleFile {
     }
 }
 
+/// Whether a text can be the name of a module or a release: the kernel's are made of these characters.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "_-+.~".contains(c);
+    !text.is_empty() && text.len() < 65 && !text.starts_with('.') && text.chars().all(is_fine)
+}
+
+/// A field of modinfo. A file must not be able to send control characters to a terminal.
 fn own((key, value): (&str, &str)) -> (String, String) {
-    (key.to_owned(), value.to_owned())
+    (key.to_owned(), value.replace(char::is_control, "?"))
 }
 
 /// The kernel's build id in the proof that rlp-build writes beside a module, if there is one.

@@ -43,6 +43,23 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     )
 }
 
+/// Checks that a text is the beginning of a time as `rfc3339` has it, and at least a day. Such texts
+/// are in the order of the times.
+pub(crate) fn parse(text: &str) -> Result<String, String> {
+    let like = b"0000-00-00T00:00:00Z";
+    let fits = |(byte, like): (u8, &u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == *other,
+    };
+    if text.len() < "0000-00-00".len()
+        || text.len() > like.len()
+        || !text.bytes().zip(like).all(fits)
+    {
+        return Err("a time is like 2026-11-30 or 2026-11-30T12:00:00Z, in UTC".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// "2026-11-30 01:02:03 UTC".
 pub(crate) fn readable(seconds: u64) -> String {
     rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
@@ -78,6 +95,23 @@ mod tests {
         assert_eq!(rfc3339(951_868_800), "2000-03-01T00:00:00Z");
         assert_eq!(rfc3339(4_107_542_400), "2100-03-01T00:00:00Z");
         assert_eq!(readable(1_796_000_523), "2026-11-30 01:02:03 UTC");
+    }
+
+    #[test]
+    fn times_of_users() {
+        for time in ["2026-11-30", "2026-11-30T12:00", "2026-11-30T12:00:00Z"] {
+            assert_eq!(parse(time).as_deref(), Ok(time));
+        }
+        for other in [
+            "",
+            "yesterday",
+            "2026",
+            "30.11.2026",
+            "2026-11-30 12:00",
+            "2026-11-30T12:00:00Zx",
+        ] {
+            assert!(parse(other).is_err(), "{other}");
+        }
     }
 
     #[test]

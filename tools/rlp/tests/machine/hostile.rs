@@ -4,7 +4,8 @@
 //! terminal that is gone, several users at once, and a user that is not root.
 
 use crate::common::{Machine, Output, RELEASE};
-use std::os::unix::fs::PermissionsExt;
+use crate::elf;
+use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,6 +80,101 @@ fn file(machine: &Machine, name: &str) -> String {
 }
 
 #[test]
+fn names_with_odd_characters() {
+    let machine = Machine::new();
+    for name in [
+        "a\nb",
+        "\x1b[31m",
+        "..",
+        ".",
+        "",
+        "a/b",
+        "a b",
+        "ü",
+        &"x".repeat(70),
+    ] {
+        for release in [RELEASE, "../up"] {
+            let name = if release == RELEASE { name } else { "fix" };
+            let info = [format!("name={name}"), format!("vermagic={release} SMP")];
+            let bytes = elf::module(&info, "rlp_enable_patch", b"same");
+            machine.write_bytes("files/odd.ko", &bytes);
+            let path = machine.path("files/odd.ko");
+            let path = path.to_str().unwrap();
+            for verb in ["install", "load"] {
+                let output = machine.run(&[verb, path]);
+                output.fails(3, "its name or its release is not valid");
+            }
+        }
+    }
+    assert!(!machine.path("var/lib/rlp").exists());
+    machine
+        .run(&["uninstall", "--release", "../..", "fix"])
+        .fails(3, "'../..' is no release of a kernel");
+
+    // The values of a file are shown, and must not reach a terminal as they are.
+    let info = [
+        "name=fix".to_owned(),
+        format!("vermagic={RELEASE} SMP"),
+        "cves=CVE-2026-0001\x1b[2J".to_owned(),
+    ];
+    machine.write_bytes(
+        "files/fix.ko",
+        &elf::module(&info, "rlp_enable_patch", b"same"),
+    );
+    let output = machine.run(&["load", "-n", machine.path("files/fix.ko").to_str().unwrap()]);
+    assert_eq!(
+        (output.status, output.out.contains('\x1b')),
+        (0, false),
+        "{output:?}"
+    );
+
+    // The path of a file may have any character.
+    let folder = machine.path("files/a b\n'\"$x ü");
+    std::fs::create_dir(&folder).unwrap();
+    let odd = folder.join("live fix.ko");
+    std::fs::copy(machine.path("files/fix.ko"), &odd).unwrap();
+    machine.json(&["install", odd.to_str().unwrap()]);
+    assert_eq!(machine.read(LIST), "fix\n");
+    assert_eq!(machine.json(&["history"])["damaged"], 0);
+    machine
+        .run(&["info", "\x1b[2J\n../.."])
+        .fails(3, "the loader has no patch");
+}
+
+#[test]
+fn links_in_the_state() {
+    let machine = Machine::new();
+    // The whole state may be on another disk.
+    machine.folder("other");
+    machine.folder("var/lib");
+    symlink(machine.path("other"), machine.path("var/lib/rlp")).unwrap();
+    machine.run(&["install", &file(&machine, "fix")]);
+    assert_eq!(machine.read("other/boot/7.3.4+test/list"), "fix\n");
+
+    // A file is replaced, and what it links to is left alone.
+    machine.write("victim", "precious");
+    std::fs::remove_file(machine.path(LIST)).unwrap();
+    symlink(machine.path("victim"), machine.path(LIST)).unwrap();
+    machine.run(&["install", &file(&machine, "second")]);
+    assert_eq!(machine.read("victim"), "precious");
+    assert!(machine.read(LIST).ends_with("second\n"));
+
+    // Links that lead nowhere, and in a circle.
+    machine.patch("live_fix", 1);
+    for target in ["nowhere/file", "other/history.jsonl"] {
+        let _ = std::fs::remove_file(machine.path(HISTORY));
+        symlink(machine.path(target), machine.path(HISTORY)).unwrap();
+        machine.set("live_fix", "confirmed", "0");
+        let output = machine.run(&["confirm", "live_fix"]);
+        assert_eq!(output.status, 0, "{output:?}");
+        assert!(
+            output.out.contains("the history was not written"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn a_full_disk() {
     let machine = Machine::new();
     machine.patch("live_fix", 1);
@@ -150,6 +246,58 @@ fn a_read_only_disk() {
     );
     assert_eq!(machine.json(&["status"])["installed"][0], "fix");
     assert_eq!(machine.tree("var/lib/rlp"), before);
+}
+
+/// 100 MB of records, with 128 MB of address space.
+#[test]
+fn a_huge_history() {
+    let machine = Machine::new();
+    machine.run(&["install", &file(&machine, "fix")]);
+    let records = machine.read(HISTORY);
+    let line = records.lines().next().unwrap().to_owned() + "\n";
+    let mut text = line.repeat(100_000_000 / line.len());
+    // A line that is no record, and is as long as many.
+    text += &"x".repeat(3_000_000);
+    text.push('\n');
+    text += &records;
+    machine.write(HISTORY, &text);
+    let output = shell(&machine, "ulimit -v 131072; rlp history --last 2");
+    assert_eq!(output.status, 0, "{output:?}");
+    assert_eq!(
+        output
+            .out
+            .lines()
+            .filter(|line| line.contains("install"))
+            .count(),
+        2,
+        "{output:?}"
+    );
+    assert!(output.out.contains("damaged lines"), "{output:?}");
+    let output = shell(&machine, "ulimit -v 131072; rlp doctor");
+    assert!(output.out.contains("the history are damaged"), "{output:?}");
+}
+
+/// The order of the records is that in which they were written, whatever the clock has said.
+#[test]
+fn a_clock_that_jumps_back() {
+    let machine = Machine::new();
+    machine.run(&["install", &file(&machine, "fix")]);
+    let records = machine.read(HISTORY);
+    let line = records.lines().next().unwrap();
+    let (start, end) = line.split_once("\"time\":\"").unwrap();
+    let (_, end) = end.split_once('"').unwrap();
+    let at = |time: &str| format!("{start}\"time\":\"{time}\"{end}\n");
+    machine.write(
+        HISTORY,
+        &(at("2026-11-30T01:00:00Z") + &at("2020-01-01T00:00:00Z")),
+    );
+    let last = machine.json(&["history", "--last", "1"]);
+    assert_eq!(last["records"][0]["time"], "2020-01-01T00:00:00Z");
+    let since = machine.json(&["history", "--since", "2026-11-30T00"]);
+    assert_eq!(since["records"].as_array().unwrap().len(), 1);
+    machine
+        .run(&["history", "--since", "yesterday"])
+        .fails(2, "a time is like 2026-11-30");
 }
 
 #[test]
