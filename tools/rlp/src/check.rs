@@ -62,7 +62,13 @@ impl Findings {
             Some(why) => format!("{}: {why}", failure.what),
             None => failure.what.clone(),
         };
-        self.add(Level::Wrong, text, failure.next.as_deref());
+        // What this user may not see is not wrong.
+        let level = if failure.is_denied {
+            Level::Note
+        } else {
+            Level::Wrong
+        };
+        self.add(level, text, failure.next.as_deref());
     }
 }
 
@@ -94,6 +100,14 @@ impl Report for Findings {
         } else {
             0
         }
+    }
+}
+
+/// Notes that a file or a folder cannot be looked at, if that is because of the user.
+fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
+    let failure = crate::failure::on(path)(error);
+    if failure.is_denied {
+        findings.failure(&failure);
     }
 }
 
@@ -155,9 +169,11 @@ fn kernel(system: &System, findings: &mut Findings) {
         );
     }
     // "none [integrity] confidentiality"
-    let lockdown = system
-        .read("/sys/kernel/security/lockdown")
-        .unwrap_or_default();
+    let lockdown = "/sys/kernel/security/lockdown";
+    let lockdown = system.read(lockdown).unwrap_or_else(|error| {
+        note_denied(&system.path(lockdown), error, findings);
+        String::new()
+    });
     if lockdown.contains("[integrity]") || lockdown.contains("[confidentiality]") {
         findings.note(
             "the kernel is locked down: the loader and the patches must be signed",
@@ -260,6 +276,9 @@ pub(crate) fn doctor(system: &System) -> Outcome {
 }
 
 fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
+    for what in &status.unseen {
+        findings.note(format!("not seen: {what}"), "run this command as root");
+    }
     for reason in &status.reasons {
         let level = match reason.verdict {
             Verdict::Critical => Level::Wrong,
@@ -267,7 +286,7 @@ fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
         };
         findings.add(level, &reason.text, reason.next.as_deref());
     }
-    if status.reasons.is_empty() {
+    if status.reasons.is_empty() && status.unseen.is_empty() {
         findings.ok("each patch is in effect for all tasks, and confirmed");
     }
     let parameter = |name: &str, value: &str| {
@@ -346,16 +365,24 @@ fn panics(system: &System, findings: &mut Findings) {
         system.path("/var/lib/systemd/pstore"),
     ];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(folder) else {
-            continue;
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                note_denied(&folder, error, findings);
+                continue;
+            }
         };
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let Ok(bytes) = std::fs::read(&path) else {
-                continue;
+            let bytes = match std::fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    note_denied(&path, error, findings);
+                    continue;
+                }
             };
             let text = String::from_utf8_lossy(&bytes);
             let Some((_, rest)) = text.split_once(MARK) else {

@@ -70,10 +70,24 @@ pub(crate) struct Status {
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     pub(crate) reasons: Vec<Reason>,
+    /// What this user may not see, and why.
+    pub(crate) unseen: Vec<String>,
+}
+
+/// A result that this user may not see is empty, and is noted.
+fn seen<T: Default>(result: Result<T>, what: &str, unseen: &mut Vec<String>) -> Result<T> {
+    match result {
+        Err(failure) if failure.is_denied => {
+            unseen.push(format!("{what} ({})", failure.what));
+            Ok(T::default())
+        }
+        result => result,
+    }
 }
 
 pub(crate) fn read(system: &System) -> Result<Status> {
     let release = system.release();
+    let mut unseen = Vec::new();
     let mut patches = Vec::new();
     for patch in loader::patches(system)? {
         let blockers = if patch.state.is_moving() {
@@ -86,12 +100,23 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     let mut status = Status {
         is_loaded: loader::is_loaded(system),
         leftovers: loader::leftovers(system)?,
-        installed: boot::installed(system, &release)?,
+        installed: seen(
+            boot::installed(system, &release),
+            "the patches that are installed",
+            &mut unseen,
+        )?,
         release,
         patches,
         reasons: Vec::new(),
+        unseen: Vec::new(),
     };
-    status.judge(boot::is_off(system), &boot::quarantined(system)?);
+    let quarantined = seen(
+        boot::quarantined(system),
+        "the patches that are not loaded at boot any more",
+        &mut unseen,
+    )?;
+    status.unseen = unseen;
+    status.judge(boot::is_off(system), &quarantined);
     Ok(status)
 }
 
@@ -307,6 +332,7 @@ impl Report for Status {
             "patches": patches.collect::<Vec<_>>(),
             "leftovers": self.leftovers,
             "installed": self.installed,
+            "unseen": self.unseen,
         })
     }
 
@@ -340,8 +366,11 @@ impl Report for Status {
                 left.name
             );
         }
-        if !self.reasons.is_empty() {
+        if !self.reasons.is_empty() || !self.unseen.is_empty() {
             text.push('\n');
+        }
+        for what in &self.unseen {
+            let _ = writeln!(text, "{}not seen{:#}: {what}", paint.warn, paint.warn);
         }
         for reason in &self.reasons {
             let style = match reason.verdict {

@@ -408,3 +408,70 @@ fn a_strict_umask() {
         assert_eq!(mode(&machine.path(&path)), wanted, "{path}");
     }
 }
+
+/// Each command says what a user that is not root may not see, and why.
+#[test]
+fn a_user_that_is_not_root() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.run(&["install", &file(&machine, "fix")]);
+    machine.folder("var/lib/systemd/pstore");
+    machine.folder("sys/fs/pstore");
+    let chmod = |path: &str, mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(machine.path(path), permissions).unwrap();
+    };
+    let program = machine.path("rlp");
+    std::fs::copy(env!("CARGO_BIN_EXE_rlp"), &program).unwrap();
+    chmod("", 0o755);
+    let nobody = |arguments: &[&str]| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(&program)
+            .args(arguments);
+        machine.run_with(&mut setpriv)
+    };
+    // These see the same as root.
+    for arguments in [
+        &["status"][..],
+        &["info"],
+        &["history"],
+        &["check", "--kernel"],
+    ] {
+        let (own, roots) = (nobody(arguments), machine.run(arguments));
+        assert_eq!(
+            (own.status, &own.out),
+            (roots.status, &roots.out),
+            "{own:?}"
+        );
+    }
+    for (path, arguments, status) in [
+        ("var/lib/rlp", &["status"][..], 0),
+        ("var/lib/rlp", &["status", "--json"], 0),
+        ("var/lib/rlp", &["doctor"], 0),
+        ("var/lib/rlp", &["history"], 1),
+        ("sys/fs/pstore", &["doctor"], 6),
+        ("sys/kernel/rust_livepatch", &["status"], 1),
+        ("sys/kernel/rust_livepatch", &["info"], 1),
+        ("sys/kernel/rust_livepatch", &["status", "--nagios"], 3),
+    ] {
+        chmod(path, 0o700);
+        let output = nobody(arguments);
+        chmod(path, 0o755);
+        let all = format!("{}{}", output.out, output.err);
+        assert!(
+            all.contains(&format!("/{path}")),
+            "{arguments:?}: {output:?}"
+        );
+        assert!(
+            all.contains("Permission denied"),
+            "{arguments:?}: {output:?}"
+        );
+        assert_eq!(output.status, status, "{arguments:?}: {output:?}");
+        // What can be seen is shown.
+        if path != "sys/kernel/rust_livepatch" && arguments[0] == "status" {
+            assert!(output.out.contains("live_fix"), "{output:?}");
+        }
+    }
+}
