@@ -124,15 +124,23 @@ pub(crate) struct Load {
     /// Confirm each patch as soon as it is in effect
     #[arg(long, conflicts_with = "test")]
     pub(crate) confirm: bool,
-    /// Run this command when a patch is in effect: confirm the patch if the command succeeds, take
-    /// it back if not
-    #[arg(long, value_name = "COMMAND")]
+    /// Run this command when a patch is in effect.
+    /// Confirm the patch if the command succeeds,
+    /// take it back if not
+    #[arg(long, value_name = "COMMAND", verbatim_doc_comment)]
     pub(crate) test: Option<String>,
-    /// The loader takes the patch back if it is not confirmed in this time
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    /// The loader takes the patch back if it is not
+    /// confirmed in this time
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        verbatim_doc_comment,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) probation: Option<u32>,
-    /// The loader reverses a transition that is not complete in this time
-    #[arg(long, value_name = "SECONDS")]
+    /// The loader reverses a transition that is not
+    /// complete in this time
+    #[arg(long, value_name = "SECONDS", verbatim_doc_comment)]
     pub(crate) deadline: Option<u32>,
     /// A parameter for the modules
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
@@ -145,15 +153,22 @@ pub(crate) struct Load {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Wait {
-    /// End after this time even if the transition is not complete
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// End after this time even if the transition is
+    /// not complete
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        verbatim_doc_comment
+    )]
     pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Dry {
-    /// Check everything, say what would be done, and change nothing
-    #[arg(short = 'n', long)]
+    /// Check everything, say what would be done,
+    /// and change nothing
+    #[arg(short = 'n', long, verbatim_doc_comment)]
     pub(crate) dry_run: bool,
 }
 
@@ -165,8 +180,9 @@ pub(crate) struct Unload {
     /// Unload all patches, the newest first
     #[arg(long, conflicts_with = "patches")]
     pub(crate) all: bool,
-    /// The loader reverses a transition that is not complete in this time
-    #[arg(long, value_name = "SECONDS")]
+    /// The loader reverses a transition that is not
+    /// complete in this time
+    #[arg(long, value_name = "SECONDS", verbatim_doc_comment)]
     pub(crate) deadline: Option<u32>,
     #[command(flatten)]
     pub(crate) wait: Wait,
@@ -199,8 +215,9 @@ pub(crate) struct Force {
     /// The patch that is in transition
     #[arg(value_name = "PATCH")]
     pub(crate) patch: String,
-    /// The consistency of the patch is lost, and modules may stay until the next boot
-    #[arg(long)]
+    /// The consistency of the patch is lost, and
+    /// modules may stay until the next boot
+    #[arg(long, verbatim_doc_comment)]
     pub(crate) yes_i_know: bool,
     #[command(flatten)]
     pub(crate) dry: Dry,
@@ -244,7 +261,7 @@ pub(crate) struct Uninstall {
     /// The patches
     #[arg(required = true, value_name = "PATCH")]
     pub(crate) patches: Vec<String>,
-    /// The kernel's release [default: that of the running kernel]
+    /// The kernel's release [default: the running one]
     #[arg(long)]
     pub(crate) release: Option<String>,
     #[command(flatten)]
@@ -256,4 +273,56 @@ pub(crate) struct Boot {
     /// The machine has survived the boot with these patches
     #[arg(long)]
     pub(crate) survived: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, STATUSES};
+    use crate::failure::{Kind, NO};
+    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+
+    /// The numbers at the beginning of lines.
+    fn numbers<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<u8> {
+        let words = lines.filter_map(|line| line.split_whitespace().next());
+        words.filter_map(|word| word.parse().ok()).collect()
+    }
+
+    #[test]
+    fn the_exit_statuses_are_documented() {
+        let kinds = [
+            Kind::Error,
+            Kind::Refused,
+            Kind::InProgress,
+            Kind::TakenBack,
+        ];
+        let mut used: BTreeSet<u8> = kinds.iter().map(|kind| kind.status()).collect();
+        used.extend([0, crate::USAGE, NO]);
+        assert_eq!(numbers(STATUSES.lines()), used);
+        let guide = include_str!("../../../Documentation/operating.rst");
+        let (_, guide) = guide.split_once("\nStatus Meaning\n").unwrap();
+        let (table, _) = guide.split_once("\n\n").unwrap();
+        assert_eq!(numbers(table.lines()), used);
+    }
+
+    #[test]
+    fn help_is_one_page() {
+        let mut program = Cli::command();
+        program.build();
+        let fits = |text: &str, most: usize| {
+            assert!(text.lines().count() <= most, "{text}");
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        };
+        let page = program.render_help().to_string();
+        fits(&page, 40);
+        assert!(page.lines().count() >= 24, "{page}");
+        for verb in program.get_subcommands_mut() {
+            if !verb.is_hide_set() {
+                assert!(page.contains(verb.get_name()), "{page}");
+                fits(&verb.render_help().to_string(), 30);
+            }
+        }
+    }
 }

@@ -11,34 +11,71 @@ fn dry_runs_change_nothing() {
     let machine = Machine::new();
     let file = machine.module("fix", RELEASE, "rlp_enable_patch");
     let file = file.to_str().unwrap();
-    machine.run(&["load", "--dry-run", file]).is(
-        0,
+    let dry = |arguments: &[&str], out: &str| {
+        let before = machine.tree("");
+        let arguments = [arguments, &["-n"]].concat();
+        machine.run(&arguments).is(0, out);
+        let value = machine.json(&arguments);
+        assert_eq!(value["dry_run"], true);
+        assert_eq!(machine.tree(""), before, "{arguments:?}");
+    };
+    dry(
+        &["load", file],
         "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n",
     );
-    machine.json(&["load", "-n", file]);
-    machine.patch("live_fix", 1);
-    machine.set("live_fix", "confirmed", "0");
-    machine
-        .run(&["confirm", "-n"])
-        .is(0, "live_fix: would be confirmed\n");
-    machine
-        .run(&["unload", "-n", "live_fix"])
-        .is(0, "live_fix: would be unloaded\n");
-    machine.run(&["install", "-n", file]).is(
-        0,
+    dry(
+        &[
+            "load",
+            "--probation",
+            "60",
+            "--deadline",
+            "9",
+            "--test",
+            "touch /x",
+            file,
+        ],
+        "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n",
+    );
+    dry(
+        &["install", file],
         "fix: would be installed\n  it is loaded at the next boot; now: rlp load /files/fix.ko\n",
     );
+    dry(&["uninstall", "fix"], "fix: is not installed\n");
+    dry(&["confirm"], "nothing is to be done\n");
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "confirmed", "0");
+    dry(&["confirm"], "live_fix: would be confirmed\n");
+    dry(&["unload", "live_fix"], "live_fix: would be unloaded\n");
+    dry(&["unload", "--all"], "live_fix: would be unloaded\n");
     machine.set("live_fix", "transition", "1");
-    machine.run(&["reverse", "-n"]).is(
-        0,
+    dry(
+        &["reverse"],
         "live_fix: would be reversed\n  it would not be in effect\n",
     );
-    machine
-        .run(&["force", "-n", "live_fix"])
-        .is(0, "live_fix: would be forced\n");
-    assert_eq!(machine.get("live_fix", "confirmed"), "0\n");
-    assert_eq!(machine.get("live_fix", "enabled"), "1\n");
-    assert!(!machine.path("var/lib/rlp").exists());
+    dry(&["force", "live_fix"], "live_fix: would be forced\n");
+    dry(
+        &["force", "live_fix", "--yes-i-know"],
+        "live_fix: would be forced\n",
+    );
+    machine.run(&["install", file]);
+    dry(
+        &["install", file],
+        "fix: is installed already\n  it is loaded at the next boot; now: rlp load /files/fix.ko\n",
+    );
+    dry(&["uninstall", "fix"], "fix: would be uninstalled\n");
+
+    // Each command that changes something was tried.
+    let help = machine.run(&["--help"]).out;
+    let verbs = help.lines().filter_map(|line| line.strip_prefix("  "));
+    for verb in verbs.filter_map(|line| line.split(' ').next()) {
+        let options = machine.run(&[verb, "--help"]).out;
+        let tried = "load unload confirm reverse force install uninstall";
+        assert_eq!(
+            options.contains("--dry-run"),
+            tried.split(' ').any(|tried| tried == verb),
+            "{verb}"
+        );
+    }
 }
 
 #[test]

@@ -475,3 +475,43 @@ fn a_user_that_is_not_root() {
         }
     }
 }
+
+#[test]
+fn colours_are_for_terminals() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "confirmed", "0");
+    let program = env!("CARGO_BIN_EXE_rlp");
+    let terminal = |arguments: &str, no_color: &str| {
+        let mut script = Command::new("script");
+        let command = format!("{program} {arguments}");
+        script.args(["-qec", &command, "/dev/null"]);
+        script
+            .env("NO_COLOR", no_color)
+            .stdin(std::process::Stdio::null());
+        machine.run_with(&mut script)
+    };
+    for arguments in [
+        "status",
+        "info",
+        "history",
+        "doctor",
+        "confirm -n",
+        "reverse",
+    ] {
+        let words: Vec<_> = arguments.split(' ').collect();
+        let output = machine.run(&words);
+        assert!(
+            !output.out.contains('\x1b') && !output.err.contains('\x1b'),
+            "{output:?}"
+        );
+        let output = terminal(arguments, "1");
+        assert!(!output.out.contains('\x1b'), "{output:?}");
+        if arguments != "history" {
+            let output = terminal(arguments, "");
+            assert!(output.out.contains("\x1b["), "{arguments}: {output:?}");
+        }
+        let output = terminal(&format!("{arguments} --json"), "");
+        assert!(!output.out.contains('\x1b'), "{output:?}");
+    }
+}
