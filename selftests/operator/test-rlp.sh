@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The program rlp on a running kernel: it loads patches, waits, and takes them back.
-# timeout: 400
+# timeout: 500
 
 set -e
 . "$(dirname "$0")/operator.sh"
@@ -27,6 +27,12 @@ run() {
 	((status == wanted)) || fail "rlp $*: status $status instead of $wanted: $out"
 }
 
+# json STATUS ARGUMENT...: run rlp with --json. scripts/checks/rlp-json checks what this prints.
+json() {
+	run "$@" --json
+	echo "rlp-json: $(tr -d '\n' <<<"$out")"
+}
+
 # says PATTERN: a line of the output must match.
 says() {
 	grep -qE -- "$1" <<<"$out" || fail "no '$1' in: $out"
@@ -42,8 +48,16 @@ run 0 status --nagios
 says '^LIVEPATCH OK - 1 patch in effect \| in_effect=1 moving=0 probation=0$'
 run 0 load "$one" "$a"
 says '^rlp_patch_a: is loaded already$'
-run 0 unload --dry-run rlp_patch_a
+json 0 load "$one" "$a"
+json 0 status
+json 0 info rlp_patch_a
+json 6 info CVE-2026-0001
+json 0 doctor
+json 0 unload --dry-run rlp_patch_a
+says '"dry_run": true'
 expect_file $RLP/rlp_patch_a/enabled 1
+json 0 load --dry-run "$b"
+! is_loaded rlp_patch_b || fail "a dry run has loaded a module"
 run 0 unload rlp_patch_a
 says '^rlp_patch_a: unloaded$'
 expect_unchanged
@@ -56,6 +70,8 @@ run 3 load --parameter=funcs=rlp_target:no_such_function "$a"
 says "^refused: rlp_patch_a was not loaded$"
 says "symbol 'no_such_function' not found in symbol table"
 expect_unchanged
+json 3 load --parameter=funcs=rlp_target:no_such_function "$a"
+says "\"why\": .*symbol 'no_such_function' not found in symbol table"
 run 3 load "$(module_file rlp_target)"
 says 'it is not a live patch'
 run 0 unload rlp_target
@@ -73,7 +89,7 @@ says 'next: .*rlp reverse rlp_patch_a'
 run 0 status
 says 'being enabled: [0-9]+ of [0-9]+ tasks are switched'
 run 1 status --nagios
-run 0 status --json
+json 0 status
 says '"function": "sleep_show"'
 says "\"pid\": $sleeper"
 run 3 load --timeout 1 "$one" "$b"
@@ -84,10 +100,27 @@ pass "what holds up a transition is explained"
 as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups rlp)
 out=$("${as_nobody[@]}" status) || fail "status as nobody"
 says 'only root may see what holds this up'
-! out=$("${as_nobody[@]}" unload rlp_patch_a 2>&1) || fail "nobody has unloaded a patch"
-says 'refused: only root may unload patches'
+out=$("${as_nobody[@]}" info rlp_patch_a) || fail "info as nobody"
+says 'being enabled'
+for arguments in "load $a" "unload rlp_patch_a" confirm reverse "force rlp_patch_a --yes-i-know" \
+	"install $a" "uninstall rlp_patch_a"; do
+	status=0
+	# shellcheck disable=SC2086 # a list
+	out=$("${as_nobody[@]}" $arguments 2>&1) || status=$?
+	((status == 3)) || fail "$arguments as nobody: status $status: $out"
+	says 'refused: only root may '
+	says 'next: run this command again with sudo'
+done
+expect_file $RLP/rlp_patch_a/transition 1
+json 3 force rlp_patch_a
 run 3 force rlp_patch_a
 says 'rlp reverse rlp_patch_a is safe'
+json 0 force --dry-run rlp_patch_a
+json 0 reverse --dry-run
+json 0 reverse
+wait_gone rlp_patch_a
+json 0 unload rlp_patch_a
+run 4 load --timeout 1 "$sleeping" "$a"
 run 0 reverse
 says '^rlp_patch_a: reversed$'
 wait_gone rlp_patch_a
@@ -112,6 +145,72 @@ run 0 unload --all
 expect_unchanged
 pass "it waits until the transition is complete"
 
+# waits ARGUMENT...: start "rlp load", whose transition must wait for the sleeper.
+waits() {
+	rlp load --timeout 300 "$@" "$sleeping" "$a" >"$seen/waits" 2>&1 &
+	waiter=$!
+	wait_until "[[ \$(cat $RLP/rlp_patch_a/transition 2>/dev/null) == 1 ]]" || fail "no transition"
+}
+
+# ends STATUS PATTERN: the program that waits must end with this status, and say this.
+ends() {
+	local status=0
+
+	wait "$waiter" || status=$?
+	out=$(<"$seen/waits")
+	((status == $1)) || fail "status $status instead of $1: $out"
+	says "$2"
+}
+
+fall_asleep
+waits --confirm
+kill -TERM "$waiter"
+ends 4 'not complete: rlp_patch_a: load was interrupted, and the transition continues'
+expect_file $RLP/rlp_patch_a/enabled 1
+json 0 history --last 1
+says '"result": "not complete"'
+run 0 reverse
+wait_gone rlp_patch_a
+pass "a load that is interrupted says what continues"
+
+waits
+echo 0 >$RLP/rlp_patch_a/enabled
+ends 5 'taken back: rlp_patch_a was loaded, and its transition was reversed'
+! is_loaded rlp_patch_a || fail "the module is left"
+waits
+echo 0 >$RLP/rlp_patch_a/enabled
+rlp load --timeout 300 "$one" "$b" >"$seen/second" 2>&1 || fail "$(cat "$seen/second")"
+ends 5 'its transition was reversed'
+run 0 unload rlp_patch_b
+wake_up
+expect_unchanged
+pass "a transition that is reversed while load waits"
+
+# Both programs find no patch, and then wait for the lock that this shell holds.
+mkdir -p /run/rlp
+exec {lock}>/run/rlp/lock
+flock "$lock"
+run 3 load --timeout 1 "$one" "$a"
+says 'refused: rlp_patch_a must wait: another rlp is loading a patch'
+loads=()
+for number in 1 2; do
+	rlp load "$one" "$a" >"$seen/load-$number" 2>&1 {lock}>&- &
+	loads+=($!)
+done
+wait_until '(($(grep -c "\"phase\":\"begin\",\"action\":\"load\"" /var/lib/rlp/history.jsonl) -
+	$(grep -c "\"phase\":\"end\",\"action\":\"load\"" /var/lib/rlp/history.jsonl) == 2))' 60 ||
+	fail "the two do not wait: $(cat /var/lib/rlp/history.jsonl)"
+exec {lock}>&-
+for number in 1 2; do
+	wait "${loads[number - 1]}" || fail "load $number: $(cat "$seen/load-$number")"
+done
+out=$(cat "$seen"/load-*)
+says '^rlp_patch_a: loaded$'
+says '^rlp_patch_a: is loaded already$'
+run 0 unload rlp_patch_a
+expect_unchanged
+pass "two loads at once"
+
 fall_asleep
 run 5 load --deadline 2 "$sleeping" "$a"
 says 'taken back: rlp_patch_a was loaded, and its transition was reversed'
@@ -130,8 +229,10 @@ wait_gone rlp_patch_a
 run 0 status
 says 'rlp_patch_a: not in effect; its module is left'
 run 0 load --probation 300 "$one" --parameter=says=a "$a"
+json 0 confirm --dry-run
 run 0 confirm
 says '^rlp_patch_a: confirmed$'
+json 0 confirm rlp_patch_a
 run 0 status --nagios
 run 5 load --probation 300 --test 'exit 7' "$one" --parameter=replace=Y --parameter=says=b "$b"
 says "the test 'exit 7' has failed"
@@ -165,7 +266,8 @@ expect_file $RLP/rlp_patch_a/confirmed 1
 run 0 unload rlp_patch_a
 pass "the loader's parameter is put back"
 
-run 0 history --json
+json 0 history
+says "symbol 'no_such_function' not found in symbol table"
 for pattern in '"action": "load"' '"action": "reverse"' '"result": "taken back"' '"phase": "begin"' \
 	'"damaged": 0'; do
 	says "$pattern"
@@ -178,13 +280,17 @@ pass "history"
 cmdline=$(module_file rust_livepatch_cmdline)
 loaded+=(rust_livepatch_cmdline)
 run 0 check --kernel "$cmdline"
+json 0 check --kernel "$cmdline"
+json 0 install --dry-run "$cmdline"
 run 0 install "$cmdline"
+json 0 uninstall --dry-run rust_livepatch_cmdline
 run 2 status --nagios
 says 'rust_livepatch_cmdline is installed for this kernel, and is not loaded'
 run 0 boot
 says '^rust_livepatch_cmdline: loaded$'
 expect_file /proc/cmdline "this has been live patched"
 run 0 status --nagios
+json 0 boot
 run 0 boot --survived
 says 'survived'
 run 0 unload rust_livepatch_cmdline
@@ -200,4 +306,19 @@ run 0 uninstall rust_livepatch_cmdline
 run 1 status --nagios
 expect_unchanged
 pass "patches that are loaded at boot"
+
+# This machine has no folder of modules that modprobe could search.
+if [[ ! -e /lib/modules/$(uname -r) ]]; then
+	unload_module rust_livepatch
+	run 1 status --nagios
+	says 'the loader is not loaded, so nothing is patched'
+	json 1 load "$one" "$a"
+	says '"what": "the loader cannot be loaded"'
+	says '"why": ".*modprobe'
+	json 0 unload rlp_patch_a
+	says '"result": "not-loaded"'
+	pass "a loader that is not loaded"
+else
+	untested "a loader that cannot be loaded"
+fi
 finish
