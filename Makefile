@@ -31,7 +31,7 @@ endif
 demo shell patch torture fuzz kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug selftests bench bench-table livepatch livepatch-corpus triage:
+check check-debug check-system selftests bench bench-table livepatch livepatch-corpus triage:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -58,8 +58,8 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug shell patch livepatch livepatch-corpus triage torture \
-	fuzz kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests \
+.PHONY: modules demo check check-debug check-system shell patch livepatch livepatch-corpus triage \
+	torture fuzz kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests \
 	litmus install programs update distclean \
 	doc-tables help
 
@@ -74,6 +74,9 @@ help:
 #: make kselftest-upstream
 #:                 run the kernel's own livepatch selftests with in-tree livepatch
 #:                 and with this loader; LOADER=intree or LOADER=ours: with one
+#: make check-system
+#:                 run the tests in a guest with Debian and systemd on a disk;
+#:                 T=name[,name...]: only these (selftests/system/TESTS)
 #: make modules    the same as make without a target
 #: make selftests DESTDIR=d
 #:                 put into d everything that selftests/run.sh needs on another machine
