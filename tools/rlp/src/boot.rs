@@ -8,7 +8,9 @@
 //!
 //! Before patches are loaded at boot, `/var/lib/rlp/boot/intent` names the boot and the patches. When
 //! the machine has survived for a while, the file is removed. If another boot finds the file, the
-//! patches in it are quarantined: a patch that makes the machine panic does so once.
+//! patches in it are quarantined: a patch that makes the machine panic does so once. A patch that was
+//! on probation when the kernel panicked is quarantined as well, if it is installed. The file `panics`
+//! lists the panics that were judged, because an operator may install such a patch once more.
 
 use crate::change::{self, Change, Done, Recording};
 use crate::cli;
@@ -303,8 +305,48 @@ fn read_intent(system: &System) -> Result<Option<Intent>> {
     }
 }
 
+fn panics_path() -> String {
+    format!("{STATE}/boot/panics")
+}
+
+/// Records each panic while a patch was on probation, and quarantines the patch if it is installed.
+/// Each panic is judged once.
+fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
+    use crate::history::{Phase, Record};
+    use crate::panics;
+    let judged = names(system, &panics_path())?;
+    let (panics, _denied) = panics::read(system);
+    let keys: Vec<_> = panics.iter().map(panics::Panic::key).collect();
+    if keys == judged {
+        return Ok(());
+    }
+    let mut quarantined = quarantined(system)?;
+    for panic in panics.iter().filter(|panic| !judged.contains(&panic.key())) {
+        let name = &panic.patch;
+        let mut record = Record::new(system, Phase::Event, "panic", name);
+        record.result = Some("probation".to_owned());
+        record.detail = Some(panic.log.display().to_string());
+        if let Err(failure) = record.append(system) {
+            booted.failed(&failure);
+        }
+        if !installed(system, &system.release())?.contains(name) {
+            continue;
+        }
+        booted.lines.push(format!(
+            "{name}: the kernel has panicked while it was on probation, so it is not loaded any more"
+        ));
+        if !quarantined.contains(name) {
+            quarantined.push(name.clone());
+        }
+    }
+    write_names(system, &quarantine_path(), &quarantined)?;
+    // A power cut in between has the panics judged once more.
+    write_names(system, &panics_path(), &keys)
+}
+
 /// Quarantines the patches of a boot that did not last.
 fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
+    judge_panics(system, booted)?;
     let Some(intent) = read_intent(system)? else {
         return Ok(());
     };

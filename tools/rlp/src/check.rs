@@ -271,7 +271,6 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     if let Err(failure) = store(system, &mut findings) {
         findings.failure(&failure);
     }
-    panics(system, &mut findings);
     Outcome::of(findings)
 }
 
@@ -355,47 +354,4 @@ fn store(system: &System, findings: &mut Findings) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Looks for a panic while a patch was on probation, in the logs that the firmware has kept.
-fn panics(system: &System, findings: &mut Findings) {
-    const MARK: &str = "the kernel panics while patch '";
-    let mut folders = vec![
-        system.path("/sys/fs/pstore"),
-        system.path("/var/lib/systemd/pstore"),
-    ];
-    while let Some(folder) = folders.pop() {
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) => {
-                note_denied(&folder, error, findings);
-                continue;
-            }
-        };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    note_denied(&path, error, findings);
-                    continue;
-                }
-            };
-            let text = String::from_utf8_lossy(&bytes);
-            let Some((_, rest)) = text.split_once(MARK) else {
-                continue;
-            };
-            let name = rest.split('\'').next().unwrap_or_default();
-            findings.wrong(
-                format!(
-                    "the kernel has panicked while {name} was on probation ({})",
-                    path.display()
-                ),
-                "read that log, and remove it when the cause is known",
-            );
-        }
-    }
 }

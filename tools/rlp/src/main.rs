@@ -2,7 +2,8 @@
 
 //! rlp: live patches, for those who operate machines.
 //!
-//! A command reads the machine through these modules: system, loader, blockers, module_file. It waits
+//! A command reads the machine through these modules: system, loader, blockers, module_file,
+//! panics. It waits
 //! with wait, changes the machine with modules, control, load, unload and boot, and records that with
 //! change and history. Each command returns one report, which output prints as text or as JSON.
 
@@ -23,6 +24,7 @@ mod module_file;
 mod modules;
 mod output;
 mod pages;
+mod panics;
 mod peers;
 mod status;
 mod system;

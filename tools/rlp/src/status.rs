@@ -9,6 +9,7 @@ use crate::cli;
 use crate::failure::Result;
 use crate::loader::{self, Leftover, Patch, State};
 use crate::output::{Outcome, Paint, Report};
+use crate::panics;
 use crate::system::System;
 use crate::time;
 use serde::Serialize;
@@ -115,8 +116,22 @@ pub(crate) fn read(system: &System) -> Result<Status> {
         "the patches that are not loaded at boot any more",
         &mut unseen,
     )?;
+    let (panics, denied) = panics::read(system);
+    let what = "whether the kernel has panicked while a patch was on probation";
+    unseen.extend(denied.iter().map(|failure| format!("{what} ({})", failure.what)));
     status.unseen = unseen;
     status.judge(boot::is_off(system), &quarantined);
+    for panic in panics {
+        status.reason(
+            Verdict::Critical,
+            format!(
+                "the kernel has panicked while {} was on probation ({})",
+                panic.patch,
+                panic.log.display()
+            ),
+            Some("read that log, and remove it when the cause is known".to_owned()),
+        );
+    }
     Ok(status)
 }
 

@@ -343,6 +343,49 @@ fn a_boot_that_does_not_last() {
     );
 }
 
+/// A panic while an installed patch is on probation quarantines the patch, once.
+#[test]
+fn a_panic_on_probation() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.run(&["install", file]);
+    machine.run(&["boot", "--survived"]);
+    let log = "var/lib/systemd/pstore/1/dmesg.txt";
+    for name in ["other", "fix"] {
+        machine.write(
+            &format!("{log}-{name}"),
+            &format!("<0>rust_livepatch: the kernel panics while patch '{name}' is on probation\n"),
+        );
+    }
+    let output = machine.run(&["boot"]);
+    assert!(
+        output
+            .out
+            .contains("fix: the kernel has panicked while it was on probation"),
+        "{output:?}"
+    );
+    assert!(!output.out.contains("with --root"), "{output:?}");
+    assert!(!output.out.contains("other"), "{output:?}");
+    let output = machine.run(&["status"]);
+    assert!(
+        output
+            .out
+            .contains("the kernel has panicked while other was on probation"),
+        "{output:?}"
+    );
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 2);
+    let records = machine.json(&["history"])["records"].clone();
+    let records = records.as_array().unwrap().iter();
+    let panics = records.filter(|record| record["action"] == "panic");
+    assert_eq!(panics.count(), 2);
+    machine.run(&["boot"]).is(0, "");
+
+    // The operator installs it once more, and the log is still there.
+    machine.run(&["install", file]);
+    assert!(machine.run(&["boot"]).out.contains("with --root"));
+}
+
 #[test]
 fn wrong_arguments() {
     let machine = Machine::new();
