@@ -126,13 +126,24 @@ impl Folder<'_> {
         let path = format!("{}/{file}", self.path);
         self.system.read(&path).map_err(|error| {
             let gone = error.raw_os_error() == Some(ENODEV)
-                || (error.kind() == ErrorKind::NotFound && !self.system.exists(&self.path));
+                || (error.kind() == ErrorKind::NotFound && self.leaves());
             if gone {
                 Unread::Gone
             } else {
                 Unread::Failed(crate::failure::on(&self.system.path(&path))(error))
             }
         })
+    }
+
+    /// Whether the folder goes away. The kernel removes the files in it first.
+    fn leaves(&self) -> bool {
+        for _ in 0..LOOKS {
+            if !self.system.exists(&self.path) {
+                return true;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        false
     }
 
     fn wrong(&self, file: &str, value: &str) -> Unread {
@@ -294,7 +305,8 @@ fn is_pinned(system: &System, name: &str) -> Option<bool> {
 pub(crate) fn leftovers(system: &System) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     for name in system.names(&format!("/sys/module/{MODULE}/holders"))? {
-        if system.exists(&format!("{FOLDER}/{name}")) {
+        // While a patch leaves, its folder may still be there, but its files cannot be read.
+        if patch(system, &name)?.is_some() {
             continue;
         }
         let Some(pinned) = is_pinned(system, &name) else {

@@ -90,6 +90,19 @@ fn loading_again_is_no_error() {
     machine
         .run(&["unload", "other"])
         .is(0, "other: is not loaded\n");
+    // A patch that is just leaving: its files are removed before its folder.
+    let folder = machine.path("sys/kernel/rust_livepatch/leaving_fix");
+    std::fs::create_dir(&folder).unwrap();
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::fs::remove_dir(folder).unwrap();
+    });
+    machine.folder("sys/module/rust_livepatch/holders/leaving_fix");
+    machine.write("sys/module/leaving_fix/refcnt", "0\n");
+    machine.run(&["unload", "--dry-run", "leaving_fix"]).is(
+        0,
+        "leaving_fix: would be unloaded\n  only its module is left\n",
+    );
     machine.set("live_fix", "confirmed", "0");
     machine.set("live_fix", "probation", "20");
     machine.run(&["load", file]).is(
