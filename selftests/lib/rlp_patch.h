@@ -103,6 +103,11 @@ static int nothing(void)
 	return 0;
 }
 
+static long die(void)
+{
+	panic("rlp_patch: a patch that panics");
+}
+
 /* The task sleeps in the patch until it is killed. */
 static int doze(struct seq_file *m, void *v)
 {
@@ -132,6 +137,7 @@ static const struct {
 	{ "odd", odd },
 	{ "nothing", nothing },
 	{ "doze", doze },
+	{ "panic", die },
 };
 
 static char endless_name[8192] = { [0 ... 8191] = 'x' };
