@@ -10,6 +10,20 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
+/// Nothing is logged here.
+macro_rules! pr_err {
+    ($format:literal $(, $arg:expr)* $(,)?) => {{
+        $(let _ = &$arg;)*
+    }};
+}
+
+/// Formats names of symbols, which are terminated strings.
+macro_rules! fmt {
+    ($format:literal, $($name:expr),*) => {
+        format!($format, $($name.to_str().unwrap()),*)
+    };
+}
+
 #[path = "shim/address.rs"]
 mod address;
 #[path = "shim/once.rs"]
@@ -18,6 +32,8 @@ mod once;
 mod prelude;
 #[path = "shim/sort.rs"]
 mod sort;
+#[path = "shim/symbols.rs"]
+mod symbols_parts;
 #[path = "shim/task_slot.rs"]
 mod task_slot;
 
@@ -65,6 +81,8 @@ mod records;
 mod redirects;
 #[path = "../../rust/livepatch/step.rs"]
 mod step;
+#[path = "../../rust/livepatch/symbols.rs"]
+mod symbols;
 #[path = "../../rust/livepatch/table.rs"]
 mod table;
 #[path = "../../rust/livepatch/universe.rs"]
@@ -78,6 +96,10 @@ mod test_ranges;
 mod test_records;
 #[path = "unit/redirects.rs"]
 mod test_redirects;
+#[path = "unit/symbols.rs"]
+mod test_symbols;
+
+use symbols_parts::{kallsyms, page, str};
 
 /// Checks `property` for cases that `strategy` generates. Each run has the same cases.
 fn check<S: proptest::strategy::Strategy>(
