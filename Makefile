@@ -28,7 +28,7 @@ else
 endif
 
 # DEBUG= names a debug kernel to use in place of the stock kernel.
-demo shell patch torture fuzz kselftest-upstream:
+demo shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
 check check-debug check-system selftests bench bench-table livepatch livepatch-corpus triage:
@@ -59,9 +59,8 @@ help:
 	@sed -n 's/^#: \?//p' Makefile
 
 .PHONY: modules demo check check-debug check-system shell patch livepatch livepatch-corpus triage \
-	torture fuzz kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests \
-	litmus install programs update distclean \
-	doc-tables help
+	torture fuzz everything kselftest-upstream selftests bench bench-table rustfmt clippy \
+	shellcheck host-tests litmus install programs update distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -98,6 +97,8 @@ help:
 #: make torture MINUTES=n
 #:                 change patches under load for n minutes;
 #:                 FUZZ_SEED=n: repeat the choices of that seed
+#: make everything
+#:                 replace many functions of the kernel at once (selftests/everything/)
 #: make fuzz MINUTES=n
 #:                 random operations and patches for n minutes;
 #:                 FUZZ_SEED=n T=x: repeat the test x with the seed n; give it the

@@ -2,8 +2,8 @@
 /*
  * A patch that replaces the functions that its parameters select. Their behaviour does not change:
  *
- *	insmod rlp_layer00.ko match='__x64_sys_*;schedule' skip='__x64_sys_n*'
- *	insmod rlp_layer00.ko random=300 seed=4711
+ *	insmod rlp_everything.ko match='__x64_sys_*;schedule' skip='__x64_sys_n*'
+ *	insmod rlp_everything.ko random=300 seed=4711
  *
  * match=PATTERN;...
  *	Select all functions of vmlinux with an fentry site whose name matches a pattern. "*" and
@@ -15,7 +15,7 @@
  * replace=Y
  *	The patch replaces all other patches.
  *
- *	cat /proc/rlp_layer00
+ *	cat /proc/rlp_everything
  *		a line "CALLS NAME" for each function
  *
  * The replacement of each function is a stub of its own. The stub counts the call, and jumps to
@@ -271,7 +271,7 @@ static int collect(void *data, const char *name, unsigned long addr)
 
 	if (matches(match, name))
 		return add_function(addr);
-	if (!random || matches(skip, name))
+	if (!random)
 		return 0;
 	if (all->nr && all->addrs[all->nr - 1] == addr)
 		return 0;

@@ -7,7 +7,7 @@
 
 set -e
 . "$(dirname "$0")/everything.sh"
-load_moves
+load_everything
 
 for function in schedule kthread do_idle worker_thread; do
 	load_module rlp_layer00 match="$function"
