@@ -21,7 +21,8 @@ test_name() {
 }
 
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
-# have the same name. Print what is wrong and fail otherwise.
+# have the same name. A test has at most one guest, and scripts/lib/parts.sh has the guest's name.
+# Print what is wrong and fail otherwise.
 check_list() {
 	local files
 
@@ -30,5 +31,9 @@ check_list() {
 		sed -n 's/^< \(.*\)/TESTS lists \1, which does not exist/p
 			s/^> \(.*\)/\1 is not listed in TESTS/p' | grep . && return 1
 	sed 's|.*/||' <<<"$files" | sort | uniq -d | sed 's/$/ exists in two rooms/' | grep . && return 1
+	(cd "$selftests_dir" && grep -H '^# guest:' $files) | grep -vE ':# guest: (waiting|quiet|long)$' &&
+		echo "there is no such guest" && return 1
+	(cd "$selftests_dir" && grep -l '^# guest:.*' $files | xargs grep -c '^# guest:') | grep -v ':1$' |
+		sed 's/:.*/ has two guests/' | grep . && return 1
 	return 0
 }
