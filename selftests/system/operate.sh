@@ -28,7 +28,7 @@ step="a patch on probation is loaded and confirmed"
 guest "rlp load --probation 600 $fix"
 says "^$name: loaded$"
 says 'in effect after [0-9]+ ms'
-says "on probation: the loader takes it back in (600|599) s, unless: rlp confirm $name"
+says "on probation: the loader takes it back in (600|59[0-9]) s, unless: rlp confirm $name"
 guest 'cat /proc/cmdline'
 says '^this has been live patched$'
 guest "rlp confirm $name"

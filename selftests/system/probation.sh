@@ -19,7 +19,7 @@ start_machine $ramoops
 booted
 guest 'echo ramoops >/etc/modules-load.d/ramoops.conf; modprobe ramoops'
 guest 'modprobe rust_livepatch'
-guest "rlp load --probation 8 --parameter=funcs=:__x64_sys_execve=deny $patch"
+guest "rlp load --probation $((15 * slow)) --parameter=funcs=:__x64_sys_execve=deny $patch"
 says 'on probation'
 ! try '(exec true)' || fail "execve still works"
 await 90 '(exec true)'
@@ -32,7 +32,7 @@ pass "$step"
 step="a patch that breaks networking is taken back"
 guest 'systemd-run -q -u listener nc -lk 127.0.0.1 7777'
 await 20 'nc -z 127.0.0.1 7777'
-guest "rlp load --probation 8 --parameter=funcs=:__x64_sys_connect=deny $patch"
+guest "rlp load --probation $((15 * slow)) --parameter=funcs=:__x64_sys_connect=deny $patch"
 ! try 'nc -z 127.0.0.1 7777' || fail "connect still works"
 await 90 'nc -z 127.0.0.1 7777'
 guest 'rlp unload rlp_patch_a'
@@ -42,9 +42,10 @@ guest 'nc -z 127.0.0.1 7777 && test ! -e /sys/module/rlp_patch_a'
 pass "$step"
 
 step="a patch is taken back although rlp was killed"
-guest "systemd-run -q -u agent rlp load --probation 10 --test 'sleep 1000' --parameter=funcs=:cmdline_proc_show $patch"
+guest "systemd-run -q -u agent rlp load --probation $((20 * slow)) --test 'sleep 1000' --parameter=funcs=:cmdline_proc_show $patch"
 await 60 'grep -q patched /proc/cmdline'
-guest 'systemctl kill --signal=KILL agent && ! systemctl is-active agent'
+guest 'systemctl kill --signal=KILL agent'
+await 20 '! systemctl is-active -q agent'
 guest 'rlp status'
 says 'rlp_patch_a is on probation'
 await 60 '! grep -q patched /proc/cmdline'
