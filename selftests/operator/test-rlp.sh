@@ -220,8 +220,8 @@ wake_up
 expect_unchanged
 pass "a deadline"
 
-run 0 load --probation 4 "$one" --parameter=says=a "$a"
-says 'on probation: the loader takes it back in [1-4] s, unless: rlp confirm rlp_patch_a'
+run 0 load --probation 8 "$one" --parameter=says=a "$a"
+says 'on probation: the loader takes it back in [1-8] s, unless: rlp confirm rlp_patch_a'
 expect_file $probation 0
 run 1 status --nagios
 says 'WARNING - .*on probation'
@@ -246,6 +246,19 @@ run 0 unload rlp_patch_b
 run 0 unload rlp_patch_a
 expect_unchanged
 pass "probation, confirmed or taken back"
+
+# The signal ends the test, too. The patch is not confirmed.
+rlp load --probation 300 --test "touch $seen/runs; exec sleep 1000" "$one" --parameter=says=a "$a" \
+	>"$seen/waits" 2>&1 &
+waiter=$!
+wait_until "[[ -e $seen/runs ]]" || fail "the test does not run"
+kill -TERM "$waiter"
+ends 4 'rlp_patch_a is in effect, and its test was interrupted'
+expect_file $RLP/rlp_patch_a/confirmed 0
+! pgrep -f 'sleep 1000' >/dev/null || fail "the test still runs"
+run 0 unload rlp_patch_a
+expect_unchanged
+pass "a test that is interrupted"
 
 run 0 load "$one" --parameter=says=a "$a"
 run 0 load --probation 300 "$one" --parameter=replace=Y --parameter=says=b "$b"

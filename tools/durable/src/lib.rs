@@ -6,7 +6,7 @@
 use rustix::fs::{flock, FlockOperation};
 use std::fs::{File, Permissions};
 use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The beginning of the names of files that are not complete yet.
@@ -84,7 +84,8 @@ pub fn remove(path: &Path) -> Result {
 }
 
 /// Appends a line to a file. The line is on the disk when this returns. On an error, the file is as
-/// before. If a power cut has left a part of a line at its end, the part is ended first.
+/// before. If a power cut has left a part of a line at its end, the part is ended first. The caller
+/// holds a [`Lock`] if others append to the file.
 pub fn append_line(path: &Path, line: &str) -> Result {
     make_folder(folder_of(path))?;
     let mut file = File::options()
@@ -93,7 +94,6 @@ pub fn append_line(path: &Path, line: &str) -> Result {
         .create(true)
         .open(path)
         .map_err(on(path))?;
-    flock(&file, FlockOperation::LockExclusive).map_err(|error| on(path)(error.into()))?;
     let len = file.seek(SeekFrom::End(0)).map_err(on(path))?;
     let mut text = String::new();
     if !ends_with_newline(&mut file, len).map_err(on(path))? {
@@ -125,28 +125,37 @@ fn ends_with_newline(file: &mut File, len: u64) -> std::io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The only writer of the files of a folder, until this is dropped.
+/// The file of a lock. Only its owner can open it: anybody else who could, even for reading, could hold
+/// the lock for ever.
+pub fn lock_file(path: &Path) -> Result<File> {
+    make_folder(folder_of(path))?;
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(on(path))
+}
+
+/// A lock, until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _folder: File,
+    _file: File,
 }
 
 impl Lock {
-    /// Makes the folder if it does not exist, waits for other writers, and removes what those that
-    /// were killed have left.
-    pub fn take(folder: &Path) -> Result<Self> {
-        make_folder(folder)?;
-        let file = File::open(folder).map_err(on(folder))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| on(folder)(error.into()))?;
-        // On a disk that is read-only or damaged, they stay.
-        let _ = remove_partial(folder);
-        Ok(Self { _folder: file })
+    /// Waits until nobody else holds the lock whose file is `path`.
+    pub fn take(path: &Path) -> Result<Self> {
+        let file = lock_file(path)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| on(path)(error.into()))?;
+        Ok(Self { _file: file })
     }
 }
 
-/// Removes the files that are not complete, in a folder and in the folders below. Nothing depends on
-/// their removal, so that it need not be on the disk.
-fn remove_partial(folder: &Path) -> Result {
+/// Removes what writers that were killed have left, in a folder and in the folders below. The caller
+/// is the only writer. Nothing depends on the removal, so that it need not be on the disk.
+pub fn remove_partial(folder: &Path) -> Result {
     for entry in std::fs::read_dir(folder).map_err(on(folder))? {
         let entry = entry.map_err(on(folder))?;
         let path = entry.path();
@@ -198,13 +207,23 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_removes_what_killed_writers_have_left() {
+    fn what_killed_writers_have_left_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/file");
         replace(&path, b"one").unwrap();
         std::fs::write(path.with_file_name(format!("{PARTIAL}x")), b"half").unwrap();
-        drop(Lock::take(&dir.path().join("a")).unwrap());
+        remove_partial(&dir.path().join("a")).unwrap();
         assert_eq!(names(folder_of(&path)), ["file"]);
+    }
+
+    #[test]
+    fn only_the_owner_can_hold_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/lock");
+        drop(Lock::take(&path).unwrap());
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(Lock::take(&path).unwrap());
     }
 
     #[test]

@@ -94,9 +94,28 @@ pub(crate) fn is_off(system: &System) -> bool {
     system.command_line().iter().any(|word| word == OFF)
 }
 
-/// The lock of the commands that change the files below.
+/// The lock of the commands that change the files below. What commands that were killed have left is
+/// removed.
 fn lock(system: &System) -> Result<durable::Lock> {
-    Ok(durable::Lock::take(&system.path(&format!("{STATE}/boot")))?)
+    let lock = durable::Lock::take(&system.path("/run/rlp/boot.lock"))?;
+    // There may be nothing yet. On a disk that is read-only or damaged, it stays.
+    let _ = durable::remove_partial(&system.path(&format!("{STATE}/boot")));
+    Ok(lock)
+}
+
+/// Whether the patch is installed for any kernel.
+fn is_installed_anywhere(system: &System, name: &str) -> Result<bool> {
+    for release in system.names(&format!("{STATE}/boot"))? {
+        let is_folder = system.path(&folder(&release)).is_dir();
+        if is_folder
+            && installed(system, &release)?
+                .iter()
+                .any(|other| other == name)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn release_quarantine(system: &System, name: &str) -> Result<()> {
@@ -210,8 +229,10 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
     let dry_run = arguments.dry.dry_run;
     change::each(dry_run, &arguments.patches, |name| {
         let name = loader::name_of(name);
-        // A patch may be quarantined and not be installed for this kernel.
-        if !installed(system, &release)?.contains(&name) && !quarantined(system)?.contains(&name) {
+        // A patch that is quarantined may be installed for no kernel any more.
+        let is_left =
+            quarantined(system)?.contains(&name) && !is_installed_anywhere(system, &name)?;
+        if !installed(system, &release)?.contains(&name) && !is_left {
             return Ok(Change::new(&name, Done::NotInstalled));
         }
         let mut change = Change::new(&name, Done::Uninstalled);
@@ -245,6 +266,9 @@ fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
         write_names(system, &list(release), &names)?;
     }
     durable::remove(&stored(system, release, name))?;
+    if is_installed_anywhere(system, name)? {
+        return Ok(());
+    }
     release_quarantine(system, name)
 }
 
@@ -309,19 +333,22 @@ fn panics_path() -> String {
     format!("{STATE}/boot/panics")
 }
 
-/// Records each panic while a patch was on probation, and quarantines the patch if it is installed.
-/// Each panic is judged once.
+/// The number of panics that are kept as judged.
+const JUDGED: usize = 100;
+
+/// Records each panic while a patch was on probation, and quarantines the patch if it is installed for
+/// any kernel. Each panic is judged once.
 fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     use crate::history::{Phase, Record};
     use crate::panics;
-    let judged = names(system, &panics_path())?;
-    let (panics, _denied) = panics::read(system);
-    let keys: Vec<_> = panics.iter().map(panics::Panic::key).collect();
-    if keys == judged {
+    let mut judged = names(system, &panics_path())?;
+    let (mut panics, _denied) = panics::read(system);
+    panics.retain(|panic| !judged.contains(&panic.line));
+    if panics.is_empty() {
         return Ok(());
     }
     let mut quarantined = quarantined(system)?;
-    for panic in panics.iter().filter(|panic| !judged.contains(&panic.key())) {
+    for panic in panics {
         let name = &panic.patch;
         let mut record = Record::new(system, Phase::Event, "panic", name);
         record.result = Some("probation".to_owned());
@@ -329,7 +356,8 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
         if let Err(failure) = record.append(system) {
             booted.failed(&failure);
         }
-        if !installed(system, &system.release())?.contains(name) {
+        judged.push(panic.line);
+        if !is_installed_anywhere(system, name)? {
             continue;
         }
         booted.lines.push(format!(
@@ -341,7 +369,8 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     }
     write_names(system, &quarantine_path(), &quarantined)?;
     // A power cut in between has the panics judged once more.
-    write_names(system, &panics_path(), &keys)
+    let old = judged.len().saturating_sub(JUDGED);
+    write_names(system, &panics_path(), &judged[old..])
 }
 
 /// Quarantines the patches of a boot that did not last.

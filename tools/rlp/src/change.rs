@@ -206,8 +206,7 @@ impl Lock {
     /// has left changed when it was killed.
     pub(crate) fn take(system: &System, name: &str, until: Instant) -> Result<Self> {
         let path = system.path("/run/rlp/lock");
-        durable::make_folder(path.parent().unwrap_or(&path))?;
-        let file = File::create(&path).map_err(crate::failure::on(&path))?;
+        let file = durable::lock_file(&path)?;
         while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if !matches!(errno, Errno::WOULDBLOCK | Errno::INTR) {
                 return Err(crate::failure::on(&path)(errno.into()));

@@ -9,6 +9,7 @@ use crate::failure::{Failure, Result, NO};
 use crate::loader;
 use crate::module_file::ModuleFile;
 use crate::output::{Outcome, Paint, Report};
+use crate::panics;
 use crate::status::{self, Verdict};
 use crate::system::{System, STATE};
 use serde::Serialize;
@@ -266,7 +267,12 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     kernel(system, &mut findings);
     match status::read(system) {
         Ok(status) => patches(system, &status, &mut findings),
-        Err(failure) => findings.failure(&failure),
+        Err(failure) => {
+            findings.failure(&failure);
+            for panic in panics::read(system).0 {
+                findings.wrong(panic.words(), panics::NEXT);
+            }
+        }
     }
     if let Err(failure) = store(system, &mut findings) {
         findings.failure(&failure);

@@ -81,6 +81,7 @@ impl Record {
     pub(crate) fn append(&self, system: &System) -> Result<()> {
         // A structure of strings and numbers is always valid JSON.
         let line = serde_json::to_string(self).unwrap_or_default();
+        let _lock = durable::Lock::take(&system.path("/run/rlp/history.lock"))?;
         Ok(durable::append_line(&system.path(&path()), &line)?)
     }
 }

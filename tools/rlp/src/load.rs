@@ -14,8 +14,10 @@ use crate::modules;
 use crate::output::{Outcome, Progress};
 use crate::system::System;
 use crate::wait::{self, End};
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::process::{pidfd_open, Pid, PidfdFlags};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// The probation for a test of the patch, if none is set.
@@ -279,11 +281,12 @@ fn confirmed_or_taken_back(
 ) -> Result<Change> {
     let took = format!("in effect after {} ms", patch.transition_us.div_ceil(1000));
     if let Some(command) = plan.test {
-        if let Some(why) = failed_test(command, &patch.name) {
-            // The signal has ended the command, too, and says nothing about the patch.
-            if interrupt::is_pending() {
-                return Err(interrupted_test(patch));
-            }
+        let why = failed_test(command, &patch.name);
+        // A test that was interrupted says nothing about the patch.
+        if interrupt::is_pending() {
+            return Err(interrupted_test(patch));
+        }
+        if let Some(why) = why {
             return Err(take_back_after_test(system, patch, &why, progress));
         }
     }
@@ -301,6 +304,22 @@ fn confirmed_or_taken_back(
     Ok(change)
 }
 
+/// Waits until the command ends. A signal to this program ends the command, too.
+fn wait_for(mut command: Child) -> std::io::Result<ExitStatus> {
+    let end = pidfd_open(Pid::from_child(&command), PidfdFlags::empty())?;
+    loop {
+        if let Some(status) = command.try_wait()? {
+            return Ok(status);
+        }
+        if interrupt::is_pending() {
+            command.kill()?;
+            return command.wait();
+        }
+        // A signal interrupts this, unless it has arrived since the check.
+        let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], 1000);
+    }
+}
+
 /// Runs the operator's test, and returns why it has failed.
 fn failed_test(command: &str, patch: &str) -> Option<String> {
     let status = Command::new("/bin/sh")
@@ -309,7 +328,8 @@ fn failed_test(command: &str, patch: &str) -> Option<String> {
         .stdin(Stdio::null())
         // The standard output is for this program's own report.
         .stdout(std::io::stderr())
-        .status();
+        .spawn()
+        .and_then(wait_for);
     match status {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("the test '{command}' has failed: {status}")),

@@ -4,9 +4,9 @@
 //! kernel's log, and the firmware keeps that log.
 
 use crate::failure::{on, Failure};
+use crate::module_file::is_name;
 use crate::system::System;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// What the loader writes in front of the name of the patch.
 const MARK: &str = "the kernel panics while patch '";
@@ -14,19 +14,25 @@ const MARK: &str = "the kernel panics while patch '";
 /// Where logs are: the kernel's own folder, and the one that systemd-pstore.service moves them to.
 const FOLDERS: [&str; 2] = ["/sys/fs/pstore", "/var/lib/systemd/pstore"];
 
+/// What a reader of the log should do.
+pub(crate) const NEXT: &str = "read that log, and remove it when the cause is known";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
     pub(crate) patch: String,
-    /// The file with the log.
+    /// The file with the log. The same log may be in several files, and is moved.
     pub(crate) log: PathBuf,
-    /// The time of the file. The kernel uses the name of a file again for the next panic.
-    modified: u64,
+    /// The line of the log, whose time no other panic of this machine has.
+    pub(crate) line: String,
 }
 
 impl Panic {
-    /// A line that no other panic of this machine has.
-    pub(crate) fn key(&self) -> String {
-        format!("{} {}", self.modified, self.log.display())
+    pub(crate) fn words(&self) -> String {
+        format!(
+            "the kernel has panicked while {} was on probation ({})",
+            self.patch,
+            self.log.display()
+        )
     }
 }
 
@@ -57,22 +63,19 @@ pub(crate) fn read(system: &System) -> (Vec<Panic>, Vec<Failure>) {
                 }
             };
             let text = String::from_utf8_lossy(&bytes);
-            let Some((_, rest)) = text.split_once(MARK) else {
-                continue;
-            };
-            let modified = log
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .ok()
-                .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            panics.push(Panic {
-                patch: rest.split('\'').next().unwrap_or_default().to_owned(),
-                log,
-                modified: modified.map_or(0, |time| time.as_secs()),
-            });
+            panics.extend(text.lines().filter_map(|line| {
+                let (_, rest) = line.split_once(MARK)?;
+                let patch = rest.split('\'').next().filter(|name| is_name(name))?;
+                Some(Panic {
+                    patch: patch.to_owned(),
+                    log: log.clone(),
+                    line: line.trim().to_owned(),
+                })
+            }));
         }
     }
-    panics.sort_by_key(Panic::key);
+    panics.sort_by(|a, b| (&a.line, &a.log).cmp(&(&b.line, &b.log)));
+    panics.dedup_by(|later, kept| later.line == kept.line);
     denied.retain(|failure| failure.is_denied);
     (panics, denied)
 }

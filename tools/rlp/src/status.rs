@@ -118,19 +118,16 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     )?;
     let (panics, denied) = panics::read(system);
     let what = "whether the kernel has panicked while a patch was on probation";
-    unseen.extend(denied.iter().map(|failure| format!("{what} ({})", failure.what)));
+    unseen.extend(
+        denied
+            .iter()
+            .map(|failure| format!("{what} ({})", failure.what)),
+    );
     status.unseen = unseen;
     status.judge(boot::is_off(system), &quarantined);
     for panic in panics {
-        status.reason(
-            Verdict::Critical,
-            format!(
-                "the kernel has panicked while {} was on probation ({})",
-                panic.patch,
-                panic.log.display()
-            ),
-            Some("read that log, and remove it when the cause is known".to_owned()),
-        );
+        let next = Some(panics::NEXT.to_owned());
+        status.reason(Verdict::Critical, panic.words(), next);
     }
     Ok(status)
 }
@@ -259,7 +256,7 @@ impl Status {
             .filter(|reason| reason.verdict == self.verdict())
             .map(|reason| reason.text.replace('|', "/"))
             .collect();
-        let text = if texts.is_empty() {
+        let mut text = if texts.is_empty() {
             let level = self.patches.iter().rev().find_map(|shown| {
                 let level = shown.patch.level.as_ref()?;
                 Some(format!(", level {level}"))
@@ -272,6 +269,9 @@ impl Status {
         } else {
             texts.join("; ")
         };
+        if !self.unseen.is_empty() {
+            text += &format!(" (not seen: {})", self.unseen.join("; ").replace('|', "/"));
+        }
         format!(
             "LIVEPATCH {} - {text} | in_effect={in_effect} moving={} probation={}\n",
             self.verdict().word(),

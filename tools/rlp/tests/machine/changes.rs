@@ -394,9 +394,40 @@ fn a_panic_on_probation() {
     assert_eq!(panics.count(), 2);
     machine.run(&["boot"]).is(0, "");
 
-    // The operator installs it once more, and the log is still there.
+    // The operator installs it once more. The log is still there, and another part of pstore has it,
+    // too.
     machine.run(&["install", file]);
+    let log = std::fs::read(machine.path(&format!("{log}-fix"))).unwrap();
+    machine.write_bytes("sys/fs/pstore/console-ramoops-0", &log);
+    std::fs::remove_dir_all(machine.path("var/lib/systemd/pstore")).unwrap();
     assert!(machine.run(&["boot"]).out.contains("with --root"));
+}
+
+/// A patch that is quarantined stays so as long as it is installed for any kernel.
+#[test]
+fn a_quarantine_is_for_all_kernels() {
+    let machine = Machine::new();
+    for release in [RELEASE, "7.3.5+test"] {
+        let file = machine.module("fix", release, "rlp_enable_patch");
+        machine.run(&["install", file.to_str().unwrap()]);
+    }
+    machine.run(&["boot", "--survived"]);
+    machine.write("proc/sys/kernel/osrelease", "7.3.6+test\n");
+    machine.write(
+        "sys/fs/pstore/dmesg-ramoops-0",
+        "<0>[   12.5] rust_livepatch: the kernel panics while patch 'fix' is on probation\n",
+    );
+    machine.run(&["boot"]);
+    machine.write("proc/sys/kernel/osrelease", &format!("{RELEASE}\n"));
+    machine.run(&["boot"]).is(0, "");
+    let uninstall = |release| machine.json(&["uninstall", "fix", "--release", release]);
+    let result = |output: &serde_json::Value| output["changes"][0]["result"].clone();
+    assert_eq!(result(&uninstall("7.3.9+test")), "not-installed");
+    assert_eq!(result(&uninstall("7.3.5+test")), "uninstalled");
+    machine.run(&["boot"]).is(0, "");
+    assert_eq!(result(&uninstall(RELEASE)), "uninstalled");
+    let status = machine.run(&["status"]);
+    assert!(!status.out.contains("not loaded"), "{status:?}");
 }
 
 #[test]
