@@ -35,6 +35,17 @@ impl Output {
         assert_eq!(self.status, status);
     }
 
+    /// The program must have printed this.
+    pub(crate) fn has(&self, text: &str) {
+        assert!(self.out.contains(text), "no '{text}' in {self:?}");
+    }
+
+    /// The program must have ended with this status, and printed this.
+    pub(crate) fn says(&self, status: i32, text: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        self.has(text);
+    }
+
     /// The program must have failed with this status, and named this.
     pub(crate) fn fails(&self, status: i32, text: &str) {
         assert!(self.err.contains(text), "no '{text}' in {self:?}");

@@ -303,7 +303,15 @@ struct Verb<'a> {
     status: i32,
 }
 
-impl Verb<'_> {
+impl<'a> Verb<'a> {
+    fn new(before: &'a Machine, arguments: &'a [&'a str], status: i32) -> Self {
+        Self {
+            before,
+            arguments,
+            status,
+        }
+    }
+
     /// Makes a machine whose state is this tree.
     fn machine(&self, tree: &Tree) -> Machine {
         let machine = self.before.copy();
@@ -462,14 +470,7 @@ fn an_install() {
     let path = file.path().join("second.ko");
     std::fs::copy(before.path("files/second.ko"), &path).unwrap();
     let arguments = ["install", path.to_str().unwrap()];
-    let verb = |before: &Machine| {
-        Verb {
-            before,
-            arguments: &arguments,
-            status: 0,
-        }
-        .survives();
-    };
+    let verb = |before: &Machine| Verb::new(before, &arguments, 0).survives();
     verb(&before);
     install(&before, "first");
     before.write(&format!("{STATE}/boot/quarantine"), "other\nsecond\n");
@@ -482,12 +483,7 @@ fn an_uninstall() {
     install(&before, "first");
     install(&before, "second");
     before.write(&format!("{STATE}/boot/quarantine"), "second\n");
-    Verb {
-        before: &before,
-        arguments: &["uninstall", "second"],
-        status: 0,
-    }
-    .survives();
+    Verb::new(&before, &["uninstall", "second"], 0).survives();
 }
 
 #[test]
@@ -495,11 +491,7 @@ fn a_boot() {
     let before = machine();
     install(&before, "first");
     install(&before, "second");
-    let boot = Verb {
-        before: &before,
-        arguments: &["boot"],
-        status: 0,
-    };
+    let boot = Verb::new(&before, &["boot"], 0);
     boot.survives();
     // The boot before did not last.
     before.write(
@@ -511,12 +503,7 @@ fn a_boot() {
         &format!("{STATE}/boot/intent"),
         r#"{"boot": "boot-1", "patches": ["first"]}"#,
     );
-    Verb {
-        before: &before,
-        arguments: &["boot", "--survived"],
-        status: 0,
-    }
-    .survives();
+    Verb::new(&before, &["boot", "--survived"], 0).survives();
 }
 
 #[test]
@@ -525,17 +512,7 @@ fn records() {
     before.patch("live_fix", 1);
     before.set("live_fix", "force", "");
     before.set("live_fix", "confirmed", "0");
-    Verb {
-        before: &before,
-        arguments: &["confirm", "live_fix"],
-        status: 0,
-    }
-    .survives();
+    Verb::new(&before, &["confirm", "live_fix"], 0).survives();
     before.set("live_fix", "transition", "1");
-    Verb {
-        before: &before,
-        arguments: &["reverse", "--timeout", "0"],
-        status: 4,
-    }
-    .survives();
+    Verb::new(&before, &["reverse", "--timeout", "0"], 4).survives();
 }

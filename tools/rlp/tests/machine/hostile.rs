@@ -166,11 +166,7 @@ fn links_in_the_state() {
         symlink(machine.path(target), machine.path(HISTORY)).unwrap();
         machine.set("live_fix", "confirmed", "0");
         let output = machine.run(&["confirm", "live_fix"]);
-        assert_eq!(output.status, 0, "{output:?}");
-        assert!(
-            output.out.contains("the history was not written"),
-            "{output:?}"
-        );
+        output.says(0, "the history was not written");
     }
 }
 
@@ -196,20 +192,10 @@ fn a_full_disk() {
     output.fails(1, "No space left on device");
     assert_eq!(machine.tree("var/lib/rlp/boot"), before);
     let output = machine.run(&["confirm"]);
-    assert_eq!(output.status, 0, "{output:?}");
-    assert!(
-        output.out.contains("the history was not written"),
-        "{output:?}"
-    );
+    output.says(0, "the history was not written");
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
     let output = machine.run(&["boot"]);
-    assert_eq!(output.status, 0, "{output:?}");
-    assert!(
-        output
-            .out
-            .contains("no patch is loaded: a boot that does not last"),
-        "{output:?}"
-    );
+    output.says(0, "no patch is loaded: a boot that does not last");
     machine.json(&["status"]);
 
     std::fs::remove_file(filler).unwrap();
@@ -235,15 +221,9 @@ fn a_read_only_disk() {
         machine.run(arguments).fails(1, "Read-only file system");
     }
     let output = machine.run(&["confirm"]);
-    assert_eq!(output.status, 0, "{output:?}");
-    assert!(output.out.contains("Read-only file system"), "{output:?}");
+    output.says(0, "Read-only file system");
     let output = machine.run(&["boot"]);
-    assert!(
-        output
-            .out
-            .contains("no patch is loaded: a boot that does not last"),
-        "{output:?}"
-    );
+    output.has("no patch is loaded: a boot that does not last");
     assert_eq!(machine.json(&["status"])["installed"][0], "fix");
     assert_eq!(machine.tree("var/lib/rlp"), before);
 }
@@ -272,9 +252,9 @@ fn a_huge_history() {
         2,
         "{output:?}"
     );
-    assert!(output.out.contains("damaged lines"), "{output:?}");
+    output.has("damaged lines");
     let output = shell(&machine, "ulimit -v 131072; rlp doctor");
-    assert!(output.out.contains("the history are damaged"), "{output:?}");
+    output.has("the history are damaged");
 }
 
 /// The order of the records is that in which they were written, whatever the clock has said.
@@ -341,12 +321,7 @@ fn a_user_who_interrupts() {
         shell.args(["-c", &command, env!("CARGO_BIN_EXE_rlp")]);
         let output = machine.run_with(&mut shell);
         assert_eq!(output.status, 4, "{signal}: {output:?}");
-        assert!(
-            output
-                .out
-                .contains("live_fix: reverse was interrupted, and the transition continues"),
-            "{output:?}"
-        );
+        output.has("live_fix: reverse was interrupted, and the transition continues");
         let records = machine.json(&["history"])["records"].clone();
         assert_eq!(records.as_array().unwrap().last().unwrap()["phase"], "end");
     }
@@ -477,7 +452,7 @@ fn a_user_that_is_not_root() {
         assert_eq!(output.status, status, "{arguments:?}: {output:?}");
         // What can be seen is shown.
         if path != "sys/kernel/rust_livepatch" && arguments[0] == "status" {
-            assert!(output.out.contains("live_fix"), "{output:?}");
+            output.has("live_fix");
         }
     }
 }
