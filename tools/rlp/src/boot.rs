@@ -94,11 +94,11 @@ pub(crate) fn is_off(system: &System) -> bool {
     system.command_line().iter().any(|word| word == OFF)
 }
 
-/// The lock of the commands that change the files below. What commands that were killed have left is
-/// removed.
+/// Takes the lock that a command holds while it changes the files below. Removes the files that
+/// killed commands have left.
 fn lock(system: &System) -> Result<durable::Lock> {
     let lock = durable::Lock::take(&system.path("/run/rlp/boot.lock"))?;
-    // There may be nothing yet. On a disk that is read-only or damaged, it stays.
+    // The folder may not exist yet, and a file that cannot be removed does no harm.
     let _ = durable::remove_partial(&system.path(&format!("{STATE}/boot")));
     Ok(lock)
 }
@@ -229,7 +229,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
     let dry_run = arguments.dry.dry_run;
     change::each(dry_run, &arguments.patches, |name| {
         let name = loader::name_of(name);
-        // A patch that is quarantined may be installed for no kernel any more.
+        // The patch is installed for no kernel, and is still quarantined.
         let is_left =
             quarantined(system)?.contains(&name) && !is_installed_anywhere(system, &name)?;
         if !installed(system, &release)?.contains(&name) && !is_left {
@@ -257,7 +257,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
     })
 }
 
-/// The name is not in the list any more before the module is removed.
+/// Removes the name from the list, and then the module.
 fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
     let _lock = lock(system)?;
     let mut names = installed(system, release)?;
@@ -333,9 +333,6 @@ fn panics_path() -> String {
     format!("{STATE}/boot/panics")
 }
 
-/// The number of panics that are kept as judged.
-const JUDGED: usize = 100;
-
 /// Records each panic while a patch was on probation, and quarantines the patch if it is installed for
 /// any kernel. Each panic is judged once.
 fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
@@ -368,9 +365,8 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
         }
     }
     write_names(system, &quarantine_path(), &quarantined)?;
-    // A power cut in between has the panics judged once more.
-    let old = judged.len().saturating_sub(JUDGED);
-    write_names(system, &panics_path(), &judged[old..])
+    // After a power cut between the two writes, the panics are judged once more.
+    write_names(system, &panics_path(), &judged)
 }
 
 /// Quarantines the patches of a boot that did not last.

@@ -322,7 +322,7 @@ fn store(system: &System, findings: &mut Findings) -> Result<()> {
         ),
         Err(failure) => findings.failure(&failure),
     }
-    // That this user may not see the list is noted with the status.
+    // If this user may not see the list, the status notes that.
     let installed = boot::installed(system, &release).or_else(|failure| {
         if failure.is_denied {
             Ok(Vec::new())

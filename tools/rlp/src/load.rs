@@ -315,7 +315,7 @@ fn wait_for(mut command: Child) -> std::io::Result<ExitStatus> {
             command.kill()?;
             return command.wait();
         }
-        // A signal interrupts this, unless it has arrived since the check.
+        // A signal ends this wait. If it arrived after the check, the wait ends after a second.
         let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], 1000);
     }
 }

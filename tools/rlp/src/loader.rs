@@ -135,7 +135,7 @@ impl Folder<'_> {
         })
     }
 
-    /// Whether the folder goes away. The kernel removes the files in it first.
+    /// Whether the kernel is removing the folder. It removes the files first.
     fn leaves(&self) -> bool {
         for _ in 0..LOOKS {
             if !self.system.exists(&self.path) {

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         .root
         .clone()
         .or_else(|| std::env::var_os("RLP_ROOT").map(Into::into));
-    // What this program writes is for every reader, whatever the user's umask is.
+    // Every user may read the files that this program writes, whatever the umask is.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let system = System::new(root.unwrap_or_else(|| "/".into()));
     let outcome = run(&system, &cli);

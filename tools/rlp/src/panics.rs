@@ -20,9 +20,10 @@ pub(crate) const NEXT: &str = "read that log, and remove it when the cause is kn
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
     pub(crate) patch: String,
-    /// The file with the log. The same log may be in several files, and is moved.
+    /// The file with the log. Other files may have the same log, and systemd moves the logs.
     pub(crate) log: PathBuf,
-    /// The line of the log, whose time no other panic of this machine has.
+    /// The line of the log. The line begins with the time of the panic, unless the kernel logs no
+    /// times (`printk.time=0`).
     pub(crate) line: String,
 }
 
