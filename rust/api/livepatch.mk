@@ -27,7 +27,8 @@ ifeq ($(KERNELRELEASE),)
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
 # If there is a file Kbuild, the kernel's build reads it instead of the Makefile that includes this
-# file. The build would then make patches for in-tree livepatch.
+# file. Without the include path that this file sets, <linux/livepatch.h> is the kernel's own
+# header, and the build would make patches for in-tree livepatch.
 livepatch-check-kbuild = $(if $(wildcard $(CURDIR)/Kbuild),$(error livepatch.mk: $(CURDIR)/Kbuild \
 	is read instead of the Makefile beside it: remove one of the two))
 

@@ -189,7 +189,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     /// # Safety
     ///
     /// No reference to a variable of this number is in use, and none is made until this returns.
-    /// That holds in the `drop` of the module if only functions of this patch use the objects: no
+    /// That holds in the `drop` of the module if only functions of this patch use the variables: no
     /// task is in these functions then.
     ///
     /// # Context

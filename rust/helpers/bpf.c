@@ -7,10 +7,11 @@
  * -EINVAL for a function that jumps. The kernel does not ask the owner of a direct target
  * to make room for another one.
  *
- * So the loader watches the functions with which bpf attaches programs. Each of them gets a
- * direct target of the loader: a stub that calls the loader and then returns to the
- * function. In the call, the loader demotes the function to which bpf is about to attach a
- * program. The handler and the bpf program can share the function.
+ * So the loader watches the functions with which bpf attaches programs. It does not watch
+ * bpf_trampoline_link_cgroup_shim(), which attaches programs only to functions bpf_lsm_*().
+ * Each watched function gets a direct target of the loader: a stub that calls the loader and
+ * then returns to the function. In the call, the loader demotes the function to which bpf is
+ * about to attach a program. The handler and the bpf program can share the function.
  */
 #include <linux/bpf.h>
 #include <linux/delay.h>
@@ -60,8 +61,9 @@ void rlp_before_multi_attach(void)
 
 /*
  * Define a stub that calls @callee with the arguments of the watched function, and then
- * returns to that function, with the same arguments. If the watched function is live
- * patched, the address on the stack is that of the replacement.
+ * returns to that function, with the same arguments. The stub returns to the address on the
+ * stack. If the watched function is live patched, ftrace has put the address of the
+ * replacement there.
  */
 #define DEFINE_STUB(stub, callee)					\
 	void stub(void);						\
@@ -117,7 +119,10 @@ static unsigned long site_of(const struct watch *watch)
  * be shared.
  */
 static bool watching;
-/* Whether the stubs were ever attached. Accessed with the registry locked, or by its last owner. */
+/*
+ * Whether the stubs were ever attached. Accessed with the registry locked, or while the registry
+ * is freed.
+ */
 static bool watched;
 
 /* Whether the function at the fentry site @ip has a stub. Context: any. */

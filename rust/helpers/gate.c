@@ -232,9 +232,9 @@ static void *entry_of(void *addr)
 }
 
 /*
- * The first entry, kallsyms_lookup_name(), finds all entries. It finds itself again, too:
- * the address of the kprobe may be behind the ENDBR, but the address of the symbol is
- * before it.
+ * The first entry, kallsyms_lookup_name(), finds all entries. It finds itself again, too: the
+ * symbol has the address of the start of the function, even if entry_of() has not recognized
+ * the ENDBR.
  *
  * The kprobe is never armed. Disarming a kprobe needs memory, and a kprobe that could not be
  * disarmed stays on the kernel's list after it was freed.

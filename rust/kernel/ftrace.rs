@@ -166,8 +166,9 @@ pub fn site_of(addr: usize, size: usize) -> Option<Site> {
     NonZeroUsize::new(site).map(Site)
 }
 
-/// Emits the function that the C handler calls for each call of a hooked function:
-/// `$decide(site, task, proof) -> Option<CallTarget>`.
+/// Emits the function that the C handler calls for each call of a hooked function. The emitted
+/// function calls `$decide(site, task, proof) -> Option<CallTarget>`, which returns the target of
+/// the call.
 ///
 /// `$decide` runs in any context in which a hooked function is called. It must allocate nothing,
 /// take no lock, print nothing, not panic, and call no function that ftrace can trace.
@@ -337,7 +338,8 @@ impl Redirection {
         if sites.is_empty() {
             return Err(EINVAL);
         }
-        // If ftrace has shut itself down before, it does not touch the sites.
+        // If ftrace has shut itself down before, it does not touch the sites. So this fails without
+        // pinning this module.
         alive()?;
         Registered::new(bindings::FTRACE_OPS_FL_IPMODIFY, sites)
             .map(Self)

@@ -68,7 +68,7 @@ impl<T> Attribute<T> {
         Self::new(name, 0o444, Some(show), None)
     }
 
-    /// Makes a file of mode 0400, for data of one user that other users must not read.
+    /// Makes a file of mode 0400, for data that only root may read.
     pub const fn owner_only(name: &'static CStr, show: fn(&T, &mut Page<'_>) -> Result) -> Self {
         Self::new(name, 0o400, Some(show), None)
     }

@@ -91,10 +91,10 @@ impl<'a> Module<'a> {
         unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
     }
 
-    /// Whether the module's init has succeeded and the module is not being unloaded. A reference
-    /// then keeps the module loaded, unless `rmmod -f` removes it.
+    /// Whether the module's init has succeeded and the module is not being unloaded.
     ///
-    /// The answer may be stale at once, but a live module with a reference stays live.
+    /// The answer may be stale at once. But a live module with a reference stays live, unless
+    /// `rmmod -f` removes it.
     pub fn is_live(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }

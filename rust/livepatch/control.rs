@@ -74,8 +74,8 @@ impl Registry {
                 }
             });
         }
-        // A disabled patch that is neither held nor in transition is not registered, so this one is
-        // enabled.
+        // A registered patch that is neither held nor in transition is enabled. So the request is
+        // to disable it.
         self.disable(id).inspect_err(|e| {
             if let Ok(patch) = self.patch(id) {
                 pr_err!(

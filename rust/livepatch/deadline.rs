@@ -40,7 +40,7 @@ impl Registry {
         if is_late {
             self.log_lateness(deadline_s);
             self.report(id, Event::Deadline);
-            // An error is out of memory: the next call retries.
+            // The only error is `ENOMEM`. The next call retries.
             let _ = self.reverse();
         }
     }

@@ -8,10 +8,10 @@
 //! must be removed before that.
 //!
 //! A task may stay in the patch for any length of time. While the notifier waits for that task, it
-//! holds the lock of the list of notifiers. No module can be loaded any more if another task wants
-//! to register a notifier. So [`evict`] waits for [`DEADLINE`] only. Then it stalls the unload at a
-//! point after the notifiers, where no lock is held, and leaves the rest to the worker. The stall
-//! ends when the patch is released.
+//! holds the lock of the list of notifiers for reading. A task that registers a notifier waits for
+//! this lock, and each load of a module then waits behind that task. So [`evict`] waits for
+//! [`DEADLINE`] only. Then it stalls the unload at a point after the notifiers, where no lock is
+//! held, and leaves the rest to the worker. The stall ends when the patch is released.
 
 use crate::{
     registry::{

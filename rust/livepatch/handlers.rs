@@ -83,8 +83,8 @@ impl Handlers {
         })
     }
 
-    /// Returns the address of another user's function to which the function at `site` is
-    /// redirected; see [`Redirection::other_holder`].
+    /// Returns the address of the handler with which another user redirects the function at `site`;
+    /// see [`Redirection::other_holder`].
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
         self.main.redirection.other_holder(site)
     }
@@ -161,7 +161,7 @@ impl Handlers {
     /// call can be repeated.
     pub(crate) fn unhook(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         self.main.unhook(&is_selected)?;
-        // The last functions of an `ftrace_ops` are unhooked when it is dropped.
+        // An `ftrace_ops` whose functions are all selected is dropped, which unhooks them.
         self.shared
             .retain(|shared| shared.any(|site| !is_selected(site)));
         for shared in self.shared.iter_mut() {

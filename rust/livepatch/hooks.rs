@@ -92,8 +92,8 @@ impl Hooks {
         self.hooks.iter().any(|hook| hook.mode == taken)
     }
 
-    /// Returns the address of another user's function to which the function at `site` is
-    /// redirected. [`name_of`](kernel_ext::kallsyms::name_of) returns the name for that address.
+    /// Returns the address of the handler with which another user redirects the function at `site`.
+    /// [`name_of`](kernel_ext::kallsyms::name_of) returns the name for that address.
     pub(crate) fn other_holder(&self, site: Site) -> Option<usize> {
         self.handlers.other_holder(site)
     }

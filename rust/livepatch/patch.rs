@@ -99,7 +99,7 @@ pub(crate) struct TransitionEnd {
 /// Whether a patch that was enabled must still be confirmed.
 #[derive(Clone, Copy)]
 pub(crate) enum Probation {
-    /// The patch has not been in effect yet.
+    /// The patch is not in effect yet, or is held and was not confirmed.
     Ahead,
     /// The patch must be confirmed within `probation_s` seconds from this moment.
     Since(Instant<Monotonic>),

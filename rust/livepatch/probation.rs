@@ -83,8 +83,8 @@ impl Patch {
 
 impl Registry {
     /// Begins the probation of the patch `id`, which is in effect from now on. The caller then
-    /// updates the panic mark. Does nothing if the patch need not be confirmed, or was in effect
-    /// before.
+    /// updates the panic mark. A patch that need not be confirmed passes at once. Does nothing if
+    /// the probation has begun or ended already.
     ///
     /// # Errors
     ///

@@ -95,11 +95,13 @@ fn bits(universe: Universe, idle: bool) -> usize {
 
 #[inline(always)]
 fn universe(bits: usize) -> Universe {
-    // The bits are read and written Relaxed. There are four writers, and the task sees the stores
-    // of each. The task itself and an interrupt on its CPU store in program order. Another CPU
+    // The bits are read and written Relaxed. There are six writers. The task sees the stores of
+    // four of them. The task itself and an interrupt on its CPU store in program order. Another CPU
     // stores while it holds the task's scheduler locks and the task does not run. The parent stores
     // before it wakes the task for the first time. The other CPU and the parent then release a lock
-    // that the switch to the task acquires.
+    // that the switch to the task acquires. The fifth writer switches the idle tasks of offline
+    // CPUs, and holds the CPU hotplug lock: the tasks run after that. The sixth writer is force,
+    // and a task may miss its store.
     Universe::from_u8((bits & UNIVERSE) as u8)
 }
 
@@ -502,8 +504,8 @@ impl Records {
         }
     }
 
-    /// Stops switching, for a reversal. When all read-side sections that run now have ended, no
-    /// record is switched any more.
+    /// Stops switching, for a reversal. When all read-side sections that run now have ended, only
+    /// [`inherit`](Self::inherit) still changes records.
     pub(crate) fn freeze(&self) {
         // ORDERING: Relaxed, partner `is_frozen()`. The caller's grace period orders this.
         self.frozen.store(true, Ordering::Relaxed);

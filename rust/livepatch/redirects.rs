@@ -51,8 +51,8 @@ impl Slot {
     fn targets(&self) -> Targets {
         // ORDERING: Relaxed, both loads. The targets are set before the table is published with
         // Release. After that only `restore_original()` changes them. Between its two stores a
-        // reader loads one target that is cleared and one that is not, and that pair is correct,
-        // too.
+        // reader loads one target that is cleared and one that is not. That pair is correct, too: a
+        // call uses one of the two targets, and each may be used before and after its store.
         Targets {
             old: self.old.load(Ordering::Relaxed),
             new: self.new.load(Ordering::Relaxed),

@@ -2,8 +2,8 @@
 
 //! The registered patches: those that are enabled, in transition or held.
 //!
-//! One mutex protects the registry. Only the ftrace handler and the scheduler probe do not take it:
-//! they read the view (see [`crate::view`]).
+//! One mutex protects the registry. The ftrace handler and the probes do not take it: they read the
+//! view (see [`crate::view`]).
 //!
 //! The files in a patch's directory take the mutex, and removing a directory waits for the readers
 //! and writers of its files. So a directory is never removed with the registry locked. Patches that
@@ -736,7 +736,7 @@ fn hold_ftrace_on(ftrace_on: &mut Option<FtraceEnabled>, patch: &Patch) -> Resul
     Ok(())
 }
 
-/// Logs which function could not be hooked, and the function to which another user redirects it.
+/// Logs which function could not be hooked, and the handler of the other user that redirects it.
 fn report_hook_failure(hooks: &Hooks, patch: &Patch, e: Error) {
     let held = patch.objects.iter().find_map(|object| {
         object.funcs.iter().find_map(|func| {

@@ -96,8 +96,8 @@ impl RetiredPatches {
 
     /// Keeps ftrace from being switched off until the patches are released.
     ///
-    /// `ftrace_on` is the registry's guard, or `None` if the list has the guard already: there is
-    /// one guard, see [`take_ftrace`](Self::take_ftrace). So no guard is dropped here.
+    /// There is one guard, see [`take_ftrace`](Self::take_ftrace). `ftrace_on` is the registry's
+    /// guard. If the list has the guard already, `ftrace_on` is `None`, and the list keeps it.
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         if ftrace_on.is_some() {
             self.ftrace_on = ftrace_on;

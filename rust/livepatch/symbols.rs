@@ -113,8 +113,8 @@ impl<'a> SymbolQuery<'a> {
 pub(crate) struct Extents(KVVec<usize>);
 
 impl Extents {
-    /// Below this limit, the distance to the next symbol is a symbol's size. Otherwise kallsyms is
-    /// asked for the size: the next symbol may be in another section.
+    /// If the distance from a symbol to the next symbol is below this limit, it is the size of the
+    /// symbol. Otherwise kallsyms is asked for the size: the next symbol may be in another section.
     const DISTANCE_LIMIT: usize = kernel::page::PAGE_SIZE;
 
     /// Collects the symbols of the loaded module `name`.

@@ -224,7 +224,7 @@ fn store_deadline(entry: &PatchEntry, text: &[u8]) -> Result {
     Ok(())
 }
 
-/// Parses a decimal number with or without a newline. `EINVAL`.
+/// Parses a decimal number with or without a newline. Fails with `EINVAL` for any other text.
 fn parse_seconds(text: &[u8]) -> Result<u32> {
     let text = core::str::from_utf8(text.strip_suffix(b"\n").unwrap_or(text));
     text.ok().and_then(|text| text.parse().ok()).ok_or(EINVAL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The view: the state that the ftrace handler and the scheduler probe read through one pointer.
+//! The view: the state that the ftrace handler and the probes read through one pointer.
 //!
 //! Everything that must change together is in the view, and the view is replaced as a whole under
 //! RCU. So a call sees the redirects, the records and the affected code of one moment. A view with
