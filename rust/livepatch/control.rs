@@ -29,7 +29,7 @@ use kernel::prelude::*;
 /// - `EINVAL` if the patch is already in the requested state.
 /// - `EBUSY` while the patch is held, or another patch is in transition; or if a function cannot be
 ///   demoted.
-/// - `ENODEV` if the patch is gone.
+/// - `ENODEV` if the patch is gone, or ftrace has shut itself down.
 /// - `ENOMEM`.
 pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
     REGISTRY.lock()?.set_enabled(id, enabled)
@@ -94,7 +94,7 @@ impl Registry {
     /// # Errors
     ///
     /// `EBUSY` while another patch is in transition or if a function cannot be demoted, `ENODEV` if
-    /// the patch is gone, `ENOMEM`. Nothing has changed then.
+    /// the patch is gone or ftrace has shut itself down, `ENOMEM`. Nothing has changed then.
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = if self.held_by().is_some_and(|by| by.id == id) {
             Step::Restore(id)
