@@ -336,8 +336,8 @@ impl<T: Entry> Directory<T> {
     ///
     /// `EEXIST` if the parent has an entry of this name; `EINVAL` for an empty name; `ENOMEM`.
     pub fn new(parent: Parent<'_>, name: &CStr, data: T) -> Result<Self> {
-        // kobject_add() refuses an empty name before it gets the reference to the parent, but the
-        // release of the kobject would put that reference.
+        // kobject_add() refuses an empty name before it gets the reference to the parent, but
+        // kobject_del() in the drop would put that reference.
         if name.to_bytes().is_empty() {
             return Err(EINVAL);
         }
