@@ -17,9 +17,10 @@ export RLP_SETTINGS := $(settings)
 export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)),\
 	$(if $(findstring =,$(var)),$(var)))
 
-# A user's own tree is built with the user's own tools and rights.
+# asroot runs a command as root, or as root of a user namespace.
 asroot := scripts/root/asroot
 
+# Modules for the user's own tree (KDIR=) are built with the user's own tools and rights.
 modules:
 ifneq ($(KDIR),)
 	@scripts/modules

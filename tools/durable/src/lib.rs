@@ -83,9 +83,10 @@ pub fn remove(path: &Path) -> Result {
     sync_entry(path)
 }
 
-/// Appends a line to a file. The line is on the disk when this returns. On an error, the file is as
-/// before. If a power cut has left a part of a line at its end, the part is ended first. The caller
-/// holds a [`Lock`] if others append to the file.
+/// Appends a line to a file. The line is on the disk when this returns. If the line cannot be
+/// written, the file gets its old length back, unless that fails too. If a power cut has left a part
+/// of a line at the end of the file, the part is ended first. The caller holds a [`Lock`] if others
+/// append to the file.
 pub fn append_line(path: &Path, line: &str) -> Result {
     make_folder(folder_of(path))?;
     let mut file = File::options()
@@ -105,8 +106,8 @@ pub fn append_line(path: &Path, line: &str) -> Result {
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all());
     if let Err(error) = written {
-        // The disk may be full after a part of the line. If that cannot be removed either, the next
-        // line ends it.
+        // The disk may be full after a part of the line. If this part cannot be removed, the next
+        // call ends it.
         let _ = file.set_len(len);
         return Err(on(path)(error));
     }
@@ -125,8 +126,8 @@ fn ends_with_newline(file: &mut File, len: u64) -> std::io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The file of a lock. Only its owner can open it: anybody else who could, even for reading, could hold
-/// the lock for ever.
+/// The file of a lock. Only the owner of the file can open it. Any user that can open it, even only
+/// for reading, can hold the lock for ever.
 pub fn lock_file(path: &Path) -> Result<File> {
     make_folder(folder_of(path))?;
     File::options()
@@ -154,7 +155,7 @@ impl Lock {
 }
 
 /// Removes what writers that were killed have left, in a folder and in the folders below. The caller
-/// is the only writer. Nothing depends on the removal, so that it need not be on the disk.
+/// is the only writer. Nothing depends on the removal, so it need not be on the disk.
 pub fn remove_partial(folder: &Path) -> Result {
     for entry in std::fs::read_dir(folder).map_err(on(folder))? {
         let entry = entry.map_err(on(folder))?;

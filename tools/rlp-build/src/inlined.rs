@@ -152,7 +152,8 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
             .find(|reloc| (offset + 1..end).contains(&reloc.offset));
         let callee = match reloc {
             Some(reloc) => {
-                // The field is the end of the instruction, and the target is relative to that end.
+                // The relocation fills in the last four bytes of the instruction. The target is
+                // relative to the end of the instruction.
                 let target = &object.symbols[reloc.symbol];
                 functions.at(
                     target.section,

@@ -4,10 +4,10 @@
 //!
 //! scripts/kallsyms.c writes it into the image's read-only data: the number of symbols, their
 //! compressed names, a marker for each 256th name, the table of tokens, the table of their indices,
-//! and the symbols' addresses relative to their own place in the table. The image has no symbols
-//! for these tables. The table of tokens is found by its tokens for the ten digits: each of these
-//! tokens is the digit itself. The places of the other tables follow, and are accepted only if they
-//! are consistent.
+//! and the table of addresses. An entry of the last table is the distance of a symbol from this
+//! entry. The image has no symbols for these tables. The table of tokens is found by its tokens for
+//! the ten digits: each of these tokens is the digit itself. The places of the other tables follow,
+//! and are accepted only if they are consistent.
 
 use crate::elf::Elf;
 use std::collections::HashMap;

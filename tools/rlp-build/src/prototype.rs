@@ -165,7 +165,7 @@ impl Prototype {
         if self.variadic != replacement.variadic {
             let (with, without) = (
                 "it takes more arguments (...)",
-                "it takes no more arguments",
+                "it does not take more arguments (...)",
             );
             return Some(
                 if replacement.variadic { with } else { without }.to_owned()

@@ -173,9 +173,9 @@ impl fmt::Display for Refusal {
             ),
             Self::Inlined { function, unit, detail } => write!(
                 f,
-                "{function}() of {unit} does not have the same functions inlined as the shipped one when each \
-                 function gets a section of its own ({detail}), so a change could be missed: fix the problem in \
-                 another unit"
+                "the compiler inlines other functions into {function}() of {unit} than in the shipped unit, \
+                 because each function gets a section of its own here ({detail}), so a change could be \
+                 missed: fix the problem in another unit"
             ),
             Self::ReplacedTwice { function, object } => write!(
                 f,
