@@ -84,9 +84,9 @@ pub fn remove(path: &Path) -> Result {
 }
 
 /// Appends a line to a file. The line is on the disk when this returns. If the line cannot be
-/// written, the file gets its old length back, unless that fails too. If a power cut has left a part
-/// of a line at the end of the file, the part is ended first. The caller holds a [`Lock`] if others
-/// append to the file.
+/// written, the file gets its old length back, unless that fails too. If a power cut has left a
+/// part of a line at the end of the file, the part is ended first. The caller holds a [`Lock`] if
+/// others append to the file.
 pub fn append_line(path: &Path, line: &str) -> Result {
     make_folder(folder_of(path))?;
     let mut file = File::options()
@@ -154,8 +154,8 @@ impl Lock {
     }
 }
 
-/// Removes what writers that were killed have left, in a folder and in the folders below. The caller
-/// is the only writer. Nothing depends on the removal, so it need not be on the disk.
+/// Removes the files that killed writers have left, in a folder and in the folders below. The
+/// caller is the only writer. Nothing depends on the removal, so it need not be on the disk.
 pub fn remove_partial(folder: &Path) -> Result {
     for entry in std::fs::read_dir(folder).map_err(on(folder))? {
         let entry = entry.map_err(on(folder))?;

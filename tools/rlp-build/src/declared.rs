@@ -2,10 +2,10 @@
 
 //! The functions that a patch module declares as replacements.
 //!
-//! A patch in C or in Rust has a `struct klp_patch` with tables of objects and functions. Relocations
-//! fill in the pointers of these tables. So the tables are found by their relocations: a patch points
-//! to an array of objects, an object to an array of functions, and a function to its name and to
-//! code.
+//! A patch in C or in Rust has a `struct klp_patch` with tables of objects and functions.
+//! Relocations fill in the pointers of these tables. So the tables are found by their relocations:
+//! a patch points to an array of objects, an object to an array of functions, and a function to its
+//! name and to code.
 
 use crate::elf::{Elf, Reloc, Symbol};
 use object::elf;
