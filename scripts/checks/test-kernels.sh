@@ -105,8 +105,8 @@ result "nothing is left of it" test ! -e "$cache/fetch/$SUITE-$release"
 result "a folder without a kernel is refused" says "has no package linux-binary-RELEASE" \
 	in_cache DEBS="$test/none" "$scripts/kernel/fetch"
 
-# Another kernel must have another record and another tree, in the same root. With another mirror,
-# the root must differ, too.
+# Another kernel must use the same build root, but a link to a tree of its own ($kernel_link) and a
+# folder of fetched files of its own ($fetched). With another mirror, all three must differ.
 same_place() {
 	local newest other mirror
 

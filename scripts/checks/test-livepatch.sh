@@ -320,8 +320,9 @@ edit src_included fs/minix/itree_common.c \
 	'/^static int get_block/,/^}/s/^\tif \(depth == 0\)/\tif (create \&\& block >= 8)\n\t\treturn -EFBIG;\n&/'
 
 # The first unit gets a reference to a function of garp. Before, only other units of its module
-# (8021q) referred to garp. The second unit has a static key of its own. The patch replaces the
-# static branch by static_key_enabled(), as the refusal recommends.
+# (8021q) referred to garp. The second unit has a static key of its own. A patch that keeps the
+# static branch is refused (refused_key). This patch uses static_key_enabled() instead, as the
+# message of that refusal recommends.
 edit src_depends net/8021q/vlanproc.c 's/^static int vlan_seq_show\(struct seq_file \*seq, void \*v\)$/#include <net\/garp.h>\n&/
 s/^\t\tseq_puts\(seq, "VLAN Dev name/\t\tseq_printf(seq, "%ps ", garp_unregister_application);\n&/'
 edit src_depends drivers/md/dm-bufio.c \

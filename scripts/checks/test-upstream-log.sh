@@ -17,8 +17,8 @@ failed="livepatch: failed to register ftrace handler for function"
 log=$(out_dir)/test-upstream-log
 rc=0
 
-# shown NAME LINE... [-- LINE...]: if the log has the first lines, the suite must see all of them,
-# or only the lines behind "--" if there are any.
+# shown NAME LINE... [-- LINE...]: make a log of the lines in front of "--". The suite must see the
+# lines behind "--", and no others. Without "--", it must see all lines of the log.
 shown() {
 	local name=$1 logged=() expected=()
 	shift

@@ -37,8 +37,8 @@ start_part() {
 	set +m
 }
 
-# finish_part NAME: wait for a part that start_part() started, and treat it as tap_part() does. A part
-# that was not started is passed over.
+# finish_part NAME: wait for a part that start_part() started, and treat it as tap_part() does. A
+# part that was not started is passed over.
 finish_part() {
 	local rc=0
 

@@ -112,8 +112,8 @@ done
 expect_file $here/enabled 1
 pass "an ordinary user and root of a user namespace may only read files that all may read"
 
-# Root of a user namespace may mount sysfs, with a network namespace of its own, if the kernel
-# has network namespaces. The files in it have the same owner and modes.
+# If the kernel has network namespaces, root of a user namespace can mount sysfs in a network
+# namespace of its own. The files in that mount have the same owner and modes.
 network=--net
 [[ -e /proc/self/ns/net ]] || network=
 fresh=$(mktemp -d)

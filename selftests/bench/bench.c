@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The measuring program of the benchmark. It is linked statically and runs alone in the
- * guest, without a shell.
+ * The measuring program of the benchmark. It is linked statically, and does all of its work
+ * without a shell. In the guest, only init runs besides it, and waits.
  *
  *	bench [-q] LOADER SECTION...
  *
@@ -42,7 +42,7 @@
 #define DEBUGFS		"/sys/kernel/debug/bench_target/"
 #define TRACING		"/sys/kernel/tracing/"
 
-/* The interval at which a state is polled. The two system calls cost less than one percent. */
+/* The interval at which a state is polled. The system calls of a poll take less than 1 % of it. */
 #define POLL		(500 * USEC)
 
 static const char *loader;	/* klp or rlp */
@@ -402,7 +402,7 @@ static void section_threads(void)
 				       counts[i]);
 }
 
-/* Reads memory through the kernel for ever: nearly all of the time is spent in clear_user(). */
+/* Reads /dev/zero for ever: nearly all of the time is spent in the kernel, in clear_user(). */
 static void run_busy(void *nothing)
 {
 	static char buf[1 << 18];
@@ -413,7 +413,7 @@ static void run_busy(void *nothing)
 	die("/dev/zero");
 }
 
-/* One function, with a process for each CPU that is in the kernel most of the time. */
+/* One function, while one process for each CPU is in the kernel for most of its time. */
 static void section_busy(void)
 {
 	pid_t busy[2];

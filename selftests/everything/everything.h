@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A patch that replaces the functions that its parameters select. Their behaviour does not change:
+ * A patch that replaces the functions that its parameters select. The replacements behave as the
+ * originals do. Examples:
  *
  *	insmod rlp_everything.ko match='__x64_sys_*;schedule' skip='__x64_sys_n*'
  *	insmod rlp_everything.ko random=300 seed=4711

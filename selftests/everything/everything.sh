@@ -10,16 +10,16 @@
 
 tracing=/sys/kernel/tracing
 
-# Functions of the idle tasks, which have no file /proc/PID/stack. The kernel marks most others of
-# the idle loop as notrace.
+# Functions on the stacks of the idle tasks. These tasks have no file /proc/PID/stack, so the names
+# are listed here. Most other functions of the idle loop are notrace.
 idle_functions='do_idle;cpu_startup_entry;start_secondary;rest_init;start_kernel;schedule_idle;cpuidle_idle_call;cpuidle_enter;cpuidle_enter_state;call_cpuidle;default_idle_call;flush_smp_call_function_queue'
 
 # RCU's kthread waits in one of these.
 rcu_functions='rcu_gp_kthread;rcu_gp_init;rcu_gp_fqs_loop;rcu_gp_cleanup'
 
-# load_everything: load the loader and the target of the load below. Set "busy" to the functions that
-# are always on the stack of a kthread or an idle task: a transition that changes one of them does not
-# complete.
+# load_everything: load the loader and the target of the load below. Set "busy" to the functions
+# that are always on the stack of a kthread or an idle task: a transition that changes one of them
+# does not complete.
 load_everything() {
 	local stat fields lines line
 
@@ -48,8 +48,8 @@ load_stubs() {
 	load_module "$module" "skip=$busy" "$@" || fail "cannot load $module"
 }
 
-# replace_functions MODULE [PARAMETER=VALUE...]: the same; then wait until all tasks are switched, and
-# check that the loader and ftrace have all of these functions. Set "count" to their number.
+# replace_functions MODULE [PARAMETER=VALUE...]: the same; then wait until all tasks are switched,
+# and check that the loader and ftrace have all of these functions. Set "count" to their number.
 replace_functions() {
 	load_stubs "$@"
 	wait_settled "$1" 60
@@ -65,8 +65,8 @@ expect_replaced() { # MODULE COUNT
 	((hooked >= $2)) || fail "ftrace has hooked $hooked functions, not $2"
 }
 
-# unreplace MODULE: disable the patch and unload it. No function may stay hooked but the loader's
-# anchors (design.rst, "Redirection and promotion") and what it watches of bpf.
+# unreplace MODULE: disable the patch and unload it. After that, no function may be hooked except
+# those that the loader always hooks (see hooked()).
 unreplace() {
 	disable_patch "$1"
 	unload_module "$1"
@@ -74,8 +74,8 @@ unreplace() {
 }
 
 # Print the lines of ftrace about functions that the loader has hooked, without those that it always
-# hooks: its anchors, and the functions that attach bpf programs (rust/helpers/bpf.c). rlp_fail hooks
-# functions, too.
+# hooks: its anchors (design.rst, "Redirection and promotion"), and the functions that attach bpf
+# programs (rust/helpers/bpf.c). Functions that rlp_fail has hooked are left out, too.
 hooked() {
 	grep -e rlp_ -e rust_livepatch $tracing/enabled_functions |
 		grep -vE '^rlp_anchor_|^[[:space:]]*direct(\(jmp\))?-->(rlp_anchor_|rlp_stub_(link|multi_attach)\+)|\[rlp_fail\]'
@@ -91,7 +91,8 @@ settled_modes() {
 	! cat "$RLP/$1"/vmlinux/*/mode | grep -q settling
 }
 
-# called MODULE [PATTERN]: print how many functions were called, of those whose names match.
+# called MODULE [PATTERN]: print how many of its functions were called. With PATTERN, count only the
+# functions whose names match.
 called() {
 	awk -v pattern="^(${2:-.*})$" '$1 > 0 && $2 ~ pattern { n++ } END { print n + 0 }' "/proc/$1"
 }

@@ -10,7 +10,7 @@ set -e
 load_everything
 work=$(mktemp -d)
 layers=50
-# Functions of files that each command reads, and of the exit of each process.
+# Functions that are called whenever a command reads a file, or a process exits.
 functions='seq_read_iter;vfs_read;vfs_write;do_exit;mmput;fput;filp_close;do_sys_openat2;exit_mm;path_openat'
 
 # Modules that differ only in their names, which have the same length.

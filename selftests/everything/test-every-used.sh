@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The functions that the loader itself uses are replaced by stubs: text patching, kallsyms, kernfs and
-# sysfs, module loading, RCU, the unwinder, the scheduler's functions for a task, workqueues, irq_work,
-# the stopper. (ftrace's own functions have no fentry site.) Meanwhile another patch is enabled,
-# promoted, reversed and disabled.
+# The functions that the loader itself uses are replaced by stubs: text patching, kallsyms, kernfs
+# and sysfs, module loading, RCU, the unwinder, the scheduler's functions for a task, workqueues,
+# irq_work, the stopper. (ftrace's own functions have no fentry site.) Meanwhile another patch is
+# enabled, promoted, reversed and disabled.
 # timeout: 300
 # guest: long
 
@@ -26,7 +26,8 @@ functions=(
 	register_kprobe 'unregister_kprobe*' arm_kprobe
 )
 
-# A kthread or a task may be in one of these functions for a moment only.
+# The functions that are always on a stack are left out. A task is in one of the others only for a
+# moment, so the transition completes.
 replace_functions rlp_everything match="$(IFS=';' && echo "${functions[*]}")"
 ((count > 400)) || fail "only $count functions match"
 for _ in 1 2; do

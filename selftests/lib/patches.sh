@@ -130,9 +130,9 @@ expect_in_use() {
 		fail "rmmod $1: $output"
 }
 
-# fall_asleep [PROGRAM [FILE]]: start a process that sleeps in sleep_show(), or in the function that
-# shows another file: "cat", or another program that reads a file in the same way. Until wake_up,
-# this process blocks each transition that patches the function. $! is its PID.
+# fall_asleep [PROGRAM [FILE]]: run PROGRAM (default: cat), which reads $TARGET/FILE (default:
+# sleep) and sleeps in the function that shows this file. Until wake_up, this process blocks each
+# transition that patches the function. $! is its PID.
 fall_asleep() {
 	echo N >$PARAMETERS/awake
 	"${1:-cat}" "$TARGET/${2:-sleep}" >/dev/null &

@@ -21,8 +21,8 @@ test_name() {
 }
 
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
-# have the same name. A test has at most one guest, and scripts/lib/parts.sh has the guest's name.
-# Print what is wrong and fail otherwise.
+# have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
+# waiting, quiet or long (see scripts/lib/parts.sh). Print what is wrong and fail otherwise.
 check_list() {
 	local files
 

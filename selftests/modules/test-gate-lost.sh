@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# On a kernel that lacks an optional symbol, the loader logs what is lost. Without the symbol, that
-# must not work. With all symbols, nothing may be lost.
+# On a kernel that lacks an optional symbol, the loader logs what does not work without it. This
+# test loads the loader without each optional symbol, and checks that the logged sentence is true.
+# With all symbols, everything must work.
 # timeout: 420
 
 set -e

@@ -127,7 +127,7 @@ wait_gone rlp_patch_a
 run 0 unload rlp_patch_a
 pass "a transition is reversed"
 
-# A load that waits in poll uses no processor, and ends when the sleeper wakes up.
+# A load waits in poll, so it uses little processor time. It ends when the sleeper wakes up.
 rlp load --timeout 120 "$sleeping" "$a" >"$seen/waits" 2>&1 &
 waiter=$!
 wait_until "[[ \$(cat $RLP/rlp_patch_a/transition 2>/dev/null) == 1 ]]" || fail "no transition"
@@ -308,8 +308,9 @@ run 0 boot --survived
 says 'survived'
 run 0 unload rust_livepatch_cmdline
 says 'it is loaded again at the next boot, unless: rlp uninstall rust_livepatch_cmdline'
-# An earlier boot has left the list of the patches that it was about to load, so it did not last.
-# The patches in the list are not loaded again.
+# The file "intent" lists the patches that a boot was about to load. A boot that has survived for a
+# while removes it. Here the file of an earlier boot is left, so that boot did not last: the patches
+# in the list are not loaded again.
 echo '{"boot": "another", "patches": ["rust_livepatch_cmdline"]}' >/var/lib/rlp/boot/intent
 run 0 boot
 says 'the last boot with it did not last'
@@ -320,7 +321,8 @@ run 1 status --nagios
 expect_unchanged
 pass "patches that are loaded at boot"
 
-# This machine has no folder of modules that modprobe could search.
+# A guest has no folder of modules that modprobe could search. A machine with such a folder is not
+# tested here: modprobe might find a loader.
 if [[ ! -e /lib/modules/$(uname -r) ]]; then
 	unload_module rust_livepatch
 	run 1 status --nagios

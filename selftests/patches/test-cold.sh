@@ -3,8 +3,9 @@
 #
 # Compilers move the unlikely part of a function to a symbol of its own, and let a function leave
 # its frame by a tail call. A task that sleeps there has no address of the function's own symbol on
-# its stack, and must not be switched: in a function of a module, in a function of vmlinux, and in
-# the replacement of a patch that stays, when a later patch replaces the same function.
+# its stack. A transition that changes the function must not switch this task. The test does this
+# with a function of a module, with a function of vmlinux, and with the replacement of a patch that
+# stays enabled while a later patch replaces the same function.
 # timeout: 240
 
 set -e

@@ -177,13 +177,14 @@ booted() {
 		fail "the boot is $reply: $(try 'systemctl --failed --no-legend --plain' || true; echo "$reply")"
 }
 
-# reboot [COMMAND]: restart the guest in order, and wait for its shell.
+# reboot [COMMAND]: reboot the guest with COMMAND (default: systemctl reboot), and wait for its
+# shell.
 reboot() {
 	send "${1:-systemctl reboot}"
 	wait_shell
 }
 
-# power_off: shut the guest down in order.
+# power_off: let systemd shut the guest down, and wait until QEMU has ended.
 power_off() {
 	local until=$((SECONDS + 120 * slow))
 

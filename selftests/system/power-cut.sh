@@ -29,7 +29,8 @@ guest "rlp install /root/modules/$pair.ko && systemctl enable rlp-boot.service"
 reboot
 booted
 whole_store
-# The next boots must not be judged: each of them ends with a power cut.
+# Record that this boot has survived its patches. Otherwise rlp would not load them at the next
+# boot, because this boot ends with a power cut.
 guest 'rlp boot --survived && sync'
 pass "$step"
 

@@ -19,8 +19,8 @@ reverse_to() { # ENABLED
 	expect_fail EINVAL write "$1" "$P1/enabled"
 }
 
-# The log must say that the last transition completed in this direction. The callbacks depend on
-# the direction, too.
+# The log must say that the last transition completed in this direction. The loader chooses the
+# callbacks by the same direction, so this also shows which callbacks it calls.
 expect_end() { # patching|unpatching
 	local last
 

@@ -78,8 +78,8 @@ pub(crate) fn check_modes(hooks: &Hooks, text: &Text) {
     }
 }
 
-/// Checks the result of `op`. The modes were `before` when `op` started. `refused` says whether
-/// the failure that was to be injected was a refused change of the text.
+/// Checks the result of `op`. The modes were `before` when `op` started. `refused` is true if
+/// the failure in this step was a refused change of the text.
 pub(crate) fn check_result(
     op: Op,
     result: Result,

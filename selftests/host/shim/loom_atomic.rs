@@ -6,7 +6,8 @@
 use crate::world::{self, Broken};
 use loom::sync::atomic as loom_atomic;
 
-/// The blockers, which loom need not explore: there is no claim about them.
+/// The type of the blockers. It is not one of loom's types, so loom does not explore the accesses
+/// to them. No test makes a claim about the blockers.
 pub(crate) use std::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::Ordering;
 

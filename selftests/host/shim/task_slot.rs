@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-in for `kernel_ext::task_slot`, with the same word. The number of the task stands for its
-//! address. Each model provides `crate::atomic`. On loom, its `Cell` checks that a read of the task
-//! is ordered after `fill()`.
+//! Stand-in for `kernel_ext::task_slot`. A slot's word has the same layout, but the number of the
+//! task stands for its address. Each model provides `crate::atomic`. On loom, its `Cell` checks
+//! that a read of the task is ordered after `fill()`.
 
 use crate::{
     atomic::{AtomicUsize, Cell, Ordering},

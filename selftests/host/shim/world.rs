@@ -234,7 +234,8 @@ impl Task {
         self.0.exiting.store(true, Ordering::Relaxed);
     }
 
-    /// Runs the part of the exit after `exit_notify()`. The task is not new: it has run before.
+    /// Runs the part of the exit after `exit_notify()`. Like a new task, the task may have no
+    /// record. `DYING` distinguishes the two.
     pub(crate) fn finish_exit(&self) {
         DYING.with(|dying| dying.set(true));
         // The calls are those of a soft interrupt: they do not sleep, and hard interrupts are on.

@@ -25,8 +25,8 @@ void check_result(op_fn *fn, const long *args, int got);
 typedef void expect_fn(const struct state *m, const long *args, char *text);
 
 /*
- * Checks the text that was read from a file: found is the text, what names the file. Keeps the
- * states in which this text is possible.
+ * Checks a text that was read. The parameter found has the text, and what has the file's name for
+ * messages. Keeps the states in which this text is possible.
  */
 void observe(const char *what, expect_fn *fn, const long *args, const char *found);
 
