@@ -81,7 +81,8 @@ pub(crate) struct Blockers {
     pub(crate) tasks: Vec<Task>,
 }
 
-/// The end of a line: "REASON FUNCTION". Returns the text before it, too.
+/// Splits a line that ends with "REASON FUNCTION". "-" stands for no function. Returns the text
+/// before the reason, too.
 fn split(line: &str) -> Option<(&str, Reason, Option<String>)> {
     let (rest, function) = line.rsplit_once(' ')?;
     let (rest, reason) = rest.rsplit_once(' ')?;
@@ -89,7 +90,8 @@ fn split(line: &str) -> Option<(&str, Reason, Option<String>)> {
     Some((rest, Reason::parse(reason)?, function))
 }
 
-/// Parses the file `blockers`. The tasks have only what that file says.
+/// Parses the file `blockers`. The tasks have only what that file says. Each counts as ended,
+/// except the idle tasks, until `look` finds it in `/proc`.
 pub(crate) fn parse(text: &str) -> Blockers {
     let mut blockers = Blockers::default();
     for line in text.lines() {

@@ -2,15 +2,16 @@
 
 //! install, uninstall and boot: the patches that are loaded at each boot of a kernel.
 //!
-//! `/var/lib/rlp/boot/RELEASE/` has the modules, and the file `list` with their names in the order in
-//! which they are loaded. A module without a line in the list is not loaded. So a power cut between
-//! two steps leaves the old or the new list, and each name in the list has its module.
+//! `/var/lib/rlp/boot/RELEASE/` has the modules, and the file `list` with their names in the order
+//! in which they are loaded. A module without a line in the list is not loaded. So a power cut
+//! between two steps leaves the old or the new list, and each name in the list has its module.
 //!
-//! Before patches are loaded at boot, `/var/lib/rlp/boot/intent` names the boot and the patches. When
-//! the machine has survived for a while, the file is removed. If another boot finds the file, the
-//! patches in it are quarantined: a patch that makes the machine panic does so once. A patch that was
-//! on probation when the kernel panicked is quarantined as well, if it is installed. The file `panics`
-//! lists the panics that were judged, because an operator may install such a patch once more.
+//! Before patches are loaded at boot, `/var/lib/rlp/boot/intent` names the boot and the patches.
+//! When the machine has survived for a while, the file is removed. If another boot finds the file,
+//! the patches in it are quarantined: a patch that makes the machine panic does so once. A patch
+//! that was on probation when the kernel panicked is quarantined as well, if it is installed. The
+//! file `panics` lists the panics that were judged. A listed panic does not quarantine the patch
+//! again, because an operator may have installed the patch once more.
 
 use crate::change::{self, Change, Done, Recording};
 use crate::cli;
@@ -28,7 +29,8 @@ use std::path::Path;
 /// The word on the kernel's command line that keeps patches from being loaded.
 const OFF: &str = "livepatch.off";
 
-/// The longest time that the boot waits for a transition, in seconds. It continues in the background.
+/// The longest time that the boot waits for a transition, in seconds. After that time, the
+/// transition continues in the background.
 const PATIENCE: u64 = 15;
 
 /// The seconds after which a transition that was started at boot is reversed.
@@ -94,8 +96,8 @@ pub(crate) fn is_off(system: &System) -> bool {
     system.command_line().iter().any(|word| word == OFF)
 }
 
-/// Takes the lock that a command holds while it changes the files below. Removes the files that
-/// killed commands have left.
+/// Takes the lock that a command holds while it changes files below `/var/lib/rlp/boot`. Removes
+/// the files that killed commands have left there.
 fn lock(system: &System) -> Result<durable::Lock> {
     let lock = durable::Lock::take(&system.path("/run/rlp/boot.lock"))?;
     // The folder may not exist yet, and a file that cannot be removed does no harm.
@@ -165,7 +167,8 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
     })
 }
 
-/// A module for a kernel that is not running cannot be compared with that kernel.
+/// Checks that a module is a live patch for this loader. If it is for the release of the running
+/// kernel, it must also fit that kernel. A kernel that is not running cannot be compared with it.
 fn check(system: &System, module: &ModuleFile) -> Result<()> {
     let refused = |why: &str| {
         Err(Failure::refused(format!("{} was not installed", module.path.display())).why(why))
@@ -333,8 +336,8 @@ fn panics_path() -> String {
     format!("{STATE}/boot/panics")
 }
 
-/// Records each panic while a patch was on probation, and quarantines the patch if it is installed for
-/// any kernel. Each panic is judged once.
+/// Records each panic that happened while a patch was on probation. Quarantines that patch if it is
+/// installed for any kernel. Each panic is judged once.
 fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     use crate::history::{Phase, Record};
     use crate::panics;
@@ -428,7 +431,8 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
     let release = system.release();
     let patches = write_intent(system, &release, booted)?;
     let plan = Plan {
-        // The patch was tested when it was installed, and the intent guards this boot.
+        // The patch is confirmed as soon as it is in effect: the intent guards this boot, and no
+        // probation is needed.
         confirm: true,
         test: None,
         probation: None,

@@ -190,20 +190,21 @@ pub(crate) fn recorded(
     }
 }
 
-/// The lock of the commands that load a patch: they change a parameter of the loader meanwhile.
+/// The lock that a command holds while it loads a patch. The command may set the loader's parameter
+/// `probation` for its own patch, and no other command may load a patch meanwhile.
 pub(crate) struct Lock {
     _file: File,
 }
 
 /// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Where the loader's parameter is noted while it has another value.
+/// The file that keeps the old value of the loader's parameter while a command has changed it.
 const CHANGED: &str = "/run/rlp/probation";
 const PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
 
 impl Lock {
-    /// Waits for the lock, which the patch `name` needs, and puts the parameter back that a command
-    /// has left changed when it was killed.
+    /// Waits for the lock, in order to load the patch `name`. If an earlier command was killed
+    /// before it restored the loader's parameter, this restores the parameter.
     pub(crate) fn take(system: &System, name: &str, until: Instant) -> Result<Self> {
         let path = system.path("/run/rlp/lock");
         let file = durable::lock_file(&path)?;
@@ -238,7 +239,8 @@ impl Lock {
         Ok(durable::remove(&system.path(CHANGED))?)
     }
 
-    /// Calls `load` while patches that are loaded have this probation.
+    /// Sets the loader's parameter to this probation, calls `load`, and restores the parameter.
+    /// Without a probation, it only calls `load`.
     pub(crate) fn with_probation<T>(
         &self,
         system: &System,

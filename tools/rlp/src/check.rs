@@ -63,7 +63,7 @@ impl Findings {
             Some(why) => format!("{}: {why}", failure.what),
             None => failure.what.clone(),
         };
-        // What this user may not see is not wrong.
+        // A file that this user may not read does not show that anything is wrong.
         let level = if failure.is_denied {
             Level::Note
         } else {
@@ -104,7 +104,7 @@ impl Report for Findings {
     }
 }
 
-/// Notes that a file or a folder cannot be looked at, if that is because of the user.
+/// Adds a note if this user may not read a file or a folder. Other errors are ignored.
 fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     let failure = crate::failure::on(path)(error);
     if failure.is_denied {
@@ -191,7 +191,7 @@ fn kernel(system: &System, findings: &mut Findings) {
     if system.kernel_build_id().is_none() {
         findings.note(
             "the kernel does not show its build id",
-            "the build for which a patch was proved cannot be compared",
+            "it cannot be checked whether a patch was proved for this build",
         );
     }
 }
@@ -344,7 +344,8 @@ fn store(system: &System, findings: &mut Findings) -> Result<()> {
         }
     }
     let unit = "/etc/systemd/system/sysinit.target.wants/rlp-boot.service";
-    // A link, whose target is not below another root.
+    // The unit is enabled by a link. Only the link is looked for: with --root, its absolute target
+    // is not below that root.
     if !installed.is_empty() && system.path(unit).symlink_metadata().is_err() {
         findings.wrong(
             "patches are installed, and rlp-boot.service is not enabled",

@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what is in effect, what moves, and what holds it up
+    /// Show what is in effect, what is in transition, and what blocks it
     Status(Status),
     /// Show a patch in detail, or which patch fixes a CVE
     Info(Info),
@@ -153,8 +153,8 @@ pub(crate) struct Load {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Wait {
-    /// End after this time even if the transition is
-    /// not complete
+    /// Stop waiting after this time. The transition
+    /// continues
     #[arg(
         long,
         value_name = "SECONDS",
@@ -215,8 +215,8 @@ pub(crate) struct Force {
     /// The patch that is in transition
     #[arg(value_name = "PATCH")]
     pub(crate) patch: String,
-    /// The consistency of the patch is lost, and
-    /// modules may stay until the next boot
+    /// Accept that the patch loses its consistency,
+    /// and that modules may stay until the next boot
     #[arg(long, verbatim_doc_comment)]
     pub(crate) yes_i_know: bool,
     #[command(flatten)]

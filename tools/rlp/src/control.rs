@@ -12,8 +12,8 @@ use crate::output::{Outcome, Progress};
 use crate::system::System;
 use crate::wait::{self, End};
 
-/// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` is what the
-/// patch was to be.
+/// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` completes
+/// the message "PATCH was not ...", for example with "confirmed".
 pub(crate) fn set(
     system: &System,
     patch: &str,
@@ -37,7 +37,7 @@ pub(crate) fn set(
     })
 }
 
-/// The failure of a command whose wait a signal has ended.
+/// The failure of a command that a signal has interrupted while it waited.
 pub(crate) fn interrupted(patch: &Patch, verb: &str) -> Failure {
     let name = &patch.name;
     Failure::in_progress(format!(
@@ -56,7 +56,7 @@ pub(crate) fn interrupted(patch: &Patch, verb: &str) -> Failure {
 pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
     let name = &patch.name;
     let mut why = format!("{} of {} tasks are switched", patch.switched, patch.tasks);
-    // That the blockers cannot be read does not matter beside the failure.
+    // If the blockers cannot be read, the failure is reported without them.
     if let Ok(Some(blockers)) = blockers::read(system, name) {
         for line in blockers.lines() {
             why += &format!("\n{line}");

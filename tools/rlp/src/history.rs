@@ -17,12 +17,12 @@ use std::io::{BufRead, BufReader, Read};
 /// The longest part of a line that is read at once. No record is that long.
 const LONGEST: u64 = 1 << 20;
 
-/// The file.
+/// The path of the history.
 fn path() -> String {
     format!("{STATE}/history.jsonl")
 }
 
-/// Which part of an action a record is.
+/// Whether a record is about the start or the end of an action, or about an event of the loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
@@ -127,8 +127,8 @@ pub(crate) struct History {
     pub(crate) damaged: usize,
 }
 
-/// Passes each record to `take`, the oldest first. Returns the number of damaged lines. The file may
-/// be large, and is not read as a whole.
+/// Passes each record to `take`, the oldest first. Returns the number of damaged lines. The file
+/// may be large, and is not read as a whole.
 fn each(system: &System, mut take: impl FnMut(Record)) -> Result<usize> {
     let path = system.path(&path());
     let file = match File::open(&path) {
@@ -225,7 +225,7 @@ impl Report for History {
     }
 }
 
-/// Records an event that udev has received from the loader, in its environment variables.
+/// Records an event of the loader. udev passes the event in environment variables.
 pub(crate) fn record_event(system: &System) -> Result<()> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(patch), Some(event)) = (variable("PATCH"), variable("EVENT")) else {

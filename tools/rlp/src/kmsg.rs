@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The loader's lines in the kernel's log: its reasons.
+//! The loader's lines in the kernel's log. They give the reason when the loader refuses something.
 
 use crate::system::System;
 use rustix::fs::{Mode, OFlags};
@@ -43,7 +43,8 @@ impl Log {
 }
 
 /// The loader's message in a record "PRIORITY,NUMBER,TIME,FLAGS;rust_livepatch: MESSAGE", if it is
-/// an error or a warning.
+/// an error or a warning. If the relocations of a patch cannot be applied, the kernel itself logs
+/// the reason, with "livepatch: " before the message.
 fn message(record: &str) -> Option<String> {
     let (head, text) = record.split_once(';')?;
     let priority: u32 = head.split(',').next()?.parse().ok()?;

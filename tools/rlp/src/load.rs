@@ -23,7 +23,7 @@ use std::time::Instant;
 /// The probation for a test of the patch, if none is set.
 const TEST_PROBATION: u32 = 300;
 
-/// What happens when a patch is in effect.
+/// How a patch is loaded, and what happens when it is in effect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
     pub(crate) confirm: bool,
@@ -108,7 +108,8 @@ fn describe(module: &ModuleFile) -> String {
     text
 }
 
-/// Checks that the patch that the loader has is the one in the file.
+/// Checks that the patch that the loader has is the one in the file, and that it is neither being
+/// disabled nor held.
 fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
     let name = &patch.name;
     if let (Some(file), Some(loaded)) = (&module.build_id, &patch.build_id) {
@@ -149,7 +150,7 @@ fn plan_words(system: &System, module: &ModuleFile, present: Option<&Patch>) -> 
     change
 }
 
-/// The change for a patch that does not move, with what is left to be done.
+/// The change for a patch that the loader has, with a note of what is left to be done.
 fn settled_change(patch: &Patch, done: Done) -> Change {
     let change = Change::new(&patch.name, done).state(patch.state);
     match patch.state {
@@ -219,8 +220,8 @@ pub(crate) fn others_settled(
     Ok(())
 }
 
-/// Loads the module, when no other patch is in transition. If an old module of that name is left, it
-/// is unloaded first. Returns false if another process has loaded the patch meanwhile.
+/// Loads the module, when no other patch is in transition. If an old module of that name is left,
+/// it is unloaded first. Returns false if another process has loaded the patch meanwhile.
 fn insert(
     system: &System,
     module: &ModuleFile,
@@ -232,7 +233,8 @@ fn insert(
     let lock = loop {
         others_settled(system, name, until, progress)?;
         let lock = Lock::take(system, name, until)?;
-        // The process that had the lock has loaded a patch: this one, or one that is in transition.
+        // While this process waited for the lock, another one may have loaded this patch, or a
+        // patch that is in transition now.
         if let Some(patch) = loader::patch(system, name)? {
             check_same(module, &patch)?;
             return Ok(false);

@@ -18,7 +18,8 @@ pub(crate) const MODULE: &str = "rust_livepatch";
 
 const ENODEV: i32 = 19;
 
-/// How often, and at which intervals, it is checked whether a module is still in use.
+/// How many times this program looks whether a folder is gone or a module is no longer in use, and
+/// the pause between two looks.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -101,7 +102,7 @@ pub(crate) struct Patch {
     pub(crate) objects: Vec<Object>,
 }
 
-/// A file of a patch that has left.
+/// Why a file of a patch was not read: the patch has left, or there was an error.
 enum Unread {
     Gone,
     Failed(Failure),
@@ -288,8 +289,8 @@ pub(crate) struct Leftover {
     pub(crate) pinned: bool,
 }
 
-/// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last users
-/// may take a moment to leave it.
+/// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last
+/// users may take a moment to leave it.
 fn is_pinned(system: &System, name: &str) -> Option<bool> {
     for _ in 0..LOOKS {
         let count = system.read(&format!("/sys/module/{name}/refcnt")).ok()?;

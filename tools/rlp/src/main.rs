@@ -3,9 +3,9 @@
 //! rlp: live patches, for those who operate machines.
 //!
 //! A command reads the machine through these modules: system, loader, blockers, module_file,
-//! panics. It waits
-//! with wait, changes the machine with modules, control, load, unload and boot, and records that with
-//! change and history. Each command returns one report, which output prints as text or as JSON.
+//! panics. It waits with wait, changes the machine with modules, control, load, unload and boot,
+//! and records that with change and history. Each command returns one report, which output prints
+//! as text or as JSON.
 
 mod blockers;
 mod boot;
@@ -70,7 +70,7 @@ fn silent(result: Result<()>) -> Outcome {
     }
 }
 
-/// A command that waits, and whose wait a signal ends.
+/// Runs a command that a signal can interrupt while it waits.
 fn interruptible(command: impl FnOnce() -> Outcome) -> Outcome {
     match interrupt::watch() {
         Ok(()) => command(),

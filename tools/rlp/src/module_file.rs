@@ -143,7 +143,8 @@ impl ModuleFile {
     }
 }
 
-/// Whether a text can be the name of a module or a release: the kernel's are made of these characters.
+/// Whether a text can be the name of a module or of a release. Both have only these characters in
+/// the kernel.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "_-+.~".contains(c);
     !text.is_empty() && text.len() < 65 && !text.starts_with('.') && text.chars().all(is_fine)

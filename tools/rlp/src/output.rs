@@ -79,7 +79,8 @@ impl From<Failure> for Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a command that has looked, or has done all that it was asked for.
+    /// The outcome of a command that only reads, or that has made each change that it was asked
+    /// for.
     pub(crate) fn of(report: impl Report + 'static) -> Self {
         Self {
             report: Some(Box::new(report)),

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 enum Meaning {
     /// The same as these arguments.
     Same(&'static [&'static str]),
-    /// There is no such thing here.
+    /// This answer: the word has no equivalent here.
     Answer(&'static str),
 }
 
@@ -134,7 +134,8 @@ mod tests {
                 match Cli::try_parse_from(words) {
                     Ok(_) => (),
                     Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => (),
-                    // kpatch has its patches in a folder; the usage says that a file is wanted.
+                    // kpatch loads all patches of a folder. rlp has no such folder, and its usage
+                    // asks for a file.
                     Err(error) if typed == ["rlp", "load", "--all"] => {
                         assert!(error.to_string().contains("<FILE>"), "{error}");
                     }
@@ -150,7 +151,7 @@ mod tests {
         assert!(translated(&["rlp", "signal"])
             .unwrap_err()
             .contains("rlp status"));
-        // The same words elsewhere are the user's.
+        // After a verb, such a word is an argument of the user. It is not translated.
         let own = ["rlp", "unload", "list"];
         assert_eq!(translated(&own).unwrap(), own);
         assert_eq!(translated(&["rlp"]).unwrap(), ["rlp"]);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! status: what is in effect since when, what moves, what holds it up, and what cannot be undone
-//! before a reboot.
+//! status: what is in effect since when, what is in transition, what blocks it, and what cannot be
+//! undone before a reboot.
 
 use crate::blockers::{self, Blockers};
 use crate::boot;
@@ -59,7 +59,7 @@ pub(crate) struct Reason {
 #[derive(Debug)]
 struct Shown {
     patch: Patch,
-    /// `None` if this user may not see it.
+    /// `None` if this user may not see the blockers, or if the patch has left meanwhile.
     blockers: Option<Blockers>,
 }
 

@@ -26,7 +26,7 @@ impl System {
         self.root == Path::new("/")
     }
 
-    /// The path of a file whose absolute path is given.
+    /// The path below the root of a file that has this absolute path on the machine.
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         self.root.join(absolute.trim_start_matches('/'))
     }
@@ -49,7 +49,8 @@ impl System {
     pub(crate) fn write(&self, absolute: &str, value: &str) -> std::io::Result<()> {
         use std::io::Write;
         let mut options = std::fs::OpenOptions::new();
-        // A file of the kernel is never created.
+        // A file of the kernel is never created. A copy of such a file, below another root, is
+        // truncated: it would keep the end of a longer value.
         options.write(true).truncate(!self.is_real());
         options
             .open(self.path(absolute))?

@@ -43,8 +43,8 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     )
 }
 
-/// Checks that a text is the beginning of a time as `rfc3339` has it, and at least a day. Such texts
-/// are in the order of the times.
+/// Checks that a text is a time in the format of `rfc3339`, or the beginning of one with at least
+/// the day. Texts in this format sort in the order of their times.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
     let like = b"0000-00-00T00:00:00Z";
     let fits = |(byte, like): (u8, &u8)| match like {

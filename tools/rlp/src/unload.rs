@@ -22,8 +22,8 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
     }
     let names: Vec<String> = if arguments.all {
         match loader::patches(system) {
-            // A patch that is held leaves with the patch that has replaced it, or is in effect
-            // again then.
+            // The newest patch is unloaded first. A held patch that it had replaced leaves with it,
+            // or is in effect again, and is unloaded in its turn.
             Ok(patches) => patches.into_iter().rev().map(|patch| patch.name).collect(),
             Err(failure) => return failure.into(),
         }
@@ -51,9 +51,9 @@ fn leftover(system: &System, name: &str) -> Result<Option<loader::Leftover>> {
     Ok(left.into_iter().find(|left| left.name == name))
 }
 
-/// Says so if the patch is in effect again after the next boot.
+/// Adds a note if the patch is installed, because it is loaded again at the next boot.
 fn with_boot_note(system: &System, change: Change) -> Change {
-    // That the list cannot be read does not matter here: status reports it.
+    // If the list cannot be read, there is no note. status reports the error.
     let installed = boot::installed(system, &system.release()).unwrap_or_default();
     if !installed.contains(&change.patch) {
         return change;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The time after which blockers are shown.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The time between two looks at numbers that somebody watches.
+/// The time between two updates of the progress on a terminal.
 const GLANCE: Duration = Duration::from_millis(300);
 /// The longest sleep: a folder that is removed does not always wake those that poll its files.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -44,8 +44,8 @@ impl Watch {
         }
     }
 
-    /// Reads the file, after which poll reports changes since then. Returns false if the patch is
-    /// gone.
+    /// Reads the file. From then on, poll reports each change after this read. Returns false if the
+    /// patch is gone.
     fn read(&mut self) -> bool {
         read_again(&mut self.0).is_ok()
     }
@@ -62,7 +62,7 @@ impl Watch {
 /// The time when a wait of so many seconds ends.
 pub(crate) fn until(seconds: u64) -> Instant {
     let now = Instant::now();
-    // A time that is too far away to be represented is a year away.
+    // If the end is too far away to be represented, the wait ends after a year.
     now.checked_add(Duration::from_secs(seconds))
         .unwrap_or(now + Duration::from_secs(365 * 86_400))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The commands that change a machine, as far as that needs no kernel: dry runs, single writes, what
-//! is refused, and what is on the disk afterwards.
+//! The commands that change a machine, as far as that needs no kernel: dry runs, single writes,
+//! what is refused, and what is on the disk afterwards.
 
 use crate::common::{Machine, RELEASE};
 use serde_json::json;
@@ -280,7 +280,8 @@ fn a_boot_without_one_of_its_files() {
     let output = machine.run(&["doctor"]);
     assert_eq!(output.status, 6);
     assert!(output.out.contains(&lost), "{output:?}");
-    // A file without a line in the list is not loaded: a power cut has come before the line.
+    // A file without a line in the list is not loaded. A power cut before the line is written
+    // leaves such a file.
     machine.write(&list, "");
     machine
         .run(&["uninstall", "fix"])
@@ -368,8 +369,8 @@ fn a_panic_on_probation() {
     assert_eq!(panics.count(), 2);
     machine.run(&["boot"]).is(0, "");
 
-    // The operator installs it once more. The log is still there, and another part of pstore has it,
-    // too.
+    // The operator installs it once more. The log is still there, and another part of pstore has
+    // it, too.
     machine.run(&["install", file]);
     let log = std::fs::read(machine.path(&format!("{log}-fix"))).unwrap();
     machine.write_bytes("sys/fs/pstore/console-ramoops-0", &log);

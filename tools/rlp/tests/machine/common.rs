@@ -103,8 +103,8 @@ impl Machine {
         self.read(&format!("{LOADER}/{patch}/{file}"))
     }
 
-    /// A patch that is in effect, and replaces a function of the kernel, and one of a module that is
-    /// not loaded.
+    /// A patch that is in effect, and replaces a function of the kernel, and one of a module that
+    /// is not loaded.
     pub(crate) fn patch(&self, name: &str, order: u32) {
         for (file, text) in [
             ("enabled", "1"),
@@ -197,7 +197,7 @@ impl Machine {
             text.replace(self.0.path().to_str().unwrap(), "")
         };
         Output {
-            // As a shell has it.
+            // A shell reports a signal as 128 plus its number.
             status: output
                 .status
                 .code()

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The program is interrupted at each of its writes: by a signal that ends it, by a power cut, and by
-//! a disk that fails. Each start after that must find the old or the new state.
+//! The program is interrupted at each of its writes: by a signal that ends it, by a power cut, and
+//! by a disk that fails. Each start after that must find the old or the new state.
 //!
 //! strace records the system calls of one run. A model of a disk replays them. After each call, the
-//! model gives what a power cut may leave: what was not synced is on the disk or not.
+//! model gives the states that a power cut may leave. Names that were not synced are all on the
+//! disk or all lost, and so is content.
 
 use crate::common::{Machine, Output, Tree, RELEASE};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +76,7 @@ fn traced(options: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// The calls of a run, which changes the machine.
+/// Runs a command, which changes the machine. Returns its output and its system calls.
 fn trace(machine: &Machine, arguments: &[&str]) -> (Output, Vec<Call>) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let to = log.path().to_str().unwrap();
@@ -88,7 +89,8 @@ fn trace(machine: &Machine, arguments: &[&str]) -> (Output, Vec<Call>) {
     (output, calls)
 }
 
-/// A file, with what was written to it, and with what is on the disk for sure. A folder has none.
+/// A file, with what was written to it, and with what is on the disk for sure. For a folder, both
+/// are `None`.
 #[derive(Debug, Clone)]
 struct Content {
     written: Option<Vec<u8>>,
@@ -99,8 +101,8 @@ struct Content {
 #[derive(Debug)]
 struct Disk {
     contents: Vec<Content>,
-    /// The names that programs see, and those that are on the disk for sure. A number is the position
-    /// in the contents.
+    /// The names that programs see, and those that are on the disk for sure. A number is the
+    /// position in the contents.
     names: BTreeMap<String, usize>,
     synced: BTreeMap<String, usize>,
     /// The path of each open file.
@@ -220,7 +222,7 @@ impl Disk {
         true
     }
 
-    /// The names in this folder are on the disk.
+    /// Replays the sync of a folder: from now on, the names in it are on the disk.
     fn sync_names(&mut self, folder: &str) {
         let is_in = |name: &str| name.rsplit_once('/').map(|(parent, _)| parent) == Some(folder);
         self.synced.retain(|name, _| !is_in(name));
@@ -322,9 +324,9 @@ impl<'a> Verb<'a> {
         machine
     }
 
-    /// The machine must be whole, and in the old or the new state. The command, once more, must
-    /// bring it to the new state. So many lines of the history may be torn: a power cut can do that,
-    /// and an error must not.
+    /// The machine must be whole, and in the old or the new state. If the command runs once more,
+    /// the machine must be in the new state. At most `torn` lines of the history may be torn: 1
+    /// after a power cut, and 0 after an error.
     fn is_whole(&self, machine: &Machine, old: &State, new: &State, torn: u64, at: &str) {
         let state = State::of(machine);
         let tree = machine.tree(STATE);
@@ -405,11 +407,12 @@ impl<'a> Verb<'a> {
             if call.name == "openat" {
                 open.insert(call.result, call.text(0).contains("/sys/"));
             }
-            // The loader's files do not keep half a write, and these copies would.
+            // A failed write leaves a file of the loader as it was. The copy of such a file would
+            // be empty, because it is truncated before the write.
             if call.name == "write" && open.get(&call.fd()) == Some(&true) {
                 continue;
             }
-            // Files that are only read are not what this is about.
+            // Left out: calls that open a file without creating it, and calls that failed anyway.
             let opens = call.name == "openat" && !call.arguments.contains("O_CREAT");
             if opens || call.result < 0 {
                 continue;
@@ -446,7 +449,7 @@ impl<'a> Verb<'a> {
     }
 }
 
-/// A machine with a patch that is installed, and one that is not.
+/// A machine with the files of two patches. No patch is installed.
 fn machine() -> Machine {
     let machine = Machine::new();
     for name in ["first", "second"] {
@@ -464,7 +467,8 @@ fn install(machine: &Machine, name: &str) {
 
 #[test]
 fn an_install() {
-    // The module is in the program's own folder, because its path is an argument.
+    // The module is outside of the machine's folder, so that its path, which is an argument, is the
+    // same for each copy of the machine.
     let file = tempfile::TempDir::new().unwrap();
     let before = machine();
     let path = file.path().join("second.ko");

@@ -111,7 +111,7 @@ fn names_with_odd_characters() {
         .run(&["uninstall", "--release", "../..", "fix"])
         .fails(3, "'../..' is no release of a kernel");
 
-    // The values of a file are shown, and must not reach a terminal as they are.
+    // The fields of a module are printed. Their control characters must not reach a terminal.
     let info = [
         "name=fix".to_owned(),
         format!("vermagic={RELEASE} SMP"),
