@@ -113,7 +113,7 @@ impl Report for Changes {
     }
 }
 
-/// Changes one patch after the other, and stops at the first failure.
+/// Changes one patch after the other, and stops at the first failure, or when a signal has arrived.
 pub(crate) fn each<T>(
     dry_run: bool,
     items: impl IntoIterator<Item = T>,
@@ -122,6 +122,11 @@ pub(crate) fn each<T>(
     let mut changes = Vec::new();
     let mut failure = None;
     for item in items {
+        if !changes.is_empty() && interrupt::is_pending() {
+            let refused = Failure::refused("the other patches were not changed");
+            failure = Some(refused.why("a signal has arrived").next("give the command again"));
+            break;
+        }
         match change(item) {
             Ok(change) => changes.push(change),
             Err(error) => {

@@ -510,6 +510,35 @@ fn a_boot() {
     Verb::new(&before, &["boot", "--survived"], 0).survives();
 }
 
+/// The kernel has panicked while an installed patch was on probation.
+#[test]
+fn a_boot_after_a_panic() {
+    let before = machine();
+    install(&before, "first");
+    install(&before, "second");
+    before.write(
+        "sys/fs/pstore/dmesg-ramoops-0",
+        "<1>[   12.345678] rust_livepatch: the kernel panics while patch 'first' is on probation\n",
+    );
+    Verb::new(&before, &["boot"], 0).survives();
+}
+
+/// A signal that arrives while the first patch is loaded ends the command before the second one.
+#[test]
+fn a_signal_between_two_patches() {
+    let machine = machine();
+    machine.patch("first", 1);
+    machine.patch("second", 2);
+    let files = ["first", "second"].map(|name| machine.path(&format!("files/{name}.ko")));
+    let [first, second] = files.each_ref().map(|file| file.to_str().unwrap());
+    let signal = "inject=openat:signal=TERM:when=1";
+    let options = ["-P", first, "-e", "trace=openat", "-e", signal, "-o", "/dev/null"];
+    let output = machine.run_with(&mut traced(&options, &["load", first, second]));
+    output.has("first: is loaded already");
+    assert!(!output.out.contains("second"), "{output:?}");
+    output.fails(3, "the other patches were not changed");
+}
+
 #[test]
 fn records() {
     let before = machine();
