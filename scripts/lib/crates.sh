@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Compile the crates of Debian once for all checkouts that share CACHE_DIR. Each checkout has a
+# target folder of its own, because the programs of two checkouts have the same names. A new target
+# folder begins with a copy of the crates that another checkout has compiled. Sourced after env.sh.
+
+# crates_folder NAME FILE...: print the folder for the crates that these files describe.
+crates_folder() {
+	local version
+
+	version=$(cat "${@:2}" | sha256sum)
+	printf '%s/cargo/crates-%s-%s-%s\n' "$CACHE_DIR" "$1" "$SUITE" "${version:0:12}"
+}
+
+# take_crates FOLDER TARGET: copy the compiled crates, if there are any, to a folder that is not there.
+take_crates() (
+	[[ ! -e $2 ]] || return 0
+	lock crates >&2
+	[[ -e $1 ]] || return 0
+	mkdir -p "${2%/*}"
+	rm -rf "$2.partial"
+	cp -a "$1" "$2.partial"
+	mv "$2.partial" "$2"
+)
+
+# keep_crates FOLDER TARGET COMMAND: copy what a command of cargo has compiled, unless it was copied
+# before. What belongs to this checkout is copied too, but other checkouts do not use it: cargo puts a
+# hash of the path into the names. Remove the folders of other versions.
+keep_crates() (
+	local part old
+
+	[[ ! -e $1/kept-$3 ]] || return 0
+	lock crates >&2
+	for old in "${1%-*}"-*; do
+		[[ $old == "$1" ]] || rm -rf "$old"
+	done
+	mkdir -p "$1"
+	for part in .fingerprint build deps; do
+		cp -au "$2/$part" "$1/"
+	done
+	touch "$1/kept-$3"
+)
