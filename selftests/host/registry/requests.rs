@@ -125,6 +125,15 @@ impl Loader {
         machine(|machine| machine.modules[module].state = state);
     }
 
+    /// Runs `op` with one failure in it.
+    fn run_with(&self, op: Op, trouble: Trouble) -> Result {
+        match trouble {
+            Trouble::Allocation(nth) => with_failure(nth, || self.run(op)).0,
+            Trouble::Callback(nth) => with_refusal(nth, || self.run(op)).0,
+            Trouble::Text(fault) => text::with_fault(Some(fault), || self.run(op)).0,
+        }
+    }
+
     /// Runs `op`, and counts the `points` at which it could fail.
     fn run_counted(&self, op: Op, points: &mut Points) -> Result {
         let run = || with_refusal(usize::MAX, || self.run(op));
@@ -306,20 +315,25 @@ impl System for Loader {
         }
     }
 
+    fn replay(&mut self, (op, trouble): Step<Self>) {
+        let _ = match trouble {
+            None => self.run(op),
+            Some(trouble) => self.run_with(op, trouble),
+        };
+    }
+
     fn step(&mut self, (op, trouble): Step<Self>) -> Points {
         let before = promise::seen();
         let stuck = promise::is_stuck();
         let mut points = Points::default();
         let result = match trouble {
             None => self.run_counted(op, &mut points),
-            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
-            Some(Trouble::Callback(nth)) => with_refusal(nth, || self.run(op)).0,
             // Not explored, because evict() might never return: if ftrace is dead, a function may
             // jump into the patch for ever.
             Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
                 return points;
             }
-            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)).0,
+            Some(trouble) => self.run_with(op, trouble),
         };
         if text::text().dead {
             promise::check_dead_ftrace();

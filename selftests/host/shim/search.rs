@@ -58,6 +58,11 @@ pub(crate) trait System {
     /// which the operation could have failed. The result of a step with a failure is ignored.
     fn step(&mut self, step: Step<Self>) -> Points;
 
+    /// Runs a step that has run before in the same state, so its checks need not run again.
+    fn replay(&mut self, step: Step<Self>) {
+        self.step(step);
+    }
+
     /// Describes the present state. Two states with the same description count as the same state.
     fn state(&self) -> String;
 
@@ -86,7 +91,7 @@ impl<S: System> Place<S> {
     fn reach(start: impl Fn() -> S, path: &[Step<S>]) -> Self {
         let mut system = start();
         for &step in path {
-            system.step(step);
+            system.replay(step);
         }
         Self {
             state: system.state(),
