@@ -118,8 +118,8 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)
 #:
-#: FAULTS=all      for check and check-debug: the test fail-nth lets each allocation of each
-#:                 operation fail, not only 8 of them
+#: FAULTS=all      for check and check-debug: the tests fail-nth and alloc-fail* let each allocation
+#:                 of each operation fail, not only 8 or 12 of them
 #: DEBUG=name      for demo, shell, patch, torture, fuzz and kselftest-upstream too: use that
 #:                 debug kernel; check-debug runs nolivepatch only if it is named
 #: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)

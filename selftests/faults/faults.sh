@@ -10,8 +10,8 @@
 #	OPERATION_works		check that the operation has succeeded
 #	OPERATION_undo		return to the state before OPERATION_prepare
 #
-# each_fault lets the 1st, 2nd, 3rd ... allocation of an operation fail, up to the last one.
-# Several tests use the operations below.
+# each_fault lets the allocations of an operation fail, one in each run of the operation. Several
+# tests use the operations below.
 
 # shellcheck disable=SC1091
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/patches.sh"
@@ -20,11 +20,19 @@
 
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
-# Loading a module makes hundreds of allocations. "most" is the number of allocations of each
-# operation that are chosen to fail, or "all". They are evenly spread, and fail one at a time. If
-# "most" is empty, each allocation fails once, and rlp_fail injects the faults instead of the
-# kernel. "offset" shifts the chosen allocations, so that each run can choose others.
-most='' offset=0
+# "most" is the number of allocations of each operation that are chosen to fail, or "all". They are
+# evenly spread. "offset" shifts the chosen allocations, so that each run can choose others.
+most=all offset=0
+UNREACHED=1000000 # an operation makes fewer allocations
+
+# choose_faults NUMBER TEST: let about this number of allocations of each operation fail, or
+# RLP_FAULTS of them. RLP_SEED is a number that was printed, to choose the same allocations.
+choose_faults() {
+	most=${RLP_FAULTS:-$1}
+	[[ $most != all ]] || return 0
+	offset=${RLP_SEED:-$RANDOM}
+	say_replay "check${RLP_DEBUG:+-debug} T=$2 FAULTS=$most FUZZ_SEED=$offset"
+}
 
 # In the operation "replace", two patches replace each other: treat them as one patch.
 read_fault_state() {
@@ -105,14 +113,16 @@ each_fault() {
 	local line=${5:-} said by_us=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
-	# First run the operation without a fault. This makes the objects that are kept for later.
+	# First run the operation without a fault, and count its allocations. This makes the objects
+	# that are kept for later.
 	"${op}_prepare"
-	[[ ! $most ]] || kernel_nth=1000000
+	arm $UNREACHED
 	"${op}_try"
-	kernel_nth=0
+	disarm
+	where=nothing
 	[[ $errno == 0 ]] || fail "$op: $errno"
 	total=$counted
-	[[ ! $most || $most == all ]] || step=$((total / most + 1))
+	[[ $most == all ]] || step=$((total / most + 1))
 	first=$((1 + offset % step))
 	((step == 1)) || which=", every $step from number $first"
 	"${op}_works"
@@ -162,15 +172,15 @@ each_fault() {
 		expect_state "$base" "$op was undone"
 		expect_live "$base_live"
 	done
-	[[ $most ]] || total=$((refused + survived))
+	[[ $most != all ]] || total=$((refused + survived))
 	((total >= minimum)) || fail "$op: only $total allocations"
 	[[ $how != refused ]] || ((refused)) || fail "$op: no fault made it fail"
 	covered=$((covered + refused + survived))
-	if [[ $line && ! $most ]]; then
+	if [[ $line ]]; then
 		said=$(log | grep -cE -- "$line") || true
 		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
 	fi
-	pass "$4: $((refused + survived)) faults${most:+ of $total}$which: $refused return ENOMEM, $survived have no effect"
+	pass "$4: $((refused + survived)) faults of $total$which: $refused return ENOMEM, $survived have no effect"
 }
 
 # A patch with callbacks, shadow variables, two present objects, and an absent one.

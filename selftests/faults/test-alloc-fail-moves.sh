@@ -56,7 +56,7 @@ mode_try() {
 	wait_mode "jump|handler unsupported"
 	disarm
 	failed_to_jump=$where
-	arm "${nth:-0}"
+	arm "${nth:-$UNREACHED}"
 	promote N
 	wait_mode "handler off"
 }
@@ -70,6 +70,7 @@ mode_undo() { :; }
 load_loader
 begin_faults
 load_faults
+choose_faults 12 alloc-fail-moves
 
 inject_within kernfs_fop_write_iter
 start_reversals

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Each allocation fails once while a patch is enabled and disabled: the loader's allocations, and
+# Allocations fail, one at a time, while a patch is enabled and disabled: the loader's allocations, and
 # the kernel's allocations on its behalf. Either the operation still succeeds, or it fails with
 # ENOMEM, nothing is changed, and the next attempt succeeds.
 # timeout: 900
@@ -12,6 +12,7 @@ set -e
 load_loader
 begin_faults
 load_faults
+choose_faults 12 alloc-fail
 
 inject_within do_one_initcall
 each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full' cannot be enabled: out of memory"

@@ -6,8 +6,7 @@
 # and after it calls the loader. The kernel prints a stack trace when an allocation of pages
 # fails, and warns when an allocation for a module's jump labels fails.
 #
-#	RLP_FAULTS=	how many allocations of each operation fail (8), or "all"
-#	RLP_SEED=	a number that was printed, to choose the same allocations
+# RLP_FAULTS and RLP_SEED: see choose_faults.
 #
 # expect-log: Call Trace|cut here|WARNING: .*jump_label
 # timeout: 1800
@@ -21,11 +20,7 @@ set -e
 kernel_faults
 # This module counts objects.
 load_module rlp_fail
-most=${RLP_FAULTS:-8}
-[[ $most == all ]] || {
-	offset=${RLP_SEED:-$RANDOM}
-	say_replay "check${RLP_DEBUG:+-debug} T=fail-nth FAULTS=$most FUZZ_SEED=$offset"
-}
+choose_faults 8 fail-nth
 begin_faults
 
 if ! is_loaded rust_livepatch; then
