@@ -1,13 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test-layers.sh [FOLDER]: check that the loader's files use each other in one direction only. The
-# groups of `mod` lines in loader.rs are the layers, lowest first. A comment "// Layer: NAME" begins
-# each layer. A file may use files of lower layers. Files of one layer may use each other, but not
-# in a circle. FOLDER is another folder with a loader.rs. Prints TAP lines.
+# Check that the loader's files use each other in one direction only. The groups of `mod` lines in
+# loader.rs are the layers, lowest first. A comment "// Layer: NAME" begins each layer. A file may
+# use files of lower layers. Files of one layer may use each other, but not in a circle. The check
+# must also refuse spoilt copies of these files. Prints TAP lines.
 
 . "$(dirname "$0")/../lib/env.sh"
-folder=${1:-$top/rust/livepatch}
+. "$scripts/lib/tap.sh"
+suite=layers
+loader=$top/rust/livepatch
+spoilt=$(out_dir)/test-layers
+
+# The functions below read the files of $folder.
 
 # Print "FILE LAYER" for each file in a layer.
 layers() {
@@ -53,9 +58,9 @@ edges() {
 	done
 }
 
-# Print each violation.
-faults() {
-	local file name
+# Print each violation. Reads ${layer[FILE]} and $edges.
+violations() {
+	local file name import
 
 	for file in "$folder"/*.rs; do
 		name=$(basename "$file" .rs)
@@ -70,16 +75,56 @@ faults() {
 		sed -n 's/^tsort: -: input.*/a circle:/p; s/^tsort: \([a-z_]*\)$/\1.rs/p'
 }
 
-declare -A layer
-while read -r name number; do
-	layer[$name]=$number
-done < <(layers)
-edges=$(edges)
-faults=$(faults)
-if [[ ! $faults ]] && ((${#layer[@]} > 20 && $(wc -l <<<"$edges") > 40)); then
-	echo "ok - layers: ${#layer[@]} files, $(wc -l <<<"$edges") imports, none upward and no circle"
-else
-	sed 's/^/# /' <<<"$faults"
-	echo "not ok - layers: imports go upward or in a circle, or a file is in no layer"
-	exit 1
-fi
+# check FOLDER: print what is wrong with the imports of the files there. Fails if something is, or if
+# there are too few files and imports for a loader.
+check() {
+	local folder=$1 name number edges violations
+	local -A layer
+
+	while read -r name number; do
+		layer[$name]=$number
+	done < <(layers)
+	edges=$(edges)
+	violations=$(violations)
+	echo "${#layer[@]} files, $(wc -l <<<"$edges") imports"
+	[[ ! $violations ]] || echo "$violations"
+	[[ ! $violations ]] && ((${#layer[@]} > 20 && $(wc -l <<<"$edges") > 40))
+}
+
+# append FILE TEXT: append the text to a file of the spoilt copy.
+append() {
+	printf '%b\n' "$2" >>"$spoilt/$1.rs"
+}
+
+# refused SPOIL LINE...: spoil a copy of the files by this command. The check must fail and print
+# each of these lines.
+refused() {
+	local spoil=$1 line
+	shift
+
+	rm -rf "$spoilt"
+	mkdir -p "$spoilt"
+	cp "$loader"/*.rs "$spoilt/"
+	eval "$spoil"
+	if check "$spoilt" >"$spoilt/output"; then
+		echo "the check accepts the copy"
+		return 1
+	fi
+	cat "$spoilt/output"
+	for line; do
+		grep -qxF "$line" "$spoilt/output" || return 1
+	done
+}
+
+result "no import goes upward, none is in a circle, and each file is in a layer" check "$loader"
+upward="table.rs uses sysfs.rs, which is in a higher layer"
+result "an upward import is refused" refused "append table 'use crate::sysfs;'" "$upward"
+result "an upward import in braces is refused" \
+	refused "append table 'use crate::{\n    ranges, //\n    sysfs::{\n        A, //\n    },\n};'" "$upward"
+result "an upward path in code is refused" refused "append table 'fn f() { super::sysfs::f() }'" "$upward"
+result "a circle in one layer is refused" \
+	refused "append settle 'use crate::evict;'; append evict 'use crate::settle;'" \
+	"a circle:" evict.rs settle.rs
+result "a file in no layer is refused" refused "sed -i '/^mod settle;/d' '$spoilt/loader.rs'" \
+	"settle.rs is in no layer"
+exit $rc
