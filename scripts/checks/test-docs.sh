@@ -77,6 +77,28 @@ same_messages() {
 	[[ ! $missing ]]
 }
 
+check_documents() {
+	local packages=$CACHE_DIR/unpacked/docutils/usr/lib/python3/dist-packages
+
+	"$scripts/root/inroot" env PYTHONPATH="$packages" python3 "$scripts/doc/check" "$@"
+}
+
+# Each of these files names something that does not exist. The check must find each of them.
+dead_links_are_found() {
+	local files=$out/dead
+
+	mkdir "$files"
+	echo 'See [this](none.md).' >"$files/link.md"
+	echo 'See `src/none.rs`.' >"$files/path.md"
+	echo 'See ``scripts/none``.' >"$files/path.rst"
+	echo 'See ``none.sh``.' >"$files/script.rst"
+	echo '/// See [`none`].' >"$files/name.rs"
+	echo '/// See [`this`](Self::none).' >"$files/target.rs"
+	if check_documents "$files"/* >"$files.out"; then return 1; fi
+	cat "$files.out"
+	(($(grep -c 'there is no' "$files.out") == 6))
+}
+
 rm -rf "$out"
 mkdir -p "$out"
 result "tables agree with the source" same_tables
@@ -85,8 +107,10 @@ result "ABI has every file and parameter" same_abi_entries
 result "the user guide has every message" same_messages
 
 if "$scripts/root/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
-	"$scripts/root/inroot" env PYTHONPATH="$CACHE_DIR/unpacked/docutils/usr/lib/python3/dist-packages" \
-		python3 "$scripts/doc/check" "$top"/{,scripts/,tools/}README.md "$top"/{Documentation,selftests/upstream}/*.rst "$abi" || rc=1
+	result "dead links and names are found" dead_links_are_found
+	mapfile -t documents < <(find "$top" -path "$CACHE_DIR" -prune -o -path "$top/build" -prune -o \
+		\( -name '*.md' -o -name '*.rst' -o -name '*.rs' \) -print | sort)
+	check_documents "${documents[@]}" "$abi" || rc=1
 else
 	echo "not ok - docs # docutils cannot be unpacked"
 	rc=1
