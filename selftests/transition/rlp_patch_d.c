@@ -1,2 +1,2 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "rlp_patch.h"
+#include "../lib/rlp_patch.h"
