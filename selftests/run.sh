@@ -122,7 +122,8 @@ leaks() {
 }
 
 run_one() {
-	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found parts covered
+	local file=$1 name=$2 start=${EPOCHREALTIME/./} limit expected status pid found
+	local parts covered
 	local mark="begin $name $$.$number" output late=0
 
 	output=$(mktemp)

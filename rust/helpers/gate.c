@@ -277,7 +277,8 @@ int rlp_gate_open(void)
 		void *addr = entries[i].exported;
 
 		if (!addr && entries[0].symbol.found)
-			addr = (void *)static_call(rlp_gate_kallsyms_lookup_name)(entries[i].symbol.name);
+			addr = (void *)static_call(rlp_gate_kallsyms_lookup_name)(
+				entries[i].symbol.name);
 		if (addr)
 			set_address(&entries[i], addr);
 	}

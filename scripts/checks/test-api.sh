@@ -23,7 +23,8 @@ build() { # MAKE ARGUMENT...
 }
 
 mapfile -t mistakes < <(cd "$tests" && grep -l '^// error: ' -- *.rs)
-mapfile -t correct < <(cd "$tests" && printf '%s\n' *.rs *.c | grep -vxF "$(printf '%s\n' "${mistakes[@]}")")
+mapfile -t correct < <(cd "$tests" &&
+	printf '%s\n' *.rs *.c | grep -vxF "$(printf '%s\n' "${mistakes[@]}")")
 
 rm -rf "$out"
 mkdir -p "$out"

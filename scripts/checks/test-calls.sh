@@ -37,7 +37,8 @@ indirect() {
 			next
 		}
 		by_memory { by_memory = 0; if (!/pv_ops/) print name }
-		/__x86_indirect_(thunk|call_thunk|jump_thunk)/ || /(call|jmp) +(\*|%)?\*%/ { print name; next }
+		/__x86_indirect_(thunk|call_thunk|jump_thunk)/ ||
+			/(call|jmp) +(\*|%)?\*%/ { print name; next }
 		/(call|jmp) +\*/ { by_memory = 1 }
 	' | sort -u
 }

@@ -25,9 +25,11 @@ same_abi_entries() {
 	diff -u \
 		<({
 			sed -n -E 's/.*Attribute::.*c"([a-z_]+)".*/\1/p' "$rust/livepatch/sysfs.rs"
-			sed -n -E 's/^module_param(_cb)?\(([a-z_]+),.*/\2/p' "$rust/helpers/params.c"
+			sed -n -E 's/^module_param(_cb)?\(([a-z_]+),.*/\2/p' \
+				"$rust/helpers/params.c"
 		} | sort) \
-		<(sed -n -E 's/^What:\t+//p' "$abi" | sed -n -E 's,^(.*/|rust_livepatch\.)([a-z_]+)( .*)?$,\2,p' |
+		<(sed -n -E 's/^What:\t+//p' "$abi" |
+			sed -n -E 's,^(.*/|rust_livepatch\.)([a-z_]+)( .*)?$,\2,p' |
 			grep -vx rust_livepatch | sort)
 }
 
@@ -55,8 +57,10 @@ missing_safety_is_noticed() {
 message_patterns() {
 	perl -0ne 'while (/\bpr_(?:err|warn|notice)!?\(\s*"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
 			my $text = ($1 // $2) =~ s/\\n$//r =~ s/^(patch )?\x27\{\}\x27:? //r;
-			my @parts = map { s/[][().*+?^\$|\\{}]/\\$&/gr } split /\{[^}]*\}|%[a-z]+/, $text, -1;
-			print join(".*", @parts), "\n" if $text =~ s/\{[^}]*\}|%[a-z]+//gr =~ /[a-z]/;
+			my @parts = map { s/[][().*+?^\$|\\{}]/\\$&/gr } 
+				split /\{[^}]*\}|%[a-z]+/, $text, -1;
+			print join(".*", @parts), "\n"
+				if $text =~ s/\{[^}]*\}|%[a-z]+//gr =~ /[a-z]/;
 		}' "$top"/rust/{livepatch,kernel,api}/*.rs "$top"/rust/helpers/*.c | sort -u
 }
 
@@ -108,7 +112,8 @@ result "the user guide has every message" same_messages
 
 if "$scripts/root/unpack" docutils "$SUITE" python3-docutils >/dev/null; then
 	result "dead links and names are found" dead_links_are_found
-	mapfile -t documents < <(find "$top" -path "$CACHE_DIR" -prune -o -path "$top/build" -prune -o \
+	mapfile -t documents < <(find "$top" -path "$CACHE_DIR" -prune -o \
+		-path "$top/build" -prune -o \
 		\( -name '*.md' -o -name '*.rst' -o -name '*.rs' \) -print | sort)
 	check_documents "${documents[@]}" "$abi" || rc=1
 else

@@ -75,7 +75,8 @@ new_case
 stub id 'echo 1000'
 stub unshare 'exit 1'
 stub sudo 'exit 1'
-expect "neither root nor namespaces" "root is needed, and neither sudo nor user namespaces are available" make_here
+expect "neither root nor namespaces" \
+	"root is needed, and neither sudo nor user namespaces are available" make_here
 
 new_case
 rm "$tmp/bin/df"
@@ -112,12 +113,15 @@ expect "kernel that exports little" "CONFIG_TRIM_UNUSED_KSYMS is set" make_here 
 new_case
 kernel_tree "$rust" "$stacks"
 stub rustc 'echo "rustc 1.2.4 (there)"'
-expect "another rustc" "rustc does not match the kernel: .* \"rustc 1.2.3 (here)\", .* \"rustc 1.2.4 (there)\"" make_here KDIR="$tmp/tree"
+expect "another rustc" \
+	"rustc does not match the kernel: .* \"rustc 1.2.3 (here)\", .* \"rustc 1.2.4 (there)\"" \
+	make_here KDIR="$tmp/tree"
 
 new_case
 kernel_tree "$rust" "$stacks"
 stub rustc 'exit 127'
-expect "no rustc" "rustc does not match the kernel: .* \"rustc 1.2.3 (here)\", .* \"no rustc\"" make_here KDIR="$tmp/tree"
+expect "no rustc" "rustc does not match the kernel: .* \"rustc 1.2.3 (here)\", .* \"no rustc\"" \
+	make_here KDIR="$tmp/tree"
 
 new_case
 kernel_tree "$rust" "$stacks"

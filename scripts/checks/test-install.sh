@@ -33,7 +33,8 @@ in_patch_dir() {
 documented() {
 	awk '/my_patch.rs.*::$/ { shown = 1; next }
 		shown && /^[^ ]/ { exit }
-		shown            { sub("    ", ""); print }' "$top/Documentation/writing-patches.rst"
+		shown            { sub("    ", ""); print }' \
+		"$top/Documentation/writing-patches.rst"
 }
 
 # is_patch NAME MODULE: the module must be marked as a live patch, and must make modprobe load the
@@ -63,7 +64,8 @@ has_btf() {
 is_independent() {
 	local rc=0
 
-	grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" "$test"/{rust,c,documented}/.*.cmd || rc=$?
+	grep -rF -e "$top/rust" -e "$top/include" -e "$top/samples" \
+		"$test"/{rust,c,documented}/.*.cmd || rc=$?
 	((rc == 1))
 }
 
@@ -88,7 +90,8 @@ rlp_is_installed() {
 
 	[[ -s $usr/share/man/man8/rlp-load.8 && -s $usr/share/bash-completion/completions/rlp ]] &&
 		tool "$usr/bin/rlp" --version &&
-		grep -qx 'ExecStart=-/usr/bin/rlp boot' "$usr/lib/systemd/system/rlp-boot.service" &&
+		grep -qx 'ExecStart=-/usr/bin/rlp boot' \
+			"$usr/lib/systemd/system/rlp-boot.service" &&
 		grep -qF 'RUN+="/usr/bin/rlp event"' "$usr/lib/udev/rules.d/60-rlp.rules"
 }
 
@@ -99,7 +102,8 @@ builds_outside() {
 
 	mkdir -p "$dir"
 	diff_of_edit "$(kernel_source)" fs/proc/cmdline.c \
-		's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "built outside ");\n&/' >"$dir/outside.patch"
+		's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "built outside ");\n&/' \
+		>"$dir/outside.patch"
 	modules=$("$scripts/kernel/fetch-modules")
 	# shellcheck disable=SC2016
 	tool sh -euc 'release=$1 tree=$2 modules=$3 root=$4 dir=$5 cache=$6
@@ -112,8 +116,10 @@ builds_outside() {
 		cp "$tree/vmlinuz" "/boot/vmlinuz-$release"
 		mount --bind "$root/usr/share/rust_livepatch" /usr/share/rust_livepatch
 		cd "$dir"
-		exec "$root/usr/bin/rlp-build" build --release "$release" --cache "$cache" outside.patch' \
-		outside "$(kernel_release)" "$kernel" "$modules" "$test/root" "$dir" "$CACHE_DIR/rlp-build" &&
+		exec "$root/usr/bin/rlp-build" build --release "$release" --cache "$cache" \
+			outside.patch' \
+		outside "$(kernel_release)" "$kernel" "$modules" "$test/root" "$dir" \
+		"$CACHE_DIR/rlp-build" &&
 		[[ $(tool modinfo -F depends "$dir/outside.ko") == rust_livepatch ]] &&
 		grep -q '"name": "cmdline_proc_show"' "$dir/outside.proof.json"
 }
@@ -138,7 +144,8 @@ if uses_build_root; then
 	result "rlp and rlp-build are built" "$scripts/programs"
 fi
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
-result "the loader is installed" test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
+result "the loader is installed" \
+	test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
 patch_dir c "$top/samples/c_cmdline/livepatch_cmdline_c.c"
 # Include the header as a patch for in-tree livepatch does.
@@ -164,12 +171,14 @@ fi
 # No tool can unload a module with a dot in its name.
 cp "$test/c/livepatch_cmdline_c.c" "$test/my.patch.c"
 patch_dir dotted "$test/my.patch.c"
-result "a module with a dot in its name is refused" says_why dotted "a dot in its name cannot be unloaded: my.patch"
+result "a module with a dot in its name is refused" \
+	says_why dotted "a dot in its name cannot be unloaded: my.patch"
 # The kernel's build prefers Kbuild to the Makefile, and would build a patch for in-tree livepatch.
 cp "$test/c/livepatch_cmdline_c.c" "$test/beside.c"
 patch_dir beside "$test/beside.c"
 echo "obj-m := beside.o" >"$test/beside/Kbuild"
-result "a Kbuild file beside the Makefile is refused" says_why beside "Kbuild is read instead of the Makefile"
+result "a Kbuild file beside the Makefile is refused" \
+	says_why beside "Kbuild is read instead of the Makefile"
 result "the built files do not name this project" is_independent
 result "clippy works outside of the project" in_patch_dir rust CLIPPY=1
 result "make clean works outside of the project" clean_removes_all rust

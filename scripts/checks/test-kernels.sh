@@ -25,12 +25,14 @@ package() {
 	rm -rf "$test/package"
 	mkdir -p "$test/package/DEBIAN"
 	printf '%s\n' "Package: $name" "Version: $version" "Architecture: amd64" \
-		"Maintainer: nobody <nobody@example.org>" "Description: a test" >"$test/package/DEBIAN/control"
+		"Maintainer: nobody <nobody@example.org>" \
+		"Description: a test" >"$test/package/DEBIAN/control"
 	for file; do
 		mkdir -p "$test/package/${file%/*}"
 		cp "$test/files/$file" "$test/package/$file"
 	done
-	tool dpkg-deb --root-owner-group -b "$test/package" "$test/debs/${name}_${version//:/%3a}_amd64.deb" >/dev/null
+	tool dpkg-deb --root-owner-group -b "$test/package" \
+		"$test/debs/${name}_${version//:/%3a}_amd64.deb" >/dev/null
 }
 
 file() { # PATH TEXT
@@ -72,28 +74,33 @@ file "usr/lib/modules/$release/kernel/x.ko" "a module"
 mkdir -p "$test/linux/kernel" "$test/files/usr/src"
 echo "a makefile" >"$test/linux/Makefile"
 tool tar -C "$test" -cJf "$test/files/usr/src/linux-source-9.8.tar.xz" linux
-package "linux-headers-$release" "usr/src/linux-headers-$release/.config" "usr/src/linux-headers-$release/Module.symvers"
+package "linux-headers-$release" "usr/src/linux-headers-$release/.config" \
+	"usr/src/linux-headers-$release/Module.symvers"
 package "linux-binary-$release" "usr/lib/modules/$release/vmlinuz"
 package "linux-modules-$release" "usr/lib/modules/$release/kernel/x.ko"
 package linux-source-9.8 usr/src/linux-source-9.8.tar.xz
 
 result "a kernel is fetched from a folder" in_cache DEBS="$test/debs" "$scripts/kernel/fetch"
-for what in "release=$release" "version=$version" ".config=CONFIG_TEST=y" "Module.symvers=symbols" "vmlinuz=an image"; do
+for what in "release=$release" "version=$version" ".config=CONFIG_TEST=y" "Module.symvers=symbols" \
+	"vmlinuz=an image"; do
 	result "its ${what%%=*} is there" has "$release" "${what%%=*}" "${what#*=}"
 done
 result "its source is there" test -s "$cache/source/$version/Makefile"
 modules() {
 	local folder
 
-	folder=$(in_cache DEBS="$test/debs" "$scripts/kernel/fetch-modules") && [[ $(<"$folder/kernel/x.ko") == "a module" ]]
+	folder=$(in_cache DEBS="$test/debs" "$scripts/kernel/fetch-modules") &&
+		[[ $(<"$folder/kernel/x.ko") == "a module" ]]
 }
 result "its modules are there" modules
 
 # From here on, the folder of packages is not needed.
-result "a kernel that was fetched is used again" in_cache KERNEL_RELEASE="$release" "$scripts/kernel/fetch"
+result "a kernel that was fetched is used again" \
+	in_cache KERNEL_RELEASE="$release" "$scripts/kernel/fetch"
 result "it has the same version" has "$release" version "$version"
 mv "$cache/fetch/$SUITE-$release" "$cache/fetch/$SUITE-$FLAVOUR"
-result "a kernel that was the newest is used by its release" in_cache KERNEL_RELEASE="$release" "$scripts/kernel/fetch"
+result "a kernel that was the newest is used by its release" \
+	in_cache KERNEL_RELEASE="$release" "$scripts/kernel/fetch"
 result "its image is there" has "$release" vmlinuz "an image"
 result "the record of the newest kernel stays" has "$FLAVOUR" release "$release"
 

@@ -75,8 +75,8 @@ violations() {
 		sed -n 's/^tsort: -: input.*/a circle:/p; s/^tsort: \([a-z_]*\)$/\1.rs/p'
 }
 
-# check FOLDER: print what is wrong with the imports of the files there. Fails if something is, or if
-# there are too few files and imports for a loader.
+# check FOLDER: print what is wrong with the imports of the files there. Fails if something is
+# wrong, or if there are too few files and imports for a loader.
 check() {
 	local folder=$1 name number edges violations
 	local -A layer
@@ -121,7 +121,8 @@ upward="table.rs uses sysfs.rs, which is in a higher layer"
 result "an upward import is refused" refused "append table 'use crate::sysfs;'" "$upward"
 result "an upward import in braces is refused" \
 	refused "append table 'use crate::{\n    ranges, //\n    sysfs::{\n        A, //\n    },\n};'" "$upward"
-result "an upward path in code is refused" refused "append table 'fn f() { super::sysfs::f() }'" "$upward"
+result "an upward path in code is refused" \
+	refused "append table 'fn f() { super::sysfs::f() }'" "$upward"
 result "a circle in one layer is refused" \
 	refused "append settle 'use crate::evict;'; append evict 'use crate::settle;'" \
 	"a circle:" evict.rs settle.rs

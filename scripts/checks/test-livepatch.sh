@@ -39,7 +39,8 @@ refuses() {
 	before=$(ls -lA --ignore=cache "$test")
 	output=$(builds "$1" "${@:3}" 2>&1) || rc=$?
 	echo "$output"
-	((rc == 3)) && grep -qF "($2): " <<<"$output" && [[ $(ls -lA --ignore=cache "$test") == "$before" ]]
+	((rc == 3)) && grep -qF "($2): " <<<"$output" &&
+		[[ $(ls -lA --ignore=cache "$test") == "$before" ]]
 }
 
 # replaces NAME OBJECT FUNCTION...: build the patch. Its proof must name these functions of the
@@ -49,7 +50,8 @@ replaces() {
 
 	builds "$name" || return
 	# object, name and position of each function
-	functions=$(sed -nE 's/^ *"(object|name|position)": "?([^",]*)"?,$/\2/p' "$test/$name.proof.json" |
+	functions=$(sed -nE 's/^ *"(object|name|position)": "?([^",]*)"?,$/\2/p' \
+		"$test/$name.proof.json" |
 		paste -d, - - -)
 	for function in "${@:3}"; do
 		[[ $function == *,* ]] || function+=,0
@@ -86,7 +88,8 @@ loads_alone() { # NAME
 }
 
 source_is_untouched() {
-	[[ ! $(find "$source/fs/proc" "$source/net/core" "$kernel/fs" "$kernel/net" -newer "$test/begun" 2>/dev/null) &&
+	[[ ! $(find "$source/fs/proc" "$source/net/core" "$kernel/fs" "$kernel/net" \
+		-newer "$test/begun" 2>/dev/null) &&
 		! -e $kernel/.rlp-build ]]
 }
 
@@ -103,7 +106,8 @@ differs() {
 	# The byte to change is behind endbr64 and the fentry call.
 	printf '\xcc' | dd of="$test/vmlinux" bs=1 conv=notrunc status=none \
 		seek=$((0x$addr - 0x$section + 0x$offset + 12))
-	output=$(builds src_cmdline --image "$test/vmlinux" --output "$test/differs" --explain 2>&1) || rc=$?
+	output=$(builds src_cmdline --image "$test/vmlinux" --output "$test/differs" \
+		--explain 2>&1) || rc=$?
 	rm "$test/vmlinux"
 	echo "$output"
 	((rc == 3)) && grep -qF "(differs): cmdline_proc_show()" <<<"$output" &&
@@ -130,7 +134,8 @@ other_source() {
 other_compiler() {
 	mkdir "$test/other-tree"
 	ln -s "$kernel"/* "$test/other-tree/"
-	sed '/^CONFIG_CC_VERSION_TEXT=/s/[0-9.]*"$/1.0"/' "$kernel/.config" >"$test/other-tree/.config"
+	sed '/^CONFIG_CC_VERSION_TEXT=/s/[0-9.]*"$/1.0"/' \
+		"$kernel/.config" >"$test/other-tree/.config"
 	refuses refused_image wrong-compiler --tree "$test/other-tree"
 }
 
@@ -151,7 +156,8 @@ other_inlining() {
 # A module in which the function has another name.
 not_in_image() {
 	mkdir "$test/other-modules"
-	tool objcopy --redefine-sym pgctrl_show=rlp_other "$test/pktgen.ko" "$test/other-modules/pktgen.ko"
+	tool objcopy --redefine-sym pgctrl_show=rlp_other "$test/pktgen.ko" \
+		"$test/other-modules/pktgen.ko"
 	refuses refused_module not-in-image --modules "$test/other-modules"
 }
 
@@ -169,7 +175,8 @@ This is CVE-2026-0001.
 Fixes: 0123456789ab ("proc: say nothing")
 ---
 END
-edit src_cmdline fs/proc/cmdline.c 's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "live patched: ");\n&/'
+edit src_cmdline fs/proc/cmdline.c \
+	's/^\tseq_puts\(m, saved_command_line\);/\tseq_puts(m, "live patched: ");\n&/'
 # A series whose second patch changes the line that the first patch has added.
 mkdir "$test/src_series"
 cp "$test/src_cmdline.patch" "$test/src_series/first.patch"
@@ -177,7 +184,8 @@ sed -E 's/^\+(.*)live patched: (.*)/-\1live patched: \2\n+\1patched by a series:
 	s/^@@ -([0-9]+),[0-9]+ \+[0-9]+,([0-9]+) @@/@@ -\1,\2 +\1,\2 @@/' \
 	"$test/src_cmdline.patch" >"$test/src_series/second.patch"
 printf '%s\n' '# in order' first.patch second.patch >"$test/src_series/series"
-edit src_module net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
+edit src_module net/core/pktgen.c \
+	's/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
 
 shown='^\tseq_printf\(m, linux_proc' # in version_proc_show()
 edit src_multi fs/proc/loadavg.c 's/^static int loadavg_proc_show/int rlp_seen = 40;\
@@ -201,7 +209,8 @@ edit src_multi fs/proc/version.c "s/$shown"'/\
 	}\
 &/'
 edit src_dup crypto/proc.c 's/^\tseq_printf\(m, "name    /\tseq_puts(m, "live patched\\n");\n&/'
-edit src_hot fs/dcache.c 's/^static noinline struct dentry \*__d_lookup_rcu_op/unsigned long rlp_lookups;\n&/
+edit src_hot fs/dcache.c \
+	's/^static noinline struct dentry \*__d_lookup_rcu_op/unsigned long rlp_lookups;\n&/
 s/^\tstruct hlist_bl_head \*b = d_hash\(hash(len)?\);/&\n\trlp_lookups++;/'
 edit src_hot fs/proc/version.c "s/$shown"'/\
 	{\
@@ -210,10 +219,12 @@ edit src_hot fs/proc/version.c "s/$shown"'/\
 		seq_puts(m, rlp_lookups ? "lookups " : "none ");\
 	}\
 &/'
-edit src_syscall kernel/sys.c 's/^SYSCALL_DEFINE1\(umask, int, mask\)/#include <linux\/livepatch_helpers.h>\
+edit src_syscall kernel/sys.c \
+	's/^SYSCALL_DEFINE1\(umask, int, mask\)/#include <linux\/livepatch_helpers.h>\
 KLP_SYSCALL_DEFINE1(umask, int, mask)/
 s/xchg\(&current->fs->umask, mask/xchg(\&current->fs->umask, (mask | 0070)/'
-edit src_callback fs/proc/version.c 's/^static int version_proc_show/#include <linux\/livepatch_helpers.h>\
+edit src_callback fs/proc/version.c \
+	's/^static int version_proc_show/#include <linux\/livepatch_helpers.h>\
 static int rlp_pre(struct klp_object *obj)\
 {\
 	int *count = klp_shadow_alloc(\&init_task, 77, sizeof(*count), GFP_KERNEL, NULL, NULL);\
@@ -239,10 +250,14 @@ s/'"$shown"'/\
 &/'
 
 # Clones of functions that the compiler has made. The two last functions also have a cold part.
-edit src_clones fs/proc/array.c '/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tsigaddset(sigign, 64);/'
-edit src_clones fs/proc/task_mmu.c '/^static void get_vma_name/,/^}/s/"\[stack\]"/"[patched stack]"/'
-edit src_clones kernel/sys.c 's/^\tinfo->procs = nr_threads;/&\n\tinfo->loads[0] = 42UL << SI_LOAD_SHIFT;/'
-edit src_clones fs/filesystems.c '/^static int filesystems_proc_show/,/^}/s/^\tfor \(;;\) \{/\tseq_puts(m, "patched\\n");\n&/'
+edit src_clones fs/proc/array.c \
+	'/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tsigaddset(sigign, 64);/'
+edit src_clones fs/proc/task_mmu.c \
+	'/^static void get_vma_name/,/^}/s/"\[stack\]"/"[patched stack]"/'
+edit src_clones kernel/sys.c \
+	's/^\tinfo->procs = nr_threads;/&\n\tinfo->loads[0] = 42UL << SI_LOAD_SHIFT;/'
+edit src_clones fs/filesystems.c \
+	'/^static int filesystems_proc_show/,/^}/s/^\tfor \(;;\) \{/\tseq_puts(m, "patched\\n");\n&/'
 
 # The same code in a unit of vmlinux and in a unit of a module. The kernel has a special section for
 # most of its statements.
@@ -323,7 +338,8 @@ edit src_included fs/minix/itree_common.c \
 # (8021q) referred to garp. The second unit has a static key of its own. A patch that keeps the
 # static branch is refused (refused_key). This patch uses static_key_enabled() instead, as the
 # message of that refusal recommends.
-edit src_depends net/8021q/vlanproc.c 's/^static int vlan_seq_show\(struct seq_file \*seq, void \*v\)$/#include <net\/garp.h>\n&/
+edit src_depends net/8021q/vlanproc.c \
+	's/^static int vlan_seq_show\(struct seq_file \*seq, void \*v\)$/#include <net\/garp.h>\n&/
 s/^\t\tseq_puts\(seq, "VLAN Dev name/\t\tseq_printf(seq, "%ps ", garp_unregister_application);\n&/'
 edit src_depends drivers/md/dm-bufio.c \
 	's/static_branch_unlikely\(&no_sleep_enabled\)/static_key_enabled(\&no_sleep_enabled)/'
@@ -371,14 +387,17 @@ edit src_fixes/capability block/ioprio.c \
 edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)->fd ^ 1;/'
 
 # The loader's header renames functions that this unit defines.
-edit src_livepatch kernel/livepatch/core.c '/ klp_find_object_symbol\(/,/^}/s/^\tif \(args\.addr == 0\)/\tif (args.addr == 0 || !name)/'
+edit src_livepatch kernel/livepatch/core.c \
+	'/ klp_find_object_symbol\(/,/^}/s/^\tif \(args\.addr == 0\)/\tif (args.addr == 0 || !name)/'
 edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
 edit refused_assembly arch/x86/lib/memcpy_64.S '1s/^/\n/'
 edit refused_same fs/proc/version.c 's/^static int version_proc_show/static int rlp_count = 1;\n&/'
-edit refused_data net/core/pktgen.c 's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
+edit refused_data net/core/pktgen.c \
+	's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
 edit refused_layout net/core/pktgen.c 's/^struct pktgen_thread \{/&\n\tint rlp_new;/
 s/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
-edit refused_entry kernel/trace/trace_clock.c 's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
+edit refused_entry kernel/trace/trace_clock.c \
+	's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
 edit refused_users include/linux/sched.h '$s/^/\n/'
 edit refused_weak kernel/kprobes.c '/__weak arch_adjust_kprobe_addr/,/^}/s/^\{/{\n\toffset++;/'
 edit refused_off mm/kmsan/core.c 's/^\treturn /\tbarrier();\n&/'
@@ -389,7 +408,8 @@ edit refused_needs net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
 		nf_conntrack_lock(seq);\
 	}\
 &/'
-edit refused_key drivers/md/dm-bufio.c 's/^\tif \(static_branch_unlikely\(&no_sleep_enabled/\tasm volatile("nop");\n&/'
+edit refused_key drivers/md/dm-bufio.c \
+	's/^\tif \(static_branch_unlikely\(&no_sleep_enabled/\tasm volatile("nop");\n&/'
 edit refused_const fs/proc/version.c "s/$shown"'/\
 	{\
 		extern char *rlp_nothing;\
@@ -408,7 +428,8 @@ for unit in version loadavg; do
 	edit refused_twice fs/proc/$unit.c "s/^static int ${unit}_proc_show/int rlp_new = 1;\n&/
 		s/^\t(seq_printf\(m, linux_proc|get_avenrun)/\tseq_printf(m, \"%d\", rlp_new);\n&/"
 done
-edit refused_inlined fs/proc/array.c '/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tbarrier();/'
+edit refused_inlined fs/proc/array.c \
+	'/^static void collect_sigign_sigcatch/,/^}/s/^\tk = p->sighand->action;/&\n\tbarrier();/'
 edit refused_context fs/proc/version.c "s/$shown/\tm = m;\n&/"
 sed -i 's/linux_proc_banner/another_banner/' "$test/refused_context.patch"
 edit refused_code fs/proc/version.c "s/$shown/\tthis is no C;\n&/"
@@ -436,7 +457,8 @@ result "src_included builds" replaces src_included minix get_block,1 get_block,2
 result "src_livepatch builds" replaces src_livepatch vmlinux klp_find_object_symbol
 result "src_depends builds" replaces src_depends 8021q vlan_seq_show
 result "src_depends can be loaded before the modules that it patches" loads_alone src_depends
-result "src_fixes builds" replaces src_fixes vmlinux newseg dev_seq_show misc_seq_show random_ioctl \
+result "src_fixes builds" \
+	replaces src_fixes vmlinux newseg dev_seq_show misc_seq_show random_ioctl \
 	netlink_getname setxattr_copy do_mlock proc_key_users_show do_ip_setsockopt ioprio_check_cap
 while read -r name reason; do
 	result "refused: $reason ($name)" refuses "refused_$name" "$reason"
@@ -462,7 +484,8 @@ done <<-END
 END
 # The guest needs the modules that are patched, and the modules that these need.
 for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
-	result "the shipped module $name is unpacked" "$scripts/kernel/shipped-module" $name "$test/$name.ko"
+	result "the shipped module $name is unpacked" \
+		"$scripts/kernel/shipped-module" $name "$test/$name.ko"
 	result "the shipped module $name is there" test -s "$test/$name.ko"
 done
 cp "$test/src_module.patch" "$test/refused_module.patch"

@@ -37,9 +37,11 @@ fi
 # A definition begins at the start of a line, and its name is in front of the first bracket.
 {
 	sed -nE 's/^[a-z].*[ *]((__)?[a-z_]*(klp|_show|_store|clear_relocate)[a-z_]*)\(.*/\1()/p' \
-		"$klp"/*.[ch] "$header" "$source/include/linux/livepatch_sched.h" | grep -v '^_*DEFINE'
+		"$klp"/*.[ch] "$header" "$source/include/linux/livepatch_sched.h" |
+		grep -v '^_*DEFINE'
 	sed -nE 's/^#define (klp_for_each_[a-z_]*)\(.*/\1/p' "$header"
-	sed -nE 's/^#define (_*KLP_[A-Za-z0-9_]+).*/\1/p' "$source/include/linux/livepatch_helpers.h"
+	sed -nE 's/^#define (_*KLP_[A-Za-z0-9_]+).*/\1/p' \
+		"$source/include/linux/livepatch_helpers.h"
 } | sort -u | covered functions
 
 awk '/^struct klp_[a-z_]+ \{/ { name = $2; if (name == "klp_callbacks") name = "" }
@@ -53,7 +55,10 @@ awk '/^struct klp_[a-z_]+ \{/ { name = $2; if (name == "klp_callbacks") name = "
 	sort -u | covered "structure members"
 
 awk '/^struct klp_callbacks \{/ { on = 1 }
-	on && match($0, /\(\*[a-z_]+\)/) { print "klp_callbacks." substr($0, RSTART + 2, RLENGTH - 3); next }
+	on && match($0, /\(\*[a-z_]+\)/) {
+		print "klp_callbacks." substr($0, RSTART + 2, RLENGTH - 3)
+		next
+	}
 	on && /;$/ && !/^}/ { gsub(/;/, ""); sub(/^\*/, "", $NF); print "klp_callbacks." $NF }
 	/^};/ { on = 0 }' "$source"/include/linux/livepatch_external.h | sort -u | covered callbacks
 

@@ -62,7 +62,8 @@ checks() { # STATUS NAME MODULE ARGUMENT...
 with_btf() { # FROM TO
 	cp "$1" "$2"
 	tool strip -g "$2" &&
-		tool readelf -SW "$2" | grep -q ' \.BTF ' && ! tool readelf -SW "$2" | grep -q ' \.debug_info '
+		tool readelf -SW "$2" | grep -q ' \.BTF ' &&
+		! tool readelf -SW "$2" | grep -q ' \.debug_info '
 }
 
 without_types() { # FROM TO
@@ -246,9 +247,11 @@ for module in "$out"/samples/*/*.ko; do
 	*) cp "$module" "$test/samples/" ;;
 	esac
 done
-result "the samples agree" checks 0 samples "$test"/samples/*.ko --modules "$test/modules" --allow name_get
+result "the samples agree" \
+	checks 0 samples "$test"/samples/*.ko --modules "$test/modules" --allow name_get
 # This sample replaces a function and its only caller, and changes the prototype of the function.
-result "a changed prototype must be allowed" checks 3 pair "$test/samples/rust_livepatch_pair.ko" --modules "$test/modules"
+result "a changed prototype must be allowed" \
+	checks 3 pair "$test/samples/rust_livepatch_pair.ko" --modules "$test/modules"
 result "only this function differs" says pair "1 agree, 1 differ, 0 not compared"
 compared() {
 	cat "$test/samples.log"

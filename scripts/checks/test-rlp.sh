@@ -23,14 +23,16 @@ cargo_tests() {
 licences() {
 	local tree line wrong=0
 
-	tree=$("$scripts/root/cargo-tools" tree -p rlp --edges normal --prefix none --format '{l} {p}' | sort -u)
+	tree=$("$scripts/root/cargo-tools" tree -p rlp --edges normal --prefix none \
+		--format '{l} {p}' | sort -u)
 	(($(wc -l <<<"$tree") > 20)) || {
 		echo "there must be more crates than these: $tree"
 		return 1
 	}
 	while IFS= read -r line; do
 		case " ${line//[\/()]/ } " in
-		*" MIT "* | *" BSD-"[123]"-Clause "* | *" BSL-1.0 "* | *" Zlib "* | *" Unlicense "* | *" GPL-2.0 rlp "* | *" GPL-2.0 durable "*) ;;
+		*" MIT "* | *" BSD-"[123]"-Clause "* | *" BSL-1.0 "* | *" Zlib "* | \
+			*" Unlicense "* | *" GPL-2.0 rlp "* | *" GPL-2.0 durable "*) ;;
 		*)
 			echo "$line"
 			wrong=1
@@ -74,7 +76,8 @@ same_messages() {
 }
 
 result "its own tests" cargo_tests
-result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets -p durable -p rlp -- -D warnings
+result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets \
+	-p durable -p rlp -- -D warnings
 result "licences of the crates" licences
 result "the unit of the boot" units
 result "the operator's guide has every message" same_messages

@@ -51,7 +51,8 @@ refuses() {
 accepts() {
 	in_test_dir "$top/tools/klp-takeover" "$1" "$2" &&
 		[[ $(in_test_dir nm -u "$2") == *" rlp_enable_patch"* ]] &&
-		cmp <(sed 's/klp_enable_patch/rlp_enable_patch/' "$1" | head -c "$(stat -c %s patch.ko)") "$2"
+		cmp <(sed 's/klp_enable_patch/rlp_enable_patch/' "$1" |
+			head -c "$(stat -c %s patch.ko)") "$2"
 }
 
 rm -rf "$test"
@@ -71,26 +72,33 @@ gzip -k patch.ko
 
 result "one argument is refused" refuses "usage: klp-takeover PATCH.ko NEW.ko" patch.ko
 result "a missing file is refused" refuses "cannot read none.ko" none.ko new.ko
-result "the same file twice is refused" refuses "patch.ko and ./patch.ko are the same file" patch.ko ./patch.ko
-result "a text file is refused" refuses "text.ko is not a module; decompress it first if it is compressed" text.ko new.ko
+result "the same file twice is refused" \
+	refuses "patch.ko and ./patch.ko are the same file" patch.ko ./patch.ko
+result "a text file is refused" \
+	refuses "text.ko is not a module; decompress it first if it is compressed" text.ko new.ko
 result "a compressed module is refused" \
-	refuses "patch.ko.gz is not a module; decompress it first if it is compressed" patch.ko.gz new.ko
+	refuses "patch.ko.gz is not a module; decompress it first if it is compressed" patch.ko.gz \
+		new.ko
 result "a module that is no patch is refused" refuses \
 	"other.ko does not call klp_enable_patch(): it is not a live patch, or is already converted" other.ko new.ko
 result "a module with symbol versions is refused" refuses \
 	"versions.ko has versions of the symbols that it uses (CONFIG_MODVERSIONS): build it from source" \
 	versions.ko new.ko
 result "a patch with an unknown function is refused" \
-	refuses "unknown.ko calls functions that rust_livepatch lacks: klp_of_next_year" unknown.ko new.ko
+	refuses "unknown.ko calls functions that rust_livepatch lacks: klp_of_next_year" \
+		unknown.ko new.ko
 result "a patch whose names share letters is refused" \
-	refuses "shared.ko needs a symbol whose name ends with the name of a livepatch function" shared.ko new.ko
+	refuses "shared.ko needs a symbol whose name ends with the name of a livepatch function" \
+		shared.ko new.ko
 result "a damaged module is refused" refuses "damaged.ko is damaged" damaged.ko new.ko
 with=(env PATH=/nowhere /bin/bash)
-result "a system without binutils is refused" refuses "cannot find nm: install binutils" patch.ko new.ko
+result "a system without binutils is refused" \
+	refuses "cannot find nm: install binutils" patch.ko new.ko
 
 result "a patch is converted" accepts patch.ko new.ko
 result "a signed patch is converted" accepts signed.ko unsigned.ko
 with=()
 result "a converted patch is refused" refuses \
-	"new.ko does not call klp_enable_patch(): it is not a live patch, or is already converted" new.ko newer.ko
+	"new.ko does not call klp_enable_patch(): it is not a live patch, or is already converted" \
+	new.ko newer.ko
 exit $rc

@@ -35,7 +35,8 @@ fix() {
 }
 
 triage() { # ARGUMENT...
-	SRCPATCH=$series NAME=all_fixes OUT=$test/out "$scripts/triage" --built "$@" >"$test/log" 2>&1
+	SRCPATCH=$series NAME=all_fixes OUT=$test/out "$scripts/triage" \
+		--built "$@" >"$test/log" 2>&1
 }
 
 # row NAME VERDICT REASON: the table has this row.
@@ -76,13 +77,16 @@ is_invalid() {
 same_reasons() {
 	local source documented schema
 
-	source=$(sed -n -E '/fn reason/,/^    \}/s/.*=> "([a-z-]+)",/\1/p' "$top/tools/rlp-build/src/refusal.rs" | sort)
+	source=$(sed -n -E '/fn reason/,/^    \}/s/.*=> "([a-z-]+)",/\1/p' \
+		"$top/tools/rlp-build/src/refusal.rs" | sort)
 	documented=$(sed -n -E '/^What is refused/,/^Which fixes/s/^``([a-z-]+)`` .*/\1/p' \
 		"$top/Documentation/source-patches.rst" | sort)
 	schema=$(tool python3 -c 'import json, sys
-print(*json.load(open(sys.argv[1]))["$defs"]["reason"]["enum"], sep="\n")' "$schemas/triage.schema.json" | sort)
+print(*json.load(open(sys.argv[1]))["$defs"]["reason"]["enum"], sep="\n")' \
+		"$schemas/triage.schema.json" | sort)
 	(($(wc -l <<<"$source") > 20)) || return
-	diff -u <(echo "$source") <(echo "$documented") && [[ ! $(comm -23 <(echo "$source") <(echo "$schema")) ]]
+	diff -u <(echo "$source") <(echo "$documented") &&
+		[[ ! $(comm -23 <(echo "$source") <(echo "$schema")) ]]
 }
 
 rm -rf "$test"
@@ -90,8 +94,10 @@ mkdir -p "$series"
 shown='^\tseq_puts\(m, saved_command_line\);'
 KEEP=1 fix 1-first fs/proc/cmdline.c "s/$shown"'/\tseq_puts(m, "first ");\n&/'
 KEEP=1 fix 2-second fs/proc/cmdline.c 's/"first "/"second "/'
-fix 3-lock fs/proc/version.c 's/^\tseq_printf\(m, linux_proc/\trcu_read_lock();\n\trcu_read_unlock();\n&/'
-fix 4-data net/core/pktgen.c 's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
+fix 3-lock fs/proc/version.c \
+	's/^\tseq_printf\(m, linux_proc/\trcu_read_lock();\n\trcu_read_unlock();\n&/'
+fix 4-data net/core/pktgen.c \
+	's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
 fix 5-init fs/proc/uptime.c 's/^\tpde_make_permanent\(pde\);//'
 fix 6-entry kernel/trace/trace_clock.c 's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
 rm -r "$test/tree"
@@ -108,32 +114,45 @@ result "a function without fentry is refused" row 6-entry refused no-fentry
 result "a fix that conflicts with another builds alone" row 7-conflict builds -
 result "a text is refused" row 8-text refused not-a-patch
 result "the earlier fix is named" value 'fix["2-second"]["after"]' '["1-first.patch"]'
-result "no other fix depends on an earlier one" value '[n for n in fix if fix[n]["after"]]' '["2-second"]'
-result "the questions for a person are named" value '[[c["kind"] for c in fix[n]["human"]] for n in fix if fix[n]["human"]]' \
+result "no other fix depends on an earlier one" \
+	value '[n for n in fix if fix[n]["after"]]' '["2-second"]'
+result "the questions for a person are named" \
+	value '[[c["kind"] for c in fix[n]["human"]] for n in fix if fix[n]["human"]]' \
 	'[["lock-order"], ["data-change"], ["callback"]]'
 result "the functions are named" value '[f["functions"] for f in t["fixes"] if f["functions"]][0]' \
 	'[{"object": "vmlinux", "name": "cmdline_proc_show"}]'
-result "the header is read" value '[fix["3-lock"]["subject"], fix["3-lock"]["cves"]]' '["3-lock", ["CVE-2026-1000"]]'
-result "the fixes that fit together are listed" value 't["together"]["patches"]' '["1-first.patch", "2-second.patch", "3-lock.patch"]'
-result "the fix that conflicts is left out" value '[[l["patch"], l["reason"]] for l in t["together"]["left_out"]]' \
+result "the header is read" \
+	value '[fix["3-lock"]["subject"], fix["3-lock"]["cves"]]' '["3-lock", ["CVE-2026-1000"]]'
+result "the fixes that fit together are listed" \
+	value 't["together"]["patches"]' '["1-first.patch", "2-second.patch", "3-lock.patch"]'
+result "the fix that conflicts is left out" \
+	value '[[l["patch"], l["reason"]] for l in t["together"]["left_out"]]' \
 	'[["7-conflict.patch", "does-not-apply"]]'
 result "the fix for a person is named again" value 't["together"]["human"]' '["3-lock.patch"]'
-result "they are one module" value '[t["together"]["module"], sorted(f["name"] for f in t["together"]["functions"])]' \
+result "they are one module" \
+	value '[t["together"]["module"], sorted(f["name"] for f in t["together"]["functions"])]' \
 	'["all_fixes.ko", ["cmdline_proc_show", "version_proc_show"]]'
 result "that module is there" test -s "$test/out/all_fixes.ko"
-result "the counts are right" value 't["counts"]' '{"builds": 3, "human": 3, "refused": 2, "failed": 0}'
-result "a refused fix leaves no module" value '[n for n in fix if fix[n]["reason"] and fix[n]["module"]]' '[]'
+result "the counts are right" \
+	value 't["counts"]' '{"builds": 3, "human": 3, "refused": 2, "failed": 0}'
+result "a refused fix leaves no module" \
+	value '[n for n in fix if fix[n]["reason"] and fix[n]["module"]]' '[]'
 only_built() {
-	(cd "$test/out" && printf '%s\n' *.ko) | diff -u - <(printf '%s\n' 1_first.ko 2_second.ko 3_lock.ko 7_conflict.ko all_fixes.ko)
+	(cd "$test/out" && printf '%s\n' *.ko) |
+		diff -u - <(printf '%s.ko\n' 1_first 2_second 3_lock 7_conflict all_fixes)
 }
 result "there are no other modules" only_built
 
 result "triage.json has the form of its schema" is_valid triage "$test/out/triage.json"
 result "a proof has the form of its schema" is_valid proof "$test/out/all_fixes.proof.json"
-result "a verdict that does not exist is refused" is_invalid triage "$test/out/triage.json" '0,/"builds"/s//"perhaps"/'
-result "a fix that builds has no reason" is_invalid triage "$test/out/triage.json" '0,/"reason": null/s//"reason": "init"/'
-result "an unknown member is refused" is_invalid proof "$test/out/all_fixes.proof.json" 's/"level"/"levels"/'
-result "a short hash is refused" is_invalid proof "$test/out/all_fixes.proof.json" 's/"[0-9a-f]{64}"/"0123"/'
+result "a verdict that does not exist is refused" \
+	is_invalid triage "$test/out/triage.json" '0,/"builds"/s//"perhaps"/'
+result "a fix that builds has no reason" \
+	is_invalid triage "$test/out/triage.json" '0,/"reason": null/s//"reason": "init"/'
+result "an unknown member is refused" \
+	is_invalid proof "$test/out/all_fixes.proof.json" 's/"level"/"levels"/'
+result "a short hash is refused" \
+	is_invalid proof "$test/out/all_fixes.proof.json" 's/"[0-9a-f]{64}"/"0123"/'
 result "the reasons are the same everywhere" same_reasons
 # kbuild makes a header for this unit. The second build takes the unit from the cache.
 generated_header() {
@@ -151,10 +170,12 @@ generated_header() {
 result "a unit with a generated header builds twice" generated_header
 same_alone() {
 	cp "$test/out/triage.json" "$test/first.json"
-	SRCPATCH=$series/1-first.patch OUT=$test/out "$scripts/triage" --built --no-together --jobs 1 &&
+	SRCPATCH=$series/1-first.patch OUT=$test/out "$scripts/triage" \
+		--built --no-together --jobs 1 &&
 		tool python3 -c 'import json, sys
 a, b = (json.load(open(f)) for f in sys.argv[1:])
-assert a["fixes"][:1] == b["fixes"] and b["together"] is None' "$test/first.json" "$test/out/triage.json"
+assert a["fixes"][:1] == b["fixes"] and b["together"] is None' \
+		"$test/first.json" "$test/out/triage.json"
 }
 result "one patch alone gives the same result" same_alone
 exit $rc

@@ -41,18 +41,22 @@ shown() {
 mkdir -p "$(dirname "$log")"
 shown "nothing but the prefix of a line is changed" \
 	"livepatch: enabling patch 'p'" "test_klp: rust" "% rmmod p" "livepatch: of ours alone"
-shown "the owner of a function that failed is left out" "$ours" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
+shown "the owner of a function that failed is left out" \
+	"$ours" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
 shown "ftrace is off: left out beside the failure" "$off" "$failed 'f' (-16)" -- "$failed 'f' (-16)"
 shown "the owner of another function is shown" "$ours" "$failed 'g' (-16)"
 shown "the owner is shown if another line is in between" "$ours" "livepatch: x" "$failed 'f' (-16)"
 shown "the owner is shown if nothing failed" "$ours" "livepatch: enabling patch 'p'"
 shown "the owner is shown if it is the last line" "$ours"
-shown "one of two lines with the owner is shown" "$ours" "$ours" "$failed 'f' (-16)" -- "$ours" "$failed 'f' (-16)"
+shown "one of two lines with the owner is shown" \
+	"$ours" "$ours" "$failed 'f' (-16)" -- "$ours" "$failed 'f' (-16)"
 shown "ftrace is off: shown if nothing failed" "$off" "livepatch: enabling patch 'p'"
-shown "replaced patches are left out behind a complete transition" "$complete" "$replaced" "livepatch: 'n': replaced by 'p'" -- "$complete"
+shown "replaced patches are left out behind a complete transition" \
+	"$complete" "$replaced" "livepatch: 'n': replaced by 'p'" -- "$complete"
 shown "the time for which tasks were recorded is left out" "$recorded" "$complete" -- "$complete"
 shown "the time is shown with other text behind it" "$recorded!" "$complete"
 shown "a patch that another one replaced is shown" "$complete" "livepatch: 'o': replaced by 'pp'"
 shown "a patch that was replaced later is shown" "$complete" "% rmmod o" "$replaced"
-shown "a replaced patch is shown behind an unpatching" "livepatch: 'p': unpatching complete" "$replaced"
+shown "a replaced patch is shown behind an unpatching" \
+	"livepatch: 'p': unpatching complete" "$replaced"
 exit $rc

@@ -28,7 +28,8 @@ export CACHE_DIR
 # set, the name of a package there gives the release.
 export DEBS=${DEBS:+$(realpath -m "$DEBS")}
 if [[ $DEBS && ! ${KERNEL_RELEASE:-} ]]; then
-	KERNEL_RELEASE=$(printf '%s\n' "$DEBS"/linux-binary-*.deb | sed -n '1s,.*/linux-binary-\([^_]*\)_.*,\1,p')
+	KERNEL_RELEASE=$(printf '%s\n' "$DEBS"/linux-binary-*.deb |
+		sed -n '1s,.*/linux-binary-\([^_]*\)_.*,\1,p')
 fi
 export KERNEL_RELEASE=${KERNEL_RELEASE:-}
 
@@ -42,7 +43,8 @@ root=$CACHE_DIR/root/$SUITE-$({
 kernel_link=$CACHE_DIR/kernel/$(basename "$root")-${KERNEL_RELEASE:-$FLAVOUR}
 # The folder with the fetched files of the kernel.
 # shellcheck disable=SC2034 # used by scripts that source this file
-fetched=$CACHE_DIR/fetch/$SUITE-${KERNEL_RELEASE:-$FLAVOUR}${MIRROR:+-$(printf %s "$MIRROR" | sha256sum | cut -c1-8)}
+fetched=$CACHE_DIR/fetch/$SUITE-${KERNEL_RELEASE:-$FLAVOUR}
+[[ ! $MIRROR ]] || fetched+=-$(printf %s "$MIRROR" | sha256sum | cut -c1-8)
 if [[ $KDIR ]]; then
 	kernel=$(realpath -m "$KDIR")
 else
@@ -150,7 +152,8 @@ kernel_source() {
 }
 
 make_initramfs() {
-	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" "$scripts/guest/make-initramfs"
+	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" \
+		"$scripts/guest/make-initramfs"
 }
 
 # make_loader [VARIABLE=VALUE...]: build the modules with these variables of make. The build root

@@ -65,7 +65,8 @@ refuse_write EINVAL "patch 'rlp_patch_b' is already enabled" 1 "$RLP/rlp_patch_b
 refuse_write EINVAL "patch 'rlp_patch_b' is not in transition" 1 "$RLP/rlp_patch_b/force"
 pass "writes to a patch during the transition of another one"
 
-expect_refused EBUSY "patch 'rlp_patch_c' cannot start a transition: 'rlp_patch_a' is in transition" \
+expect_refused EBUSY \
+	"patch 'rlp_patch_c' cannot start a transition: 'rlp_patch_a' is in transition" \
 	rlp_patch_c funcs=rlp_target:one_show
 pass "a new patch during the transition of another one"
 

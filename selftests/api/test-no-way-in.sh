@@ -81,7 +81,8 @@ remember_state
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,absent:any
 
 expect_identity as_user 65534 ""
-expect_identity as_root_of_namespace 0 "$(sed 's/^0*//' < <(printf '%x' $(((1 << ($(</proc/sys/kernel/cap_last_cap) + 1)) - 1))))"
+expect_identity as_root_of_namespace 0 \
+	"$(sed 's/^0*//' < <(printf '%x' $(((1 << ($(</proc/sys/kernel/cap_last_cap) + 1)) - 1))))"
 expect_identity as_owner 0 ""
 
 expect "$(module_parameters)" "$(cat <<-END
@@ -216,7 +217,8 @@ pass "the name of a task does not forge a line of blockers"
 
 unload_module rust_livepatch
 log_mark=$whole_log
-[[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] || fail "pointer_in does not find an address"
+[[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] ||
+	fail "pointer_in does not find an address"
 ours=$(log | grep -E 'rust_livepatch: ')
 (($(wc -l <<<"$ours") > 30)) || fail "only $(wc -l <<<"$ours") lines of the loader in the log"
 no_pointers "log" "$ours"

@@ -14,7 +14,8 @@ remember_state
 here=$RLP/rlp_patch_a
 before=$(date +%s.%6N)
 
-load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:twin_show@2,absent:any
+load_patch rlp_patch_a \
+	funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:twin_show@2,absent:any
 expect "$(ls $RLP)" rlp_patch_a "$RLP"
 pass "one entry for one patch"
 
@@ -71,7 +72,8 @@ printf '%s\n' "$before" "$ended" "$(date +%s.%6N)" | sort -C || fail "transition
 expect_file $here/transition_forced 0
 for ((i = 0; i < 100; i++)); do
 	mode=$(cat $here/vmlinux/cmdline_proc_show,1/mode)
-	[[ $mode =~ ^(jump|handler\ (settling|unsupported|taken|off))$ ]] || fail "mode reads '$mode'"
+	[[ $mode =~ ^(jump|handler\ (settling|unsupported|taken|off))$ ]] ||
+		fail "mode reads '$mode'"
 	[[ $mode == "handler settling" ]] || break
 	sleep 0.1
 done
@@ -120,7 +122,8 @@ echo N >$PARAMETERS/awake
 for ((i = 0; i < 60; i++)); do
 	"$escaped" $TARGET/sleep >/dev/null &
 done
-wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 60 ]]" 60 || fail "only $REPLY tasks sleep"
+wait_until "read_file $PARAMETERS/sleepers; [[ \$REPLY == 60 ]]" 60 ||
+	fail "only $REPLY tasks sleep"
 load_module rlp_patch_a funcs=rlp_target:sleep_show
 wait_until "read_file $here/blockers; [[ \$REPLY == 'tasks 60 inside sleep_show'* ]]" 60 ||
 	fail "blockers: $(cat $here/blockers)"

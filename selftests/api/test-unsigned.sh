@@ -13,7 +13,8 @@ load_module rlp_target
 load_module rust_livepatch require_signed=1
 remember_state
 expect_file /sys/module/rust_livepatch/parameters/require_signed Y
-expect_refused EKEYREJECTED "patch 'rlp_patch_a' cannot be enabled: its signature was not verified" \
+expect_refused EKEYREJECTED \
+	"patch 'rlp_patch_a' cannot be enabled: its signature was not verified" \
 	rlp_patch_a funcs=rlp_target:one_show
 expect_file $TARGET/one one
 [[ -z $(ls -A $RLP) ]] || fail "$(ls $RLP) is left"

@@ -21,10 +21,12 @@ catches() {
 	local option=$1 bug=$2 pattern=$3 output file=$work/test-inner.sh
 
 	grep -qx "CONFIG_$option=y" <<<"$options" || return 0
-	printf '#!/bin/bash\n%s\n' "insmod '$(module_file rlp_bug)' what=$bug && rmmod rlp_bug" >"$file"
+	printf '#!/bin/bash\n%s\n' \
+		"insmod '$(module_file rlp_bug)' what=$bug && rmmod rlp_bug" >"$file"
 	# A run that is marked as inner does not scan for leaks, because a scan takes long. For the
 	# bug "leak" RLP_INNER is empty, so that this run does scan.
-	if output=$(RLP_INNER=${bug#leak} RLP_TIMEOUT=60 RLP_AFTER='' bash "$runner" "$file" 2>&1); then
+	if output=$(RLP_INNER=${bug#leak} RLP_TIMEOUT=60 RLP_AFTER='' bash "$runner" \
+		"$file" 2>&1); then
 		fail "$bug: the runner reported success"
 	fi
 	if ! grep -qE "$pattern" <<<"$output"; then

@@ -14,7 +14,8 @@ load_module rust_livepatch require_signed=1
 remember_state
 patch=(rlp_patch_a funcs=rlp_target:one_show)
 
-expect_refused EKEYREJECTED "patch 'rlp_patch_a' cannot be enabled: its signature was not verified" "${patch[@]}"
+expect_refused EKEYREJECTED \
+	"patch 'rlp_patch_a' cannot be enabled: its signature was not verified" "${patch[@]}"
 pass "without a signature"
 
 RLP_MODULES=$signed

@@ -94,7 +94,8 @@ settled_modes() {
 # called MODULE [PATTERN]: print how many of its functions were called. With PATTERN, count only the
 # functions whose names match.
 called() {
-	awk -v pattern="^(${2:-.*})$" '$1 > 0 && $2 ~ pattern { n++ } END { print n + 0 }' "/proc/$1"
+	awk -v pattern="^(${2:-.*})$" '$1 > 0 && $2 ~ pattern { n++ } END { print n + 0 }' \
+		"/proc/$1"
 }
 
 # expect_called MODULE NAME...: each of these functions must have been called through its stub.

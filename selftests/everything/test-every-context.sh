@@ -11,12 +11,16 @@ set -e
 . "$(dirname "$0")/everything.sh"
 load_everything
 functions=(
-	'handle_*_irq*' 'handle_irq_*' 'irq_enter*' 'irq_exit*' 'generic_handle_*' 'hrtimer_*' '__hrtimer_*'
+	'handle_*_irq*' 'handle_irq_*' 'irq_enter*' 'irq_exit*' 'generic_handle_*' 'hrtimer_*'
+	'__hrtimer_*'
 	'tick_*' 'timekeeping_*' update_process_times sched_tick 'scheduler_*'
-	handle_softirqs 'run_timer_*' '__run_timer*' call_timer_fn '*mod_timer*' expire_timers 'tasklet_*'
+	handle_softirqs 'run_timer_*' '__run_timer*' call_timer_fn '*mod_timer*' expire_timers
+	'tasklet_*'
 	'raise_softirq*' 'rcu_core*' rcu_do_batch rcu_sched_clock_irq 'sched_balance_*'
-	'task_tick_*' 'update_curr*' 'enqueue_*' 'dequeue_*' 'pick_*' 'set_next_*' 'put_prev_*' 'wakeup_preempt*'
-	'*nmi_*' 'native_*apic*' 'default_send_IPI_*' 'x2apic_*' 'irq_work_run*' 'generic_smp_call_function_*'
+	'task_tick_*' 'update_curr*' 'enqueue_*' 'dequeue_*' 'pick_*' 'set_next_*' 'put_prev_*'
+	'wakeup_preempt*'
+	'*nmi_*' 'native_*apic*' 'default_send_IPI_*' 'x2apic_*' 'irq_work_run*'
+	'generic_smp_call_function_*'
 	__flush_smp_call_function_queue sched_ttwu_pending 'serial8250_*'
 	do_user_addr_fault handle_mm_fault 'do_*_fault' fixup_exception
 )
@@ -40,7 +44,8 @@ for _ in 1 2; do
 	interrupts
 	wait_until "settled_modes rlp_everything" 60
 	interrupts
-	expect_called rlp_everything 'hrtimer_.*' handle_softirqs 'tick_.*' '.*nmi.*' handle_mm_fault update_process_times
+	expect_called rlp_everything 'hrtimer_.*' handle_softirqs 'tick_.*' '.*nmi.*' \
+		handle_mm_fault update_process_times
 	note "$count functions are replaced, $(jumping rlp_everything) jump, $(called rlp_everything) were called"
 	unreplace rlp_everything
 done

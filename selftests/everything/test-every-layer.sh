@@ -33,7 +33,8 @@ done
 	fail "the last layer has position $(<"$RLP/$(layer $layers)/stack_order")"
 exercise || fail "the shell's commands fail"
 top=$(layer $layers)
-(($(called "$top") >= count - 2)) || fail "only $(called "$top") of $count functions of the top layer were called"
+(($(called "$top") >= count - 2)) ||
+	fail "only $(called "$top") of $count functions of the top layer were called"
 [[ $(cat "$RLP"/rlp_layer*/enabled | sort -u) == 1 ]] || fail "a layer is not enabled"
 note "$layers layers of $count functions, $(called "$top") of which were called"
 
@@ -44,7 +45,8 @@ for ((i = 1; i <= layers; i++)); do
 	unload_module "$(layer $i)"
 done
 exercise || fail "the shell's commands fail"
-(($(called rlp_everything) >= count - 2)) || fail "only $(called rlp_everything) of $count functions were called"
+(($(called rlp_everything) >= count - 2)) ||
+	fail "only $(called rlp_everything) of $count functions were called"
 unreplace rlp_everything
 stop_workers
 expect_no_mixed

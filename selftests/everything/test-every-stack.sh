@@ -17,7 +17,8 @@ for function in schedule kthread do_idle worker_thread; do
 		fail "$function is not named as a blocker"
 	}
 	expect_transition rlp_layer00
-	blocked=$(awk -v name="$function" '$1 == "tasks" && $4 == name { print $2 }' $RLP/rlp_layer00/blockers)
+	blocked=$(awk -v name="$function" '$1 == "tasks" && $4 == name { print $2 }' \
+		$RLP/rlp_layer00/blockers)
 	sleep 0.3
 	exercise || fail "the shell's commands fail"
 	expect_transition rlp_layer00

@@ -12,7 +12,8 @@ load_everything
 sleep 1000 &
 sleeper=$!
 start_load
-load_stubs rlp_everything match='__x64_sys_*;__ia32_sys_*;__x64_compat_sys_*;__ia32_compat_sys_*;x64_sys_call'
+load_stubs rlp_everything \
+	match='__x64_sys_*;__ia32_sys_*;__x64_compat_sys_*;__ia32_compat_sys_*;x64_sys_call'
 count=$(wc -l </proc/rlp_everything)
 ((count > 200)) || fail "there are only $count system calls"
 wait_until "grep -q ' sleep .*nanosleep' $RLP/rlp_everything/blockers 2>/dev/null || patch_settled rlp_everything"
@@ -21,7 +22,9 @@ expect_replaced rlp_everything "$count"
 exercise || fail "the shell's commands fail"
 wait_until "settled_modes rlp_everything" 30
 exercise || fail "the shell's commands fail once the system calls jump"
-expect_called rlp_everything __x64_sys_{read,write,openat,close,execve,exit_group,wait4,mmap,munmap,newfstatat,getdents64}
+expect_called rlp_everything \
+	__x64_sys_{read,write,openat,close,execve,exit_group,wait4,mmap,munmap} \
+	__x64_sys_{newfstatat,getdents64}
 kill -0 $sleeper || fail "the task that slept in a system call has ended"
 note "$count system calls are replaced, $(jumping rlp_everything) jump, $(called rlp_everything) were called"
 unreplace rlp_everything

@@ -22,7 +22,8 @@ functions=(
 	task_call_func try_to_wake_up 'wake_up_*' 'ttwu_*' 'resched_curr*' signal_wake_up_state
 	'*queue_*work*' insert_work 'process_*work*' '*flush_work*' 'cancel_*work*' 'irq_work_*'
 	'stop_one_cpu*' cpu_stop_queue_work 'smp_call_function*' on_each_cpu_cond_mask
-	'tracepoint_*' 'seq_*' 'mutex_*' '__mutex_*' '*kmalloc_*' 'kmem_cache_*' kfree 'vmalloc*' 'vfree*'
+	'tracepoint_*' 'seq_*' 'mutex_*' '__mutex_*' '*kmalloc_*' 'kmem_cache_*' kfree 'vmalloc*'
+	'vfree*'
 	register_kprobe 'unregister_kprobe*' arm_kprobe
 )
 

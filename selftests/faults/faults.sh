@@ -109,7 +109,8 @@ expect_live() {
 # refuses the operation. Set last_refusal to the number of the last allocation whose fault made the
 # operation fail.
 each_fault() {
-	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live refused=0 survived=0
+	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live
+	local refused=0 survived=0
 	local line=${5:-} said by_us=0 which=''
 
 	where=nothing errno=0 counted=0 live=0

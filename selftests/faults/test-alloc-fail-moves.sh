@@ -74,8 +74,10 @@ choose_faults 12 alloc-fail-moves
 
 inject_within kernfs_fop_write_iter
 start_reversals
-each_fault reverse_patching 5 refused "patching is reversed" "patch 'moves_patch1': the transition was not reversed \(-12\)"
-each_fault reverse_unpatching 5 refused "unpatching is reversed" "patch 'moves_patch1': the transition was not reversed \(-12\)"
+each_fault reverse_patching 5 refused "patching is reversed" \
+	"patch 'moves_patch1': the transition was not reversed \(-12\)"
+each_fault reverse_unpatching 5 refused "unpatching is reversed" \
+	"patch 'moves_patch1': the transition was not reversed \(-12\)"
 end_reversals
 
 # A reversal that failed has not stopped the transition.
@@ -99,7 +101,8 @@ promote Y
 unload_patch rlp_patch_full
 
 inject_within do_one_initcall
-each_fault replace 50 refused "a patch replaces another" "patch 'rlp_patch_[ab]' cannot be enabled: out of memory"
+each_fault replace 50 refused "a patch replaces another" \
+	"patch 'rlp_patch_[ab]' cannot be enabled: out of memory"
 unload_patch $replaced
 
 finish_faults

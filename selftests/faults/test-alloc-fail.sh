@@ -15,9 +15,11 @@ load_faults
 choose_faults 12 alloc-fail
 
 inject_within do_one_initcall
-each_fault enable 100 refused "a patch is enabled" "patch 'rlp_patch_full' cannot be enabled: out of memory"
+each_fault enable 100 refused "a patch is enabled" \
+	"patch 'rlp_patch_full' cannot be enabled: out of memory"
 
 inject_within kernfs_fop_write_iter
-each_fault disable 10 refused "a patch is disabled" "patch 'rlp_patch_full' was not disabled \(-12\)"
+each_fault disable 10 refused "a patch is disabled" \
+	"patch 'rlp_patch_full' was not disabled \(-12\)"
 
 finish_faults

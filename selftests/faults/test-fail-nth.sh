@@ -15,8 +15,10 @@
 set -e
 . "$(dirname "$0")/faults.sh"
 [[ -e /proc/thread-self/fail-nth ]] || skip "the kernel injects no faults (CONFIG_FAULT_INJECTION)"
-[[ -d /sys/kernel/debug/failslab ]] || skip "the kernel lets no allocation fail (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
-[[ -d /sys/kernel/debug/fail_page_alloc ]] || untested "allocations of pages (CONFIG_FAIL_PAGE_ALLOC)"
+[[ -d /sys/kernel/debug/failslab ]] ||
+	skip "the kernel lets no allocation fail (CONFIG_FAILSLAB, CONFIG_FAULT_INJECTION_DEBUG_FS)"
+[[ -d /sys/kernel/debug/fail_page_alloc ]] ||
+	untested "allocations of pages (CONFIG_FAIL_PAGE_ALLOC)"
 kernel_faults
 # This module counts objects.
 load_module rlp_fail

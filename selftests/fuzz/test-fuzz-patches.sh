@@ -42,7 +42,8 @@ expect_complete() {
 		[[ $name != vmlinux && ! -d /sys/module/$name ]] || here=1
 		expect_file "$object/patched" $here
 	done
-	find $RLP/rlp_fuzz -type f -perm -400 -exec cat {} + >/dev/null || fail "a file cannot be read"
+	find $RLP/rlp_fuzz -type f -perm -400 -exec cat {} + >/dev/null ||
+		fail "a file cannot be read"
 }
 
 # fuzz SEED NUMBER SECONDS: try at least this many descriptions, for at least this long.

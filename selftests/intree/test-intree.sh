@@ -19,7 +19,8 @@ intree=/sys/kernel/livepatch/rlp_intree
 
 load_intree() {
 	load_module rlp_intree says=intree "$@"
-	wait_until "[[ \$(cat $intree/transition) == 0 ]]" 60 || fail "the transition of rlp_intree does not complete"
+	wait_until "[[ \$(cat $intree/transition) == 0 ]]" 60 ||
+		fail "the transition of rlp_intree does not complete"
 }
 
 unload_intree() {
@@ -49,7 +50,8 @@ refused_by() {
 # Only the patch DIRECTORY may have a directory for one_show, and ftrace's line for one_show must
 # match PATTERN.
 holder() {
-	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" "$1/rlp_target/one_show,1" "the holder"
+	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" \
+		"$1/rlp_target/one_show,1" "the holder"
 	grep -A1 '^one_show ' /sys/kernel/tracing/enabled_functions | grep -qE -- "$2" ||
 		fail "ftrace does not name $2"
 }
@@ -83,7 +85,8 @@ for promote in N Y; do
 	mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
 	case $promote in
 	N) wait_until "[[ \$(cat '$mode') == 'handler off' ]]" || fail "mode: $(cat "$mode")" ;;
-	Y) wait_until "[[ \$(cat '$mode') != 'handler settling' ]]" || fail "mode: $(cat "$mode")" ;;
+	Y) wait_until "[[ \$(cat '$mode') != 'handler settling' ]]" ||
+		fail "mode: $(cat "$mode")" ;;
 	esac
 	now=$(cat "$mode")
 	new_log

@@ -39,7 +39,8 @@ read_patched() {
 }
 
 wait_mode() { # MODE [SECONDS]
-	wait_until "[[ \$(cat $mode) == '$1' ]]" "${2:-10}" || fail "mode is '$(cat $mode)', not '$1'"
+	wait_until "[[ \$(cat $mode) == '$1' ]]" "${2:-10}" ||
+		fail "mode is '$(cat $mode)', not '$1'"
 }
 
 attach() {
@@ -112,9 +113,11 @@ for without in "" ftrace_find_rec_direct; do
 	load_module rust_livepatch without=$without
 	for kind in "${kinds[@]}"; do
 		program_first $kind
-		ktap_test_pass "a program of type $kind, then the patch ${without:+(without $without)}"
+		ktap_test_pass \
+			"a program of type $kind, then the patch ${without:+(without $without)}"
 		patch_first $kind
-		ktap_test_pass "the patch, then a program of type $kind ${without:+(without $without)}"
+		ktap_test_pass \
+			"the patch, then a program of type $kind ${without:+(without $without)}"
 		unpatch
 	done
 	unload_module rust_livepatch
@@ -147,7 +150,8 @@ echo function >$tracing/current_tracer
 attach fentry
 read_patched "with a tracer on bpf_trampoline_link_prog()"
 detach 3
-grep -q bpf_trampoline_link_prog $tracing/trace || fail "the tracer does not see bpf_trampoline_link_prog()"
+grep -q bpf_trampoline_link_prog $tracing/trace ||
+	fail "the tracer does not see bpf_trampoline_link_prog()"
 echo nop >$tracing/current_tracer
 echo >$tracing/set_ftrace_filter
 ktap_test_pass "a patch, and then a tracer, on the function that attaches programs"
@@ -175,7 +179,8 @@ wait_mode jump
 if bpf_trace fentry $function </dev/null >"$work/refused" 2>&1; then
 	fail "a bpf program was attached to a promoted function"
 fi
-grep -qE 'attach: (Invalid argument|Device or resource busy)' "$work/refused" || fail "$(cat "$work/refused")"
+grep -qE 'attach: (Invalid argument|Device or resource busy)' "$work/refused" ||
+	fail "$(cat "$work/refused")"
 read_patched "a bpf program was refused"
 echo N >$promote
 wait_mode 'handler off'

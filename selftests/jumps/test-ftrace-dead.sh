@@ -17,7 +17,8 @@ is_loaded rust_livepatch ||
 load_module rlp_target
 mode=$RLP/rlp_patch_a/vmlinux/cmdline_proc_show,1/mode
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show
-wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 || fail "the function does not settle"
+wait_until "read_file $mode; [[ \$REPLY != 'handler settling' ]]" 20 ||
+	fail "the function does not settle"
 jumps=$REPLY
 
 # Keep the function of the second patch under the handler: writing the parameter all the time

@@ -34,7 +34,8 @@ pass "other modules are loaded and unloaded"
 new_log
 expect_load_fail ENODEV rust_livepatch
 expect_log "ftrace has shut itself down, until the next boot"
-! log_has "cannot be unloaded" || fail "the loader was not loaded, but logged that it cannot be unloaded"
+! log_has "cannot be unloaded" ||
+	fail "the loader was not loaded, but logged that it cannot be unloaded"
 unload_module rlp_ftrace_dead
 pass "the loader does not load again, and logs the reason"
 finish

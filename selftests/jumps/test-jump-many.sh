@@ -26,7 +26,8 @@ jumping_in_ftrace() {
 }
 
 wait_jumping() { # PATCH COUNT
-	wait_until "(( \$(jumping $1) == $2 ))" 30 || fail "$(jumping $1) functions of $1 jump, not $2"
+	wait_until "(( \$(jumping $1) == $2 ))" 30 ||
+		fail "$(jumping $1) functions of $1 jump, not $2"
 	expect "$(jumping_in_ftrace $1)" $2 "the number of jumps to $1 in ftrace"
 	echo 1000 >$calls
 }

@@ -110,7 +110,8 @@ load_module livepatch_cmdline_c
 wait_settled livepatch_cmdline_c
 is_patched "two patches"
 wait_until "[[ \$(cat $RLP/livepatch_cmdline_c/vmlinux/$function,1/mode) == jump ]]"
-[[ $(site $function) == *livepatch_cmdline_c* ]] || fail "it does not jump to the later patch: $(site $function)"
+[[ $(site $function) == *livepatch_cmdline_c* ]] ||
+	fail "it does not jump to the later patch: $(site $function)"
 disable_patch livepatch_cmdline_c
 wait_mode jump
 [[ $(site $function) == *$patch* ]] || fail "it does not jump to the patch below: $(site $function)"

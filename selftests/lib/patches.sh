@@ -164,7 +164,8 @@ read_state() {
 				[[ ${words[0]} != direct* ]] || continue
 				# The loader hooks these two functions from its first promotion
 				# until it is unloaded.
-				[[ ${words[0]} != bpf_trampoline_@(link_prog|multi_attach) || ! -d $RLP ]] || continue
+				[[ ${words[0]} != bpf_trampoline_@(link_prog|multi_attach) ||
+					! -d $RLP ]] || continue
 				line=${words[0]}
 				;;
 			*/modules) line="${words[0]} ${words[2]}" ;;

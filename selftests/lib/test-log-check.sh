@@ -18,7 +18,8 @@ outcome() {
 	local file=$tests/test-inner.sh output
 
 	printf '#!/bin/bash\n%s\n' "$1" >"$file"
-	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' RLP_INNER=$inner bash "$runner" "$file") && status=0 || status=$?
+	output=$(RLP_TIMEOUT=${2:-30} RLP_AFTER='' RLP_INNER=$inner bash "$runner" "$file") &&
+		status=0 || status=$?
 	line=$(grep -E '^(not )?ok 1 inner ' <<<"$output") || {
 		sed 's/^/#     /' <<<"$output"
 		fail "run.sh printed no result"

@@ -30,8 +30,10 @@ check_list() {
 	diff <(test_files debug | LC_ALL=C sort) <(echo "$files") |
 		sed -n 's/^< \(.*\)/TESTS lists \1, which does not exist/p
 			s/^> \(.*\)/\1 is not listed in TESTS/p' | grep . && return 1
-	sed 's|.*/||' <<<"$files" | sort | uniq -d | sed 's/$/ exists in two rooms/' | grep . && return 1
-	(cd "$selftests_dir" && grep -H '^# guest:' $files) | grep -vE ':# guest: (waiting|quiet|long)$' &&
+	sed 's|.*/||' <<<"$files" | sort | uniq -d | sed 's/$/ exists in two rooms/' | grep . &&
+		return 1
+	(cd "$selftests_dir" && grep -H '^# guest:' $files) |
+		grep -vE ':# guest: (waiting|quiet|long)$' &&
 		echo "there is no such guest" && return 1
 	(cd "$selftests_dir" && grep -c '^# guest:' $files) | grep -v ':[01]$' |
 		sed 's/:.*/ has two guests/' | grep . && return 1

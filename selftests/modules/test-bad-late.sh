@@ -56,7 +56,8 @@ wait_until "[[ -e $PARAMETERS/awake && \$(cat /sys/module/rlp_target/initstate) 
 	fail "rlp_target is not in its init"
 sleep 0.5
 remember_state
-expect_refused EINVAL "function 'rlp_target_init' cannot be patched: it is freed after" rlp_patch_a funcs=rlp_target:rlp_target_init
+expect_refused EINVAL "function 'rlp_target_init' cannot be patched: it is freed after" \
+	rlp_patch_a funcs=rlp_target:rlp_target_init
 load_patch rlp_patch_a funcs=rlp_target:one_show
 echo Y >$PARAMETERS/awake
 wait

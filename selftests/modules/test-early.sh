@@ -12,7 +12,8 @@ own_loader
 
 loaded+=(rlp_target)
 insmod "$(module_file rlp_target)" init_sleep=Y &
-wait_until "read_file /sys/module/rlp_target/initstate; [[ \$REPLY == coming ]]" || fail "its init does not wait"
+wait_until "read_file /sys/module/rlp_target/initstate; [[ \$REPLY == coming ]]" ||
+	fail "its init does not wait"
 load_loader
 remember_state
 insmod "$(module_file rlp_patch_a)" funcs=rlp_target:one_show &

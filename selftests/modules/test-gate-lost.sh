@@ -29,8 +29,10 @@ load_module rlp_target
 promotion() {
 	load_module bench_target
 	load_patch bench_rlp_1000
-	wait_until '! grep -q settling <(cat $RLP/bench_rlp_1000/bench_target/*/mode)' 30 || fail "functions do not settle"
-	case $(cat $RLP/bench_rlp_1000/bench_target/*/mode | sort | uniq -c | tr -s ' ' | tr '\n' ',') in
+	wait_until '! grep -q settling <(cat $RLP/bench_rlp_1000/bench_target/*/mode)' 30 ||
+		fail "functions do not settle"
+	case $(cat $RLP/bench_rlp_1000/bench_target/*/mode | sort | uniq -c | tr -s ' ' |
+		tr '\n' ',') in
 	" 984 handler unsupported, 16 jump,") found=lost ;;
 	" 1000 jump,") found=kept ;;
 	*) fail "modes: $(sort $RLP/bench_rlp_1000/bench_target/*/mode | uniq -c)" ;;
@@ -77,7 +79,8 @@ wake() {
 	moves put $MOVES/inside int sleeper &
 	wait_until "[[ \$(cat $MOVES/waiting) == 1 ]]" || fail "no task sleeps"
 	load_module moves_patch1
-	wait_until "grep -q ' sleeper inside moves_inside\$' $RLP/moves_patch1/blockers" || fail "the task does not block"
+	wait_until "grep -q ' sleeper inside moves_inside\$' $RLP/moves_patch1/blockers" ||
+		fail "the task does not block"
 	found=kept
 	wait_until "patch_settled moves_patch1" 8 || found=lost
 	echo 1 >$MOVES/release
@@ -146,7 +149,8 @@ bpf_attach() {
 
 unload_intree() {
 	echo 0 >/sys/kernel/livepatch/rlp_intree/enabled
-	wait_until "[[ ! -e /sys/kernel/livepatch/rlp_intree ]]" 30 || fail "in-tree livepatch does not disable rlp_intree"
+	wait_until "[[ ! -e /sys/kernel/livepatch/rlp_intree ]]" 30 ||
+		fail "in-tree livepatch does not disable rlp_intree"
 	unload_module rlp_intree
 }
 
@@ -154,13 +158,17 @@ unload_intree() {
 check_of() {
 	case $1 in
 	"only a few functions are promoted to jumps, one at a time") REPLY=promotion ;;
-	"each patch gets its own ftrace_ops, because bpf programs cannot be detected") REPLY=one_ops ;;
+	"each patch gets its own ftrace_ops, because bpf programs cannot be detected")
+		REPLY=one_ops
+		;;
 	"bpf programs cannot be attached to a function that jumps") REPLY=bpf_attach ;;
 	"the log does not name the other user of a busy function") REPLY=name_of_holder ;;
 	"sleeping tasks that block a transition are not woken") REPLY=wake ;;
 	"patches with relocations for modules are refused") REPLY=relocations ;;
 	"a module that a patch has relocations for can be loaded only once") REPLY=second_load ;;
-	"a task in a function that a replacement calls by a tail call may be switched") REPLY=tail_call ;;
+	"a task in a function that a replacement calls by a tail call may be switched")
+		REPLY=tail_call
+		;;
 	*) fail "no check of '$1'" ;;
 	esac
 }
@@ -178,7 +186,8 @@ judge() {
 
 new_log
 expect_load_fail ENOENT rust_livepatch 'without=*'
-mapfile -t lines < <(log | sed -n "s/.*rust_livepatch: the kernel lacks '\([a-z_]*\)': \(.*\)/\1 \2/p")
+mapfile -t lines < <(log |
+	sed -n "s/.*rust_livepatch: the kernel lacks '\([a-z_]*\)': \(.*\)/\1 \2/p")
 ((${#lines[@]} >= 5)) || fail "only ${#lines[@]} symbols are optional"
 
 declare -A checks

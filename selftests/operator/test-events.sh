@@ -22,7 +22,8 @@ fi
 expect_event() {
 	expect_seen uevents "^uevent $1 $2 $3 [0-9]+$" "${4:-10}"
 	[[ ! -e $seen/audit ]] ||
-		expect_seen audit "op=livepatch patch=\"$3\" event=$1 state=$2 us=[0-9]+ .*pid=" "${4:-10}"
+		expect_seen audit "op=livepatch patch=\"$3\" event=$1 state=$2 us=[0-9]+ .*pid=" \
+			"${4:-10}"
 }
 
 load_patch rlp_patch_a funcs=rlp_target:one_show

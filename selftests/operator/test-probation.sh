@@ -18,7 +18,8 @@ load_patch rlp_patch_a funcs=rlp_target:one_show says=a
 expect_log "'rlp_patch_a': on probation, must be confirmed within 3 s"
 expect_file $RLP/rlp_patch_a/confirmed 0
 expect_file $TARGET/one a
-[[ $(cat $RLP/rlp_patch_a/probation) == [123] ]] || fail "probation: $(cat $RLP/rlp_patch_a/probation)"
+[[ $(cat $RLP/rlp_patch_a/probation) == [123] ]] ||
+	fail "probation: $(cat $RLP/rlp_patch_a/probation)"
 wait_gone rlp_patch_a
 expect_log "patch 'rlp_patch_a' was not confirmed within 3 s, and is taken back"
 expect_seen uevents '^uevent complete probation rlp_patch_a '

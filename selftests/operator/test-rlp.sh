@@ -131,7 +131,8 @@ pass "a transition is reversed"
 rlp load --timeout 120 "$sleeping" "$a" >"$seen/waits" 2>&1 &
 waiter=$!
 wait_until "[[ \$(cat $RLP/rlp_patch_a/transition 2>/dev/null) == 1 ]]" || fail "no transition"
-wait_until "grep -q sleep_show $seen/waits" 30 || fail "blockers are not shown: $(cat "$seen/waits")"
+wait_until "grep -q sleep_show $seen/waits" 30 ||
+	fail "blockers are not shown: $(cat "$seen/waits")"
 read -ra before <"/proc/$waiter/stat"
 sleep 3
 read -ra after <"/proc/$waiter/stat"
@@ -149,7 +150,8 @@ pass "it waits until the transition is complete"
 waits() {
 	rlp load --timeout 300 "$@" "$sleeping" "$a" >"$seen/waits" 2>&1 &
 	waiter=$!
-	wait_until "[[ \$(cat $RLP/rlp_patch_a/transition 2>/dev/null) == 1 ]]" || fail "no transition"
+	wait_until "[[ \$(cat $RLP/rlp_patch_a/transition 2>/dev/null) == 1 ]]" ||
+		fail "no transition"
 }
 
 # ends STATUS PATTERN: the program that waits must end with this status, and say this.
@@ -238,7 +240,8 @@ run 5 load --probation 300 --test 'exit 7' "$one" --parameter=replace=Y --parame
 says "the test 'exit 7' has failed"
 expect_file $TARGET/one a
 ! is_loaded rlp_patch_b || fail "the module is left"
-run 0 load --test "[ \"\$(cat $TARGET/one)\" = b ]" "$one" --parameter=replace=Y --parameter=says=b "$b"
+run 0 load --test "[ \"\$(cat $TARGET/one)\" = b ]" "$one" \
+	--parameter=replace=Y --parameter=says=b "$b"
 says 'confirmed'
 expect_file $RLP/rlp_patch_b/confirmed 1
 wait_gone rlp_patch_a
@@ -281,7 +284,8 @@ pass "the loader's parameter is put back"
 
 json 0 history
 says "symbol 'no_such_function' not found in symbol table"
-for pattern in '"action": "load"' '"action": "reverse"' '"result": "taken back"' '"phase": "begin"' \
+for pattern in '"action": "load"' '"action": "reverse"' '"result": "taken back"' \
+	'"phase": "begin"' \
 	'"damaged": 0'; do
 	says "$pattern"
 done

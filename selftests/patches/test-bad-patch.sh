@@ -114,7 +114,8 @@ else
 	untested "a Rust function of vmlinux: there is none"
 fi
 rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
-bad EINVAL "$where '$rust': it is a Rust function" rust_livepatch:"$rust" "a Rust function of a module"
+bad EINVAL "$where '$rust': it is a Rust function" \
+	rust_livepatch:"$rust" "a Rust function of a module"
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
 	:start_kernel "a function of vmlinux that is freed after boot"
 
@@ -131,9 +132,11 @@ expect_refused EINVAL "pre-patch callback failed for object 'rlp_target'" \
 	rlp_patch_a shape=veto funcs=rlp_target:one_show
 pass "a callback that returns 1"
 
-expect_refused EINVAL "klp_enable_patch\(\) was called with a NULL pointer" rlp_patch_a shape=null-patch
+expect_refused EINVAL "klp_enable_patch\(\) was called with a NULL pointer" \
+	rlp_patch_a shape=null-patch
 pass "a null pointer"
-expect_refused EFAULT "patch 'rlp_patch_a': an array of objects is at an address that cannot be read" \
+expect_refused EFAULT \
+	"patch 'rlp_patch_a': an array of objects is at an address that cannot be read" \
 	rlp_patch_a shape=no-address funcs=rlp_target:one_show
 pass "an array at an address that cannot be read"
 expect_refused EINVAL "patch 'rlp_patch_a': an array of objects is at an unaligned address" \

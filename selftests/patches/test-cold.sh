@@ -18,7 +18,8 @@ remember_state
 
 # has_symbol NAME MODULE: whether the compiler has made this symbol. MODULE is empty for vmlinux.
 has_symbol() {
-	awk -v name="$1" -v module="${2:+[$2]}" '$3 == name && $4 == module { found = 1 } END { exit !found }' /proc/kallsyms
+	awk -v name="$1" -v module="${2:+[$2]}" \
+		'$3 == name && $4 == module { found = 1 } END { exit !found }' /proc/kallsyms
 }
 
 # blocked_by COMM WHERE PATCH: the transition must stay, and the task with this name must be named
@@ -37,7 +38,8 @@ blocked_by() {
 
 # expect_asleep NUMBER: this number of tasks sleeps in the functions of rlp_cold.
 expect_asleep() {
-	wait_until "read_file $COLD/sleepers; [[ \$REPLY == $1 ]]" || fail "$REPLY tasks sleep in rlp_cold instead of $1"
+	wait_until "read_file $COLD/sleepers; [[ \$REPLY == $1 ]]" ||
+		fail "$REPLY tasks sleep in rlp_cold instead of $1"
 }
 
 if has_symbol cold_show.cold rlp_target; then

@@ -52,7 +52,8 @@ pass "the init fails at once"
 
 mode=$RLP/rlp_patch_a/rlp_target/one_show,1/mode
 failing rlp_target:one_show
-wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" || fail "the function does not settle"
+wait_until "read_file $mode; [[ \$REPLY && \$REPLY != 'handler settling' ]]" ||
+	fail "the function does not settle"
 settled=$REPLY
 expect_file $TARGET/one patched
 echo N >$hold
@@ -60,7 +61,8 @@ all_gone "the init fails without a transition (mode: $settled)"
 
 fall_asleep
 failing rlp_target:sleep_show,rlp_target:one_show
-wait_until "[[ \$(grep -c '^[0-9]' $RLP/rlp_patch_a/blockers) == 1 ]]" || fail "the patch does not have exactly one blocker"
+wait_until "[[ \$(grep -c '^[0-9]' $RLP/rlp_patch_a/blockers) == 1 ]]" ||
+	fail "the patch does not have exactly one blocker"
 not_forced rlp_patch_a
 echo N >$hold
 all_gone "the init fails in the patch's own transition, which is reversed"
@@ -109,7 +111,8 @@ expect_file $RLP/rlp_patch_a/enabled 0
 grep -q " inside doze\$" $RLP/rlp_patch_a/blockers || fail "the task is not a blocker"
 # An operator cannot keep the patch.
 echo 1 >$RLP/rlp_patch_a/enabled
-wait_until "read_file $RLP/rlp_patch_a/enabled; [[ \$REPLY == 0 ]]" || fail "the patch stays enabled"
+wait_until "read_file $RLP/rlp_patch_a/enabled; [[ \$REPLY == 0 ]]" ||
+	fail "the patch stays enabled"
 kill -KILL $reader
 wait $reader || true
 all_gone "the init fails while a task is in the patch for long"

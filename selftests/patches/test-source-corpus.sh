@@ -15,7 +15,8 @@ load_loader
 # Load the modules that are patched. A module that needs another module, or hardware, fails to
 # load: its patch then waits for the module.
 for target in "$corpus"/targets/*.ko; do
-	[[ ! -e $target ]] || ! insmod "$target" 2>/dev/null || loaded+=("$(basename "$target" .ko)")
+	[[ ! -e $target ]] || ! insmod "$target" 2>/dev/null ||
+		loaded+=("$(basename "$target" .ko)")
 done
 remember_state
 RLP_MODULES=$corpus

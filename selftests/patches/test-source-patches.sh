@@ -45,7 +45,8 @@ effect src_hot /proc/version "lookups Linux version *"
 # Clones of functions that the compiler has made, and functions with a cold part.
 sigign=$(grep ^SigIgn /proc/self/status)
 load_patch src_clones
-[[ $(grep ^SigIgn /proc/self/status) == SigIgn:$'\t'8${sigign#*$'\t'?} ]] || fail "constprop has no effect"
+[[ $(grep ^SigIgn /proc/self/status) == SigIgn:$'\t'8${sigign#*$'\t'?} ]] ||
+	fail "constprop has no effect"
 grep -qF '[patched stack]' /proc/self/maps || fail "part has no effect"
 [[ $(busybox uptime) == *"load average: 42.00,"* ]] || fail "isra has no effect: $(busybox uptime)"
 [[ $(</proc/filesystems) == patched* ]] || fail "the function with a cold part has no effect"
@@ -140,23 +141,27 @@ put() { # BLOCK: write to this block of the file system
 make_minix() {
 	truncate -s 200K /tmp/minix
 	{
-		le 2 32 && le 2 $(($1 == 1 ? 200 : 0)) && le 2 1 && le 2 1 && le 2 $(($1 == 1 ? 5 : 6))
+		le 2 32 && le 2 $(($1 == 1 ? 200 : 0)) && le 2 1 && le 2 1 &&
+			le 2 $(($1 == 1 ? 5 : 6))
 		le 2 0 && le 4 100000 && le 2 $(($1 == 1 ? 0x137f : 0x2468)) && le 2 1 && le 4 200
 	} | put 1
 	le 1 3 | put 2
 	le 1 3 | put 3
 	if (($1 == 1)); then
-		{ le 2 0x41ed && le 2 0 && le 4 32 && le 4 0 && le 1 0 && le 1 2 && le 2 5; } | put 4
+		{ le 2 0x41ed && le 2 0 && le 4 32 && le 4 0 && le 1 0 && le 1 2 &&
+			le 2 5; } | put 4
 	else
 		{ le 2 0x41ed && le 2 2 && le 4 0 && le 4 32 && le 12 0 && le 4 6; } | put 4
 	fi
-	{ le 2 1 && printf '.' && le 13 0 && le 2 1 && printf '..' && le 12 0; } | put $(($1 == 1 ? 5 : 6))
+	{ le 2 1 && printf '.' && le 13 0 && le 2 1 && printf '..' &&
+		le 12 0; } | put $(($1 == 1 ? 5 : 6))
 }
 
 write_file() { # write 20 blocks; the status is that of the write
 	local rc=0
 
-	head -c 20480 /dev/zero 2>/dev/null | dd of=/tmp/mnt/file bs=1024 status=none 2>/dev/null || rc=$?
+	head -c 20480 /dev/zero 2>/dev/null | dd of=/tmp/mnt/file bs=1024 status=none 2>/dev/null ||
+		rc=$?
 	rm /tmp/mnt/file
 	return $rc
 }
@@ -184,7 +189,8 @@ pass src_included
 load_patch src_depends
 load_all llc stp garp mrp 8021q dm_mod dm_bufio
 read_file /proc/net/vlan/config
-[[ $REPLY == "garp_unregister_application [garp] VLAN Dev name"* ]] || fail "src_depends has no effect: $REPLY"
+[[ $REPLY == "garp_unregister_application [garp] VLAN Dev name"* ]] ||
+	fail "src_depends has no effect: $REPLY"
 grep -q '^dm_bufio' /sys/kernel/tracing/enabled_functions || fail "dm_bufio is not hooked"
 unload_patch src_depends
 read_file /proc/net/vlan/config

@@ -208,7 +208,8 @@ finish_test() {
 
 	step="the kernel and systemd have not complained"
 	stop_machine
-	found=$(cat "$work"/console-*.log | tr -d '\r' | grep -E "$complaints" | grep -vE "$expected" || true)
+	found=$(cat "$work"/console-*.log | tr -d '\r' | grep -E "$complaints" |
+		grep -vE "$expected" || true)
 	[[ ! $found ]] || fail "in $work/console-*.log: $found"
 	pass "$step"
 }

@@ -59,7 +59,8 @@ guest "$as_user info $name"
 guest "$as_user history"
 try "$as_user doctor" || true
 says "^ok"
-for change in "unload $name" "load $fix" "install $fix" "uninstall $name" reverse "confirm $name"; do
+for change in "unload $name" "load $fix" "install $fix" "uninstall $name" reverse \
+	"confirm $name"; do
 	status 3 "$as_user $change"
 	says 'only root may'
 done

@@ -47,7 +47,8 @@ for ((cut = 1; cut <= ${N:-4}; cut++)); do
 	whole_store
 	guest 'rlp history --json | jq ".damaged, (.records | length)" | xargs'
 	read -r damaged records <<<"$reply"
-	((damaged <= cut && records >= lines)) || fail "$damaged lines are damaged, $records of at least $lines are left"
+	((damaged <= cut && records >= lines)) ||
+		fail "$damaged lines are damaged, $records of at least $lines are left"
 	guest "rlp status"
 	says "^$pair"
 	guest 'rlp boot --survived && sync'

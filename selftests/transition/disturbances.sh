@@ -14,14 +14,16 @@ disturbances=()
 disturb_all() {
 	if [[ -d $tracing ]]; then
 		# Tracing all functions is too slow on an emulated CPU.
-		printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' >$tracing/set_ftrace_filter
+		printf '%s\n' 'moves_*' 'new_*' 'vfs_*' 'wake_up_*' 'hrtimer_*' \
+			>$tracing/set_ftrace_filter
 		start_disturbance tracers switch_tracer
 	fi
 	[[ ! -e $tracing/kprobe_events ]] || start_disturbance kprobes set_kprobes
 	if [[ -e /sys/kernel/btf/vmlinux ]] && command -v bpf_trace >/dev/null; then
 		start_disturbance "bpf programs" attach_bpf
 	fi
-	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] || start_disturbance processors toggle_cpu
+	((cpus < 2)) || [[ ! -e /sys/devices/system/cpu/cpu1/online ]] ||
+		start_disturbance processors toggle_cpu
 	if [[ -e $(module_file livepatch_late_c) ]]; then
 		load_module livepatch_late_c
 		start_disturbance modules reload_target
@@ -135,7 +137,8 @@ clear_kprobes() {
 attach_bpf() {
 	local kinds=(fentry fexit)
 
-	sleep "0.$((RANDOM % 10))" | bpf_trace "${kinds[RANDOM % 2]}" vfs_write && count "bpf programs"
+	sleep "0.$((RANDOM % 10))" | bpf_trace "${kinds[RANDOM % 2]}" vfs_write &&
+		count "bpf programs"
 }
 
 # Load a patch of in-tree livepatch for another function: its transition needs the same tasks.

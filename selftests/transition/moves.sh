@@ -166,7 +166,8 @@ calls() {
 expect_no_mixed() {
 	[[ $(mixed) != 0 ]] || return 0
 	sed 's/^/# /' $MOVES/mixed
-	grep -E '(new|moves)_(step|session)|rlp_ftrace_handler|ftrace_(regs_)?caller' /proc/kallsyms | sed 's/^/# /'
+	grep -E '(new|moves)_(step|session)|rlp_ftrace_handler|ftrace_(regs_)?caller' \
+		/proc/kallsyms | sed 's/^/# /'
 	sed 's/^/# /' "$RLP"/moves_patch*/*/*/mode
 	fail "$(mixed) mixed pairs of $(calls)"
 }

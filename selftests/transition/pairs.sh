@@ -28,7 +28,8 @@ release_pairs() {
 # sleep there.
 hold() {
 	echo 1 >/proc/pairs &
-	wait_until "read_file /proc/pairs; [[ \$REPLY == 'holding $1'* ]]" || fail "nothing sleeps in pairs_hold()"
+	wait_until "read_file /proc/pairs; [[ \$REPLY == 'holding $1'* ]]" ||
+		fail "nothing sleeps in pairs_hold()"
 }
 
 # reverse_pairs PATCH DIRECTORY NUMBER: enable PATCH, and reverse its transition NUMBER times, but

@@ -103,7 +103,9 @@ change_at_random() {
 		((RANDOM % 2)) || {
 			if load_at_random moves_patch2 replace=$((RANDOM % 2)); then second=1; fi
 		}
-		if [[ -d $P1 ]] && ((second == 0 || RANDOM % 2)); then unload_at_random moves_patch1; fi
+		if [[ -d $P1 ]] && ((second == 0 || RANDOM % 2)); then
+			unload_at_random moves_patch1
+		fi
 		((second == 0)) || unload_at_random moves_patch2
 		! is_loaded moves_patch1 || unload_at_random moves_patch1
 	fi

@@ -43,11 +43,13 @@ echo 0 >"$cpu/online"
 echo Y >$STARTING/hold
 echo 1 >"$cpu/online" &
 starter=$!
-wait_until "read_file $STARTING/held; [[ \$REPLY == 1 ]]" 4 || fail "the CPU is not in the handler: held $REPLY"
+wait_until "read_file $STARTING/held; [[ \$REPLY == 1 ]]" 4 ||
+	fail "the CPU is not in the handler: held $REPLY"
 new_log
 insmod "$(module_file rlp_target)" &
 loaded+=(rlp_target)
-wait_until "log_has 'applying patch .rlp_patch_a. to loading module'" 5 || fail "rlp_target is not being loaded"
+wait_until "log_has 'applying patch .rlp_patch_a. to loading module'" 5 ||
+	fail "rlp_target is not being loaded"
 shown=$(mktemp)
 cat "$patched" >"$shown" &
 sleep 1

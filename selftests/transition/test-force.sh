@@ -27,7 +27,8 @@ force() {
 pinned() {
 	wait_until "[[ ! -d $RLP/$1 ]]" || fail "$1 keeps its directory"
 	! rmmod "$1" 2>/dev/null || fail "$1 can be unloaded"
-	log_has "patch '$1': its module cannot be unloaded, because tasks were forced" || fail "no line in the log says that $1 stays"
+	log_has "patch '$1': its module cannot be unloaded, because tasks were forced" ||
+		fail "no line in the log says that $1 stays"
 	sleep 1
 	is_loaded "$1" || fail "$1 is not loaded any more"
 	release
@@ -70,7 +71,8 @@ cat /proc/rlp_target/one >/dev/null &
 reader=$!
 wait_until "grep -q 'doze.*rlp_patch_d' /proc/$reader/stack" || fail "no task is in rlp_patch_d"
 echo N >/sys/module/rlp_patch_d/parameters/hold
-wait_until "log_has \"patch 'rlp_patch_d' cannot be disabled yet\"" 30 || fail "the unload of rlp_patch_d is not stalled"
+wait_until "log_has \"patch 'rlp_patch_d' cannot be disabled yet\"" 30 ||
+	fail "the unload of rlp_patch_d is not stalled"
 echo 1 >$RLP/rlp_patch_d/force
 wait_until "patch_gone rlp_patch_d" 30 || fail "rlp_patch_d keeps its directory"
 log_has "patch 'rlp_patch_d': its module cannot be unloaded, because tasks were forced" ||

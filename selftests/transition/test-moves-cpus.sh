@@ -53,7 +53,8 @@ count_interrupts() {
 	sleep 3
 	echo 0 >$instance/events/csd/csd_function_entry/enable
 	for ((cpu = 0; cpu < cpus; cpu++)); do
-		interrupts[cpu]=$(grep -c 'func=.*\[rust_livepatch\]' $instance/per_cpu/cpu$cpu/trace) || true
+		interrupts[cpu]=$(grep -c 'func=.*\[rust_livepatch\]' \
+			$instance/per_cpu/cpu$cpu/trace) || true
 	done
 	rmdir $instance
 	note "$1: interrupts on each CPU: ${interrupts[*]}"
@@ -158,7 +159,8 @@ if ((last > 0)) && [[ -e /sys/devices/system/cpu/cpu$last/online ]]; then
 
 	# Transitions and hotplug at the same time, as fast as possible.
 	plugged=$(mktemp)
-	(while :; do set_online $last 0 && set_online $last 1 && echo >>"$plugged"; done) 2>/dev/null &
+	(while :; do set_online $last 0 && set_online $last 1 &&
+		echo >>"$plugged"; done) 2>/dev/null &
 	plugger=$!
 	for ((i = 0; i < 5; i++)); do
 		patch_and_unpatch
@@ -203,7 +205,8 @@ else
 		wait_settled moves_patch1
 		expect_version 1
 		took=$(cat "$P1/transition_us")
-		((took < 300000 * ${RLP_SLOW:-1})) || fail "switched only after $took us, when it left its CPU"
+		((took < 300000 * ${RLP_SLOW:-1})) ||
+			fail "switched only after $took us, when it left its CPU"
 		note "a spinner with SCHED_FIFO on CPU $last: patched in $took us"
 		unload_patch moves_patch1
 	done

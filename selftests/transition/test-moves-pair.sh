@@ -23,7 +23,8 @@ start_worker nice -n 10 moves forks 1
 echo "k-pair pair nap" >$MOVES/kthread
 echo 1 >$MOVES/ticks
 
-while ((transitions < ${RLP_TRANSITIONS:-200} || $(calls) < ${RLP_CALLS:-$((1000000 / ${RLP_SLOW:-1}))})); do
+while ((transitions < ${RLP_TRANSITIONS:-200} ||
+	$(calls) < ${RLP_CALLS:-$((1000000 / ${RLP_SLOW:-1}))})); do
 	change_at_random
 done
 expect_workers

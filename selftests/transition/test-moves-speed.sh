@@ -50,4 +50,5 @@ for ((i = 0; i < 5; i++)); do
 done
 waited_median=$(printf '%s\n' "${waited[@]}" | median)
 note "us from the end of a sleep to the end of the transition: median $waited_median"
-((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) || fail "the transition completed $waited_median us after the last task left"
+((waited_median < 100000 + 100000 * (${RLP_SLOW:-1} > 1))) ||
+	fail "the transition completed $waited_median us after the last task left"

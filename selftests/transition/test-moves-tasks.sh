@@ -57,7 +57,8 @@ inside() {
 	load_module moves_patch1
 	expect_transition moves_patch1
 	expect_blocker moves_patch1 straggler "$reason" moves_inside
-	[[ $(grep -c '^[0-9]' "$P1/blockers") == 1 ]] || fail "there are other blockers: $(cat "$P1/blockers")"
+	[[ $(grep -c '^[0-9]' "$P1/blockers") == 1 ]] ||
+		fail "there are other blockers: $(cat "$P1/blockers")"
 	read -r switched total <"$P1/progress"
 	((switched + 1 == total)) || fail "progress is $switched of $total"
 	# All other tasks are switched.

@@ -35,7 +35,8 @@ torture_end() {
 summary() {
 	echo "# $rounds rounds, $transitions transitions, $reversals reversals, $jumps from jumps; $(calls) calls, $(mixed) mixed"
 	awk -v forks="$forks" -v rest="$(print_disturbances)$faults faults" \
-		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' /proc/stat
+		'$1 == "processes" { printf "# meanwhile %d forks, %s\n", $2 - forks, rest }' \
+		/proc/stat
 }
 
 # Set "points" to the number of allocations while a patch is loaded. With the kernel's own fault

@@ -22,7 +22,8 @@
 #include <unistd.h>
 
 #define INSN(op, dst, src, offset, value) \
-	((struct bpf_insn){ .code = op, .dst_reg = dst, .src_reg = src, .off = offset, .imm = value })
+	((struct bpf_insn){ .code = op, .dst_reg = dst, .src_reg = src, .off = offset, \
+			    .imm = value })
 
 /* Since Linux 7.3. The headers of the C library may be older. */
 #define TRACE_FENTRY_MULTI 59

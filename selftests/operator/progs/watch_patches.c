@@ -54,8 +54,9 @@ static void watch_uevents(void)
 		buf[len] = '\0';
 		if (strcmp(variable(buf, len, "SUBSYSTEM"), "rust_livepatch"))
 			continue;
-		printf("uevent %s %s %s %s\n", variable(buf, len, "EVENT"), variable(buf, len, "STATE"),
-		       variable(buf, len, "PATCH"), variable(buf, len, "US"));
+		printf("uevent %s %s %s %s\n", variable(buf, len, "EVENT"),
+		       variable(buf, len, "STATE"), variable(buf, len, "PATCH"),
+		       variable(buf, len, "US"));
 	}
 	err(1, "recv");
 }

@@ -88,6 +88,7 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "length"))
 		return length();
-	printf("error %d initialisation %d race %d width %d\n", error(), initialisation(), race(), width());
+	printf("error %d initialisation %d race %d width %d\n", error(), initialisation(), race(),
+	       width());
 	return 0;
 }

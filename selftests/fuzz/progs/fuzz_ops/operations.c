@@ -29,7 +29,8 @@ void write_enabled(int slot, int value)
 	const char *text = value ? yes[below(5)] : no[below(5)];
 
 	log_op("%c/enabled < %d", 'a' + slot, value);
-	check_result(op_enabled, (long[]){ slot, value }, write_file(slot_file(slot, "enabled"), text));
+	check_result(op_enabled, (long[]){ slot, value },
+		     write_file(slot_file(slot, "enabled"), text));
 }
 
 void write_enabled_silently(int slot, int value)
@@ -206,7 +207,8 @@ void set_promote(int promote)
 {
 	log_op("promote=%d", promote);
 	check_result(op_set, (long[]){ MEMBER(promote), promote },
-		     write_file("/sys/module/rust_livepatch/parameters/promote", promote ? "Y" : "N"));
+		     write_file("/sys/module/rust_livepatch/parameters/promote",
+				promote ? "Y" : "N"));
 }
 
 /* Starts a process, which must call the functions of the target universe only. */
