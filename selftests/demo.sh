@@ -24,7 +24,7 @@ run() {
 }
 
 # Record each state of the patch. A transition takes only some milliseconds, so this loop
-# only records, and show_moves() evaluates the records later.
+# only records, and show_states() evaluates the records later.
 watch_patch() {
 	local progress transition enabled blocker last=
 
@@ -52,7 +52,7 @@ start_watching() {
 }
 
 # Print the first recorded states and the last.
-show_moves() {
+show_states() {
 	kill "$watcher" 2>/dev/null
 	wait "$watcher" 2>/dev/null
 	sed -n '2,12p' "$samples"
@@ -106,7 +106,7 @@ run cat /proc/cmdline
 [[ $(cat /proc/cmdline) == "this has been live patched" ]] || die "not patched"
 
 say "what sysfs showed meanwhile"
-show_moves
+show_states
 run grep -H . $patch/enabled $patch/transition $patch/progress $patch/transition_us
 [[ $(cat $patch/transition) == 0 ]] || die "the transition is not complete"
 [[ $(cat $patch/transition_us) -gt 0 ]] || die "the transition took no time"
@@ -120,7 +120,7 @@ run cat /proc/cmdline
 [[ $(cat /proc/cmdline) == "$before" ]] || die "/proc/cmdline is not as before"
 
 say "what sysfs showed meanwhile"
-show_moves
+show_states
 
 say "unload both modules"
 gone rust_livepatch_cmdline || die "the patch is still in use"

@@ -35,7 +35,7 @@ package() {
 		"$test/debs/${name}_${version//:/%3a}_amd64.deb" >/dev/null
 }
 
-file() { # PATH TEXT
+make_file() { # PATH TEXT
 	mkdir -p "$test/files/${1%/*}"
 	echo "$2" >"$test/files/$1"
 }
@@ -50,8 +50,8 @@ has() {
 	[[ $(<"$cache/fetch/$SUITE-$1/$2") == "$3" ]]
 }
 
-# names VARIABLE=VALUE... TEXT: print TEXT, in which the shell expands the variables of env.sh.
-names() {
+# expand VARIABLE=VALUE... TEXT: print TEXT, in which the shell expands the variables of env.sh.
+expand() {
 	in_cache "${@:1:$#-1}" bash -c ". '$scripts/lib/env.sh'; echo \"${*: -1}\""
 }
 
@@ -67,10 +67,10 @@ says() { # TEXT COMMAND...: the command fails, and says this
 rm -rf "$test"
 mkdir -p "$test/debs" "$cache"/{root,fetch,kernel,source,shipped,log,lock}
 ln -s "$root" "$cache/root/"
-file "usr/src/linux-headers-$release/.config" "CONFIG_TEST=y"
-file "usr/src/linux-headers-$release/Module.symvers" "symbols"
-file "usr/lib/modules/$release/vmlinuz" "an image"
-file "usr/lib/modules/$release/kernel/x.ko" "a module"
+make_file "usr/src/linux-headers-$release/.config" "CONFIG_TEST=y"
+make_file "usr/src/linux-headers-$release/Module.symvers" "symbols"
+make_file "usr/lib/modules/$release/vmlinuz" "an image"
+make_file "usr/lib/modules/$release/kernel/x.ko" "a module"
 mkdir -p "$test/linux/kernel" "$test/files/usr/src"
 echo "a makefile" >"$test/linux/Makefile"
 tool tar -C "$test" -cJf "$test/files/usr/src/linux-source-9.8.tar.xz" linux
@@ -117,11 +117,11 @@ result "a folder without a kernel is refused" says "has no package linux-binary-
 same_place() {
 	local newest other mirror
 
-	newest=$(names '$root $kernel_link $fetched')
+	newest=$(expand '$root $kernel_link $fetched')
 	[[ $newest == "$cache/root/${root##*/} $cache/kernel/${root##*/}-$FLAVOUR $cache/fetch/$SUITE-$FLAVOUR" ]] || return
-	other=$(names KERNEL_RELEASE=9.9 '$root $kernel_link $fetched')
+	other=$(expand KERNEL_RELEASE=9.9 '$root $kernel_link $fetched')
 	[[ $other == "$cache/root/${root##*/} $cache/kernel/${root##*/}-9.9 $cache/fetch/$SUITE-9.9" ]] || return
-	mirror=$(names MIRROR=http://snapshot.example.org/ '$root $kernel_link $fetched')
+	mirror=$(expand MIRROR=http://snapshot.example.org/ '$root $kernel_link $fetched')
 	for path in $mirror; do
 		[[ " $newest $other " != *" $path "* ]] || return
 	done

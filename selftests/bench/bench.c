@@ -46,8 +46,8 @@
 #define POLL		(500 * USEC)
 
 static const char *loader;	/* klp or rlp */
-static const char *patches;	/* the loader's directory in sysfs */
-static bool ours;		/* the loader is rlp */
+static const char *patches_dir;	/* the loader's directory in sysfs */
+static bool is_rlp;		/* the loader is rlp */
 static bool quick;
 
 static void __attribute__((noreturn, format(printf, 1, 2)))
@@ -165,10 +165,10 @@ static struct patch patch_by_name(const char *what, int functions)
 	struct patch p;
 
 	snprintf(p.module, sizeof(p.module), "bench_%s_%s", loader, what);
-	snprintf(p.enabled, sizeof(p.enabled), "%s/%s/enabled", patches, p.module);
-	snprintf(p.transition, sizeof(p.transition), "%s/%s/transition", patches, p.module);
+	snprintf(p.enabled, sizeof(p.enabled), "%s/%s/enabled", patches_dir, p.module);
+	snprintf(p.transition, sizeof(p.transition), "%s/%s/transition", patches_dir, p.module);
 	snprintf(p.mode, sizeof(p.mode), "%s/%s/bench_target/bench_%04d,1/mode",
-		 patches, p.module, functions - 1);
+		 patches_dir, p.module, functions - 1);
 	return p;
 }
 
@@ -233,7 +233,7 @@ static void settle(const struct patch *p)
 	int64_t deadline = now() + 20 * NSEC_PER_SEC;
 
 	pause_for(2 * NSEC_PER_SEC);
-	while (ours) {
+	while (is_rlp) {
 		if (read_file(p->mode, mode, sizeof(mode)) < 0)
 			die("reading %s", p->mode);
 		if (strncmp(mode, "handler settling", 16))
@@ -242,13 +242,13 @@ static void settle(const struct patch *p)
 			die("%s does not settle", p->module);
 		pause_for(10 * MSEC);
 	}
-	if (ours && strncmp(mode, "jump", 4))
+	if (is_rlp && strncmp(mode, "jump", 4))
 		printf("# %s: mode is %s", p->module, mode);
 }
 
 static void set_promote(bool on)
 {
-	if (ours)
+	if (is_rlp)
 		write_file("/sys/module/rust_livepatch/parameters/promote", on ? "Y" : "N");
 }
 
@@ -379,7 +379,7 @@ static int nr_runs(int functions, long threads)
 {
 	if (!quick)
 		return 5;
-	return !ours && functions * (threads + 100) >= 100000 ? 1 : 3;
+	return !is_rlp && functions * (threads + 100) >= 100000 ? 1 : 3;
 }
 
 static void section_functions(void)
@@ -438,7 +438,7 @@ static void section_fresh(void)
 	static const long delays[] = { 0, 1000 };
 	struct patch p = patch_by_size(1);
 
-	if (!ours)
+	if (!is_rlp)
 		return;
 	for (unsigned int i = 0; i < sizeof(delays) / sizeof(*delays); i++) {
 		for (int run = nr_runs(1, 0); run; run--) {
@@ -481,7 +481,7 @@ static void section_enrol(void)
 	static const long counts[] = { 4000, 10000, 20000 };
 	struct patch p = patch_by_size(1);
 
-	if (!ours)
+	if (!is_rlp)
 		return;
 	write_file("/sys/module/rust_livepatch/parameters/debug", "Y");
 	for (unsigned int i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
@@ -501,7 +501,7 @@ static void section_enrol(void)
 
 static void section_large(void)
 {
-	if (!ours && quick)
+	if (!is_rlp && quick)
 		return;
 	for (int run = nr_runs(1000, 4000); run; run--)
 		measure_change(1000, 4000, "insmod-large", "disable-large", 4000);
@@ -666,7 +666,7 @@ static void section_memory(void)
 		print_result("memory-task", 4000, (many - one) / 4000);
 		print_result("memory-task-kept", 4000, kept);
 	}
-	if (ours)
+	if (is_rlp)
 		print_result("memory-module", 0,
 			     read_number("/sys/module/rust_livepatch/coresize"));
 }
@@ -748,7 +748,7 @@ static void latency_once(bool forks, int functions, long threads)
 	volatile int64_t *longest = forks ? &probes->fork : &probes->gap;
 	char name[32];
 	/* In-tree livepatch causes longer gaps. A probe with a longer period still finds them. */
-	long period_factor = ours ? 1 : 10;
+	long period_factor = is_rlp ? 1 : 10;
 
 	if (forks)
 		probe = start_helper(run_fork_probe, (void *)(period_factor * 2 * MSEC),
@@ -787,7 +787,7 @@ static void section_latency(void)
 	const char *online = "/sys/devices/system/cpu/cpu1/online";
 	bool two = !access(online, F_OK);
 
-	if (!ours && quick)
+	if (!is_rlp && quick)
 		return;
 	probes = mmap(NULL, sizeof(*probes), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -895,7 +895,7 @@ static void section_check(void)
 			disable(&p);
 		}
 		/* In-tree livepatch checks no stack with more than 100 return addresses. */
-		for (int run = ours ? nr_runs(sizes[i], 0) : 0; run; run--) {
+		for (int run = is_rlp ? nr_runs(sizes[i], 0) : 0; run; run--) {
 			pid_t pid = start_sleeper(DEBUGFS "deep");
 
 			trace_begin("task_call_func");
@@ -995,13 +995,13 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		die("usage: bench [-q] klp|rlp SECTION...");
 	loader = argv[1];
-	ours = !strcmp(loader, "rlp");
-	patches = ours ? "/sys/kernel/rust_livepatch" : "/sys/kernel/livepatch";
+	is_rlp = !strcmp(loader, "rlp");
+	patches_dir = is_rlp ? "/sys/kernel/rust_livepatch" : "/sys/kernel/livepatch";
 
 	/* The kernel refines the frequency of its clock soon after boot. Wait until then. */
 	pause_for(5 * NSEC_PER_SEC);
 	load("bench_target", "");
-	if (ours)
+	if (is_rlp)
 		load("rust_livepatch", "");
 	for (int arg = 2; arg < argc; arg++) {
 		for (unsigned int i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
@@ -1014,7 +1014,7 @@ int main(int argc, char **argv)
 			fflush(stdout);
 		}
 	}
-	if (ours)
+	if (is_rlp)
 		unload("rust_livepatch");
 	unload("bench_target");
 	return 0;

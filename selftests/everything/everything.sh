@@ -65,9 +65,9 @@ expect_replaced() { # MODULE COUNT
 	((hooked >= $2)) || fail "ftrace has hooked $hooked functions, not $2"
 }
 
-# unreplace MODULE: disable the patch and unload it. After that, no function may be hooked except
-# those that the loader always hooks (see hooked()).
-unreplace() {
+# disable_and_unload MODULE: disable the patch and unload it. After that, no function may be hooked
+# except those that the loader always hooks (see hooked()).
+disable_and_unload() {
 	disable_patch "$1"
 	unload_module "$1"
 	wait_until "[[ ! \$(hooked) ]]" || fail "hooks are left: $(hooked | head)"
@@ -81,8 +81,8 @@ hooked() {
 		grep -vE '^rlp_anchor_|^[[:space:]]*direct(\(jmp\))?-->(rlp_anchor_|rlp_stub_(link|multi_attach)\+)|\[rlp_fail\]'
 }
 
-# jumping MODULE: print how many of its functions jump.
-jumping() {
+# count_promoted MODULE: print how many of its functions jump.
+count_promoted() {
 	cat "$RLP/$1"/vmlinux/*/mode 2>/dev/null | grep -c '^jump$' || true
 }
 
@@ -91,9 +91,9 @@ settled_modes() {
 	! cat "$RLP/$1"/vmlinux/*/mode | grep -q settling
 }
 
-# called MODULE [PATTERN]: print how many of its functions were called. With PATTERN, count only the
-# functions whose names match.
-called() {
+# count_called MODULE [PATTERN]: print how many of its functions were called. With PATTERN, count
+# only the functions whose names match.
+count_called() {
 	awk -v pattern="^(${2:-.*})$" '$1 > 0 && $2 ~ pattern { n++ } END { print n + 0 }' \
 		"/proc/$1"
 }
@@ -104,7 +104,7 @@ expect_called() {
 	shift
 
 	for name; do
-		(($(called "$module" "$name"))) || missed+=("$name")
+		(($(count_called "$module" "$name"))) || missed+=("$name")
 	done
 	((${#missed[@]} == 0)) || fail "the stubs of these functions were not called: ${missed[*]}"
 }

@@ -46,8 +46,8 @@ for _ in 1 2; do
 	interrupts
 	expect_called rlp_everything 'hrtimer_.*' handle_softirqs 'tick_.*' '.*nmi.*' \
 		handle_mm_fault update_process_times
-	note "$count functions are replaced, $(jumping rlp_everything) jump, $(called rlp_everything) were called"
-	unreplace rlp_everything
+	note "$count functions are replaced, $(count_promoted rlp_everything) jump, $(count_called rlp_everything) were called"
+	disable_and_unload rlp_everything
 done
 stop_workers
 expect_no_mixed

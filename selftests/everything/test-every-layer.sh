@@ -33,10 +33,10 @@ done
 	fail "the last layer has position $(<"$RLP/$(layer $layers)/stack_order")"
 exercise || fail "the shell's commands fail"
 top=$(layer $layers)
-(($(called "$top") >= count - 2)) ||
-	fail "only $(called "$top") of $count functions of the top layer were called"
+(($(count_called "$top") >= count - 2)) ||
+	fail "only $(count_called "$top") of $count functions of the top layer were called"
 [[ $(cat "$RLP"/rlp_layer*/enabled | sort -u) == 1 ]] || fail "a layer is not enabled"
-note "$layers layers of $count functions, $(called "$top") of which were called"
+note "$layers layers of $count functions, $(count_called "$top") of which were called"
 
 RLP_MODULES=$modules
 replace_functions rlp_everything match="$functions" replace=Y
@@ -45,8 +45,8 @@ for ((i = 1; i <= layers; i++)); do
 	unload_module "$(layer $i)"
 done
 exercise || fail "the shell's commands fail"
-(($(called rlp_everything) >= count - 2)) ||
-	fail "only $(called rlp_everything) of $count functions were called"
-unreplace rlp_everything
+(($(count_called rlp_everything) >= count - 2)) ||
+	fail "only $(count_called rlp_everything) of $count functions were called"
+disable_and_unload rlp_everything
 stop_workers
 expect_no_mixed

@@ -17,8 +17,9 @@ replace_functions rlp_everything random=300 seed="$seed"
 ((count == 300)) || fail "$count functions were drawn"
 wait_until "settled_modes rlp_everything" 30
 sleep 0.5
-note "$(jumping rlp_everything) of 300 functions jump, $(called rlp_everything) were called"
-(($(jumping rlp_everything) >= 250)) || fail "only $(jumping rlp_everything) functions jump"
-unreplace rlp_everything
+note "$(count_promoted rlp_everything) of 300 functions jump, $(count_called rlp_everything) were called"
+(($(count_promoted rlp_everything) >= 250)) ||
+	fail "only $(count_promoted rlp_everything) functions jump"
+disable_and_unload rlp_everything
 stop_workers
 expect_no_mixed

@@ -26,8 +26,8 @@ expect_called rlp_everything \
 	__x64_sys_{read,write,openat,close,execve,exit_group,wait4,mmap,munmap} \
 	__x64_sys_{newfstatat,getdents64}
 kill -0 $sleeper || fail "the task that slept in a system call has ended"
-note "$count system calls are replaced, $(jumping rlp_everything) jump, $(called rlp_everything) were called"
-unreplace rlp_everything
+note "$count system calls are replaced, $(count_promoted rlp_everything) jump, $(count_called rlp_everything) were called"
+disable_and_unload rlp_everything
 exercise || fail "the shell's commands fail afterwards"
 kill $sleeper
 stop_workers

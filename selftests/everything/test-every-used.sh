@@ -47,6 +47,6 @@ done
 expect_version 0
 expect_called rlp_everything load_module kernfs_create_link task_call_func \
 	arch_stack_walk_reliable module_kallsyms_on_each_symbol
-note "$count functions that the loader uses are replaced, $(jumping rlp_everything) jump, $(called rlp_everything) were called"
-unreplace rlp_everything
+note "$count functions that the loader uses are replaced, $(count_promoted rlp_everything) jump, $(count_called rlp_everything) were called"
+disable_and_unload rlp_everything
 patch_and_unpatch

@@ -20,18 +20,18 @@
 
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
-# "most" is the number of allocations of each operation that are chosen to fail, or "all". They are
+# "sample_size" is the number of allocations of each operation that are chosen to fail, or "all". They are
 # evenly spread. "offset" shifts the chosen allocations, so that each run can choose others.
-most=all offset=0
+sample_size=all offset=0
 UNREACHED=1000000 # an operation makes fewer allocations
 
 # choose_faults NUMBER TEST: let about this number of allocations of each operation fail, or
 # RLP_FAULTS of them. RLP_SEED is a number that was printed, to choose the same allocations.
 choose_faults() {
-	most=${RLP_FAULTS:-$1}
-	[[ $most != all ]] || return 0
+	sample_size=${RLP_FAULTS:-$1}
+	[[ $sample_size != all ]] || return 0
 	offset=${RLP_SEED:-$RANDOM}
-	say_replay "check${RLP_DEBUG:+-debug} T=$2 FAULTS=$most FUZZ_SEED=$offset"
+	say_replay "check${RLP_DEBUG:+-debug} T=$2 FAULTS=$sample_size FUZZ_SEED=$offset"
 }
 
 # In the operation "replace", two patches replace each other: treat them as one patch.
@@ -111,7 +111,7 @@ expect_live() {
 each_fault() {
 	local op=$1 minimum=$2 how=$3 nth step=1 first pass=1 total base base_live
 	local refused=0 survived=0
-	local line=${5:-} said by_us=0 which=''
+	local line=${5:-} said refused_by_loader=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
 	# First run the operation without a fault, and count its allocations. This makes the objects
@@ -123,7 +123,7 @@ each_fault() {
 	where=nothing
 	[[ $errno == 0 ]] || fail "$op: $errno"
 	total=$counted
-	[[ $most == all ]] || step=$((total / most + 1))
+	[[ $sample_size == all ]] || step=$((total / sample_size + 1))
 	first=$((1 + offset % step))
 	((step == 1)) || which=", every $step from number $first"
 	"${op}_works"
@@ -147,7 +147,8 @@ each_fault() {
 			[[ $how != never ]] || fail "$op: ENOMEM, after '$where'"
 			refused=$((refused + 1))
 			# This is the kernel's own buffer for the write; the loader is not called.
-			[[ $where == kernfs_fop_write_iter+* ]] || by_us=$((by_us + 1))
+			[[ $where == kernfs_fop_write_iter+* ]] ||
+				refused_by_loader=$((refused_by_loader + 1))
 			# shellcheck disable=SC2034 # used by the tests
 			last_refusal=$nth
 			"${op}_refused"
@@ -173,13 +174,14 @@ each_fault() {
 		expect_state "$base" "$op was undone"
 		expect_live "$base_live"
 	done
-	[[ $most != all ]] || total=$((refused + survived))
+	[[ $sample_size != all ]] || total=$((refused + survived))
 	((total >= minimum)) || fail "$op: only $total allocations"
 	[[ $how != refused ]] || ((refused)) || fail "$op: no fault made it fail"
 	covered=$((covered + refused + survived))
 	if [[ $line ]]; then
 		said=$(log | grep -cE -- "$line") || true
-		((said == by_us)) || fail "$op: '$line' is in the log $said times, and not $by_us"
+		((said == refused_by_loader)) ||
+			fail "$op: '$line' is in the log $said times, and not $refused_by_loader"
 	fi
 	pass "$4: $((refused + survived)) faults of $total$which: $refused return ENOMEM, $survived have no effect"
 }
@@ -301,7 +303,7 @@ reverse_unpatching_undo() { :; }
 # A late module is loaded and unloaded, with a patch for it.
 LATE=livepatch_sample_target
 
-late_is() { # 0|1
+expect_late_patched() { # 0|1
 	expect_file $FULL/$LATE/patched "$1"
 	full_is_on
 }
@@ -310,15 +312,15 @@ late_load_prepare() { :; }
 late_load_try() { run load $LATE; }
 late_load_refused() {
 	! is_loaded $LATE || fail "$LATE is loaded, after '$where'"
-	late_is 0
+	expect_late_patched 0
 }
 late_load_works() {
-	late_is 1
+	expect_late_patched 1
 	expect_file /proc/livepatch_sample/greeting patched
 }
 late_load_undo() {
 	unload_module $LATE
-	late_is 0
+	expect_late_patched 0
 }
 
 late_unload_prepare() { is_loaded $LATE || load_module $LATE; }
@@ -326,7 +328,7 @@ late_unload_try() { run unload $LATE; }
 late_unload_refused() { late_load_works; }
 late_unload_works() {
 	! is_loaded $LATE || fail "$LATE is still loaded, after '$where'"
-	late_is 0
+	expect_late_patched 0
 }
 late_unload_undo() { :; }
 

@@ -13,7 +13,7 @@
  * comm			the name of the task; "*": any task
  * nth			the number of the allocation that fails, counted from 1;
  *			0: no allocation fails. A write resets the count
- * onward=Y		all allocations from this number on fail
+ * all_from_nth=Y	all allocations from this number on fail
  * seen			the number of allocations since the last write to nth, in all
  *			calls of the function
  * failed		the caller of the allocation that has failed since that write
@@ -42,8 +42,8 @@ module_param(seen, uint, 0444);
 static char failed[KSYM_SYMBOL_LEN];
 module_param_string(failed, failed, sizeof(failed), 0444);
 
-static bool onward;
-module_param(onward, bool, 0644);
+static bool all_from_nth;
+module_param(all_from_nth, bool, 0644);
 
 static atomic_t nr_live;
 static unsigned int nth;
@@ -130,7 +130,7 @@ static void notrace on_alloc(unsigned long ip, unsigned long parent_ip,
 	    (krealloc_by_kvrealloc && strstarts(caller, "krealloc_")))
 		return;
 	seen++;
-	if (!nth || seen < nth || (seen > nth && !READ_ONCE(onward)))
+	if (!nth || seen < nth || (seen > nth && !READ_ONCE(all_from_nth)))
 		return;
 	strscpy(failed, caller);
 	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)return_null);

@@ -26,7 +26,7 @@ each_fault late_unload 5 never "a late module is unloaded"
 # others from using the patches meanwhile.
 insmod "$(module_file $LATE)"
 wait_until all_settled 30 || fail "the functions do not settle"
-echo Y >$FAIL/onward
+echo Y >$FAIL/all_from_nth
 arm 1
 fail_nth 0 unload $LATE >/dev/null &
 unloader=$!
@@ -46,7 +46,7 @@ load_patch rlp_patch_a funcs=rlp_target:two_show
 expect_file $TARGET/two patched
 unload_patch rlp_patch_a
 disarm
-echo N >$FAIL/onward
+echo N >$FAIL/all_from_nth
 wait $unloader
 late_unload_works
 pass "a late module is unloaded after a time without memory"

@@ -50,7 +50,7 @@ static struct rnd_state rnd;
 static unsigned long enabled, refused[MAX_ERRNO + 1];
 
 /* Returns a random number that is less than @limit. */
-static unsigned int any(unsigned int limit)
+static unsigned int random_below(unsigned int limit)
 {
 	return prandom_u32_state(&rnd) % limit;
 }
@@ -58,7 +58,7 @@ static unsigned int any(unsigned int limit)
 /* Returns true once in @times calls, on average. */
 static bool one_in(unsigned int times)
 {
-	return !any(times);
+	return !random_below(times);
 }
 
 static unsigned long any_word(void)
@@ -95,13 +95,13 @@ static void ignore_object(struct klp_object *obj)
 /* Returns a pointer to replace a good one. */
 static void *wrong_pointer(void)
 {
-	switch (any(12)) {
+	switch (random_below(12)) {
 	case 0:
 		return NULL;
 	case 1:
 		return (void *)any_word();
 	case 2:
-		return (void *)(unsigned long)any(8192);	/* the first pages */
+		return (void *)(unsigned long)random_below(8192);	/* the first pages */
 	case 3:
 		return (void *)0x0000800000000000;		/* not canonical */
 	case 4:
@@ -109,29 +109,29 @@ static void *wrong_pointer(void)
 	case 5:
 		return mem + 1;					/* just behind it */
 	case 6:
-		return (void *)mem + sizeof(*mem) - any(64);
+		return (void *)mem + sizeof(*mem) - random_below(64);
 	case 7:
-		return (void *)mem + any(sizeof(*mem));		/* any byte in it */
+		return (void *)mem + random_below(sizeof(*mem));	/* any byte in it */
 	case 8:
 		return THIS_MODULE;
 	default:
-		return (void *)mem + any(sizeof(*mem) / 8) * 8;	/* any word in it */
+		return (void *)mem + random_below(sizeof(*mem) / 8) * 8;	/* any word in it */
 	}
 }
 
 static struct klp_object *any_object(void)
 {
-	return &mem->objs[any(NR_OBJS)];
+	return &mem->objs[random_below(NR_OBJS)];
 }
 
 static struct klp_func *any_func(void)
 {
-	return &mem->funcs[any(NR_OBJS)][any(NR_FUNCS)];
+	return &mem->funcs[random_below(NR_OBJS)][random_below(NR_FUNCS)];
 }
 
 static void *any_replacement(void)
 {
-	switch (any(8)) {
+	switch (random_below(8)) {
 	case 0:
 		return (void *)show_fuzzed + 1;
 	case 1:
@@ -151,7 +151,7 @@ static const char *const functions[] = { "one_show", "two_show", "twin_show", "n
 
 static void describe_object(unsigned int nr, const char *name)
 {
-	unsigned int i, count = 1 + any(3), first = any(ARRAY_SIZE(functions));
+	unsigned int i, count = 1 + random_below(3), first = random_below(ARRAY_SIZE(functions));
 
 	if (name) {
 		strscpy_pad(mem->names[nr][NR_FUNCS], name, NAME_ROOM);
@@ -173,7 +173,7 @@ static void describe_object(unsigned int nr, const char *name)
 		func->old_name = mem->names[nr][i];
 		func->new_func = any_replacement();
 		if (!strcmp(old, "twin_show"))
-			func->old_sympos = 1 + any(2);
+			func->old_sympos = 1 + random_below(2);
 	}
 }
 
@@ -194,18 +194,18 @@ static void describe(void)
 			describe_object(nr++, modules[i]);
 	if (one_in(2)) {
 		mem->patch.states = mem->states;
-		for (i = any(NR_STATES); i; i--) {
+		for (i = random_below(NR_STATES); i; i--) {
 			mem->states[i - 1].id = i;
-			mem->states[i - 1].version = any(3);
+			mem->states[i - 1].version = random_below(3);
 		}
 	}
 }
 
 static void change_a_name(void)
 {
-	char *name = mem->names[any(NR_OBJS)][any(NR_FUNCS + 1)];
+	char *name = mem->names[random_below(NR_OBJS)][random_below(NR_FUNCS + 1)];
 
-	switch (any(5)) {
+	switch (random_below(5)) {
 	case 0:
 		*name = 0;
 		break;
@@ -219,14 +219,14 @@ static void change_a_name(void)
 		prandom_bytes_state(&rnd, name, NAME_ROOM - 1);
 		break;
 	case 4:
-		name[any(NAME_ROOM)] = '/';
+		name[random_below(NAME_ROOM)] = '/';
 		break;
 	}
 }
 
 static void change_the_patch(void)
 {
-	switch (any(4)) {
+	switch (random_below(4)) {
 	case 0:
 		mem->patch.mod = wrong_pointer();
 		break;
@@ -237,7 +237,7 @@ static void change_the_patch(void)
 		mem->patch.states = wrong_pointer();
 		break;
 	case 3:
-		memset(&mem->patch.replace, any(256), 1);
+		memset(&mem->patch.replace, random_below(256), 1);
 		break;
 	}
 }
@@ -246,7 +246,7 @@ static void change_an_object(void)
 {
 	struct klp_object *obj = any_object();
 
-	switch (any(6)) {
+	switch (random_below(6)) {
 	case 0:
 		obj->name = wrong_pointer();
 		break;
@@ -276,7 +276,7 @@ static void change_a_function(void)
 	struct klp_func *func = any_func();
 	unsigned int nr;
 
-	switch (any(6)) {
+	switch (random_below(6)) {
 	case 0:
 		func->old_name = wrong_pointer();
 		break;
@@ -284,14 +284,14 @@ static void change_a_function(void)
 		func->new_func = wrong_pointer();
 		break;
 	case 2:
-		func->old_sympos = one_in(2) ? any(4) : any_word();
+		func->old_sympos = one_in(2) ? random_below(4) : any_word();
 		break;
 	case 3:
 		*func = *any_func();
 		break;
 	case 4:
 		/* No entry ends the array. */
-		nr = any(NR_OBJS);
+		nr = random_below(NR_OBJS);
 		for (func = mem->funcs[nr]; func < mem->funcs[nr] + NR_FUNCS; func++)
 			if (!func->old_name)
 				*func = mem->funcs[nr][0];
@@ -304,10 +304,10 @@ static void change_a_function(void)
 
 static void change_a_state(void)
 {
-	struct klp_state *state = &mem->states[any(NR_STATES)];
+	struct klp_state *state = &mem->states[random_below(NR_STATES)];
 
 	mem->patch.states = mem->states;
-	switch (any(3)) {
+	switch (random_below(3)) {
 	case 0:
 		state->id = any_word();
 		break;
@@ -317,7 +317,7 @@ static void change_a_state(void)
 	case 2:
 		/* No entry ends the array, and no readable memory follows. */
 		for (state = mem->states; state < mem->states + NR_STATES; state++)
-			state->id = state->id ?: 1 + any(4);
+			state->id = state->id ?: 1 + random_below(4);
 		break;
 	}
 }
@@ -332,8 +332,8 @@ static int fuzz_once(void)
 	unsigned int nr_changes;
 
 	describe();
-	for (nr_changes = 5 + any(10); nr_changes; nr_changes--)
-		changes[any(ARRAY_SIZE(changes))]();
+	for (nr_changes = 5 + random_below(10); nr_changes; nr_changes--)
+		changes[random_below(ARRAY_SIZE(changes))]();
 	if (one_in(50))
 		patch = wrong_pointer();
 	return klp_enable_patch(patch);

@@ -22,8 +22,8 @@ own_loader
 load_module rlp_target
 
 # The comment of each of the following functions names something that works with all symbols. The
-# function sets "found" to "kept" if that works, and to "lost" if it does not. The function leaves
-# "found" empty if the machine does not have what the check needs.
+# function sets "outcome" to "kept" if that works, and to "lost" if it does not. The function leaves
+# "outcome" empty if the machine does not have what the check needs.
 
 # All of 1,000 functions are promoted. One at a time, only 16 of them are promoted.
 promotion() {
@@ -33,8 +33,8 @@ promotion() {
 		fail "functions do not settle"
 	case $(cat $RLP/bench_rlp_1000/bench_target/*/mode | sort | uniq -c | tr -s ' ' |
 		tr '\n' ',') in
-	" 984 handler unsupported, 16 jump,") found=lost ;;
-	" 1000 jump,") found=kept ;;
+	" 984 handler unsupported, 16 jump,") outcome=lost ;;
+	" 1000 jump,") outcome=kept ;;
 	*) fail "modes: $(sort $RLP/bench_rlp_1000/bench_target/*/mode | uniq -c)" ;;
 	esac
 	unload_patch bench_rlp_1000
@@ -55,8 +55,8 @@ one_ops() {
 	unload_patch rlp_patch_a
 	echo Y >/sys/module/rust_livepatch/parameters/promote
 	case $((after - before)) in
-	2) found=lost ;;
-	0) found=kept ;;
+	2) outcome=lost ;;
+	0) outcome=kept ;;
 	*) fail "there are $before trampolines before two patches and $after with them" ;;
 	esac
 }
@@ -68,8 +68,8 @@ name_of_holder() {
 	new_log
 	expect_load_fail EBUSY rlp_patch_a funcs=rlp_target:one_show
 	expect_log "failed to register ftrace handler for function 'one_show'"
-	found=lost
-	! log_has "function 'one_show' is redirected by klp_ftrace_handler" || found=kept
+	outcome=lost
+	! log_has "function 'one_show' is redirected by klp_ftrace_handler" || outcome=kept
 	unload_intree
 }
 
@@ -81,8 +81,8 @@ wake() {
 	load_module moves_patch1
 	wait_until "grep -q ' sleeper inside moves_inside\$' $RLP/moves_patch1/blockers" ||
 		fail "the task does not block"
-	found=kept
-	wait_until "patch_settled moves_patch1" 8 || found=lost
+	outcome=kept
+	wait_until "patch_settled moves_patch1" 8 || outcome=lost
 	echo 1 >$MOVES/release
 	wait
 	wait_settled moves_patch1
@@ -94,9 +94,9 @@ wake() {
 relocations() {
 	[[ -e $(module_file takeover_both) ]] || return 0
 	load_module takeover_target
-	found=lost
+	outcome=lost
 	if insmod "$(module_file takeover_both)" 2>/dev/null; then
-		found=kept
+		outcome=kept
 		loaded+=(takeover_patch)
 		disable_patch takeover_patch
 		unload_module takeover_patch
@@ -110,8 +110,8 @@ second_load() {
 	load_takeover takeover_both
 	load_module takeover_target
 	unload_module takeover_target
-	found=lost
-	! load_module takeover_target 2>/dev/null || found=kept
+	outcome=lost
+	! load_module takeover_target 2>/dev/null || outcome=kept
 	disable_patch takeover_patch
 	unload_module takeover_patch
 	! is_loaded takeover_target || unload_module takeover_target
@@ -124,8 +124,8 @@ tail_call() {
 	cat $TARGET/two >/dev/null &
 	wait_until "read_file $COLD/sleepers; [[ \$REPLY == 1 ]]" || fail "no task sleeps"
 	load_module rlp_patch_b funcs=rlp_target:two_show
-	found=lost
-	wait_until "patch_settled rlp_patch_b" 2 || found=kept
+	outcome=lost
+	wait_until "patch_settled rlp_patch_b" 2 || outcome=kept
 	echo Y >$COLD/awake
 	wait
 	wait_settled rlp_patch_b
@@ -139,9 +139,9 @@ bpf_attach() {
 
 	load_patch rlp_patch_a funcs=:cmdline_proc_show
 	wait_until "[[ \$(cat $mode) == jump ]]" 30 || fail "the mode is $(cat "$mode")"
-	found=kept
+	outcome=kept
 	for type in fentry multi; do
-		bpf_trace $type cmdline_proc_show </dev/null >/dev/null 2>&1 || found=lost
+		bpf_trace $type cmdline_proc_show </dev/null >/dev/null 2>&1 || outcome=lost
 		wait_until "[[ \$(cat $mode) == jump ]]" 30 || fail "the mode is $(cat "$mode")"
 	done
 	unload_patch rlp_patch_a
@@ -154,8 +154,8 @@ unload_intree() {
 	unload_module rlp_intree
 }
 
-# check_of SENTENCE: set REPLY to the function that checks whether this is lost.
-check_of() {
+# find_check SENTENCE: set REPLY to the function that checks whether this is lost.
+find_check() {
 	case $1 in
 	"only a few functions are promoted to jumps, one at a time") REPLY=promotion ;;
 	"each patch gets its own ftrace_ops, because bpf programs cannot be detected")
@@ -173,14 +173,14 @@ check_of() {
 	esac
 }
 
-# judge EXPECTED CHECK WHAT
-judge() {
-	found=
+# expect_outcome EXPECTED CHECK WHAT
+expect_outcome() {
+	outcome=
 	$2
-	case $found in
+	case $outcome in
 	'') untested "$3: $2 needs modules that were not built" ;;
 	"$1") ;;
-	*) fail "$3: $2 finds it $found instead of $1" ;;
+	*) fail "$3: $2 finds it $outcome instead of $1" ;;
 	esac
 }
 
@@ -193,18 +193,18 @@ mapfile -t lines < <(log |
 declare -A checks
 for line in "${lines[@]}"; do
 	symbol=${line%% *}
-	check_of "${line#* }"
+	find_check "${line#* }"
 	check=$REPLY
 	checks[$check]=1
 	load_module rust_livepatch without="$symbol"
-	judge lost "$check" "without $symbol"
+	expect_outcome lost "$check" "without $symbol"
 	unload_module rust_livepatch
 done
 pass "what is lost without each of ${#lines[@]} symbols"
 
 load_module rust_livepatch
 for check in "${!checks[@]}"; do
-	judge kept "$check" "with all symbols"
+	expect_outcome kept "$check" "with all symbols"
 done
 unload_module rust_livepatch
 pass "nothing of that is lost with all symbols"

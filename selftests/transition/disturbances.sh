@@ -33,7 +33,7 @@ disturb_all() {
 		start_disturbance "patches of in-tree livepatch" patch_in_tree
 	fi
 	start_disturbance storms storms
-	start_disturbance stragglers straggle
+	start_disturbance stragglers start_straggler
 }
 
 # start_disturbance WHAT COMMAND...: repeat the command in a process with a seed of its own. The
@@ -166,7 +166,7 @@ storms() {
 }
 
 # Start a straggler now and then. It makes transitions longer, so more of them are reversed.
-straggle() {
+start_straggler() {
 	local kinds=(int unint kill spin)
 
 	timeout 5 moves put $MOVES/inside "${kinds[RANDOM % 4]}" &

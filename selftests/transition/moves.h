@@ -27,8 +27,8 @@ enum moves_how {
 };
 
 /* These functions are never patched. */
-int moves_pass(enum moves_how how, unsigned int nr);
-void moves_account(unsigned int caller, unsigned int step);
+int moves_pass_time(enum moves_how how, unsigned int nr);
+void moves_count_call(unsigned int caller, unsigned int step);
 
 /* The patched functions. A call by name reaches the version of the task's universe. */
 int moves_inside(enum moves_how how);
@@ -76,8 +76,8 @@ noinline __noclone int name(unsigned int steps, enum moves_how how)	\
 									\
 		moves_pack(tag, nr, &a, &b);				\
 		step = moves_step(a, b);				\
-		moves_account(tag, step);				\
-		ret = moves_pass(how, nr);				\
+		moves_count_call(tag, step);				\
+		ret = moves_pass_time(how, nr);				\
 	}								\
 	if (!ret)							\
 		ret = tag;						\
@@ -100,12 +100,12 @@ noinline __noclone unsigned int name(unsigned long a, unsigned long b)	\
 
 /*
  * A function to pass time in. It must be on the stack meanwhile, so its call of
- * moves_pass() is not a tail call.
+ * moves_pass_time() is not a tail call.
  */
 #define MOVES_DEFINE_INSIDE(name, tag)					\
 noinline __noclone int name(enum moves_how how)				\
 {									\
-	int ret = moves_pass(how, 0);					\
+	int ret = moves_pass_time(how, 0);				\
 									\
 	if (!ret)							\
 		ret = tag;						\

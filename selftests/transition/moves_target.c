@@ -86,7 +86,7 @@ static noinline void record_mixed_pair(unsigned int caller, unsigned int callee,
 	smp_store_release(&pair->complete, true);
 }
 
-void moves_account(unsigned int caller, unsigned int step)
+void moves_count_call(unsigned int caller, unsigned int step)
 {
 	unsigned int callee = step & 15, seen = step >> 4;
 
@@ -96,7 +96,7 @@ void moves_account(unsigned int caller, unsigned int step)
 	}
 	this_cpu_inc(counts.calls[caller]);
 }
-EXPORT_SYMBOL_GPL(moves_account);
+EXPORT_SYMBOL_GPL(moves_count_call);
 
 static DECLARE_WAIT_QUEUE_HEAD(released);
 /* Incremented by each release. */
@@ -243,7 +243,7 @@ static int make_children(enum moves_how how)
 }
 #endif
 
-int moves_pass(enum moves_how how, unsigned int nr)
+int moves_pass_time(enum moves_how how, unsigned int nr)
 {
 	switch (how) {
 	case MOVES_NONE:
@@ -263,7 +263,7 @@ int moves_pass(enum moves_how how, unsigned int nr)
 		return wait_for_release(how);
 	}
 }
-EXPORT_SYMBOL_GPL(moves_pass);
+EXPORT_SYMBOL_GPL(moves_pass_time);
 
 MOVES_DEFINE_STEP(moves_step, 0)
 EXPORT_SYMBOL_GPL(moves_step);
@@ -276,7 +276,7 @@ EXPORT_SYMBOL_GPL(moves_inside);
 
 static noinline int outside(enum moves_how how)
 {
-	int ret = moves_pass(how, 0);
+	int ret = moves_pass_time(how, 0);
 
 	barrier();
 	return ret;
@@ -373,7 +373,7 @@ static int run_job(void *data)
 			moves_inside(job.how);
 			/* Sleep outside of the function too: there the task is switched. */
 			if (job.how == MOVES_ONCE)
-				moves_pass(MOVES_NAP, 31);
+				moves_pass_time(MOVES_NAP, 31);
 		}
 	} else if (!strcmp(job.where, "outside")) {
 		outside(job.how);
@@ -381,7 +381,7 @@ static int run_job(void *data)
 		atomic_inc(&waiting);
 		while (READ_ONCE(generation) == start) {
 			moves_session(16, MOVES_NONE);
-			moves_pass(job.how, 31);
+			moves_pass_time(job.how, 31);
 		}
 		atomic_dec(&waiting);
 	}

@@ -169,7 +169,7 @@ static void tasklet(struct tasklet_struct *tasklet)
 	pair(IN_TASKLET);
 }
 
-static enum hrtimer_restart again(struct hrtimer *timer, unsigned int us)
+static enum hrtimer_restart rearm(struct hrtimer *timer, unsigned int us)
 {
 	hrtimer_forward_now(timer, us_to_ktime(us));
 	return READ_ONCE(stopping) ? HRTIMER_NORESTART : HRTIMER_RESTART;
@@ -178,13 +178,13 @@ static enum hrtimer_restart again(struct hrtimer *timer, unsigned int us)
 static enum hrtimer_restart soft(struct hrtimer *timer)
 {
 	pair(IN_HRTIMER_SOFT);
-	return again(timer, 7000);
+	return rearm(timer, 7000);
 }
 
 static enum hrtimer_restart hard(struct hrtimer *timer)
 {
 	pair(IN_HRTIMER_HARD);
-	return again(timer, 3000);
+	return rearm(timer, 3000);
 }
 
 /* The idle loop calls this before and after each sleep. */
@@ -200,7 +200,7 @@ static void idle(void *data, unsigned int state, unsigned int cpu)
 	}
 }
 
-static int call(void *data)
+static int run_caller(void *data)
 {
 	struct callers *here = this_cpu_ptr(&callers);
 
@@ -255,7 +255,7 @@ static int start(int cpu)
 	tasklet_setup(&there->tasklet, tasklet);
 	hrtimer_setup(&there->soft, soft, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_SOFT);
 	hrtimer_setup(&there->hard, hard, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
-	task = kthread_create_on_cpu(call, NULL, cpu, "pairs/%u");
+	task = kthread_create_on_cpu(run_caller, NULL, cpu, "pairs/%u");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	there->task = task;

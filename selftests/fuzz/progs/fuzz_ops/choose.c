@@ -36,7 +36,7 @@ static int pick(bool (*condition)(const struct state *m, int slot))
 	for (int slot = 0; slot < NR_SLOTS; slot++)
 		if (condition(&set[0], slot))
 			some[nr++] = slot;
-	return nr ? some[below(nr)] : -1;
+	return nr ? some[random_below(nr)] : -1;
 }
 
 static bool is_loaded(const struct state *m, int slot)
@@ -87,14 +87,14 @@ static bool refuses_target(int slot, int target)
 static void change_a_patch(void)
 {
 	const struct state *m = &set[0];
-	int slot = percent(85) ? pick(is_in_use) : usable_slot(below(NR_USABLE));
+	int slot = percent(85) ? pick(is_in_use) : usable_slot(random_below(NR_USABLE));
 	bool may_force;
 
 	if (slot < 0)
 		return;
-	switch (below(10)) {
+	switch (random_below(10)) {
 	case 0 ... 4:
-		write_enabled(slot, below(4) == 0);
+		write_enabled(slot, random_below(4) == 0);
 		break;
 	case 5:
 		write_junk(slot);
@@ -117,7 +117,7 @@ static void change_a_patch(void)
 
 static void change_a_target(void)
 {
-	int target = below(NR_TARGETS);
+	int target = random_below(NR_TARGETS);
 
 	if (set[0].target_loaded[target] && percent(80)) {
 		if (target == T_RLP && nr_sleepers())
@@ -132,7 +132,7 @@ static void change_a_target(void)
 
 static void change_sleepers(void)
 {
-	int at = below(NR_SLEEPERS);
+	int at = random_below(NR_SLEEPERS);
 
 	if (!set[0].target_loaded[T_RLP]) {
 		load_target(T_RLP, 0);
@@ -149,16 +149,17 @@ static void change_sleepers(void)
 static void race(void)
 {
 	const struct state *m = &set[0];
-	int slot = m->move != STILL ? m->mover : pick(is_in_use), target, desc, other;
+	int slot = m->transition != NO_TRANSITION ? m->changing_slot : pick(is_in_use);
+	int target, desc, other;
 
 	if (slot < 0)
 		return;
-	switch (below(m->move == STILL ? 6 : 2)) {
+	switch (random_below(m->transition == NO_TRANSITION ? 6 : 2)) {
 	case 0:
-		burst(slot);
+		burst_of_writes(slot);
 		break;
 	case 1:
-		target = percent(50) ? (int)below(NR_TARGETS) : -1;
+		target = percent(50) ? (int)random_below(NR_TARGETS) : -1;
 		if (target == T_RLP && nr_sleepers())
 			target = -1;
 		if (target >= 0 && refuses_target(slot, target))
@@ -167,7 +168,7 @@ static void race(void)
 		break;
 	case 2:
 		log_op("disable and unload %c", 'a' + slot);
-		write_enabled_silently(slot, 0);
+		write_enabled_unlogged(slot, 0);
 		if (m->slots[slot].pins)
 			break;
 		retry_while_busy(slot, unload_patch, EAGAIN);
@@ -175,16 +176,16 @@ static void race(void)
 	case 3:
 	case 4:
 		log_op("disable %c and enable it again", 'a' + slot);
-		write_enabled_silently(slot, 0);
+		write_enabled_unlogged(slot, 0);
 		retry_while_busy(slot, enable_again, EEXIST);
 		break;
 	default:
-		other = usable_slot(below(NR_USABLE));
+		other = usable_slot(random_below(NR_USABLE));
 		if (m->slots[other].loaded)
 			break;
 		desc = describe(other);
 		log_op("disable %c and load %c", 'a' + slot, 'a' + other);
-		write_enabled_silently(slot, 0);
+		write_enabled_unlogged(slot, 0);
 		if (load_patch(other, desc) == EBUSY) {
 			wait_for_rest();
 			check_result(op_load, (long[]){ other, desc },
@@ -204,11 +205,11 @@ static void try_operation(void)
 		set_loader(1);
 		return;
 	}
-	switch (below(100)) {
+	switch (random_below(100)) {
 	case 0 ... 21:
-		slot = usable_slot(below(NR_USABLE));
+		slot = usable_slot(random_below(NR_USABLE));
 		if (m->slots[slot].loaded && percent(80))
-			slot = usable_slot(below(NR_USABLE));
+			slot = usable_slot(random_below(NR_USABLE));
 		load_patch(slot, describe(slot));
 		break;
 	case 22 ... 46:
@@ -217,14 +218,14 @@ static void try_operation(void)
 	case 47 ... 56:
 		slot = percent(60) ? pick(is_free) : pick(is_loaded);
 		if (slot < 0 || percent(10))
-			slot = below(NR_USABLE);
+			slot = random_below(NR_USABLE);
 		log_op("unload %c", 'a' + slot);
 		unload_patch(slot);
 		break;
 	case 57 ... 60:
 		slot = percent(70) ? pick(is_free) : pick(is_loaded);
 		if (slot < 0)
-			slot = below(NR_USABLE);
+			slot = random_below(NR_USABLE);
 		log_op("enable %c again", 'a' + slot);
 		enable_again(slot);
 		break;
@@ -251,7 +252,7 @@ static void try_operation(void)
 		set_noise(percent(50));
 		break;
 	default:
-		if (m->move == STILL && m->loader)
+		if (m->transition == NO_TRANSITION && m->loader)
 			settle_hooks();
 		break;
 	}

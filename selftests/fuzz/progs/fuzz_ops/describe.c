@@ -56,7 +56,7 @@ static void add_unresolvable(struct desc *d, enum target object)
 		{ "no_such_function", 0 }, { "twin_show", 3 }, { "one_show", 2 },
 		{ "notrace_show", 0 }, { "rlp_target_init", 0 },
 	};
-	int at = object == T_RLP ? below(5) : 0;
+	int at = object == T_RLP ? random_below(5) : 0;
 
 	add_func(d, -1, object, unresolvable[at].name, unresolvable[at].sympos, true, NULL);
 }
@@ -78,7 +78,7 @@ static void add_invalid(struct desc *d)
 		{ " shape=no-module", EINVAL }, { " shape=no-objects", EINVAL },
 		{ " shape=null-patch", EINVAL }, { " shape=no-functions", EINVAL },
 	};
-	int at = below(sizeof(invalid) / sizeof(*invalid));
+	int at = random_below(sizeof(invalid) / sizeof(*invalid));
 
 	strcat(d->params, invalid[at].funcs);
 	d->invalid = invalid[at].ret;
@@ -91,7 +91,7 @@ int describe(int slot)
 	bool sleepers = false, some = false;
 	int nr = new_desc();
 	struct desc *d = &descs[nr];
-	unsigned int first = below(4);
+	unsigned int first = random_below(4);
 
 	for (int i = 0; i < NR_SLEEPERS; i++)
 		sleepers |= set[0].sleepers[i];
@@ -107,7 +107,7 @@ int describe(int slot)
 			    !percent(fn == F_SLEEP && sleepers ? 70 : 35))
 				continue;
 			add_func(d, fn, object, fns[fn].name,
-				 fns[fn].sympos ?: (int)below(2), false, NULL);
+				 fns[fn].sympos ?: (int)random_below(2), false, NULL);
 			some = true;
 		}
 		if (object == T_ABSENT && percent(20)) {

@@ -30,13 +30,13 @@ int nr_pinned_before;
 
 bool has_patch(const struct state *m, int slot, enum universe u)
 {
-	switch (m->move) {
-	case IN:
-		return u == NEW || slot != m->mover;
+	switch (m->transition) {
+	case ENABLING:
+		return u == NEW || slot != m->changing_slot;
 	case REPLACING:
-		return (slot == m->mover) == (u == NEW);
-	case OUT:
-		return u == OLD || slot != m->mover;
+		return (slot == m->changing_slot) == (u == NEW);
+	case DISABLING:
+		return u == OLD || slot != m->changing_slot;
 	default:
 		return true;
 	}
@@ -69,7 +69,7 @@ int replacing_slot(const struct state *m, enum fn fn, enum universe u)
 
 bool in_transition(const struct state *m, int slot)
 {
-	return m->move != STILL && m->mover == slot;
+	return m->transition != NO_TRANSITION && m->changing_slot == slot;
 }
 
 bool enabled(const struct state *m, int slot)
@@ -84,7 +84,8 @@ bool enabled(const struct state *m, int slot)
  */
 bool sleeper_blocks(const struct state *m, int i)
 {
-	return m->move != STILL && m->sleepers[i] && m->sleepers[i] - 1 != m->target &&
+	return m->transition != NO_TRANSITION && m->sleepers[i] &&
+	       m->sleepers[i] - 1 != m->target &&
 	       replacing_slot(m, F_SLEEP, OLD) != replacing_slot(m, F_SLEEP, NEW) &&
 	       replacing_slot(m, F_SLEEP, !m->target) < 0;
 }
@@ -100,16 +101,16 @@ int nr_blocking(const struct state *m)
 
 static void switch_all(struct state *m, enum universe u)
 {
-	m->self = u;
+	m->own_universe = u;
 	for (int i = 0; i < NR_SLEEPERS; i++)
 		if (m->sleepers[i])
 			m->sleepers[i] = u + 1;
 }
 
-static void start(struct state *m, enum move move, int slot)
+static void start(struct state *m, enum transition transition, int slot)
 {
-	m->move = move;
-	m->mover = slot;
+	m->transition = transition;
+	m->changing_slot = slot;
 	m->target = NEW;
 	m->forced = 0;
 	switch_all(m, OLD);
@@ -124,7 +125,7 @@ void complete(struct state *m)
 
 		if (has_patch(m, slot, m->target)) {
 			m->order[kept++] = slot;
-			if (slot == m->mover)
+			if (slot == m->changing_slot)
 				m->slots[slot].ended = m->forced ? BY_FORCE : IN_ORDER;
 			continue;
 		}
@@ -134,8 +135,8 @@ void complete(struct state *m)
 	}
 	memset(m->order + kept, 0, NR_SLOTS - kept);
 	m->nr_order = kept;
-	m->move = STILL;
-	m->mover = m->target = m->forced = 0;
+	m->transition = NO_TRANSITION;
+	m->changing_slot = m->target = m->forced = 0;
 	switch_all(m, OLD);
 }
 
@@ -148,7 +149,7 @@ static int enable(struct state *m, int slot, int desc)
 		return d->invalid;
 	if (s->life == IN_USE)
 		return EEXIST;
-	if (m->move != STILL)
+	if (m->transition != NO_TRANSITION)
 		return EBUSY;
 	for (int i = 0; i < d->nr; i++)
 		if (d->funcs[i].unresolvable && present(m, d->funcs[i].object))
@@ -159,7 +160,7 @@ static int enable(struct state *m, int slot, int desc)
 	s->life = IN_USE;
 	s->ended = NOT_YET;
 	m->order[m->nr_order++] = slot;
-	start(m, d->replace ? REPLACING : IN, slot);
+	start(m, d->replace ? REPLACING : ENABLING, slot);
 	return 0;
 }
 
@@ -209,9 +210,9 @@ int op_enabled(struct state *m, const long *args) /* slot, value */
 		m->target = !m->target;
 		return 0;
 	}
-	if (m->move != STILL)
+	if (m->transition != NO_TRANSITION)
 		return EBUSY;
-	start(m, OUT, slot);
+	start(m, DISABLING, slot);
 	return 0;
 }
 

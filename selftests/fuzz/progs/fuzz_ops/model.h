@@ -60,7 +60,7 @@ extern struct desc descs[NR_DESCS];
 /* A retired patch is no longer in the registry, but its directory still exists. */
 enum life { NONE, IN_USE, RETIRED };
 enum ended { NOT_YET, IN_ORDER, BY_FORCE };	/* how a patch's last transition ended */
-enum move { STILL, IN, REPLACING, OUT };	/* the transition, STILL: none */
+enum transition { NO_TRANSITION, ENABLING, REPLACING, DISABLING };
 enum universe { OLD, NEW };
 
 /* The structs of a state have no padding, because states are compared and hashed as bytes. */
@@ -76,8 +76,8 @@ struct slot {
 struct state {
 	struct slot slots[NR_SLOTS];
 	uint8_t order[NR_SLOTS], nr_order;	/* slots in use, in the order of enabling */
-	uint8_t move, mover, target, forced;	/* the transition; mover: its slot */
-	uint8_t self;			/* the universe of this process */
+	uint8_t transition, changing_slot, target, forced;	/* changing_slot: its slot */
+	uint8_t own_universe;		/* the universe of this process */
 	uint8_t sleepers[NR_SLEEPERS];	/* 0: no such process, else its universe + 1 */
 	uint8_t target_loaded[NR_TARGETS], awake, loader, promote;
 };

@@ -217,13 +217,13 @@ const char *output(const struct state *m, enum fn fn, enum universe u)
 
 void expect_own_output(const struct state *m, const long *args, char *text)
 {
-	strcpy(text, output(m, args[0], m->self));
+	strcpy(text, output(m, args[0], m->own_universe));
 }
 
 /* The output for a process that was born after the start of the transition. */
 void expect_new_output(const struct state *m, const long *args, char *text)
 {
-	strcpy(text, output(m, args[0], m->move == STILL ? OLD : m->target));
+	strcpy(text, output(m, args[0], m->transition == NO_TRANSITION ? OLD : m->target));
 }
 
 /* Returns whether this process could fall asleep if it read "sleep". */

@@ -26,14 +26,14 @@ void write_enabled(int slot, int value)
 {
 	static const char * const no[] = { "0", "n", "N", "off", "0\n" };
 	static const char * const yes[] = { "1", "y", "Y", "on", "1\n" };
-	const char *text = value ? yes[below(5)] : no[below(5)];
+	const char *text = value ? yes[random_below(5)] : no[random_below(5)];
 
 	log_op("%c/enabled < %d", 'a' + slot, value);
 	check_result(op_enabled, (long[]){ slot, value },
 		     write_file(slot_file(slot, "enabled"), text));
 }
 
-void write_enabled_silently(int slot, int value)
+void write_enabled_unlogged(int slot, int value)
 {
 	check_result(op_enabled, (long[]){ slot, value },
 		     write_file(slot_file(slot, "enabled"), value ? "1" : "0"));
@@ -50,7 +50,7 @@ void write_junk(int slot)
 {
 	static const char * const junk[] = { "junk", "2", "-1", " 1", "x", "ox", "\n", "\xff" };
 	static char big[5000];
-	int attr = below(NR_ATTRS), at = below(9);
+	int attr = random_below(NR_ATTRS), at = random_below(9);
 	bool writable = attr == A_ENABLED || attr == A_FORCE;
 
 	memset(big, 'x', sizeof(big));
@@ -139,7 +139,7 @@ pid_t fork_child(const char *name)
 void start_sleeper(int at)
 {
 	const struct state *m = &set[0];
-	enum universe u = m->move == STILL ? OLD : m->target;
+	enum universe u = m->transition == NO_TRANSITION ? OLD : m->target;
 	bool patched = replacing_slot(m, F_SLEEP, u) >= 0;
 	double deadline = now() + REST_TIMEOUT;
 	char says[64], text[64];

@@ -27,7 +27,7 @@ void read_as_newborn(void);
 void set_noise(bool on);
 
 /* These do not: the caller calls log_op(). */
-void write_enabled_silently(int slot, int value);
+void write_enabled_unlogged(int slot, int value);
 int enable_again(int slot);
 int unload_patch(int slot);
 

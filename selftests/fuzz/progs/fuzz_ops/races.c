@@ -20,26 +20,26 @@ void ensure_disabled(int slot)
 {
 	wait_for_rest();
 	if (set[0].slots[slot].life == IN_USE && enabled(&set[0], slot))
-		write_enabled_silently(slot, 0);
+		write_enabled_unlogged(slot, 0);
 	wait_for_rest();
 	if (set[0].slots[slot].life != NONE)
 		mismatch("%c cannot be disabled", 'a' + slot);
 }
 
-void burst(int slot)
+void burst_of_writes(int slot)
 {
-	int n = 1 + below(8);
+	int n = 1 + random_below(8);
 
 	log_op("burst of writes to %c", 'a' + slot);
 	while (n--) {
 		if (percent(70))
-			write_enabled(slot, below(2));
+			write_enabled(slot, random_below(2));
 		else if (percent(50))
 			write_junk(slot);
 		else
 			write_force(slot, 0);
 		if (percent(30))
-			usleep(below(20000));
+			usleep(random_below(20000));
 		if (percent(50))
 			check_some();
 	}
@@ -50,12 +50,12 @@ static void toggle(int slot, uint64_t own)
 {
 	seed_random(own);
 	for (int i = 0; i < 60; i++) {
-		int ret = write_file(slot_file(slot, "enabled"), below(2) ? "1" : "0");
+		int ret = write_file(slot_file(slot, "enabled"), random_below(2) ? "1" : "0");
 
 		if (ret && ret != EINVAL && ret != EBUSY && ret != ENOENT && ret != ENODEV)
 			_exit(10 + ret);
-		if (!below(8))
-			usleep(below(3000));
+		if (!random_below(8))
+			usleep(random_below(3000));
 	}
 	_exit(0);
 }
@@ -66,7 +66,7 @@ void race_writers(int slot, int target)
 	pid_t pids[2];
 
 	log_op("two processes toggle %c", 'a' + slot);
-	toggling = slot;
+	contended_slot = slot;
 	for (int i = 0; i < 2; i++) {
 		pids[i] = fork_child("fuzz toggle");
 		if (!pids[i])
@@ -85,8 +85,8 @@ void race_writers(int slot, int target)
 		if (status)
 			mismatch("a writer ended with status %x", status);
 	}
-	close_set();
-	toggling = -1;
+	add_successors();
+	contended_slot = -1;
 	ensure_disabled(slot);
 }
 

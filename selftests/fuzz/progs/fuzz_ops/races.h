@@ -7,7 +7,7 @@
 void ensure_disabled(int slot);
 
 /* A burst of writes by this process, which does not wait for their effects. */
-void burst(int slot);
+void burst_of_writes(int slot);
 
 /* Several writers at once, while a target (-1: none) is loaded or unloaded. */
 void race_writers(int slot, int target);

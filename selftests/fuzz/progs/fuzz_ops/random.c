@@ -20,12 +20,12 @@ uint64_t draw(void)
 	return z ^ (z >> 31);
 }
 
-unsigned int below(unsigned int n)
+unsigned int random_below(unsigned int n)
 {
 	return draw() % n;
 }
 
 bool percent(unsigned int n)
 {
-	return below(100) < n;
+	return random_below(100) < n;
 }

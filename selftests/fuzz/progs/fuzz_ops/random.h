@@ -8,7 +8,7 @@
 
 void seed_random(uint64_t seed);
 uint64_t draw(void);
-unsigned int below(unsigned int n);	/* from 0 to n - 1 */
+unsigned int random_below(unsigned int n);	/* from 0 to n - 1 */
 bool percent(unsigned int n);		/* true in n percent of all calls */
 
 #endif /* _FUZZ_OPS_RANDOM_H */

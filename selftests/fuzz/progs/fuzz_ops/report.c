@@ -19,16 +19,16 @@ bool verbose;
 
 static unsigned long counted[3];	/* operations done, refused; values read */
 static uint64_t digest = 14695981039346656037u;
-static char ring[40][160];
+static char recent_operations[40][160];
 
 void log_op(const char *fmt, ...)
 {
-	char *text = ring[nr_ops % 40];
+	char *text = recent_operations[nr_ops % 40];
 	va_list ap;
-	int n = snprintf(text, sizeof(ring[0]), "%lu: ", step);
+	int n = snprintf(text, sizeof(recent_operations[0]), "%lu: ", step);
 
 	va_start(ap, fmt);
-	vsnprintf(text + n, sizeof(ring[0]) - n, fmt, ap);
+	vsnprintf(text + n, sizeof(recent_operations[0]) - n, fmt, ap);
 	va_end(ap);
 	for (char *c = text; *c; c++)
 		digest = (digest ^ (uint8_t)*c) * 1099511628211u;
@@ -39,24 +39,25 @@ void log_op(const char *fmt, ...)
 
 static void show_result(int got)
 {
-	char *text = ring[(nr_ops - 1) % 40];
+	char *text = recent_operations[(nr_ops - 1) % 40];
 	size_t n = strlen(text);
 
-	snprintf(text + n, sizeof(ring[0]) - n, " = %s",
+	snprintf(text + n, sizeof(recent_operations[0]) - n, " = %s",
 		 got ? strerrorname_np(got) : "0");
 }
 
 static void print_state(const struct state *m)
 {
-	static const char * const names[] = { "still", "in", "replacing", "out" };
+	static const char * const names[] = { "none", "enabling", "replacing", "disabling" };
 
 	printf("#   order");
 	for (int i = 0; i < m->nr_order; i++)
 		printf(" %c", 'a' + m->order[i]);
-	if (m->move != STILL)
-		printf("; %c %s to %s%s, this process in %s", 'a' + m->mover, names[m->move],
+	if (m->transition != NO_TRANSITION)
+		printf("; %c %s to %s%s, this process in %s", 'a' + m->changing_slot,
+		       names[m->transition],
 		       m->target ? "new" : "old", m->forced ? " (forced)" : "",
-		       m->self ? "new" : "old");
+		       m->own_universe ? "new" : "old");
 	for (int i = 0; i < NR_SLEEPERS; i++)
 		if (m->sleepers[i])
 			printf("; sleeper in %s%s", m->sleepers[i] == 2 ? "new" : "old",
@@ -79,7 +80,7 @@ void mismatch(const char *fmt, ...)
 
 	printf("# the last operations:\n");
 	for (unsigned long i = nr_ops > 40 ? nr_ops - 40 : 0; i < nr_ops; i++)
-		printf("#   %s\n", ring[i % 40]);
+		printf("#   %s\n", recent_operations[i % 40]);
 	printf("# states that were possible: %d\n", nr_states);
 	for (int i = 0; i < nr_states && i < 8; i++)
 		print_state(&set[i]);
@@ -127,7 +128,7 @@ void check_result(op_fn *fn, const long *args, int got)
 
 	show_result(got);
 	counted[got ? 1 : 0]++;
-	close_set();
+	add_successors();
 	nr = nr_states < 8 ? nr_states : 8;
 	memcpy(before, set, nr * sizeof(*before));
 	for (int i = 0; i < nr_states; i++) {
@@ -173,7 +174,7 @@ void observe(const char *what, expect_fn *fn, const long *args, const char *foun
 	int nr;
 
 	counted[2]++;
-	close_set();
+	add_successors();
 	nr = nr_states < 8 ? nr_states : 8;
 	memcpy(before, set, nr * sizeof(*before));
 	for (int i = 0; i < nr_states; i++) {

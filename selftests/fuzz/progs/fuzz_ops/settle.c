@@ -51,9 +51,9 @@ static bool blockers_match(const struct state *m, char *text, size_t size)
 	char line[100];
 	int lines = 0;
 
-	if (m->move == STILL)
+	if (m->transition == NO_TRANSITION)
 		return true;
-	read_file(slot_file(m->mover, "blockers"), text, size);
+	read_file(slot_file(m->changing_slot, "blockers"), text, size);
 	/* A line of a task begins with its pid, and a line that counts tasks does not. */
 	for (char *c = text; c; c = strchr(c, '\n')) {
 		c += *c == '\n';
@@ -119,7 +119,7 @@ void wait_for_rest(void)
 
 	check_some();
 	for (;;) {
-		close_set();
+		add_successors();
 		for (int i = 0; i < nr_states; i++) {
 			if (!at_rest(&set[i]) || !machine_matches(&set[i]) ||
 			    !blockers_match(&set[i], text, sizeof(text)))

@@ -12,7 +12,7 @@
 
 struct state *set;
 int nr_states, largest;
-int toggling = -1;
+int contended_slot = -1;
 static int hash_table[65536];	/* 0, or 1 + an index into set */
 
 static uint32_t hash(const struct state *m)
@@ -66,11 +66,11 @@ static void for_each_successor(const struct state *m, void (*found)(const struct
 	struct state n;
 	bool all = true;
 
-	if (m->move != STILL) {
-		if (m->self != m->target) {
+	if (m->transition != NO_TRANSITION) {
+		if (m->own_universe != m->target) {
 			all = false;
 			n = *m;
-			n.self = m->target;
+			n.own_universe = m->target;
 			found(&n);
 		}
 		for (int i = 0; i < NR_SLEEPERS; i++) {
@@ -106,14 +106,14 @@ static void for_each_successor(const struct state *m, void (*found)(const struct
 			found(&n);
 		}
 	}
-	for (long value = 0; toggling >= 0 && value < 2; value++) {
+	for (long value = 0; contended_slot >= 0 && value < 2; value++) {
 		n = *m;
-		if (!op_enabled(&n, (long[]){ toggling, value }))
+		if (!op_enabled(&n, (long[]){ contended_slot, value }))
 			found(&n);
 	}
 }
 
-void close_set(void)
+void add_successors(void)
 {
 	struct state m;
 

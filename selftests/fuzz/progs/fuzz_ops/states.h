@@ -7,7 +7,7 @@
 
 extern struct state *set;
 extern int nr_states, largest;	/* size of the set: now, and the largest so far */
-extern int toggling;	/* the slot whose "enabled" other processes are writing to, or -1 */
+extern int contended_slot;	/* the slot whose "enabled" other processes are writing to, or -1 */
 
 /* Make m the only state of the set: begin_set() at the start, set_single() later. */
 void begin_set(const struct state *m);
@@ -17,7 +17,7 @@ void set_single(const struct state *m);
 void filter(bool (*keep)(struct state *m, void *data), void *data);
 
 /* Adds all states that the states of the set may change to without an operation. */
-void close_set(void);
+void add_successors(void);
 
 /* Returns whether m is a state that does not change without an operation. */
 bool at_rest(const struct state *m);
