@@ -21,7 +21,7 @@ pub struct Failed {
 
 pub type Result<T = ()> = std::result::Result<T, Failed>;
 
-fn on(path: &Path) -> impl FnOnce(Error) -> Failed + '_ {
+fn io_error_at(path: &Path) -> impl FnOnce(Error) -> Failed + '_ {
     |error| Failed {
         path: path.to_owned(),
         error,
@@ -45,7 +45,7 @@ pub fn make_folder(folder: &Path) -> Result {
     make_folder(folder_of(folder))?;
     match std::fs::create_dir(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
-        result => result.map_err(on(folder))?,
+        result => result.map_err(io_error_at(folder))?,
     }
     sync_entry(folder)
 }
@@ -55,7 +55,7 @@ fn sync_entry(path: &Path) -> Result {
     let folder = folder_of(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(on(folder))
+        .map_err(io_error_at(folder))
 }
 
 /// Replaces a file by one with this content. On an error, the file has the old content or the new.
@@ -67,10 +67,11 @@ pub fn replace(path: &Path, content: &[u8]) -> Result {
         .prefix(PARTIAL)
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
-        .map_err(on(folder))?;
-    file.write_all(content).map_err(on(path))?;
-    file.as_file().sync_all().map_err(on(path))?;
-    file.persist(path).map_err(|error| on(path)(error.error))?;
+        .map_err(io_error_at(folder))?;
+    file.write_all(content).map_err(io_error_at(path))?;
+    file.as_file().sync_all().map_err(io_error_at(path))?;
+    file.persist(path)
+        .map_err(|error| io_error_at(path)(error.error))?;
     sync_entry(path)
 }
 
@@ -78,7 +79,7 @@ pub fn replace(path: &Path, content: &[u8]) -> Result {
 pub fn remove(path: &Path) -> Result {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        result => result.map_err(on(path))?,
+        result => result.map_err(io_error_at(path))?,
     }
     sync_entry(path)
 }
@@ -94,10 +95,10 @@ pub fn append_line(path: &Path, line: &str) -> Result {
         .append(true)
         .create(true)
         .open(path)
-        .map_err(on(path))?;
-    let len = file.seek(SeekFrom::End(0)).map_err(on(path))?;
+        .map_err(io_error_at(path))?;
+    let len = file.seek(SeekFrom::End(0)).map_err(io_error_at(path))?;
     let mut text = String::new();
-    if !ends_with_newline(&mut file, len).map_err(on(path))? {
+    if !ends_with_newline(&mut file, len).map_err(io_error_at(path))? {
         text.push('\n');
     }
     text += line;
@@ -109,7 +110,7 @@ pub fn append_line(path: &Path, line: &str) -> Result {
         // The disk may be full after a part of the line. If this part cannot be removed, the next
         // call ends it.
         let _ = file.set_len(len);
-        return Err(on(path)(error));
+        return Err(io_error_at(path)(error));
     }
     // A process that was killed may have made the file, and not have synced its entry.
     sync_entry(path)
@@ -136,7 +137,7 @@ pub fn lock_file(path: &Path) -> Result<File> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(on(path))
+        .map_err(io_error_at(path))
 }
 
 /// A lock, until this is dropped.
@@ -149,7 +150,8 @@ impl Lock {
     /// Waits until nobody else holds the lock whose file is `path`.
     pub fn take(path: &Path) -> Result<Self> {
         let file = lock_file(path)?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| on(path)(error.into()))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .map_err(|error| io_error_at(path)(error.into()))?;
         Ok(Self { _file: file })
     }
 }
@@ -157,13 +159,13 @@ impl Lock {
 /// Removes the files that killed writers have left, in a folder and in the folders below. The
 /// caller is the only writer. Nothing depends on the removal, so it need not be on the disk.
 pub fn remove_partial(folder: &Path) -> Result {
-    for entry in std::fs::read_dir(folder).map_err(on(folder))? {
-        let entry = entry.map_err(on(folder))?;
+    for entry in std::fs::read_dir(folder).map_err(io_error_at(folder))? {
+        let entry = entry.map_err(io_error_at(folder))?;
         let path = entry.path();
-        if entry.file_type().map_err(on(&path))?.is_dir() {
+        if entry.file_type().map_err(io_error_at(&path))?.is_dir() {
             remove_partial(&path)?;
         } else if entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-            std::fs::remove_file(&path).map_err(on(&path))?;
+            std::fs::remove_file(&path).map_err(io_error_at(&path))?;
         }
     }
     Ok(())
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_writers_have_left_is_removed() {
+    fn partial_files_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/file");
         replace(&path, b"one").unwrap();

@@ -4,7 +4,7 @@
 //! Documentation/bpf/btf.rst of the kernel describes the format.
 
 use crate::prototype::{Prototype, Type};
-use crate::refusal::{broken, Result};
+use crate::refusal::{tool_failure, Result};
 use std::collections::HashMap;
 
 const MAGIC: u16 = 0xeb9f;
@@ -64,7 +64,7 @@ pub(crate) struct Btf<'a> {
 
 impl<'a> Btf<'a> {
     pub(crate) fn parse(data: &[u8], base: Option<&'a Btf<'a>>) -> Result<Self> {
-        Self::read(data, base).ok_or_else(|| broken("the BTF cannot be read"))
+        Self::read(data, base).ok_or_else(|| tool_failure("the BTF cannot be read"))
     }
 
     fn read(data: &[u8], base: Option<&'a Btf<'a>>) -> Option<Self> {

@@ -4,14 +4,14 @@
 
 use crate::cli::Build;
 use crate::image::Image;
+use crate::kernel_paths::{open_image, shipped_module, KernelPaths};
 use crate::link::{self, Info};
 use crate::objtool::Objtool;
 use crate::output::{note, step, OK};
-use crate::parts::{kernel, shipped_module, Parts};
 use crate::patch::{self, Series};
 use crate::positions::{Positions, Replaced};
 use crate::proof::{self, Proof};
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
@@ -21,28 +21,28 @@ use std::path::Path;
 
 /// Builds a module. Returns the exit status.
 pub(crate) fn run(arguments: &Build) -> Result<u8> {
-    let parts = Parts::find(&arguments.kernel)?;
+    let paths = KernelPaths::find(&arguments.kernel)?;
     let Some(folder) = namespace::folder() else {
-        return namespace::enter(&parts.cache);
+        return namespace::enter(&paths.cache);
     };
     let quiet = false;
 
     let series = Series::read(&arguments.patches)?;
     let tree = Tree::cover(
-        &parts.tree,
+        &paths.tree,
         arguments.kernel.source.as_deref(),
-        &parts.cache,
+        &paths.cache,
         &folder,
     )?;
     tree.check_compiler()?;
     let info = info(arguments, &series);
 
     let patched_source = step(quiet, "apply the patch to a copy", || series.prepare(&tree))?;
-    let wanted = Wanted::by(&tree, &series, arguments.units, quiet)?;
-    let users = &wanted.users;
+    let to_compile = UnitsToCompile::of_series(&tree, &series, arguments.units, quiet)?;
+    let users = &to_compile.users;
     let mut units = step(quiet, "compile the units as they were shipped", || {
-        let mut units = compile::as_shipped(&tree, &wanted.sources)?;
-        units.extend(compile::those_shipped(&tree, users)?);
+        let mut units = compile::as_shipped(&tree, &to_compile.sources)?;
+        units.extend(compile::shipped_among(&tree, users)?);
         Ok(units)
     })?;
 
@@ -84,15 +84,17 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     units = changed;
 
     step(quiet, "compare what is inlined in the units", || {
-        compile::each(tree.jobs, &units, |unit| inlined::check(&tree, unit))
+        compile::for_each_unit(tree.jobs, &units, |unit| inlined::check(&tree, unit))
     })?;
     let objtool = Objtool::new(&tree)?;
     step(quiet, "run objtool on the units", || {
         objtool.shipped(&units)
     })?;
-    let kernel = step(quiet, "decode the shipped image", || kernel(&parts, &tree))?;
+    let kernel = step(quiet, "decode the shipped image", || {
+        open_image(&paths, &tree)
+    })?;
     let exports_path = tree.dir.join("Module.symvers");
-    let mut exports = std::fs::read_to_string(&exports_path).map_err(on(&exports_path))?;
+    let mut exports = std::fs::read_to_string(&exports_path).map_err(io_error_at(&exports_path))?;
     exports += &loader_exports(&arguments.kernel.loader, &tree.release)?;
 
     let mut by_object: BTreeMap<&str, Vec<Unit>> = BTreeMap::new();
@@ -110,16 +112,16 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             "vmlinux" => None,
             _ if units.iter().all(|unit| users.contains(&unit.source)) => {
                 // A module that is not shipped needs no patch.
-                match shipped_module(&parts, object) {
+                match shipped_module(&paths, object) {
                     Ok(module) => Some(module),
                     Err(_) => continue,
                 }
             }
-            _ => Some(shipped_module(&parts, object)?),
+            _ => Some(shipped_module(&paths, object)?),
         };
         let image = module.as_ref().unwrap_or(&kernel);
         let (units, verified) = step(quiet, &format!("compare with the shipped {object}"), || {
-            verified(units, &wanted, image)
+            verify_units(units, &to_compile, image)
         })?;
         shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
@@ -142,7 +144,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             units: &units,
             verified: &verified,
         }
-        .correct(&difference, file)?;
+        .correct_positions(&difference, file)?;
         for function in &functions {
             note(
                 quiet,
@@ -155,7 +157,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         replaced.extend(functions);
         differences.push(((*object).to_owned(), file.clone()));
     }
-    wanted.check(&shipped)?;
+    to_compile.check_included_are_shipped(&shipped)?;
     if replaced.is_empty() {
         return Err(Refusal::ChangesNothing.into());
     }
@@ -199,7 +201,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
 }
 
 /// The C files to compile.
-struct Wanted {
+struct UnitsToCompile {
     /// Units that the patch changes. Each must be a part of the shipped kernel.
     sources: Vec<String>,
     /// Units whose code may change, if they are a part of the shipped kernel: users of changed
@@ -210,9 +212,9 @@ struct Wanted {
     included: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Wanted {
+impl UnitsToCompile {
     /// The C files to compile for a series.
-    fn by(tree: &Tree, series: &Series, limit: usize, quiet: bool) -> Result<Self> {
+    fn of_series(tree: &Tree, series: &Series, limit: usize, quiet: bool) -> Result<Self> {
         let (changed, mut headers): (BTreeSet<_>, BTreeSet<_>) = series
             .files
             .iter()
@@ -253,7 +255,7 @@ impl Wanted {
     }
 
     /// Refuses a C file that is not a part of a unit of the shipped kernel.
-    fn check(&self, shipped: &BTreeSet<String>) -> Result {
+    fn check_included_are_shipped(&self, shipped: &BTreeSet<String>) -> Result {
         match self.included.iter().find(|(source, files)| {
             let headers = files.iter().any(|file| file.ends_with(".h"));
             !headers && !shipped.contains(*source) && files.is_disjoint(shipped)
@@ -297,9 +299,9 @@ fn replaced_twice(replaced: &[Replaced]) -> Option<&Replaced> {
 
 /// Compares the units of one object with its shipped image. A unit that is not a part of the image
 /// is refused. It is left out instead if it is only a user of a changed file.
-fn verified<'a>(
+fn verify_units<'a>(
     units: &[Unit],
-    wanted: &Wanted,
+    to_compile: &UnitsToCompile,
     image: &'a Image,
 ) -> Result<(Vec<Unit>, Vec<Verified<'a>>)> {
     let mut list = Vec::new();
@@ -308,7 +310,7 @@ fn verified<'a>(
         let verified = Verified::new(&unit.source, object, image);
         if !verified.places().is_empty() {
             list.push((unit.clone(), verified));
-        } else if !wanted.users.contains(&unit.source) {
+        } else if !to_compile.users.contains(&unit.source) {
             return Err(Refusal::NotShipped {
                 unit: unit.source.clone(),
             }
@@ -321,7 +323,7 @@ fn verified<'a>(
     let pieces: BTreeSet<_> = list
         .iter()
         .filter(|(unit, verified)| {
-            let files = wanted.included.get(&unit.source);
+            let files = to_compile.included.get(&unit.source);
             list.iter().any(|(other, whole)| {
                 files.is_some_and(|files| files.contains(&other.source))
                     && verified.places().is_subset(&whole.places())
@@ -338,7 +340,7 @@ fn verified<'a>(
 fn loader_exports(loader: &Path, release: &str) -> Result<String> {
     let path = loader.join(release).join("Module.symvers");
     let text = std::fs::read_to_string(&path).map_err(|_| {
-        broken(format!(
+        tool_failure(format!(
             "{} is missing: install the loader for {release}, or name it with --loader",
             path.display()
         ))
@@ -370,9 +372,9 @@ fn info(arguments: &Build, series: &Series) -> Info {
 
 /// Writes the results, each complete or not at all.
 fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result {
-    std::fs::create_dir_all(folder).map_err(on(folder))?;
-    let mut json =
-        serde_json::to_vec_pretty(proof).map_err(|error| broken(format!("the proof: {error}")))?;
+    std::fs::create_dir_all(folder).map_err(io_error_at(folder))?;
+    let mut json = serde_json::to_vec_pretty(proof)
+        .map_err(|error| tool_failure(format!("the proof: {error}")))?;
     json.push(b'\n');
     let put = |extension: &str, content: &[u8]| {
         let path = folder.join(format!("{name}.{extension}"));
@@ -380,7 +382,7 @@ fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result 
         println!("{}", path.display());
         Ok(())
     };
-    put("ko", &std::fs::read(module).map_err(on(module))?)?;
+    put("ko", &std::fs::read(module).map_err(io_error_at(module))?)?;
     put("proof.json", &json)
 }
 

@@ -12,29 +12,29 @@ use crate::cli::Check;
 use crate::declared::{self, Declared, Sizes};
 use crate::elf::Elf;
 use crate::image::Image;
+use crate::kernel_paths::{shipped_module, KernelPaths};
 use crate::output::{DIFFERS, OK};
-use crate::parts::{shipped_module, Parts};
 use crate::prototype::{Language, Prototype};
-use crate::refusal::{broken, Failure, Result};
+use crate::refusal::{tool_failure, Failure, Result};
 use crate::signatures::{self, Function};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Compares the replacements of each module, and returns the exit status.
 pub(crate) fn run(arguments: &Check) -> Result<u8> {
-    let parts = Parts::find(&arguments.kernel)?;
-    let image = Image::kernel(&parts.image)?;
+    let paths = KernelPaths::find(&arguments.kernel)?;
+    let image = Image::kernel(&paths.image)?;
     let btf = match image.elf.section(".BTF") {
         Some(section) => Btf::parse(image.elf.bytes(section), None)?,
         None => {
-            return Err(broken(format!(
+            return Err(tool_failure(format!(
                 "{} has no BTF, so the prototypes of its functions are not known",
-                parts.image.display()
+                paths.image.display()
             )))
         }
     };
     let mut shipped = Shipped {
-        parts: &parts,
+        paths: &paths,
         kernel: &image,
         btf: &btf,
         modules: BTreeMap::new(),
@@ -143,11 +143,11 @@ fn check_release(file: &Path, module: &Elf, kernel: &Image) -> Result {
     let vermagic = modinfo
         .split(|byte| *byte == 0)
         .find_map(|entry| entry.strip_prefix(b"vermagic="))
-        .ok_or_else(|| broken(format!("{} is not a kernel module", file.display())))?;
+        .ok_or_else(|| tool_failure(format!("{} is not a kernel module", file.display())))?;
     let vermagic = String::from_utf8_lossy(vermagic);
     let built = vermagic.split(' ').next().unwrap_or_default();
     match kernel.release() {
-        Some(release) if release != built => Err(broken(format!(
+        Some(release) if release != built => Err(tool_failure(format!(
             "{} is for the kernel {built}, and the image is of {release}: name the right image with \
              --image or --release",
             file.display()
@@ -190,7 +190,7 @@ impl<'a> Patch<'a> {
         base: Option<&'a Btf<'a>>,
         kernel: &'a Btf<'a>,
     ) -> Result<Self> {
-        let bases = signatures::bases(module);
+        let bases = signatures::section_addresses(module);
         let debug = module.section(".debug_info").is_some();
         let (mut functions, mut sizes) = (Vec::new(), BTreeMap::new());
         if debug {
@@ -205,7 +205,7 @@ impl<'a> Patch<'a> {
             None => None,
         };
         if !debug && btf.is_none() {
-            return Err(broken(format!(
+            return Err(tool_failure(format!(
                 "{} has neither debug information nor BTF: check it as it was built, before it is stripped",
                 file.display()
             )));
@@ -215,7 +215,7 @@ impl<'a> Patch<'a> {
             own.or_else(|| btf.as_ref()?.size_of(name))
                 .or_else(|| kernel.size_of(name))
                 .ok_or_else(|| {
-                    broken(format!(
+                    tool_failure(format!(
                         "{}: the size of struct {name} is not known",
                         file.display()
                     ))
@@ -234,14 +234,14 @@ impl<'a> Patch<'a> {
         })
     }
 
-    fn described(&self, declared: &Declared) -> Option<&Function> {
+    fn debug_info_of(&self, declared: &Declared) -> Option<&Function> {
         let (section, offset) = declared.code;
         let addr = self.bases[section] + offset;
         self.functions.iter().find(|function| function.addr == addr)
     }
 
     fn prototype(&self, declared: &Declared) -> Option<(Language, Prototype)> {
-        if let Some(function) = self.described(declared) {
+        if let Some(function) = self.debug_info_of(declared) {
             return Some((function.language, function.prototype.clone()));
         }
         let symbol = declared::symbol_at(self.module, declared.code)?;
@@ -250,7 +250,7 @@ impl<'a> Patch<'a> {
 
     fn name_of(&self, declared: &Declared) -> String {
         let described = self
-            .described(declared)
+            .debug_info_of(declared)
             .map(|function| function.name.clone());
         let symbol = || declared::symbol_at(self.module, declared.code).map(|s| s.name.clone());
         described.or_else(symbol).unwrap_or_default()
@@ -259,7 +259,7 @@ impl<'a> Patch<'a> {
 
 /// The kernel and its modules.
 struct Shipped<'a> {
-    parts: &'a Parts,
+    paths: &'a KernelPaths,
     kernel: &'a Image,
     btf: &'a Btf<'a>,
     /// The modules that were looked for. None for a module that is not there.
@@ -274,10 +274,14 @@ impl Shipped<'_> {
     ) -> Result<std::result::Result<Prototype, Outcome>> {
         let name = declared.name.as_str();
         if declared.object == "vmlinux" {
-            return Ok(found(self.btf.function(name), self.kernel, name));
+            return Ok(prototype_or_outcome(
+                self.btf.function(name),
+                self.kernel,
+                name,
+            ));
         }
         if !self.modules.contains_key(&declared.object) {
-            let module = match shipped_module(self.parts, &declared.object) {
+            let module = match shipped_module(self.paths, &declared.object) {
                 Ok(module) => Some(module),
                 Err(Failure::Refused(_)) => None,
                 Err(failure) => return Err(failure),
@@ -288,7 +292,7 @@ impl Shipped<'_> {
             return Ok(Err(Outcome::Unknown(format!(
                 "there is no module {} in {}: name its folder with --modules",
                 declared.object,
-                self.parts.modules.display()
+                self.paths.modules.display()
             ))));
         };
         let module = &image.elf;
@@ -302,18 +306,18 @@ impl Shipped<'_> {
                 None => Btf::parse(types, Some(self.btf))?.function(name),
             }
         } else if module.section(".debug_info").is_some() {
-            let bases = signatures::bases(module);
+            let bases = signatures::section_addresses(module);
             let mut functions = signatures::functions(module, &bases, |own, _| own == name)?;
             let first = functions.pop().map(|function| function.prototype);
             first.filter(|first| functions.iter().all(|other| other.prototype == *first))
         } else {
             None
         };
-        Ok(found(prototype, image, name))
+        Ok(prototype_or_outcome(prototype, image, name))
     }
 }
 
-fn found(
+fn prototype_or_outcome(
     prototype: Option<Prototype>,
     image: &Image,
     name: &str,

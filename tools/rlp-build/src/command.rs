@@ -2,7 +2,7 @@
 
 //! Runs other programs, and waits until they end.
 
-use crate::refusal::{broken, Failure, Refusal, Result};
+use crate::refusal::{tool_failure, Failure, Refusal, Result};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -32,7 +32,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     command
         .output()
-        .map_err(|error| broken(format!("{name} cannot be run: {error}")))
+        .map_err(|error| tool_failure(format!("{name} cannot be run: {error}")))
 }
 
 /// Runs a program that must succeed, and returns what it prints.
@@ -62,7 +62,7 @@ pub(crate) fn failed(command: &Command, output: &Output) -> Failure {
         .take(3)
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    broken(format!(
+    tool_failure(format!(
         "{name} {} failed: {}",
         words.join(" "),
         excerpt(output, 12)

@@ -5,7 +5,7 @@
 
 use crate::command::{excerpt, failed, output, program};
 use crate::generated;
-use crate::refusal::{broken, on, Failure, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Failure, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::{output_of, redirected, saved_command, Unit};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn cached(tree: &Tree, source: &str) -> PathBuf {
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
 /// in the cache is not compiled again.
 pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let (units, failure) = kept(tree, sources)?;
+    let (units, failure) = compile_into_cache(tree, sources)?;
     let mut missing = sources
         .iter()
         .filter(|source| !units.iter().any(|unit| unit.source == **source));
@@ -43,8 +43,8 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
 
 /// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
 /// that kbuild does not compile: such a unit is not in the shipped kernel.
-pub(crate) fn those_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    kept(tree, sources).map(|(units, _)| units)
+pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
+    compile_into_cache(tree, sources).map(|(units, _)| units)
 }
 
 /// kbuild's messages, and the failure that they are about.
@@ -52,11 +52,13 @@ type Messages = (String, Failure);
 
 /// The units that kbuild compiles. If it does not compile all of them: also its messages, and the
 /// failure.
-fn kept(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)> {
+fn compile_into_cache(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)> {
     let command = |source: &str| cached(tree, source).join("command");
     let missing: Vec<_> = sources
         .iter()
-        .filter(|source| !command(source).exists() || !generated::is_kept(&cached(tree, source)))
+        .filter(|source| {
+            !command(source).exists() || !generated::has_headers(&cached(tree, source))
+        })
         .collect();
     let mut failure = None;
     if !missing.is_empty() {
@@ -70,7 +72,7 @@ fn kept(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)
         }
         for source in missing {
             if tree.dir.join(output_of(source)).exists() {
-                if let Err(error) = keep(tree, source, &cached(tree, source)) {
+                if let Err(error) = copy_to_cache(tree, source, &cached(tree, source)) {
                     failure.get_or_insert((String::new(), error));
                 }
             }
@@ -80,9 +82,9 @@ fn kept(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)
         .iter()
         .filter(|source| command(source).exists())
         .map(|source| {
-            generated::restore(tree, &cached(tree, source))?;
+            generated::restore_headers(tree, &cached(tree, source))?;
             let path = command(source);
-            let text = std::fs::read_to_string(&path).map_err(on(&path))?;
+            let text = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
             Unit::new(source, text, cached(tree, source))
         })
         .collect::<Result<_>>()?;
@@ -91,28 +93,28 @@ fn kept(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)
 
 /// Copies a unit's object and command from kbuild into the cache. Another build may do the same at
 /// the same time.
-fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
+fn copy_to_cache(tree: &Tree, source: &str, to: &Path) -> Result {
     let object = tree.dir.join(output_of(source));
     let folder = object.parent().unwrap_or(&tree.dir);
     let name = object.file_name().unwrap_or_default().to_string_lossy();
     let saved = folder.join(format!(".{name}.cmd"));
-    let text = std::fs::read_to_string(&saved).map_err(on(&saved))?;
+    let text = std::fs::read_to_string(&saved).map_err(io_error_at(&saved))?;
     let command = saved_command(&text, source)?;
 
     let parent = to.parent().unwrap_or(&tree.cache);
-    std::fs::create_dir_all(parent).map_err(on(parent))?;
+    std::fs::create_dir_all(parent).map_err(io_error_at(parent))?;
     let partial = tempfile::Builder::new()
         .prefix(".partial-")
         .tempdir_in(parent)
-        .map_err(on(parent))?;
-    std::fs::copy(&object, partial.path().join("plain.o")).map_err(on(&object))?;
-    std::fs::write(partial.path().join("command"), command).map_err(on(partial.path()))?;
-    generated::keep(tree, &text, partial.path())?;
+        .map_err(io_error_at(parent))?;
+    std::fs::copy(&object, partial.path().join("plain.o")).map_err(io_error_at(&object))?;
+    std::fs::write(partial.path().join("command"), command).map_err(io_error_at(partial.path()))?;
+    generated::save_headers(tree, &text, partial.path())?;
     // If the folder exists already, its content is the same.
     let partial = partial.into_path();
     if std::fs::rename(&partial, to).is_err() {
-        generated::complete(&partial, to);
-        std::fs::remove_dir_all(&partial).map_err(on(&partial))?;
+        generated::add_headers_to_old_entry(&partial, to);
+        std::fs::remove_dir_all(&partial).map_err(io_error_at(&partial))?;
     }
     Ok(())
 }
@@ -120,8 +122,8 @@ fn keep(tree: &Tree, source: &str, to: &Path) -> Result {
 /// Compiles units with their functions and objects in sections.
 pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &Path) -> Result {
     let header = tree.work.join("runtime_const.h");
-    std::fs::write(&header, RUNTIME_CONST).map_err(on(&header))?;
-    each(tree.jobs, units, |unit| {
+    std::fs::write(&header, RUNTIME_CONST).map_err(io_error_at(&header))?;
+    for_each_unit(tree.jobs, units, |unit| {
         let mut options = "-ffunction-sections -fdata-sections".to_owned();
         if !unit.is_module() {
             options += &format!(" -include {}", header.display());
@@ -162,21 +164,25 @@ pub(crate) fn originals_in_sections(
     for unit in units {
         let (here, kept) = (folder.join(unit.file()), unit.cached.join("sections.o"));
         if kept.exists() {
-            std::fs::copy(&kept, &here).map_err(on(&kept))?;
+            std::fs::copy(&kept, &here).map_err(io_error_at(&kept))?;
         } else {
             let partial =
-                tempfile::NamedTempFile::new_in(&unit.cached).map_err(on(&unit.cached))?;
-            std::fs::copy(&here, partial.path()).map_err(on(&here))?;
+                tempfile::NamedTempFile::new_in(&unit.cached).map_err(io_error_at(&unit.cached))?;
+            std::fs::copy(&here, partial.path()).map_err(io_error_at(&here))?;
             partial
                 .persist(&kept)
-                .map_err(|error| broken(format!("{}: {error}", kept.display())))?;
+                .map_err(|error| tool_failure(format!("{}: {error}", kept.display())))?;
         }
     }
     Ok(())
 }
 
 /// Runs something for each unit, on all processors.
-pub(crate) fn each(jobs: usize, units: &[Unit], run: impl Fn(&Unit) -> Result + Sync) -> Result {
+pub(crate) fn for_each_unit(
+    jobs: usize,
+    units: &[Unit],
+    run: impl Fn(&Unit) -> Result + Sync,
+) -> Result {
     let queue = Mutex::new(units.iter());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs.max(1))
@@ -184,7 +190,7 @@ pub(crate) fn each(jobs: usize, units: &[Unit], run: impl Fn(&Unit) -> Result + 
                 scope.spawn(|| loop {
                     let next = queue
                         .lock()
-                        .map_err(|_| broken("a worker has panicked"))?
+                        .map_err(|_| tool_failure("a worker has panicked"))?
                         .next();
                     match next {
                         Some(unit) => run(unit)?,
@@ -193,9 +199,11 @@ pub(crate) fn each(jobs: usize, units: &[Unit], run: impl Fn(&Unit) -> Result + 
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| broken("a worker has panicked"))?)
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .map_err(|_| tool_failure("a worker has panicked"))?
+        })
     })
 }
 
@@ -208,6 +216,6 @@ pub(crate) fn objcopy(tree: &Tree, arguments: &[&str], object: &Path) -> Result 
 
 /// The object of a unit as kbuild has made it. objtool may not have processed it yet: see
 /// `Objtool::shipped()`.
-pub(crate) fn plain(unit: &Unit) -> PathBuf {
+pub(crate) fn kbuild_object(unit: &Unit) -> PathBuf {
     unit.cached.join("plain.o")
 }

@@ -12,9 +12,9 @@ use crate::command::{output, program};
 use crate::dwarf::{self, name, number};
 use crate::elf::Elf;
 use crate::image::Image;
+use crate::kernel_paths::{open_image, shipped_module, KernelPaths};
 use crate::objtool::Objtool;
-use crate::parts::{kernel, shipped_module, Parts};
-use crate::refusal::{broken, on, Result};
+use crate::refusal::{io_error_at, tool_failure, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
@@ -36,21 +36,21 @@ const TRIES: usize = 12;
 
 /// Writes the patches and the file `drawn`, with a line for each: patch, object, unit, function.
 pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
-    let parts = Parts::find(&arguments.kernel)?;
+    let paths = KernelPaths::find(&arguments.kernel)?;
     let Some(folder) = namespace::folder() else {
-        return namespace::enter(&parts.cache);
+        return namespace::enter(&paths.cache);
     };
     let tree = Tree::cover(
-        &parts.tree,
+        &paths.tree,
         arguments.kernel.source.as_deref(),
-        &parts.cache,
+        &paths.cache,
         &folder,
     )?;
     tree.check_compiler()?;
-    let kernel = kernel(&parts, &tree)?;
+    let kernel = open_image(&paths, &tree)?;
     let objtool = Objtool::new(&tree)?;
     let sources = sources(&tree.source)?;
-    std::fs::create_dir_all(&arguments.output).map_err(on(&arguments.output))?;
+    std::fs::create_dir_all(&arguments.output).map_err(io_error_at(&arguments.output))?;
 
     let mut random = Random(arguments.seed);
     let mut drawn = Vec::new();
@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
             .map(|_| sources[random.below(sources.len())].clone())
             .collect();
         tries = tries.saturating_sub(BATCH);
-        for unit in compile::those_shipped(&tree, &batch)? {
+        for unit in compile::shipped_among(&tree, &batch)? {
             if drawn.len() == arguments.count {
                 break;
             }
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
                 .output
                 .join(format!("corpus_{:04}.patch", drawn.len() + 1));
             if let Some((function, patch)) = draw(
-                &parts,
+                &paths,
                 &tree,
                 &kernel,
                 &objtool,
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
                 choice,
                 drawn.len() + 1,
             )? {
-                std::fs::write(&path, patch).map_err(on(&path))?;
+                std::fs::write(&path, patch).map_err(io_error_at(&path))?;
                 let entry = format!(
                     "corpus_{:04}\t{}\t{}\t{function}\n",
                     drawn.len() + 1,
@@ -91,9 +91,9 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
         }
     }
     let list = arguments.output.join("drawn");
-    std::fs::write(&list, drawn.concat()).map_err(on(&list))?;
+    std::fs::write(&list, drawn.concat()).map_err(io_error_at(&list))?;
     if drawn.len() < arguments.count {
-        return Err(broken(format!(
+        return Err(tool_failure(format!(
             "only {} functions could be drawn",
             drawn.len()
         )));
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
 
 /// Draws a function of a unit. Returns its name, and the patch.
 fn draw(
-    parts: &Parts,
+    paths: &KernelPaths,
     tree: &Tree,
     kernel: &Image,
     objtool: &Objtool<'_>,
@@ -115,7 +115,7 @@ fn draw(
         return Ok(None);
     }
     let module = if unit.is_module() {
-        let Ok(module) = shipped_module(parts, &unit.object) else {
+        let Ok(module) = shipped_module(paths, &unit.object) else {
             return Ok(None);
         };
         Some(module)
@@ -143,12 +143,12 @@ fn draw(
     }
     let function = &functions[(choice % functions.len() as u64) as usize];
     let base = function.split('.').next().unwrap_or(function);
-    let Some(line) = declared(&Elf::read(&compile::plain(unit))?, base)? else {
+    let Some(line) = line_of_definition(&Elf::read(&compile::kbuild_object(unit))?, base)? else {
         return Ok(None);
     };
     let path = tree.source.join(&unit.source);
-    let text = std::fs::read_to_string(&path).map_err(on(&path))?;
-    let Some(edited) = counted(&text, line, number) else {
+    let text = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
+    let Some(edited) = with_counter(&text, line, number) else {
         return Ok(None);
     };
     Ok(Some((
@@ -163,8 +163,8 @@ fn sources(source: &Path) -> Result<Vec<String>> {
     let mut folders: Vec<_> = FOLDERS.iter().map(|folder| (*folder).to_owned()).collect();
     while let Some(folder) = folders.pop() {
         let path = source.join(&folder);
-        for entry in std::fs::read_dir(&path).map_err(on(&path))? {
-            let entry = entry.map_err(on(&path))?;
+        for entry in std::fs::read_dir(&path).map_err(io_error_at(&path))? {
+            let entry = entry.map_err(io_error_at(&path))?;
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
                 if !["vdso", "realmode", "boot", "tools"]
@@ -183,7 +183,7 @@ fn sources(source: &Path) -> Result<Vec<String>> {
 }
 
 /// The line of the unit's own file where a function is defined.
-fn declared(object: &Elf, function: &str) -> Result<Option<usize>> {
+fn line_of_definition(object: &Elf, function: &str) -> Result<Option<usize>> {
     let sections = dwarf::sections(object);
     let dwarf = dwarf::load(&sections)?;
     let search = || -> gimli::Result<Option<u64>> {
@@ -214,7 +214,7 @@ fn declared(object: &Elf, function: &str) -> Result<Option<usize>> {
 }
 
 /// The text with a counter in the function that is defined at a line.
-fn counted(text: &str, line: usize, number: usize) -> Option<String> {
+fn with_counter(text: &str, line: usize, number: usize) -> Option<String> {
     let lines: Vec<_> = text.lines().collect();
     let begin = line.checked_sub(1)?;
     let body = begin
@@ -239,7 +239,7 @@ fn counted(text: &str, line: usize, number: usize) -> Option<String> {
 /// The unified diff that makes the edited text of a file.
 fn patch(tree: &Tree, source: &str, edited: &str) -> Result<Vec<u8>> {
     let place = tree.folder("drawn")?.join("edited");
-    std::fs::write(&place, edited).map_err(on(&place))?;
+    std::fs::write(&place, edited).map_err(io_error_at(&place))?;
     let mut diff = program("diff", &tree.work);
     diff.args([
         "-u",
@@ -277,13 +277,13 @@ mod tests {
     #[test]
     fn a_counter_is_put_behind_the_brace() {
         let text = "int f(int a,\n\tint b)\n{\n\treturn 0;\n}\n";
-        let edited = counted(text, 1, 7).unwrap();
+        let edited = with_counter(text, 1, 7).unwrap();
         assert_eq!(
             edited,
             "int f(int a,\n\tint b)\n{\n\t{ extern unsigned long rlp_calls_0007; rlp_calls_0007++; }\n\treturn 0;\n}\n\
              unsigned long rlp_calls_0007;\n"
         );
-        assert_eq!(counted("int x;\n}\n{\n", 1, 1), None);
+        assert_eq!(with_counter("int x;\n}\n{\n", 1, 1), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The debug information of an object that is not linked.
 
 use crate::elf::Elf;
-use crate::refusal::{broken, Failure, Result};
+use crate::refusal::{tool_failure, Failure, Result};
 use gimli::{EndianSlice, LittleEndian, Unit};
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub(crate) fn load<'a>(sections: &'a BTreeMap<&str, Vec<u8>>) -> Result<gimli::D
 }
 
 pub(crate) fn failed(error: gimli::Error) -> Failure {
-    broken(format!("the debug information cannot be read: {error}"))
+    tool_failure(format!("the debug information cannot be read: {error}"))
 }
 
 pub(crate) type Entry<'a, 'u> = gimli::DebuggingInformationEntry<'a, 'u, Slice<'u>, usize>;

@@ -5,7 +5,7 @@
 //! The crate `object` reads the file. This module keeps sections, symbols and relocations in plain
 //! vectors for the other modules. The indexes are those of the file.
 
-use crate::refusal::{broken, Result};
+use crate::refusal::{tool_failure, Result};
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
 use object::{Endianness, SectionIndex, SymbolIndex};
@@ -129,8 +129,8 @@ pub(crate) struct Elf {
 impl Elf {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path)
-            .map_err(|error| broken(format!("{} cannot be read: {error}", path.display())))?;
-        Self::parse(data).map_err(|error| broken(format!("{}: {error}", path.display())))
+            .map_err(|error| tool_failure(format!("{} cannot be read: {error}", path.display())))?;
+        Self::parse(data).map_err(|error| tool_failure(format!("{}: {error}", path.display())))
     }
 
     pub(crate) fn parse(data: Vec<u8>) -> std::result::Result<Self, object::Error> {
@@ -242,13 +242,13 @@ impl Elf {
     }
 
     /// The bytes at an address of a linked file.
-    pub(crate) fn at(&self, addr: u64, size: usize) -> Option<&[u8]> {
-        let (section, offset) = self.place(addr)?;
+    pub(crate) fn bytes_at(&self, addr: u64, size: usize) -> Option<&[u8]> {
+        let (section, offset) = self.section_at(addr)?;
         self.bytes(section).get(offset..offset.checked_add(size)?)
     }
 
     /// The section of a linked file that contains an address, and the offset in that section.
-    pub(crate) fn place(&self, addr: u64) -> Option<(usize, usize)> {
+    pub(crate) fn section_at(&self, addr: u64) -> Option<(usize, usize)> {
         let index = self.sections.iter().position(|section| {
             section.is_loaded() && (section.addr..section.addr + section.size).contains(&addr)
         })?;
@@ -300,7 +300,7 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 impl Elf {
     /// A file with these sections (the first is number 1), symbols and relocations.
-    pub(crate) fn made(
+    pub(crate) fn for_test(
         contents: &[(&str, u32, u64, u64, &[u8])],
         symbols: Vec<Symbol>,
         relocs: HashMap<usize, Vec<Reloc>>,

@@ -3,7 +3,7 @@
 //! --explain: a function as it was compiled here, beside the shipped one.
 
 use crate::command::{program, run};
-use crate::refusal::{on, Result};
+use crate::refusal::{io_error_at, Result};
 use crate::tree::Tree;
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub(crate) fn side_by_side(
 
 fn disassembly(tree: &Tree, addr: u64, code: &[u8]) -> Result<Vec<String>> {
     let file = tree.work.join("code");
-    std::fs::write(&file, code).map_err(on(&file))?;
+    std::fs::write(&file, code).map_err(io_error_at(&file))?;
     let printed = run(program("objdump", &tree.work)
         .args([
             "-D",

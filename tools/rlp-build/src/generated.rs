@@ -7,7 +7,7 @@
 //! kbuild. So the headers are kept in the cache, too.
 
 use crate::namespace;
-use crate::refusal::{on, Result};
+use crate::refusal::{io_error_at, Result};
 use crate::tree::Tree;
 use std::path::Path;
 
@@ -15,15 +15,15 @@ use std::path::Path;
 const FOLDER: &str = "generated";
 
 /// The unit's entry in the cache has its headers. Entries of earlier versions do not.
-pub(crate) fn is_kept(cached: &Path) -> bool {
+pub(crate) fn has_headers(cached: &Path) -> bool {
     cached.join(FOLDER).exists()
 }
 
 /// Copies the headers that the saved command of kbuild names, and that this build has made, to the
 /// cache.
-pub(crate) fn keep(tree: &Tree, saved: &str, cached: &Path) -> Result {
+pub(crate) fn save_headers(tree: &Tree, saved: &str, cached: &Path) -> Result {
     let folder = cached.join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(on(&folder))?;
+    std::fs::create_dir_all(&folder).map_err(io_error_at(&folder))?;
     let Some(made) = namespace::folder().map(|own| own.join("tree")) else {
         return Ok(());
     };
@@ -36,18 +36,18 @@ pub(crate) fn keep(tree: &Tree, saved: &str, cached: &Path) -> Result {
 }
 
 /// Adds the headers to an entry of an earlier version.
-pub(crate) fn complete(from: &Path, cached: &Path) {
+pub(crate) fn add_headers_to_old_entry(from: &Path, cached: &Path) {
     // Another build may have added them at the same time.
     let _ = std::fs::rename(from.join(FOLDER), cached.join(FOLDER));
 }
 
 /// Puts the headers of a unit into the tree.
-pub(crate) fn restore(tree: &Tree, cached: &Path) -> Result {
+pub(crate) fn restore_headers(tree: &Tree, cached: &Path) -> Result {
     let folder = cached.join(FOLDER);
     let mut open = vec![folder.clone()];
     while let Some(part) = open.pop() {
-        for entry in std::fs::read_dir(&part).map_err(on(&part))? {
-            let path = entry.map_err(on(&part))?.path();
+        for entry in std::fs::read_dir(&part).map_err(io_error_at(&part))? {
+            let path = entry.map_err(io_error_at(&part))?.path();
             if path.is_dir() {
                 open.push(path);
             } else if let Ok(file) = path.strip_prefix(&folder) {
@@ -63,9 +63,9 @@ pub(crate) fn restore(tree: &Tree, cached: &Path) -> Result {
 
 fn copy(from: &Path, to: &Path) -> Result {
     if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent).map_err(on(parent))?;
+        std::fs::create_dir_all(parent).map_err(io_error_at(parent))?;
     }
-    std::fs::copy(from, to).map_err(on(from))?;
+    std::fs::copy(from, to).map_err(io_error_at(from))?;
     Ok(())
 }
 

@@ -5,12 +5,12 @@
 //! The conditions around an #include and the compiler's search path are ignored. So the result may
 //! have units that do not include the header. Units whose code does not change are left out later.
 
-use crate::refusal::{on, Result};
+use crate::refusal::{io_error_at, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// Folders that have no code of this kernel.
-const OTHERS: [&str; 7] = [
+const SKIPPED_FOLDERS: [&str; 7] = [
     "Documentation",
     "tools",
     "samples",
@@ -45,11 +45,11 @@ pub(crate) fn users_of_sources(
         Ok(text) => text,
         Err(_) => {
             let text = to_text(&scan(source)?);
-            let partial = tempfile::NamedTempFile::new_in(cache).map_err(on(cache))?;
-            std::fs::write(partial.path(), &text).map_err(on(partial.path()))?;
+            let partial = tempfile::NamedTempFile::new_in(cache).map_err(io_error_at(cache))?;
+            std::fs::write(partial.path(), &text).map_err(io_error_at(partial.path()))?;
             partial
                 .persist(&list)
-                .map_err(|error| on(&list)(error.error))?;
+                .map_err(|error| io_error_at(&list)(error.error))?;
             text
         }
     };
@@ -90,9 +90,9 @@ fn scan(source: &Path) -> Result<Includes> {
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let path = source.join(&folder);
-        for entry in std::fs::read_dir(&path).map_err(on(&path))? {
-            let entry = entry.map_err(on(&path))?;
-            let kind = entry.file_type().map_err(on(&path))?;
+        for entry in std::fs::read_dir(&path).map_err(io_error_at(&path))? {
+            let entry = entry.map_err(io_error_at(&path))?;
+            let kind = entry.file_type().map_err(io_error_at(&path))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let name = if folder.is_empty() {
                 name
@@ -100,13 +100,13 @@ fn scan(source: &Path) -> Result<Includes> {
                 format!("{folder}/{name}")
             };
             if kind.is_dir() {
-                let other =
-                    OTHERS.contains(&name.as_str()) || folder == "arch" && name != "arch/x86";
+                let other = SKIPPED_FOLDERS.contains(&name.as_str())
+                    || folder == "arch" && name != "arch/x86";
                 if !other {
                     folders.push(name);
                 }
             } else if kind.is_file() && (name.ends_with(".c") || name.ends_with(".h")) {
-                let text = std::fs::read(entry.path()).map_err(on(&entry.path()))?;
+                let text = std::fs::read(entry.path()).map_err(io_error_at(&entry.path()))?;
                 includes.insert(name, parse(&text));
             }
         }
@@ -125,7 +125,7 @@ fn includers(
     for (file, list) in includes {
         for include in list {
             by_name
-                .entry(base(&include.path))
+                .entry(file_name(&include.path))
                 .or_default()
                 .push((file, include));
         }
@@ -133,7 +133,7 @@ fn includers(
     let mut found: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&str> = files.iter().map(String::as_str).collect();
     while let Some(header) = open.pop() {
-        for (file, include) in by_name.get(base(header)).into_iter().flatten() {
+        for (file, include) in by_name.get(file_name(header)).into_iter().flatten() {
             if include.may_include(file, header, &exists) && found.insert(file) {
                 open.push(file);
             }
@@ -185,7 +185,7 @@ fn parse(text: &[u8]) -> Vec<Include> {
     text.split(|byte| *byte == b'\n').filter_map(line).collect()
 }
 
-fn base(path: &str) -> &str {
+fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

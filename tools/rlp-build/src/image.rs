@@ -8,7 +8,7 @@
 
 use crate::elf::{Elf, Symbol};
 use crate::kallsyms::{self, Ksym, Names};
-use crate::refusal::{broken, on, Result};
+use crate::refusal::{io_error_at, tool_failure, Result};
 use crate::tree::hex;
 use object::elf;
 use std::collections::HashMap;
@@ -27,16 +27,16 @@ pub(crate) struct Image {
 impl Image {
     /// Reads a vmlinuz, or a vmlinux that is unpacked already.
     pub(crate) fn kernel(path: &Path) -> Result<Self> {
-        let data = std::fs::read(path).map_err(on(path))?;
+        let data = std::fs::read(path).map_err(io_error_at(path))?;
         let data = if data.starts_with(&elf::ELFMAG) {
             data
         } else {
             unpack_kernel(path, &data)?
         };
-        let elf =
-            Elf::parse(data).map_err(|error| broken(format!("{}: {error}", path.display())))?;
+        let elf = Elf::parse(data)
+            .map_err(|error| tool_failure(format!("{}: {error}", path.display())))?;
         let names = kallsyms::decode(&elf).ok_or_else(|| {
-            broken(format!(
+            tool_failure(format!(
                 "{} has no symbol table that can be decoded",
                 path.display()
             ))
@@ -50,15 +50,15 @@ impl Image {
 
     /// Reads a module, which may be compressed.
     pub(crate) fn module(object: &str, path: &Path) -> Result<Self> {
-        let data = std::fs::read(path).map_err(on(path))?;
+        let data = std::fs::read(path).map_err(io_error_at(path))?;
         let data = match path.extension().and_then(|extension| extension.to_str()) {
             Some("xz") => filter(&["xz", "-dc"], &data)?,
             Some("zst") => filter(&["zstd", "-dc"], &data)?,
             Some("gz") => filter(&["gzip", "-dc"], &data)?,
             _ => data,
         };
-        let mut elf =
-            Elf::parse(data).map_err(|error| broken(format!("{}: {error}", path.display())))?;
+        let mut elf = Elf::parse(data)
+            .map_err(|error| tool_failure(format!("{}: {error}", path.display())))?;
         let addrs = link(&mut elf);
         let names = Names::new(module_names(&elf, &addrs));
         Ok(Self {
@@ -75,7 +75,7 @@ impl Image {
     /// The address is in a section that a running kernel has discarded.
     pub(crate) fn is_discarded(&self, addr: u64) -> bool {
         self.elf
-            .place(addr)
+            .section_at(addr)
             .is_some_and(|(section, _)| self.elf.sections[section].is_discarded())
     }
 
@@ -116,7 +116,7 @@ impl Image {
 /// The ELF file inside of a bzImage; Documentation/arch/x86/boot.rst describes the header.
 fn unpack_kernel(path: &Path, data: &[u8]) -> Result<Vec<u8>> {
     let not = || {
-        broken(format!(
+        tool_failure(format!(
             "{} is neither a bzImage nor an ELF file",
             path.display()
         ))
@@ -145,7 +145,7 @@ fn unpack_kernel(path: &Path, data: &[u8]) -> Result<Vec<u8>> {
         [0x1f, 0x8b, ..] => &["gzip", "-dc"],
         [0x02, 0x21, 0x4c, 0x18, ..] => &["lz4", "-dc"],
         _ => {
-            return Err(broken(format!(
+            return Err(tool_failure(format!(
                 "{}: the compression is not known",
                 path.display()
             )))
@@ -156,7 +156,7 @@ fn unpack_kernel(path: &Path, data: &[u8]) -> Result<Vec<u8>> {
 
 /// Runs a program that reads its input and writes its output.
 fn filter(command: &[&str], input: &[u8]) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| broken(format!("{}: {error}", command[0]));
+    let failed = |error: std::io::Error| tool_failure(format!("{}: {error}", command[0]));
     let mut child = Command::new(command[0])
         .args(&command[1..])
         .stdin(Stdio::piped())
@@ -164,7 +164,7 @@ fn filter(command: &[&str], input: &[u8]) -> Result<Vec<u8>> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let mut stdin = child.stdin.take().ok_or_else(|| broken("no pipe"))?;
+    let mut stdin = child.stdin.take().ok_or_else(|| tool_failure("no pipe"))?;
     let output = std::thread::scope(|scope| {
         scope.spawn(move || {
             // If the program fails, its exit status shows that.
@@ -174,7 +174,7 @@ fn filter(command: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     })
     .map_err(failed)?;
     if !output.status.success() || output.stdout.is_empty() {
-        return Err(broken(format!(
+        return Err(tool_failure(format!(
             "{} failed: {}",
             command[0],
             String::from_utf8_lossy(&output.stderr).trim()

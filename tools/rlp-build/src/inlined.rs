@@ -12,9 +12,9 @@
 //! from the disassembly.
 
 use crate::command::{program, run};
-use crate::compile::plain;
+use crate::compile::kbuild_object;
 use crate::elf::{Elf, Symbol};
-use crate::refusal::{broken, Refusal, Result};
+use crate::refusal::{tool_failure, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +26,7 @@ type Calls = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// Refuses a unit in which other functions are inlined than in the shipped one.
 pub(crate) fn check(tree: &Tree, unit: &Unit) -> Result {
-    let shipped = read(tree, &plain(unit))?;
+    let shipped = read(tree, &kbuild_object(unit))?;
     let sections = read(tree, &unit.cached.join("sections.o"))?;
     match difference(&shipped, &sections) {
         None => Ok(()),
@@ -45,7 +45,7 @@ fn read(tree: &Tree, path: &Path) -> Result<Calls> {
         .args(["-d", "-w", "--no-show-raw-insn"])
         .arg(path))?;
     calls(&object, &text).ok_or_else(|| {
-        broken(format!(
+        tool_failure(format!(
             "objdump of {} does not have the expected form",
             path.display()
         ))
@@ -105,7 +105,7 @@ impl<'a> Functions<'a> {
 }
 
 /// The function that a cold part belongs to.
-fn whole(name: &str) -> &str {
+fn without_cold(name: &str) -> &str {
     name.strip_suffix(".cold").unwrap_or(name)
 }
 
@@ -116,7 +116,7 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
         .by_section
         .values()
         .flatten()
-        .map(|symbol| (whole(&symbol.name).to_owned(), BTreeMap::new()))
+        .map(|symbol| (without_cold(&symbol.name).to_owned(), BTreeMap::new()))
         .collect();
 
     let mut section = None;
@@ -163,7 +163,10 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
             None => functions.at(section, u64::from_str_radix(operand, 16).ok()?),
         };
         // A cold part counts as a part of its function.
-        let (caller, callee) = (whole(&caller.name), callee.map(|f| whole(&f.name)));
+        let (caller, callee) = (
+            without_cold(&caller.name),
+            callee.map(|f| without_cold(&f.name)),
+        );
         if let Some(callee) = callee.filter(|callee| *callee != caller) {
             *calls
                 .entry(caller.to_owned())
@@ -245,7 +248,7 @@ Disassembly of section .text.unlikely:
             symbol: 4,
             addend,
         };
-        Elf::made(
+        Elf::for_test(
             &[
                 (".text", CODE, 0, 0, &[0x90; 0x30]),
                 (".text.unlikely", CODE, 0, 0, &[0x90; 10]),

@@ -6,7 +6,7 @@
 use crate::command::{defined_twice, failed, output, program};
 use crate::compile::objcopy;
 use crate::objtool::Objtool;
-use crate::refusal::{broken, on, Failure, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Failure, Refusal, Result};
 use crate::tree::Tree;
 use std::path::{Path, PathBuf};
 
@@ -31,17 +31,17 @@ pub(crate) fn module(
 ) -> Result<PathBuf> {
     let folder = tree.folder("module")?;
     let init = tree.source.join("scripts/livepatch/init.c");
-    let text = std::fs::read_to_string(&init).map_err(on(&init))?;
+    let text = std::fs::read_to_string(&init).map_err(io_error_at(&init))?;
     let write = |name: &str, content: String| {
         let path = folder.join(name);
-        std::fs::write(&path, content).map_err(on(&path))
+        std::fs::write(&path, content).map_err(io_error_at(&path))
     };
     write("init.c", init_code(&text, info)?)?;
 
     let mut objects = vec!["init.o".to_owned()];
     for (object, file) in differences {
         let name = format!("diff_{object}.o");
-        std::fs::copy(file, folder.join(&name)).map_err(on(file))?;
+        std::fs::copy(file, folder.join(&name)).map_err(io_error_at(file))?;
         // modpost reads the saved command of each object.
         write(&format!(".{name}.cmd"), String::new())?;
         objects.push(name);
@@ -88,7 +88,7 @@ pub(crate) fn module(
 fn init_code(text: &str, info: &Info) -> Result<String> {
     let own = "MODULE_DESCRIPTION(\"Livepatch module\");";
     if !text.contains(own) {
-        return Err(broken(
+        return Err(tool_failure(
             "the kernel's scripts/livepatch/init.c does not have the expected MODULE_DESCRIPTION",
         ));
     }

@@ -8,7 +8,7 @@
 //! the shared files stay as they are.
 
 use crate::command::{program, run};
-use crate::refusal::{broken, on, Result};
+use crate::refusal::{io_error_at, tool_failure, Result};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,13 +24,13 @@ pub(crate) fn folder() -> Option<PathBuf> {
 
 /// Runs the program again, in a namespace. Returns its exit status.
 pub(crate) fn enter(cache: &Path) -> Result<u8> {
-    std::fs::create_dir_all(cache).map_err(on(cache))?;
+    std::fs::create_dir_all(cache).map_err(io_error_at(cache))?;
     let folder = tempfile::Builder::new()
         .prefix("work-")
         .tempdir_in(cache)
-        .map_err(on(cache))?;
+        .map_err(io_error_at(cache))?;
     let root = std::fs::metadata("/proc/self")
-        .map_err(on(Path::new("/proc/self")))?
+        .map_err(io_error_at(Path::new("/proc/self")))?
         .uid()
         == 0;
 
@@ -51,7 +51,7 @@ pub(crate) fn enter(cache: &Path) -> Result<u8> {
         .is_ok_and(|status| status.success());
     let mut command = unshare(if works { "private" } else { "unchanged" });
     let this = std::env::current_exe()
-        .map_err(|error| broken(format!("the program's own path: {error}")))?;
+        .map_err(|error| tool_failure(format!("the program's own path: {error}")))?;
     command
         .arg("--")
         .arg(this)
@@ -59,16 +59,16 @@ pub(crate) fn enter(cache: &Path) -> Result<u8> {
         .env(FOLDER, folder.path());
     let status = command
         .status()
-        .map_err(|error| broken(format!("unshare cannot be run: {error}")))?;
+        .map_err(|error| tool_failure(format!("unshare cannot be run: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    code.ok_or_else(|| broken("the build was killed"))
+    code.ok_or_else(|| tool_failure("the build was killed"))
 }
 
 /// Covers the folder `lower` by an overlay: writes below it go to `upper`.
 pub(crate) fn cover(lower: &Path, upper: &Path) -> Result {
     let work = upper.with_extension("work");
     for folder in [upper, &work] {
-        std::fs::create_dir_all(folder).map_err(on(folder))?;
+        std::fs::create_dir_all(folder).map_err(io_error_at(folder))?;
     }
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
@@ -78,7 +78,7 @@ pub(crate) fn cover(lower: &Path, upper: &Path) -> Result {
     );
     run(program("mount", Path::new("/")).args(["-t", "overlay", "overlay", "-o", &options]).arg(lower))
         .map_err(|_| {
-            broken(format!(
+            tool_failure(format!(
                 "{} cannot be covered by an overlay: put the cache on a file system that overlayfs can write to \
                  (--cache), and allow mounts",
                 lower.display()

@@ -4,10 +4,10 @@
 //! live-patch module from them.
 
 use crate::command::{defined_twice, excerpt, failed, output, program, run};
-use crate::compile::{each, objcopy, plain};
+use crate::compile::{for_each_unit, kbuild_object, objcopy};
 use crate::elf::Elf;
 use crate::image::Image;
-use crate::refusal::{on, Failure, Refusal, Result};
+use crate::refusal::{io_error_at, Failure, Refusal, Result};
 use crate::tree::Tree;
 use crate::units::Unit;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub(crate) struct Difference {
 impl<'a> Objtool<'a> {
     pub(crate) fn new(tree: &'a Tree) -> Result<Self> {
         let makefile = tree.work.join("arguments.mk");
-        std::fs::write(&makefile, ARGUMENTS).map_err(on(&makefile))?;
+        std::fs::write(&makefile, ARGUMENTS).map_err(io_error_at(&makefile))?;
         let printed = run(program("make", &tree.dir)
             .args(["-s", "--no-print-directory", "objtree=."])
             .arg(format!("srctree={}", tree.source.display()))
@@ -75,21 +75,22 @@ impl<'a> Objtool<'a> {
     /// Makes the object of each unit as it was shipped: objtool changes the text of the compiler's
     /// object. The result is kept for later builds.
     pub(crate) fn shipped(&self, units: &[Unit]) -> Result {
-        each(self.tree.jobs, units, |unit| {
+        for_each_unit(self.tree.jobs, units, |unit| {
             let checked = unit.cached.join("shipped.o");
             if checked.exists() {
                 return Ok(());
             }
             let partial =
-                tempfile::NamedTempFile::new_in(&unit.cached).map_err(on(&unit.cached))?;
-            std::fs::copy(plain(unit), partial.path()).map_err(on(partial.path()))?;
+                tempfile::NamedTempFile::new_in(&unit.cached).map_err(io_error_at(&unit.cached))?;
+            std::fs::copy(kbuild_object(unit), partial.path())
+                .map_err(io_error_at(partial.path()))?;
             objcopy(self.tree, &["-g", "--keep-file-symbols"], partial.path())?;
             if Elf::read(partial.path())?.section(".orc_unwind").is_none() {
                 self.check(unit.is_module(), partial.path())?;
             }
             partial
                 .persist(&checked)
-                .map_err(|error| on(&checked)(error.error))?;
+                .map_err(|error| io_error_at(&checked)(error.error))?;
             Ok(())
         })
     }
@@ -111,11 +112,11 @@ impl<'a> Objtool<'a> {
             self.tree.folder(&format!("objects/{object}/orig"))?,
             folder.join("patched"),
         );
-        std::fs::create_dir_all(&after).map_err(on(&after))?;
+        std::fs::create_dir_all(&after).map_err(io_error_at(&after))?;
         let module = object != "vmlinux";
         let names: Vec<_> = units.iter().map(Unit::file).collect();
 
-        rename_twins(self.tree, &names, &[orig, patched])?;
+        make_section_names_unique(self.tree, &names, &[orig, patched])?;
         let (original_file, patched_file) = (before.join(object), after.join(object));
         let mut link = program("ld", patched);
         link.args(["-r", "-o"]).arg(&patched_file).args(&names);
@@ -145,7 +146,7 @@ impl<'a> Objtool<'a> {
         // file name vmlinux.o, objtool would need the linked vmlinux beside it. Here, the positions
         // are found in the shipped image instead.
         let modinfo = folder.join("modinfo");
-        std::fs::write(&modinfo, b"x=\0").map_err(on(&modinfo))?;
+        std::fs::write(&modinfo, b"x=\0").map_err(io_error_at(&modinfo))?;
         let add = format!(".modinfo={}", modinfo.display());
         for file in [&original_file, &patched_file] {
             objcopy(self.tree, &["-g", "--keep-file-symbols"], file)?;
@@ -176,7 +177,7 @@ impl<'a> Objtool<'a> {
             }
         }
         let path = before.join("Module.symvers");
-        std::fs::write(&path, symvers).map_err(on(&path))?;
+        std::fs::write(&path, symvers).map_err(io_error_at(&path))?;
 
         let file = folder.join("diff.o");
         let mut command = program(self.tree.objtool(), &before);
@@ -210,7 +211,7 @@ impl<'a> Objtool<'a> {
 /// Gives each function of the units a section name of its own, in all folders alike. If functions
 /// of two units have one name, their sections have one name, too. "objtool klp diff" would then put
 /// both functions into one section, with zeros between them, which are no instructions.
-fn rename_twins(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
+fn make_section_names_unique(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
     let mut taken = BTreeSet::new();
     for (number, name) in names.iter().enumerate() {
         let mut own = BTreeSet::new();

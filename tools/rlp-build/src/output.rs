@@ -27,7 +27,7 @@ pub(crate) fn step<T>(quiet: bool, name: &str, run: impl FnOnce() -> Result<T>) 
     match &result {
         Ok(_) => println!("{:7.1} s", start.elapsed().as_secs_f64()),
         Err(Failure::Refused(_)) => println!("  refused"),
-        Err(Failure::Broken(_)) => println!("   FAILED"),
+        Err(Failure::Tool(_)) => println!("   FAILED"),
     }
     result
 }
@@ -54,7 +54,7 @@ pub(crate) fn report(failure: &Failure) -> u8 {
             );
             REFUSED
         }
-        Failure::Broken(sentence) => {
+        Failure::Tool(sentence) => {
             eprintln!("{colour}error{colour:#}: {sentence}");
             BROKEN
         }

@@ -7,7 +7,7 @@
 //! change keeps its line numbers, so a moved line alone does not change the code.
 
 use crate::command::{excerpt, output, program, run};
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use crate::tree::{hex, Tree};
 use patchkit::unified::{parse_patches, PlainOrBinaryPatch, UnifiedPatch};
 use sha2::{Digest, Sha256};
@@ -40,7 +40,7 @@ impl Series {
         let mut patches = Vec::new();
         for path in paths {
             for path in members(path)? {
-                let content = std::fs::read(&path).map_err(on(&path))?;
+                let content = std::fs::read(&path).map_err(io_error_at(&path))?;
                 patches.push((path, content));
             }
         }
@@ -88,10 +88,10 @@ impl Series {
         }
         for (path, content) in &self.patches {
             let input = tree.work.join("patch/input");
-            std::fs::write(&input, content).map_err(on(&input))?;
+            std::fs::write(&input, content).map_err(io_error_at(&input))?;
             // Leave out the parts for other files, which were not copied to `after`.
             let filtered = self.filter(path, content)?;
-            std::fs::write(&input, filtered).map_err(on(&input))?;
+            std::fs::write(&input, filtered).map_err(io_error_at(&input))?;
             let mut command = program("patch", &after);
             command
                 .args([
@@ -131,14 +131,14 @@ impl Series {
             return Err(Refusal::ChangesNothing.into());
         }
         let whole = tree.work.join("patch/whole.patch");
-        std::fs::write(&whole, difference).map_err(on(&whole))?;
+        std::fs::write(&whole, difference).map_err(io_error_at(&whole))?;
         let fixed = run(program(
             tree.source.join("scripts/livepatch/fix-patch-lines"),
             &tree.work,
         )
         .arg(&whole))?;
         let fixed_path = tree.work.join("patch/fixed.patch");
-        std::fs::write(&fixed_path, recount(&fixed)).map_err(on(&fixed_path))?;
+        std::fs::write(&fixed_path, recount(&fixed)).map_err(io_error_at(&fixed_path))?;
 
         let patched = tree.folder("patch/c")?;
         for file in &self.files {
@@ -171,7 +171,7 @@ pub(crate) fn install(tree: &Tree, patched: &Path, files: &BTreeSet<String>) -> 
         if new.exists() {
             copy_file(&new, &place)?;
         } else if place.exists() {
-            std::fs::remove_file(&place).map_err(on(&place))?;
+            std::fs::remove_file(&place).map_err(io_error_at(&place))?;
         }
     }
     Ok(())
@@ -179,9 +179,9 @@ pub(crate) fn install(tree: &Tree, patched: &Path, files: &BTreeSet<String>) -> 
 
 fn copy_file(from: &Path, to: &Path) -> Result {
     if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent).map_err(on(parent))?;
+        std::fs::create_dir_all(parent).map_err(io_error_at(parent))?;
     }
-    std::fs::copy(from, to).map_err(on(from))?;
+    std::fs::copy(from, to).map_err(io_error_at(from))?;
     Ok(())
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn members(path: &Path) -> Result<Vec<PathBuf>> {
     }
     let series = path.join("series");
     let list = std::fs::read_to_string(&series).map_err(|_| {
-        broken(format!(
+        tool_failure(format!(
             "{} has no file \"series\" that lists its patches",
             path.display()
         ))

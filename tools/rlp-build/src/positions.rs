@@ -14,7 +14,7 @@ use crate::elf::{Elf, Symbol};
 use crate::explain;
 use crate::image::Image;
 use crate::objtool::Difference;
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use crate::tree::{hex, Tree};
 use crate::units::Unit;
 use crate::verify::Verified;
@@ -58,7 +58,7 @@ pub(crate) struct Positions<'a> {
 
 impl Positions<'_> {
     /// Corrects the object file of a difference. Returns the functions that it replaces.
-    pub(crate) fn correct(
+    pub(crate) fn correct_positions(
         &self,
         difference: &Difference,
         file: &std::path::Path,
@@ -81,7 +81,7 @@ impl Positions<'_> {
             };
             let (object, name, position) = (object.to_owned(), name.to_owned(), position);
             let (name, found) = if let Some(constant) = name.strip_prefix("__rlp_") {
-                let (function, offset) = self.constant(constant, &taken)?;
+                let (function, offset) = self.place_of_constant(constant, &taken)?;
                 shifts.insert(index, offset);
                 (function, 0)
             } else if object == difference.object {
@@ -105,14 +105,14 @@ impl Positions<'_> {
         }
 
         let replaced = self.functions(original, &unit_of, &mut out)?;
-        shift(&mut out, &shifts);
-        std::fs::write(file, &out.data).map_err(on(file))?;
+        shift_addends(&mut out, &shifts);
+        std::fs::write(file, &out.data).map_err(io_error_at(file))?;
 
         if !renames.is_empty() {
             let list = self.tree.work.join("renames");
             let lines = renames.iter().map(|(from, to)| format!("{from} {to}\n"));
             let text = lines.collect::<Vec<_>>().concat();
-            std::fs::write(&list, text).map_err(on(&list))?;
+            std::fs::write(&list, text).map_err(io_error_at(&list))?;
             run(program("objcopy", &self.tree.work)
                 .arg(format!("--redefine-syms={}", list.display()))
                 .arg(file))?;
@@ -128,7 +128,7 @@ impl Positions<'_> {
         unit_of: &HashMap<usize, usize>,
         out: &mut Elf,
     ) -> Result<Vec<Replaced>> {
-        let missing = || broken("objtool has listed no function");
+        let missing = || tool_failure("objtool has listed no function");
         let section = out.section(".init.klp_funcs").ok_or_else(missing)?;
         let (offset, size) = (out.sections[section].offset, out.sections[section].size);
         let names: HashMap<u64, String> = out
@@ -176,11 +176,11 @@ impl Positions<'_> {
         index: usize,
     ) -> Result<Replaced> {
         let name = original.symbols[index].name.clone();
-        let (verified, own) =
-            self.own_symbol(original, unit_of, index)
-                .ok_or_else(|| Refusal::UnknownPlace {
-                    symbol: name.clone(),
-                })?;
+        let (verified, own) = self
+            .symbol_in_unit(original, unit_of, index)
+            .ok_or_else(|| Refusal::UnknownPlace {
+                symbol: name.clone(),
+            })?;
         let symbol = &verified.object.symbols[own];
         if verified.object.sections[symbol.section].is_discarded() {
             return Err(Refusal::Discarded { function: name }.into());
@@ -188,7 +188,7 @@ impl Positions<'_> {
         let Some(addr) = verified.identical(own) else {
             let difference = verified.difference(own);
             if let (true, Some(addr)) = (self.explain, difference.as_ref().and_then(|d| d.addr)) {
-                let (here, shipped) = verified.both(symbol, addr);
+                let (here, shipped) = verified.bytes_to_compare(symbol, addr);
                 let text = explain::side_by_side(self.tree, &name, addr, &here, &shipped)?;
                 println!("\n{text}");
             }
@@ -199,7 +199,7 @@ impl Positions<'_> {
                     object: self.image.object.clone(),
                 }
             } else if symbol.bind == elf::STB_WEAK {
-                Refusal::Overridden { function: name }
+                Refusal::OverriddenWeak { function: name }
             } else {
                 Refusal::Differs {
                     function: name,
@@ -210,7 +210,7 @@ impl Positions<'_> {
             .into());
         };
         if !verified.has_entry(symbol) {
-            return Err(Refusal::NoEntry { function: name }.into());
+            return Err(Refusal::NoFentry { function: name }.into());
         }
         if let Some(conflict) = verified.object.relocs_of(symbol).iter().find_map(|reloc| {
             let target = &verified.object.symbols[reloc.symbol].name;
@@ -234,9 +234,9 @@ impl Positions<'_> {
         let shipped = self
             .image
             .elf
-            .at(addr, symbol.size as usize)
+            .bytes_at(addr, symbol.size as usize)
             .unwrap_or_default();
-        let place = match self.image.elf.place(addr) {
+        let place = match self.image.elf.section_at(addr) {
             Some((section, offset)) if !self.image.is_kernel() => {
                 format!("{}+{offset:#x}", self.image.elf.sections[section].name)
             }
@@ -286,7 +286,7 @@ impl Positions<'_> {
     ) -> Option<u64> {
         let symbol = &original.symbols[index];
         if symbol.is_local() {
-            let (verified, own) = self.own_symbol(original, unit_of, index)?;
+            let (verified, own) = self.symbol_in_unit(original, unit_of, index)?;
             return verified.address_of(own);
         }
         let mut addrs: Vec<_> = self
@@ -309,7 +309,7 @@ impl Positions<'_> {
 
     /// The unit that a symbol of the merged original is from, and the symbol's index in the shipped
     /// object of that unit.
-    fn own_symbol(
+    fn symbol_in_unit(
         &self,
         original: &Elf,
         unit_of: &HashMap<usize, usize>,
@@ -370,9 +370,9 @@ impl Positions<'_> {
 
     /// Finds a place in the kernel's text where the kernel writes `constant` at boot. Returns the
     /// function and the offset in it. Skips functions to which the difference refers already.
-    fn constant(&self, constant: &str, taken: &BTreeSet<String>) -> Result<(String, u64)> {
+    fn place_of_constant(&self, constant: &str, taken: &BTreeSet<String>) -> Result<(String, u64)> {
         let elf = &self.kernel.elf;
-        let none = || Refusal::NoConstant {
+        let none = || Refusal::RuntimeConst {
             constant: constant.to_owned(),
         };
         let section = elf
@@ -430,7 +430,7 @@ fn symbol_of(original: &Elf, name: &str, position: u64) -> Option<usize> {
 }
 
 /// Adds the shift of a symbol to each relocation in objtool's lists that refers to the symbol.
-fn shift(out: &mut Elf, shifts: &HashMap<usize, u64>) {
+fn shift_addends(out: &mut Elf, shifts: &HashMap<usize, u64>) {
     const RELA: usize = 24;
     let lists: Vec<_> = out
         .sections

@@ -52,7 +52,7 @@ pub(crate) enum Refusal {
     DefinedTwice {
         symbol: String,
     },
-    NoEntry {
+    NoFentry {
         function: String,
     },
     NotFound {
@@ -62,13 +62,13 @@ pub(crate) enum Refusal {
     Discarded {
         function: String,
     },
-    Overridden {
+    OverriddenWeak {
         function: String,
     },
     UnknownPlace {
         symbol: String,
     },
-    NoConstant {
+    RuntimeConst {
         constant: String,
     },
     ChangedData {
@@ -117,12 +117,12 @@ impl Refusal {
             Self::Inlined { .. } => "inlined",
             Self::ReplacedTwice { .. } => "replaced-twice",
             Self::DefinedTwice { .. } => "defined-twice",
-            Self::NoEntry { .. } => "no-fentry",
+            Self::NoFentry { .. } => "no-fentry",
             Self::NotFound { .. } => "not-in-image",
             Self::Discarded { .. } => "init",
-            Self::Overridden { .. } => "overridden-weak",
+            Self::OverriddenWeak { .. } => "overridden-weak",
             Self::UnknownPlace { .. } => "unknown-place",
-            Self::NoConstant { .. } => "runtime-const",
+            Self::RuntimeConst { .. } => "runtime-const",
             Self::ChangedData { .. } => "changed-data",
             Self::ChangedLayout { .. } => "changed-layout",
             Self::ModuleKey { .. } => "module-key",
@@ -186,7 +186,7 @@ impl fmt::Display for Refusal {
                 f,
                 "two patches of the series define {symbol}: give one of them another name, or make them one"
             ),
-            Self::NoEntry { function } => write!(
+            Self::NoFentry { function } => write!(
                 f,
                 "{function}() has no fentry call, so its calls cannot be redirected: change its callers instead"
             ),
@@ -197,7 +197,7 @@ impl fmt::Display for Refusal {
                 f,
                 "{function}() is init or exit code, which a running kernel does not have: leave it out of the patch"
             ),
-            Self::Overridden { function } => write!(
+            Self::OverriddenWeak { function } => write!(
                 f,
                 "{function}() is a weak function that the kernel overrides: change the function that overrides it"
             ),
@@ -205,7 +205,7 @@ impl fmt::Display for Refusal {
                 f,
                 "the place of {symbol} in the shipped kernel cannot be determined: avoid the new reference to it"
             ),
-            Self::NoConstant { constant } => write!(
+            Self::RuntimeConst { constant } => write!(
                 f,
                 "the constant {constant}, which the kernel writes into its own code at boot, cannot be read \
                  from the shipped kernel: avoid its use"
@@ -257,7 +257,7 @@ pub(crate) enum Failure {
     /// The patch cannot be built: exit status 3.
     Refused(Refusal),
     /// A tool failed, or a file is missing: exit status 1.
-    Broken(String),
+    Tool(String),
 }
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
@@ -269,17 +269,17 @@ impl From<Refusal> for Failure {
 }
 
 /// A failure of a tool or of the machine, with its sentence.
-pub(crate) fn broken(sentence: impl Into<String>) -> Failure {
-    Failure::Broken(sentence.into())
+pub(crate) fn tool_failure(sentence: impl Into<String>) -> Failure {
+    Failure::Tool(sentence.into())
 }
 
 impl From<durable::Failed> for Failure {
     fn from(failed: durable::Failed) -> Self {
-        on(&failed.path)(failed.error)
+        io_error_at(&failed.path)(failed.error)
     }
 }
 
 /// Names the file in an error of the system.
-pub(crate) fn on(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure + '_ {
-    move |error| broken(format!("{}: {error}", path.display()))
+pub(crate) fn io_error_at(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure + '_ {
+    move |error| tool_failure(format!("{}: {error}", path.display()))
 }

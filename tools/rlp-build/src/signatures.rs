@@ -24,7 +24,7 @@ pub(crate) struct Function {
 
 /// A module's sections at addresses that do not overlap. The address of a section that is not
 /// loaded is 0.
-pub(crate) fn bases(module: &Elf) -> Vec<u64> {
+pub(crate) fn section_addresses(module: &Elf) -> Vec<u64> {
     let mut next = 1 << 32;
     let place = |section: &crate::elf::Section| {
         if !section.is_loaded() {
@@ -211,7 +211,7 @@ impl<'u> Reader<'u> {
                 // name suffices.
                 Type::Pointer(Box::new(match self.language {
                     Language::C => self.type_of(&entry, depth)?,
-                    Language::Rust => self.named(&entry)?,
+                    Language::Rust => self.pointee_by_name(&entry)?,
                 }))
             }
             gimli::DW_TAG_array_type => Type::Array(Box::new(self.type_of(&entry, depth)?)),
@@ -219,7 +219,7 @@ impl<'u> Reader<'u> {
             gimli::DW_TAG_structure_type | gimli::DW_TAG_union_type => {
                 let inner = match self.language {
                     Language::C => None,
-                    Language::Rust => self.wrapped(at, size, depth)?,
+                    Language::Rust => self.only_member(at, size, depth)?,
                 };
                 inner.unwrap_or(Type::Aggregate {
                     union: entry.tag() == gimli::DW_TAG_union_type,
@@ -245,7 +245,7 @@ impl<'u> Reader<'u> {
     }
 
     /// What a pointer of Rust leads to, by its name alone.
-    fn named(&self, pointer: &Entry<'_, 'u>) -> gimli::Result<Type> {
+    fn pointee_by_name(&self, pointer: &Entry<'_, 'u>) -> gimli::Result<Type> {
         let Some(AttributeValue::UnitRef(at)) = pointer.attr_value(gimli::DW_AT_type)? else {
             return Ok(Type::Void);
         };
@@ -268,7 +268,7 @@ impl<'u> Reader<'u> {
     /// The only member of a structure in Rust, such as the pointer in a `KBox`, if the member has
     /// the size of the structure. For an `Option`: its payload, if the payload has the size of the
     /// `Option`.
-    fn wrapped(&self, at: UnitOffset, size: u64, depth: usize) -> gimli::Result<Option<Type>> {
+    fn only_member(&self, at: UnitOffset, size: u64, depth: usize) -> gimli::Result<Option<Type>> {
         if depth >= DEPTH || size == 0 {
             return Ok(None);
         }

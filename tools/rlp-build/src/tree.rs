@@ -4,7 +4,7 @@
 
 use crate::command::{program, run};
 use crate::namespace;
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -33,9 +33,9 @@ impl Tree {
         cache: &Path,
         folder: &Path,
     ) -> Result<Self> {
-        let dir = dir.canonicalize().map_err(on(dir))?;
+        let dir = dir.canonicalize().map_err(io_error_at(dir))?;
         let source = match source {
-            Some(source) => source.canonicalize().map_err(on(source))?,
+            Some(source) => source.canonicalize().map_err(io_error_at(source))?,
             None => dir
                 .join("source")
                 .canonicalize()
@@ -43,11 +43,11 @@ impl Tree {
         };
         let release_file = dir.join("include/config/kernel.release");
         let release = std::fs::read_to_string(&release_file)
-            .map_err(on(&release_file))?
+            .map_err(io_error_at(&release_file))?
             .trim()
             .to_owned();
         if !source.join("scripts/livepatch/init.c").exists() {
-            return Err(broken(format!(
+            return Err(tool_failure(format!(
                 "{} is not the source of a kernel with scripts/livepatch: name the right source with --source",
                 source.display()
             )));
@@ -68,16 +68,17 @@ impl Tree {
             namespace::cover(&source, &folder.join("source"))?;
         }
         let work = dir.join(".rlp-build");
-        std::fs::create_dir_all(&work).map_err(on(&work))?;
+        std::fs::create_dir_all(&work).map_err(io_error_at(&work))?;
 
         // A compiled unit depends on the tree, its configuration and the kernel's version.
-        let config = std::fs::read(dir.join(".config")).map_err(on(&dir.join(".config")))?;
+        let config =
+            std::fs::read(dir.join(".config")).map_err(io_error_at(&dir.join(".config")))?;
         let key = hex(&Sha256::new()
             .chain_update(dir.as_os_str().as_encoded_bytes())
             .chain_update(config)
             .finalize());
         let cache = cache.join(format!("{release}-{}", &key[..8]));
-        std::fs::create_dir_all(&cache).map_err(on(&cache))?;
+        std::fs::create_dir_all(&cache).map_err(io_error_at(&cache))?;
 
         let jobs = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
@@ -97,7 +98,7 @@ impl Tree {
     /// The compiler must be the one that the configuration names.
     pub(crate) fn check_compiler(&self) -> Result {
         let path = self.dir.join(".config");
-        let config = std::fs::read_to_string(&path).map_err(on(&path))?;
+        let config = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
         let wanted = config
             .lines()
             .find_map(|line| {
@@ -128,7 +129,7 @@ impl Tree {
             String::from_utf8_lossy(&help.stderr)
         );
         if !help.contains("checksum") {
-            return Err(broken(format!(
+            return Err(tool_failure(format!(
                 "{} has no \"klp\": install libxxhash-dev, and prepare the tree again",
                 self.objtool().display()
             )));
@@ -138,7 +139,7 @@ impl Tree {
 
     pub(crate) fn compiler(&self) -> Result<String> {
         let path = self.dir.join(".config");
-        let config = std::fs::read_to_string(&path).map_err(on(&path))?;
+        let config = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
         let text = config.lines().find_map(|line| {
             line.strip_prefix("CONFIG_CC_VERSION_TEXT=\"")?
                 .strip_suffix('"')
@@ -149,7 +150,7 @@ impl Tree {
     /// Makes a folder below the build's own, unless it exists already.
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.work.join(name);
-        std::fs::create_dir_all(&folder).map_err(on(&folder))?;
+        std::fs::create_dir_all(&folder).map_err(io_error_at(&folder))?;
         Ok(folder)
     }
 }

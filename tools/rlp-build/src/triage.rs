@@ -7,11 +7,11 @@
 //! runs every night.
 
 use crate::cli::Triage;
-use crate::human::{self, Concern};
+use crate::concerns::{self, Concern};
 use crate::link::module_name;
 use crate::output::{BROKEN, OK, REFUSED};
 use crate::patch::{self, Header};
-use crate::refusal::{broken, on, Result};
+use crate::refusal::{io_error_at, tool_failure, Result};
 use crate::tree::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -106,7 +106,7 @@ struct Counts {
 }
 
 /// One fix of the series.
-struct Member {
+struct SourcePatch {
     path: PathBuf,
     file: String,
     /// The module's name, which no other fix has.
@@ -125,10 +125,10 @@ enum Outcome {
 
 /// Builds each fix by itself, then all together. Returns the exit status.
 pub(crate) fn run(arguments: &Triage) -> Result<u8> {
-    let members = members(&arguments.series)?;
+    let members = source_patches(&arguments.series)?;
     let output = &arguments.output;
     for folder in [output.clone(), output.join("log")] {
-        std::fs::create_dir_all(&folder).map_err(on(&folder))?;
+        std::fs::create_dir_all(&folder).map_err(io_error_at(&folder))?;
     }
     let builder = Builder { arguments };
 
@@ -147,25 +147,27 @@ pub(crate) fn run(arguments: &Triage) -> Result<u8> {
                     loop {
                         let next = queue
                             .lock()
-                            .map_err(|_| broken("a worker has panicked"))?
+                            .map_err(|_| tool_failure("a worker has panicked"))?
                             .next();
                         let Some(index) = next else { return Ok(()) };
-                        let fix = alone(&builder, &members, index)?;
+                        let fix = build_alone(&builder, &members, index)?;
                         rows.add(index, fix)?;
                     }
                 })
             })
             .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| broken("a worker has panicked"))?)
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .map_err(|_| tool_failure("a worker has panicked"))?
+        })
     })?;
     let fixes = rows.finish()?;
 
     let together = if arguments.no_together {
         None
     } else {
-        Some(together(&builder, &members, &fixes)?)
+        Some(build_together(&builder, &members, &fixes)?)
     };
     let counts = counts(&fixes);
     println!(
@@ -187,7 +189,7 @@ pub(crate) fn run(arguments: &Triage) -> Result<u8> {
         counts,
     };
     let mut json = serde_json::to_vec_pretty(&report)
-        .map_err(|error| broken(format!("triage.json: {error}")))?;
+        .map_err(|error| tool_failure(format!("triage.json: {error}")))?;
     json.push(b'\n');
     let path = output.join("triage.json");
     durable::replace(&path, &json)?;
@@ -196,13 +198,13 @@ pub(crate) fn run(arguments: &Triage) -> Result<u8> {
 }
 
 /// The patches, in order.
-fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
+fn source_patches(paths: &[PathBuf]) -> Result<Vec<SourcePatch>> {
     let mut list = Vec::new();
     for path in paths {
         if path.is_dir() && !path.join("series").exists() {
             let mut patches = Vec::new();
-            for entry in std::fs::read_dir(path).map_err(on(path))? {
-                let path = entry.map_err(on(path))?.path();
+            for entry in std::fs::read_dir(path).map_err(io_error_at(path))? {
+                let path = entry.map_err(io_error_at(path))?.path();
                 if path
                     .extension()
                     .is_some_and(|e| e == "patch" || e == "diff")
@@ -212,7 +214,7 @@ fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
             }
             patches.sort_unstable();
             if patches.is_empty() {
-                return Err(broken(format!("{} has no patches", path.display())));
+                return Err(tool_failure(format!("{} has no patches", path.display())));
             }
             list.extend(patches);
         } else {
@@ -222,7 +224,7 @@ fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
     let mut names = BTreeSet::new();
     list.into_iter()
         .map(|path| {
-            let text = std::fs::read(&path).map_err(on(&path))?;
+            let text = std::fs::read(&path).map_err(io_error_at(&path))?;
             let base = module_name(&path);
             let mut name = base.clone();
             let mut number = 1;
@@ -230,7 +232,7 @@ fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
                 number += 1;
                 name = format!("{base}_{number}");
             }
-            Ok(Member {
+            Ok(SourcePatch {
                 file: path
                     .file_name()
                     .unwrap_or(path.as_os_str())
@@ -252,10 +254,10 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// Builds these patches as one module.
-    fn build(&self, name: &str, patches: &[&Member]) -> Result<Outcome> {
+    fn build(&self, name: &str, patches: &[&SourcePatch]) -> Result<Outcome> {
         let folder = &self.arguments.output;
         let this = std::env::current_exe()
-            .map_err(|error| broken(format!("the program's own path: {error}")))?;
+            .map_err(|error| tool_failure(format!("the program's own path: {error}")))?;
         let mut command = Command::new(this);
         command
             .arg("build")
@@ -275,16 +277,17 @@ impl Builder<'_> {
             let path = folder.join(format!("{name}.{extension}"));
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(on(&path)(error))
+                    return Err(io_error_at(&path)(error))
                 }
                 _ => {}
             }
         }
         let result = command
             .output()
-            .map_err(|error| broken(format!("rlp-build cannot be run: {error}")))?;
+            .map_err(|error| tool_failure(format!("rlp-build cannot be run: {error}")))?;
         let log = folder.join("log").join(format!("{name}.log"));
-        std::fs::write(&log, [&result.stdout[..], &result.stderr].concat()).map_err(on(&log))?;
+        std::fs::write(&log, [&result.stdout[..], &result.stderr].concat())
+            .map_err(io_error_at(&log))?;
 
         let text = String::from_utf8_lossy(&result.stderr).into_owned();
         Ok(match result.status.code().map(u8::try_from) {
@@ -316,7 +319,7 @@ fn refused(text: &str) -> Option<Outcome> {
 
 /// The functions that a proof lists.
 fn functions(proof: &Path) -> Result<Vec<Function>> {
-    let text = std::fs::read_to_string(proof).map_err(on(proof))?;
+    let text = std::fs::read_to_string(proof).map_err(io_error_at(proof))?;
     let proof_of = || -> Option<Vec<Function>> {
         let value: serde_json::Value = serde_json::from_str(&text).ok()?;
         let functions = value.get("functions")?.as_array()?;
@@ -331,17 +334,17 @@ fn functions(proof: &Path) -> Result<Vec<Function>> {
             })
             .collect()
     };
-    proof_of().ok_or_else(|| broken(format!("{} has no list of functions", proof.display())))
+    proof_of().ok_or_else(|| tool_failure(format!("{} has no list of functions", proof.display())))
 }
 
 /// Builds one fix. If it does not apply to the shipped source, it is built on top of the earlier
 /// fixes that touch the same files.
-fn alone(builder: &Builder<'_>, members: &[Member], index: usize) -> Result<Fix> {
+fn build_alone(builder: &Builder<'_>, members: &[SourcePatch], index: usize) -> Result<Fix> {
     let member = &members[index];
     let mut after = Vec::new();
     let mut outcome = builder.build(&member.name, &[member])?;
     if matches!(&outcome, Outcome::Refused { reason, .. } if reason == "does-not-apply") {
-        let needed = needed(members, index);
+        let needed = earlier_fixes_of_files(members, index);
         if !needed.is_empty() {
             let patches: Vec<_> = needed
                 .iter()
@@ -364,7 +367,7 @@ fn alone(builder: &Builder<'_>, members: &[Member], index: usize) -> Result<Fix>
         Outcome::Refused { reason, sentence } => (Some(reason), Some(sentence), Vec::new(), false),
         Outcome::Failed(sentence) => (None, Some(sentence), Vec::new(), true),
     };
-    let human = human::concerns(&String::from_utf8_lossy(&member.text), reason.as_deref());
+    let human = concerns::of_patch(&String::from_utf8_lossy(&member.text), reason.as_deref());
     let built = reason.is_none() && !failed;
     let verdict = match (built, failed) {
         (_, true) => Verdict::Failed,
@@ -389,7 +392,7 @@ fn alone(builder: &Builder<'_>, members: &[Member], index: usize) -> Result<Fix>
 
 /// The earlier fixes that a fix may depend on: those that touch a file of the fix, or a file of
 /// another fix that it may depend on.
-fn needed(members: &[Member], index: usize) -> Vec<usize> {
+fn earlier_fixes_of_files(members: &[SourcePatch], index: usize) -> Vec<usize> {
     let mut files = members[index].touched.clone();
     let mut needed = BTreeSet::new();
     for earlier in (0..index).rev() {
@@ -404,7 +407,11 @@ fn needed(members: &[Member], index: usize) -> Vec<usize> {
 
 /// Builds one module of all fixes that could be built alone. A fix that cannot be built together
 /// with the fixes before it is left out.
-fn together(builder: &Builder<'_>, members: &[Member], fixes: &[Fix]) -> Result<Together> {
+fn build_together(
+    builder: &Builder<'_>,
+    members: &[SourcePatch],
+    fixes: &[Fix],
+) -> Result<Together> {
     let name = builder.arguments.name.as_str();
     let mut kept: Vec<usize> = (0..fixes.len())
         .filter(|n| fixes[*n].module.is_some())
@@ -457,7 +464,7 @@ fn together(builder: &Builder<'_>, members: &[Member], fixes: &[Fix]) -> Result<
         let (reason, sentence) = match last {
             Outcome::Refused { reason, sentence } => (reason, sentence),
             Outcome::Failed(sentence) => ("failed".to_owned(), sentence),
-            Outcome::Built(_) => return Err(broken("a build that was refused is built now")),
+            Outcome::Built(_) => return Err(tool_failure("a build that was refused is built now")),
         };
         left_out.push(LeftOut {
             patch: fixes[kept[bad - 1]].patch.clone(),
@@ -527,7 +534,7 @@ impl Rows {
         let mut state = self
             .state
             .lock()
-            .map_err(|_| broken("a worker has panicked"))?;
+            .map_err(|_| tool_failure("a worker has panicked"))?;
         let (printed, rows) = &mut *state;
         rows[index] = Some(fix);
         while let Some(Some(fix)) = rows.get(*printed) {
@@ -541,9 +548,9 @@ impl Rows {
         let (_, rows) = self
             .state
             .into_inner()
-            .map_err(|_| broken("a worker has panicked"))?;
+            .map_err(|_| tool_failure("a worker has panicked"))?;
         rows.into_iter()
-            .map(|row| row.ok_or_else(|| broken("a fix has no result")))
+            .map(|row| row.ok_or_else(|| tool_failure("a fix has no result")))
             .collect()
     }
 }
@@ -566,8 +573,8 @@ fn print_row(fix: &Fix) {
 mod tests {
     use super::*;
 
-    fn member(file: &str, touched: &[&str]) -> Member {
-        Member {
+    fn member(file: &str, touched: &[&str]) -> SourcePatch {
+        SourcePatch {
             path: file.into(),
             file: file.into(),
             name: file.into(),
@@ -585,8 +592,8 @@ mod tests {
             member("4", &["b.c"]),
             member("5", &["b.c"]),
         ];
-        assert_eq!(needed(&members, 3), [0, 2]);
-        assert_eq!(needed(&members, 1), [0usize; 0]);
+        assert_eq!(earlier_fixes_of_files(&members, 3), [0, 2]);
+        assert_eq!(earlier_fixes_of_files(&members, 1), [0usize; 0]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A unit: a C file, the object that it is a part of, and the command with which kbuild compiles
 //! it.
 
-use crate::refusal::{broken, Result};
+use crate::refusal::{tool_failure, Result};
 use std::path::PathBuf;
 
 /// A C file and the command that compiles it as the kernel's build does.
@@ -37,7 +37,7 @@ impl Unit {
     pub(crate) fn new(source: &str, command: String, cached: PathBuf) -> Result<Self> {
         let object = if command.contains(" -DMODULE ") {
             module_name(&command)
-                .ok_or_else(|| broken(format!("{source}: its command names no module")))?
+                .ok_or_else(|| tool_failure(format!("{source}: its command names no module")))?
         } else {
             "vmlinux".to_owned()
         };
@@ -71,7 +71,7 @@ pub(crate) fn saved_command(text: &str, source: &str) -> Result<String> {
     let (_, command) = line
         .split_once(" := ")
         .filter(|(name, _)| name.starts_with("savedcmd_"))
-        .ok_or_else(|| broken(format!("{source}: kbuild has saved no command")))?;
+        .ok_or_else(|| tool_failure(format!("{source}: kbuild has saved no command")))?;
     // The saved command also runs objtool after the compiler, and is escaped for make.
     let compile = command
         .split("; ./tools/objtool/objtool")
@@ -96,7 +96,7 @@ pub(crate) fn saved_command(text: &str, source: &str) -> Result<String> {
 pub(crate) fn redirected(unit: &Unit, options: &str, output: &std::path::Path) -> Result<String> {
     let from = format!(" -c -o {} ", unit.output());
     if !unit.command.contains(&from) {
-        return Err(broken(format!(
+        return Err(tool_failure(format!(
             "{}: kbuild's command does not have the expected form",
             unit.source
         )));

@@ -102,7 +102,7 @@ impl<'a> Verified<'a> {
         for (index, _) in &functions {
             if let [candidate] = &self.comparisons[index].candidates[..] {
                 let candidate = candidate.clone();
-                self.place(*index, &candidate);
+                self.record_candidate(*index, &candidate);
             }
         }
         loop {
@@ -114,11 +114,11 @@ impl<'a> Verified<'a> {
                 }
                 let fitting: Vec<_> = candidates
                     .iter()
-                    .filter(|c| self.fits(*index, symbol, c))
+                    .filter(|c| self.agrees_with_known(*index, symbol, c))
                     .cloned()
                     .collect();
                 if let [candidate] = &fitting[..] {
-                    self.place(*index, candidate);
+                    self.record_candidate(*index, candidate);
                     if let Some(comparison) = self.comparisons.get_mut(index) {
                         comparison.candidates = fitting;
                     }
@@ -144,7 +144,7 @@ impl<'a> Verified<'a> {
         let mut shipped = self
             .image
             .elf
-            .at(addr, size)
+            .bytes_at(addr, size)
             .ok_or("the image has no bytes there")?
             .to_vec();
 
@@ -218,7 +218,7 @@ impl<'a> Verified<'a> {
                     let back = *offset as u64 - mine.start as u64;
                     self.image
                         .elf
-                        .at(place.wrapping_add(target).wrapping_sub(back), mine.len())
+                        .bytes_at(place.wrapping_add(target).wrapping_sub(back), mine.len())
                         == Some(&bytes[mine])
                 });
             return if equal {
@@ -245,7 +245,7 @@ impl<'a> Verified<'a> {
         let mut shipped = self
             .image
             .elf
-            .at(start, mine.len())
+            .bytes_at(start, mine.len())
             .ok_or("a constant is not in the image")?
             .to_vec();
         for inner in self.object.relocs(symbol.section) {
@@ -267,7 +267,7 @@ impl<'a> Verified<'a> {
         Err(format!("the constant {what} differs"))
     }
 
-    fn fits(&self, index: usize, symbol: &Symbol, candidate: &Candidate) -> bool {
+    fn agrees_with_known(&self, index: usize, symbol: &Symbol, candidate: &Candidate) -> bool {
         let begin = candidate.addr.wrapping_sub(symbol.value);
         if self
             .sections
@@ -300,14 +300,14 @@ impl<'a> Verified<'a> {
         })
     }
 
-    fn place(&mut self, index: usize, candidate: &Candidate) {
-        self.note(index, candidate.addr);
+    fn record_candidate(&mut self, index: usize, candidate: &Candidate) {
+        self.record_address(index, candidate.addr);
         for (reloc, target) in &candidate.targets {
-            self.note(reloc.symbol, *target);
+            self.record_address(reloc.symbol, *target);
         }
     }
 
-    fn note(&mut self, index: usize, addr: u64) {
+    fn record_address(&mut self, index: usize, addr: u64) {
         let symbol = &self.object.symbols[index];
         if symbol.is_section() {
             *self
@@ -384,11 +384,16 @@ impl<'a> Verified<'a> {
 
     /// A function's bytes in the unit, and those at an address of the image. Fields that
     /// relocations fill in are zero in both.
-    pub(crate) fn both(&self, symbol: &Symbol, addr: u64) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn bytes_to_compare(&self, symbol: &Symbol, addr: u64) -> (Vec<u8>, Vec<u8>) {
         let (from, size) = (symbol.value as usize, symbol.size as usize);
         let bytes = self.object.bytes(symbol.section);
         let mut here = bytes.get(from..from + size).unwrap_or_default().to_vec();
-        let mut shipped = self.image.elf.at(addr, size).unwrap_or_default().to_vec();
+        let mut shipped = self
+            .image
+            .elf
+            .bytes_at(addr, size)
+            .unwrap_or_default()
+            .to_vec();
         for reloc in self.object.relocs_of(symbol) {
             let at = (reloc.offset - symbol.value) as usize;
             let width = reloc.field().map_or(0, |(width, _)| width);
@@ -508,7 +513,7 @@ mod tests {
     fn image(code: &[u8], data: &[u8]) -> Image {
         Image {
             object: "vmlinux".into(),
-            elf: Elf::made(
+            elf: Elf::for_test(
                 &[
                     (".text", CODE, 0, TEXT, code),
                     (".rodata", elf::SHF_ALLOC, 0, DATA, data),
@@ -535,7 +540,7 @@ mod tests {
             symbol: 1,
             addend: -4,
         };
-        Elf::made(
+        Elf::for_test(
             &[
                 (".text", CODE, 0, 0, &code),
                 (
@@ -618,7 +623,7 @@ mod tests {
             symbol: 1,
             addend: -4,
         };
-        Elf::made(
+        Elf::for_test(
             &[(".text", CODE, 0, 0, code)],
             vec![
                 symbol("f", elf::STT_FUNC, 1, code.len() as u64),
@@ -659,7 +664,7 @@ mod tests {
                 symbol: 1,
                 addend: place,
             };
-            let object = Elf::made(
+            let object = Elf::for_test(
                 &[
                     (".text", CODE, 0, 0, &[0x90; 64]),
                     ("__mcount_loc", elf::SHF_ALLOC, 8, 0, &[0; 8]),

@@ -4,26 +4,26 @@
 
 use crate::cli::Kernel;
 use crate::image::Image;
-use crate::refusal::{broken, on, Refusal, Result};
+use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use crate::tree::Tree;
 use std::path::{Path, PathBuf};
 
 /// Where a kernel's parts are, with the defaults filled in.
-pub(crate) struct Parts {
+pub(crate) struct KernelPaths {
     pub(crate) tree: PathBuf,
     pub(crate) image: PathBuf,
     pub(crate) modules: PathBuf,
     pub(crate) cache: PathBuf,
 }
 
-impl Parts {
+impl KernelPaths {
     pub(crate) fn find(kernel: &Kernel) -> Result<Self> {
         let release = match &kernel.release {
             Some(release) => release.clone(),
             None => {
                 let path = Path::new("/proc/sys/kernel/osrelease");
                 std::fs::read_to_string(path)
-                    .map_err(on(path))?
+                    .map_err(io_error_at(path))?
                     .trim()
                     .to_owned()
             }
@@ -40,11 +40,11 @@ impl Parts {
         });
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
         let cache = match &kernel.cache {
-            Some(cache) => std::path::absolute(cache).map_err(on(cache))?,
+            Some(cache) => std::path::absolute(cache).map_err(io_error_at(cache))?,
             None => std::env::var_os("XDG_CACHE_HOME")
                 .map(PathBuf::from)
                 .or_else(home)
-                .ok_or_else(|| broken("there is no home folder: name a folder with --cache"))?
+                .ok_or_else(|| tool_failure("there is no home folder: name a folder with --cache"))?
                 .join("rlp-build"),
         };
         Ok(Self {
@@ -57,8 +57,8 @@ impl Parts {
 }
 
 /// The shipped image, which must be of the tree's release.
-pub(crate) fn kernel(parts: &Parts, tree: &Tree) -> Result<Image> {
-    let kernel = Image::kernel(&parts.image)?;
+pub(crate) fn open_image(paths: &KernelPaths, tree: &Tree) -> Result<Image> {
+    let kernel = Image::kernel(&paths.image)?;
     match kernel.release() {
         Some(release) if release != tree.release => Err(Refusal::WrongSource {
             release: tree.release.clone(),
@@ -71,8 +71,8 @@ pub(crate) fn kernel(parts: &Parts, tree: &Tree) -> Result<Image> {
 }
 
 /// The shipped module of this name, wherever it is below the folder of modules.
-pub(crate) fn shipped_module(parts: &Parts, object: &str) -> Result<Image> {
-    let mut folders = vec![parts.modules.clone()];
+pub(crate) fn shipped_module(paths: &KernelPaths, object: &str) -> Result<Image> {
+    let mut folders = vec![paths.modules.clone()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
             continue;

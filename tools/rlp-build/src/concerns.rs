@@ -37,7 +37,7 @@ impl fmt::Display for Concern {
 }
 
 /// The questions about a patch, from its text and from the reason of its refusal.
-pub(crate) fn concerns(patch: &str, refused: Option<&str>) -> Vec<Concern> {
+pub(crate) fn of_patch(patch: &str, refused: Option<&str>) -> Vec<Concern> {
     let mut list = Vec::new();
     let mut add = |kind, sentence: String| list.push(Concern { kind, sentence });
     match refused {
@@ -55,7 +55,7 @@ pub(crate) fn concerns(patch: &str, refused: Option<&str>) -> Vec<Concern> {
         ),
         _ => {}
     }
-    let changed = Changed::of(patch);
+    let changed = ChangedLines::of(patch);
     if changed.added.iter().any(|line| is_callback(line)) {
         add(
             Kind::Callback,
@@ -87,12 +87,12 @@ fn is_callback(line: &str) -> bool {
 }
 
 /// The lines that a patch adds and removes.
-struct Changed<'a> {
+struct ChangedLines<'a> {
     added: Vec<&'a str>,
     removed: Vec<&'a str>,
 }
 
-impl<'a> Changed<'a> {
+impl<'a> ChangedLines<'a> {
     fn of(patch: &'a str) -> Self {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         let mut in_hunk = false;
@@ -178,13 +178,13 @@ mod tests {
     use super::*;
 
     fn kinds(patch: &str, refused: Option<&str>) -> Vec<Kind> {
-        concerns(patch, refused).iter().map(|c| c.kind).collect()
+        of_patch(patch, refused).iter().map(|c| c.kind).collect()
     }
 
     #[test]
     fn a_lock_is_noticed() {
         let patch = "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,4 @@\n \tf();\n+\tmutex_lock(&a->lock);\n \tg();\n+\tmutex_unlock(&a->lock);\n";
-        let found = concerns(patch, None);
+        let found = of_patch(patch, None);
         assert_eq!(found.len(), 1);
         assert_eq!(
             found[0].to_string(),
