@@ -13,7 +13,8 @@ crates_folder() {
 	printf '%s/cargo/crates-%s-%s-%s\n' "$CACHE_DIR" "$1" "$SUITE" "${version:0:12}"
 }
 
-# take_crates FOLDER TARGET: copy the compiled crates, if there are any, to a folder that is not there.
+# take_crates FOLDER TARGET: copy the compiled crates, if there are any, to a folder that does not
+# exist yet.
 take_crates() (
 	[[ ! -e $2 ]] || return 0
 	lock crates >&2
@@ -25,8 +26,8 @@ take_crates() (
 )
 
 # keep_crates FOLDER TARGET COMMAND: copy what a command of cargo has compiled, unless it was copied
-# before. What belongs to this checkout is copied too, but other checkouts do not use it: cargo puts a
-# hash of the path into the names. Remove the folders of other versions.
+# before. The programs of this checkout are copied too, but other checkouts do not use them: cargo
+# puts a hash of the path into the names. Remove the folders of other versions.
 keep_crates() (
 	local part old
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Allocations fail, one at a time, while a patch is enabled and disabled: the loader's allocations, and
-# the kernel's allocations on its behalf. Either the operation still succeeds, or it fails with
+# Allocations fail, one at a time, while a patch is enabled and disabled: the loader's allocations,
+# and the kernel's allocations on its behalf. Either the operation still succeeds, or it fails with
 # ENOMEM, nothing is changed, and the next attempt succeeds.
 # timeout: 900
 # guest: waiting
