@@ -21,7 +21,8 @@
 FULL=$RLP/rlp_patch_full
 covered=0 counts=''
 # "sample_size" is the number of allocations of each operation that are chosen to fail, or "all".
-# They are evenly spread. "offset" shifts the chosen allocations, so that each run can choose others.
+# They are evenly spread. "offset" shifts the chosen allocations, so that each run can choose
+# others.
 sample_size=all offset=0
 UNREACHED=1000000 # an operation makes fewer allocations
 
