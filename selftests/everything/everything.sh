@@ -21,7 +21,7 @@ rcu_functions='rcu_gp_kthread;rcu_gp_init;rcu_gp_fqs_loop;rcu_gp_cleanup'
 # that are always on the stack of a kthread or an idle task: a transition that changes one of them
 # does not complete.
 load_everything() {
-	local stat fields lines line
+	local stat fields
 
 	load_moves
 	busy="$idle_functions;$rcu_functions"
@@ -30,12 +30,19 @@ load_everything() {
 		read -ra fields <<<"${fields##*) }"
 		# PF_KTHREAD
 		((fields[6] & 0x200000)) || continue
-		{ mapfile -t lines <"${stat%stat}stack"; } 2>/dev/null || continue
-		for line in "${lines[@]}"; do
-			line=${line#*] }
-			line=${line%%+*}
-			[[ ";$busy;" == *";$line;"* ]] || busy+=";$line"
-		done
+		add_busy "${stat%stat}stack"
+	done
+}
+
+# add_busy STACK: add the functions in this file of a task to "busy".
+add_busy() {
+	local lines line
+
+	{ mapfile -t lines <"$1"; } 2>/dev/null || return 0
+	for line in "${lines[@]}"; do
+		line=${line#*] }
+		line=${line%%+*}
+		[[ ";$busy;" == *";$line;"* ]] || busy+=";$line"
 	done
 }
 
