@@ -218,6 +218,16 @@ run 5 load --deadline 2 "$sleeping" "$a"
 says 'taken back: rlp_patch_a was loaded, and its transition was reversed'
 says 'not complete after 2 s, and is reversed'
 ! is_loaded rlp_patch_a || fail "the module is left"
+# A transition that runs already gets a deadline, which counts from its start.
+run 4 load --timeout 1 "$sleeping" "$a"
+run 5 load --deadline 2 "$sleeping" "$a"
+says 'not complete after 2 s, and is reversed'
+! is_loaded rlp_patch_a || fail "the module is left"
+run 0 load "$one" "$a"
+run 0 load --deadline 2 --probation 9 "$one" "$a"
+says '--probation has no effect: the patch is loaded already'
+says '--deadline has no effect: the transition is complete'
+run 0 unload rlp_patch_a
 wake_up
 expect_unchanged
 pass "a deadline"

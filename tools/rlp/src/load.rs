@@ -75,7 +75,9 @@ pub(crate) fn load(
     }
     match present {
         Some(patch) if !patch.state.is_moving() && !wants_confirmation(&patch, plan) => {
-            return Ok(settled_change(&patch, Done::AlreadyLoaded));
+            let mut change = settled_change(&patch, Done::AlreadyLoaded);
+            change.notes.append(&mut unused_options(&patch, plan));
+            return Ok(change);
         }
         _ => (),
     }
@@ -91,6 +93,18 @@ pub(crate) fn load(
 
 fn wants_confirmation(patch: &Patch, plan: &Plan<'_>) -> bool {
     patch.state == State::Probation && (plan.confirm || plan.test.is_some())
+}
+
+/// A note for each option that has no effect on a patch that is loaded already.
+fn unused_options(patch: &Patch, plan: &Plan<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if plan.probation.is_some() {
+        notes.push("--probation has no effect: the patch is loaded already".to_owned());
+    }
+    if plan.deadline.is_some() && !patch.state.is_moving() {
+        notes.push("--deadline has no effect: the transition is complete".to_owned());
+    }
+    notes
 }
 
 /// The file, and what it fixes, for the history.
@@ -174,11 +188,17 @@ fn load_new(
     let until = wait::until(plan.timeout);
     let mut log = Log::from_now(system);
     let mut is_new = false;
-    if present.is_none() {
-        modules::load_loader(system)?;
-        is_new = insert(system, module, plan, until, progress)?;
+    let mut unused = Vec::new();
+    match &present {
+        Some(patch) => unused = unused_options(patch, plan),
+        None => {
+            modules::load_loader(system)?;
+            is_new = insert(system, module, plan, until, progress)?;
+        }
     }
-    if let (true, Some(seconds)) = (is_new, plan.deadline) {
+    // A transition that another command has started gets the deadline, too.
+    let is_settled = present.is_some_and(|patch| !patch.state.is_moving());
+    if let (false, Some(seconds)) = (is_settled, plan.deadline) {
         set_deadline(system, name, seconds)?;
     }
     match wait::settled(system, name, until, progress)? {
@@ -188,7 +208,9 @@ fn load_new(
             } else {
                 Done::AlreadyLoaded
             };
-            confirmed_or_taken_back(system, &patch, done, plan, progress)
+            let mut change = confirmed_or_taken_back(system, &patch, done, plan, progress)?;
+            change.notes.append(&mut unused);
+            Ok(change)
         }
         End::Late(patch) => Err(control::late(system, &patch, "load")),
         End::Interrupted(patch) => Err(control::interrupted(&patch, "load")),

@@ -125,6 +125,30 @@ fn loading_again_is_no_error() {
         .fails(3, "another build of live_fix is loaded");
 }
 
+/// A patch that is loaded already is not loaded with the options for new patches. `load` uses the
+/// options that still have an effect, and names the others.
+#[test]
+fn options_for_a_patch_that_is_loaded() {
+    let machine = Machine::new();
+    let file = machine.module("live_fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.patch("live_fix", 1);
+    let arguments = ["load", "--probation", "9", "--deadline", "7", file];
+    machine.run(&arguments).is(
+        0,
+        "live_fix: is loaded already\n  --probation has no effect: the patch is loaded already\n  \
+         --deadline has no effect: the transition is complete\n",
+    );
+    assert_eq!(machine.get("live_fix", "deadline"), "600\n");
+
+    // Nothing ends the transition here. The loader would, after the deadline.
+    machine.set("live_fix", "transition", "1");
+    machine
+        .run(&["load", "--timeout", "0", "--deadline", "7", file])
+        .fails(4, "live_fix: the transition continues");
+    assert_eq!(machine.get("live_fix", "deadline"), "7");
+}
+
 #[test]
 fn confirm_and_reverse() {
     let machine = Machine::new();
