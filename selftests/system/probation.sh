@@ -80,7 +80,7 @@ pass "$step"
 step="the boot after a panic loads neither that patch nor the patches of the boot that did not last"
 guest 'journalctl -b -o cat -u rlp-boot.service'
 says '^rlp_patch_a: the kernel has panicked while it was on probation, so it is not loaded any more$'
-says "^$late: the last boot with it did not last, so it is not loaded any more$"
+says "^$late: the machine failed after the last boot with it, so it is not loaded any more$"
 guest "test ! -e /sys/module/$late && test ! -e /sys/module/rlp_patch_a"
 status 2 'rlp status --nagios'
 guest 'rlp status'

@@ -224,8 +224,8 @@ impl Task {
             }
             (Kind::KernelThread, _) => "a kernel thread: the loader retries by itself".to_owned(),
             (Kind::Process, Reason::Inside) if self.uninterruptible => {
-                "it waits for a device or a server, and no signal wakes it: help that along, or \
-                 reverse the transition"
+                "it waits for a device or a server, and no signal wakes it: restore the \
+                 device or the server, or reverse the transition"
                     .to_owned()
             }
             (Kind::Process, Reason::Inside) => {

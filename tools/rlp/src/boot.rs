@@ -372,7 +372,7 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     write_names(system, &panics_path(), &judged)
 }
 
-/// Quarantines the patches of a boot that did not last.
+/// Quarantines the patches of a boot after which the machine failed.
 fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     judge_panics(system, booted)?;
     let Some(intent) = read_intent(system)? else {
@@ -384,7 +384,7 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     let mut names = quarantined(system)?;
     for name in intent.patches {
         booted.lines.push(format!(
-            "{name}: the last boot with it did not last, so it is not loaded any more"
+            "{name}: the machine failed after the last boot with it, so it is not loaded any more"
         ));
         if !names.contains(&name) {
             names.push(name);
@@ -400,8 +400,10 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
         return Ok(Vec::new());
     }
     let unguarded = |failure: Failure| {
-        Failure::error("no patch is loaded: a boot that does not last could not be noticed")
-            .why(failure.what)
+        Failure::error(
+            "no patch is loaded: the next boot could not detect that this one has failed",
+        )
+        .why(failure.what)
     };
     let _lock = lock(system)?;
     judge_last_boot(system, booted).map_err(unguarded)?;

@@ -207,7 +207,7 @@ fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
     findings.ok(format!("{shown} is a live patch for {release}"));
     match (&module.kernel_build_id, kernel) {
         (Some(_), Some(_)) => {
-            findings.ok(format!("{shown} was proved for the running build of it"));
+            findings.ok(format!("{shown} has a proof for this build of the kernel"));
         }
         (None, _) => findings.note(
             format!("{shown} has no proof beside it"),

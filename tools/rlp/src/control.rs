@@ -63,7 +63,7 @@ pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
         }
     }
     Failure::in_progress(format!(
-        "{name}: the transition continues, and {verb} has not waited longer"
+        "{name}: {verb} stopped waiting, and the transition continues"
     ))
     .why(why)
     .next(format!(

@@ -164,7 +164,7 @@ impl Status {
         for name in quarantined {
             self.reason(
                 Critical,
-                format!("{name} is not loaded at boot any more: a boot with it did not last"),
+                format!("{name} is not loaded at boot any more: the machine failed after a boot with it"),
                 Some(format!(
                     "find out why (journalctl -b -1), then rlp install or uninstall {name}"
                 )),
@@ -231,7 +231,9 @@ impl Status {
         if patch.forced {
             self.reason(
                 Warning,
-                format!("tasks were forced into the last transition of {name}, without proof"),
+                format!(
+                    "tasks were forced to switch in the last transition of {name}, without proof"
+                ),
                 Some("plan a reboot".to_owned()),
             );
         }

@@ -145,7 +145,7 @@ fn options_for_a_patch_that_is_loaded() {
     machine.set("live_fix", "transition", "1");
     machine
         .run(&["load", "--timeout", "0", "--deadline", "7", file])
-        .fails(4, "live_fix: the transition continues");
+        .fails(4, "and the transition continues");
     assert_eq!(machine.get("live_fix", "deadline"), "7");
 }
 
@@ -171,7 +171,7 @@ fn confirm_and_reverse() {
     // Nothing ends the transition here.
     machine
         .run(&["reverse", "--timeout", "0"])
-        .fails(4, "live_fix: the transition continues");
+        .fails(4, "and the transition continues");
     assert_eq!(machine.get("live_fix", "enabled"), "0");
     let value = machine.json(&["reverse", "--timeout", "0"]);
     assert_eq!(value["error"]["kind"], "in-progress");
@@ -313,7 +313,8 @@ fn a_boot_without_one_of_its_files() {
     machine.run(&["boot"]).is(0, "");
 }
 
-/// A boot that does not last quarantines its patches: the next boot does not load them.
+/// If the machine fails after a boot, the patches of that boot are quarantined: the next boot does
+/// not load them.
 #[test]
 fn a_boot_that_does_not_last() {
     let machine = Machine::new();
@@ -345,7 +346,7 @@ fn a_boot_that_does_not_last() {
     // The machine panics: another boot finds the intent.
     machine.write("proc/sys/kernel/random/boot_id", "boot-3\n");
     let output = machine.run(&["boot"]);
-    output.has("fix: the last boot with it did not last");
+    output.has("fix: the machine failed after the last boot with it");
     assert!(!output.out.contains("with --root"), "{output:?}");
     machine.json(&["boot"]);
     assert_eq!(machine.run(&["status", "--nagios"]).status, 2);

@@ -497,7 +497,7 @@ fn a_boot() {
     install(&before, "second");
     let boot = Verb::new(&before, &["boot"], 0);
     boot.survives();
-    // The boot before did not last.
+    // The machine failed after the boot before.
     before.write(
         &format!("{STATE}/boot/intent"),
         r#"{"boot": "another", "patches": ["first"]}"#,

@@ -119,8 +119,8 @@ live_fix
   1 function in pktgen (not loaded; patched when it loads), 1 function in vmlinux
   2 tasks are inside do_it(), which the transition changes
   1 task was running when the loader looked
-    my daemon (42): it waits for a device or a server, and no signal wakes it: help that along, \
-         or reverse the transition
+    my daemon (42): it waits for a device or a server, and no signal wakes it: restore the \
+         device or the server, or reverse the transition
         do_it+0x1/0x2
         do_syscall_64+0x1/0x2
     worker (43): a kernel thread: wait until its work there ends, or reverse the transition
