@@ -188,9 +188,9 @@ impl Count {
             1 => "1 task".to_owned(),
             many => format!("{many} tasks"),
         };
-        let (is, has, was) = match self.tasks {
-            1 => ("is", "its stack", "was"),
-            _ => ("are", "their stacks", "were"),
+        let (is, was) = match self.tasks {
+            1 => ("is", "was"),
+            _ => ("are", "were"),
         };
         match (self.reason, self.function.as_deref()) {
             (Reason::Inside, Some("?") | None) => {
@@ -201,7 +201,7 @@ impl Count {
             }
             (Reason::Running, _) => format!("{tasks} {was} running when the loader looked"),
             (Reason::Unreliable, _) => {
-                format!("{tasks}: the kernel cannot prove what is on {has}")
+                format!("{tasks}: the kernel cannot prove what is on the stack")
             }
             (Reason::Unknown, _) => format!("{tasks} {is} not checked yet"),
         }
