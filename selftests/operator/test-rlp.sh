@@ -69,6 +69,12 @@ pass "load and unload, twice each"
 run 3 load --parameter=funcs=rlp_target:no_such_function "$a"
 says "^refused: rlp_patch_a was not loaded$"
 says "symbol 'no_such_function' not found in symbol table"
+says '^    the kernel or the module has no such function'
+says 'next: get the patch that was built for this kernel'
+run 0 status
+says "^\\[[0-9.]*\\] symbol 'no_such_function' not found in symbol table"
+run 0 doctor
+says "note   the loader has logged: .* symbol 'no_such_function' not found"
 expect_unchanged
 json 3 load --parameter=funcs=rlp_target:no_such_function "$a"
 says "\"why\": .*symbol 'no_such_function' not found in symbol table"
@@ -301,7 +307,7 @@ for pattern in '"action": "load"' '"action": "reverse"' '"result": "taken back"'
 done
 PATCH=rlp_patch_a EVENT=expire STATE=probation US=0 rlp event
 run 0 history --last 1
-says 'rlp_patch_a  loader: expire, probation'
+says 'rlp_patch_a  loader: nobody has confirmed it in time, and it is taken back'
 pass "history"
 
 cmdline=$(module_file rust_livepatch_cmdline)

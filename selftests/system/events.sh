@@ -36,7 +36,7 @@ done
 pass "$step"
 
 step="the rule of udev records each event in the history"
-await 20 'rlp history | grep -q "loader: leave"'
+await 20 'rlp history | grep -q "loader: it has left"'
 guest 'rlp history --json | jq -r ".records[] | select(.phase == \"event\") | .action + \"/\" + .result" | xargs'
 [[ $reply == 'start/patching complete/probation confirm/enabled start/unpatching complete/disabled leave/disabled' ]] ||
 	fail "the history has: $reply"

@@ -24,7 +24,7 @@ says 'on probation'
 ! try '(exec true)' || fail "execve still works"
 await 90 '(exec true)'
 await 60 'test ! -e /sys/kernel/rust_livepatch/rlp_patch_a'
-await 30 'rlp history | grep -q "rlp_patch_a  loader: leave"'
+await 30 'rlp history | grep -q "rlp_patch_a  loader: it has left"'
 guest 'rlp unload rlp_patch_a'
 booted
 pass "$step"
@@ -49,7 +49,7 @@ await 20 '! systemctl is-active -q agent'
 guest 'rlp status'
 says 'rlp_patch_a is on probation'
 await 60 '! grep -q patched /proc/cmdline'
-await 30 'rlp history | grep -q "rlp_patch_a  loader: expire"'
+await 30 'rlp history | grep -q "rlp_patch_a  loader: nobody has confirmed it"'
 guest 'rlp unload rlp_patch_a; systemctl reset-failed agent'
 pass "$step"
 
@@ -72,7 +72,7 @@ booted
 guest 'rlp status'
 says 'the kernel has panicked while rlp_patch_a was on probation'
 guest 'rlp history'
-says 'rlp_patch_a  loader: panic, probation'
+says 'rlp_patch_a  loader: the kernel has panicked while it was on probation'
 status 6 'rlp doctor'
 says 'the kernel has panicked while rlp_patch_a was on probation'
 pass "$step"

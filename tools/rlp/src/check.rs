@@ -277,7 +277,23 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     if let Err(failure) = store(system, &mut findings) {
         findings.failure(&failure);
     }
+    log(system, &mut findings);
     Outcome::of(findings)
+}
+
+/// Notes what the loader has logged since the boot. The problem may be solved already.
+fn log(system: &System, findings: &mut Findings) {
+    let logged = match status::logged(system) {
+        Ok(logged) => logged,
+        Err(failure) => return findings.failure(&failure),
+    };
+    for logged in logged {
+        let mut text = format!("the loader has logged: {} {}", logged.time(), logged.text);
+        if let Some(words) = logged.words {
+            text += &format!("\n       {words}");
+        }
+        findings.add(Level::Note, text, logged.next);
+    }
 }
 
 fn patches(system: &System, status: &status::Status, findings: &mut Findings) {

@@ -9,6 +9,7 @@ use crate::failure::{words, Failure, Result};
 use crate::kmsg::Log;
 use crate::loader::{self, Patch, State};
 use crate::output::{Outcome, Progress};
+use crate::reasons;
 use crate::system::System;
 use crate::wait::{self, End};
 
@@ -26,14 +27,19 @@ pub(crate) fn set(
     let Err(error) = system.write(&path, value) else {
         return Ok(());
     };
-    let lines = log.lines();
+    let messages = log.problems(patch);
     let failure = Failure::refused(format!("{patch} was not {done}"));
-    Err(if !system.exists(&path) {
-        failure.why("the patch has left meanwhile")
-    } else if lines.is_empty() {
-        failure.why(words(&error))
-    } else {
-        failure.why(lines.join("\n"))
+    if !system.exists(&path) {
+        return Err(failure.why("the patch has left meanwhile"));
+    }
+    if messages.is_empty() {
+        return Err(failure.why(words(&error)));
+    }
+    let (why, next) = reasons::explain(&messages);
+    let failure = failure.why(why);
+    Err(match next {
+        Some(next) => failure.next(next),
+        None => failure,
     })
 }
 

@@ -3,13 +3,14 @@
 //! What was done, by whom, and what the loader did by itself: a file of JSON lines.
 
 use crate::cli;
+use crate::events;
 use crate::failure::{on, Result};
 use crate::output::{Paint, Report};
 use crate::system::{System, STATE};
 use crate::time;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -180,6 +181,24 @@ pub(crate) fn run(system: &System, arguments: &cli::History) -> Result<Box<dyn R
     Ok(Box::new(History { records, damaged }))
 }
 
+impl History {
+    /// The positions of the actions that have begun, and have no result.
+    fn unfinished(&self) -> HashSet<usize> {
+        let mut begun: HashMap<_, Vec<usize>> = HashMap::new();
+        for (number, record) in self.records.iter().enumerate() {
+            let action = (&record.boot, &record.action, &record.patch);
+            match record.phase {
+                Phase::Begin => begun.entry(action).or_default().push(number),
+                Phase::End => {
+                    begun.get_mut(&action).and_then(Vec::pop);
+                }
+                Phase::Event => (),
+            }
+        }
+        begun.into_values().flatten().collect()
+    }
+}
+
 impl Report for History {
     fn json(&self) -> Value {
         json!({ "records": self.records, "damaged": self.damaged })
@@ -187,14 +206,23 @@ impl Report for History {
 
     fn text(&self, paint: &Paint) -> String {
         let mut text = String::new();
-        for record in &self.records {
+        let unfinished = self.unfinished();
+        for (number, record) in self.records.iter().enumerate() {
             let time = record.time.replace('T', " ").replace('Z', "");
             let what = match (record.phase, &record.result) {
+                (Phase::Begin, _) if unfinished.contains(&number) => format!(
+                    "{} begins, and has no result: rlp was killed, or still runs",
+                    record.action
+                ),
                 (Phase::Begin, _) => format!("{} begins", record.action),
                 (Phase::End, Some(result)) => format!("{}: {result}", record.action),
                 (Phase::End, None) => format!("{} ends", record.action),
-                (Phase::Event, Some(state)) => format!("loader: {}, {state}", record.action),
-                (Phase::Event, None) => format!("loader: {}", record.action),
+                (Phase::Event, state) => {
+                    format!(
+                        "loader: {}",
+                        events::words(&record.action, state.as_deref())
+                    )
+                }
             };
             let by = match (record.uid, record.login_uid) {
                 (Some(uid), Some(login)) if login != uid => format!(" by uid {uid}, login {login}"),

@@ -2,57 +2,112 @@
 
 //! The loader's lines in the kernel's log. They give the reason when the loader refuses something.
 
+use crate::reasons;
 use crate::system::System;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 
-/// The log from a moment on.
-pub(crate) struct Log(Option<File>);
+/// The device that has the log of this boot.
+pub(crate) const DEVICE: &str = "/dev/kmsg";
 
-impl Log {
-    /// The lines that are logged from now on. If the log cannot be read, there are none.
-    pub(crate) fn from_now(system: &System) -> Self {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::open(system.path("/dev/kmsg"), flags, Mode::empty())
-            .ok()
-            .map(File::from)
-            .and_then(|mut file| file.seek(SeekFrom::End(0)).is_ok().then_some(file));
-        Self(file)
+/// No record of the log is longer. Each read of the device returns one record.
+const LONGEST: usize = 8192;
+
+/// The level of a warning. Errors have lower levels.
+const WARNING: u32 = 4;
+
+/// A message of the loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    level: u32,
+    /// The time since the boot, in microseconds.
+    pub(crate) us: u64,
+    /// The text without the loader's name.
+    pub(crate) text: String,
+}
+
+impl Message {
+    pub(crate) fn is_problem(&self) -> bool {
+        self.level <= WARNING
     }
+}
 
-    /// The loader's lines since then, or since the last call, without the loader's name.
-    pub(crate) fn lines(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let Some(file) = &mut self.0 else {
-            return lines;
-        };
-        // Each read returns one record.
-        let mut record = [0; 8192];
-        loop {
-            match file.read(&mut record) {
-                Ok(0) => return lines,
-                Ok(len) => lines.extend(message(&String::from_utf8_lossy(&record[..len]))),
-                // Lines were overwritten before they were read.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => (),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(_) => return lines,
-            }
+fn open(system: &System) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(system.path(DEVICE), flags, Mode::empty())?;
+    Ok(File::from(file))
+}
+
+/// Reads the messages up to the end of the log, whose names have one of these prefixes.
+fn read(file: &mut BufReader<File>, from: &[&str]) -> Vec<Message> {
+    let mut messages = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match file.read_until(b'\n', &mut line) {
+            Ok(0) => return messages,
+            Ok(_) => messages.extend(message(&String::from_utf8_lossy(&line), from)),
+            // Records were overwritten before they were read.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => (),
+            Err(_) => return messages,
         }
     }
 }
 
-/// The loader's message in a record "PRIORITY,NUMBER,TIME,FLAGS;rust_livepatch: MESSAGE", if it is
-/// an error or a warning. If the relocations of a patch cannot be applied, the kernel itself logs
-/// the reason, with "livepatch: " before the message.
-fn message(record: &str) -> Option<String> {
+/// All messages of the loader since the boot, as far as the log still has them.
+pub(crate) fn since_boot(system: &System) -> std::io::Result<Vec<Message>> {
+    let mut file = BufReader::with_capacity(LONGEST, open(system)?);
+    Ok(read(&mut file, &["rust_livepatch: "]))
+}
+
+/// The log from a moment on.
+pub(crate) struct Log(Option<BufReader<File>>);
+
+impl Log {
+    /// The messages that are logged from now on. If the log cannot be read, there are none.
+    pub(crate) fn from_now(system: &System) -> Self {
+        let file = open(system)
+            .ok()
+            .and_then(|mut file| file.seek(SeekFrom::End(0)).is_ok().then_some(file));
+        Self(file.map(|file| BufReader::with_capacity(LONGEST, file)))
+    }
+
+    /// The loader's errors and warnings since then, or since the last call, except those about
+    /// another patch. If the relocations of a patch cannot be applied, the kernel itself logs the
+    /// reason, with "livepatch: " before the message.
+    pub(crate) fn problems(&mut self, patch: &str) -> Vec<String> {
+        let Some(file) = &mut self.0 else {
+            return Vec::new();
+        };
+        let messages = read(file, &["rust_livepatch: ", "livepatch: "]).into_iter();
+        messages
+            .filter(Message::is_problem)
+            .map(|message| message.text)
+            .filter(|text| reasons::patch_of(text).is_none_or(|about| about == patch))
+            .collect()
+    }
+}
+
+/// The message in a record "PRIORITY,NUMBER,TIME,FLAGS;rust_livepatch: MESSAGE". The lines after
+/// the first one of a record begin with a space, and have no message.
+fn message(record: &str, from: &[&str]) -> Option<Message> {
     let (head, text) = record.split_once(';')?;
-    let priority: u32 = head.split(',').next()?.parse().ok()?;
-    let text = text.lines().next()?;
-    let from = ["rust_livepatch: ", "livepatch: "];
+    let mut head = head.split(',');
+    let priority: u32 = head.next()?.parse().ok()?;
+    let us = head.nth(1)?.parse().ok()?;
+    let text = text.trim_end();
     let text = from.iter().find_map(|from| text.strip_prefix(from))?;
-    // The lower three bits are the level; 4 is a warning.
-    (priority & 7 <= 4).then(|| text.to_owned())
+    // The kernel logs with the name of the loader that the loader taints it.
+    if text.contains("taint") {
+        return None;
+    }
+    Some(Message {
+        // The lower three bits are the level.
+        level: priority & 7,
+        us,
+        text: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -61,15 +116,14 @@ mod tests {
 
     #[test]
     fn messages() {
-        assert_eq!(
-            message("3,1,2,-;rust_livepatch: patch 'a' fails\n SUBSYSTEM=x\n").as_deref(),
-            Some("patch 'a' fails")
-        );
-        assert_eq!(
-            message("6,1,2,-;rust_livepatch: 'a': patching complete\n"),
-            None
-        );
-        assert_eq!(message("3,1,2,-;ext4: error\n"), None);
-        assert_eq!(message("junk"), None);
+        let from = ["rust_livepatch: "];
+        let error = message("3,1,2000,-;rust_livepatch: patch 'a' fails\n", &from).unwrap();
+        assert_eq!((error.us, &error.text[..]), (2000, "patch 'a' fails"));
+        assert!(error.is_problem());
+        let notice = message("6,1,2,-;rust_livepatch: 'a': patching complete\n", &from).unwrap();
+        assert!(!notice.is_problem());
+        for other in ["3,1,2,-;ext4: error\n", " SUBSYSTEM=x;y\n", "junk", ""] {
+            assert_eq!(message(other, &from), None, "{other}");
+        }
     }
 }

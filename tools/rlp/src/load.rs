@@ -12,6 +12,7 @@ use crate::loader::{self, Patch, State};
 use crate::module_file::ModuleFile;
 use crate::modules;
 use crate::output::{Outcome, Progress};
+use crate::reasons;
 use crate::system::System;
 use crate::wait::{self, End};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -214,7 +215,7 @@ fn load_new(
         }
         End::Late(patch) => Err(control::late(system, &patch, "load")),
         End::Interrupted(patch) => Err(control::interrupted(&patch, "load")),
-        End::Gone => Err(taken_back(system, name, &log.lines())),
+        End::Gone => Err(taken_back(system, name, &log.problems(name))),
     }
 }
 
@@ -389,15 +390,16 @@ fn take_back_after_test(
 /// The failure of a patch that has left while it was being enabled. Its module is unloaded.
 fn taken_back(system: &System, name: &str, log: &[String]) -> Failure {
     let unloaded = modules::unload(system, name);
-    let mut why = log.join("\n");
+    let (mut why, next) = reasons::explain(log);
     if let Err(failure) = unloaded {
         why += &format!("\n{}", failure.what);
     }
     let failure = Failure::taken_back(format!(
         "{name} was loaded, and its transition was reversed"
     ));
+    let failure = failure.next(next.unwrap_or("rlp history shows by whom"));
     if why.is_empty() {
-        failure.next("rlp history shows by whom")
+        failure
     } else {
         failure.why(why)
     }

@@ -2,10 +2,10 @@
 
 //! rlp: live patches, for those who operate machines.
 //!
-//! A command reads the machine through these modules: system, loader, blockers, module_file,
-//! panics. It waits with wait, changes the machine with modules, control, load, unload and boot,
-//! and records that with change and history. Each command returns one report, which output prints
-//! as text or as JSON.
+//! A command reads the machine through these modules: system, loader, blockers, module_file, kmsg,
+//! panics. It explains the loader's messages and events with reasons and events. It waits with wait,
+//! changes the machine with modules, control, load, unload and boot, and records that with change and
+//! history. Each command returns one report, which output prints as text or as JSON.
 
 mod blockers;
 mod boot;
@@ -13,6 +13,7 @@ mod change;
 mod check;
 mod cli;
 mod control;
+mod events;
 mod failure;
 mod history;
 mod info;
@@ -26,6 +27,7 @@ mod output;
 mod pages;
 mod panics;
 mod peers;
+mod reasons;
 mod status;
 mod system;
 mod time;

@@ -6,6 +6,7 @@ use crate::failure::{on, words, Failure, Result};
 use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader;
+use crate::reasons;
 use crate::system::System;
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -75,7 +76,7 @@ pub(crate) fn load(system: &System, path: &Path, name: &str, parameters: &[Strin
         .map_err(|error| Failure::refused(format!("the parameters are not valid: {error}")))?;
     let mut log = Log::from_now(system);
     rustix::system::finit_module(&file, &parameters, 0)
-        .map_err(|errno| load_failure(name, errno, &log.lines()))
+        .map_err(|errno| load_failure(name, errno, &log.problems(name)))
 }
 
 fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
@@ -84,6 +85,7 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
         Errno::NOMEM | Errno::INTR => Failure::error,
         _ => Failure::refused,
     };
+    let (why, next) = reasons::explain(log);
     let why = if log.is_empty() {
         match errno {
             Errno::NOEXEC => "the module does not fit this kernel".to_owned(),
@@ -98,9 +100,12 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
             _ => words(&error),
         }
     } else {
-        log.join("\n")
+        why
     };
     let failure = kind(format!("{name} was not loaded")).why(why);
+    if let Some(next) = next {
+        return failure.next(next);
+    }
     match errno {
         Errno::BUSY => failure.next("rlp status shows what else is going on"),
         Errno::NOMEM => failure.next("try again when memory is free"),
@@ -145,8 +150,13 @@ mod tests {
 
     #[test]
     fn the_loaders_reason_comes_first() {
-        let failure = load_failure("fix", Errno::INVAL, &["symbol 'x' not found".to_owned()]);
-        assert_eq!(failure.why.as_deref(), Some("symbol 'x' not found"));
+        let message = "symbol 'x' not found in symbol table".to_owned();
+        let failure = load_failure("fix", Errno::INVAL, &[message.clone()]);
+        let why = failure.why.unwrap();
+        let (first, words) = why.split_once('\n').unwrap();
+        assert_eq!(first, message);
+        assert!(words.contains("no such function"), "{words}");
+        assert!(failure.next.unwrap().contains("rlp check"));
         let failure = load_failure("fix", Errno::KEYREJECTED, &[]);
         assert!(failure.why.unwrap().contains("signature"));
         let failure = load_failure("fix", Errno::NOMEM, &[]);

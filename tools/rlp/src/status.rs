@@ -6,15 +6,18 @@
 use crate::blockers::{self, Blockers};
 use crate::boot;
 use crate::cli;
-use crate::failure::Result;
+use crate::failure::{on, Result};
+use crate::kmsg;
 use crate::loader::{self, Leftover, Patch, State};
 use crate::output::{Outcome, Paint, Report};
 use crate::panics;
+use crate::reasons;
 use crate::system::System;
 use crate::time;
 use serde::Serialize;
 use serde_json::{json, Value};
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 /// The state of the machine, with the exit statuses of plugins of Nagios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,6 +76,63 @@ pub(crate) struct Status {
     pub(crate) reasons: Vec<Reason>,
     /// What this user may not see, and why.
     pub(crate) unseen: Vec<String>,
+    /// The errors and warnings that the loader has logged in this boot. The verdict does not
+    /// consider them: they may be about a patch that was loaded since.
+    logged: Vec<Logged>,
+}
+
+/// A message of the loader, and what it means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Logged {
+    /// The time since the boot, in microseconds.
+    uptime_us: u64,
+    pub(crate) text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) words: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<&'static str>,
+}
+
+impl Logged {
+    /// The time as the kernel's log shows it.
+    pub(crate) fn time(&self) -> String {
+        format!(
+            "[{}.{:06}]",
+            self.uptime_us / 1_000_000,
+            self.uptime_us % 1_000_000
+        )
+    }
+}
+
+/// How many messages of the log are shown.
+const MAX_LOGGED: usize = 20;
+
+/// The last errors and warnings that the loader has logged in this boot, each text once.
+pub(crate) fn logged(system: &System) -> Result<Vec<Logged>> {
+    let messages = match kmsg::since_boot(system) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        messages => messages.map_err(on(&system.path(kmsg::DEVICE)))?,
+    };
+    let mut logged: Vec<Logged> = Vec::new();
+    for message in messages.into_iter().rev().filter(kmsg::Message::is_problem) {
+        if logged.len() == MAX_LOGGED {
+            break;
+        }
+        if logged.iter().any(|later| later.text == message.text) {
+            continue;
+        }
+        let reason = reasons::find(&message.text);
+        logged.push(Logged {
+            uptime_us: message.us,
+            text: message.text,
+            words: reason.map(|(_, words, _)| *words),
+            next: reason
+                .map(|(.., next)| *next)
+                .filter(|next| !next.is_empty()),
+        });
+    }
+    logged.reverse();
+    Ok(logged)
 }
 
 /// A result that this user may not see is empty, and is noted.
@@ -110,6 +170,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
         patches,
         reasons: Vec::new(),
         unseen: Vec::new(),
+        logged: Vec::new(),
     };
     let quarantined = seen(
         boot::quarantined(system),
@@ -350,6 +411,7 @@ impl Report for Status {
             "leftovers": self.leftovers,
             "installed": self.installed,
             "unseen": self.unseen,
+            "logged": self.logged,
         })
     }
 
@@ -400,6 +462,18 @@ impl Report for Status {
                 let _ = writeln!(text, "  next: {next}");
             }
         }
+        if !self.logged.is_empty() {
+            text.push_str("\nlogged by the loader since the boot:\n");
+        }
+        for logged in &self.logged {
+            let _ = writeln!(text, "{} {}", logged.time(), logged.text);
+            if let Some(words) = logged.words {
+                let _ = writeln!(text, "  {words}");
+            }
+            if let Some(next) = logged.next {
+                let _ = writeln!(text, "  next: {next}");
+            }
+        }
         text
     }
 }
@@ -443,7 +517,14 @@ pub(crate) fn run(system: &System, arguments: &cli::Status) -> Outcome {
     match (arguments.nagios, status) {
         (true, Ok(status)) => Outcome::of(Nagios(status)),
         (true, Err(failure)) => Outcome::of(Unknown(failure.what)),
-        (false, Ok(status)) => Outcome::of(status),
+        (false, Ok(mut status)) => {
+            let what = "what the loader has logged";
+            match seen(logged(system), what, &mut status.unseen) {
+                Ok(logged) => status.logged = logged,
+                Err(failure) => return failure.into(),
+            }
+            Outcome::of(status)
+        }
         (false, Err(failure)) => failure.into(),
     }
 }

@@ -12,6 +12,7 @@ use crate::load;
 use crate::loader::{self, Patch, State};
 use crate::modules;
 use crate::output::{Outcome, Progress};
+use crate::reasons;
 use crate::system::System;
 use crate::wait::{self, End};
 use std::time::Instant;
@@ -147,11 +148,12 @@ pub(crate) fn unload(
             End::Interrupted(patch) => return Err(control::interrupted(&patch, "unload")),
             End::Settled(_) => {
                 let failure = Failure::taken_back(format!("{name} is still in effect"));
-                let lines = log.lines();
-                return Err(if lines.is_empty() {
+                let (why, next) = reasons::explain(&log.problems(name));
+                let failure = failure.next(next.unwrap_or("rlp history shows by whom"));
+                return Err(if why.is_empty() {
                     failure.why("its transition was reversed")
                 } else {
-                    failure.why(lines.join("\n"))
+                    failure.why(why)
                 });
             }
         }

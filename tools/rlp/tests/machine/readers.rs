@@ -355,6 +355,73 @@ fn doctor() {
     }
 }
 
+/// A refusal of the past is explained, although no command of this program has waited for it.
+#[test]
+fn what_the_loader_has_logged() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.write(
+        "dev/kmsg",
+        "6,1,900,-;rust_livepatch: ready\n3,2,1500000,-;ext4: error\n\
+         4,2,1900000,-;rust_livepatch: loading out-of-tree module taints kernel.\n\
+         3,3,2500000,-;rust_livepatch: symbol 'f' not found in symbol table\n SUBSYSTEM=x\n\
+         4,4,3000001,-;rust_livepatch: a message of a newer loader\n\
+         3,5,4500000,-;rust_livepatch: symbol 'f' not found in symbol table\n",
+    );
+    machine.run(&["status"]).has(
+        "
+logged by the loader since the boot:
+[3.000001] a message of a newer loader
+[4.500000] symbol 'f' not found in symbol table
+  the kernel or the module has no such function: the patch is for another version, or the \
+         compiler has inlined the function
+  next: get the patch that was built for this kernel (rlp check FILE)
+",
+    );
+    let status = machine.json(&["status"]);
+    assert_eq!(
+        status["verdict"], "ok",
+        "the patch may have been loaded since"
+    );
+    assert_eq!(status["logged"][1]["uptime_us"], 4_500_000);
+    let output = machine.run(&["doctor"]);
+    output.says(
+        0,
+        "note   the loader has logged: [4.500000] symbol 'f' not found",
+    );
+    output.has("next: get the patch that was built for this kernel");
+    machine.json(&["doctor"]);
+    machine.run(&["status", "--nagios"]).says(0, "LIVEPATCH OK");
+}
+
+#[test]
+fn history_in_words() {
+    let machine = Machine::new();
+    let record = |phase: &str, action: &str, more: &str| {
+        format!(
+            "{{\"time\":\"2026-11-30T01:02:03Z\",\"boot\":\"b\",\"release\":\"7.3\",\
+             \"phase\":\"{phase}\",\"action\":\"{action}\",\"patch\":\"fix\"{more}}}\n"
+        )
+    };
+    let records = [
+        record("begin", "load", ""),
+        record("begin", "unload", ""),
+        record("end", "unload", ",\"result\":\"unloaded\""),
+        record("event", "expire", ",\"result\":\"probation\""),
+        record("event", "melt", ",\"result\":\"enabled\""),
+    ];
+    machine.write("var/lib/rlp/history.jsonl", &records.concat());
+    machine.run(&["history"]).is(
+        0,
+        "2026-11-30 01:02:03  fix  load begins, and has no result: rlp was killed, or still runs
+2026-11-30 01:02:03  fix  unload begins
+2026-11-30 01:02:03  fix  unload: unloaded
+2026-11-30 01:02:03  fix  loader: nobody has confirmed it in time, and it is taken back
+2026-11-30 01:02:03  fix  loader: melt, enabled
+",
+    );
+}
+
 #[test]
 fn the_schema_is_not_empty_words() {
     let machine = Machine::new();
