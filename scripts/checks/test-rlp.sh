@@ -70,7 +70,7 @@ not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(tr '\n' ' ' <"$guide" | tr -s ' ' | grep -oP '``\K.*?(?=``)')
+	literals=$(cat "$guide" "${guide%/*}/tables/messages.rst" | tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")
 		grep -qxE -e "$pattern" <<<"$literals" || echo "not in ${guide##*/}: $text"

@@ -15,6 +15,7 @@ use crate::system::{System, STATE};
 use serde::Serialize;
 use serde_json::{json, Value};
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,10 +39,15 @@ struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// Adds a finding, unless another check has found the same.
     fn add(&mut self, level: Level, text: impl Into<String>, next: Option<&str>) {
+        let text = text.into();
+        if self.0.iter().any(|other| other.text == text) {
+            return;
+        }
         self.0.push(Finding {
             level,
-            text: text.into(),
+            text,
             next: next.map(str::to_owned),
         });
     }
@@ -112,11 +118,6 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Whether a file can be read, and has this value.
-fn reads(system: &System, path: &str, value: &str) -> bool {
-    system.read(path).is_ok_and(|text| text == value)
-}
-
 /// Whether a file of this name is in a folder or the folders below.
 fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -158,15 +159,16 @@ fn kernel(system: &System, findings: &mut Findings) {
     match system.read("/proc/sys/kernel/ftrace_enabled").as_deref() {
         Ok("1") => findings.ok("ftrace is switched on"),
         Ok(_) => findings.wrong("ftrace is switched off", "sysctl kernel.ftrace_enabled=1"),
-        Err(_) => findings.wrong(
-            "the kernel has no ftrace, or has shut it down",
-            "use a kernel with CONFIG_DYNAMIC_FTRACE; if it has that, reboot",
+        Err(error) if error.kind() == ErrorKind::NotFound => findings.wrong(
+            "the kernel has no ftrace",
+            "use a kernel with CONFIG_DYNAMIC_FTRACE",
         ),
+        Err(_) => findings.wrong(status::DEAD_FTRACE, "plan a reboot"),
     }
-    if reads(system, "/proc/sys/kernel/modules_disabled", "1") {
+    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
         findings.wrong(
-            "the kernel loads no more modules (kernel.modules_disabled)",
-            "reboot, and load the patches before that is set",
+            status::NO_MODULES,
+            "plan a reboot, and load the patches before that is set",
         );
     }
     // "none [integrity] confidentiality"
@@ -216,7 +218,7 @@ fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
         (Some(_), None) => (),
     }
     let require_signed = "/sys/module/rust_livepatch/parameters/require_signed";
-    let wants_signature = reads(system, require_signed, "Y");
+    let wants_signature = system.has_value(require_signed, "Y");
     if module.is_signed {
         findings.ok(format!("{shown} is signed"));
     } else if wants_signature {
@@ -234,15 +236,12 @@ fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
                 "unload that first",
             );
         }
-    } else if loader::leftovers(system)?
+    } else if let Some(left) = loader::leftovers(system)?
         .iter()
-        .any(|left| left.name == module.name && left.pinned)
+        .find(|left| left.name == module.name && left.pinned)
     {
         findings.wrong(
-            format!(
-                "a forced module of the name {} stays until the next boot",
-                module.name
-            ),
+            format!("{} cannot be loaded: {}", module.name, left.why()),
             "give the patch another name, or reboot",
         );
     }
@@ -312,7 +311,7 @@ fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
     }
     let parameter = |name: &str, value: &str| {
         let path = format!("/sys/module/rust_livepatch/parameters/{name}");
-        reads(system, &path, value)
+        system.has_value(&path, value)
     };
     if parameter("deadline", "0") {
         findings.note(

@@ -159,6 +159,18 @@ pub(crate) fn damaged(system: &System) -> Result<usize> {
     each(system, drop)
 }
 
+/// Whether a transition was forced in this boot.
+pub(crate) fn has_forced(system: &System) -> bool {
+    let boot = system.boot_id();
+    let mut forced = false;
+    let all = each(system, |record| {
+        // An event, or an action that has succeeded.
+        let is_done = record.phase == Phase::Event || record.result.as_deref() == Some("forced");
+        forced |= record.action == "force" && record.boot == boot && is_done;
+    });
+    all.is_ok() && forced
+}
+
 pub(crate) fn run(system: &System, arguments: &cli::History) -> Result<Box<dyn Report>> {
     let wanted = arguments.patch.as_deref().map(crate::loader::name_of);
     let is_wanted = |record: &Record| {

@@ -271,7 +271,7 @@ fn insert(
     match left.iter().find(|left| left.name == *name) {
         Some(left) if left.pinned => {
             return Err(Failure::refused(format!("{name} was not loaded"))
-                .why("its old module stays until the next boot: tasks were forced")
+                .why(left.why())
                 .next("give the patch another name, or reboot"))
         }
         Some(_) => modules::unload(system, name)?,

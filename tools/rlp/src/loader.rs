@@ -6,6 +6,8 @@
 //! patch is reported as being in effect.
 
 use crate::failure::{Failure, Result};
+use crate::history;
+use crate::kmsg;
 use crate::system::System;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -285,8 +287,29 @@ pub(crate) fn name_of(argument: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Leftover {
     pub(crate) name: String,
-    /// Whether the module stays until the next boot, because tasks were forced.
+    /// Whether the module is still in use.
     pub(crate) pinned: bool,
+    /// Whether it is known that tasks were forced. The module then stays until the next boot.
+    pub(crate) forced: bool,
+}
+
+impl Leftover {
+    /// Why the module cannot be unloaded.
+    pub(crate) fn why(&self) -> &'static str {
+        if self.forced {
+            "its old module stays until the next boot: tasks were forced"
+        } else {
+            "its old module is still in use"
+        }
+    }
+}
+
+/// Whether the loader or the history says that tasks were forced in this boot, so that this module
+/// stays. A user that may read neither does not know.
+fn was_forced(system: &System, name: &str) -> bool {
+    let line = format!("patch '{name}': its module cannot be unloaded, because tasks were forced");
+    let messages = kmsg::since_boot(system).unwrap_or_default();
+    messages.iter().any(|message| message.text == line) || history::has_forced(system)
 }
 
 /// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last
@@ -313,7 +336,11 @@ pub(crate) fn leftovers(system: &System) -> Result<Vec<Leftover>> {
         let Some(pinned) = is_pinned(system, &name) else {
             continue;
         };
-        leftovers.push(Leftover { name, pinned });
+        leftovers.push(Leftover {
+            forced: pinned && was_forced(system, &name),
+            name,
+            pinned,
+        });
     }
     Ok(leftovers)
 }

@@ -129,8 +129,9 @@ pub(crate) fn unload(system: &System, name: &str) -> Result<()> {
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(Errno::AGAIN | Errno::BUSY) => {
-                return Err(failed("it is still in use".to_owned())
-                    .next("if its transition was forced, it stays until the next boot"))
+                return Err(failed("it is still in use".to_owned()).next(
+                    "lsmod shows what uses it; if tasks were forced, it stays until the next boot",
+                ))
             }
             Err(errno) => return Err(failed(words(&errno.into()))),
         }

@@ -28,6 +28,12 @@ pub(crate) enum Verdict {
     Critical,
 }
 
+/// Reasons that `check` and `doctor` report, too.
+pub(crate) const DEAD_FTRACE: &str =
+    "ftrace has shut itself down: nothing can be patched, and functions that jump stay patched";
+pub(crate) const NO_MODULES: &str =
+    "the kernel neither loads nor unloads modules (kernel.modules_disabled)";
+
 /// The exit status of a plugin that cannot tell.
 const UNKNOWN: u8 = 3;
 
@@ -186,6 +192,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     );
     status.unseen = unseen;
     status.judge(boot::is_off(system), &quarantined);
+    status.judge_kernel(system);
     for panic in panics {
         let next = Some(panics::NEXT.to_owned());
         status.reason(Verdict::Critical, panic.words(), next);
@@ -255,13 +262,42 @@ impl Status {
         }
         for left in self.leftovers.clone() {
             let name = &left.name;
-            if left.pinned {
+            if left.forced {
                 self.reason(
                     Warning,
                     format!("the module {name} stays until the next boot: tasks were forced"),
                     Some("plan a reboot".to_owned()),
                 );
+            } else if left.pinned {
+                self.reason(
+                    Warning,
+                    format!("the module {name} is still in use, and its patch has left"),
+                    Some(format!(
+                        "lsmod shows what uses it; rlp unload {name} unloads it then"
+                    )),
+                );
             }
+        }
+    }
+
+    /// Adds what only a reboot changes in the kernel.
+    fn judge_kernel(&mut self, system: &System) {
+        match system.read("/proc/sys/kernel/ftrace_enabled") {
+            // A kernel without ftrace has no such file. After an error of ftrace, the file cannot
+            // be read.
+            Err(error) if error.kind() != ErrorKind::NotFound => self.reason(
+                Verdict::Critical,
+                DEAD_FTRACE.to_owned(),
+                Some("plan a reboot".to_owned()),
+            ),
+            _ => (),
+        }
+        if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
+            self.reason(
+                Verdict::Warning,
+                NO_MODULES.to_owned(),
+                Some("plan a reboot, and load the patches before that is set".to_owned()),
+            );
         }
     }
 

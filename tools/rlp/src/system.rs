@@ -36,6 +36,11 @@ impl System {
         read_text(&self.path(absolute))
     }
 
+    /// Whether a file can be read, and has this value.
+    pub(crate) fn has_value(&self, absolute: &str, value: &str) -> bool {
+        self.read(absolute).is_ok_and(|text| text == value)
+    }
+
     pub(crate) fn exists(&self, absolute: &str) -> bool {
         self.path(absolute).exists()
     }

@@ -52,6 +52,17 @@ fn leftover(system: &System, name: &str) -> Result<Option<loader::Leftover>> {
     Ok(left.into_iter().find(|left| left.name == name))
 }
 
+/// Checks that the module of a patch that has left can be unloaded.
+fn check_leftover(left: &loader::Leftover) -> Result<()> {
+    if !left.pinned {
+        return Ok(());
+    }
+    let failure = Failure::refused(format!("module {} cannot be unloaded", left.name));
+    Err(failure
+        .why(left.why())
+        .next("lsmod shows what uses it; if tasks were forced, it stays until the next boot"))
+}
+
 /// Adds a note if the patch is installed, because it is loaded again at the next boot.
 fn with_boot_note(system: &System, change: Change) -> Change {
     // If the list cannot be read, there is no note. status reports the error.
@@ -162,11 +173,8 @@ pub(crate) fn unload(
                 change = change.note(format!("{held} is in effect again"));
             }
         }
-    } else if leftover(system, name)?.is_some_and(|left| left.pinned) {
-        return Err(
-            Failure::refused(format!("module {name} cannot be unloaded"))
-                .why("tasks were forced, so it stays until the next boot"),
-        );
+    } else if let Some(left) = leftover(system, name)? {
+        check_leftover(&left)?;
     }
     modules::unload(system, name)?;
     Ok(with_boot_note(system, change))

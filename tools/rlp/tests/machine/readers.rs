@@ -148,11 +148,62 @@ fn status_names_what_needs_a_reboot() {
     }
     let output = machine.run(&["status"]);
     output.has("old_fix: not in effect; its module is left (rlp unload old_fix)");
-    output.has("the module forced_fix stays until the next boot: tasks were forced");
+    // Nothing says that tasks were forced.
+    output.has("the module forced_fix is still in use, and its patch has left");
     assert_eq!(machine.run(&["status", "--nagios"]).status, 1);
     let status = machine.json(&["status"]);
     assert_eq!(status["leftovers"][0]["pinned"], true);
+    assert_eq!(status["leftovers"][0]["forced"], false);
     assert_eq!(status["leftovers"][1]["pinned"], false);
+    let unload = ["unload", "forced_fix"];
+    machine
+        .run(&unload)
+        .fails(3, "its old module is still in use");
+
+    // The log or the history says so. Another boot does not count.
+    let stays = "the module forced_fix stays until the next boot: tasks were forced";
+    let record = |boot: &str, result: &str| {
+        format!(
+            "{{\"time\":\"2026-11-30T01:02:03Z\",\"boot\":\"{boot}\",\"release\":\"7.3\",\
+             \"phase\":\"end\",\"action\":\"force\",\"patch\":\"x\",\"result\":\"{result}\"}}\n"
+        )
+    };
+    for other in [record("boot-0", "forced"), record("boot-1", "refused")] {
+        machine.write("var/lib/rlp/history.jsonl", &other);
+        assert!(!machine.run(&["status"]).out.contains(stays));
+    }
+    machine.write("var/lib/rlp/history.jsonl", &record("boot-1", "forced"));
+    machine.run(&["status"]).has(stays);
+    std::fs::remove_file(machine.path("var/lib/rlp/history.jsonl")).unwrap();
+    machine.write(
+        "dev/kmsg",
+        "5,1,2,-;rust_livepatch: patch 'forced_fix': its module cannot be unloaded, because \
+         tasks were forced\n",
+    );
+    machine.run(&["status"]).has(stays);
+    machine
+        .run(&unload)
+        .fails(3, "until the next boot: tasks were forced");
+}
+
+#[test]
+fn status_of_a_kernel_that_only_a_reboot_helps() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.write("proc/sys/kernel/modules_disabled", "1\n");
+    let output = machine.run(&["status", "--nagios"]);
+    output.says(
+        1,
+        "neither loads nor unloads modules (kernel.modules_disabled)",
+    );
+    // After an error of ftrace, a read of the file fails. A folder cannot be read either.
+    std::fs::remove_file(machine.path("proc/sys/kernel/ftrace_enabled")).unwrap();
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 1);
+    machine.folder("proc/sys/kernel/ftrace_enabled");
+    let output = machine.run(&["status", "--nagios"]);
+    output.says(2, "LIVEPATCH CRITICAL - ftrace has shut itself down");
+    machine.run(&["status"]).has("next: plan a reboot");
+    assert_eq!(machine.json(&["status"])["verdict"], "critical");
 }
 
 #[test]
