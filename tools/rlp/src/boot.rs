@@ -20,6 +20,7 @@ use crate::load::{self, Plan};
 use crate::loader;
 use crate::module_file::{is_name, For, ModuleFile};
 use crate::output::{Outcome, Paint, Progress, Report};
+use crate::panics::{self, Panic};
 use crate::system::{System, STATE};
 use serde::{Deserialize, Serialize};
 use serde_json::{json, Value};
@@ -285,12 +286,13 @@ struct Intent {
 /// What was done at boot.
 #[derive(Debug, Default)]
 struct Booted {
+    dry_run: bool,
     lines: Vec<String>,
 }
 
 impl Report for Booted {
     fn json(&self) -> Value {
-        json!({ "lines": self.lines })
+        json!({ "dry_run": self.dry_run, "lines": self.lines })
     }
 
     fn text(&self, _paint: &Paint) -> String {
@@ -301,11 +303,14 @@ impl Report for Booted {
 /// Loads the installed patches. A patch that cannot be loaded does not keep the others from being
 /// loaded, and never fails the boot: the exit status is 0.
 pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress) -> Outcome {
-    let mut booted = Booted::default();
-    let result = if arguments.survived {
-        survived(system, &mut booted)
-    } else {
-        load_installed(system, &mut booted, progress)
+    let mut booted = Booted {
+        dry_run: arguments.dry.dry_run,
+        lines: Vec::new(),
+    };
+    let result = match (arguments.survived, booted.dry_run) {
+        (true, _) => survived(system, &mut booted),
+        (false, true) => plan_boot(system, &mut booted, progress),
+        (false, false) => load_installed(system, &mut booted, progress),
     };
     if let Err(failure) = result {
         booted.failed(&failure);
@@ -336,14 +341,35 @@ fn panics_path() -> String {
     format!("{STATE}/boot/panics")
 }
 
+/// The panics that were not judged yet, and the lines of those that were.
+fn new_panics(system: &System) -> Result<(Vec<Panic>, Vec<String>)> {
+    let judged = names(system, &panics_path())?;
+    let (mut panics, _denied) = panics::read(system);
+    panics.retain(|panic| !judged.contains(&panic.line));
+    Ok((panics, judged))
+}
+
+fn panic_line(name: &str) -> String {
+    format!(
+        "{name}: the kernel has panicked while it was on probation, so it is not loaded any more"
+    )
+}
+
+fn failed_line(name: &str) -> String {
+    format!("{name}: the machine failed after the last boot with it, so it is not loaded any more")
+}
+
+/// The intent of another boot, after which the machine failed.
+fn failed_intent(system: &System) -> Result<Option<Intent>> {
+    let boot = system.boot_id();
+    Ok(read_intent(system)?.filter(|intent| intent.boot != boot))
+}
+
 /// Records each panic that happened while a patch was on probation. Quarantines that patch if it is
 /// installed for any kernel. Each panic is judged once.
 fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     use crate::history::{Phase, Record};
-    use crate::panics;
-    let mut judged = names(system, &panics_path())?;
-    let (mut panics, _denied) = panics::read(system);
-    panics.retain(|panic| !judged.contains(&panic.line));
+    let (panics, mut judged) = new_panics(system)?;
     if panics.is_empty() {
         return Ok(());
     }
@@ -360,9 +386,7 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
         if !is_installed_anywhere(system, name)? {
             continue;
         }
-        booted.lines.push(format!(
-            "{name}: the kernel has panicked while it was on probation, so it is not loaded any more"
-        ));
+        booted.lines.push(panic_line(name));
         if !quarantined.contains(name) {
             quarantined.push(name.clone());
         }
@@ -375,17 +399,12 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
 /// Quarantines the patches of a boot after which the machine failed.
 fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     judge_panics(system, booted)?;
-    let Some(intent) = read_intent(system)? else {
+    let Some(intent) = failed_intent(system)? else {
         return Ok(());
     };
-    if intent.boot == system.boot_id() {
-        return Ok(());
-    }
     let mut names = quarantined(system)?;
     for name in intent.patches {
-        booted.lines.push(format!(
-            "{name}: the machine failed after the last boot with it, so it is not loaded any more"
-        ));
+        booted.lines.push(failed_line(&name));
         if !names.contains(&name) {
             names.push(name);
         }
@@ -424,15 +443,64 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
     Ok(intent.patches)
 }
 
+fn off_line() -> String {
+    format!("{OFF} is on the kernel's command line: nothing is loaded")
+}
+
 fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {
     if is_off(system) {
-        let line = format!("{OFF} is on the kernel's command line: nothing is loaded");
-        booted.lines.push(line);
+        booted.lines.push(off_line());
         return Ok(());
     }
     let release = system.release();
-    let patches = write_intent(system, &release, booted)?;
-    let plan = Plan {
+    for name in write_intent(system, &release, booted)? {
+        let file = stored(system, &release, &name);
+        match load_stored(system, &file, &name, &plan(false), progress) {
+            Ok(()) => booted.lines.push(format!("{name}: loaded")),
+            Err(failure) => booted.failed(&failure),
+        }
+    }
+    Ok(())
+}
+
+/// Says what a boot would load, and what it would not load because of an earlier boot.
+fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {
+    if is_off(system) {
+        booted.lines.push(off_line());
+        return Ok(());
+    }
+    let mut quarantined = quarantined(system)?;
+    for name in &quarantined {
+        booted
+            .lines
+            .push(format!("{name}: is quarantined, and would not be loaded"));
+    }
+    for panic in new_panics(system)?.0 {
+        if is_installed_anywhere(system, &panic.patch)? {
+            booted.lines.push(panic_line(&panic.patch));
+            quarantined.push(panic.patch);
+        }
+    }
+    for name in failed_intent(system)?.map_or_else(Vec::new, |intent| intent.patches) {
+        booted.lines.push(failed_line(&name));
+        quarantined.push(name);
+    }
+    let release = system.release();
+    let mut patches = installed(system, &release)?;
+    patches.retain(|name| !quarantined.contains(name));
+    for name in patches {
+        let file = stored(system, &release, &name);
+        match load_stored(system, &file, &name, &plan(true), progress) {
+            Ok(()) => booted.lines.push(format!("{name}: would be loaded")),
+            Err(failure) => booted.failed(&failure),
+        }
+    }
+    Ok(())
+}
+
+/// How a patch is loaded at boot.
+fn plan(dry_run: bool) -> Plan<'static> {
+    Plan {
         // The patch is confirmed as soon as it is in effect: the intent guards this boot, and no
         // probation is needed.
         confirm: true,
@@ -441,16 +509,8 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
         deadline: Some(DEADLINE),
         parameters: &[],
         timeout: PATIENCE,
-        dry_run: false,
-    };
-    for name in patches {
-        let file = stored(system, &release, &name);
-        match load_stored(system, &file, &name, &plan, progress) {
-            Ok(()) => booted.lines.push(format!("{name}: loaded")),
-            Err(failure) => booted.failed(&failure),
-        }
+        dry_run,
     }
-    Ok(())
 }
 
 fn load_stored(
@@ -475,9 +535,19 @@ fn survived(system: &System, booted: &mut Booted) -> Result<()> {
     if !system.exists(&intent_path()) {
         return Ok(());
     }
-    let _lock = lock(system)?;
+    let _lock = if booted.dry_run {
+        None
+    } else {
+        Some(lock(system)?)
+    };
     let intent = read_intent(system)?;
     if intent.is_some_and(|intent| intent.boot == system.boot_id()) {
+        if booted.dry_run {
+            booted
+                .lines
+                .push("this boot would have survived its patches".to_owned());
+            return Ok(());
+        }
         durable::remove(&system.path(&intent_path()))?;
         booted
             .lines

@@ -134,7 +134,7 @@ fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
 }
 
 /// Whether the loader is installed for a release.
-fn has_loader(system: &System, release: &str) -> bool {
+pub(crate) fn has_loader(system: &System, release: &str) -> bool {
     let folder = system.path(&format!("/lib/modules/{release}"));
     find(&folder, &|name: &str| {
         name.strip_prefix(loader::MODULE)
@@ -217,11 +217,9 @@ fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
         ),
         (Some(_), None) => (),
     }
-    let require_signed = "/sys/module/rust_livepatch/parameters/require_signed";
-    let wants_signature = system.has_value(require_signed, "Y");
     if module.is_signed {
         findings.ok(format!("{shown} is signed"));
-    } else if wants_signature {
+    } else if loader::requires_signatures(system) {
         findings.wrong(
             format!("{shown} is not signed, and the loader requires that"),
             "sign it with a key that the kernel trusts",

@@ -273,6 +273,8 @@ pub(crate) struct Boot {
     /// The machine has survived the boot with these patches
     #[arg(long)]
     pub(crate) survived: bool,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
 }
 
 #[cfg(test)]

@@ -86,6 +86,17 @@ fn named(system: &System, argument: &str) -> Result<Patch> {
     })
 }
 
+/// Checks that the transition that enables a patch is complete.
+fn check_confirmable(patch: &Patch) -> Result<()> {
+    if patch.state != State::Enabling {
+        return Ok(());
+    }
+    let name = &patch.name;
+    Err(Failure::refused(format!("{name} was not confirmed"))
+        .why("it is not in effect for all tasks yet")
+        .next(format!("wait, or rlp reverse {name}")))
+}
+
 /// Confirms a patch.
 pub(crate) fn confirm(system: &System, name: &str) -> Result<()> {
     let mut log = Log::from_now(system);
@@ -116,9 +127,15 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
             return Ok(Change::new(name, Done::AlreadyConfirmed).state(patch.state));
         }
         if dry_run {
-            return Ok(Change::new(name, Done::Confirmed).state(patch.state));
+            check_confirmable(patch)?;
+            let change = Change::new(name, Done::Confirmed).state(patch.state);
+            return Ok(match patch.state {
+                State::Disabling => change.note("unless an operator is disabling it"),
+                _ => change,
+            });
         }
         change::recorded(system, Recording::Wanted, "confirm", name, None, || {
+            check_confirmable(patch)?;
             confirm(system, name)?;
             let state = loader::patch(system, name)?.map_or(State::InEffect, |now| now.state);
             Ok(Change::new(name, Done::Confirmed).state(state))
@@ -214,7 +231,12 @@ pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
         let held_up: Vec<_> = blockers.counts.iter().map(blockers::Count::words).collect();
         let change = Change::new(name, Done::Forced);
         if arguments.dry.dry_run {
-            return Ok(held_up.into_iter().fold(change, Change::note));
+            let change = held_up.into_iter().fold(change, Change::note);
+            return Ok(if arguments.yes_i_know {
+                change
+            } else {
+                change.note("only with --yes-i-know")
+            });
         }
         let detail = held_up.join("; ");
         let detail = (!detail.is_empty()).then_some(detail);

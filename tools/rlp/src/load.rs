@@ -13,6 +13,7 @@ use crate::module_file::ModuleFile;
 use crate::modules;
 use crate::output::{Outcome, Progress};
 use crate::reasons;
+use crate::status;
 use crate::system::System;
 use crate::wait::{self, End};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -72,7 +73,7 @@ pub(crate) fn load(
         check_same(&module, patch)?;
     }
     if plan.dry_run {
-        return Ok(plan_words(system, &module, present.as_ref()));
+        return dry_run(system, &module, present.as_ref(), plan);
     }
     match present {
         Some(patch) if !patch.state.is_moving() && !wants_confirmation(&patch, plan) => {
@@ -147,14 +148,31 @@ fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
     }
 }
 
-fn plan_words(system: &System, module: &ModuleFile, present: Option<&Patch>) -> Change {
+/// Says what a load would do, or why it would be refused. The checks are those of the load itself.
+fn dry_run(
+    system: &System,
+    module: &ModuleFile,
+    present: Option<&Patch>,
+    plan: &Plan<'_>,
+) -> Result<Change> {
     if let Some(patch) = present {
-        return settled_change(patch, Done::AlreadyLoaded);
+        let mut change = settled_change(patch, Done::AlreadyLoaded);
+        change.notes.append(&mut unused_options(patch, plan));
+        if patch.state == State::Enabling {
+            change.notes.extend(deadline_note(plan.deadline));
+        }
+        if wants_confirmation(patch, plan) {
+            change.notes.append(&mut confirmation_notes(plan));
+        }
+        return Ok(change);
     }
+    check_possible(system, module)?;
     let mut change = Change::new(&module.name, Done::Loaded);
     if !loader::is_loaded(system) {
+        modules::check_loader(system)?;
         change = change.note("the loader would be loaded first");
     }
+    change.notes.append(&mut wait_notes(system, &module.name)?);
     if system.has_module(&module.name) {
         change =
             change.note("the module of the same name, which is not in effect, would be unloaded");
@@ -162,7 +180,99 @@ fn plan_words(system: &System, module: &ModuleFile, present: Option<&Patch>) -> 
     if !module.cves.is_empty() {
         change = change.note(format!("fixes {}", module.cves.join(" ")));
     }
-    change
+    let own = system
+        .read(PROBATION)
+        .ok()
+        .and_then(|value| value.parse().ok());
+    let seconds = probation(system, plan).or(own);
+    if let Some(seconds) = seconds.filter(|&seconds| seconds != 0) {
+        change = change.note(format!("it would be on probation for {seconds} s"));
+        change.notes.append(&mut confirmation_notes(plan));
+    }
+    change.notes.extend(deadline_note(plan.deadline));
+    Ok(change)
+}
+
+pub(crate) fn deadline_note(deadline: Option<u32>) -> Option<String> {
+    let seconds = deadline.filter(|&seconds| seconds != 0)?;
+    Some(format!(
+        "the loader would reverse the transition if it is not complete after {seconds} s"
+    ))
+}
+
+fn confirmation_notes(plan: &Plan<'_>) -> Vec<String> {
+    match plan.test {
+        Some(command) => vec![
+            format!("then: sh -c '{command}'"),
+            "it would be confirmed if that succeeds, and taken back if not".to_owned(),
+        ],
+        None if plan.confirm => vec!["it would be confirmed as soon as it is in effect".to_owned()],
+        None => Vec::new(),
+    }
+}
+
+/// A note for each other patch that is in transition, because only one can be.
+pub(crate) fn wait_notes(system: &System, name: &str) -> Result<Vec<String>> {
+    let others = loader::patches(system)?.into_iter();
+    Ok(others
+        .filter(|other| other.name != name && other.state.is_moving())
+        .map(|other| format!("it would wait for {}, which is in transition", other.name))
+        .collect())
+}
+
+/// Checks what the kernel or the loader would refuse for certain.
+fn check_possible(system: &System, module: &ModuleFile) -> Result<()> {
+    let name = &module.name;
+    let refused = |why: String| Failure::refused(format!("{name} was not loaded")).why(why);
+    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
+        return Err(refused(status::NO_MODULES.to_owned())
+            .next("plan a reboot, and load the patches before that is set"));
+    }
+    if system.has_value("/proc/sys/kernel/ftrace_enabled", "0") {
+        return Err(
+            refused("ftrace is switched off".to_owned()).next("sysctl kernel.ftrace_enabled=1")
+        );
+    }
+    if loader::requires_signatures(system) && !module.is_signed {
+        return Err(
+            refused("it is not signed, and the loader requires that".to_owned())
+                .next("sign it with a key that the kernel trusts"),
+        );
+    }
+    let patches = loader::patches(system)?;
+    if patches.iter().any(|patch| patch.state == State::Held) {
+        let holds = |patch: &&Patch| patch.cumulative && patch.state == State::Probation;
+        if let Some(Patch { name: holder, .. }) = patches.iter().find(holds) {
+            return Err(refused(format!(
+                "{holder} is on probation, and holds the patches that it has replaced"
+            ))
+            .next(format!("rlp confirm {holder}, or rlp unload {holder}")));
+        }
+    }
+    check_leftover(system, name).map(drop)
+}
+
+/// Returns whether an old module of this name is left. Fails if that module cannot be unloaded.
+fn check_leftover(system: &System, name: &str) -> Result<bool> {
+    let left = loader::leftovers(system)?;
+    match left.iter().find(|left| left.name == *name) {
+        Some(left) if left.pinned => Err(Failure::refused(format!("{name} was not loaded"))
+            .why(left.why())
+            .next("give the patch another name, or reboot")),
+        left => Ok(left.is_some()),
+    }
+}
+
+/// The loader's parameter, which is the probation of a patch if a command sets none.
+const PROBATION: &str = "/sys/module/rust_livepatch/parameters/probation";
+
+/// The probation that a load sets. A patch that is tested must be on probation.
+fn probation(system: &System, plan: &Plan<'_>) -> Option<u32> {
+    if plan.test.is_some() && plan.probation.is_none() {
+        let is_set = system.read(PROBATION).is_ok_and(|value| value != "0");
+        return (!is_set).then_some(TEST_PROBATION);
+    }
+    plan.probation
 }
 
 /// The change for a patch that the loader has, with a note of what is left to be done.
@@ -193,6 +303,7 @@ fn load_new(
     match &present {
         Some(patch) => unused = unused_options(patch, plan),
         None => {
+            check_possible(system, module)?;
             modules::load_loader(system)?;
             is_new = insert(system, module, plan, until, progress)?;
         }
@@ -267,22 +378,10 @@ fn insert(
             break lock;
         }
     };
-    let left = loader::leftovers(system)?;
-    match left.iter().find(|left| left.name == *name) {
-        Some(left) if left.pinned => {
-            return Err(Failure::refused(format!("{name} was not loaded"))
-                .why(left.why())
-                .next("give the patch another name, or reboot"))
-        }
-        Some(_) => modules::unload(system, name)?,
-        None => (),
+    if check_leftover(system, name)? {
+        modules::unload(system, name)?;
     }
-    let mut probation = plan.probation;
-    if plan.test.is_some() && probation.is_none() {
-        let file = "/sys/module/rust_livepatch/parameters/probation";
-        let is_set = system.read(file).is_ok_and(|value| value != "0");
-        probation = (!is_set).then_some(TEST_PROBATION);
-    }
+    let probation = probation(system, plan);
     lock.with_probation(system, probation, || {
         modules::load(system, &module.path, name, plan.parameters)
     })??;

@@ -247,6 +247,11 @@ pub(crate) fn is_loaded(system: &System) -> bool {
     system.exists(FOLDER)
 }
 
+/// Whether the loader refuses patches whose signature the kernel did not verify.
+pub(crate) fn requires_signatures(system: &System) -> bool {
+    system.has_value("/sys/module/rust_livepatch/parameters/require_signed", "Y")
+}
+
 /// The path of a file of a patch.
 pub(crate) fn file(patch: &str, name: &str) -> String {
     format!("{FOLDER}/{patch}/{name}")

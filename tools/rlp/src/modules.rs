@@ -2,6 +2,7 @@
 
 //! Loading and unloading modules.
 
+use crate::check;
 use crate::failure::{on, words, Failure, Result};
 use crate::interrupt;
 use crate::kmsg::Log;
@@ -28,6 +29,17 @@ fn only_for_real(system: &System) -> Result<()> {
     Err(Failure::refused(
         "with --root no module is loaded or unloaded",
     ))
+}
+
+/// Checks that there is a loader that can be loaded.
+pub(crate) fn check_loader(system: &System) -> Result<()> {
+    let release = system.release();
+    if check::has_loader(system, &release) {
+        return Ok(());
+    }
+    Err(Failure::error("the loader cannot be loaded")
+        .why(format!("the loader is not installed for {release}"))
+        .next("rlp check --kernel names what is missing"))
 }
 
 /// Loads the loader, if it is not loaded.

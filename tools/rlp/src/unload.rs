@@ -13,6 +13,7 @@ use crate::loader::{self, Patch, State};
 use crate::modules;
 use crate::output::{Outcome, Progress};
 use crate::reasons;
+use crate::status;
 use crate::system::System;
 use crate::wait::{self, End};
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
     change::each(dry_run, &names, |name| {
         let name = loader::name_of(name);
         if dry_run {
-            return plan(system, &name);
+            return plan(system, &name, arguments.deadline);
         }
         let until = wait::until(arguments.wait.timeout);
         if loader::patch(system, &name)?.is_none() && leftover(system, &name)?.is_none() {
@@ -76,15 +77,25 @@ fn with_boot_note(system: &System, change: Change) -> Change {
     ))
 }
 
-fn plan(system: &System, name: &str) -> Result<Change> {
+/// Says what an unload would do, or why it would be refused.
+fn plan(system: &System, name: &str, deadline: Option<u32>) -> Result<Change> {
+    let mut change = Change::new(name, Done::Unloaded);
+    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
+        change = change.note(format!("its module would stay: {}", status::NO_MODULES));
+    }
     let Some(patch) = loader::patch(system, name)? else {
-        return Ok(match leftover(system, name)? {
-            Some(_) => Change::new(name, Done::Unloaded).note("only its module is left"),
-            None => Change::new(name, Done::NotLoaded),
-        });
+        let Some(left) = leftover(system, name)? else {
+            return Ok(Change::new(name, Done::NotLoaded));
+        };
+        check_leftover(&left)?;
+        return Ok(change.note("only its module is left"));
     };
     check_held(system, &patch)?;
-    let mut change = Change::new(name, Done::Unloaded).state(patch.state);
+    change = change.state(patch.state);
+    if patch.state != State::Disabling {
+        change.notes.append(&mut load::wait_notes(system, name)?);
+    }
+    change.notes.extend(load::deadline_note(deadline));
     for held in held_by(system, &patch)? {
         change = change.note(format!("{held} would be in effect again"));
     }

@@ -34,7 +34,15 @@ fn dry_runs_change_nothing() {
             "touch /x",
             file,
         ],
-        "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n",
+        "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n  it would be on probation \
+         for 60 s\n  then: sh -c 'touch /x'\n  it would be confirmed if that succeeds, and taken \
+         back if not\n  the loader would reverse the transition if it is not complete after 9 s\n",
+    );
+    dry(
+        &["load", "--test", "true", file],
+        "fix: would be loaded\n  fixes CVE-2026-0001 CVE-2026-0002\n  it would be on probation \
+         for 300 s\n  then: sh -c 'true'\n  it would be confirmed if that succeeds, and taken \
+         back if not\n",
     );
     dry(
         &["install", file],
@@ -46,13 +54,26 @@ fn dry_runs_change_nothing() {
     machine.set("live_fix", "confirmed", "0");
     dry(&["confirm"], "live_fix: would be confirmed\n");
     dry(&["unload", "live_fix"], "live_fix: would be unloaded\n");
+    dry(
+        &["unload", "--deadline", "9", "live_fix"],
+        "live_fix: would be unloaded\n  the loader would reverse the transition if it is not \
+         complete after 9 s\n",
+    );
     dry(&["unload", "--all"], "live_fix: would be unloaded\n");
     machine.set("live_fix", "transition", "1");
     dry(
         &["reverse"],
         "live_fix: would be reversed\n  it would not be in effect\n",
     );
-    dry(&["force", "live_fix"], "live_fix: would be forced\n");
+    dry(
+        &["force", "live_fix"],
+        "live_fix: would be forced\n  only with --yes-i-know\n",
+    );
+    dry(
+        &["load", file],
+        "fix: would be loaded\n  it would wait for live_fix, which is in transition\n  fixes \
+         CVE-2026-0001 CVE-2026-0002\n",
+    );
     dry(
         &["force", "live_fix", "--yes-i-know"],
         "live_fix: would be forced\n",
@@ -76,6 +97,137 @@ fn dry_runs_change_nothing() {
             "{verb}"
         );
     }
+}
+
+/// A dry run refuses what the command itself refuses, with the same words.
+#[test]
+fn dry_runs_are_refused_alike() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    let alike = |arguments: &[&str], status: i32, why: &str| {
+        let dry = machine.run(&[arguments, &["--dry-run"]].concat());
+        dry.fails(status, why);
+        let real = machine.run(arguments);
+        assert_eq!(
+            (real.status, real.err),
+            (dry.status, dry.err),
+            "{arguments:?}"
+        );
+    };
+    let set = |path: &str, value: &str| machine.write(path, value);
+    let load = ["load", file];
+    for (path, bad, good, why) in [
+        (
+            "proc/sys/kernel/modules_disabled",
+            "1",
+            "0",
+            "the kernel neither loads nor unloads modules",
+        ),
+        (
+            "proc/sys/kernel/ftrace_enabled",
+            "0",
+            "1",
+            "next: sysctl kernel.ftrace_enabled=1",
+        ),
+        (
+            "sys/module/rust_livepatch/parameters/require_signed",
+            "Y",
+            "N",
+            "it is not signed, and the loader requires that",
+        ),
+    ] {
+        set(path, bad);
+        alike(&load, 3, why);
+        set(path, good);
+    }
+    assert_eq!(machine.run(&["load", "-n", file]).status, 0);
+
+    // A module of that name that cannot be unloaded.
+    machine.folder("sys/module/rust_livepatch/holders/fix");
+    set("sys/module/fix/refcnt", "1\n");
+    alike(&load, 3, "its old module is still in use");
+    alike(&["unload", "fix"], 3, "its old module is still in use");
+    std::fs::remove_dir_all(machine.path("sys/module/fix")).unwrap();
+
+    // Patches that another one holds.
+    machine.patch("old_fix", 1);
+    machine.set("old_fix", "enabled", "0");
+    machine.patch("live_fix", 2);
+    machine.set("live_fix", "replace", "1");
+    machine.set("live_fix", "confirmed", "0");
+    alike(&load, 3, "live_fix is on probation, and holds the patches");
+    alike(&["unload", "old_fix"], 3, "live_fix has replaced it");
+    machine.set("live_fix", "transition", "1");
+    alike(
+        &["confirm", "live_fix"],
+        3,
+        "not in effect for all tasks yet",
+    );
+
+    // There is no loader.
+    std::fs::remove_dir_all(machine.path("sys/kernel/rust_livepatch")).unwrap();
+    machine
+        .run(&["load", "-n", file])
+        .fails(1, "the loader is not installed for 7.3.4+test");
+    set(
+        &format!("lib/modules/{RELEASE}/updates/rust_livepatch.ko"),
+        "",
+    );
+    machine
+        .run(&["load", "-n", file])
+        .says(0, "the loader would be loaded first");
+}
+
+/// What a boot would do, without doing it.
+#[test]
+fn dry_runs_of_a_boot() {
+    let machine = Machine::new();
+    for name in ["bad", "fix", "tried"] {
+        let file = machine.module(name, RELEASE, "rlp_enable_patch");
+        machine.run(&["install", file.to_str().unwrap()]);
+    }
+    machine.write(
+        "var/lib/rlp/boot/intent",
+        r#"{"boot": "boot-0", "patches": ["tried"]}"#,
+    );
+    machine.write(
+        "sys/fs/pstore/dmesg-ramoops-0",
+        "<0>[   12.5] rust_livepatch: the kernel panics while patch 'bad' is on probation\n",
+    );
+    let dry = |arguments: &[&str], out: &str| {
+        let before = machine.tree("");
+        machine
+            .run(&[arguments, &["--dry-run"]].concat())
+            .is(0, out);
+        let value = machine.json(&[arguments, &["--dry-run"]].concat());
+        assert_eq!(value["dry_run"], true);
+        assert_eq!(machine.tree(""), before, "{arguments:?}");
+    };
+    dry(
+        &["boot"],
+        "bad: the kernel has panicked while it was on probation, so it is not loaded any more\n\
+         tried: the machine failed after the last boot with it, so it is not loaded any more\n\
+         fix: would be loaded\n",
+    );
+    dry(&["boot", "--survived"], "");
+    let output = machine.run(&["boot"]);
+    output.has("tried: the machine failed after the last boot with it");
+    output.has("bad: the kernel has panicked");
+    dry(
+        &["boot", "--survived"],
+        "this boot would have survived its patches\n",
+    );
+    dry(
+        &["boot"],
+        "bad: is quarantined, and would not be loaded\n\
+         tried: is quarantined, and would not be loaded\nfix: would be loaded\n",
+    );
+    machine.write("proc/cmdline", "quiet livepatch.off\n");
+    dry(
+        &["boot"],
+        "livepatch.off is on the kernel's command line: nothing is loaded\n",
+    );
 }
 
 #[test]
