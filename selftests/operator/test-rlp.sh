@@ -64,6 +64,10 @@ expect_unchanged
 run 0 unload rlp_patch_a
 says '^rlp_patch_a: is not loaded$'
 run 1 status --nagios
+json 2 load --bogus
+json 2 --update
+run 3 status --nagios --bogus
+says '^LIVEPATCH UNKNOWN - '
 pass "load and unload, twice each"
 
 run 3 load --parameter=funcs=rlp_target:no_such_function "$a"

@@ -12,7 +12,7 @@ Exit status:
   0  done, or nothing was to be done
   1  the machine or a program failed
   2  wrong arguments
-  3  refused: nothing has changed
+  3  refused: what was refused has not changed
   4  not complete yet: the transition continues
   5  taken back: the machine is as before
   6  the answer is no (info CVE, check, doctor)
@@ -299,7 +299,7 @@ mod tests {
             Kind::TakenBack,
         ];
         let mut used: BTreeSet<u8> = kinds.iter().map(|kind| kind.status()).collect();
-        used.extend([0, crate::USAGE, NO]);
+        used.extend([0, crate::usage::STATUS, NO]);
         assert_eq!(numbers(STATUSES.lines()), used);
         let guide = include_str!("../../../Documentation/operating.rst");
         let (_, guide) = guide.split_once("\nStatus Meaning\n").unwrap();

@@ -5,7 +5,8 @@
 //! A command reads the machine through these modules: system, loader, blockers, module_file, kmsg,
 //! panics. It explains the loader's messages and events with reasons and events. It waits with wait,
 //! changes the machine with modules, control, load, unload and boot, and records that with change and
-//! history. Each command returns one report, which output prints as text or as JSON.
+//! history. Each command returns one report, which output prints as text or as JSON. Wrong arguments
+//! are for usage, and words of other tools for peers.
 
 mod blockers;
 mod boot;
@@ -32,6 +33,7 @@ mod status;
 mod system;
 mod time;
 mod unload;
+mod usage;
 mod wait;
 
 use clap::Parser;
@@ -41,18 +43,25 @@ use output::{Outcome, Progress};
 use std::process::ExitCode;
 use system::System;
 
-/// The exit status for wrong arguments, as clap has it.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
-    let arguments = match peers::translate(std::env::args_os().collect()) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let asks = usage::Form::of(&arguments);
+    let arguments = match peers::translate(arguments) {
         Ok(arguments) => arguments,
-        Err(answer) => {
-            output::say(&format!("{answer}\n"));
-            return ExitCode::from(USAGE);
-        }
+        Err(answer) => return ExitCode::from(asks.answer(answer)),
     };
-    let cli = Cli::parse_from(arguments);
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(asks.error(&error)),
+    };
+    if cli.json
+        && matches!(
+            cli.command,
+            Command::Completion { .. } | Command::Manual { .. }
+        )
+    {
+        return ExitCode::from(asks.answer("what this verb writes is not JSON: leave out --json"));
+    }
     let root = cli
         .root
         .clone()

@@ -9,7 +9,7 @@ use serde_json::{json, Map, Value};
 use std::io::{ErrorKind, IsTerminal, Write};
 
 /// The version of the JSON formats. It changes with a field's meaning, not when a field is added.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// The styles of the text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +45,10 @@ pub(crate) trait Report {
     /// The exit status, unless there is a failure.
     fn status(&self) -> u8 {
         0
+    }
+    /// The exit status if the report cannot be printed, whatever it says.
+    fn unprinted_status(&self) -> Option<u8> {
+        None
     }
 }
 
@@ -123,14 +127,19 @@ impl Outcome {
         if let (false, Some(failure)) = (as_json, &self.failure) {
             say(&failure_text(failure, &error_paint()));
         }
-        match printed {
-            // A report that is not whole must not look like success.
-            Err(failure) if self.status() == 0 => {
-                say(&failure_text(&failure, &error_paint()));
-                failure.kind.status()
-            }
-            _ => self.status(),
+        let Err(failure) = printed else {
+            return self.status();
+        };
+        let unprinted = self
+            .report
+            .as_ref()
+            .and_then(|report| report.unprinted_status());
+        // A report that is not whole must not look like success.
+        if self.status() == 0 || unprinted.is_some() {
+            say(&failure_text(&failure, &error_paint()));
+            return unprinted.unwrap_or(failure.kind.status());
         }
+        self.status()
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) const NO_MODULES: &str =
     "the kernel neither loads nor unloads modules (kernel.modules_disabled)";
 
 /// The exit status of a plugin that cannot tell.
-const UNKNOWN: u8 = 3;
+pub(crate) const UNKNOWN: u8 = 3;
 
 impl Verdict {
     fn status(self) -> u8 {
@@ -529,9 +529,18 @@ impl Report for Nagios {
     fn status(&self) -> u8 {
         self.0.verdict().status()
     }
+
+    fn unprinted_status(&self) -> Option<u8> {
+        Some(UNKNOWN)
+    }
 }
 
 /// The line of a plugin that cannot tell.
+pub(crate) fn unknown_line(why: &str) -> String {
+    format!("LIVEPATCH UNKNOWN - {}\n", why.replace('|', "/"))
+}
+
+/// The report of a plugin that cannot tell.
 struct Unknown(String);
 
 impl Report for Unknown {
@@ -540,7 +549,7 @@ impl Report for Unknown {
     }
 
     fn text(&self, _paint: &Paint) -> String {
-        format!("LIVEPATCH UNKNOWN - {}\n", self.0.replace('|', "/"))
+        unknown_line(&self.0)
     }
 
     fn status(&self) -> u8 {

@@ -592,9 +592,32 @@ fn wrong_arguments() {
         &["load", "--confirm", "--test", "true", "x.ko"],
         &["load", "--probation", "0", "x.ko"],
         &["no-such-verb"],
-        &[],
+        &["status", "--bogus"],
+        // Words of another tool.
+        &["--update"],
     ] {
-        assert_eq!(machine.run(arguments).status, 2, "{arguments:?}");
+        let output = machine.run(arguments);
+        assert_eq!((output.status, &output.out[..]), (2, ""), "{arguments:?}");
+        assert!(!output.err.is_empty(), "{arguments:?}");
+        let value = machine.json(arguments);
+        assert_eq!(value["command"], json!(null), "{arguments:?}");
+        assert_eq!(value["error"]["kind"], "usage", "{arguments:?}");
+        let what = value["error"]["what"].as_str().unwrap();
+        assert!(output.err.contains(what), "{arguments:?}: {value}");
+    }
+    assert_eq!(machine.run(&[]).status, 2);
+    machine.json(&[]);
+    let help = machine.run(&["--help"]);
+    assert_eq!((help.status, &help.err[..]), (0, ""));
+
+    // For Nagios, 2 would be a critical problem.
+    for arguments in [
+        &["status", "--nagios", "--bogus"][..],
+        &["list", "--nagios", "x"],
+    ] {
+        let output = machine.run(arguments);
+        output.says(3, "LIVEPATCH UNKNOWN - unexpected argument");
+        assert_eq!(output.out.lines().count(), 1, "{output:?}");
     }
 }
 
@@ -616,4 +639,17 @@ fn pages_and_completion() {
         let script = machine.run(&["completion", shell]);
         assert!(script.out.contains("nagios"), "{shell}");
     }
+    // A script and pages are no JSON.
+    for arguments in [&["completion", "bash"][..], &["manual", "/nowhere"]] {
+        let value = machine.json(arguments);
+        assert_eq!(value["error"]["kind"], "usage", "{arguments:?}");
+    }
+    machine
+        .run_with(
+            std::process::Command::new(env!("CARGO_BIN_EXE_rlp"))
+                .args(["event", "--json"])
+                .envs([("PATCH", "fix"), ("EVENT", "leave")]),
+        )
+        .says(0, "\"command\": \"event\"");
+    assert_eq!(machine.json(&["event"])["status"], 1);
 }

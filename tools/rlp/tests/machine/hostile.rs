@@ -287,7 +287,10 @@ fn an_output_that_cannot_be_written() {
     let output = shell(&machine, "rlp status --json >/dev/full");
     output.fails(1, "the output cannot be written: No space left on device");
     shell(&machine, "rlp completion bash >/dev/full").fails(1, "the output cannot be written");
+    // A plugin of Nagios that cannot print its line knows nothing.
+    shell(&machine, "rlp status --nagios >/dev/full").fails(3, "the output cannot be written");
     machine.set("live_fix", "confirmed", "0");
+    shell(&machine, "rlp status --nagios >/dev/full").fails(3, "the output cannot be written");
     shell(&machine, "rlp confirm >/dev/full").fails(1, "the output cannot be written");
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
     // A terminal that is gone ends nothing half-way.

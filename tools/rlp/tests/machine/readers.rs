@@ -33,6 +33,7 @@ live_fix, level 7
     assert_eq!(machine.run(&["list"]).out, machine.run(&["status"]).out);
     assert_eq!(machine.run(&["--status"]).status, 0);
     machine.run(&["--update"]).fails(2, "rlp load FILE");
+    machine.json(&["--update"]);
 }
 
 #[test]

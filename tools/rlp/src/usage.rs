@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Wrong arguments, and words of other tools: what is printed instead of a report. The arguments
+//! were not parsed, so the form of the output is that of the options among them.
+
+use crate::output;
+use crate::status;
+use serde_json::json;
+use std::ffi::OsString;
+
+/// The exit status for wrong arguments, as clap has it.
+pub(crate) const STATUS: u8 = 2;
+
+/// The form that the arguments ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Json,
+    /// A plugin of Nagios prints a line, and 2 is the status of a critical problem.
+    Nagios,
+}
+
+impl Form {
+    pub(crate) fn of(arguments: &[OsString]) -> Self {
+        let has = |option: &str| arguments.iter().any(|argument| argument == option);
+        if has("--json") {
+            Self::Json
+        } else if has("--nagios") {
+            Self::Nagios
+        } else {
+            Self::Text
+        }
+    }
+
+    /// Prints an answer, and returns the exit status.
+    pub(crate) fn answer(self, answer: &str) -> u8 {
+        if self == Self::Text {
+            output::say(&format!("{answer}\n"));
+            return STATUS;
+        }
+        self.print(answer, "")
+    }
+
+    /// Prints an error of clap, or the help, and returns the exit status.
+    pub(crate) fn error(self, error: &clap::Error) -> u8 {
+        if !error.use_stderr() {
+            return match error.print() {
+                Ok(()) => 0,
+                Err(_) => 1,
+            };
+        }
+        if self == Self::Text {
+            // A terminal that has gone away changes nothing.
+            let _ = error.print();
+            return STATUS;
+        }
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        self.print(first.trim(), rest.trim())
+    }
+
+    fn print(self, what: &str, why: &str) -> u8 {
+        let (text, status) = if self == Self::Nagios {
+            (status::unknown_line(what), status::UNKNOWN)
+        } else {
+            let mut error = json!({ "kind": "usage", "what": what });
+            if !why.is_empty() {
+                error["why"] = json!(why);
+            }
+            let object = json!({
+                "rlp": output::FORMAT,
+                "command": null,
+                "status": STATUS,
+                "error": error,
+            });
+            (format!("{object:#}\n"), STATUS)
+        };
+        // If this cannot be printed, the status still says that the arguments are wrong.
+        let _ = output::print(&text);
+        status
+    }
+}
