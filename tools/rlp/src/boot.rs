@@ -87,6 +87,32 @@ pub(crate) fn installed(system: &System, release: &str) -> Result<Vec<String>> {
     names(system, &list(release))
 }
 
+/// The patches that are installed for the other releases.
+pub(crate) fn installed_elsewhere(system: &System, release: &str) -> Result<Vec<Installed>> {
+    let mut all = Vec::new();
+    for other in system.names(&format!("{STATE}/boot"))? {
+        let patches = if other != release && system.path(&folder(&other)).is_dir() {
+            installed(system, &other)?
+        } else {
+            Vec::new()
+        };
+        if !patches.is_empty() {
+            all.push(Installed {
+                release: other,
+                patches,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The patches that are installed for a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Installed {
+    pub(crate) release: String,
+    pub(crate) patches: Vec<String>,
+}
+
 /// The patches that are not loaded at boot any more.
 pub(crate) fn quarantined(system: &System) -> Result<Vec<String>> {
     names(system, &quarantine_path())
@@ -139,6 +165,16 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
     change::each(dry_run, &arguments.files, |file| {
         let module = ModuleFile::read(file)?;
         check(system, &module)?;
+        if arguments
+            .release
+            .as_ref()
+            .is_some_and(|release| *release != module.release)
+        {
+            return Err(
+                Failure::refused(format!("{} was not installed", file.display()))
+                    .why(format!("it is built for {}", module.release)),
+            );
+        }
         let is_same = is_installed(system, &module)?;
         let done = if is_same {
             Done::AlreadyInstalled

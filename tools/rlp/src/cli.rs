@@ -212,9 +212,9 @@ pub(crate) struct Reverse {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Force {
-    /// The patch that is in transition
+    /// The patch [default: the one that is in transition]
     #[arg(value_name = "PATCH")]
-    pub(crate) patch: String,
+    pub(crate) patch: Option<String>,
     /// Accept that the patch loses its consistency,
     /// and that modules may stay until the next boot
     #[arg(long, verbatim_doc_comment)]
@@ -252,6 +252,9 @@ pub(crate) struct Install {
     /// The modules, in the order in which they are loaded
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Refuse a file for another release of the kernel
+    #[arg(long)]
+    pub(crate) release: Option<String>,
     #[command(flatten)]
     pub(crate) dry: Dry,
 }

@@ -205,7 +205,7 @@ pub(crate) fn run_reverse(
 pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
     let patch = system
         .needs_root("force a transition")
-        .and_then(|()| moving(system, Some(&arguments.patch)))
+        .and_then(|()| moving(system, arguments.patch.as_deref()))
         .and_then(|patch| {
             if arguments.yes_i_know || arguments.dry.dry_run {
                 return Ok(patch);

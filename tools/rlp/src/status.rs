@@ -79,6 +79,7 @@ pub(crate) struct Status {
     patches: Vec<Shown>,
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
+    installed_elsewhere: Vec<boot::Installed>,
     pub(crate) reasons: Vec<Reason>,
     /// What this user may not see, and why.
     pub(crate) unseen: Vec<String>,
@@ -170,6 +171,11 @@ pub(crate) fn read(system: &System) -> Result<Status> {
         installed: seen(
             boot::installed(system, &release),
             "the patches that are installed",
+            &mut unseen,
+        )?,
+        installed_elsewhere: seen(
+            boot::installed_elsewhere(system, &release),
+            "the patches that are installed for other kernels",
             &mut unseen,
         )?,
         release,
@@ -446,6 +452,7 @@ impl Report for Status {
             "patches": patches.collect::<Vec<_>>(),
             "leftovers": self.leftovers,
             "installed": self.installed,
+            "installed_elsewhere": self.installed_elsewhere,
             "unseen": self.unseen,
             "logged": self.logged,
         })
@@ -480,6 +487,16 @@ impl Report for Status {
                 "\n{0}: not in effect; its module is left (rlp unload {0})",
                 left.name
             );
+        }
+        if !self.installed.is_empty() || !self.installed_elsewhere.is_empty() {
+            text.push('\n');
+        }
+        if !self.installed.is_empty() {
+            let _ = writeln!(text, "loaded at each boot: {}", self.installed.join(" "));
+        }
+        for other in &self.installed_elsewhere {
+            let patches = other.patches.join(" ");
+            let _ = writeln!(text, "loaded at each boot of {}: {patches}", other.release);
         }
         if !self.reasons.is_empty() || !self.unseen.is_empty() {
             text.push('\n');

@@ -345,7 +345,7 @@ fn force_needs_words_and_a_record() {
         "tasks 1 inside do_it\n7 a inside do_it",
     );
     machine.run(&["force", "live_fix"]).fails(3, "--yes-i-know");
-    machine.run(&["force"]).fails(2, "PATCH");
+    machine.run(&["force"]).fails(3, "live_fix was not forced");
     // A folder in place of the file: it cannot be written, even by root.
     machine.folder("var/lib/rlp/history.jsonl");
     machine
@@ -396,6 +396,15 @@ fn install_and_uninstall() {
     let other = machine.json(&["install", later]);
     assert_eq!(other["changes"][0]["notes"], json!(["for the kernel 8.0"]));
     assert_eq!(machine.read("var/lib/rlp/boot/8.0/list"), "later\n");
+    let output = machine.run(&["list"]);
+    output.has("\nloaded at each boot: second first\nloaded at each boot of 8.0: later\n");
+    let status = machine.json(&["status"]);
+    assert_eq!(status["installed_elsewhere"][0]["release"], "8.0");
+    // As with kpatch, a file for another release is refused if the release is given.
+    let wrong = ["install", "-k", RELEASE, later];
+    machine.run(&wrong).fails(3, "it is built for 8.0");
+    let right = ["install", "--kernel-version=8.0", later];
+    machine.run(&right).says(0, "later: is installed already");
 
     machine.patch("first", 1);
     let plan = machine.run(&["unload", "-n", "first"]);

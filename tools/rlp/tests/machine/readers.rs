@@ -375,12 +375,16 @@ fn a_kernel_is_checked() {
     machine.write("proc/sys/kernel/ftrace_enabled", "1\n");
 
     std::fs::remove_dir(machine.path("sys/kernel/rust_livepatch")).unwrap();
-    assert_eq!(machine.run(&["--check"]).status, 6, "there is no loader");
+    assert_eq!(
+        machine.run(&["check", "--kernel"]).status,
+        6,
+        "there is no loader"
+    );
     machine.write(
         &format!("lib/modules/{RELEASE}/updates/rust_livepatch.ko.xz"),
         "",
     );
-    assert_eq!(machine.run(&["--check"]).status, 0);
+    assert_eq!(machine.run(&["check", "--kernel"]).status, 0);
 }
 
 #[test]
