@@ -4,12 +4,20 @@
 //! without it. A second signal ends the program at once.
 
 use crate::failure::{words, Failure, Result};
+use rustix::event::{poll, PollFd, PollFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
 
 static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// A stream that can be read when a signal has arrived. Nobody reads from it, so it ends each later
+/// wait, too. Without it, a signal between a check and the sleep after it would not end the sleep.
+static WAKE: OnceLock<UnixStream> = OnceLock::new();
 
 /// Whether this process ignores a signal, as nohup(1) has it. `status` is `/proc/self/status`.
 fn is_ignored(status: &str, signal: i32) -> bool {
@@ -23,6 +31,10 @@ fn is_ignored(status: &str, signal: i32) -> bool {
 /// Notes signals from now on. Before that, they end the program.
 pub(crate) fn watch() -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let failed = |error: std::io::Error| {
+        Failure::error(format!("signals cannot be noted: {}", words(&error)))
+    };
+    let (wake, writer) = UnixStream::pair().map_err(failed)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if is_ignored(&status, signal) {
             continue;
@@ -31,11 +43,26 @@ pub(crate) fn watch() -> Result<()> {
         let status = 128 + signal;
         flag::register_conditional_shutdown(signal, status, Arc::clone(&PENDING))
             .and_then(|_| flag::register(signal, Arc::clone(&PENDING)))
-            .map_err(|error| {
-                Failure::error(format!("signals cannot be noted: {}", words(&error)))
-            })?;
+            .and_then(|_| low_level::pipe::register(signal, writer.try_clone()?))
+            .map_err(failed)?;
     }
+    // A command watches once.
+    let _ = WAKE.set(wake);
     Ok(())
+}
+
+/// Sleeps until the file has these events, a signal has arrived, or the time is over.
+pub(crate) fn sleep(file: impl AsFd, events: PollFlags, time: Option<Duration>) {
+    let mut files = vec![PollFd::new(&file, events)];
+    if let Some(wake) = WAKE.get() {
+        files.push(PollFd::new(wake, PollFlags::IN));
+    }
+    // A wait of less than a millisecond would be none.
+    let ms = time.map_or(-1, |time| {
+        i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
+    });
+    // The caller looks for what has happened.
+    let _ = poll(&mut files, ms);
 }
 
 /// Whether a signal has arrived.

@@ -16,7 +16,7 @@ use crate::reasons;
 use crate::status;
 use crate::system::System;
 use crate::wait::{self, End};
-use rustix::event::{poll, PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::process::{pidfd_open, Pid, PidfdFlags};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -439,8 +439,7 @@ fn wait_for(mut command: Child) -> std::io::Result<ExitStatus> {
             command.kill()?;
             return command.wait();
         }
-        // A signal ends this wait. If it arrived after the check, the wait ends after a second.
-        let _ = poll(&mut [PollFd::new(&end, PollFlags::IN)], 1000);
+        interrupt::sleep(&end, PollFlags::IN, None);
     }
 }
 

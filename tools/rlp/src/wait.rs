@@ -8,16 +8,14 @@ use crate::interrupt;
 use crate::loader::{self, Patch};
 use crate::output::Progress;
 use crate::system::{read_again, System};
-use rustix::event::{poll, PollFd, PollFlags};
+use rustix::event::PollFlags;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// The time after which blockers are shown.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BLOCKERS_AFTER: Duration = Duration::from_secs(5);
 /// The time between two updates of the progress on a terminal.
-const GLANCE: Duration = Duration::from_millis(300);
-/// The longest sleep: a folder that is removed does not always wake those that poll its files.
-const LONGEST: Duration = Duration::from_secs(1);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 
 /// How a wait has ended.
 #[derive(Debug)]
@@ -52,10 +50,7 @@ impl Watch {
 
     /// Sleeps until the file changes, but not longer than `time`.
     fn sleep(&self, time: Duration) {
-        let mut files = [PollFd::new(&self.0, PollFlags::PRI)];
-        let ms = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-        // After a signal the caller looks again.
-        let _ = poll(&mut files, ms.max(1));
+        interrupt::sleep(&self.0, PollFlags::PRI, Some(time));
     }
 }
 
@@ -110,13 +105,15 @@ fn wait_for(
             "{patch}: {} of {} tasks switched",
             now.switched, now.tasks
         ));
-        let mut sleep = left.min(if progress.is_watched() {
-            GLANCE
+        // The loader wakes pollers at each event, and before it removes the folder. The numbers of
+        // the progress are no event.
+        let mut sleep = if progress.is_watched() {
+            left.min(PROGRESS_INTERVAL)
         } else {
-            LONGEST
-        });
+            left
+        };
         if !shown {
-            let patience = PATIENCE.saturating_sub(start.elapsed());
+            let patience = BLOCKERS_AFTER.saturating_sub(start.elapsed());
             if patience.is_zero() {
                 show_blockers(system, &now, progress)?;
                 shown = true;

@@ -7,10 +7,8 @@
 //! model gives the states that a power cut may leave. Names that were not synced are all on the
 //! disk or all lost, and so is content.
 
-use crate::common::{Machine, Output, Tree, RELEASE};
+use crate::common::{traced, Machine, Output, Tree, RELEASE};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::process::Command;
 
 /// The folder that must survive.
 const STATE: &str = "var/lib/rlp";
@@ -60,20 +58,6 @@ impl Call {
         let end = self.arguments.find([',', ')']).unwrap();
         self.arguments[..end].parse().unwrap()
     }
-}
-
-/// The program under strace, with these options of strace.
-fn traced(options: &[&str], arguments: &[&str]) -> Command {
-    let strace = std::env::var_os("RLP_STRACE");
-    let strace = PathBuf::from(strace.expect("RLP_STRACE: run scripts/checks/test-rlp.sh"));
-    let mut command = Command::new(strace.join("usr/bin/strace"));
-    command
-        .env("LD_LIBRARY_PATH", strace.join("usr/lib/x86_64-linux-gnu"))
-        .args(["-qq", "-e", "signal=none", "-E", "LD_LIBRARY_PATH"])
-        .args(options)
-        .arg(env!("CARGO_BIN_EXE_rlp"))
-        .args(arguments);
-    command
 }
 
 /// Runs a command, which changes the machine. Returns its output and its system calls.

@@ -3,7 +3,7 @@
 //! The program in a hostile world: odd names, links, a full or read-only disk, a huge history, a
 //! terminal that is gone, several users at once, and a user that is not root.
 
-use crate::common::{Machine, Output, RELEASE};
+use crate::common::{traced, Machine, Output, RELEASE};
 use crate::elf;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -334,6 +334,25 @@ fn a_user_who_interrupts() {
         "(trap '' HUP; rlp reverse --timeout 4 & sleep 2; kill -HUP $!; wait $!)",
     );
     output.fails(4, "reverse stopped waiting");
+}
+
+/// A command that waits sleeps until the loader or a signal wakes it. It does not look again from
+/// time to time.
+#[test]
+fn a_wait_is_one_sleep() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "transition", "1");
+    let log = machine.path("strace");
+    let options = ["-e", "trace=poll,ppoll", "-o", log.to_str().unwrap()];
+    let output = machine.run_with(&mut traced(&options, &["reverse", "--timeout", "4"]));
+    output.fails(4, "reverse stopped waiting");
+    let polls = machine.read("strace");
+    let sleeps = polls
+        .lines()
+        .filter(|line| line.contains("POLLPRI"))
+        .count();
+    assert_eq!(sleeps, 1, "{polls}");
 }
 
 #[test]
