@@ -2,7 +2,7 @@
 
 //! The tasks that hold up a transition, explained in words.
 
-use crate::failure::{on, Result};
+use crate::failure::{on_file, Result};
 use crate::loader;
 use crate::system::System;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// How many tasks are shown with their stacks.
-const SHOWN: usize = 5;
+const MAX_SHOWN_TASKS: usize = 5;
 
 /// The result of the loader's last check of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -91,7 +91,7 @@ fn split(line: &str) -> Option<(&str, Reason, Option<String>)> {
 }
 
 /// Parses the file `blockers`. The tasks have only what that file says. Each counts as ended,
-/// except the idle tasks, until `look` finds it in `/proc`.
+/// except the idle tasks, until `add_proc_details` finds it in `/proc`.
 pub(crate) fn parse(text: &str) -> Blockers {
     let mut blockers = Blockers::default();
     for line in text.lines() {
@@ -125,7 +125,7 @@ pub(crate) fn parse(text: &str) -> Blockers {
 }
 
 /// Adds what `/proc` knows about a task.
-fn look(system: &System, task: &mut Task) {
+fn add_proc_details(system: &System, task: &mut Task) {
     if task.kind == Kind::Idle {
         return;
     }
@@ -167,16 +167,16 @@ pub(crate) fn read(system: &System, patch: &str) -> Result<Option<Blockers>> {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
         Err(_) if !system.exists(&loader::file(patch, "enabled")) => return Ok(None),
-        Err(error) => return Err(on(&system.path(&path))(error)),
+        Err(error) => return Err(on_file(&system.path(&path))(error)),
     };
     let mut blockers = parse(&text);
     // Tasks that are inside a function stay there the longest.
     blockers
         .tasks
         .sort_by_key(|task| (task.reason != Reason::Inside, task.pid));
-    blockers.tasks.truncate(SHOWN);
+    blockers.tasks.truncate(MAX_SHOWN_TASKS);
     for task in &mut blockers.tasks {
-        look(system, task);
+        add_proc_details(system, task);
     }
     Ok(Some(blockers))
 }

@@ -15,10 +15,10 @@
 
 use crate::change::{self, Change, Done, Recording};
 use crate::cli;
-use crate::failure::{on, Failure, Result};
+use crate::failure::{on_file, Failure, Result};
 use crate::load::{self, Plan};
 use crate::loader;
-use crate::module_file::{is_name, For, ModuleFile};
+use crate::module_file::{is_name, ModuleFile, TargetLoader};
 use crate::output::{Outcome, Paint, Progress, Report};
 use crate::panics::{self, Panic};
 use crate::system::{System, STATE};
@@ -28,11 +28,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// The word on the kernel's command line that keeps patches from being loaded.
-const OFF: &str = "livepatch.off";
+const OFF_WORD: &str = "livepatch.off";
 
 /// The longest time that the boot waits for a transition, in seconds. After that time, the
 /// transition continues in the background.
-const PATIENCE: u64 = 15;
+const TRANSITION_WAIT: u64 = 15;
 
 /// The seconds after which a transition that was started at boot is reversed.
 const DEADLINE: u32 = 600;
@@ -58,7 +58,7 @@ fn names(system: &System, path: &str) -> Result<Vec<String>> {
     match system.read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         text => Ok(text
-            .map_err(on(&system.path(path)))?
+            .map_err(on_file(&system.path(path)))?
             .lines()
             .filter(|line| !line.is_empty())
             .map(str::to_owned)
@@ -120,7 +120,7 @@ pub(crate) fn quarantined(system: &System) -> Result<Vec<String>> {
 
 /// Whether the kernel's command line keeps patches from being loaded at boot.
 pub(crate) fn is_off(system: &System) -> bool {
-    system.command_line().iter().any(|word| word == OFF)
+    system.command_line().iter().any(|word| word == OFF_WORD)
 }
 
 /// Takes the lock that a command holds while it changes files below `/var/lib/rlp/boot`. Removes
@@ -162,9 +162,9 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
         return failure.into();
     }
     let dry_run = arguments.dry.dry_run;
-    change::each(dry_run, &arguments.files, |file| {
+    change::apply_to_each(dry_run, &arguments.files, |file| {
         let module = ModuleFile::read(file)?;
-        check(system, &module)?;
+        check_installable(system, &module)?;
         if arguments
             .release
             .as_ref()
@@ -206,14 +206,14 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
 
 /// Checks that a module is a live patch for this loader. If it is for the release of the running
 /// kernel, it must also fit that kernel. A kernel that is not running cannot be compared with it.
-fn check(system: &System, module: &ModuleFile) -> Result<()> {
+fn check_installable(system: &System, module: &ModuleFile) -> Result<()> {
     let refused = |why: &str| {
         Err(Failure::refused(format!("{} was not installed", module.path.display())).why(why))
     };
-    match module.is_for {
-        For::InTree => return refused("it is built for in-tree livepatch"),
-        For::None => return refused("it is not a live patch"),
-        For::ThisLoader => (),
+    match module.target {
+        TargetLoader::InTree => return refused("it is built for in-tree livepatch"),
+        TargetLoader::None => return refused("it is not a live patch"),
+        TargetLoader::ThisLoader => (),
     }
     if module.release == system.release() {
         let kernel = system.kernel_build_id();
@@ -224,17 +224,18 @@ fn check(system: &System, module: &ModuleFile) -> Result<()> {
     Ok(())
 }
 
-fn stored(system: &System, release: &str, name: &str) -> std::path::PathBuf {
+fn stored_path(system: &System, release: &str, name: &str) -> std::path::PathBuf {
     system.path(&format!("{}/{name}.ko", folder(release)))
 }
 
 /// Whether the same file is installed, and is loaded at boot.
 fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
-    let stored = stored(system, &module.release, &module.name);
+    let stored = stored_path(system, &module.release, &module.name);
     let same = match std::fs::read(&stored) {
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         bytes => {
-            bytes.map_err(on(&stored))? == std::fs::read(&module.path).map_err(on(&module.path))?
+            bytes.map_err(on_file(&stored))?
+                == std::fs::read(&module.path).map_err(on_file(&module.path))?
         }
     };
     Ok(same
@@ -245,8 +246,8 @@ fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
 /// The module is on the disk before its name is in the list.
 fn install(system: &System, module: &ModuleFile) -> Result<()> {
     let _lock = lock(system)?;
-    let bytes = std::fs::read(&module.path).map_err(on(&module.path))?;
-    durable::replace(&stored(system, &module.release, &module.name), &bytes)?;
+    let bytes = std::fs::read(&module.path).map_err(on_file(&module.path))?;
+    durable::replace(&stored_path(system, &module.release, &module.name), &bytes)?;
     let mut list_now = installed(system, &module.release)?;
     if !list_now.contains(&module.name) {
         list_now.push(module.name.clone());
@@ -267,7 +268,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
         return Failure::refused(format!("'{release}' is no release of a kernel")).into();
     }
     let dry_run = arguments.dry.dry_run;
-    change::each(dry_run, &arguments.patches, |name| {
+    change::apply_to_each(dry_run, &arguments.patches, |name| {
         let name = loader::name_of(name);
         // The patch is installed for no kernel, and is still quarantined.
         let is_left =
@@ -305,7 +306,7 @@ fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
         names.retain(|other| other != name);
         write_names(system, &list(release), &names)?;
     }
-    durable::remove(&stored(system, release, name))?;
+    durable::remove(&stored_path(system, release, name))?;
     if is_installed_anywhere(system, name)? {
         return Ok(());
     }
@@ -369,7 +370,7 @@ fn read_intent(system: &System) -> Result<Option<Intent>> {
     match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         // The file is replaced as a whole. If it is damaged nevertheless, it names nothing.
-        bytes => Ok(serde_json::from_slice(&bytes.map_err(on(&path))?).ok()),
+        bytes => Ok(serde_json::from_slice(&bytes.map_err(on_file(&path))?).ok()),
     }
 }
 
@@ -454,14 +455,14 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
     if !system.exists(&format!("{STATE}/boot")) {
         return Ok(Vec::new());
     }
-    let unguarded = |failure: Failure| {
+    let refuse_without_intent = |failure: Failure| {
         Failure::error(
             "no patch is loaded: the next boot could not detect that this one has failed",
         )
         .why(failure.what)
     };
     let _lock = lock(system)?;
-    judge_last_boot(system, booted).map_err(unguarded)?;
+    judge_last_boot(system, booted).map_err(refuse_without_intent)?;
     let quarantined = quarantined(system)?;
     let mut patches = installed(system, release)?;
     patches.retain(|name| !quarantined.contains(name));
@@ -475,12 +476,12 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
     // Two strings and a list are always valid JSON.
     let text = serde_json::to_vec(&intent).unwrap_or_default();
     durable::replace(&system.path(&intent_path()), &text)
-        .map_err(|failed| unguarded(failed.into()))?;
+        .map_err(|failed| refuse_without_intent(failed.into()))?;
     Ok(intent.patches)
 }
 
 fn off_line() -> String {
-    format!("{OFF} is on the kernel's command line: nothing is loaded")
+    format!("{OFF_WORD} is on the kernel's command line: nothing is loaded")
 }
 
 fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress) -> Result<()> {
@@ -490,7 +491,7 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
     }
     let release = system.release();
     for name in write_intent(system, &release, booted)? {
-        let file = stored(system, &release, &name);
+        let file = stored_path(system, &release, &name);
         match load_stored(system, &file, &name, &plan(false), progress) {
             Ok(()) => booted.lines.push(format!("{name}: loaded")),
             Err(failure) => booted.failed(&failure),
@@ -525,7 +526,7 @@ fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> R
     let mut patches = installed(system, &release)?;
     patches.retain(|name| !quarantined.contains(name));
     for name in patches {
-        let file = stored(system, &release, &name);
+        let file = stored_path(system, &release, &name);
         match load_stored(system, &file, &name, &plan(true), progress) {
             Ok(()) => booted.lines.push(format!("{name}: would be loaded")),
             Err(failure) => booted.failed(&failure),
@@ -544,7 +545,7 @@ fn plan(dry_run: bool) -> Plan<'static> {
         probation: None,
         deadline: Some(DEADLINE),
         parameters: &[],
-        timeout: PATIENCE,
+        timeout: TRANSITION_WAIT,
         dry_run,
     }
 }

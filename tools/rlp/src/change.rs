@@ -114,7 +114,7 @@ impl Report for Changes {
 }
 
 /// Changes one patch after the other, and stops at the first failure, or when a signal has arrived.
-pub(crate) fn each<T>(
+pub(crate) fn apply_to_each<T>(
     dry_run: bool,
     items: impl IntoIterator<Item = T>,
     mut change: impl FnMut(T) -> Result<Change>,
@@ -204,8 +204,8 @@ pub(crate) struct Lock {
 /// The time between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The file that keeps the old value of the loader's parameter while a command has changed it.
-const CHANGED: &str = "/run/rlp/probation";
-const PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
+const SAVED_PROBATION: &str = "/run/rlp/probation";
+const PROBATION_PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
 
 impl Lock {
     /// Waits for the lock, in order to load the patch `name`. If an earlier command was killed
@@ -215,7 +215,7 @@ impl Lock {
         let file = durable::lock_file(&path)?;
         while let Err(errno) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if !matches!(errno, Errno::WOULDBLOCK | Errno::INTR) {
-                return Err(crate::failure::on(&path)(errno.into()));
+                return Err(crate::failure::on_file(&path)(errno.into()));
             }
             if interrupt::is_pending() || Instant::now() >= until {
                 return Err(Failure::refused(format!(
@@ -226,22 +226,22 @@ impl Lock {
             std::thread::sleep(PAUSE);
         }
         let lock = Self { _file: file };
-        lock.put_back(system)?;
+        lock.restore_probation(system)?;
         Ok(lock)
     }
 
-    fn put_back(&self, system: &System) -> Result<()> {
-        let Ok(value) = system.read(CHANGED) else {
+    fn restore_probation(&self, system: &System) -> Result<()> {
+        let Ok(value) = system.read(SAVED_PROBATION) else {
             return Ok(());
         };
         // If the loader was unloaded meanwhile, the parameter is gone.
-        if system.exists(PARAMETER) && !value.is_empty() {
-            let path = system.path(PARAMETER);
+        if system.exists(PROBATION_PARAMETER) && !value.is_empty() {
+            let path = system.path(PROBATION_PARAMETER);
             system
-                .write(PARAMETER, &value)
-                .map_err(crate::failure::on(&path))?;
+                .write(PROBATION_PARAMETER, &value)
+                .map_err(crate::failure::on_file(&path))?;
         }
-        Ok(durable::remove(&system.path(CHANGED))?)
+        Ok(durable::remove(&system.path(SAVED_PROBATION))?)
     }
 
     /// Sets the loader's parameter to this probation, calls `load`, and restores the parameter.
@@ -255,14 +255,16 @@ impl Lock {
         let Some(seconds) = seconds else {
             return Ok(load());
         };
-        let path = system.path(PARAMETER);
-        let before = system.read(PARAMETER).map_err(crate::failure::on(&path))?;
-        durable::replace(&system.path(CHANGED), before.as_bytes())?;
+        let path = system.path(PROBATION_PARAMETER);
+        let before = system
+            .read(PROBATION_PARAMETER)
+            .map_err(crate::failure::on_file(&path))?;
+        durable::replace(&system.path(SAVED_PROBATION), before.as_bytes())?;
         let changed = system
-            .write(PARAMETER, &seconds.to_string())
-            .map_err(crate::failure::on(&path));
+            .write(PROBATION_PARAMETER, &seconds.to_string())
+            .map_err(crate::failure::on_file(&path));
         let result = changed.map(|()| load());
-        self.put_back(system)?;
+        self.restore_probation(system)?;
         result
     }
 }

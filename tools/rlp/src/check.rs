@@ -5,7 +5,7 @@
 
 use crate::boot;
 use crate::cli;
-use crate::failure::{Failure, Result, NO};
+use crate::failure::{Failure, Result, ANSWER_IS_NO};
 use crate::loader;
 use crate::module_file::ModuleFile;
 use crate::output::{Outcome, Paint, Report};
@@ -103,7 +103,7 @@ impl Report for Findings {
 
     fn status(&self) -> u8 {
         if self.0.iter().any(|finding| finding.level == Level::Wrong) {
-            NO
+            ANSWER_IS_NO
         } else {
             0
         }
@@ -112,7 +112,7 @@ impl Report for Findings {
 
 /// Adds a note if this user may not read a file or a folder. Other errors are ignored.
 fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
-    let failure = crate::failure::on(path)(error);
+    let failure = crate::failure::on_file(path)(error);
     if failure.is_denied {
         findings.failure(&failure);
     }
@@ -142,7 +142,7 @@ pub(crate) fn has_loader(system: &System, release: &str) -> bool {
     })
 }
 
-fn kernel(system: &System, findings: &mut Findings) {
+fn check_kernel(system: &System, findings: &mut Findings) {
     let release = system.release();
     if loader::is_loaded(system) {
         findings.ok(format!("the loader is loaded in {release}"));
@@ -198,7 +198,7 @@ fn kernel(system: &System, findings: &mut Findings) {
     }
 }
 
-fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
+fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
     let module = ModuleFile::read(path)?;
     let release = system.release();
     let kernel = system.kernel_build_id();
@@ -249,10 +249,10 @@ fn file(system: &System, path: &Path, findings: &mut Findings) -> Result<()> {
 pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
     let mut findings = Findings::default();
     if arguments.kernel {
-        kernel(system, &mut findings);
+        check_kernel(system, &mut findings);
     }
     for path in &arguments.files {
-        if let Err(failure) = file(system, path, &mut findings) {
+        if let Err(failure) = check_file(system, path, &mut findings) {
             findings.failure(&failure);
         }
     }
@@ -261,25 +261,25 @@ pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
 
 pub(crate) fn doctor(system: &System) -> Outcome {
     let mut findings = Findings::default();
-    kernel(system, &mut findings);
+    check_kernel(system, &mut findings);
     match status::read(system) {
-        Ok(status) => patches(system, &status, &mut findings),
+        Ok(status) => check_patches(system, &status, &mut findings),
         Err(failure) => {
             findings.failure(&failure);
             for panic in panics::read(system).0 {
-                findings.wrong(panic.words(), panics::NEXT);
+                findings.wrong(panic.words(), panics::ADVICE);
             }
         }
     }
-    if let Err(failure) = store(system, &mut findings) {
+    if let Err(failure) = check_store(system, &mut findings) {
         findings.failure(&failure);
     }
-    log(system, &mut findings);
+    check_log(system, &mut findings);
     Outcome::of(findings)
 }
 
 /// Notes what the loader has logged since the boot. The problem may be solved already.
-fn log(system: &System, findings: &mut Findings) {
+fn check_log(system: &System, findings: &mut Findings) {
     let logged = match status::logged(system) {
         Ok(logged) => logged,
         Err(failure) => return findings.failure(&failure),
@@ -293,7 +293,7 @@ fn log(system: &System, findings: &mut Findings) {
     }
 }
 
-fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
+fn check_patches(system: &System, status: &status::Status, findings: &mut Findings) {
     for what in &status.unseen {
         findings.note(format!("not seen: {what}"), "run this command as root");
     }
@@ -325,7 +325,7 @@ fn patches(system: &System, status: &status::Status, findings: &mut Findings) {
     }
 }
 
-fn store(system: &System, findings: &mut Findings) -> Result<()> {
+fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
     let release = system.release();
     match crate::history::damaged(system) {
         Ok(0) => (),

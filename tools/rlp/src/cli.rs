@@ -283,7 +283,7 @@ pub(crate) struct Boot {
 #[cfg(test)]
 mod tests {
     use super::{Cli, STATUSES};
-    use crate::failure::{Kind, NO};
+    use crate::failure::{Kind, ANSWER_IS_NO};
     use clap::CommandFactory;
     use std::collections::BTreeSet;
 
@@ -302,7 +302,7 @@ mod tests {
             Kind::TakenBack,
         ];
         let mut used: BTreeSet<u8> = kinds.iter().map(|kind| kind.status()).collect();
-        used.extend([0, crate::usage::STATUS, NO]);
+        used.extend([0, crate::usage::STATUS, ANSWER_IS_NO]);
         assert_eq!(numbers(STATUSES.lines()), used);
         let guide = include_str!("../../../Documentation/operating.rst");
         let (_, guide) = guide.split_once("\nStatus Meaning\n").unwrap();

@@ -5,7 +5,7 @@
 use crate::blockers;
 use crate::change::{self, Change, Done, Recording};
 use crate::cli;
-use crate::failure::{words, Failure, Result};
+use crate::failure::{error_text, Failure, Result};
 use crate::kmsg::Log;
 use crate::loader::{self, Patch, State};
 use crate::output::{Outcome, Progress};
@@ -15,7 +15,7 @@ use crate::wait::{self, End};
 
 /// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` completes
 /// the message "PATCH was not ...", for example with "confirmed".
-pub(crate) fn set(
+pub(crate) fn write_patch_file(
     system: &System,
     patch: &str,
     file: &str,
@@ -33,7 +33,7 @@ pub(crate) fn set(
         return Err(failure.why("the patch has left meanwhile"));
     }
     if messages.is_empty() {
-        return Err(failure.why(words(&error)));
+        return Err(failure.why(error_text(&error)));
     }
     let (why, next) = reasons::explain(&messages);
     let failure = failure.why(why);
@@ -59,7 +59,7 @@ pub(crate) fn interrupted(patch: &Patch, verb: &str) -> Failure {
 }
 
 /// The failure of a command whose time is over.
-pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
+pub(crate) fn timed_out(system: &System, patch: &Patch, verb: &str) -> Failure {
     let name = &patch.name;
     let mut why = format!("{} of {} tasks are switched", patch.switched, patch.tasks);
     // If the blockers cannot be read, the failure is reported without them.
@@ -78,7 +78,7 @@ pub(crate) fn late(system: &System, patch: &Patch, verb: &str) -> Failure {
 }
 
 /// The patch that the user names, which must be there.
-fn named(system: &System, argument: &str) -> Result<Patch> {
+fn require_patch(system: &System, argument: &str) -> Result<Patch> {
     let name = loader::name_of(argument);
     loader::patch(system, &name)?.ok_or_else(|| {
         Failure::refused(format!("the loader has no patch {name}"))
@@ -100,7 +100,7 @@ fn check_confirmable(patch: &Patch) -> Result<()> {
 /// Confirms a patch.
 pub(crate) fn confirm(system: &System, name: &str) -> Result<()> {
     let mut log = Log::from_now(system);
-    set(system, name, "confirmed", "1", "confirmed", &mut log)
+    write_patch_file(system, name, "confirmed", "1", "confirmed", &mut log)
 }
 
 pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome {
@@ -113,7 +113,7 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
         arguments
             .patches
             .iter()
-            .map(|name| named(system, name))
+            .map(|name| require_patch(system, name))
             .collect()
     });
     let patches = match patches {
@@ -121,7 +121,7 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
         Err(failure) => return failure.into(),
     };
     let dry_run = arguments.dry.dry_run;
-    change::each(dry_run, &patches, |patch| {
+    change::apply_to_each(dry_run, &patches, |patch| {
         let name = &patch.name;
         if patch.confirmed {
             return Ok(Change::new(name, Done::AlreadyConfirmed).state(patch.state));
@@ -144,15 +144,15 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
 }
 
 /// The patch that is in transition: the one that is named, or the only one.
-fn moving(system: &System, argument: Option<&str>) -> Result<Patch> {
+fn in_transition(system: &System, argument: Option<&str>) -> Result<Patch> {
     let patch = match argument {
-        Some(argument) => Some(named(system, argument)?),
+        Some(argument) => Some(require_patch(system, argument)?),
         None => loader::patches(system)?
             .into_iter()
-            .find(|patch| patch.state.is_moving()),
+            .find(|patch| patch.state.is_in_transition()),
     };
     match patch {
-        Some(patch) if patch.state.is_moving() => Ok(patch),
+        Some(patch) if patch.state.is_in_transition() => Ok(patch),
         Some(patch) => Err(
             Failure::refused(format!("{} is not in transition", patch.name))
                 .next(format!("rlp unload {} disables it", patch.name)),
@@ -168,13 +168,13 @@ pub(crate) fn run_reverse(
 ) -> Outcome {
     let patch = system
         .needs_root("reverse transitions")
-        .and_then(|()| moving(system, arguments.patch.as_deref()));
+        .and_then(|()| in_transition(system, arguments.patch.as_deref()));
     let patch = match patch {
         Ok(patch) => patch,
         Err(failure) => return failure.into(),
     };
     let dry_run = arguments.dry.dry_run;
-    change::each(dry_run, [patch], |patch| {
+    change::apply_to_each(dry_run, [patch], |patch| {
         let name = &patch.name;
         let enable = patch.state == State::Disabling;
         if dry_run {
@@ -187,15 +187,15 @@ pub(crate) fn run_reverse(
         change::recorded(system, Recording::Wanted, "reverse", name, None, || {
             let mut log = Log::from_now(system);
             let value = if enable { "1" } else { "0" };
-            set(system, name, "enabled", value, "reversed", &mut log)?;
-            let until = wait::until(arguments.wait.timeout);
+            write_patch_file(system, name, "enabled", value, "reversed", &mut log)?;
+            let until = wait::deadline_after(arguments.wait.timeout);
             let change = Change::new(name, Done::Reversed);
-            match wait::settled(system, name, until, progress)? {
+            match wait::until_settled(system, name, until, progress)? {
                 End::Gone => Ok(change.note(format!(
                     "it is not in effect; rlp unload {name} unloads its module"
                 ))),
                 End::Settled(patch) => Ok(change.state(patch.state)),
-                End::Late(patch) => Err(late(system, &patch, "reverse")),
+                End::Late(patch) => Err(timed_out(system, &patch, "reverse")),
                 End::Interrupted(patch) => Err(interrupted(&patch, "reverse")),
             }
         })
@@ -205,7 +205,7 @@ pub(crate) fn run_reverse(
 pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
     let patch = system
         .needs_root("force a transition")
-        .and_then(|()| moving(system, arguments.patch.as_deref()))
+        .and_then(|()| in_transition(system, arguments.patch.as_deref()))
         .and_then(|patch| {
             if arguments.yes_i_know || arguments.dry.dry_run {
                 return Ok(patch);
@@ -225,7 +225,7 @@ pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
         Ok(patch) => patch,
         Err(failure) => return failure.into(),
     };
-    change::each(arguments.dry.dry_run, [patch], |patch| {
+    change::apply_to_each(arguments.dry.dry_run, [patch], |patch| {
         let name = &patch.name;
         let blockers = blockers::read(system, name)?.unwrap_or_default();
         let held_up: Vec<_> = blockers.counts.iter().map(blockers::Count::words).collect();
@@ -242,7 +242,7 @@ pub(crate) fn run_force(system: &System, arguments: &cli::Force) -> Outcome {
         let detail = (!detail.is_empty()).then_some(detail);
         change::recorded(system, Recording::Required, "force", name, detail, || {
             let mut log = Log::from_now(system);
-            set(system, name, "force", "1", "forced", &mut log)?;
+            write_patch_file(system, name, "force", "1", "forced", &mut log)?;
             Ok(change.note("modules that this retires stay until the next boot"))
         })
     })

@@ -43,7 +43,7 @@ impl Kind {
 }
 
 /// The exit status of a command that has looked, and whose answer is no.
-pub(crate) const NO: u8 = 6;
+pub(crate) const ANSWER_IS_NO: u8 = 6;
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Failure {
@@ -101,14 +101,14 @@ impl Failure {
 
 impl From<durable::Failed> for Failure {
     fn from(failed: durable::Failed) -> Self {
-        on(&failed.path)(failed.error)
+        on_file(&failed.path)(failed.error)
     }
 }
 
 /// Turns an error of the file system into a failure that names the file.
-pub(crate) fn on(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
+pub(crate) fn on_file(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
     move |error| {
-        let mut failure = Failure::error(format!("{}: {}", path.display(), words(&error)));
+        let mut failure = Failure::error(format!("{}: {}", path.display(), error_text(&error)));
         if error.kind() == std::io::ErrorKind::PermissionDenied {
             failure.is_denied = true;
             failure.next("run this command as root")
@@ -119,7 +119,7 @@ pub(crate) fn on(path: &Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
 }
 
 /// The message of an error, without the number that Rust adds.
-pub(crate) fn words(error: &std::io::Error) -> String {
+pub(crate) fn error_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_owned(),

@@ -4,7 +4,7 @@
 
 use crate::cli;
 use crate::events;
-use crate::failure::{on, Result};
+use crate::failure::{on_file, Result};
 use crate::output::{Paint, Report};
 use crate::system::{System, STATE};
 use crate::time;
@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 /// The longest part of a line that is read at once. No record is that long.
-const LONGEST: u64 = 1 << 20;
+const MAX_PART: u64 = 1 << 20;
 
 /// The path of the history.
 fn path() -> String {
@@ -134,14 +134,14 @@ fn each(system: &System, mut take: impl FnMut(Record)) -> Result<usize> {
     let path = system.path(&path());
     let file = match File::open(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        file => file.map_err(on(&path))?,
+        file => file.map_err(on_file(&path))?,
     };
     let mut file = BufReader::new(file);
     let (mut line, mut damaged) = (Vec::new(), 0);
     loop {
         line.clear();
-        let mut part = (&mut file).take(LONGEST);
-        if part.read_until(b'\n', &mut line).map_err(on(&path))? == 0 {
+        let mut part = (&mut file).take(MAX_PART);
+        if part.read_until(b'\n', &mut line).map_err(on_file(&path))? == 0 {
             return Ok(damaged);
         }
         if line.trim_ascii().is_empty() {

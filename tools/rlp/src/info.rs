@@ -3,7 +3,7 @@
 //! info: a patch in detail, or the patches that fix a CVE.
 
 use crate::cli;
-use crate::failure::{Failure, Result, NO};
+use crate::failure::{Failure, Result, ANSWER_IS_NO};
 use crate::loader::{self, Function, Patch, State};
 use crate::output::{Paint, Report};
 use crate::status::state_words;
@@ -156,7 +156,7 @@ impl Report for Cve {
         if self.is_fixed() {
             0
         } else {
-            NO
+            ANSWER_IS_NO
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A user who interrupts a command that waits. The command ends its wait, and says what continues
 //! without it. A second signal ends the program at once.
 
-use crate::failure::{words, Failure, Result};
+use crate::failure::{error_text, Failure, Result};
 use rustix::event::{poll, PollFd, PollFlags};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
@@ -32,7 +32,7 @@ fn is_ignored(status: &str, signal: i32) -> bool {
 pub(crate) fn watch() -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let failed = |error: std::io::Error| {
-        Failure::error(format!("signals cannot be noted: {}", words(&error)))
+        Failure::error(format!("signals cannot be noted: {}", error_text(&error)))
     };
     let (wake, writer) = UnixStream::pair().map_err(failed)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {

@@ -50,7 +50,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Load, progress: &mut Progres
     if let Err(failure) = system.needs_root("load patches") {
         return failure.into();
     }
-    change::each(plan.dry_run, &arguments.files, |file| {
+    change::apply_to_each(plan.dry_run, &arguments.files, |file| {
         load(system, file, &plan, progress)
     })
 }
@@ -76,8 +76,8 @@ pub(crate) fn load(
         return dry_run(system, &module, present.as_ref(), plan);
     }
     match present {
-        Some(patch) if !patch.state.is_moving() && !wants_confirmation(&patch, plan) => {
-            let mut change = settled_change(&patch, Done::AlreadyLoaded);
+        Some(patch) if !patch.state.is_in_transition() && !wants_confirmation(&patch, plan) => {
+            let mut change = loaded_change(&patch, Done::AlreadyLoaded);
             change.notes.append(&mut unused_options(&patch, plan));
             return Ok(change);
         }
@@ -103,7 +103,7 @@ fn unused_options(patch: &Patch, plan: &Plan<'_>) -> Vec<String> {
     if plan.probation.is_some() {
         notes.push("--probation has no effect: the patch is loaded already".to_owned());
     }
-    if plan.deadline.is_some() && !patch.state.is_moving() {
+    if plan.deadline.is_some() && !patch.state.is_in_transition() {
         notes.push("--deadline has no effect: the transition is complete".to_owned());
     }
     notes
@@ -156,7 +156,7 @@ fn dry_run(
     plan: &Plan<'_>,
 ) -> Result<Change> {
     if let Some(patch) = present {
-        let mut change = settled_change(patch, Done::AlreadyLoaded);
+        let mut change = loaded_change(patch, Done::AlreadyLoaded);
         change.notes.append(&mut unused_options(patch, plan));
         if patch.state == State::Enabling {
             change.notes.extend(deadline_note(plan.deadline));
@@ -215,7 +215,7 @@ fn confirmation_notes(plan: &Plan<'_>) -> Vec<String> {
 pub(crate) fn wait_notes(system: &System, name: &str) -> Result<Vec<String>> {
     let others = loader::patches(system)?.into_iter();
     Ok(others
-        .filter(|other| other.name != name && other.state.is_moving())
+        .filter(|other| other.name != name && other.state.is_in_transition())
         .map(|other| format!("it would wait for {}, which is in transition", other.name))
         .collect())
 }
@@ -276,7 +276,7 @@ fn probation(system: &System, plan: &Plan<'_>) -> Option<u32> {
 }
 
 /// The change for a patch that the loader has, with a note of what is left to be done.
-fn settled_change(patch: &Patch, done: Done) -> Change {
+fn loaded_change(patch: &Patch, done: Done) -> Change {
     let change = Change::new(&patch.name, done).state(patch.state);
     match patch.state {
         State::Probation => change.note(format!(
@@ -296,7 +296,7 @@ fn load_new(
     progress: &mut Progress,
 ) -> Result<Change> {
     let name = &module.name;
-    let until = wait::until(plan.timeout);
+    let until = wait::deadline_after(plan.timeout);
     let mut log = Log::from_now(system);
     let mut is_new = false;
     let mut unused = Vec::new();
@@ -309,11 +309,11 @@ fn load_new(
         }
     }
     // A transition that another command has started gets the deadline, too.
-    let is_settled = present.is_some_and(|patch| !patch.state.is_moving());
+    let is_settled = present.is_some_and(|patch| !patch.state.is_in_transition());
     if let (false, Some(seconds)) = (is_settled, plan.deadline) {
         set_deadline(system, name, seconds)?;
     }
-    match wait::settled(system, name, until, progress)? {
+    match wait::until_settled(system, name, until, progress)? {
         End::Settled(patch) => {
             let done = if is_new {
                 Done::Loaded
@@ -324,25 +324,25 @@ fn load_new(
             change.notes.append(&mut unused);
             Ok(change)
         }
-        End::Late(patch) => Err(control::late(system, &patch, "load")),
+        End::Late(patch) => Err(control::timed_out(system, &patch, "load")),
         End::Interrupted(patch) => Err(control::interrupted(&patch, "load")),
         End::Gone => Err(taken_back(system, name, &log.problems(name))),
     }
 }
 
 /// Waits until no other patch is in transition, because only one can be.
-pub(crate) fn others_settled(
+pub(crate) fn wait_for_other_transitions(
     system: &System,
     name: &str,
     until: Instant,
     progress: &mut Progress,
 ) -> Result<()> {
     for other in loader::patches(system)? {
-        if other.name == name || !other.state.is_moving() {
+        if other.name == name || !other.state.is_in_transition() {
             continue;
         }
         if let End::Late(other) | End::Interrupted(other) =
-            wait::settled(system, &other.name, until, progress)?
+            wait::until_settled(system, &other.name, until, progress)?
         {
             return Err(Failure::refused(format!(
                 "{name} must wait: {} is in transition",
@@ -365,7 +365,7 @@ fn insert(
 ) -> Result<bool> {
     let name = &module.name;
     let lock = loop {
-        others_settled(system, name, until, progress)?;
+        wait_for_other_transitions(system, name, until, progress)?;
         let lock = Lock::take(system, name, until)?;
         // While this process waited for the lock, another one may have loaded this patch, or a
         // patch that is in transition now.
@@ -374,7 +374,7 @@ fn insert(
             return Ok(false);
         }
         let mut patches = loader::patches(system)?.into_iter();
-        if !patches.any(|patch| patch.state.is_moving()) {
+        if !patches.any(|patch| patch.state.is_in_transition()) {
             break lock;
         }
     };
@@ -392,7 +392,7 @@ pub(crate) fn set_deadline(system: &System, name: &str, seconds: u32) -> Result<
     let path = loader::file(name, "deadline");
     match system.write(&path, &seconds.to_string()) {
         Err(_) if !system.exists(&path) => Ok(()),
-        result => result.map_err(crate::failure::on(&system.path(&path))),
+        result => result.map_err(crate::failure::on_file(&system.path(&path))),
     }
 }
 
@@ -403,7 +403,7 @@ fn confirmed_or_taken_back(
     plan: &Plan<'_>,
     progress: &mut Progress,
 ) -> Result<Change> {
-    let took = format!("in effect after {} ms", patch.transition_us.div_ceil(1000));
+    let in_effect_note = format!("in effect after {} ms", patch.transition_us.div_ceil(1000));
     if let Some(command) = plan.test {
         let why = failed_test(command, &patch.name);
         // A test that was interrupted says nothing about the patch.
@@ -420,16 +420,16 @@ fn confirmed_or_taken_back(
         let state = now.map_or(State::InEffect, |now| now.state);
         return Ok(Change::new(&patch.name, done)
             .state(state)
-            .note(took)
+            .note(in_effect_note)
             .note("confirmed"));
     }
-    let mut change = settled_change(patch, done);
-    change.notes.insert(0, took);
+    let mut change = loaded_change(patch, done);
+    change.notes.insert(0, in_effect_note);
     Ok(change)
 }
 
 /// Waits until the command ends. A signal to this program ends the command, too.
-fn wait_for(mut command: Child) -> std::io::Result<ExitStatus> {
+fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
     let end = pidfd_open(Pid::from_child(&command), PidfdFlags::empty())?;
     loop {
         if let Some(status) = command.try_wait()? {
@@ -452,13 +452,13 @@ fn failed_test(command: &str, patch: &str) -> Option<String> {
         // The standard output is for this program's own report.
         .stdout(std::io::stderr())
         .spawn()
-        .and_then(wait_for);
+        .and_then(wait_for_test);
     match status {
         Ok(status) if status.success() => None,
         Ok(status) => Some(format!("the test '{command}' has failed: {status}")),
         Err(error) => Some(format!(
             "the test '{command}' cannot be run: {}",
-            crate::failure::words(&error)
+            crate::failure::error_text(&error)
         )),
     }
 }
@@ -477,7 +477,7 @@ fn take_back_after_test(
     progress: &mut Progress,
 ) -> Failure {
     let name = &patch.name;
-    match crate::unload::unload(system, name, None, wait::until(60), progress) {
+    match crate::unload::unload(system, name, None, wait::deadline_after(60), progress) {
         Ok(_) => Failure::taken_back(format!("{name} was taken back")).why(why),
         Err(failure) => Failure::error(format!("{name} is in effect, and its test has failed"))
             .why(format!("{why}\n{}", failure.what))

@@ -22,8 +22,8 @@ const ENODEV: i32 = 19;
 
 /// How many times this program looks whether a folder is gone or a module is no longer in use, and
 /// the pause between two looks.
-const LOOKS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(100);
+const GONE_CHECKS: u32 = 5;
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The state of a patch, from the files `enabled`, `transition` and `confirmed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    pub(crate) fn is_moving(self) -> bool {
+    pub(crate) fn is_in_transition(self) -> bool {
         matches!(self, Self::Enabling | Self::Disabling)
     }
 }
@@ -105,18 +105,18 @@ pub(crate) struct Patch {
 }
 
 /// Why a file of a patch was not read: the patch has left, or there was an error.
-enum Unread {
+enum ReadFailure {
     Gone,
     Failed(Failure),
 }
 
-impl From<Failure> for Unread {
+impl From<Failure> for ReadFailure {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-type Read<T> = std::result::Result<T, Unread>;
+type ReadResult<T> = std::result::Result<T, ReadFailure>;
 
 /// The folder of one patch.
 struct Folder<'a> {
@@ -125,60 +125,60 @@ struct Folder<'a> {
 }
 
 impl Folder<'_> {
-    fn text(&self, file: &str) -> Read<String> {
+    fn text(&self, file: &str) -> ReadResult<String> {
         let path = format!("{}/{file}", self.path);
         self.system.read(&path).map_err(|error| {
             let gone = error.raw_os_error() == Some(ENODEV)
-                || (error.kind() == ErrorKind::NotFound && self.leaves());
+                || (error.kind() == ErrorKind::NotFound && self.is_being_removed());
             if gone {
-                Unread::Gone
+                ReadFailure::Gone
             } else {
-                Unread::Failed(crate::failure::on(&self.system.path(&path))(error))
+                ReadFailure::Failed(crate::failure::on_file(&self.system.path(&path))(error))
             }
         })
     }
 
     /// Whether the kernel is removing the folder. It removes the files first.
-    fn leaves(&self) -> bool {
-        for _ in 0..LOOKS {
+    fn is_being_removed(&self) -> bool {
+        for _ in 0..GONE_CHECKS {
             if !self.system.exists(&self.path) {
                 return true;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(CHECK_INTERVAL);
         }
         false
     }
 
-    fn wrong(&self, file: &str, value: &str) -> Unread {
-        Unread::Failed(Failure::error(format!(
+    fn unknown_value(&self, file: &str, value: &str) -> ReadFailure {
+        ReadFailure::Failed(Failure::error(format!(
             "{}/{file} reads '{value}', which this program does not know",
             self.path
         )))
     }
 
-    fn flag(&self, file: &str) -> Read<bool> {
+    fn flag(&self, file: &str) -> ReadResult<bool> {
         match self.text(file)?.as_str() {
             "0" => Ok(false),
             "1" => Ok(true),
-            other => Err(self.wrong(file, other)),
+            other => Err(self.unknown_value(file, other)),
         }
     }
 
-    fn number(&self, file: &str) -> Read<u64> {
+    fn number(&self, file: &str) -> ReadResult<u64> {
         let text = self.text(file)?;
-        text.parse().map_err(|_| self.wrong(file, &text))
+        text.parse().map_err(|_| self.unknown_value(file, &text))
     }
 
     /// "3 8", or "1796000523.000042".
-    fn pair(&self, file: &str, separator: char) -> Read<(u64, u64)> {
+    fn pair(&self, file: &str, separator: char) -> ReadResult<(u64, u64)> {
         let text = self.text(file)?;
         let numbers = text
             .split_once(separator)
             .and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
-        numbers.ok_or_else(|| self.wrong(file, &text))
+        numbers.ok_or_else(|| self.unknown_value(file, &text))
     }
 
-    fn objects(&self) -> Read<Vec<Object>> {
+    fn objects(&self) -> ReadResult<Vec<Object>> {
         let mut objects = Vec::new();
         for name in self.system.names(&self.path)? {
             if !self.system.path(&format!("{}/{name}", self.path)).is_dir() {
@@ -204,7 +204,7 @@ impl Folder<'_> {
         Ok(objects)
     }
 
-    fn patch(&self, name: &str) -> Read<Patch> {
+    fn patch(&self, name: &str) -> ReadResult<Patch> {
         let (enabled, transition) = (self.flag("enabled")?, self.flag("transition")?);
         let confirmed = self.flag("confirmed")?;
         let (switched, tasks) = self.pair("progress", ' ')?;
@@ -266,8 +266,8 @@ pub(crate) fn patch(system: &System, name: &str) -> Result<Option<Patch>> {
     }
     match (Folder { system, path }).patch(name) {
         Ok(patch) => Ok(Some(patch)),
-        Err(Unread::Gone) => Ok(None),
-        Err(Unread::Failed(failure)) => Err(failure),
+        Err(ReadFailure::Gone) => Ok(None),
+        Err(ReadFailure::Failed(failure)) => Err(failure),
     }
 }
 
@@ -320,12 +320,12 @@ fn was_forced(system: &System, name: &str) -> bool {
 /// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last
 /// users may take a moment to leave it.
 fn is_pinned(system: &System, name: &str) -> Option<bool> {
-    for _ in 0..LOOKS {
+    for _ in 0..GONE_CHECKS {
         let count = system.read(&format!("/sys/module/{name}/refcnt")).ok()?;
         if count == "0" {
             return Some(false);
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(CHECK_INTERVAL);
     }
     Some(true)
 }

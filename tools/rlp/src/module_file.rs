@@ -2,7 +2,7 @@
 
 //! The file of a patch module: what it is for, and what it needs.
 
-use crate::failure::{on, Failure, Result};
+use crate::failure::{on_file, Failure, Result};
 use crate::system;
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
@@ -14,7 +14,7 @@ const SIGNED: &[u8] = b"~Module signature appended~\n";
 
 /// Which loader a module is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum For {
+pub(crate) enum TargetLoader {
     ThisLoader,
     /// In-tree livepatch.
     InTree,
@@ -28,7 +28,7 @@ pub(crate) struct ModuleFile {
     pub(crate) name: String,
     /// The release of the kernel that it was built for.
     pub(crate) release: String,
-    pub(crate) is_for: For,
+    pub(crate) target: TargetLoader,
     pub(crate) is_signed: bool,
     pub(crate) level: Option<String>,
     pub(crate) cves: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) struct ModuleFile {
 
 impl ModuleFile {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(on(path))?;
+        let bytes = std::fs::read(path).map_err(on_file(path))?;
         Self::parse(path, &bytes)
     }
 
@@ -64,7 +64,11 @@ impl ModuleFile {
             section(".modinfo").ok_or_else(|| refused("it has no section .modinfo".to_owned()))?;
         let mut info: Vec<_> = modinfo
             .split(|&byte| byte == 0)
-            .filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(own))
+            .filter_map(|field| {
+                String::from_utf8_lossy(field)
+                    .split_once('=')
+                    .map(printable_field)
+            })
             .collect();
         let mut field = |key: &str| {
             let at = info.iter().position(|(name, _)| name == key)?;
@@ -86,12 +90,12 @@ impl ModuleFile {
             path: path.to_owned(),
             name,
             release,
-            is_for: if needs("rlp_enable_patch") {
-                For::ThisLoader
+            target: if needs("rlp_enable_patch") {
+                TargetLoader::ThisLoader
             } else if needs("klp_enable_patch") {
-                For::InTree
+                TargetLoader::InTree
             } else {
-                For::None
+                TargetLoader::None
             },
             is_signed: bytes.ends_with(SIGNED),
             level: field("level"),
@@ -111,15 +115,15 @@ impl ModuleFile {
         let refused = |why: String| {
             Failure::refused(format!("{} does not fit", self.path.display())).why(why)
         };
-        match self.is_for {
-            For::ThisLoader => (),
-            For::InTree => {
+        match self.target {
+            TargetLoader::ThisLoader => (),
+            TargetLoader::InTree => {
                 return Some(
                     refused("it is built for in-tree livepatch".to_owned())
                         .next("convert it with klp-takeover, or load it with insmod"),
                 )
             }
-            For::None => return Some(refused("it is not a live patch".to_owned())),
+            TargetLoader::None => return Some(refused("it is not a live patch".to_owned())),
         }
         if self.release != release {
             return Some(
@@ -151,7 +155,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// A field of modinfo. A file must not be able to send control characters to a terminal.
-fn own((key, value): (&str, &str)) -> (String, String) {
+fn printable_field((key, value): (&str, &str)) -> (String, String) {
     (key.to_owned(), value.replace(char::is_control, "?"))
 }
 
@@ -160,7 +164,7 @@ fn proof_build_id(path: &Path) -> Result<Option<String>> {
     let proof = path.with_extension("proof.json");
     let text = match std::fs::read_to_string(&proof) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        text => text.map_err(on(&proof))?,
+        text => text.map_err(on_file(&proof))?,
     };
     let value: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| Failure::error(format!("{}: {error}", proof.display())))?;
@@ -193,7 +197,7 @@ mod tests {
             path: "x.ko".into(),
             name: "x".into(),
             release: "7.3".into(),
-            is_for: For::ThisLoader,
+            target: TargetLoader::ThisLoader,
             is_signed: false,
             level: None,
             cves: Vec::new(),
@@ -206,9 +210,9 @@ mod tests {
             |module: &ModuleFile, release, id| module.misfit(release, id).unwrap().why.unwrap();
         assert!(why(&module, "7.4", Some("aa")).contains("the kernel is 7.4"));
         assert!(why(&module, "7.3", Some("ab")).contains("another build"));
-        module.is_for = For::InTree;
+        module.target = TargetLoader::InTree;
         assert!(why(&module, "7.3", None).contains("in-tree"));
-        module.is_for = For::None;
+        module.target = TargetLoader::None;
         assert!(why(&module, "7.3", None).contains("not a live patch"));
     }
 }

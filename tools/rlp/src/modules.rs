@@ -3,7 +3,7 @@
 //! Loading and unloading modules.
 
 use crate::check;
-use crate::failure::{on, words, Failure, Result};
+use crate::failure::{error_text, on_file, Failure, Result};
 use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader;
@@ -22,7 +22,7 @@ const NONBLOCK: i32 = 0o4000;
 /// The time for the last users of a module to leave it.
 const LAST_USERS: Duration = Duration::from_secs(10);
 
-fn only_for_real(system: &System) -> Result<()> {
+fn refuse_other_root(system: &System) -> Result<()> {
     if system.is_real() {
         return Ok(());
     }
@@ -47,7 +47,7 @@ pub(crate) fn load_loader(system: &System) -> Result<()> {
     if loader::is_loaded(system) {
         return Ok(());
     }
-    only_for_real(system)?;
+    refuse_other_root(system)?;
     let failed = |why: String| {
         Failure::error("the loader cannot be loaded")
             .why(why)
@@ -57,7 +57,7 @@ pub(crate) fn load_loader(system: &System) -> Result<()> {
         .arg(loader::MODULE)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| failed(format!("modprobe: {}", words(&error))))?;
+        .map_err(|error| failed(format!("modprobe: {}", error_text(&error))))?;
     if !output.status.success() || !loader::is_loaded(system) {
         return Err(failed(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
@@ -82,8 +82,8 @@ fn parameter_text(parameters: &[String]) -> String {
 
 /// Loads a patch module. On failure, the reason is the loader's.
 pub(crate) fn load(system: &System, path: &Path, name: &str, parameters: &[String]) -> Result<()> {
-    only_for_real(system)?;
-    let file = File::open(path).map_err(on(path))?;
+    refuse_other_root(system)?;
+    let file = File::open(path).map_err(on_file(path))?;
     let parameters = CString::new(parameter_text(parameters))
         .map_err(|error| Failure::refused(format!("the parameters are not valid: {error}")))?;
     let mut log = Log::from_now(system);
@@ -109,7 +109,7 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
                 "the kernel does not allow it (lockdown, or modules are disabled)".to_owned()
             }
             Errno::EXIST => "a module of that name is loaded".to_owned(),
-            _ => words(&error),
+            _ => error_text(&error),
         }
     } else {
         why
@@ -127,7 +127,7 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
 
 /// Unloads the module of a patch that has left. Its last users may take a moment.
 pub(crate) fn unload(system: &System, name: &str) -> Result<()> {
-    only_for_real(system)?;
+    refuse_other_root(system)?;
     let failed = |why: String| Failure::error(format!("module {name} was not unloaded")).why(why);
     let c_name = CString::new(name).map_err(|error| failed(error.to_string()))?;
     let until = Instant::now() + LAST_USERS;
@@ -145,7 +145,7 @@ pub(crate) fn unload(system: &System, name: &str) -> Result<()> {
                     "lsmod shows what uses it; if tasks were forced, it stays until the next boot",
                 ))
             }
-            Err(errno) => return Err(failed(words(&errno.into()))),
+            Err(errno) => return Err(failed(error_text(&errno.into()))),
         }
     }
 }

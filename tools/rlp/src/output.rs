@@ -153,7 +153,7 @@ pub(crate) fn print(text: &str) -> crate::failure::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::error(format!(
             "the output cannot be written: {}",
-            crate::failure::words(&error)
+            crate::failure::error_text(&error)
         ))),
         _ => Ok(()),
     }
@@ -190,7 +190,7 @@ pub(crate) struct Progress {
     is_terminal: bool,
     paint: Paint,
     /// Whether the terminal's last line is to be overwritten.
-    open: bool,
+    has_temporary_line: bool,
 }
 
 impl Progress {
@@ -200,7 +200,7 @@ impl Progress {
             quiet,
             is_terminal,
             paint: Paint::new(is_terminal),
-            open: false,
+            has_temporary_line: false,
         }
     }
 
@@ -216,7 +216,7 @@ impl Progress {
                 "\r\x1b[K{}{text}{:#}",
                 self.paint.dim, self.paint.dim
             ));
-            self.open = true;
+            self.has_temporary_line = true;
         }
     }
 
@@ -233,9 +233,9 @@ impl Progress {
 
     /// Removes the line that would have been replaced.
     pub(crate) fn close(&mut self) {
-        if self.open {
+        if self.has_temporary_line {
             say("\r\x1b[K");
-            self.open = false;
+            self.has_temporary_line = false;
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The manual pages and the completion, made from the same source as the command line.
 
 use crate::cli::{Cli, STATUSES};
-use crate::failure::{on, Result};
+use crate::failure::{on_file, Result};
 use clap::{Command, CommandFactory};
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
@@ -42,8 +42,8 @@ fn page(command: Command, folder: &Path, related: &[String]) -> Result<()> {
         roff.text(line);
         roff.to_writer(bytes)
     };
-    render(&mut bytes).map_err(on(&path))?;
-    std::fs::write(&path, bytes).map_err(on(&path))
+    render(&mut bytes).map_err(on_file(&path))?;
+    std::fs::write(&path, bytes).map_err(on_file(&path))
 }
 
 fn statuses() -> Roff {
@@ -68,7 +68,7 @@ fn statuses() -> Roff {
 
 /// Writes a page for the program, and one for each verb, into a folder.
 pub(crate) fn write(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(on(folder))?;
+    std::fs::create_dir_all(folder).map_err(on_file(folder))?;
     let mut program = Cli::command();
     program.build();
     let verbs: Vec<_> = program

@@ -3,7 +3,7 @@
 //! Panics while a patch was on probation. The loader names the patch in the last lines of the
 //! kernel's log, and the firmware keeps that log.
 
-use crate::failure::{on, Failure};
+use crate::failure::{on_file, Failure};
 use crate::module_file::is_name;
 use crate::system::System;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const MARK: &str = "the kernel panics while patch '";
 const FOLDERS: [&str; 2] = ["/sys/fs/pstore", "/var/lib/systemd/pstore"];
 
 /// What a reader of the log should do.
-pub(crate) const NEXT: &str = "read that log, and remove it when the cause is known";
+pub(crate) const ADVICE: &str = "read that log, and remove it when the cause is known";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
@@ -41,7 +41,7 @@ impl Panic {
 pub(crate) fn read(system: &System) -> (Vec<Panic>, Vec<Failure>) {
     let mut panics = Vec::new();
     let mut denied = Vec::new();
-    let mut deny = |path: &Path, error| denied.push(on(path)(error));
+    let mut deny = |path: &Path, error| denied.push(on_file(path)(error));
     let mut folders: Vec<_> = FOLDERS.iter().map(|folder| system.path(folder)).collect();
     while let Some(folder) = folders.pop() {
         let entries = match std::fs::read_dir(&folder) {

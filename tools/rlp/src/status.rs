@@ -6,7 +6,7 @@
 use crate::blockers::{self, Blockers};
 use crate::boot;
 use crate::cli;
-use crate::failure::{on, Result};
+use crate::failure::{on_file, Result};
 use crate::kmsg;
 use crate::loader::{self, Leftover, Patch, State};
 use crate::output::{Outcome, Paint, Report};
@@ -66,7 +66,7 @@ pub(crate) struct Reason {
 
 /// A patch, and what holds up its transition.
 #[derive(Debug)]
-struct Shown {
+struct PatchWithBlockers {
     patch: Patch,
     /// `None` if this user may not see the blockers, or if the patch has left meanwhile.
     blockers: Option<Blockers>,
@@ -76,7 +76,7 @@ struct Shown {
 pub(crate) struct Status {
     release: String,
     is_loaded: bool,
-    patches: Vec<Shown>,
+    patches: Vec<PatchWithBlockers>,
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     installed_elsewhere: Vec<boot::Installed>,
@@ -118,7 +118,7 @@ const MAX_LOGGED: usize = 20;
 pub(crate) fn logged(system: &System) -> Result<Vec<Logged>> {
     let messages = match kmsg::since_boot(system) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        messages => messages.map_err(on(&system.path(kmsg::DEVICE)))?,
+        messages => messages.map_err(on_file(&system.path(kmsg::DEVICE)))?,
     };
     let mut logged: Vec<Logged> = Vec::new();
     for message in messages.into_iter().rev().filter(kmsg::Message::is_problem) {
@@ -143,7 +143,7 @@ pub(crate) fn logged(system: &System) -> Result<Vec<Logged>> {
 }
 
 /// A result that this user may not see is empty, and is noted.
-fn seen<T: Default>(result: Result<T>, what: &str, unseen: &mut Vec<String>) -> Result<T> {
+fn or_unseen<T: Default>(result: Result<T>, what: &str, unseen: &mut Vec<String>) -> Result<T> {
     match result {
         Err(failure) if failure.is_denied => {
             unseen.push(format!("{what} ({})", failure.what));
@@ -158,22 +158,22 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     let mut unseen = Vec::new();
     let mut patches = Vec::new();
     for patch in loader::patches(system)? {
-        let blockers = if patch.state.is_moving() {
+        let blockers = if patch.state.is_in_transition() {
             blockers::read(system, &patch.name)?
         } else {
             Some(Blockers::default())
         };
-        patches.push(Shown { patch, blockers });
+        patches.push(PatchWithBlockers { patch, blockers });
     }
     let mut status = Status {
         is_loaded: loader::is_loaded(system),
         leftovers: loader::leftovers(system)?,
-        installed: seen(
+        installed: or_unseen(
             boot::installed(system, &release),
             "the patches that are installed",
             &mut unseen,
         )?,
-        installed_elsewhere: seen(
+        installed_elsewhere: or_unseen(
             boot::installed_elsewhere(system, &release),
             "the patches that are installed for other kernels",
             &mut unseen,
@@ -184,7 +184,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
         unseen: Vec::new(),
         logged: Vec::new(),
     };
-    let quarantined = seen(
+    let quarantined = or_unseen(
         boot::quarantined(system),
         "the patches that are not loaded at boot any more",
         &mut unseen,
@@ -197,10 +197,10 @@ pub(crate) fn read(system: &System) -> Result<Status> {
             .map(|failure| format!("{what} ({})", failure.what)),
     );
     status.unseen = unseen;
-    status.judge(boot::is_off(system), &quarantined);
-    status.judge_kernel(system);
+    status.add_reasons(boot::is_off(system), &quarantined);
+    status.add_kernel_reasons(system);
     for panic in panics {
-        let next = Some(panics::NEXT.to_owned());
+        let next = Some(panics::ADVICE.to_owned());
         status.reason(Verdict::Critical, panic.words(), next);
     }
     Ok(status)
@@ -216,7 +216,7 @@ impl Status {
     }
 
     /// Collects what an operator should know.
-    fn judge(&mut self, is_off: bool, quarantined: &[String]) {
+    fn add_reasons(&mut self, is_off: bool, quarantined: &[String]) {
         use Verdict::{Critical, Warning};
         if !self.is_loaded {
             self.reason(
@@ -264,7 +264,7 @@ impl Status {
             .map(|shown| shown.patch.clone())
             .collect();
         for patch in &patches {
-            self.judge_patch(patch);
+            self.add_patch_reasons(patch);
         }
         for left in self.leftovers.clone() {
             let name = &left.name;
@@ -287,7 +287,7 @@ impl Status {
     }
 
     /// Adds what only a reboot changes in the kernel.
-    fn judge_kernel(&mut self, system: &System) {
+    fn add_kernel_reasons(&mut self, system: &System) {
         match system.read("/proc/sys/kernel/ftrace_enabled") {
             // A kernel without ftrace has no such file. After an error of ftrace, the file cannot
             // be read.
@@ -307,7 +307,7 @@ impl Status {
         }
     }
 
-    fn judge_patch(&mut self, patch: &Patch) {
+    fn add_patch_reasons(&mut self, patch: &Patch) {
         use Verdict::Warning;
         let name = &patch.name;
         match patch.state {
@@ -353,7 +353,7 @@ impl Status {
     }
 
     /// One line for Nagios, with its performance data.
-    fn line(&self) -> String {
+    fn nagios_line(&self) -> String {
         let in_effect = self.count(is_in_effect);
         let texts: Vec<_> = self
             .reasons
@@ -380,7 +380,7 @@ impl Status {
         format!(
             "LIVEPATCH {} - {text} | in_effect={in_effect} moving={} probation={}\n",
             self.verdict().word(),
-            self.count(|patch| patch.state.is_moving()),
+            self.count(|patch| patch.state.is_in_transition()),
             self.count(|patch| patch.state == State::Probation),
         )
     }
@@ -439,7 +439,7 @@ impl Report for Status {
     fn json(&self) -> Value {
         let patches = self.patches.iter().map(|shown| {
             let mut value = json!(shown.patch);
-            if shown.patch.state.is_moving() {
+            if shown.patch.state.is_in_transition() {
                 value["blockers"] = json!(shown.blockers);
             }
             value
@@ -462,7 +462,7 @@ impl Report for Status {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "kernel {}", self.release);
-        for Shown { patch, blockers } in &self.patches {
+        for PatchWithBlockers { patch, blockers } in &self.patches {
             let _ = write!(text, "\n{}{}{:#}", paint.bold, patch.name, paint.bold);
             if let Some(level) = &patch.level {
                 let _ = write!(text, ", level {level}");
@@ -540,7 +540,7 @@ impl Report for Nagios {
     }
 
     fn text(&self, _paint: &Paint) -> String {
-        self.0.line()
+        self.0.nagios_line()
     }
 
     fn status(&self) -> u8 {
@@ -581,7 +581,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Status) -> Outcome {
         (true, Err(failure)) => Outcome::of(Unknown(failure.what)),
         (false, Ok(mut status)) => {
             let what = "what the loader has logged";
-            match seen(logged(system), what, &mut status.unseen) {
+            match or_unseen(logged(system), what, &mut status.unseen) {
                 Ok(logged) => status.logged = logged,
                 Err(failure) => return failure.into(),
             }

@@ -2,7 +2,7 @@
 
 //! The machine: its files, its kernel, and the user.
 
-use crate::failure::{on, Failure, Result};
+use crate::failure::{on_file, Failure, Result};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -126,11 +126,11 @@ pub(crate) fn read_again(file: &mut std::fs::File) -> std::io::Result<String> {
 pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(on(folder))?,
+        entries => entries.map_err(on_file(folder))?,
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.map_err(on(folder))?.file_name();
+        let name = entry.map_err(on_file(folder))?.file_name();
         names.push(name.to_string_lossy().into_owned());
     }
     names.sort();

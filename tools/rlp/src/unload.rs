@@ -33,12 +33,12 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
         arguments.patches.clone()
     };
     let dry_run = arguments.dry.dry_run;
-    change::each(dry_run, &names, |name| {
+    change::apply_to_each(dry_run, &names, |name| {
         let name = loader::name_of(name);
         if dry_run {
             return plan(system, &name, arguments.deadline);
         }
-        let until = wait::until(arguments.wait.timeout);
+        let until = wait::deadline_after(arguments.wait.timeout);
         if loader::patch(system, &name)?.is_none() && leftover(system, &name)?.is_none() {
             return Ok(Change::new(&name, Done::NotLoaded));
         }
@@ -161,12 +161,12 @@ pub(crate) fn unload(
             patch.state,
             State::Enabling | State::InEffect | State::Probation
         ) {
-            load::others_settled(system, name, until, progress)?;
-            control::set(system, name, "enabled", "0", "disabled", &mut log)?;
+            load::wait_for_other_transitions(system, name, until, progress)?;
+            control::write_patch_file(system, name, "enabled", "0", "disabled", &mut log)?;
         }
-        match wait::gone(system, name, until, progress)? {
+        match wait::until_gone(system, name, until, progress)? {
             End::Gone => (),
-            End::Late(patch) => return Err(control::late(system, &patch, "unload")),
+            End::Late(patch) => return Err(control::timed_out(system, &patch, "unload")),
             End::Interrupted(patch) => return Err(control::interrupted(&patch, "unload")),
             End::Settled(_) => {
                 let failure = Failure::taken_back(format!("{name} is still in effect"));

@@ -3,7 +3,7 @@
 //! Waiting for the loader, with poll(2) on its files.
 
 use crate::blockers;
-use crate::failure::{on, Result};
+use crate::failure::{on_file, Result};
 use crate::interrupt;
 use crate::loader::{self, Patch};
 use crate::output::Progress;
@@ -38,7 +38,7 @@ impl Watch {
         match File::open(system.path(path)) {
             Ok(file) => Ok(Some(Self(file))),
             Err(_) if !system.exists(path) => Ok(None),
-            Err(error) => Err(on(&system.path(path))(error)),
+            Err(error) => Err(on_file(&system.path(path))(error)),
         }
     }
 
@@ -55,7 +55,7 @@ impl Watch {
 }
 
 /// The time when a wait of so many seconds ends.
-pub(crate) fn until(seconds: u64) -> Instant {
+pub(crate) fn deadline_after(seconds: u64) -> Instant {
     let now = Instant::now();
     // If the end is too far away to be represented, the wait ends after a year.
     now.checked_add(Duration::from_secs(seconds))
@@ -126,17 +126,19 @@ fn wait_for(
 }
 
 /// Waits until the transition of the patch is complete.
-pub(crate) fn settled(
+pub(crate) fn until_settled(
     system: &System,
     patch: &str,
     until: Instant,
     progress: &mut Progress,
 ) -> Result<End> {
-    wait_for(system, patch, until, progress, |now| !now.state.is_moving())
+    wait_for(system, patch, until, progress, |now| {
+        !now.state.is_in_transition()
+    })
 }
 
 /// Waits until the loader does not have the patch any more, or has enabled it again.
-pub(crate) fn gone(
+pub(crate) fn until_gone(
     system: &System,
     patch: &str,
     until: Instant,
