@@ -159,14 +159,16 @@ fn add_proc_details(system: &System, task: &mut Task) {
     }
 }
 
-/// Reads the blockers of a patch, or returns `None` if this user may not see them, or the patch is
-/// gone.
+/// Reads the blockers of a patch, or returns `None` if this user may not see them. A patch that has
+/// left has none.
 pub(crate) fn read(system: &System, patch: &str) -> Result<Option<Blockers>> {
     let path = loader::file(patch, "blockers");
     let text = match system.read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
-        Err(_) if !system.exists(&loader::file(patch, "enabled")) => return Ok(None),
+        Err(_) if !system.exists(&loader::file(patch, "enabled")) => {
+            return Ok(Some(Blockers::default()))
+        }
         Err(error) => return Err(on_file(&system.path(&path))(error)),
     };
     let mut blockers = parse(&text);
@@ -256,6 +258,13 @@ impl Blockers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patch_that_has_left_has_no_blockers() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path().to_owned());
+        assert_eq!(read(&system, "fix").unwrap(), Some(Blockers::default()));
+    }
 
     #[test]
     fn lines_of_the_loader() {

@@ -68,7 +68,7 @@ pub(crate) struct Reason {
 #[derive(Debug)]
 struct PatchWithBlockers {
     patch: Patch,
-    /// `None` if this user may not see the blockers, or if the patch has left meanwhile.
+    /// `None` if this user may not see the blockers.
     blockers: Option<Blockers>,
 }
 
