@@ -39,6 +39,7 @@ mod refusal;
 mod signatures;
 mod tree;
 mod triage;
+mod unified;
 mod units;
 mod verify;
 

@@ -9,7 +9,7 @@
 use crate::command::{excerpt, output, program, run};
 use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
 use crate::tree::{hex, Tree};
-use patchkit::unified::{parse_patches, PlainOrBinaryPatch, UnifiedPatch};
+use crate::unified::{self, FilePatch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ impl Series {
         let mut bytes = Vec::new();
         for patch in parse(path, content)? {
             if names(&patch).iter().any(|name| self.files.contains(name)) {
-                bytes.extend(patch.as_bytes());
+                bytes.extend(patch.bytes);
             }
         }
         Ok(bytes)
@@ -211,23 +211,12 @@ pub(crate) fn members(path: &Path) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn parse(path: &Path, content: &[u8]) -> Result<Vec<UnifiedPatch>> {
+fn parse(path: &Path, content: &[u8]) -> Result<Vec<FilePatch>> {
     let not = |detail: String| Refusal::NotAPatch {
         patch: name_of(path),
         detail,
     };
-    let lines = content
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(<[u8]>::to_vec);
-    let mut patches = Vec::new();
-    for patch in parse_patches(lines) {
-        match patch.map_err(|error| not(error.to_string()))? {
-            PlainOrBinaryPatch::Plain(patch) => patches.push(patch),
-            PlainOrBinaryPatch::Binary(_) => {
-                return Err(not("it changes a binary file".into()).into())
-            }
-        }
-    }
+    let patches = unified::parse(content).map_err(not)?;
     if patches.is_empty() {
         return Err(not("it changes no file".into()).into());
     }
@@ -235,12 +224,11 @@ fn parse(path: &Path, content: &[u8]) -> Result<Vec<UnifiedPatch>> {
 }
 
 /// The old and the new name of a file, without the first folder; none for /dev/null.
-fn names(patch: &UnifiedPatch) -> Vec<String> {
-    [&patch.orig_name, &patch.mod_name]
+fn names(patch: &FilePatch) -> Vec<String> {
+    [&patch.old_name, &patch.new_name]
         .iter()
         .filter_map(|name| {
-            let name = String::from_utf8_lossy(name);
-            let name = name.split_whitespace().next()?.to_owned();
+            let name = name.split_whitespace().next()?;
             (name != "/dev/null").then(|| name.split_once('/').map(|(_, rest)| rest.to_owned()))?
         })
         .collect()
