@@ -19,27 +19,55 @@ cargo_tests() {
 	((status == 0 && count >= 40))
 }
 
-# rlp is under GPL-2.0. Each crate that it is built from must have a compatible licence.
+# is_compatible LICENCE: succeed if a program under GPL-2.0 may contain code under this SPDX expression.
+# Of "A OR B" one licence must be compatible, of "A AND B" both. "A/B" is an old form of "A OR B".
+# Apache-2.0 alone is not compatible with version 2 of the GPL.
+is_compatible() {
+	perl -e '
+		my %fine = map { $_ => 1 } qw(MIT ISC Zlib Unlicense BSL-1.0 BSD-1-Clause BSD-2-Clause BSD-3-Clause
+			Unicode-3.0 Unicode-DFS-2016 GPL-2.0 GPL-2.0-only GPL-2.0-or-later);
+		my $text = $ARGV[0] =~ s{/}{ OR }gr =~ s/ WITH \S+/-with-exception/gr;
+		$text =~ s/([A-Za-z0-9.+-]+)/$1 eq "OR" ? "||" : $1 eq "AND" ? "&&" : $fine{$1} ? 1 : 0/ge;
+		exit !($text =~ /\d/ && eval $text);' -- "$1"
+}
+
+# Each crate that rlp and rlp-build are built from must have a compatible licence.
 licences() {
 	local tree line wrong=0
 
-	tree=$("$scripts/root/cargo-tools" tree -p rlp --edges normal --prefix none \
-		--format '{l} {p}' | sort -u)
-	(($(wc -l <<<"$tree") > 20)) || {
+	tree=$("$scripts/root/cargo-tools" tree -p rlp -p rlp-build --edges normal --prefix none \
+		--format '{l}|{p}' | sed 's/ (\*)$//' | grep . | sort -u)
+	(($(wc -l <<<"$tree") > 40)) || {
 		echo "there must be more crates than these: $tree"
 		return 1
 	}
 	while IFS= read -r line; do
-		case " ${line//[\/()]/ } " in
-		*" MIT "* | *" BSD-"[123]"-Clause "* | *" BSL-1.0 "* | *" Zlib "* | \
-			*" Unlicense "* | *" GPL-2.0 rlp "* | *" GPL-2.0 durable "*) ;;
-		*)
-			echo "$line"
+		is_compatible "${line%%|*}" || {
+			echo "not compatible with GPL-2.0: $line"
 			wrong=1
-			;;
-		esac
+		}
 	done <<<"$tree"
 	((wrong == 0))
+}
+
+# The check above must refuse these, and accept those.
+wrong_licences_are_noticed() {
+	local licence
+
+	for licence in Apache-2.0 'MIT AND Apache-2.0' '(MIT OR Apache-2.0) AND GPL-3.0-only' 'GPL-3.0-only' \
+		'Apache-2.0 WITH LLVM-exception' 'Proprietary' '' 'N/A'; do
+		if is_compatible "$licence"; then
+			echo "not noticed: $licence"
+			return 1
+		fi
+	done
+	for licence in MIT 'MIT OR Apache-2.0' 'Apache-2.0/MIT' '(MIT OR Apache-2.0) AND Unicode-DFS-2016' \
+		'Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT' 'GPL-2.0'; do
+		is_compatible "$licence" || {
+			echo "refused: $licence"
+			return 1
+		}
+	done
 }
 
 # With livepatch.off on the kernel's command line, no patch is loaded at boot. The condition of the
@@ -114,6 +142,7 @@ result "its own tests" cargo_tests
 result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets \
 	-p durable -p rlp -- -D warnings
 result "licences of the crates" licences
+result "a licence that is not compatible is noticed" wrong_licences_are_noticed
 result "the unit of the boot" units
 result "the operator's guide has every message" same_messages
 result "a message that the guide lacks is noticed" missing_messages_are_noticed
