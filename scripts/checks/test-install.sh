@@ -138,12 +138,24 @@ says_why() {
 	grep -qF "$2" <<<"$output" && [[ ! $(find "$test/$1" -name '*.ko') ]]
 }
 
+# The operator's guide removes what was installed. Its command lists each installed file, by the name
+# that the file has on the machine. The part of the command that removes the files is left out here.
+uninstalls() {
+	local list
+
+	list=$(sed -n "s/^    # \(tar -tf image\.tar .*\) | xargs .* rm -f --\$/\1/p" "$top/Documentation/operating.rst")
+	[[ $list ]] || return
+	tar -C "$test/root" -cf "$test/image.tar" .
+	diff -u <(cd "$test" && eval "$list" | sort) <(cd "$test/root" && find . ! -type d | sed 's/^\.//' | sort)
+}
+
 rm -rf "$test"
 mkdir -p "$test"
 if uses_build_root; then
 	result "rlp and rlp-build are built" "$scripts/programs"
 fi
 result "below DESTDIR" env DESTDIR="$test/root" "$scripts/install"
+result "the operator's guide removes what is installed" uninstalls
 result "the loader is installed" \
 	test -s "$test/root/usr/lib/modules/$(kernel_release)/updates/rust_livepatch.ko"
 patch_dir rust "$top/samples/rust_shadow/rust_livepatch_shadow.rs"
