@@ -15,6 +15,7 @@ use core::{
 use kernel::{
     bindings,
     ffi::c_int,
+    str::BStr,
     sync::aref::ARef,
     task::Task,
     types::NotThreadSafe, //
@@ -265,10 +266,21 @@ pub fn nudge(task: &Task) {
     unsafe { rlp_bindings::rlp_task_nudge(task.as_ptr()) }
 }
 
-/// Returns a task's name, `TASK_COMM_LEN` bytes with the terminator.
-pub fn comm(task: &Task) -> [u8; 16] {
+/// The name of a task, `TASK_COMM_LEN` bytes with the terminator.
+pub struct Comm([u8; 16]);
+
+impl Comm {
+    /// Returns the name without the terminator.
+    pub fn name(&self) -> &BStr {
+        let name = self.0.split(|&byte| byte == 0).next();
+        BStr::from_bytes(name.unwrap_or_default())
+    }
+}
+
+/// Returns a task's name.
+pub fn comm(task: &Task) -> Comm {
     let mut buf = [0; 16];
     // SAFETY: The buffer has TASK_COMM_LEN bytes.
     unsafe { rlp_bindings::rlp_task_comm(task.as_ptr(), buf.as_mut_ptr()) };
-    buf
+    Comm(buf)
 }

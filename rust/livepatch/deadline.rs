@@ -5,12 +5,15 @@
 use crate::{
     blockers,
     events::Event,
+    records::Records,
     registry::Registry, //
 };
 use kernel::{
     prelude::*,
+    str::CString,
     time::Delta, //
 };
+use kernel_ext::task;
 
 /// The time after which it is reported that a transition waits for tasks.
 const LONG: Delta = Delta::from_secs(10);
@@ -18,7 +21,11 @@ const LONG: Delta = Delta::from_secs(10);
 /// How many reasons for the delay are logged.
 const REASONS: usize = 3;
 
-/// The longest name of a function in the log, in bytes.
+/// How many tasks that have delayed the transition are named in the log.
+const TASKS: usize = 3;
+
+/// The longest name of a function in the log, in bytes. A line of the kernel's log has room for
+/// [`TASKS`] such names.
 const LONGEST_NAME: usize = 128;
 
 impl Registry {
@@ -71,5 +78,50 @@ impl Registry {
                 Ok(())
             });
         }
+        match list_tasks(transition.records()) {
+            Ok(tasks) if !tasks.is_empty() => {
+                pr_warn!("patch '{}': blocked by {}\n", patch.name(), &*tasks);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lists some tasks that are not switched: "NAME (PID) REASON FUNCTION, ..., and N more tasks".
+///
+/// # Errors
+///
+/// `ENOMEM`.
+fn list_tasks(records: &Records) -> Result<CString> {
+    let mut list = CString::try_from(c"")?;
+    let mut pending = records.iter_pending();
+    for record in pending.by_ref().take(TASKS) {
+        let comma = if list.is_empty() { "" } else { ", " };
+        let (comm, pid) = (task::comm(record.task()), record.task().pid());
+        blockers::name(record.blocker(), LONGEST_NAME, |reason, function| {
+            let (space, function) = match function {
+                "-" => ("", ""),
+                _ => (" ", function),
+            };
+            list = CString::try_from_fmt(fmt!(
+                "{}{}{} ({}) {}{}{}",
+                &*list,
+                comma,
+                comm.name(),
+                pid,
+                reason,
+                space,
+                function
+            ))?;
+            Ok(())
+        })?;
+    }
+    match pending.count() {
+        0 => Ok(list),
+        more => Ok(CString::try_from_fmt(fmt!(
+            "{}, and {} more tasks",
+            &*list,
+            more
+        ))?),
     }
 }

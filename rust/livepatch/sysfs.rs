@@ -28,7 +28,6 @@ use kernel::{
     prelude::*,
     str::{
         kstrtobool_bytes,
-        BStr,
         CStr, //
     },
     time::{
@@ -176,9 +175,7 @@ fn show_blockers(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
             return page.print(fmt!("...\n"));
         }
         let task = record.task();
-        let comm = task::comm(task);
-        let comm = comm.split(|&byte| byte == 0).next().unwrap_or_default();
-        page.print(fmt!("{} {} ", task.pid(), BStr::from_bytes(comm)))?;
+        page.print(fmt!("{} {} ", task.pid(), task::comm(task).name()))?;
         print_blocker(page, record.blocker())?;
     }
     Ok(())

@@ -8,6 +8,7 @@
 
 seen=$(mktemp -d)
 watchers=()
+dozers=()
 
 # watch NAME ARGUMENT...: run watch_patches with these arguments. seen NAME prints its output.
 watch() {
@@ -35,24 +36,25 @@ expect_seen() {
 }
 
 # doze_in PATCH [FILE]: start a process that reads $TARGET/FILE and sleeps in the replacement "doze"
-# of this patch. It blocks the transition that disables the patch, until stop_dozing.
+# of this patch. It blocks the transition that disables the patch, until stop_dozing stops all such
+# processes.
 doze_in() {
 	cat "$TARGET/${2:-one}" >/dev/null &
-	dozer=$!
-	wait_until "grep -q 'doze.*$1' /proc/$dozer/stack" || fail "no process sleeps in $1"
+	dozers+=($!)
+	wait_until "grep -q 'doze.*$1' /proc/$!/stack" || fail "no process sleeps in $1"
 }
 
 stop_dozing() {
-	kill -KILL "$dozer"
-	wait "$dozer" || true
-	dozer=
+	kill -KILL "${dozers[@]}"
+	wait "${dozers[@]}" || true
+	dozers=()
 }
 
 watchers_end() {
 	local status=$?
 
 	set +e
-	[[ ! ${dozer:-} ]] || kill -KILL "$dozer" 2>/dev/null
+	((${#dozers[@]} == 0)) || kill -KILL "${dozers[@]}" 2>/dev/null
 	((${#watchers[@]} == 0)) || kill "${watchers[@]}" 2>/dev/null
 	rm -r "$seen"
 	patches_end "$status"
