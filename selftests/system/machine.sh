@@ -171,6 +171,14 @@ await() {
 	done
 }
 
+# blocker UNIT: start a service that sleeps in rlp_target's sleep_show() until it is stopped. It
+# blocks each transition that patches this function.
+blocker() {
+	guest "[ -e /proc/rlp_target ] || insmod /root/modules/rlp_target.ko"
+	guest "systemd-run -q -u $1 cat /proc/rlp_target/sleep"
+	await 20 "grep -q sleep_show /proc/\$(systemctl show -P MainPID $1)/stack"
+}
+
 # booted: wait until the boot is complete. No unit may have failed.
 booted() {
 	try 'systemctl is-system-running --wait' 300 ||
