@@ -42,6 +42,32 @@ expect "$(seen uevents | cut -d' ' -f2,3 | xargs)" \
 	"start patching complete enabled start unpatching complete disabled leave disabled" "order"
 pass "a patch is enabled, and disabled"
 
+# The patch stays while its files are polled: the event "leave" wakes their readers in any case.
+echo 300 >/sys/module/rust_livepatch/parameters/probation
+load_patch rlp_patch_a funcs=rlp_target:one_show=doze
+watch stays-confirmed poll $RLP/rlp_patch_a/confirmed
+watch stays-transition poll $RLP/rlp_patch_a/transition
+watch stays-enabled poll $RLP/rlp_patch_a/enabled
+echo 1 >$RLP/rlp_patch_a/confirmed
+expect_seen stays-confirmed '^poll 1$'
+expect_seen stays-transition '^poll 0$'
+expect_seen stays-enabled '^poll 1$'
+echo 0 >/sys/module/rust_livepatch/parameters/probation
+doze_in rlp_patch_a
+echo 0 >$RLP/rlp_patch_a/enabled
+expect_seen stays-transition '^poll 1$'
+expect_seen stays-enabled '^poll 0$'
+echo 1 >$RLP/rlp_patch_a/enabled
+wait_settled rlp_patch_a
+wait_until "[[ \$(seen stays-transition | tail -n 1) == 'poll 0' ]]" || fail "the end is not seen: $(seen stays-transition)"
+wait_until "[[ \$(seen stays-enabled | tail -n 1) == 'poll 1' ]]" || fail "the reversal is not seen: $(seen stays-enabled)"
+for file in confirmed transition enabled; do
+	! seen stays-$file | grep -q gone || fail "$file is gone"
+done
+stop_dozing
+unload_patch rlp_patch_a
+pass "a patch stays, and each change wakes the readers of its files"
+
 fall_asleep
 load_module rlp_patch_b funcs=rlp_target:sleep_show
 watch moving poll $RLP/rlp_patch_b/transition
