@@ -13,6 +13,9 @@
  *	"deny" replaces any function, and returns -EPERM.
  * says=TEXT
  *	The line that "say" prints. "say" replaces functions that show a seq_file.
+ * kills=COMM
+ *	The tasks that "kill" kills. "kill" replaces any function, and returns -ENOSYS
+ *	for all other tasks.
  * replace=Y
  *	The patch replaces all other patches.
  * shape=SHAPE
@@ -82,6 +85,19 @@ static long deny(void)
 	return -EPERM;
 }
 
+static char *kills = "";
+module_param(kills, charp, 0444);
+
+/* The function may sleep or not: a signal to the current task is allowed in both cases. */
+static long kill(void)
+{
+	char comm[TASK_COMM_LEN];
+
+	if (!strcmp(get_task_comm(comm, current), kills))
+		send_sig(SIGKILL, current, 1);
+	return -ENOSYS;
+}
+
 /*
  * A replacement at an odd address: compilers may place functions there that they consider
  * cold. The int3 instruction in front of it must not be executed.
@@ -129,6 +145,7 @@ static const struct {
 } replacements[] = {
 	{ "say", say },
 	{ "deny", deny },
+	{ "kill", kill },
 	{ "null", NULL },
 	{ "vmlinux", seq_printf },
 	{ "data", &data },

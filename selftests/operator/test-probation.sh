@@ -122,13 +122,27 @@ watch again uevents
 unload_module rlp_patch_a
 pass "a patch that breaks sockets is taken back"
 
-# An agent that would have confirmed the patch is killed.
-load_module rlp_patch_a funcs=rlp_target:one_show
-(sleep 3 && echo 1 >$RLP/rlp_patch_a/confirmed) &
-kill -KILL $!
+# run_agent: run a program that reads a file of the target and then confirms the patch. The kernel
+# names the task "agent".
+ln -s "$(command -v bash)" "$seen/agent"
+run_agent() {
+	"$seen/agent" -c "read -r line <$TARGET/one; echo 1 >$RLP/rlp_patch_a/confirmed"
+}
+
+echo 60 >$probation
+load_patch rlp_patch_a funcs=rlp_target:one_show
+run_agent
+expect_file $RLP/rlp_patch_a/confirmed 1
+unload_patch rlp_patch_a
+echo 5 >$probation
+load_patch rlp_patch_a funcs=rlp_target:one_show=kill kills=agent
+status=0
+run_agent || status=$?
+expect $status $((128 + 9)) "status of the agent"
+expect_file $RLP/rlp_patch_a/confirmed 0
 wait_gone rlp_patch_a
 unload_module rlp_patch_a
-pass "a patch whose agent has died is taken back"
+pass "a patch that kills its agent is taken back"
 
 # A module is loaded while a patch for it is held, because another patch on probation has replaced
 # it. The held patch has no effect on the module until it is restored.
