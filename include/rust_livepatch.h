@@ -104,23 +104,44 @@ struct klp_patch {
 typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
 typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 
-/*
- * Without CONFIG_LIVEPATCH the kernel refuses modules with MODULE_INFO(livepatch, "Y").
- * Here that tag becomes rust_livepatch, so that a patch needs no change. Other tags
- * stay as they are.
- */
+/* See MODULE_INFO() below. */
 #define __RLP_TAG_livepatch 0, rust_livepatch,
+
+#endif /* !CONFIG_LIVEPATCH */
+
+/*
+ * MODULE_INFO() is that of the kernel, except for these tags:
+ *
+ * - livepatch: without CONFIG_LIVEPATCH the kernel refuses modules with this tag. It becomes
+ *   rust_livepatch, so that a patch needs no change.
+ * - level, cves: the loader shows the text in the patch's directory in sysfs. The kernel frees
+ *   .modinfo when it has loaded a module, so the module has the text a second time, as the object
+ *   rlp_info_<tag>. A module has at most one text for each of the two tags.
+ */
+#include <linux/build_bug.h>
+#include <linux/moduleparam.h>
+
+#define __RLP_SHOWN_level 0, __RLP_SHOWN,
+#define __RLP_SHOWN_cves 0, __RLP_SHOWN,
+#define __RLP_SHOWN(tag, info) static const char rlp_info_##tag[] __used = info;
+#define __RLP_NOT_SHOWN(tag, info)
+
+/* Without a definition of "mapped", this is "other". */
+#define __RLP_MAP(mapped, other) __RLP_SECOND(mapped other, other)
 #define __RLP_SECOND(_1, _2, ...) _2
-#define __RLP_TAG(mapped, tag) __RLP_SECOND(mapped tag, tag)
+
 #define __RLP_MODULE_INFO(tag, info)			\
+	static_assert(sizeof(info) - 1 == __builtin_strlen(info)); \
 	static const char __UNIQUE_ID(modinfo)[]	\
 		__used __section(".modinfo") __aligned(1) \
 		= __MODULE_INFO_PREFIX __stringify(tag) "=" info
 #undef MODULE_INFO
 #define MODULE_INFO(tag, info) \
-	__RLP_MODULE_INFO(__RLP_TAG(__RLP_TAG_##tag, tag), info)
+	__RLP_MAP(__RLP_SHOWN_##tag, __RLP_NOT_SHOWN)(tag, info) \
+	__RLP_MODULE_INFO(__RLP_MAP(__RLP_TAG_##tag, tag), info)
 
-#endif /* !CONFIG_LIVEPATCH */
+/* RLP_INFO(level, "7"): does not compile without this header, which MODULE_INFO() does. */
+#define RLP_INFO(tag, text) MODULE_INFO(tag, text)
 
 #define klp_enable_patch	rlp_enable_patch
 #define klp_shadow_get		rlp_shadow_get
@@ -130,15 +151,6 @@ typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 #define klp_shadow_free_all	rlp_shadow_free_all
 #define klp_get_state		rlp_get_state
 #define klp_get_prev_state	rlp_get_prev_state
-
-/*
- * RLP_INFO(level, "7"), RLP_INFO(cves, "CVE-2026-0001"): a field of modinfo that the loader also
- * shows in the patch's directory in sysfs. The kernel frees .modinfo when it has loaded a module,
- * so the module has the text a second time, as the object rlp_info_<tag>.
- */
-#define RLP_INFO(tag, text)						\
-	MODULE_INFO(tag, text);						\
-	static const char rlp_info_##tag[] __used = text
 
 int rlp_enable_patch(struct klp_patch *patch);
 

@@ -73,6 +73,7 @@ is_what_it_says() {
 		$(tool modinfo -F level "$ko") == 7 &&
 		$(tool modinfo -F description "$ko") == "proc: say what was done" &&
 		$(tool modinfo -F depends "$ko") == rust_livepatch ]] &&
+		has_symbol src_cmdline rlp_info_level && has_symbol src_cmdline rlp_info_cves &&
 		grep -q '"name": "cmdline_proc_show"' "$proof" &&
 		grep -qE '"sha256": "[0-9a-f]{64}"' "$proof"
 }

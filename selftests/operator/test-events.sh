@@ -97,6 +97,11 @@ load_patch rlp_patch_b funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_b/level 7
 expect_file $RLP/rlp_patch_b/cves "CVE-2026-0001 CVE-2026-0002"
 unload_patch rlp_patch_b
+# The module has these fields of modinfo, and no macro of the loader's header.
+load_patch rlp_patch_c funcs=rlp_target:one_show
+expect_file $RLP/rlp_patch_c/level 3
+expect_file $RLP/rlp_patch_c/cves CVE-2026-0003
+unload_patch rlp_patch_c
 load_patch rlp_patch_a funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_a/level ""
 unload_patch rlp_patch_a

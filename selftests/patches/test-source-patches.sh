@@ -13,6 +13,12 @@ remember_state
 RLP_MODULES+=/source
 read_file /proc/cmdline
 check_patch src_cmdline /proc/cmdline "live patched: $REPLY"
+# The patch was built with --level and --cve, and its header has another CVE number.
+load_patch src_cmdline
+expect_file $RLP/src_cmdline/level 7
+expect_file $RLP/src_cmdline/cves "CVE-2026-0001 CVE-2026-0002"
+unload_patch src_cmdline
+pass "level and cves of a source patch"
 
 # effect PATCH FILE PATTERN: the content of the file must match the pattern while the patch is
 # loaded, and must not match it afterwards.

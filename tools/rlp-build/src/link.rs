@@ -84,7 +84,8 @@ pub(crate) fn module(
     Ok(module)
 }
 
-/// The kernel's init code, with this module's information in place of its own.
+/// The kernel's init code, with this module's information in place of its own. The loader's header
+/// has `RLP_INFO()`: the loader shows these fields while the patch is loaded.
 fn init_code(text: &str, info: &Info) -> Result<String> {
     let own = "MODULE_DESCRIPTION(\"Livepatch module\");";
     if !text.contains(own) {
@@ -94,10 +95,10 @@ fn init_code(text: &str, info: &Info) -> Result<String> {
     }
     let mut lines = format!("MODULE_DESCRIPTION({});\n", quoted(&info.description));
     if let Some(level) = &info.level {
-        lines += &format!("MODULE_INFO(level, {});\n", quoted(level));
+        lines += &format!("RLP_INFO(level, {});\n", quoted(level));
     }
     if !info.cves.is_empty() {
-        lines += &format!("MODULE_INFO(cves, {});\n", quoted(&info.cves.join(" ")));
+        lines += &format!("RLP_INFO(cves, {});\n", quoted(&info.cves.join(" ")));
     }
     Ok(text.replace(own, &lines))
 }
