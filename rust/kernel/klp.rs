@@ -154,7 +154,7 @@ impl PatchDesc {
     }
 
     /// Returns the states that the patch changes, as pairs of id and version.
-    pub fn states(&self) -> impl Iterator<Item = (usize, u32)> {
+    pub fn states(&self) -> impl Iterator<Item = (usize, u32)> + use<'_> {
         self.raw_states().map(|state| {
             // SAFETY: The pointer is to an entry of the array. The author may write to the member
             // `data` meanwhile, but that is not read.
@@ -162,7 +162,7 @@ impl PatchDesc {
         })
     }
 
-    fn raw_states(&self) -> impl Iterator<Item = NonNull<klp_state>> {
+    fn raw_states(&self) -> impl Iterator<Item = NonNull<klp_state>> + use<'_> {
         // SAFETY: By the invariant of `Described`.
         unsafe { states_at((*self.raw()).states) }
     }

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Test the interface for patch modules with the compilers alone. The layouts in Rust and C must
-# agree, a patch must not need a Rust symbol, and each mistake in rust/api/tests must fail to
-# compile for the expected reason.
+# Test the interface for patch modules, and the wrappers in rust/kernel, with the compilers alone.
+# The layouts in Rust and C must agree, a patch must not need a Rust symbol, and each mistake in
+# rust/api/tests and rust/kernel/tests must fail to compile for the expected reason.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -20,6 +20,14 @@ objects() {
 build() { # MAKE ARGUMENT...
 	# shellcheck disable=SC2046
 	tool make -C "$kernel" M="$tests" MO="$out" $(kernel_vars) "$@" </dev/null
+}
+
+# The folder of the tests of the wrappers, relative to $top.
+wrappers=rust/kernel/tests
+
+build_wrappers() { # MAKE ARGUMENT...
+	# shellcheck disable=SC2046
+	tool make -C "$kernel" M="$top" MO="$out/wrappers" $(kernel_vars) "$@" </dev/null
 }
 
 mapfile -t mistakes < <(cd "$tests" && grep -l '^// error: ' -- *.rs)
@@ -62,15 +70,26 @@ result "a C patch without CONFIG_LIVEPATCH needs no function of in-tree livepatc
 # shellcheck disable=SC2046
 build -k -j1 $(objects "${mistakes[@]}") >"$log" 2>&1 || true
 
-fails_with() { # OBJECT ERROR
-	awk -v object="$1" -v error="$2" '
+fails_with() { # LOG OBJECT ERROR
+	awk -v object="$2" -v error="$3" '
 		$1 == "RUSTC"                        { ours = $NF == object }
 		ours && /^error/ && index($0, error) { expected = 1; next }
 		ours && /^error/ && !/aborting due/  { other = 1 }
-		END                                  { exit !expected || other }' "$log"
+		END                                  { exit !expected || other }' "$1"
 }
 for source in "${mistakes[@]}"; do
 	error=$(sed -n 's,^// error: ,,p' "$tests/$source")
-	result "${source%.rs} is refused ($error)" fails_with "${source%.rs}.o" "$error"
+	result "${source%.rs} is refused ($error)" fails_with "$log" "${source%.rs}.o" "$error"
+done
+
+mapfile -t mistakes < <(cd "$top" && grep -l '^// error: ' -- "$wrappers"/*.rs)
+mapfile -t correct < <(cd "$top" && grep -L '^// error: ' -- "$wrappers"/*.rs)
+mkdir "$out/wrappers"
+result "the correct uses of the wrappers build" build_wrappers "${correct[@]/%.rs/.o}"
+log=$out/mistakes-wrappers.log
+build_wrappers -k -j1 "${mistakes[@]/%.rs/.o}" >"$log" 2>&1 || true
+for source in "${mistakes[@]}"; do
+	error=$(sed -n 's,^// error: ,,p' "$top/$source")
+	result "${source%.rs} is refused ($error)" fails_with "$log" "${source%.rs}.o" "$error"
 done
 exit $rc

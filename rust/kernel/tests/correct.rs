@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the wrappers allow. Each of the other sources has one mistake, and must not compile. The
+//! first comment of a source has the error.
+
+use kernel_ext::klp::PatchDesc;
+
+/// Reads the states and the objects of a patch while the patch's module is held.
+pub fn read_patch(patch: PatchDesc) -> usize {
+    let states = patch.states().count();
+    let objects = patch.objects().map_or(0, |objects| objects.count());
+    drop(patch);
+    states.wrapping_add(objects)
+}
