@@ -113,16 +113,13 @@ static unsigned long site_of(const struct watch *watch)
 }
 
 /*
- * Whether the stubs are attached. The loader's registry serializes the writers. A writer sets
- * this after the stubs were attached, and clears it before they are detached. ftrace calls the
- * reader. If the reader sees an old value, another user gets -EBUSY for a function that could
+ * Whether the stubs are attached. The caller of rlp_bpf_watch() serializes the writers. A writer
+ * sets this after the stubs were attached, and clears it before they are detached. ftrace calls
+ * the reader. If the reader sees an old value, another user gets -EBUSY for a function that could
  * be shared.
  */
 static bool watching;
-/*
- * Whether the stubs were ever attached. Accessed with the registry locked, or while the registry
- * is freed.
- */
+/* Whether the stubs were ever attached. The caller of rlp_bpf_watch() serializes the accesses. */
 static bool watched;
 
 /* Whether the function at the fentry site @ip has a stub. Context: any. */
@@ -145,7 +142,9 @@ bool rlp_bpf_is_watched(unsigned long ip)
  * Does nothing if @on changes nothing. After a stop, a task may still be in a stub, see
  * rlp_bpf_wait().
  *
- * Context: process context, sleeps.
+ * Context: process context, sleeps. The caller serializes the calls, and those of
+ * rlp_bpf_wait(): there is one Batches (rust/kernel/direct.rs) at a time, and its methods take
+ * it exclusively.
  * Return: 0; -EOPNOTSUPP if the kernel has no such functions; -ENOMEM; -EINVAL if another
  * user has a direct target on one of the functions; -ENODEV if ftrace has shut itself down.
  */

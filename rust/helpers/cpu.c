@@ -78,7 +78,8 @@ static int clear_pending(void *pending)
  * task, or the idle task leaves its loop.
  *
  * Context: @fn of rlp_on_cpus(), called with the CPU hotplug lock held, so that the
- * stopper of this CPU is enabled.
+ * stopper of this CPU is enabled. The gate is open: otherwise the stopper is not requested, and
+ * the bit stays set.
  */
 void notrace rlp_resched_here(void)
 {

@@ -6,6 +6,7 @@
 //! [`include/linux/smp.h`](srctree/include/linux/smp.h)
 
 use crate::{
+    gate::Gate,
     rcu::{
         self,
         ReadSide, //
@@ -188,7 +189,11 @@ pub enum Then {
 ///
 /// Process context, may sleep, interrupts on. `f` runs with hard interrupts off, also on
 /// PREEMPT_RT: it must take no lock and allocate nothing.
-pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(cpus: &CpuSet, f: F) {
+pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+    _gate: Gate,
+    cpus: &CpuSet,
+    f: F,
+) {
     struct Call<F> {
         f: F,
         caller: *const bindings::task_struct,
@@ -207,7 +212,8 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(cpus: &C
         // (`flush_smp_call_function_queue()` in `kernel/smp.c`).
         let (proof, here) = unsafe { (ReadSide::assume(), Interrupted::here(call.caller)) };
         if (call.f)(&here, &proof) == Then::Reschedule {
-            // SAFETY: This is a call by `rlp_on_cpus()` with the CPU hotplug lock held.
+            // SAFETY: This is a call by `rlp_on_cpus()` with the CPU hotplug lock held, and the gate
+            // is open. Before the drop of `OpenGate` has ended, the stopper has run its work.
             unsafe { rlp_bindings::rlp_resched_here() }
         }
     }
@@ -223,12 +229,13 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(cpus: &C
 }
 
 /// Waits until every CPU has done what [`Then::Reschedule`] asked for. The stopper then no longer
-/// needs this module's text.
+/// needs this module's text. The drop of [`OpenGate`](crate::gate::OpenGate) calls this, before the
+/// module's text is freed.
 ///
 /// # Context
 ///
 /// Process context, sleeps.
-pub fn wait_for_reschedules() {
+pub(crate) fn wait_for_reschedules() {
     for cpu in possible() {
         // SAFETY: The CPU is possible.
         while unsafe { rlp_bindings::rlp_resched_is_pending(cpu as c_int) } {

@@ -28,8 +28,9 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `anchor` jumps for as long as this lives, so that `ops` stays registered. Besides the anchor, at
-/// most `others` functions jump.
+/// `anchor` jumps for as long as this lives, so that `ops` stays registered. The anchor can jump
+/// once, so there is one value of this type at a time. Besides the anchor, at most `others`
+/// functions jump.
 pub struct Batches {
     anchor: (Site, CallTarget),
     others: usize,
@@ -52,6 +53,7 @@ impl Batches {
     ///
     /// # Errors
     ///
+    /// `EINVAL` if the anchor jumps already, as it does while another value of this type lives;
     /// `ENOMEM`; `ENOENT` if the symbol of the anchor is not found; `ENODEV` if ftrace has shut
     /// itself down.
     pub fn anchored() -> Result<Option<Self>> {
@@ -107,8 +109,9 @@ impl Batches {
     ///
     /// `ENODEV` if ftrace has shut itself down.
     fn watch_bpf(&mut self) -> Result {
-        // SAFETY: `ops` is registered by the type invariant. There is one value of this type, in
-        // the registry, which is locked.
+        // SAFETY: `ops` is registered by the type invariant. ftrace allows one direct target for
+        // the anchor, so no other value of this type lives: `update_ftrace_direct_add()` returns
+        // `EINVAL` to a second `anchored()`. The `&mut self` serializes the calls.
         match change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), true) }) {
             Err(e) if e == ENODEV => Err(e),
             _ => Ok(()),

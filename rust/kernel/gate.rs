@@ -22,15 +22,16 @@ use kernel::{
     str::CStr, //
 };
 
-/// The proof that the gate is open.
+/// The proof that the gate is open. Copies of it are not used after [`OpenGate`] was dropped, by
+/// the contract of [`open`].
 #[derive(Clone, Copy)]
 pub struct Gate(());
 
-/// The open gate. A module drops this last.
+/// The open gate.
 ///
 /// The drop waits until no CPU stopper, no tracepoint probe and no kobject of this crate needs code
-/// of the module any more. Functions that register a probe or make a directory take a [`Gate`],
-/// which only this value returns.
+/// of the module any more. Functions that request a stopper, register a probe or make a directory
+/// take a [`Gate`], which only this value returns.
 ///
 /// # Context
 ///
@@ -65,7 +66,12 @@ static OPENED: AtomicBool = AtomicBool::new(false);
 ///
 /// `EBUSY` if this was called before; the error of `register_kprobe()`, for the kprobe on
 /// `kallsyms_lookup_name`; `ENOENT` if the kernel lacks a symbol that the loader needs.
-pub fn open() -> Result<OpenGate> {
+///
+/// # Safety
+///
+/// When the returned value is dropped, every value that was made with a [`Gate`] was dropped
+/// earlier, and no [`Gate`] is used any more. The module's text stays until the drop has returned.
+pub unsafe fn open() -> Result<OpenGate> {
     // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
     if OPENED.swap(true, Ordering::Relaxed) {
         return Err(EBUSY);

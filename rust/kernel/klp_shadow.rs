@@ -110,9 +110,11 @@ impl NewVariable<'_> {
 
 /// A patch's request to free the variable of one key, or all variables of one number, with the
 /// author's destructor.
-pub struct Destructor {
+pub struct Destructor<'a> {
     scope: Scope,
     call: klp_shadow_dtor_t,
+    /// The lifetime of the author's call, during which the author's module stays loaded.
+    _call: PhantomData<&'a mut c_void>,
 }
 
 enum Scope {
@@ -120,26 +122,30 @@ enum Scope {
     Id(usize),
 }
 
-impl Destructor {
+impl Destructor<'_> {
     /// # Safety
     ///
-    /// `call` may be called with the object of `key` and the variable for `key`.
+    /// While the value lives, `call` may be called with the object of `key` and the variable for
+    /// `key`.
     #[doc(hidden)]
     pub unsafe fn of_key(key: Key, call: klp_shadow_dtor_t) -> Self {
         Self {
             scope: Scope::Key(key),
             call,
+            _call: PhantomData,
         }
     }
 
     /// # Safety
     ///
-    /// `call` may be called with the variable of number `id` of each object, and that object.
+    /// While the value lives, `call` may be called with the variable of number `id` of each object,
+    /// and that object.
     #[doc(hidden)]
     pub unsafe fn of_id(id: usize, call: klp_shadow_dtor_t) -> Self {
         Self {
             scope: Scope::Id(id),
             call,
+            _call: PhantomData,
         }
     }
 
@@ -209,9 +215,9 @@ pub trait Shadows {
     /// Implements `klp_shadow_get_or_alloc()`.
     fn get_or_alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory>;
     /// Implements `klp_shadow_free()`.
-    fn free(destructor: Destructor);
+    fn free(destructor: Destructor<'_>);
     /// Implements `klp_shadow_free_all()`.
-    fn free_all(destructor: Destructor);
+    fn free_all(destructor: Destructor<'_>);
 }
 
 /// For [`export_klp_shadow!`].
@@ -281,7 +287,8 @@ macro_rules! export_klp_shadow {
 
             /// # Safety
             ///
-            /// `call` may be called with `object` and the variable for `object` and `id`.
+            /// During this call, `call` may be called with `object` and the variable for `object`
+            /// and `id`.
             #[no_mangle]
             unsafe extern "C" fn rlp_rust_shadow_free(
                 object: *mut c_void,
@@ -294,7 +301,7 @@ macro_rules! export_klp_shadow {
 
             /// # Safety
             ///
-            /// `call` may be called with every variable for `id`, and its object.
+            /// During this call, `call` may be called with every variable for `id`, and its object.
             #[no_mangle]
             unsafe extern "C" fn rlp_rust_shadow_free_all(id: usize, call: klp_shadow_dtor_t) {
                 // SAFETY: The contract of klp_shadow_free_all().

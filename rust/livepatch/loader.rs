@@ -100,8 +100,9 @@ module! {
 
 /// The loaded module.
 ///
-/// The fields are in the order of their removal: first the entry points, then what they use. Patch
-/// modules hold references to this module, so no patch is left when it is dropped.
+/// The fields are in the order of their drops: first the entry points, then what they use. `_gate`
+/// is the last field, as [`gate::open`] requires. Patch modules hold references to this module, so
+/// no patch is left when it is dropped.
 struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
@@ -125,7 +126,12 @@ impl kernel::Module for RustLivepatch {
 
 impl RustLivepatch {
     fn start() -> Result<Self> {
-        let gate = gate::open()?;
+        #[expect(unsafe_code, reason = "a copy of the gate has no lifetime")]
+        // SAFETY: The values that are made with a `Gate` are fields of `this` before `_gate`, or
+        // are in the registry, which is such a field. Copies of the `Gate` are in the registry and
+        // its transition. If this function fails, `gate` is dropped last, because it is the first
+        // variable. The kernel frees the module's text after the drop.
+        let gate = unsafe { gate::open() }?;
         ftrace::alive().inspect_err(|_| {
             pr_err!("ftrace has shut itself down, until the next boot\n");
         })?;

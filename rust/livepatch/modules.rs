@@ -178,13 +178,25 @@ impl Registry {
         }
         self.try_to_unhook_unused();
         desc.post_unpatch(self.callbacks());
-        self.forget_module(id, name);
+        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        // SAFETY: The module's init has not begun, so no function of the module was called.
+        unsafe {
+            self.forget_module(id, name);
+        }
         Err(e)
     }
 
-    fn forget_module(&mut self, id: PatchId, name: &CStr) {
+    /// Resets the object of the patch `id` for the module `name`.
+    ///
+    /// # Safety
+    ///
+    /// No task runs the patch's code for the object, until the module is loaded again.
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    unsafe fn forget_module(&mut self, id: PatchId, name: &CStr) {
         if let Ok((patch, callbacks)) = self.patch_and_callbacks(id) {
-            patch.forget_module(name, callbacks);
+            // SAFETY: By the contract. The relocations of registered patches are changed with the
+            // registry locked.
+            unsafe { patch.forget_module(name, callbacks) }
         }
     }
 
@@ -240,7 +252,13 @@ impl Registry {
             }
             self.try_to_unhook_unused();
             desc.post_unpatch(self.callbacks());
-            self.forget_module(id, name);
+            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            // SAFETY: The module's init has not begun or has failed, or its exit has returned. The
+            // kernel frees the module's code next, so no task is in a function of the module, nor
+            // in the replacement of such a function.
+            unsafe {
+                self.forget_module(id, name);
+            }
         }
     }
 }
@@ -268,7 +286,15 @@ fn prepare_object(
     unsafe {
         object.desc.set_module(module, callbacks);
     }
-    let resolved = check_ftrace_records(module).and_then(|()| object.resolve(patch_module));
+    let resolved = check_ftrace_records(module).and_then(|()| {
+        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        // SAFETY: The module's init has not begun, so no function of the module was called, and
+        // none is hooked for the patch. `unpatch_module()` is called before the module is freed.
+        // The relocations of registered patches are changed with the registry locked.
+        unsafe {
+            object.resolve(patch_module)
+        }
+    });
     resolved.inspect_err(|e| {
         pr_warn!(
             "failed to initialize patch '{}' for module '{}' ({})\n",
@@ -281,7 +307,11 @@ fn prepare_object(
     pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
     object.desc.pre_patch(callbacks).inspect_err(|_| {
         pr_warn!("pre-patch callback failed for object '{}'\n", name);
-        object.forget_module(patch_module, callbacks);
+        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        // SAFETY: As for `resolve()` above. No function of the object was hooked since.
+        unsafe {
+            object.forget_module(patch_module, callbacks);
+        }
     })?;
     Ok(object.desc.clone())
 }

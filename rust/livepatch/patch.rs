@@ -136,15 +136,21 @@ impl Patch {
         self.desc.module().name()
     }
 
-    /// Clears all relocations, so that the module can enable the patch again. Called when no task
-    /// runs the patch's code any more.
+    /// Clears all relocations, so that the module can enable the patch again.
     ///
     /// # Context
     ///
     /// May sleep.
-    pub(crate) fn clear_relocations(&mut self) {
+    ///
+    /// # Safety
+    ///
+    /// - No task runs the patch's code any more.
+    /// - No other thread applies or clears relocations of the patch's module at the same time.
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn clear_relocations(&mut self) {
         for object in &mut self.objects {
-            object.clear_relocations(self.desc.module());
+            // SAFETY: By the contract.
+            unsafe { object.clear_relocations(self.desc.module()) }
         }
     }
 
@@ -165,11 +171,21 @@ impl Patch {
     }
 
     /// Resets the object for the module `name`; see [`Object::forget_module`].
-    pub(crate) fn forget_module(&mut self, name: &CStr, callbacks: &CallbackToken) {
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::forget_module`].
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn forget_module(&mut self, name: &CStr, callbacks: &CallbackToken) {
         let patch = self.desc.module();
         let mut objects = self.objects.iter_mut();
         if let Some(object) = objects.find(|object| object.is_module(name)) {
-            object.forget_module(patch, callbacks);
+            // SAFETY: By the contract.
+            unsafe { object.forget_module(patch, callbacks) }
         }
     }
 
@@ -207,9 +223,19 @@ impl Object {
     /// Resets the object when its module is being unloaded, or when the load of the module is
     /// refused. Also clears the relocations in the module `patch`, so that the object's module can
     /// be loaded again.
-    pub(crate) fn forget_module(&mut self, patch: Module<'_>, callbacks: &CallbackToken) {
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Object::clear_relocations`].
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn forget_module(&mut self, patch: Module<'_>, callbacks: &CallbackToken) {
         self.release(callbacks);
-        self.clear_relocations(patch);
+        // SAFETY: By the contract.
+        unsafe { self.clear_relocations(patch) }
     }
 
     /// Marks the object as absent. The callbacks can still use the pointer to the module.

@@ -39,17 +39,30 @@ impl Patch {
     /// Resolves the objects that are loaded. Modules that are being loaded or unloaded count as
     /// loaded if they are among `announced`.
     ///
+    /// # Context
+    ///
+    /// Process context, with the registry locked. May sleep.
+    ///
     /// # Errors
     ///
     /// Those of [`Object::resolve`], with a line in the log that names the patch.
-    pub(crate) fn resolve(&mut self, announced: &[CString], callbacks: &CallbackToken) -> Result {
+    ///
+    /// # Safety
+    ///
+    /// - The patch is not registered, and its functions are not hooked.
+    /// - No other thread applies or clears relocations of the patch's module at the same time.
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn resolve(
+        &mut self,
+        announced: &[CString],
+        callbacks: &CallbackToken,
+    ) -> Result {
         let patch = self.desc.module();
         for object in &mut self.objects {
             if let Some(name) = &object.name {
                 let Some(module) = find_module(name, announced) else {
                     continue;
                 };
-                #[expect(unsafe_code, reason = "the author's structure has no lifetime")]
                 // SAFETY: The registry is locked, so the module stays loaded: see `find_module()`.
                 // The notifier is called before the module is freed, and `unpatch_module()` clears
                 // the pointer then.
@@ -57,7 +70,10 @@ impl Patch {
                     object.desc.set_found_module(&module, callbacks);
                 }
             }
-            object.resolve(patch).inspect_err(|e| {
+            // SAFETY: By the contract. A patch that is not registered has no task in its code. The
+            // module of the object was found loaded above, and `unpatch_module()` is called before
+            // the module is freed.
+            unsafe { object.resolve(patch) }.inspect_err(|e| {
                 if *e != ENOMEM {
                     pr_err!(
                         "failed to initialize patch '{}' for object '{}' ({})\n",
@@ -95,39 +111,45 @@ impl Object {
     ///
     /// `EINVAL` or `ENOENT` with a line in the log, `ENOMEM`, and those of
     /// [`Module::apply_relocations`]. The object is then as it was before.
-    pub(crate) fn resolve(&mut self, patch: Module<'_>) -> Result {
+    ///
+    /// # Safety
+    ///
+    /// - No task runs the patch's code for the object until this returns. So no function of the
+    ///   object is hooked for the patch.
+    /// - Afterwards, tasks only run that code while the object's module is loaded.
+    /// - No other thread applies or clears relocations of `patch` at the same time.
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn resolve(&mut self, patch: Module<'_>) -> Result {
         // The kernel applied the relocations for vmlinux when it loaded the patch module.
         if let Some(name) = &self.name {
-            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: No function of the object is hooked for this patch yet, so no task runs the
-            // patch's code for the object. `unpatch_module()` unhooks the functions, and every task
-            // leaves that code, before the object's module is freed. One thread at a time applies
-            // or clears relocations of a patch. That thread holds the registry's lock, or it
-            // releases a patch that has left the registry. In the second case the patch's directory
-            // still exists, which keeps the patch from being enabled again.
-            unsafe {
-                patch.apply_relocations(name)?;
-            }
+            // SAFETY: By the contract.
+            unsafe { patch.apply_relocations(name) }?;
             self.relocated = true;
         }
-        self.find_functions()
-            .inspect_err(|_| self.clear_relocations(patch))
+        self.find_functions().inspect_err(|_| {
+            // SAFETY: By the contract. The functions were not found, so they are not hooked, and
+            // `resolve()` must succeed before they are.
+            unsafe { self.clear_relocations(patch) }
+        })
     }
 
     /// Clears the relocations of the module `patch` that refer to the object, so that they can be
-    /// applied again. Called while no task runs the patch's code for the object.
+    /// applied again.
     ///
     /// # Context
     ///
     /// May sleep.
-    pub(crate) fn clear_relocations(&mut self, patch: Module<'_>) {
+    ///
+    /// # Safety
+    ///
+    /// - No task runs the patch's code for the object until [`resolve`](Self::resolve) has
+    ///   succeeded again.
+    /// - No other thread applies or clears relocations of `patch` at the same time.
+    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    pub(crate) unsafe fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
-            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
-            // SAFETY: By the contract of this function no task runs that code. `resolve()` says why
-            // one thread at a time does this.
-            unsafe {
-                patch.clear_relocations(name);
-            }
+            // SAFETY: By the contract.
+            unsafe { patch.clear_relocations(name) }
         }
     }
 

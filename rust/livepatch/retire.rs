@@ -144,7 +144,15 @@ impl RetiredPatches {
                     stall.keep();
                 }
             } else {
-                patch.clear_relocations();
+                #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+                // SAFETY: The patch has left the registry, so each task is in a universe without
+                // the patch, and no view has its replacements. No task was forced. The wait above
+                // was for tasks on the way to a replacement. No other thread changes the
+                // relocations: `directory` still exists, which keeps the module from enabling the
+                // patch again.
+                unsafe {
+                    patch.clear_relocations();
+                }
                 drop(patch);
             }
             // The directory does not use the module, which may be unloaded by now.

@@ -77,11 +77,11 @@ impl Shadows for Variables {
         }
     }
 
-    fn free(destructor: Destructor) {
+    fn free(destructor: Destructor<'_>) {
         destructor.run();
     }
 
-    fn free_all(destructor: Destructor) {
+    fn free_all(destructor: Destructor<'_>) {
         destructor.run();
     }
 }

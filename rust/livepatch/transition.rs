@@ -311,7 +311,7 @@ impl Transition {
             }
         }
         if !self.cpus.is_empty() {
-            cpu::interrupt(&self.cpus, sweep_cpu);
+            cpu::interrupt(self.gate, &self.cpus, sweep_cpu);
         }
         if !self.is_done() && self.nudge_clock.elapsed() > self.nudge_after {
             self.nudge();

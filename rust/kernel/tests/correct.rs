@@ -3,7 +3,16 @@
 //! What the wrappers allow. Each of the other sources has one mistake, and must not compile. The
 //! first comment of a source has the error.
 
-use kernel_ext::klp::PatchDesc;
+use kernel_ext::{
+    cpu::{
+        self,
+        CpuSet,
+        Then, //
+    },
+    gate::Gate,
+    klp::PatchDesc,
+    klp_shadow::Destructor, //
+};
 
 /// Reads the states and the objects of a patch while the patch's module is held.
 pub fn read_patch(patch: PatchDesc) -> usize {
@@ -11,4 +20,14 @@ pub fn read_patch(patch: PatchDesc) -> usize {
     let objects = patch.objects().map_or(0, |objects| objects.count());
     drop(patch);
     states.wrapping_add(objects)
+}
+
+/// Runs a destructor in the call of its author.
+pub fn run_destructor(destructor: Destructor<'_>) {
+    destructor.run();
+}
+
+/// Makes the CPUs of a set reschedule.
+pub fn reschedule(gate: Gate, cpus: &CpuSet) {
+    cpu::interrupt(gate, cpus, |_here, _proof| Then::Reschedule);
 }

@@ -237,6 +237,7 @@ pub(crate) mod stack {
 pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
     use crate::{
+        gate::Gate,
         rcu::ReadSide,
         sched::SwitchOut,
         task::{Quiescent, TaskId},
@@ -252,6 +253,7 @@ pub(crate) mod cpu {
 
     /// Interrupts the CPUs of all tasks: in this model, each of these CPUs has the number 0.
     pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+        _gate: Gate,
         cpus: &CpuSet,
         f: F,
     ) {

@@ -87,19 +87,18 @@ pub(crate) mod stack {
 /// `kernel_ext::cpu`. There are no CPUs: the task never runs on one.
 pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
-    use crate::rcu::ReadSide;
+    use crate::{gate::Gate, rcu::ReadSide};
 
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..0
     }
 
     pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+        _gate: Gate,
         _cpus: &CpuSet,
         _f: F,
     ) {
     }
-
-    pub(crate) fn wait_for_reschedules() {}
 }
 
 /// `kernel_ext::sched`
