@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Records in the kernel's audit log. */
 #include <linux/audit.h>
-#include <linux/ctype.h>
 #include <linux/string.h>
 
 #include "helpers.h"
 
 /*
  * Whether @name can be quoted in an audit record. If not, the record has the name in hexadecimal.
- * The rule is that of audit_string_contains_control(), which is not exported.
+ * The rule is that of audit_string_contains_control(), which is not exported: each byte is a
+ * printable character of ASCII, and neither a blank nor a quotation mark. isgraph() is also true
+ * for characters of Latin-1.
  */
 static bool is_plain(const char *name)
 {
 	for (; *name; name++) {
-		if (!isgraph(*name) || *name == '"')
+		unsigned char byte = *name;
+
+		if (byte <= ' ' || byte > '~' || byte == '"')
 			return false;
 	}
 	return true;

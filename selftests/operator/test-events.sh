@@ -109,4 +109,18 @@ load_patch rust_livepatch_cmdline
 expect_file $RLP/rust_livepatch_cmdline/level sample
 unload_patch rust_livepatch_cmdline
 pass "level and cves are shown, of patches in C and in Rust"
+
+# An audit record has a name in hexadecimal if it cannot be quoted. This module is rlp_patch_a with
+# another name of the same length in bytes.
+if [[ -e $seen/audit ]]; then
+	name=rlp_patché
+	LC_ALL=C sed "s/rlp_patch_a/$name/g" "$(module_file rlp_patch_a)" >"$seen/renamed.ko"
+	insmod "$seen/renamed.ko" funcs=rlp_target:one_show
+	loaded+=("$name")
+	expect_seen audit "op=livepatch patch=726c705f7061746368c3a9 event=complete state=enabled "
+	wait_settled "$name"
+	unload_patch "$name"
+	! seen audit | grep -F "patch=\"$name\"" || fail "a name that is not ASCII is quoted"
+	pass "an audit record of a patch whose name is not ASCII"
+fi
 finish
