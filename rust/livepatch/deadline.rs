@@ -6,7 +6,9 @@ use crate::{
     blockers,
     events::Event,
     records::Records,
-    registry::Registry, //
+    registry::Registry,
+    step::PatchId,
+    transition::Deadline, //
 };
 use kernel::{
     prelude::*,
@@ -37,18 +39,34 @@ impl Registry {
         let (id, deadline_s) = (patch.id, patch.deadline_s);
         let elapsed = transition.elapsed();
         let deadline = Delta::from_secs(i64::from(deadline_s));
-        let is_late = transition.has_deadline && deadline_s != 0 && elapsed >= deadline;
+        let has_deadline = transition.deadline != Deadline::None && deadline_s != 0;
         if !transition.reported && elapsed >= LONG {
             self.report(id, Event::Wait);
             if let Some(transition) = self.transition_mut() {
                 transition.reported = true;
             }
         }
-        if is_late {
+        if has_deadline && elapsed >= deadline {
+            self.reverse_late(id, deadline_s);
+        }
+    }
+
+    /// Reverses the transition of the patch `id`, whose deadline has passed. The first call in a
+    /// transition reports that. If the reversal fails, the next sweep calls this again.
+    fn reverse_late(&mut self, id: PatchId, deadline_s: u32) {
+        let is_first = self.transition_mut().is_some_and(|transition| {
+            core::mem::replace(&mut transition.deadline, Deadline::Passed) == Deadline::Ahead
+        });
+        if is_first {
             self.log_lateness(deadline_s);
             self.report(id, Event::Deadline);
-            // The only error is `ENOMEM`. The next call retries.
-            let _ = self.reverse();
+        }
+        if let (Err(e), true, Ok(patch)) = (self.reverse(), is_first, self.patch(id)) {
+            pr_warn!(
+                "patch '{}': the transition was not reversed ({}), retrying\n",
+                patch.name(),
+                e.to_errno()
+            );
         }
     }
 
@@ -91,7 +109,7 @@ impl Registry {
 ///
 /// # Errors
 ///
-/// `ENOMEM`.
+/// Fails with `ENOMEM`.
 fn list_tasks(records: &Records) -> Result<CString> {
     let mut list = CString::try_from(c"")?;
     let mut pending = records.iter_pending();

@@ -21,6 +21,7 @@ use crate::{
     },
     retire::RetiredPatches,
     step::PatchId,
+    transition::Deadline,
     worker::WORKER, //
 };
 use kernel::{
@@ -153,7 +154,7 @@ impl Registry {
             _ => Ok(()),
         };
         if let Some(transition) = self.transition_mut() {
-            transition.has_deadline = false;
+            transition.deadline = Deadline::None;
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     },
     retire::RetiredPatches,
     step::PatchId,
+    transition::Deadline,
     worker::WORKER, //
 };
 use kernel::{
@@ -160,7 +161,7 @@ impl Registry {
         }
         self.disable(id)?;
         if let Some(transition) = self.transition_mut() {
-            transition.has_deadline = false;
+            transition.deadline = Deadline::None;
         }
         Ok(())
     }

@@ -108,6 +108,17 @@ const FIRST_NUDGE: Delta = Delta::from_secs(3);
 /// (`klp_send_signals()` in `kernel/livepatch/transition.c`).
 const NUDGE_PERIOD: Delta = Delta::from_secs(15);
 
+/// Whether a transition is reversed at the deadline of its patch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deadline {
+    /// The transition is not reversed.
+    None,
+    /// The deadline has not passed, if the patch has one.
+    Ahead,
+    /// The deadline has passed, which was reported. The transition could not be reversed yet.
+    Passed,
+}
+
 /// A running transition.
 pub(crate) struct Transition {
     /// Which patch is in transition, and how the universes differ.
@@ -118,8 +129,7 @@ pub(crate) struct Transition {
     pub(crate) warned: bool,
     /// Whether it was reported that the transition takes long.
     pub(crate) reported: bool,
-    /// Whether the transition is reversed at its deadline.
-    pub(crate) has_deadline: bool,
+    pub(crate) deadline: Deadline,
     /// The universe to which tasks are switched.
     pub(crate) target: Universe,
     gate: Gate,
@@ -159,7 +169,7 @@ impl Transition {
             forced: false,
             warned: false,
             reported: false,
-            has_deadline: true,
+            deadline: Deadline::Ahead,
             target: Universe::New,
             gate,
             records,
@@ -185,7 +195,7 @@ impl Transition {
         self.renew(plan, target)?;
         self.target = target;
         // A reversed transition has no deadline. Otherwise it could be reversed again and again.
-        self.has_deadline = false;
+        self.deadline = Deadline::None;
         self.nudge_clock = Instant::now();
         self.nudge_after = FIRST_NUDGE;
         self.pause_ms = FIRST_PAUSE_MS;

@@ -7,6 +7,8 @@
 
 set -e
 . "$(dirname "$0")/operator.sh"
+# shellcheck disable=SC1091
+. "$(dirname "$0")/../faults/inject.sh"
 
 own_loader_with deadline=2
 watch uevents uevents
@@ -70,4 +72,28 @@ echo 7 >$RLP/rlp_patch_a/deadline
 expect_file $RLP/rlp_patch_a/deadline 7
 unload_patch rlp_patch_a
 pass "values of deadline"
+
+# Without memory the transition is not reversed at its deadline. The loader retries at each sweep,
+# and reports the deadline once.
+load_faults
+fall_asleep
+new_log
+load_module rlp_patch_a funcs=rlp_target:sleep_show
+inject_within rust_livepatch:worker_run '*'
+echo Y >$FAIL/onward
+arm 1
+wait_until "log_has 'is reversed'" 30 || fail "the deadline is not noticed"
+read_file $FAIL/seen
+tries=$((REPLY + 3))
+wait_until "read_file $FAIL/seen; ((REPLY > $tries))" 30 || fail "the reversal is not retried"
+expect "$(log | grep -c 'not complete after 2 s, and is reversed')" 1 "reports of the deadline"
+expect_log "patch 'rlp_patch_a': the transition was not reversed \(-12\), retrying"
+expect_file $RLP/rlp_patch_a/enabled 1
+disarm
+echo N >$FAIL/onward
+wait_gone rlp_patch_a
+wake_up
+unload_module rlp_patch_a
+unload_module rlp_fail
+pass "a transition that cannot be reversed at its deadline is reversed later"
 finish
