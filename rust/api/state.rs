@@ -82,7 +82,7 @@ impl<T: Send + 'static> State<T> {
     /// Returns the data, or [`None`] if there are none or the patch does not list this state.
     #[inline]
     pub fn get<'a>(&self, cx: &'a Context<'_>) -> Option<&'a T> {
-        let data = *self.data(self.own(cx))?;
+        let data = *self.data_slot(self.entry_in_patch(cx))?;
         // SAFETY: The data are NULL or a `T` by the contract of `new()`. Functions that take or
         // replace the `T` need a `&mut Context`, and `cx` is the only context.
         unsafe { data.cast::<T>().as_ref() }
@@ -92,7 +92,7 @@ impl<T: Send + 'static> State<T> {
     /// this state.
     #[inline]
     pub fn get_mut<'a>(&self, cx: &'a mut Context<'_>) -> Option<&'a mut T> {
-        let data = *self.data(self.own(cx))?;
+        let data = *self.data_slot(self.entry_in_patch(cx))?;
         // SAFETY: A `T` by the contract of `new()`. Every access needs the context, and `cx` is the
         // only context.
         unsafe { data.cast::<T>().as_mut() }
@@ -105,8 +105,8 @@ impl<T: Send + 'static> State<T> {
     /// `ENOENT` if the patch does not list this state.
     #[inline]
     pub fn set(&self, cx: &mut Context<'_>, data: KBox<T>) -> Result<Option<KBox<T>>> {
-        let slot = self.data(self.own(cx)).ok_or(ENOENT)?;
-        let old = Self::boxed(slot);
+        let slot = self.data_slot(self.entry_in_patch(cx)).ok_or(ENOENT)?;
+        let old = Self::take_box(slot);
         *slot = KBox::into_raw(data).cast();
         Ok(old)
     }
@@ -114,7 +114,7 @@ impl<T: Send + 'static> State<T> {
     /// Takes the data out.
     #[inline]
     pub fn take(&self, cx: &mut Context<'_>) -> Option<KBox<T>> {
-        Self::boxed(self.data(self.own(cx))?)
+        Self::take_box(self.data_slot(self.entry_in_patch(cx))?)
     }
 
     /// Takes the data out of the newest other patch that changes this state, if that patch has this
@@ -125,7 +125,7 @@ impl<T: Send + 'static> State<T> {
     #[inline]
     pub fn take_prev(&self, _cx: &mut Context<'_>) -> Option<KBox<T>> {
         // SAFETY: Callbacks may call this function; the context is the proof of a callback.
-        Self::boxed(self.data(unsafe { abi::rlp_get_prev_state(self.id) })?)
+        Self::take_box(self.data_slot(unsafe { abi::rlp_get_prev_state(self.id) })?)
     }
 
     /// Returns the version of this state in the newest other patch that changes it.
@@ -139,7 +139,7 @@ impl<T: Send + 'static> State<T> {
     }
 
     /// Returns this state in the patch of the callback, or NULL.
-    fn own(&self, cx: &Context<'_>) -> *mut klp_state {
+    fn entry_in_patch(&self, cx: &Context<'_>) -> *mut klp_state {
         // SAFETY: The patch is the one that the loader is working on.
         unsafe { abi::rlp_get_state(cx.patch(), self.id) }
     }
@@ -147,7 +147,7 @@ impl<T: Send + 'static> State<T> {
     /// Returns the data pointer of `state`, if that has this version.
     ///
     /// `state` is NULL, or the loader has returned it in this callback.
-    fn data<'a>(&self, state: *mut klp_state) -> Option<&'a mut *mut c_void> {
+    fn data_slot<'a>(&self, state: *mut klp_state) -> Option<&'a mut *mut c_void> {
         // SAFETY: A state lives as long as its patch, which stays while the loader's lock is held.
         // No other thread accesses it while the lock is held.
         unsafe { state.as_mut() }
@@ -156,7 +156,7 @@ impl<T: Send + 'static> State<T> {
     }
 
     /// Takes the box out of the data pointer of a state with this version.
-    fn boxed(slot: &mut *mut c_void) -> Option<KBox<T>> {
+    fn take_box(slot: &mut *mut c_void) -> Option<KBox<T>> {
         let data = core::mem::replace(slot, ptr::null_mut());
         if data.is_null() {
             return None;

@@ -30,12 +30,12 @@
 /* The number of tasks that call the loader. */
 static atomic_t callers = ATOMIC_INIT(0);
 
-/* For the meaning of @function see rlp_rust_make_room(). */
+/* For the meaning of @function see rlp_rust_before_attach(). */
 static void call_loader(unsigned long function)
 {
 	/* No ordering: RCU-tasks orders this before the read in rlp_bpf_wait(). */
 	atomic_inc(&callers);
-	rlp_rust_make_room(function);
+	rlp_rust_before_attach(function);
 	/* Release, pairs with the acquire in rlp_bpf_wait(): the loader is not in use any more. */
 	(void)atomic_fetch_dec_release(&callers);
 }
@@ -120,7 +120,7 @@ static unsigned long site_of(const struct watch *watch)
  */
 static bool watching;
 /* Whether the stubs were ever attached. The caller of rlp_bpf_watch() serializes the accesses. */
-static bool watched;
+static bool was_ever_watching;
 
 /* Whether the function at the fentry site @ip has a stub. Context: any. */
 bool rlp_bpf_is_watched(unsigned long ip)
@@ -175,7 +175,7 @@ int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
 	if (!ret && on) {
 		ret = rlp_update_ftrace_direct_add(ops, hash);
 		if (!ret) {
-			watched = true;
+			was_ever_watching = true;
 			WRITE_ONCE(watching, true);
 		}
 	} else if (!ret) {
@@ -201,7 +201,7 @@ int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
  */
 void rlp_bpf_wait(void)
 {
-	if (!watched)
+	if (!was_ever_watching)
 		return;
 	synchronize_rcu_tasks();
 	/* Acquire, pairs with the release in call_loader(). */

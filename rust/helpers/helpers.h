@@ -71,7 +71,7 @@ bool rlp_bpf_is_watched(unsigned long ip);
 int rlp_bpf_watch(struct ftrace_ops *ops, bool on);
 void rlp_bpf_wait(void);
 /* @function: the address of a function, or 0 for all functions. */
-void rlp_rust_make_room(unsigned long function);
+void rlp_rust_before_attach(unsigned long function);
 
 /* params.c */
 bool rlp_param_debug(void);
@@ -96,8 +96,8 @@ bool rlp_task_is_kthread(struct task_struct *task);
 void rlp_task_comm(struct task_struct *task, char *buf);
 void rlp_task_nudge(struct task_struct *task);
 void rlp_task_get(struct task_struct *task);
-unsigned long rlp_births_lock(void);
-void rlp_births_unlock(unsigned long flags);
+unsigned long rlp_new_tasks_lock(void);
+void rlp_new_tasks_unlock(unsigned long flags);
 struct tracepoint *rlp_tracepoint(const char *name);
 void rlp_tracepoint_synchronize(void);
 

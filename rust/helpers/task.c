@@ -119,20 +119,20 @@ void notrace rlp_task_get(struct task_struct *task)
 }
 
 /* Raw: the probe on task_newtask takes the lock with interrupts off, also on PREEMPT_RT. */
-static DEFINE_RAW_SPINLOCK(births);
+static DEFINE_RAW_SPINLOCK(new_tasks);
 
 /* Context: any but NMI. */
-unsigned long notrace rlp_births_lock(void)
+unsigned long notrace rlp_new_tasks_lock(void)
 {
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&births, flags);
+	raw_spin_lock_irqsave(&new_tasks, flags);
 	return flags;
 }
 
-void notrace rlp_births_unlock(unsigned long flags)
+void notrace rlp_new_tasks_unlock(unsigned long flags)
 {
-	raw_spin_unlock_irqrestore(&births, flags);
+	raw_spin_unlock_irqrestore(&new_tasks, flags);
 }
 
 struct search {

@@ -174,7 +174,7 @@ impl Interrupted<'_> {
 
 /// What an interrupted CPU does after the interrupt.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum AfterInterrupt {
     /// The CPU continues the task that it interrupted.
     Resume,
     /// The CPU switches to another task and back, as soon as the kernel may preempt the task.
@@ -189,7 +189,7 @@ pub enum Then {
 ///
 /// Process context, may sleep, interrupts on. `f` runs with hard interrupts off, also on
 /// PREEMPT_RT: it must take no lock and allocate nothing.
-pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync>(
     _gate: Gate,
     cpus: &CpuSet,
     f: F,
@@ -202,7 +202,7 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
     ///
     /// `on_each_cpu_mask()` calls this with the CPU hotplug lock held, and `info` is a `Call<F>`
     /// that outlives the call.
-    unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+    unsafe extern "C" fn thunk<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync>(
         info: *mut c_void,
     ) {
         // SAFETY: `info` is a `Call<F>` by the contract.
@@ -211,9 +211,9 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
         // before it schedules, or the caller of `interrupt()`
         // (`flush_smp_call_function_queue()` in `kernel/smp.c`).
         let (proof, here) = unsafe { (ReadSide::assume(), Interrupted::here(call.caller)) };
-        if (call.f)(&here, &proof) == Then::Reschedule {
-            // SAFETY: This is a call by `rlp_on_cpus()` with the CPU hotplug lock held, and the gate
-            // is open. Before the drop of `OpenGate` has ended, the stopper has run its work.
+        if (call.f)(&here, &proof) == AfterInterrupt::Reschedule {
+            // SAFETY: This is a call by `rlp_on_cpus()` with the CPU hotplug lock held, and the
+            // gate is open. Before the drop of `OpenGate` has ended, the stopper has run its work.
             unsafe { rlp_bindings::rlp_resched_here() }
         }
     }
@@ -228,9 +228,9 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
     unsafe { rlp_bindings::rlp_on_cpus(cpus.0.as_raw(), Some(thunk::<F>), info) }
 }
 
-/// Waits until every CPU has done what [`Then::Reschedule`] asked for. The stopper then no longer
-/// needs this module's text. The drop of [`OpenGate`](crate::gate::OpenGate) calls this, before the
-/// module's text is freed.
+/// Waits until every CPU has done what [`AfterInterrupt::Reschedule`] asked for. The stopper then
+/// no longer needs this module's text. The drop of [`OpenGate`](crate::gate::OpenGate) calls this,
+/// before the module's text is freed.
 ///
 /// # Context
 ///

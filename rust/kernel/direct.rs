@@ -233,15 +233,16 @@ impl Drop for Jump {
 
 /// The functions to which another user wants to attach a direct target.
 #[derive(Clone, Copy)]
-pub enum Wanted {
+pub enum AttachRequest {
     /// The function at this site.
     One(Site),
     /// Any number of functions.
     Any,
 }
 
-impl Wanted {
-    /// Makes the value for `rlp_rust_make_room()`. Returns `None` for a function without a site.
+impl AttachRequest {
+    /// Makes the value for `rlp_rust_before_attach()`. Returns `None` for a function without a
+    /// site.
     #[doc(hidden)]
     pub fn from_address(function: usize) -> Option<Self> {
         /// The first bytes of a function, one of which is at its site.
@@ -255,23 +256,23 @@ impl Wanted {
     /// Whether the other user may attach a direct target to the function at `site`.
     pub fn includes(self, site: Site) -> bool {
         match self {
-            Self::One(wanted) => wanted == site,
+            Self::One(requested) => requested == site,
             Self::Any => true,
         }
     }
 }
 
-/// Emits a function that calls `$make_room(wanted: Wanted)`. It is called before a bpf program is
-/// attached to a function, and the program is attached when it has returned.
+/// Emits a function that calls `$before_attach(request: AttachRequest)`. It is called before a
+/// bpf program is attached to a function, and the program is attached when it has returned.
 ///
 /// The function is called in process context, and may sleep. Locks of bpf are held.
 #[macro_export]
 macro_rules! on_direct_target {
-    ($make_room:path) => {
+    ($before_attach:path) => {
         #[no_mangle]
-        extern "C" fn rlp_rust_make_room(function: usize) {
-            if let Some(wanted) = $crate::direct::Wanted::from_address(function) {
-                $make_room(wanted)
+        extern "C" fn rlp_rust_before_attach(function: usize) {
+            if let Some(request) = $crate::direct::AttachRequest::from_address(function) {
+                $before_attach(request)
             }
         }
     };

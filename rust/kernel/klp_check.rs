@@ -74,7 +74,7 @@ pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
     };
     let mut check = Check {
         patch: module.name(),
-        left: MAX_ENTRIES,
+        entries_left: MAX_ENTRIES,
     };
     check.objects(objs)?;
     check.states(states)?;
@@ -83,7 +83,7 @@ pub(crate) unsafe fn check<'a>(patch: *const klp_patch) -> Result<Module<'a>> {
 
 struct Check<'a> {
     patch: &'a CStr,
-    left: usize,
+    entries_left: usize,
 }
 
 impl Check<'_> {
@@ -138,8 +138,8 @@ impl Check<'_> {
             if !more(self, entry)? {
                 return Ok(());
             }
-            self.left = self
-                .left
+            self.entries_left = self
+                .entries_left
                 .checked_sub(1)
                 .ok_or_else(|| refuse(self.patch, what, E2BIG))?;
             entry = NonNull::new(entry.as_ptr().wrapping_add(1))

@@ -42,7 +42,7 @@ pub struct ModuleMutex<T> {
     mutex: AtomicPtr<Mutex<T>>,
     users: AtomicUsize,
     /// Makes this `Sync` if `Mutex<T>` is.
-    _is: PhantomData<Mutex<T>>,
+    _mutex_type: PhantomData<Mutex<T>>,
 }
 
 impl<T> ModuleMutex<T> {
@@ -51,7 +51,7 @@ impl<T> ModuleMutex<T> {
         Self {
             mutex: AtomicPtr::new(null_mut()),
             users: AtomicUsize::new(0),
-            _is: PhantomData,
+            _mutex_type: PhantomData,
         }
     }
 

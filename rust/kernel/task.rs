@@ -118,28 +118,28 @@ impl Drop for TaskList {
     }
 }
 
-/// The lock of births, a raw spinlock, held with interrupts off. A probe for new tasks takes the
+/// The lock of new tasks, a raw spinlock, held with interrupts off. A probe for new tasks takes the
 /// lock before it changes the record of a child. So these records do not change while another
 /// thread holds the lock.
 ///
 /// # Context
 ///
 /// Any but NMI. Nothing may sleep while this lives.
-pub struct BirthLock(usize, NotThreadSafe);
+pub struct NewTaskLock(usize, NotThreadSafe);
 
-impl BirthLock {
+impl NewTaskLock {
     /// Takes the lock.
     pub fn lock() -> Self {
         // SAFETY: Not in an NMI, by the contract of the type. Unlocked in the drop.
-        let flags = unsafe { rlp_bindings::rlp_births_lock() };
+        let flags = unsafe { rlp_bindings::rlp_new_tasks_lock() };
         Self(flags, NotThreadSafe)
     }
 }
 
-impl Drop for BirthLock {
+impl Drop for NewTaskLock {
     fn drop(&mut self) {
         // SAFETY: Locked in `lock()`, on this CPU: interrupts have been off since then.
-        unsafe { rlp_bindings::rlp_births_unlock(self.0) }
+        unsafe { rlp_bindings::rlp_new_tasks_unlock(self.0) }
     }
 }
 

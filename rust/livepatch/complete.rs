@@ -110,8 +110,8 @@ impl Registry {
         let transition = self.transition().ok_or(EINVAL)?;
         let (step, target, forced) = (transition.step, transition.target, transition.forced);
         let patching = transition.patching();
-        let moving = self.moving_patch().ok_or(EINVAL)?;
-        let (id, name) = (moving.id, moving.name());
+        let patch = self.patch_in_transition().ok_or(EINVAL)?;
+        let (id, name) = (patch.id, patch.name());
         retired.reserve(self.patches().len())?;
         debug!(
             "'{}': completing {} transition\n",

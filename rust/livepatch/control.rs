@@ -139,7 +139,7 @@ impl Registry {
         } else {
             ("unpatching", "patching")
         };
-        let patch = self.moving_patch().ok_or(EINVAL)?;
+        let patch = self.patch_in_transition().ok_or(EINVAL)?;
         let (id, name) = (patch.id, patch.name());
         debug!("'{}': reversing transition from {} to {}\n", name, from, to);
         self.reverse_transition()?;

@@ -33,7 +33,8 @@ const LONGEST_NAME: usize = 128;
 impl Registry {
     /// Reports that the transition takes long, and reverses it if its deadline has passed.
     pub(crate) fn watch_transition(&mut self) {
-        let (Some(transition), Some(patch)) = (self.transition(), self.moving_patch()) else {
+        let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())
+        else {
             return;
         };
         let (id, deadline_s) = (patch.id, patch.deadline_s);
@@ -72,7 +73,8 @@ impl Registry {
 
     /// Logs that the transition is reversed, and which tasks have delayed it.
     fn log_lateness(&self, deadline_s: u32) {
-        let (Some(transition), Some(patch)) = (self.transition(), self.moving_patch()) else {
+        let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())
+        else {
             return;
         };
         pr_warn!(

@@ -134,7 +134,7 @@ impl Registry {
         self.add(patch, directory)?;
         let result = self.start_enabling(id, step);
         if let Err(e) = result {
-            self.expel(id, retired);
+            self.remove_failed(id, retired);
             return Err(e);
         }
         self.advance(retired);
@@ -221,7 +221,7 @@ impl Registry {
     }
 
     /// Removes a patch that could not be enabled.
-    fn expel(&mut self, id: PatchId, retired: &mut RetiredPatches) {
+    fn remove_failed(&mut self, id: PatchId, retired: &mut RetiredPatches) {
         let Some((patch, directory)) = self.remove(id) else {
             return;
         };

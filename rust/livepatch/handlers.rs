@@ -25,14 +25,14 @@ use kernel_ext::{
 /// The functions that are hooked by the handler.
 pub(crate) struct Handlers {
     /// The `ftrace_ops` with the anchor.
-    main: Hooked,
+    main: OpsAndSites,
     /// ftrace asks the owner of a direct target to share the function only when an `ftrace_ops` is
     /// registered, so each batch of such functions has an `ftrace_ops` of its own.
-    shared: KVec<Hooked>,
+    shared: KVec<OpsAndSites>,
 }
 
 /// An `ftrace_ops`, and the functions in its filter, except the anchor.
-struct Hooked {
+struct OpsAndSites {
     redirection: Redirection,
     sites: KVVec<Site>,
 }
@@ -46,7 +46,7 @@ const UNDO_TRIES: u32 = 100;
 /// The pause between two attempts.
 const UNDO_PAUSE: Delta = Delta::from_millis(10);
 
-impl Hooked {
+impl OpsAndSites {
     /// Adds `sites` to the filter, all or none.
     fn hook(&mut self, sites: &mut [Site]) -> Result {
         self.sites.reserve(sites.len(), GFP_KERNEL)?;
@@ -75,7 +75,7 @@ impl Handlers {
     /// Those of [`Redirection::anchored`].
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            main: Hooked {
+            main: OpsAndSites {
                 redirection: Redirection::anchored()?,
                 sites: KVVec::new(),
             },
@@ -117,7 +117,7 @@ impl Handlers {
         let mut kept = KVVec::with_capacity(sites.len(), GFP_KERNEL)?;
         kept.extend_from_slice(sites, GFP_KERNEL)?;
         self.shared.reserve(1, GFP_KERNEL)?;
-        let shared = Hooked {
+        let shared = OpsAndSites {
             redirection: register_with_retries(sites)?,
             sites: kept,
         };

@@ -107,7 +107,7 @@ struct RustLivepatch {
     _parameters: params::Registration,
     _notifier: Notifier<notifier::Watcher>,
     // Requests runs of `_worker`.
-    _births: TaskNewtask<transition::Probe>,
+    _new_tasks: TaskNewtask<transition::Probe>,
     // Requests runs of `_retirer`.
     _worker: StartedWorker,
     _retirer: StartedWorker,
@@ -142,7 +142,7 @@ impl RustLivepatch {
         let retirer = worker::RETIRER.start(release_retired)?;
         let worker = worker::WORKER.start(work)?;
         let this = Self {
-            _births: transition::watch_births(gate.gate())?,
+            _new_tasks: transition::watch_new_tasks(gate.gate())?,
             _notifier: Notifier::register()?,
             _parameters: params::Registration::register(),
             _worker: worker,

@@ -147,12 +147,12 @@ impl Registry {
     }
 
     fn apply_patch(&mut self, id: PatchId, module: Module<'_>) -> Result {
-        let steady = self.transition_of(id).is_none();
+        let in_transition = self.transition_of(id).is_some();
         let (patch, callbacks) = self.patch_and_callbacks(id)?;
         let desc = prepare_object(patch, module, callbacks)?;
         self.hook_and_publish(module, id, &desc)?;
         self.settle_later();
-        if steady {
+        if !in_transition {
             desc.post_patch(self.callbacks());
         }
         Ok(())
@@ -211,18 +211,18 @@ impl Registry {
         self.patch_mut(id).ok()?.object_mut(name)
     }
 
-    /// Reverts the patches of `module` that are older than `limit`, or all of them. Cannot fail.
-    fn unpatch_module(&mut self, module: Module<'_>, limit: Option<PatchId>) {
+    /// Reverts the patches of `module` that are older than `stop_at`, or all of them. Cannot fail.
+    fn unpatch_module(&mut self, module: Module<'_>, stop_at: Option<PatchId>) {
         let name = module.name();
         let count = self.patches().len();
         for at in 0..count {
             let Some(id) = self.patches().nth(at).map(|patch| patch.id) else {
                 break;
             };
-            if Some(id) == limit {
+            if Some(id) == stop_at {
                 break;
             }
-            let moves = self.transition_of(id).is_some();
+            let in_transition = self.transition_of(id).is_some();
             let Ok((patch, callbacks)) = self.patch_and_callbacks(id) else {
                 break;
             };
@@ -235,7 +235,7 @@ impl Registry {
                 continue;
             };
             let desc = object.desc.clone();
-            if !moves {
+            if !in_transition {
                 desc.pre_unpatch(callbacks);
             }
             pr_notice!(

@@ -126,7 +126,7 @@ impl<'a> Plan<'a> {
     /// Returns the sites of all functions of all patches.
     pub(crate) fn all_sites(&self) -> impl Iterator<Item = Site> + use<'_, 'a> {
         self.functions()
-            .filter_map(|uses| Some(uses.first()?.original.site))
+            .filter_map(|candidates| Some(candidates.first()?.original.site))
     }
 
     /// Returns the sites of the functions whose redirects differ between the universes.
@@ -137,9 +137,10 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Returns where the calls of each function go in the new universe. `None` is the original
-    /// code.
-    pub(crate) fn steady(&self) -> impl Iterator<Item = (Site, Option<CallTarget>)> + use<'_, 'a> {
+    /// Returns the destination of each function in the new universe. `None` is the original code.
+    pub(crate) fn targets_after(
+        &self,
+    ) -> impl Iterator<Item = (Site, Option<CallTarget>)> + use<'_, 'a> {
         self.functions().filter_map(|candidates| {
             Some((
                 candidates.first()?.original.site,

@@ -33,7 +33,7 @@ use kernel_ext::{
         Ordering, //
     },
     task::{
-        BirthLock,
+        NewTaskLock,
         TaskId, //
     },
     task_slot::TaskSlot, //
@@ -60,7 +60,7 @@ pub(crate) enum Switched {
     /// This attempt switched the record.
     Now,
     /// This attempt switched the last record: the transition can be completed.
-    Last,
+    NowLast,
 }
 
 /// What [`Records::inherit`] did.
@@ -69,7 +69,7 @@ pub(crate) enum Inherited {
     /// The child is in its parent's universe, or was switched in the meantime.
     Done,
     /// As `Done`, and the child's record was the last that had to be switched.
-    Last,
+    DoneLast,
     /// As `Done`, and little room is left: the table should be replaced by a larger one.
     Crowded,
     /// There is no room for a record: the child starts in the target universe.
@@ -174,9 +174,9 @@ pub(crate) struct Records {
     /// The number of records that were made by enrolment.
     enrolled: usize,
     /// The number of records that were made by [`inherit`](Self::inherit).
-    born: AtomicUsize,
+    child_records: AtomicUsize,
     /// The number of records that [`inherit`](Self::inherit) has made or switched.
-    births: AtomicUsize,
+    child_changes: AtomicUsize,
     /// The number of children for which there was no room.
     left_out: AtomicUsize,
     target: Universe,
@@ -207,8 +207,8 @@ impl Records {
             idle: KVVec::new(),
             capacity,
             enrolled: 0,
-            born: AtomicUsize::new(0),
-            births: AtomicUsize::new(0),
+            child_records: AtomicUsize::new(0),
+            child_changes: AtomicUsize::new(0),
             left_out: AtomicUsize::new(0),
             target,
             pending: AtomicUsize::new(0),
@@ -299,18 +299,19 @@ impl Records {
         &self,
         child: &Task,
         universe: Universe,
-        _births: &BirthLock,
+        _lock: &NewTaskLock,
     ) -> Inherited {
         let key = TaskId::from(child).as_usize();
         match (self.find(key), universe == self.target) {
             (Some(record), true) => {
                 let switched = self.switch(&record);
                 if switched != Switched::Before {
-                    // ORDERING: Relaxed, partner `births()`: both hold the lock of births.
-                    self.births.fetch_add(1, Ordering::Relaxed);
+                    // ORDERING: Relaxed, partner `child_changes()`: both hold the lock of new
+                    // tasks.
+                    self.child_changes.fetch_add(1, Ordering::Relaxed);
                 }
                 match switched {
-                    Switched::Last => Inherited::Last,
+                    Switched::NowLast => Inherited::DoneLast,
                     Switched::Now | Switched::Before => Inherited::Done,
                 }
             }
@@ -336,8 +337,8 @@ impl Records {
         self.pending.fetch_add(1, Ordering::Relaxed);
         // This succeeds: nothing else changes a record that is in the target universe.
         record.slot.set_bits(word, word.bits() ^ UNIVERSE);
-        // ORDERING: Relaxed, partner `births()`: both hold the lock of births.
-        self.births.fetch_add(1, Ordering::Relaxed);
+        // ORDERING: Relaxed, partner `child_changes()`: both hold the lock of new tasks.
+        self.child_changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes a record for `child`, which has the key `key`, in the universe that is not the target.
@@ -346,9 +347,10 @@ impl Records {
     /// does not become 0 before the record of the child is counted.
     fn record_child(&self, child: &Task, key: usize) -> Inherited {
         let room = self.room();
-        // ORDERING: Relaxed. The partner is this line on other CPUs: all hold the lock of births.
-        let born = self.born.load(Ordering::Relaxed);
-        let free = self.slots.free(key).filter(|_| born < room);
+        // ORDERING: Relaxed. The partner is this line on other CPUs: all hold the lock of new
+        // tasks.
+        let made = self.child_records.load(Ordering::Relaxed);
+        let free = self.slots.free(key).filter(|_| made < room);
         let Some(slot) = free.and_then(|at| self.slots.get(at)) else {
             // ORDERING: Relaxed, partner `left_out()`: the value is only shown to users.
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -358,11 +360,12 @@ impl Records {
         // reader that finds the record, and switches it, orders this line before the decrement.
         self.pending.fetch_add(1, Ordering::Relaxed);
         slot.fill(child, bits(self.target.other(), false));
-        // ORDERING: Relaxed, partners `births()` and the load above: all hold the lock of births.
-        // `len()` only shows the value to users.
-        self.born.store(born.wrapping_add(1), Ordering::Relaxed);
-        self.births.fetch_add(1, Ordering::Relaxed);
-        if born >= room / 2 {
+        // ORDERING: Relaxed, partners `child_changes()` and the load above: all hold the lock of
+        // new tasks. `len()` only shows the value to users.
+        self.child_records
+            .store(made.wrapping_add(1), Ordering::Relaxed);
+        self.child_changes.fetch_add(1, Ordering::Relaxed);
+        if made >= room / 2 {
             Inherited::Crowded
         } else {
             Inherited::Done
@@ -370,9 +373,9 @@ impl Records {
     }
 
     /// Returns the number of records that [`inherit`](Self::inherit) has made or switched.
-    pub(crate) fn births(&self, _births: &BirthLock) -> usize {
-        // ORDERING: Relaxed, partner `inherit()`: both hold the lock of births.
-        self.births.load(Ordering::Relaxed)
+    pub(crate) fn child_changes(&self, _lock: &NewTaskLock) -> usize {
+        // ORDERING: Relaxed, partner `inherit()`: both hold the lock of new tasks.
+        self.child_changes.load(Ordering::Relaxed)
     }
 
     /// Returns the number of children that can have records, including those that have one.
@@ -384,7 +387,7 @@ impl Records {
     pub(crate) fn is_crowded(&self) -> bool {
         // ORDERING: Relaxed, partner `record_child()`. A caller that misses the last change is
         // called again: the change kicks the worker.
-        self.born.load(Ordering::Relaxed) > self.room() / 2
+        self.child_records.load(Ordering::Relaxed) > self.room() / 2
     }
 
     /// Returns the number of children for which there was no room.
@@ -468,7 +471,7 @@ impl Records {
     pub(crate) fn len(&self) -> usize {
         // ORDERING: Relaxed, partner `record_child()`: the value is only shown to users.
         self.enrolled
-            .saturating_add(self.born.load(Ordering::Relaxed))
+            .saturating_add(self.child_records.load(Ordering::Relaxed))
     }
 
     /// Returns the number of records that are not in the target universe.
@@ -499,7 +502,7 @@ impl Records {
         // ORDERING: Release, pairs with Acquire in `pending()`. The CPU that switches the last
         // record only kicks the worker, and the worker calls `pending()`.
         match self.pending.fetch_sub(1, Ordering::Release) {
-            1 => Switched::Last,
+            1 => Switched::NowLast,
             _ => Switched::Now,
         }
     }

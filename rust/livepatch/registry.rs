@@ -64,7 +64,7 @@ use kernel::{
     }, //
 };
 use kernel_ext::{
-    direct::Wanted,
+    direct::AttachRequest,
     ftrace::Site,
     ftrace_switch::FtraceEnabled,
     gate::Gate,
@@ -120,8 +120,8 @@ pub(crate) struct Registry {
     /// The time of the last change, and the quiet time that must follow it before functions are
     /// promoted. `None` when functions have settled.
     settling: Option<(Instant<Monotonic>, Delta)>,
-    /// The time at which functions were demoted last because of another user.
-    room_made: Option<Instant<Monotonic>>,
+    /// The last time when another user was about to attach a direct target to a hooked function.
+    last_attach_request: Option<Instant<Monotonic>>,
     /// The right to call callbacks. The mutex serializes the calls.
     callbacks: CallbackToken,
     /// Names the patch on probation if the kernel panics.
@@ -149,7 +149,7 @@ impl Registry {
             root,
             probe: None,
             settling: None,
-            room_made: None,
+            last_attach_request: None,
             callbacks: CallbackToken::claim()?,
             panic_mark: PanicMark::register()?,
         })
@@ -304,7 +304,7 @@ impl Registry {
     /// probation begins or ends.
     pub(crate) fn update_panic_mark(&mut self) {
         let mut patches = self.entries.iter().map(|entry| &entry.patch);
-        let newest = patches.rfind(|patch| matches!(in_effect(patch), State::Probation));
+        let newest = patches.rfind(|patch| matches!(state_in_effect(patch), State::Probation));
         self.panic_mark.set(newest.map(Patch::name));
     }
 
@@ -313,7 +313,7 @@ impl Registry {
         let state = match (self.transition_of(id), self.patch(id)) {
             (Some(transition), _) if transition.patching() => State::Patching,
             (Some(_), _) => State::Unpatching,
-            (None, Ok(patch)) => in_effect(patch),
+            (None, Ok(patch)) => state_in_effect(patch),
             (None, Err(_)) => return,
         };
         self.report_as(id, event, state);
@@ -380,14 +380,16 @@ impl Registry {
 
     /// Returns the transition if it is that of the patch `id`.
     pub(crate) fn transition_of(&self, id: PatchId) -> Option<&Transition> {
-        self.transition.as_ref().filter(|t| t.step.moves(id))
+        self.transition
+            .as_ref()
+            .filter(|t| t.step.is_transition_of(id))
     }
 
     /// Whether the patch `id` is enabled, or will be when its transition completes.
     pub(crate) fn is_enabled(&self, id: PatchId) -> bool {
         match &self.transition {
             // As in-tree, patches that are being replaced count as enabled until that is complete.
-            Some(t) if matches!(t.step, Step::Replace(_)) && !t.step.moves(id) => true,
+            Some(t) if matches!(t.step, Step::Replace(_)) && !t.step.is_transition_of(id) => true,
             Some(t) => t.step.has(id, t.target),
             None => self.step().has(id, Universe::New),
         }
@@ -404,9 +406,9 @@ impl Registry {
     }
 
     /// Returns the patch in transition, if there is one.
-    pub(crate) fn moving_patch(&self) -> Option<&Patch> {
+    pub(crate) fn patch_in_transition(&self) -> Option<&Patch> {
         let step = self.step();
-        self.patches().find(|patch| step.moves(patch.id))
+        self.patches().find(|patch| step.is_transition_of(patch.id))
     }
 
     /// Checks that no transition runs, since there can be one at a time.
@@ -415,7 +417,7 @@ impl Registry {
     ///
     /// `EBUSY`, with a line in the log that names `name` and the patch in transition.
     pub(crate) fn check_no_transition(&self, name: &CStr) -> Result {
-        let Some(busy) = self.moving_patch() else {
+        let Some(busy) = self.patch_in_transition() else {
             return Ok(());
         };
         pr_err!(
@@ -595,7 +597,7 @@ impl Registry {
     /// Those of [`Hooks::promote`].
     pub(crate) fn promote(&mut self) -> Result {
         let plan = plan(&self.entries, self.step())?;
-        self.hooks.promote(plan.steady())
+        self.hooks.promote(plan.targets_after())
     }
 
     /// Demotes all hooked functions: they call the handler.
@@ -607,13 +609,13 @@ impl Registry {
         self.hooks.demote_all()
     }
 
-    /// Demotes the hooked functions that another user wants.
+    /// Demotes the hooked functions to which another user is about to attach a direct target.
     ///
     /// # Errors
     ///
     /// Those of [`Hooks::demote`].
-    pub(crate) fn demote_wanted(&mut self, wanted: Wanted) -> Result {
-        self.hooks.demote_if(|site| wanted.includes(site))
+    pub(crate) fn demote_for(&mut self, request: AttachRequest) -> Result {
+        self.hooks.demote_if(|site| request.includes(site))
     }
 
     /// Whether a hooked function has the direct target of another user, and so does not jump.
@@ -632,7 +634,7 @@ impl Registry {
             Some(transition) => transition.view(&plan)?,
             None => View {
                 redirects: plan.redirects()?,
-                moving: None,
+                transition: None,
             },
         };
         drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL)?)));
@@ -670,14 +672,14 @@ impl Registry {
         self.settling = Some((Instant::now(), quiet));
     }
 
-    /// Returns the time at which room was made last, see [`note_room`](Self::note_room).
-    pub(crate) fn room_made(&self) -> Option<Instant<Monotonic>> {
-        self.room_made
+    /// Returns the time of the last [`note_attach_request`](Self::note_attach_request).
+    pub(crate) fn last_attach_request(&self) -> Option<Instant<Monotonic>> {
+        self.last_attach_request
     }
 
-    /// Notes that room is made now for the direct target of another user.
-    pub(crate) fn note_room(&mut self) {
-        self.room_made = Some(Instant::now());
+    /// Notes that another user is about to attach a direct target to a hooked function.
+    pub(crate) fn note_attach_request(&mut self) {
+        self.last_attach_request = Some(Instant::now());
     }
 
     /// Notes that functions have settled.
@@ -687,7 +689,7 @@ impl Registry {
 }
 
 /// Returns the state of a patch that is in effect.
-fn in_effect(patch: &Patch) -> State {
+fn state_in_effect(patch: &Patch) -> State {
     match patch.probation {
         Probation::Since(_) | Probation::Failed => State::Probation,
         Probation::Ahead | Probation::Passed => State::Enabled,

@@ -22,27 +22,27 @@ use kernel::{
     time::Delta, //
 };
 use kernel_ext::{
-    direct::Wanted,
+    direct::AttachRequest,
     params,
     rcu::ReadSide, //
 };
 
 /// The time without a change after which functions are promoted. Several patches that are enabled
 /// in a row then cost one change of the kernel's text.
-const QUIET: Delta = Delta::from_millis(500);
+const QUIET_TIME: Delta = Delta::from_millis(500);
 
-/// The time for which no function is promoted after room was made for a bpf program. bpf attaches
-/// the program in this time.
-const ROOM: Delta = Delta::from_secs(2);
+/// The time for which no function is promoted after functions were demoted for a bpf program. bpf
+/// attaches the program in this time.
+const ATTACH_TIME: Delta = Delta::from_secs(2);
 
 /// The time after which promotion is retried, if a bpf program, or another user of direct targets,
 /// has taken a function.
-const RETRY: Delta = Delta::from_secs(10);
+const TAKEN_RETRY: Delta = Delta::from_secs(10);
 
 impl Registry {
     /// Starts the time after which functions are promoted. To be called after each change.
     pub(crate) fn settle_later(&mut self) {
-        self.settle_after(QUIET);
+        self.settle_after(QUIET_TIME);
     }
 
     fn settle_after(&mut self, quiet: Delta) {
@@ -58,8 +58,10 @@ impl Registry {
     pub(crate) fn time_to_settle(&self) -> Option<Delta> {
         let (since, quiet) = self.settling()?;
         let left = quiet - since.elapsed();
-        let room = self.room_made().map(|made| ROOM - made.elapsed());
-        Some(room.map_or(left, |room| left.max(room)))
+        let attach = self
+            .last_attach_request()
+            .map(|request| ATTACH_TIME - request.elapsed());
+        Some(attach.map_or(left, |attach| left.max(attach)))
     }
 
     /// Promotes functions to jumps if nothing has changed for a while. If the parameter `promote`
@@ -82,7 +84,7 @@ impl Registry {
             }
         });
         match result {
-            Ok(()) if self.is_any_taken() => self.settle_after(RETRY),
+            Ok(()) if self.is_any_taken() => self.settle_after(TAKEN_RETRY),
             Ok(()) => self.stop_settling(),
             // ftrace has shut itself down, so a retry would fail for ever.
             Err(e) if e == ENODEV => self.stop_settling(),
@@ -91,13 +93,13 @@ impl Registry {
     }
 
     /// Demotes the functions to which another user is about to attach a direct target.
-    fn make_room(&mut self, wanted: Wanted) {
-        if !self.is_any_hooked(|site| wanted.includes(site)) {
+    fn demote_for_attach(&mut self, request: AttachRequest) {
+        if !self.is_any_hooked(|site| request.includes(site)) {
             return;
         }
-        self.note_room();
+        self.note_attach_request();
         self.settle_later();
-        if let Err(e) = self.demote_wanted(wanted) {
+        if let Err(e) = self.demote_for(request) {
             pr_warn!(
                 "no room was made for a bpf program on a patched function ({})\n",
                 e.to_errno()
@@ -125,28 +127,28 @@ pub(crate) fn params_changed() {
 
 kernel_ext::on_params_changed!(crate::settle::params_changed);
 
-/// Makes room for a bpf program that is about to be attached to functions. The functions do not
+/// Demotes the functions to which a bpf program is about to be attached. The functions do not
 /// jump when this returns, unless they cannot be demoted. They are not promoted again before
-/// [`ROOM`] has passed.
+/// [`ATTACH_TIME`] has passed.
 ///
 /// # Context
 ///
 /// May sleep. Waits for the registry only if one of the functions may be hooked.
-pub(crate) fn make_room(wanted: Wanted) {
-    if may_be_hooked(wanted) {
+pub(crate) fn before_attach(request: AttachRequest) {
+    if may_be_hooked(request) {
         if let Ok(mut registry) = REGISTRY.lock() {
-            registry.make_room(wanted);
+            registry.demote_for_attach(request);
         }
     }
 }
 
-fn may_be_hooked(wanted: Wanted) -> bool {
+fn may_be_hooked(request: AttachRequest) -> bool {
     let guard = rcu::read_lock();
     VIEW.read(&ReadSide::from(&guard))
-        .is_some_and(|view| match wanted {
-            Wanted::One(site) => view.redirects.find(site).is_some(),
-            Wanted::Any => true,
+        .is_some_and(|view| match request {
+            AttachRequest::One(site) => view.redirects.find(site).is_some(),
+            AttachRequest::Any => true,
         })
 }
 
-kernel_ext::on_direct_target!(crate::settle::make_room);
+kernel_ext::on_direct_target!(crate::settle::before_attach);

@@ -71,17 +71,17 @@ static PREVIOUS: RcuBox<KVec<PatchDesc>> = RcuBox::empty();
 pub(crate) struct PreviousStates;
 
 impl PreviousStates {
-    /// Publishes the patches that are older than `moving`. `patches` are in order, oldest first.
+    /// Publishes the patches that are older than `newest`. `patches` are in order, oldest first.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn publish<'a>(
         patches: impl Iterator<Item = &'a Patch>,
-        moving: PatchId,
+        newest: PatchId,
     ) -> Result<Self> {
         let mut previous = KVec::new();
-        for patch in patches.take_while(|patch| patch.id != moving) {
+        for patch in patches.take_while(|patch| patch.id != newest) {
             if patch.desc.states().next().is_some() {
                 previous.push(patch.desc.clone(), GFP_KERNEL)?;
             }

@@ -30,7 +30,7 @@ pub(crate) enum Step {
 
 impl Step {
     /// Whether `patch` is the patch in transition.
-    pub(crate) fn moves(self, patch: PatchId) -> bool {
+    pub(crate) fn is_transition_of(self, patch: PatchId) -> bool {
         match self {
             Self::None | Self::Trial(_) => false,
             Self::Enable(id) | Self::Replace(id) | Self::Disable(id) | Self::Restore(id) => {

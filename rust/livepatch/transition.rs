@@ -38,7 +38,7 @@ use crate::{
     universe::Universe,
     view::{
         self,
-        Moving,
+        RunningTransition,
         View,
         VIEW, //
     },
@@ -60,10 +60,10 @@ use kernel::{
 use kernel_ext::{
     cpu::{
         self,
+        AfterInterrupt,
         CpuSet,
         Interrupted,
-        Running,
-        Then, //
+        Running, //
     },
     gate::Gate,
     rcu::{
@@ -84,8 +84,8 @@ use kernel_ext::{
     },
     task::{
         self,
-        BirthLock,
         Held,
+        NewTaskLock,
         Quiescent,
         TaskId,
         TaskList, //
@@ -137,7 +137,7 @@ pub(crate) struct Transition {
     /// The number of children without room for a record, in the tables before `records`.
     left_out: usize,
     /// The probe for system calls, once tasks have been nudged.
-    exits: Option<SyscallExit<Probe>>,
+    syscall_probe: Option<SyscallExit<Probe>>,
     started: Instant<Monotonic>,
     /// The time of the start, of the last reversal or of the last nudge, whichever is latest.
     nudge_clock: Instant<Monotonic>,
@@ -174,7 +174,7 @@ impl Transition {
             gate,
             records,
             left_out: 0,
-            exits: None,
+            syscall_probe: None,
             started,
             nudge_clock: started,
             nudge_after: FIRST_NUDGE,
@@ -238,7 +238,7 @@ impl Transition {
     pub(crate) fn view(&self, plan: &Plan<'_>) -> Result<View> {
         Ok(View {
             redirects: plan.redirects()?,
-            moving: Some(Moving {
+            transition: Some(RunningTransition {
                 records: self.records.clone(),
                 affected: plan.affected(self.target.other())?,
             }),
@@ -256,7 +256,7 @@ impl Transition {
     pub(crate) fn conclude(&self, plan: &Plan<'_>) -> Result {
         let view = View {
             redirects: plan.settled(self.target)?,
-            moving: None,
+            transition: None,
         };
         drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL)?)));
         Ok(())
@@ -332,9 +332,9 @@ impl Transition {
     fn nudge(&mut self) {
         self.nudge_clock = Instant::now();
         self.nudge_after = NUDGE_PERIOD;
-        if self.exits.is_none() {
+        if self.syscall_probe.is_none() {
             // If this fails, tasks are still switched when they leave their system call for good.
-            self.exits = SyscallExit::register(self.gate).ok();
+            self.syscall_probe = SyscallExit::register(self.gate).ok();
         }
         for record in self.records.iter_pending() {
             task::nudge(record.task());
@@ -390,44 +390,50 @@ fn enrol(
     before: Option<&Records>,
     gate: Gate,
 ) -> Result<Arc<Records>> {
-    let now = |task: TaskId| match before {
+    let universe_of = |task: TaskId| match before {
         Some(records) => records.universe_of(task.as_usize()),
         None => target.other(),
     };
     let redirects = plan.redirects()?;
     let affected = plan.affected(target.other())?;
-    let room = KBox::<View>::new_uninit(GFP_KERNEL)?;
-    // For children that are born while the memory is allocated, and in the transition.
+    let view_memory = KBox::<View>::new_uninit(GFP_KERNEL)?;
+    // For children that are forked while the memory is allocated, and in the transition.
     let spare = cpu::possible().count().saturating_mul(CHILDREN_PER_CPU);
     let mut capacity = count_tasks(gate);
 
-    let (records, births, list, locked) = loop {
+    let (records, new_tasks, list, locked) = loop {
         capacity = capacity.saturating_add(capacity / 8);
         capacity = capacity.saturating_add(spare.saturating_add(16));
         let mut records = UniqueArc::new(Records::with_capacity(capacity, target)?, GFP_KERNEL)?;
         for cpu in cpu::possible() {
             if let Some(idle) = task::idle_task(cpu) {
-                records.insert_idle(cpu, &idle, now(TaskId::from(&*idle)))?;
+                records.insert_idle(cpu, &idle, universe_of(TaskId::from(&*idle)))?;
             }
         }
         let list = TaskList::lock(gate);
         let locked = Instant::<Monotonic>::now();
-        if record_all(&list, before, &mut records, now).is_ok() {
-            if let Ok(births) = record_before(before, &mut records) {
+        if record_all(&list, before, &mut records, universe_of).is_ok() {
+            if let Ok(new_tasks) = record_before(before, &mut records) {
                 if records.room() >= spare {
-                    break (Arc::from(records), births, list, locked);
+                    break (Arc::from(records), new_tasks, list, locked);
                 }
             }
         }
         drop(list);
         capacity = capacity.saturating_mul(2).max(count_tasks(gate));
     };
-    let moving = Some(Moving {
+    let transition = Some(RunningTransition {
         records: records.clone(),
         affected,
     });
-    let retired = VIEW.publish(Some(KBox::write(room, View { redirects, moving })));
-    drop(births);
+    let retired = VIEW.publish(Some(KBox::write(
+        view_memory,
+        View {
+            redirects,
+            transition,
+        },
+    )));
+    drop(new_tasks);
     let held = locked.elapsed();
     drop(list);
     drop(retired);
@@ -447,14 +453,14 @@ fn record_all(
     list: &TaskList,
     before: Option<&Records>,
     records: &mut Records,
-    now: impl Fn(TaskId) -> Universe,
+    universe_of: impl Fn(TaskId) -> Universe,
 ) -> Result<(), Full> {
     let mut result = Ok(());
     list.for_each(|task| {
         let id = TaskId::from(task);
         let had_no_record = before.is_some_and(|before| before.recorded(id.as_usize()).is_none());
         if !(had_no_record && task::is_exiting(task)) {
-            result = records.insert(task, now(id));
+            result = records.insert(task, universe_of(id));
         }
         result.is_ok()
     });
@@ -470,21 +476,21 @@ fn record_all(
 /// meanwhile. The loop ends, because `tasklist_lock` is held: only tasks that became visible
 /// earlier can still be changed, each once. The returned lock keeps [`Probe`] from changing
 /// `before` until the new view is published.
-fn record_before(before: Option<&Records>, records: &mut Records) -> Result<BirthLock, Full> {
-    let mut lock = BirthLock::lock();
+fn record_before(before: Option<&Records>, records: &mut Records) -> Result<NewTaskLock, Full> {
+    let mut lock = NewTaskLock::lock();
     let Some(before) = before else {
         return Ok(lock);
     };
     loop {
-        let births = before.births(&lock);
+        let changes = before.child_changes(&lock);
         drop(lock);
         for record in before.iter() {
             if !task::is_dead(record.task()) {
                 records.place(record.task(), record.universe())?;
             }
         }
-        lock = BirthLock::lock();
-        if before.births(&lock) == births {
+        lock = NewTaskLock::lock();
+        if before.child_changes(&lock) == changes {
             return Ok(lock);
         }
     }
@@ -525,28 +531,28 @@ fn sweep_task(task: &Task) -> Option<u32> {
 /// An exiting task without a record follows its CPU. Such a task is only found here, where it runs.
 /// So the CPU is not switched while the task is in a section that is not preempted, or has affected
 /// code on its stack.
-fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) -> Then {
+fn sweep_cpu(here: &Interrupted<'_>, proof: &ReadSide<'_>) -> AfterInterrupt {
     let running = match &here.running {
         Running::Preemptible(task) => try_switch(task, false, proof),
         Running::Busy(task) => switch_if(*task, proof, |_| Err(Blocker::Running)),
     };
     if let Some(idle) = &here.idle {
-        switch_if(idle.id(), proof, |moving| {
+        switch_if(idle.id(), proof, |transition| {
             let id = here.running.id().as_usize();
-            if moving.records.recorded(id).is_none() {
+            if transition.records.recorded(id).is_none() {
                 match &here.running {
                     Running::Preemptible(task) => {
-                        walk(task, moving).map_err(|_| Blocker::Unreliable)?;
+                        walk(task, transition).map_err(|_| Blocker::Unreliable)?;
                     }
                     Running::Busy(_) => return Err(Blocker::Unreliable),
                 }
             }
-            walk(idle, moving)
+            walk(idle, transition)
         });
     }
     match running {
-        Checked::Pending => Then::Reschedule,
-        Checked::Done => Then::Resume,
+        Checked::Pending => AfterInterrupt::Reschedule,
+        Checked::Done => AfterInterrupt::Resume,
     }
 }
 
@@ -566,17 +572,17 @@ enum Checked {
 /// Interrupts off, maybe with a runqueue locked: this takes no lock, allocates and prints nothing,
 /// and does not panic.
 fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) -> Checked {
-    switch_if(task.id(), proof, |moving| {
+    switch_if(task.id(), proof, |running| {
         if dead {
             Ok(())
         } else {
-            walk(task, moving)
+            walk(task, running)
         }
     })
 }
 
-fn walk(task: &Quiescent<'_>, moving: &Moving) -> Result<(), Blocker> {
-    match stack::walk(task, |addr| moving.affected.contains(addr)) {
+fn walk(task: &Quiescent<'_>, running: &RunningTransition) -> Result<(), Blocker> {
+    match stack::walk(task, |addr| running.affected.contains(addr)) {
         Verdict::Clear => Ok(()),
         Verdict::Hit(addr) => Err(Blocker::Inside(addr)),
         Verdict::Unreliable => Err(Blocker::Unreliable),
@@ -589,31 +595,31 @@ fn walk(task: &Quiescent<'_>, moving: &Moving) -> Result<(), Blocker> {
 fn switch_if(
     task: TaskId,
     proof: &ReadSide<'_>,
-    judge: impl FnOnce(&Moving) -> Result<(), Blocker>,
+    judge: impl FnOnce(&RunningTransition) -> Result<(), Blocker>,
 ) -> Checked {
-    let Some(moving) = VIEW.read(proof).and_then(|view| view.moving.as_ref()) else {
+    let Some(running) = VIEW.read(proof).and_then(|view| view.transition.as_ref()) else {
         return Checked::Done;
     };
-    let records = &moving.records;
+    let records = &running.records;
     let Some(record) = records.find(task.as_usize()) else {
         return Checked::Done;
     };
     if record.universe() == records.target() || records.is_frozen() {
         return Checked::Done;
     }
-    if let Err(blocker) = judge(moving) {
+    if let Err(blocker) = judge(running) {
         record.set_blocker(blocker);
         return Checked::Pending;
     }
-    if records.switch(&record) == Switched::Last {
+    if records.switch(&record) == Switched::NowLast {
         WORKER.kick();
     }
     Checked::Done
 }
 
 fn note_blocker(task: TaskId, blocker: Blocker, proof: &ReadSide<'_>) {
-    let moving = VIEW.read(proof).and_then(|view| view.moving.as_ref());
-    if let Some(record) = moving.and_then(|moving| moving.records.find(task.as_usize())) {
+    let running = VIEW.read(proof).and_then(|view| view.transition.as_ref());
+    if let Some(record) = running.and_then(|running| running.records.find(task.as_usize())) {
         record.set_blocker(blocker);
     }
 }
@@ -643,21 +649,21 @@ impl NewTask for Probe {
     /// parent or alone, like any task that sleeps on an empty stack. In-tree livepatch switches
     /// such a child, too.
     fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>) {
-        let moving = || VIEW.read(proof).and_then(|view| view.moving.as_ref());
-        if moving().is_none() {
+        let running = || VIEW.read(proof).and_then(|view| view.transition.as_ref());
+        if running().is_none() {
             // A transition that starts after this finds the child on the task list.
             return;
         }
         // The view is read again under the lock: `enrol()` holds the lock when it replaces the
         // view.
-        let births = BirthLock::lock();
-        let inherited = moving().map(|Moving { records, .. }| {
+        let lock = NewTaskLock::lock();
+        let inherited = running().map(|RunningTransition { records, .. }| {
             let universe = view::universe_of_caller(records, parent);
-            records.inherit(child, universe, &births)
+            records.inherit(child, universe, &lock)
         });
-        drop(births);
+        drop(lock);
         match inherited {
-            Some(Inherited::Last | Inherited::Crowded | Inherited::NoRoom) => WORKER.kick(),
+            Some(Inherited::DoneLast | Inherited::Crowded | Inherited::NoRoom) => WORKER.kick(),
             Some(Inherited::Done) | None => (),
         }
     }
@@ -675,7 +681,7 @@ impl NewTask for Probe {
 /// # Errors
 ///
 /// Those of [`TaskNewtask::register`].
-pub(crate) fn watch_births(gate: Gate) -> Result<TaskNewtask<Probe>> {
+pub(crate) fn watch_new_tasks(gate: Gate) -> Result<TaskNewtask<Probe>> {
     TaskNewtask::register(gate)
 }
 

@@ -29,7 +29,7 @@ use kernel_ext::{
 };
 
 /// The part of a view that belongs to a running transition.
-pub(crate) struct Moving {
+pub(crate) struct RunningTransition {
     /// The universe of each task.
     pub(crate) records: Arc<Records>,
     /// Code that must not be on the stack of a task that is switched to the target universe.
@@ -41,7 +41,7 @@ pub(crate) struct View {
     /// Where the calls of hooked functions go.
     pub(crate) redirects: Redirects,
     /// The transition, if one runs.
-    pub(crate) moving: Option<Moving>,
+    pub(crate) transition: Option<RunningTransition>,
 }
 
 /// The current view.
@@ -62,8 +62,8 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
     if targets.are_alike() {
         return targets.choose(Universe::New);
     }
-    let universe = match &view.moving {
-        Some(moving) => moving.records.universe_at_once(task.as_usize()),
+    let universe = match &view.transition {
+        Some(running) => running.records.universe_at_once(task.as_usize()),
         None => Some(Universe::Old),
     };
     match universe {
@@ -80,8 +80,8 @@ pub(crate) fn target(site: Site, task: TaskId, proof: &ReadSide<'_>) -> Option<C
 #[inline(never)]
 fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
     let targets = view.redirects.find(site)?;
-    let universe = match &view.moving {
-        Some(moving) => universe_of_caller(&moving.records, task),
+    let universe = match &view.transition {
+        Some(running) => universe_of_caller(&running.records, task),
         None => Universe::Old,
     };
     targets.choose(universe)

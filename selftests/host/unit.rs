@@ -62,7 +62,7 @@ mod task {
         }
     }
 
-    pub(crate) struct BirthLock;
+    pub(crate) struct NewTaskLock;
 }
 
 mod ftrace {

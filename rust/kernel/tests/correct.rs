@@ -6,8 +6,8 @@
 use kernel_ext::{
     cpu::{
         self,
-        CpuSet,
-        Then, //
+        AfterInterrupt,
+        CpuSet, //
     },
     gate::Gate,
     klp::PatchDesc,
@@ -29,5 +29,5 @@ pub fn run_destructor(destructor: Destructor<'_>) {
 
 /// Makes the CPUs of a set reschedule.
 pub fn reschedule(gate: Gate, cpus: &CpuSet) {
-    cpu::interrupt(gate, cpus, |_here, _proof| Then::Reschedule);
+    cpu::interrupt(gate, cpus, |_here, _proof| AfterInterrupt::Reschedule);
 }

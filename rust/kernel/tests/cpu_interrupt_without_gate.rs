@@ -6,10 +6,10 @@
 
 use kernel_ext::cpu::{
     self,
-    CpuSet,
-    Then, //
+    AfterInterrupt,
+    CpuSet, //
 };
 
 pub fn reschedule(cpus: &CpuSet) {
-    cpu::interrupt(cpus, |_here, _proof| Then::Reschedule);
+    cpu::interrupt(cpus, |_here, _proof| AfterInterrupt::Reschedule);
 }

@@ -110,7 +110,7 @@ pub(crate) fn seen() -> Seen {
     let text = text::text();
     let registry = REGISTRY.lock().unwrap();
     let machine = machine(|machine| machine.clone());
-    let moving = registry.moving_patch().map(|patch| patch.desc.0);
+    let in_transition = registry.patch_in_transition().map(|patch| patch.desc.0);
     let transition = registry.transition();
     Seen {
         versions: FUNCTIONS
@@ -122,7 +122,7 @@ pub(crate) fn seen() -> Seen {
             .map(|patch| (patch.is_confirmed(), patch.probation_left().is_some()))
             .collect(),
         held_by: registry.held_by().map(|patch| patch.desc.0),
-        step: transition.map(|t| (moving.unwrap(), t.target, t.forced)),
+        step: transition.map(|t| (in_transition.unwrap(), t.target, t.forced)),
         universe: transition.map(universe_of_task),
         phases: PATCHES.map(|patch| machine.modules[patch].phases).into(),
         directories: PATCHES.map(|patch| machine.modules[patch].directory).into(),
@@ -172,13 +172,13 @@ pub(crate) fn check_always() {
     let announced = registry.announced().len();
     // If memory is short, a module that no patch names is loaded without being announced.
     assert!(announced <= there, "a module that is gone stays announced");
-    let moving = registry.transition().is_some();
+    let in_transition = registry.transition().is_some();
     assert!(
-        !moving || machine.probes == 1,
+        !in_transition || machine.probes == 1,
         "no probe is registered in a transition"
     );
     let on_probation = registry.patches().any(|p| p.probation_left().is_some());
-    let waits = moving || on_probation || registry.settling().is_some();
+    let waits = in_transition || on_probation || registry.settling().is_some();
     assert!(!waits || machine.asked, "the worker is not queued");
     let hooked = FUNCTIONS
         .iter()

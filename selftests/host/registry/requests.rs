@@ -4,7 +4,7 @@
 
 use crate::{
     complete, control,
-    direct::Wanted,
+    direct::AttachRequest,
     directory::{Files, Root},
     enable,
     gate::Gate,
@@ -46,11 +46,11 @@ pub(crate) enum Op {
     Enabled(usize, bool),
     Force(usize),
     /// The module is loaded.
-    Come,
+    LoadModule,
     /// The module is unloaded.
-    Go,
+    UnloadModule,
     /// Affected code leaves the task's stack, or enters it.
-    Move,
+    ChangeStack,
     /// The task leaves the CPU.
     SwitchOut,
     /// The worker runs.
@@ -194,20 +194,20 @@ impl Loader {
             }
             Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
             Op::Force(patch) => control::force(id(patch)),
-            Op::Come => {
+            Op::LoadModule => {
                 self.set_module(Some(State::Coming));
                 let result = Watcher::coming(module);
                 self.set_module(result.is_ok().then_some(State::Live));
                 result
             }
-            Op::Go => {
+            Op::UnloadModule => {
                 self.set_module(Some(State::Going));
                 Watcher::going(module);
                 self.set_module(None);
                 promise::module_freed();
                 Ok(())
             }
-            Op::Move => {
+            Op::ChangeStack => {
                 machine(|machine| machine.clear = !machine.clear);
                 Ok(())
             }
@@ -234,7 +234,7 @@ impl Loader {
                 Ok(())
             }
             Op::Bpf => {
-                settle::make_room(Wanted::One(promise::site_of(0)));
+                settle::before_attach(AttachRequest::One(promise::site_of(0)));
                 Ok(())
             }
         }
@@ -256,9 +256,9 @@ impl System for Loader {
 
     fn operations() -> Vec<Op> {
         let mut all = vec![
-            Op::Come,
-            Op::Go,
-            Op::Move,
+            Op::LoadModule,
+            Op::UnloadModule,
+            Op::ChangeStack,
             Op::SwitchOut,
             Op::Work,
             Op::Promote,
@@ -293,7 +293,11 @@ impl System for Loader {
         match op {
             // Probation adds many states. Requests that do not concern it are only explored without
             // it.
-            Op::Come | Op::Go | Op::Promote | Op::Bpf | Op::LoadStalls(_) if on_probation => false,
+            Op::LoadModule | Op::UnloadModule | Op::Promote | Op::Bpf | Op::LoadStalls(_)
+                if on_probation =>
+            {
+                false
+            }
             // Only explored with batches: the search would take too long otherwise.
             Op::Bpf | Op::LoadStalls(_) if !self.batches => false,
             // A module that is pinned or stalled is loaded already.
@@ -306,9 +310,9 @@ impl System for Loader {
                 self.may(Op::Load(patch)) && !has(patch) && !text::text().dead
             }
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
-            Op::Come => self.module_state().is_none(),
-            Op::Go => self.module_state().is_some(),
-            Op::SwitchOut | Op::Move | Op::Promote | Op::Bpf => true,
+            Op::LoadModule => self.module_state().is_none(),
+            Op::UnloadModule => self.module_state().is_some(),
+            Op::SwitchOut | Op::ChangeStack | Op::Promote | Op::Bpf => true,
             Op::Work => machine(|machine| machine.asked),
             Op::Confirm(patch) => on_probation && has(patch),
             Op::Expire => on_probation && machine(|machine| machine.asked),

@@ -92,7 +92,7 @@ pub(crate) mod cpu {
     }
 
     #[derive(Clone, Copy, PartialEq, Eq)]
-    pub(crate) enum Then {
+    pub(crate) enum AfterInterrupt {
         Resume,
         Reschedule,
     }

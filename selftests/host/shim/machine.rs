@@ -161,17 +161,17 @@ pub(crate) mod task {
         }
     }
 
-    /// Holds the lock of births.
-    pub(crate) struct BirthLock {
+    /// Holds the lock of new tasks.
+    pub(crate) struct NewTaskLock {
         _guard: Option<MutexGuard<'static, ()>>,
         _world: Rc<world::World>,
     }
 
-    impl BirthLock {
+    impl NewTaskLock {
         pub(crate) fn lock() -> Self {
             let world = world();
-            let guard = (!world::is(Broken::Births)).then(|| {
-                let guard = world.births.lock().unwrap();
+            let guard = (!world::is(Broken::NewTasks)).then(|| {
+                let guard = world.new_tasks.lock().unwrap();
                 // SAFETY: The world is kept below, and dropped after the guard.
                 unsafe { std::mem::transmute::<MutexGuard<'_, ()>, MutexGuard<'static, ()>>(guard) }
             });
@@ -252,7 +252,7 @@ pub(crate) mod cpu {
     }
 
     /// Interrupts the CPUs of all tasks: in this model, each of these CPUs has the number 0.
-    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync>(
         _gate: Gate,
         cpus: &CpuSet,
         f: F,
@@ -280,7 +280,7 @@ pub(crate) mod cpu {
             let then = f(&here, &ReadSide::new());
             // Other tasks leave their CPU by themselves in the end. The idle task leaves its CPU
             // when the stopper has to run there.
-            if is_idle && then == Then::Reschedule {
+            if is_idle && then == AfterInterrupt::Reschedule {
                 Probe::switch_out(quiescent(running), false, &ReadSide::new());
             }
         }

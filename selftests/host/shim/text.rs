@@ -280,15 +280,15 @@ pub(crate) mod direct {
     use crate::prelude::*;
 
     #[derive(Clone, Copy)]
-    pub(crate) enum Wanted {
+    pub(crate) enum AttachRequest {
         One(Site),
         Any,
     }
 
-    impl Wanted {
+    impl AttachRequest {
         pub(crate) fn includes(self, site: Site) -> bool {
             match self {
-                Self::One(wanted) => wanted == site,
+                Self::One(requested) => requested == site,
                 Self::Any => true,
             }
         }

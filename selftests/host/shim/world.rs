@@ -58,8 +58,8 @@ pub(crate) enum Broken {
     Busy,
     /// The probe for new tasks is not called.
     Inherit,
-    /// The lock of births protects nothing.
-    Births,
+    /// The lock of new tasks protects nothing.
+    NewTasks,
 }
 
 /// The functions that are patched together; the first calls the second.
@@ -121,8 +121,8 @@ pub(crate) struct World {
     /// The patches whose text was freed.
     pub(crate) gone: RefCell<Vec<PatchId>>,
     pub(crate) mixed: Cell<bool>,
-    /// The lock of births.
-    pub(crate) births: Mutex<()>,
+    /// The lock of new tasks.
+    pub(crate) new_tasks: Mutex<()>,
 }
 
 thread_local! {
@@ -163,7 +163,7 @@ pub(crate) fn run(f: impl FnOnce()) {
         boxes: RefCell::default(),
         gone: RefCell::default(),
         mixed: Cell::new(false),
-        births: Mutex::new(()),
+        new_tasks: Mutex::new(()),
     };
     WORLD.set(Some(std::rc::Rc::new(world)));
     f();

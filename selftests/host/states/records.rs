@@ -52,7 +52,7 @@ fn one_is_the_last() {
     all.extend(probe.join().unwrap());
     all.extend(sweep.join().unwrap());
     let count = |what| all.iter().filter(|&&switched| switched == what).count();
-    assert_eq!(count(Switched::Last), 1, "number of last switches");
+    assert_eq!(count(Switched::NowLast), 1, "number of last switches");
     assert_eq!(count(Switched::Now), 1, "number of other switches");
     assert_eq!(table.records.pending(), 0);
 }

@@ -55,7 +55,7 @@ impl Machine {
         let redirects = Plan::new(enabled.iter(), Step::None).unwrap().redirects();
         let view = View {
             redirects: redirects.unwrap(),
-            moving: None,
+            transition: None,
         };
         drop(VIEW.publish(Some(KBox::new(view, GFP_KERNEL).unwrap())));
         Self { patches, step }
@@ -386,8 +386,9 @@ explored!(dying_pairs: not_switched_busy = Busy);
 explored!(fork: not_without_task_list_lock = TaskList);
 explored!(fork_inside: not_without_inheritance = Inherit, not_relaxed = Orderings);
 explored!(fork_inside_reversal: not_without_inheritance = Inherit,
-    not_without_lock_of_births = Births);
-explored!(fork_inside_room: not_without_inheritance = Inherit, not_without_lock_of_births = Births);
+    not_without_lock_of_new_tasks = NewTasks);
+explored!(fork_inside_room: not_without_inheritance = Inherit,
+    not_without_lock_of_new_tasks = NewTasks);
 explored!(reversal: not_without_freeze = Freeze,
     not_without_waiting_for_switches = FreezeGracePeriod, not_without_grace_period = GracePeriod);
 explored!(coming_reversal: not_without_freeze = Freeze,

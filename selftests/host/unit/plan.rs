@@ -47,8 +47,8 @@ fn patches_of_each_universe() {
         assert_eq!((step.has(it, Old), step.has(it, New)), its, "{step:?}");
         let found = (step.has(other, Old), step.has(other, New));
         assert_eq!(found, others, "{step:?}");
-        assert_eq!(step.moves(it), step != Step::None);
-        assert!(!step.moves(other));
+        assert_eq!(step.is_transition_of(it), step != Step::None);
+        assert!(!step.is_transition_of(other));
     }
 }
 
@@ -76,12 +76,12 @@ fn the_last_in_the_list_wins() {
         Some((replacement_of(2, 4), replacement_of(2, 4)))
     );
     assert_eq!(plan.changing().count(), 0);
-    let steady = plan.steady();
-    let steady: Vec<_> = steady
+    let targets = plan.targets_after();
+    let targets: Vec<_> = targets
         .map(|(site, target)| (site, address(target)))
         .collect();
     assert_eq!(
-        steady,
+        targets,
         [
             (site_of(3), replacement_of(1, 3)),
             (site_of(4), replacement_of(2, 4))
@@ -140,8 +140,8 @@ fn settled_plan_has_one_universe() {
     for universe in [Old, New] {
         let settled = plan.settled(universe).unwrap();
         for nr in [3, 4] {
-            let moving = plan.redirects().unwrap().find(site_of(nr)).unwrap();
-            let only = moving.choose(universe);
+            let both = plan.redirects().unwrap().find(site_of(nr)).unwrap();
+            let only = both.choose(universe);
             let targets = Targets {
                 old: only,
                 new: only,

@@ -4,7 +4,7 @@ use crate::{
     check,
     prelude::*,
     records::{Blocker, Inherited, Records, Switched},
-    task::{BirthLock, Task},
+    task::{NewTaskLock, Task},
     universe::Universe::{self, New, Old},
 };
 use proptest::{collection::vec, prop_assert, prop_assert_eq};
@@ -66,7 +66,7 @@ fn last_switch_is_reported() {
     assert_eq!(records.switch(&of(16)), Switched::Before);
     assert_eq!(records.switch(&of(24)), Switched::Now);
     assert_eq!(records.switch(&of(24)), Switched::Before);
-    assert_eq!(records.switch(&of(8)), Switched::Last);
+    assert_eq!(records.switch(&of(8)), Switched::NowLast);
     assert_eq!(records.switch(&of(8)), Switched::Before);
     assert_eq!(records.pending(), 0);
     assert_eq!(records.iter_pending().count(), 0);
@@ -89,22 +89,22 @@ fn a_child_inherits() {
         let mut records = Records::with_capacity(6, target).unwrap();
         records.insert(&Task(8), target.other()).unwrap();
         records.insert(&Task(16), target).unwrap();
-        let inherit = |key, universe| records.inherit(&Task(key), universe, &BirthLock);
+        let inherit = |key, universe| records.inherit(&Task(key), universe, &NewTaskLock);
         assert_eq!(inherit(24, target), Inherited::Done);
         assert_eq!(
-            (records.recorded(24), records.births(&BirthLock)),
+            (records.recorded(24), records.child_changes(&NewTaskLock)),
             (None, 0)
         );
         assert_eq!(inherit(32, target.other()), Inherited::Done);
         assert_eq!(records.recorded(32), Some(target.other()));
         assert_eq!(records.find(32).unwrap().task(), &Task(32));
         assert_eq!((records.pending(), records.len()), (2, 3));
-        assert_eq!(records.births(&BirthLock), 1);
+        assert_eq!(records.child_changes(&NewTaskLock), 1);
         // The second birth of a task changes nothing.
         assert_eq!(inherit(32, target.other()), Inherited::Done);
         assert_eq!((records.pending(), records.len()), (2, 3));
         assert_eq!(records.switch(&records.find(32).unwrap()), Switched::Now);
-        assert_eq!(records.switch(&records.find(8).unwrap()), Switched::Last);
+        assert_eq!(records.switch(&records.find(8).unwrap()), Switched::NowLast);
     }
 }
 
@@ -112,16 +112,16 @@ fn a_child_inherits() {
 #[test]
 fn a_child_with_a_record_is_switched_with_its_parent() {
     let records = table(&[(8, Old), (16, New), (24, Old)], New);
-    let inherit = |key, universe| records.inherit(&Task(key), universe, &BirthLock);
+    let inherit = |key, universe| records.inherit(&Task(key), universe, &NewTaskLock);
     assert_eq!(inherit(8, Old), Inherited::Done);
     assert_eq!(records.recorded(8), Some(Old));
-    assert_eq!(records.births(&BirthLock), 0);
+    assert_eq!(records.child_changes(&NewTaskLock), 0);
     assert_eq!(inherit(8, New), Inherited::Done);
     assert_eq!(records.recorded(8), Some(New));
-    assert_eq!(records.births(&BirthLock), 1);
+    assert_eq!(records.child_changes(&NewTaskLock), 1);
     assert_eq!(inherit(16, New), Inherited::Done);
-    assert_eq!(records.births(&BirthLock), 1);
-    assert_eq!(inherit(24, New), Inherited::Last);
+    assert_eq!(records.child_changes(&NewTaskLock), 1);
+    assert_eq!(inherit(24, New), Inherited::DoneLast);
     assert_eq!(records.pending(), 0);
 }
 
@@ -129,10 +129,13 @@ fn a_child_with_a_record_is_switched_with_its_parent() {
 #[test]
 fn a_child_with_a_record_is_switched_back_to_its_parent() {
     let records = table(&[(8, Old), (16, New)], New);
-    let inherit = || records.inherit(&Task(16), Old, &BirthLock);
+    let inherit = || records.inherit(&Task(16), Old, &NewTaskLock);
     assert_eq!([inherit(), inherit()], [Inherited::Done; 2]);
     assert_eq!(records.recorded(16), Some(Old));
-    assert_eq!((records.pending(), records.births(&BirthLock)), (2, 1));
+    assert_eq!(
+        (records.pending(), records.child_changes(&NewTaskLock)),
+        (2, 1)
+    );
     assert_eq!(records.switch(&records.find(16).unwrap()), Switched::Now);
 }
 
@@ -140,7 +143,7 @@ fn a_child_with_a_record_is_switched_back_to_its_parent() {
 fn the_room_for_children_ends() {
     let mut records = Records::with_capacity(5, New).unwrap();
     records.insert(&Task(8), Old).unwrap();
-    let inherit = |key| records.inherit(&Task(key), Old, &BirthLock);
+    let inherit = |key| records.inherit(&Task(key), Old, &NewTaskLock);
     assert_eq!(records.room(), 4);
     assert_eq!([inherit(16), inherit(24)], [Inherited::Done; 2]);
     assert!(!records.is_crowded());
@@ -231,7 +234,7 @@ fn same_as_a_plain_map() {
                     switched,
                     match (before == Some(target), left) {
                         (true, _) => Switched::Before,
-                        (false, 0) => Switched::Last,
+                        (false, 0) => Switched::NowLast,
                         (false, _) => Switched::Now,
                     }
                 );

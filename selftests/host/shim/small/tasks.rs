@@ -36,9 +36,9 @@ pub(crate) mod task {
         }
     }
 
-    pub(crate) struct BirthLock;
+    pub(crate) struct NewTaskLock;
 
-    impl BirthLock {
+    impl NewTaskLock {
         pub(crate) fn lock() -> Self {
             Self
         }
@@ -93,7 +93,7 @@ pub(crate) mod cpu {
         0..0
     }
 
-    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> Then + Sync>(
+    pub(crate) fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync>(
         _gate: Gate,
         _cpus: &CpuSet,
         _f: F,
