@@ -16,7 +16,7 @@
 /*
  * ftrace calls this before it lets an ops with IPMODIFY share a function with a direct
  * target. The loader's own handler may share a function that jumps, because the jump
- * goes where the handler would send the call. Another ops may not. A stub of the loader
+ * has the destination that the handler would choose. Another ops may not. A stub of the loader
  * (bpf.c) returns to where the ops sends the call, so any ops may share it.
  */
 static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,

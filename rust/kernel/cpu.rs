@@ -52,7 +52,7 @@ pub fn possible() -> impl Iterator<Item = u32> {
     (0..nr_cpu_ids()).filter(|&cpu| CpuId::from_u32(cpu).is_some_and(|c| possible_mask().test(c)))
 }
 
-/// A set of CPUs.
+/// The CPUs that [`interrupt`] interrupts. Other numbers than those of possible CPUs are left out.
 pub struct CpuSet(CpumaskVar);
 
 // SAFETY: The set owns its mask, and any thread may free the mask.
@@ -92,7 +92,7 @@ impl CpuSet {
 pub struct HotplugLock(NotThreadSafe);
 
 impl HotplugLock {
-    /// Locks.
+    /// Waits until no CPU is being brought online or offline, and locks.
     ///
     /// # Context
     ///

@@ -39,7 +39,7 @@ use kernel::{
 pub struct Site(NonZeroUsize);
 
 impl Site {
-    /// Returns the address.
+    /// Returns the address, which is that of the `call` or `nop` at the function's start.
     #[inline(always)]
     pub fn address(self) -> usize {
         self.0.get()
@@ -104,7 +104,7 @@ impl CallTarget {
             .ok_or(ENOENT)
     }
 
-    /// Returns the address.
+    /// Returns the address, for look-ups and comparisons.
     #[inline(always)]
     pub fn address(self) -> usize {
         self.0.get()

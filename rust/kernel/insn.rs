@@ -6,7 +6,7 @@
 
 use core::num::NonZeroUsize;
 
-/// An instruction.
+/// What a search for the targets of jumps needs to know of an instruction.
 pub struct Insn {
     /// The length in bytes.
     pub len: NonZeroUsize,

@@ -6,6 +6,8 @@
 //! lists the rest. Each file is shaped so that it could become the module of the same name in the
 //! `kernel` crate.
 
+#![warn(clippy::match_bool)]
+
 const __LOG_PREFIX: &[u8] = b"rust_livepatch\0";
 
 pub mod atomic;

@@ -181,7 +181,7 @@ impl Destructor<'_> {
 /// # Safety
 ///
 /// No patch module is loaded. The functions of a loaded patch module could still use the variables;
-/// the destructors are gone with the modules.
+/// the destructors were unloaded with the modules.
 pub unsafe fn free_remaining() {
     side_table::lock().remove_all(|_| true, drop);
 }

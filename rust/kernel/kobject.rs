@@ -202,7 +202,7 @@ impl<T: Entry> Node<T> {
 
     /// # Safety
     ///
-    /// The last reference to `kobj`, the first member of a `Self` from a box, is gone.
+    /// The last reference to `kobj`, the first member of a `Self` from a box, was put.
     unsafe extern "C" fn release(kobj: *mut bindings::kobject) {
         // SAFETY: By the contract; the node came from `KBox::into_raw()`.
         drop(unsafe { KBox::from_raw(kobj.cast::<Self>()) });

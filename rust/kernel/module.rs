@@ -240,7 +240,7 @@ unsafe impl Send for ModuleRef {}
 unsafe impl Sync for ModuleRef {}
 
 impl ModuleRef {
-    /// Returns the module.
+    /// Returns the module, which stays loaded while this reference is borrowed.
     pub fn module(&self) -> Module<'_> {
         Module(self.0, PhantomData)
     }

@@ -149,8 +149,8 @@ impl UnwatchedSection {
 impl Drop for UnwatchedSection {
     #[inline(always)]
     fn drop(&mut self) {
-        // ORDERING: Release, pairs with the read in `wait_for_unwatched()`: what the section has
-        // read is freed later.
+        // ORDERING: Release, pairs with the read in `wait_for_unwatched()`: memory that the section
+        // has read is freed later.
         UNWATCHED.fetch_sub(1, Ordering::Release);
     }
 }

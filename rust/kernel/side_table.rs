@@ -102,7 +102,7 @@ impl Detached {
         unsafe { key_of(self.0) }
     }
 
-    /// Returns the memory.
+    /// Returns the memory, which no reader sees yet.
     pub(crate) fn memory(&mut self) -> Memory {
         // SAFETY: Owned by this value.
         unsafe { Memory::of(self.0) }
@@ -127,7 +127,7 @@ impl Removed {
         unsafe { key_of(self.0) }
     }
 
-    /// Returns the memory.
+    /// Returns the memory, which stays valid until this is dropped.
     pub(crate) fn memory(&mut self) -> Memory {
         // SAFETY: Not freed before the drop.
         unsafe { Memory::of(self.0) }
@@ -141,7 +141,7 @@ impl Drop for Removed {
     }
 }
 
-/// The table.
+/// The buckets of the one table, by the hash of the object's address.
 ///
 /// # Invariants
 ///

@@ -32,7 +32,7 @@ impl TaskId {
         Self(task as usize)
     }
 
-    /// Returns the address.
+    /// Returns the key as a number, for a hash table.
     #[inline(always)]
     pub fn as_usize(self) -> usize {
         self.0
@@ -128,7 +128,7 @@ impl Drop for TaskList {
 pub struct NewTaskLock(usize, NotThreadSafe);
 
 impl NewTaskLock {
-    /// Takes the lock.
+    /// Switches interrupts off, and spins until the lock is free.
     pub fn lock() -> Self {
         // SAFETY: Not in an NMI, by the contract of the type. Unlocked in the drop.
         let flags = unsafe { rlp_bindings::rlp_new_tasks_lock() };

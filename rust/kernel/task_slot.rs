@@ -96,7 +96,7 @@ impl TaskSlot {
         empty
     }
 
-    /// Returns the word.
+    /// Returns the address of the task and the bits of one moment.
     ///
     /// # Context
     ///

@@ -29,7 +29,7 @@ use kernel::prelude::*;
 /// - `EINVAL` if the patch is already in the requested state.
 /// - `EBUSY` while the patch is held, or another patch is in transition; or if a function cannot be
 ///   demoted.
-/// - `ENODEV` if the patch is gone, or ftrace has shut itself down.
+/// - `ENODEV` if the patch is not registered, or ftrace has shut itself down.
 /// - `ENOMEM`.
 pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
     REGISTRY.lock()?.set_enabled(id, enabled)
@@ -40,7 +40,7 @@ pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
 /// # Errors
 ///
 /// `EINVAL` if the patch is not in transition; `EBUSY` while the init of a registered patch's
-/// module runs, or while that module is being unloaded; `ENODEV` if the patch is gone.
+/// module runs, or while that module is being unloaded; `ENODEV` if the patch is not registered.
 pub(crate) fn force(id: PatchId) -> Result {
     REGISTRY.lock()?.force(id)
 }
@@ -94,7 +94,8 @@ impl Registry {
     /// # Errors
     ///
     /// `EBUSY` while another patch is in transition or if a function cannot be demoted, `ENODEV` if
-    /// the patch is gone or ftrace has shut itself down, `ENOMEM`. Nothing has changed then.
+    /// the patch is not registered or ftrace has shut itself down, `ENOMEM`. Nothing has changed
+    /// then.
     pub(crate) fn disable(&mut self, id: PatchId) -> Result {
         let step = if self.held_by().is_some_and(|by| by.id == id) {
             Step::Restore(id)

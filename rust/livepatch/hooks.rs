@@ -2,7 +2,7 @@
 
 //! Which functions are hooked, and how: by the handler, or by a jump.
 //!
-//! A transition needs the handler, which decides at each call where the call goes. While no
+//! A transition needs the handler, which chooses the destination of each call. While no
 //! transition runs there is nothing to decide. Then a hooked function can jump to its replacement,
 //! which costs one instruction. All changes are made in batches, since ftrace scans all its records
 //! for each change.
@@ -173,8 +173,8 @@ impl Hooks {
     /// # Errors
     ///
     /// `EBUSY` if another user has taken the handler's place in the meantime, `ENOMEM`, and those
-    /// of [`Jumps::remove`]. On failure, functions that jump still jump, and calls go where they
-    /// went before.
+    /// of [`Jumps::remove`]. On failure, functions that jump still jump, and calls have the same
+    /// destinations as before.
     pub(crate) fn demote(&mut self, sites: impl Iterator<Item = Site>) -> Result {
         let sites = collect_sorted(sites)?;
         self.demote_if(|site| sites.binary_search(&site).is_ok())

@@ -22,7 +22,7 @@ use kernel_ext::{
 pub(crate) enum HandlerReason {
     /// The function was hooked, or took part in a transition, a short while ago.
     Settling,
-    /// Calls go to the original code, so there is no jump.
+    /// The destination of the calls is the original code, so there is no jump.
     Original,
     /// The parameter `promote` is off.
     Off,

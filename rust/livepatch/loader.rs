@@ -9,7 +9,7 @@
 //! - [`enable`] adds the patch to the [`registry`]. [`plan`] derives what each [`universe`] calls,
 //!   and [`hooks`] hooks the functions.
 //! - [`transition`] switches every task, by its record in [`records`]. Meanwhile the ftrace handler
-//!   in [`view`] looks up in [`redirects`] where a call goes.
+//!   in [`view`] looks up the destination of a call in [`redirects`].
 //! - [`complete`] ends the transition, and [`settle`] lets functions become [`jumps`] afterwards.
 //! - [`deadline`] reverses a transition that takes too long. [`probation`] takes back a patch that
 //!   is not confirmed.
@@ -19,6 +19,7 @@
 //! - [`retire`] releases a patch. [`evict`] removes a patch whose module is being unloaded.
 
 #![deny(unsafe_code)]
+#![warn(clippy::match_bool)]
 
 use kernel::prelude::*;
 use kernel_ext::{

@@ -10,7 +10,7 @@
 //!
 //! - unlikely code, which compilers move to a symbol `NAME.cold`;
 //! - functions of the patch module that the replacement, or another part, calls by a tail call. The
-//!   frame of the caller is gone then.
+//!   frame of the caller was removed then.
 //!
 //! Both are entered by a direct jump. A static branch into a `.cold` part may be a NOP at present,
 //! so these parts are also found by their names. A tail call through a pointer is not found.

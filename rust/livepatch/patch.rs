@@ -56,7 +56,7 @@ pub(crate) struct Func {
     pub(crate) replacement: Range,
     /// The parts of the replacement that are outside of its symbol.
     pub(crate) parts: KVec<Range>,
-    /// The address of the replacement, to which calls go.
+    /// The address of the replacement: the destination of the function's calls.
     pub(crate) target: CallTarget,
     /// The original. `None` while the object is not loaded.
     pub(crate) original: Option<Original>,
@@ -109,7 +109,7 @@ pub(crate) enum Probation {
     Passed,
 }
 
-/// A patch.
+/// A patch, from the check of its description until it is released.
 pub(crate) struct Patch {
     pub(crate) id: PatchId,
     pub(crate) objects: KVec<Object>,

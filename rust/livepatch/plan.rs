@@ -193,7 +193,7 @@ impl<'a> Plan<'a> {
     /// - for each such function, the bytes from its entry to the end of the fentry call: a task may
     ///   have been stopped there between the handler's decision and the jump;
     /// - the whole text of each patch that is in `from` only: a replacement may call another
-    ///   function of its patch, and after a tail call the frame of the replacement is gone.
+    ///   function of its patch, and after a tail call the stack has no frame of the replacement.
     ///
     /// # Errors
     ///

@@ -45,7 +45,7 @@ const LONGEST_SLEEP_MS: i64 = 60_000;
 /// # Errors
 ///
 /// `EBUSY` if the patch is not in effect yet, or is being disabled by an operator; `ENODEV` if the
-/// patch is gone; `ENOMEM`.
+/// patch is not registered; `ENOMEM`.
 pub(crate) fn confirm(id: PatchId) -> Result {
     let mut registry = REGISTRY.lock()?;
     let mut retired = RetiredPatches::empty();
@@ -89,7 +89,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the patch is gone.
+    /// `ENODEV` if the patch is not registered.
     pub(crate) fn begin_probation(&mut self, id: PatchId) -> Result {
         let patch = self.patch_mut(id)?;
         if !matches!(patch.probation, Probation::Ahead) {
@@ -113,7 +113,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if a patch is gone.
+    /// `ENODEV` if a patch is not registered.
     pub(crate) fn report_restored(&mut self, by: PatchId) -> Result {
         let count = self.patches().len();
         for at in 0..count {

@@ -119,12 +119,12 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// Returns the task.
+    /// Returns the task, to which the table holds a reference.
     pub(crate) fn task(&self) -> &'a Task {
         self.task
     }
 
-    /// Returns the task's present universe.
+    /// Returns the universe in which the task is.
     #[inline(always)]
     pub(crate) fn universe(&self) -> Universe {
         universe(self.slot.word().bits())
@@ -277,9 +277,10 @@ impl Records {
         let was = self::universe(word.bits());
         if was != universe && slot.set_bits(word, word.bits() ^ UNIVERSE) {
             let pending = self.pending.get_mut();
-            *pending = match universe == self.target {
-                true => pending.wrapping_sub(1),
-                false => pending.wrapping_add(1),
+            *pending = if universe == self.target {
+                pending.wrapping_sub(1)
+            } else {
+                pending.wrapping_add(1)
             };
         }
         Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The redirects: the table in which the ftrace handler looks up where a call goes.
+//! The redirects: the table in which the ftrace handler looks up the destination of a call.
 //!
 //! This is a hash table that is made once. Only [`Redirects::restore_original`] changes it.
 
@@ -21,7 +21,7 @@ use kernel_ext::{
     }, //
 };
 
-/// Where the calls of a function go. `None` is the function's original code.
+/// The destinations of a function's calls. `None` is the function's original code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Targets {
     /// For tasks in [`Universe::Old`].
@@ -86,7 +86,7 @@ impl Redirects {
         Ok(Self(table))
     }
 
-    /// Returns where the calls of the function at `site` go, or `None` if it is not in the table.
+    /// Returns the destinations of the function at `site`, or `None` if it is not in the table.
     ///
     /// # Context
     ///

@@ -107,7 +107,7 @@ pub(crate) struct Registry {
     /// `Some` if a patch on probation has replaced all other patches, which are held.
     held: Option<Held>,
     hooks: Hooks,
-    /// Keeps ftrace from being switched off, from the first hook until the last patch is gone.
+    /// Keeps ftrace from being switched off, from the first hook until the last patch is released.
     ftrace_on: Option<FtraceEnabled>,
     /// The modules for which the notifier was called at the load, and not yet at the unload.
     announced: KVec<CString>,
@@ -164,7 +164,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the patch is gone.
+    /// `ENODEV` if the patch is not registered.
     pub(crate) fn patch(&self, id: PatchId) -> Result<&Patch> {
         self.patches().find(|patch| patch.id == id).ok_or(ENODEV)
     }
@@ -173,7 +173,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the patch is gone.
+    /// `ENODEV` if the patch is not registered.
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Result<&mut Patch> {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
         patches.find(|patch| patch.id == id).ok_or(ENODEV)
@@ -183,7 +183,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the patch is gone.
+    /// `ENODEV` if the patch is not registered.
     pub(crate) fn patch_and_callbacks(
         &mut self,
         id: PatchId,
@@ -492,7 +492,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Reverses the transition.
+    /// Starts to switch tasks to the other universe, with a new record table.
     ///
     /// # Errors
     ///
@@ -541,7 +541,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if ftrace is switched off, `ENODEV` if the patch is gone, and those of
+    /// `EBUSY` if ftrace is switched off, `ENODEV` if the patch is not registered, and those of
     /// [`Hooks::hook`], with lines in the log that name the function.
     pub(crate) fn hook(&mut self, id: PatchId) -> Result {
         let mut patches = self.entries.iter_mut().map(|entry| &mut entry.patch);

@@ -114,7 +114,7 @@ impl RetiredPatches {
     /// patches.
     ///
     /// First waits for the tasks in ftrace's trampolines. The reference to a module is put before
-    /// the directory is removed: to user space, a directory that is gone is the sign that the
+    /// the directory is removed: to user space, the removal of the directory is the sign that the
     /// module can be unloaded.
     ///
     /// # Context

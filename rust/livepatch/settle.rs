@@ -3,7 +3,7 @@
 //! Settling after a transition: unregister its probe, and promote the hooked functions to jumps.
 //!
 //! A function that jumps cannot have a bpf program. So a function is demoted before a program is
-//! attached to it, and promoted again when the program is gone.
+//! attached to it, and promoted again when the program is detached.
 //!
 //! The worker does this in the background. This is an optimisation: everything also works with the
 //! handler alone.

@@ -2,8 +2,8 @@
 
 //! The files in `/sys/kernel/rust_livepatch/`. See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
 //!
-//! A file has the number of its patch and looks it up in the registry. If the patch is gone, the
-//! result is `ENODEV`: there is no pointer that could dangle.
+//! A file has the number of its patch and looks it up in the registry. If the patch is not
+//! registered, the result is `ENODEV`: there is no pointer that could dangle.
 
 use crate::{
     blockers,

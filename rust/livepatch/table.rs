@@ -13,7 +13,8 @@ pub(crate) trait Slot: Default {
     fn key(&self) -> usize;
 }
 
-/// The table. The number of slots is fixed. At most half of the slots are used.
+/// A hash table with open addressing. The number of slots is fixed. At most half of the slots are
+/// used.
 pub(crate) struct Table<S> {
     /// In whole pages: `kmalloc()` would round the size up to a power of two.
     slots: VVec<S>,

@@ -183,7 +183,7 @@ impl Transition {
         })
     }
 
-    /// Reverses the transition: tasks are switched back to the universe from which they came.
+    /// Reverses the transition: the target universe is now the other one.
     ///
     /// For the context see [`start`](Self::start).
     ///
@@ -509,7 +509,7 @@ fn count_tasks(gate: Gate) -> usize {
 fn sweep_task(task: &Task) -> Option<u32> {
     let cpu = task::with_quiescent(task, |held, proof| match held {
         // `is_dead()` is called while the task is held still: the stack of a task that has died in
-        // the meantime is gone.
+        // the meantime may be freed.
         Held::OffCpu(held) => {
             try_switch(&held, task::is_dead(task), proof);
             None

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The two universes of a transition.
+//! The two universes of a transition. `Documentation/design.rst` defines the word in its glossary.
 
-/// A universe: the set of functions that a task calls while a transition runs.
-///
-/// The names are fixed when the transition starts. A reversal changes the target universe, not the
-/// names.
+/// One of the two universes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Universe {
-    /// The functions that are called before the transition.
+    /// The universe of all tasks before the transition.
     Old = 0,
-    /// The functions that are called after the transition.
+    /// The universe of all tasks after the transition, unless it is reversed.
     New = 1,
 }
 

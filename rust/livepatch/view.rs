@@ -38,7 +38,7 @@ pub(crate) struct RunningTransition {
 
 /// A view. See the module's documentation.
 pub(crate) struct View {
-    /// Where the calls of hooked functions go.
+    /// The destinations of the calls of hooked functions.
     pub(crate) redirects: Redirects,
     /// The transition, if one runs.
     pub(crate) transition: Option<RunningTransition>,
@@ -47,8 +47,8 @@ pub(crate) struct View {
 /// The current view.
 pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
 
-/// The ftrace handler: returns where a call of the function at `site` by `task` goes, or `None` for
-/// the original code.
+/// The ftrace handler: returns the destination of a call of the function at `site` by `task`, or
+/// `None` for the original code.
 ///
 /// # Context
 ///

@@ -200,9 +200,10 @@ pub(crate) mod task {
             drop(sched);
             return Some(f(Held::OffCpu(held), &ReadSide::new()));
         }
-        let held = match running {
-            true => Held::OnCpu(0),
-            false => Held::OffCpu(held),
+        let held = if running {
+            Held::OnCpu(0)
+        } else {
+            Held::OffCpu(held)
         };
         Some(f(held, &ReadSide::new()))
     }

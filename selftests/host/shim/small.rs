@@ -57,7 +57,7 @@ pub(crate) struct ModuleInfo {
     pub(crate) post_unpatch: [bool; 2],
 }
 
-/// The machine.
+/// The state of everything around the loader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Machine {
     /// The module is number [`MODULE`]. The patches have the numbers [`PATCHES`].
@@ -83,7 +83,7 @@ pub(crate) const MODULE: usize = 0;
 /// See [`MODULE`].
 pub(crate) const PATCHES: [usize; 2] = [1, 2];
 
-/// The task.
+/// The only task.
 pub(crate) const TASK: task::Task = task::Task;
 
 thread_local! {
