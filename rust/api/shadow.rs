@@ -210,6 +210,10 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
 
     /// Returns the variable of `object`. If there is none, allocates one and takes its value out of
     /// `value`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. The value is still in `value` then.
     fn attach<'a>(&self, object: &'a O, flags: Flags, value: &mut Option<T>) -> Result<&'a T> {
         // SAFETY: `move_value()` is only called with `value`, and before this returns.
         let variable = unsafe {

@@ -52,7 +52,7 @@ pub fn possible() -> impl Iterator<Item = u32> {
     (0..nr_cpu_ids()).filter(|&cpu| CpuId::from_u32(cpu).is_some_and(|c| possible_mask().test(c)))
 }
 
-/// The CPUs that [`interrupt`] interrupts. Other numbers than those of possible CPUs are left out.
+/// The CPUs that [`interrupt`] interrupts.
 pub struct CpuSet(CpumaskVar);
 
 // SAFETY: The set owns its mask, and any thread may free the mask.
@@ -60,6 +60,10 @@ unsafe impl Send for CpuSet {}
 
 impl CpuSet {
     /// Makes an empty set.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///
@@ -189,6 +193,26 @@ pub enum AfterInterrupt {
 ///
 /// Process context, may sleep, interrupts on. `f` runs with hard interrupts off, also on
 /// PREEMPT_RT: it must take no lock and allocate nothing.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     cpu::{
+///         self,
+///         AfterInterrupt,
+///         CpuSet, //
+///     },
+///     gate::Gate, //
+/// };
+///
+/// fn reschedule_all(gate: Gate) -> Result {
+///     let mut cpus = CpuSet::new()?;
+///     cpu::possible().for_each(|cpu| cpus.add(cpu));
+///     cpu::interrupt(gate, &cpus, |_here, _proof| AfterInterrupt::Reschedule);
+///     Ok(())
+/// }
+/// ```
 pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync>(
     _gate: Gate,
     cpus: &CpuSet,

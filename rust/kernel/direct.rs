@@ -105,6 +105,10 @@ impl Batches {
     ///
     /// [`on_direct_target!`]: crate::on_direct_target
     ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
     /// # Errors
     ///
     /// `ENODEV` if ftrace has shut itself down.
@@ -264,6 +268,8 @@ impl AttachRequest {
 
 /// Emits a function that calls `$before_attach(request: AttachRequest)`. It is called before a
 /// bpf program is attached to a function, and the program is attached when it has returned.
+///
+/// # Context
 ///
 /// The function is called in process context, and may sleep. Locks of bpf are held.
 #[macro_export]

@@ -96,6 +96,10 @@ impl CallTarget {
     }
 
     /// Makes the target of an anchor, which is never called.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if the address of the handler is 0, which it never is.
     pub(crate) fn of_anchor() -> Result<Self> {
         // INVARIANT: `rlp_anchor_handler()` does nothing, and is in this module. The anchor that
         // jumps to it is never called.
@@ -317,6 +321,30 @@ impl Drop for Registered {
 
 /// Functions that the handler redirects: the function that was given to [`ftrace_target!`] returns
 /// the target of each call.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     ftrace::{
+///         self,
+///         Redirection, //
+///     },
+///     kallsyms, //
+/// };
+///
+/// let mut address = None;
+/// kallsyms::each_in_vmlinux(c"cmdline_proc_show", |found| {
+///     address = Some(found);
+///     false
+/// });
+/// let (start, size) = address.and_then(kallsyms::extent_of).ok_or(ENOENT)?;
+/// let site = ftrace::site_of(start, size).ok_or(EINVAL)?;
+/// let redirection = Redirection::register(&mut [site])?;
+/// // Unhooks the function.
+/// drop(redirection);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Redirection(Registered);
 
 impl Redirection {
@@ -347,6 +375,10 @@ impl Redirection {
     }
 
     /// Hooks an anchor, which keeps the ops registered until the drop, and no other function yet.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
     ///
     /// # Errors
     ///

@@ -120,6 +120,10 @@ impl PatchDesc {
     /// Puts the objects and functions on the lists that the author's callbacks may walk.
     ///
     /// Called when the patch is not enabled yet, so none of its callbacks runs.
+    ///
+    /// # Context
+    ///
+    /// Any. The lock that protects the token is held.
     pub fn make_lists(&self, _token: &CallbackToken) {
         // SAFETY: By the invariant of `Described`. The token excludes callbacks, and other changes
         // of the lists.
@@ -128,6 +132,10 @@ impl PatchDesc {
 
     /// Empties the lists, so that they can be [made](Self::make_lists) again. Called when no
     /// callback of the patch is called any more.
+    ///
+    /// # Context
+    ///
+    /// As for [`make_lists`](Self::make_lists).
     pub fn empty_lists(&self, _token: &CallbackToken) {
         // SAFETY: As for `make_lists()`.
         unsafe { rlp_bindings::rlp_klp_empty_lists(self.raw()) };
@@ -449,9 +457,22 @@ unsafe fn terminated<'a>(s: *const c_char) -> Option<&'a CStr> {
 /// A loader's implementation of the functions for patch modules.
 pub trait Loader {
     /// Implements `klp_enable_patch()`.
+    ///
+    /// # Context
+    ///
+    /// Process context, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the patch cannot be enabled, with a line in the log. The patch's module gets
+    /// the error from `klp_enable_patch()`.
     fn enable(patch: PatchDesc) -> Result;
     /// Implements `klp_get_prev_state()`: returns the newest entry for `id` in the patches that are
     /// older than the patch in transition, or `None` without a transition.
+    ///
+    /// # Context
+    ///
+    /// Any.
     fn prev_state(id: usize) -> Option<StatePtr>;
 }
 

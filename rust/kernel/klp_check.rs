@@ -124,6 +124,10 @@ impl Check<'_> {
     /// the entry that ends the array.
     ///
     /// A NULL pointer is accepted here; callers that need an array check for it.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` or `EINVAL`, with a line in the log, and those of `more`.
     fn array<T>(
         &mut self,
         first: *const T,
@@ -148,6 +152,10 @@ impl Check<'_> {
     }
 
     /// Checks a name. A NULL pointer is accepted here; callers that need a name check for it.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` or `EINVAL`, with a line in the log.
     fn name(&self, name: *const c_char, what: &str) -> Result {
         if name.is_null() {
             return Ok(());

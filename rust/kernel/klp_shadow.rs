@@ -27,6 +27,30 @@ use rlp_bindings::{
 ///
 /// The constructor can only run once, on memory of the size that the author gave, under the lock of
 /// the table: [`allocate`](Self::allocate) and then [`NewVariable::construct`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     klp_shadow::Constructor,
+///     side_table::{
+///         self,
+///         Gfp,
+///         Memory, //
+///     }, //
+/// };
+///
+/// fn alloc(gfp: Gfp, constructor: Constructor<'_>) -> Option<Memory> {
+///     let key = constructor.key();
+///     // This may sleep, so the table is locked afterwards.
+///     let variable = constructor.allocate(gfp)?;
+///     let mut table = side_table::lock();
+///     if table.find(key).is_some() {
+///         return None;
+///     }
+///     variable.construct(&mut table).ok()
+/// }
+/// ```
 pub struct Constructor<'a> {
     key: Key,
     size: usize,

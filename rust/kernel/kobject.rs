@@ -312,6 +312,38 @@ impl Drop for EventRoot {
 /// # Context
 ///
 /// The drop may sleep; see also [`Attribute`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     gate::Gate,
+///     kobject::{
+///         Attribute,
+///         Directory,
+///         Entry,
+///         Page,
+///         Parent, //
+///     }, //
+/// };
+///
+/// struct Counter(u32);
+///
+/// impl Entry for Counter {}
+///
+/// static COUNT: Attribute<Counter> = Attribute::read_only(c"count", show_count);
+///
+/// fn show_count(counter: &Counter, page: &mut Page<'_>) -> Result {
+///     page.print(fmt!("{}\n", counter.0))
+/// }
+///
+/// // Makes `/sys/kernel/counter/count`.
+/// fn make_directory(gate: Gate) -> Result<Directory<Counter>> {
+///     let directory = Directory::new(Parent::kernel(gate), c"counter", Counter(7))?;
+///     directory.add_files(&[&COUNT])?;
+///     Ok(directory)
+/// }
+/// ```
 pub struct Directory<T: Entry> {
     node: NonNull<Node<T>>,
     _owns: PhantomData<T>,

@@ -72,6 +72,10 @@ impl<'a> Module<'a> {
     }
 
     /// Returns the name, of at most `MODULE_NAME_LEN` bytes with the terminator.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn name(self) -> &'a CStr {
         // SAFETY: Valid by the type, and the name is terminated.
         unsafe { CStr::from_char_ptr(rlp_bindings::rlp_module_name(self.as_ptr())) }
@@ -79,6 +83,10 @@ impl<'a> Module<'a> {
 
     /// Whether the module is marked `livepatch=Y`. Always true on a kernel without
     /// `CONFIG_LIVEPATCH`.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn is_livepatch(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_is_livepatch(self.as_ptr()) }
@@ -86,6 +94,10 @@ impl<'a> Module<'a> {
 
     /// Whether there is a reference to the module. A module that is being unloaded has none, unless
     /// its init failed, or it is removed by force.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn is_used(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { bindings::module_refcount(self.as_ptr()) > 0 }
@@ -95,6 +107,10 @@ impl<'a> Module<'a> {
     ///
     /// The answer may be stale at once. But a live module with a reference stays live, unless
     /// `rmmod -f` removes it.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn is_live(self) -> bool {
         // SAFETY: Valid by the type.
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
@@ -114,6 +130,10 @@ impl<'a> Module<'a> {
 
     /// Checks that the kernel has verified the signature of the module.
     ///
+    /// # Context
+    ///
+    /// Any.
+    ///
     /// # Errors
     ///
     /// `EKEYREJECTED` if it has not.
@@ -127,6 +147,10 @@ impl<'a> Module<'a> {
     }
 
     /// Returns the start and the size in bytes of the text that is not freed after init.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn text(self) -> (usize, usize) {
         let mut size: c_ulong = 0;
         // SAFETY: Valid by the type.
@@ -217,6 +241,10 @@ impl<'a> Module<'a> {
 
     /// Gets a reference to the module.
     ///
+    /// # Context
+    ///
+    /// Any.
+    ///
     /// # Errors
     ///
     /// `ENODEV` if the module is being unloaded.
@@ -246,6 +274,10 @@ impl ModuleRef {
     }
 
     /// Gets another reference that is never put: the module stays loaded for ever.
+    ///
+    /// # Context
+    ///
+    /// Any.
     pub fn pin(&self) {
         // SAFETY: The module is valid, and has a reference already.
         unsafe { bindings::__module_get(self.0.as_ptr()) }
@@ -369,6 +401,33 @@ pub trait Events {
 
 /// A registered module notifier, which is called before all others. The drop unregisters it, and
 /// waits for calls in progress.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::module::{
+///     Events,
+///     Module,
+///     Notifier, //
+/// };
+///
+/// struct Refuse;
+///
+/// impl Events for Refuse {
+///     fn coming(module: Module<'_>) -> Result {
+///         if module.name().to_bytes().starts_with(b"bad_") {
+///             return Err(EPERM);
+///         }
+///         Ok(())
+///     }
+///
+///     fn going(_module: Module<'_>) {}
+/// }
+///
+/// // No module whose name begins with "bad_" can be loaded while this lives.
+/// let notifier = Notifier::<Refuse>::register()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Notifier<T: Events>(Pin<KBox<Opaque<bindings::notifier_block>>>, PhantomData<T>);
 
 // SAFETY: The notifier chain locks its accesses to a block.

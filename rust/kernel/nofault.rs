@@ -76,8 +76,11 @@ pub(crate) fn string(ptr: *const u8, max: usize) -> Result<CString> {
     Err(E2BIG)
 }
 
-/// Copies the memory at `ptr`, which need not hold a valid `T`. Fails with `EFAULT` or `ERANGE` if
-/// it cannot be read.
+/// Copies the memory at `ptr`, which need not hold a valid `T`.
+///
+/// # Errors
+///
+/// `EFAULT` or `ERANGE` if the memory cannot be read.
 fn copy<T>(ptr: *const T) -> Result<MaybeUninit<T>> {
     let mut copy = MaybeUninit::<T>::uninit();
     // SAFETY: The destination has room for a `T`; the source may be any address.

@@ -3,18 +3,30 @@
 //! The module's parameters; see `rust/helpers/params.c`.
 
 /// Whether every phase of a transition is logged. May change at any time.
+///
+/// # Context
+///
+/// Any.
 pub fn debug() -> bool {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_debug() }
 }
 
 /// Whether patch modules must have a signature that the kernel verified.
+///
+/// # Context
+///
+/// Any.
 pub fn require_signed() -> bool {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_require_signed() }
 }
 
 /// Whether hooked functions may be promoted to jumps. May change at any time.
+///
+/// # Context
+///
+/// Any.
 pub fn promote() -> bool {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_promote() }
@@ -22,6 +34,10 @@ pub fn promote() -> bool {
 
 /// The seconds after which a transition that is not complete is reversed, for a patch that is
 /// enabled now; 0 is never. May change at any time.
+///
+/// # Context
+///
+/// Any.
 pub fn deadline() -> u32 {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_deadline() }
@@ -29,6 +45,10 @@ pub fn deadline() -> u32 {
 
 /// The seconds in which a patch that is enabled now must be confirmed; 0 if it need not be
 /// confirmed. May change at any time.
+///
+/// # Context
+///
+/// Any.
 pub fn probation() -> u32 {
     // SAFETY: The function has no requirement.
     unsafe { rlp_bindings::rlp_param_probation() }
@@ -64,7 +84,9 @@ impl Drop for Registration {
 /// Emits a function that calls `$changed()`. It is called after the parameter `promote` was
 /// written.
 ///
-/// The function is called in process context, with the lock of the parameters held.
+/// # Context
+///
+/// The function is called in process context, with the lock of the parameters held. It may sleep.
 #[macro_export]
 macro_rules! on_params_changed {
     ($changed:path) => {

@@ -57,6 +57,26 @@ impl<'a> From<&'a rcu::Guard> for ReadSide<'a> {
 ///
 /// `ptr` is null or was returned by [`KBox::into_raw`]. A value is not freed before a grace period
 /// has passed since `ptr` last pointed to it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::sync::rcu;
+/// use kernel_ext::rcu::{
+///     RcuBox,
+///     ReadSide, //
+/// };
+///
+/// static LIMIT: RcuBox<u32> = RcuBox::empty();
+///
+/// // Waits for the readers of the old value, and frees it.
+/// drop(LIMIT.publish(Some(KBox::new(10, GFP_KERNEL)?)));
+///
+/// let guard = rcu::read_lock();
+/// let limit = LIMIT.read(&ReadSide::from(&guard)).copied();
+/// assert_eq!(limit, Some(10));
+/// # Ok::<(), Error>(())
+/// ```
 pub struct RcuBox<T> {
     ptr: AtomicPtr<T>,
     _owns: PhantomData<KBox<T>>,
@@ -90,6 +110,10 @@ impl<T> RcuBox<T> {
     }
 
     /// Replaces the value. The old value is freed when the returned [`Retired`] is dropped.
+    ///
+    /// # Context
+    ///
+    /// Any. The drop of the returned value may sleep.
     pub fn publish(&self, new: Option<KBox<T>>) -> Retired<T> {
         let new = new.map_or(ptr::null_mut(), KBox::into_raw);
         // ORDERING: AcqRel. Release pairs with the load in `read()`. Acquire pairs with the Release

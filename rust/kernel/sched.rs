@@ -107,6 +107,40 @@ pub trait SwitchOut {
 
 /// A registered [`SwitchOut`] probe. Dropping it unregisters the probe. The module's text must stay
 /// until [`OpenGate`](crate::gate::OpenGate) is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     atomic::{
+///         AtomicUsize,
+///         Ordering, //
+///     },
+///     gate::Gate,
+///     rcu::ReadSide,
+///     sched::{
+///         SchedSwitch,
+///         SwitchOut, //
+///     },
+///     task::Quiescent, //
+/// };
+///
+/// static DEAD: AtomicUsize = AtomicUsize::new(0);
+///
+/// struct CountDead;
+///
+/// impl SwitchOut for CountDead {
+///     fn switch_out(_task: Quiescent<'_>, dead: bool, _proof: &ReadSide<'_>) {
+///         if dead {
+///             DEAD.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// fn count_dead(gate: Gate) -> Result<SchedSwitch<CountDead>> {
+///     SchedSwitch::register(gate)
+/// }
+/// ```
 pub struct SchedSwitch<P: SwitchOut> {
     _registered: Registered,
     _probe: PhantomData<fn() -> P>,

@@ -189,6 +189,24 @@ pub fn find(key: Key) -> Option<Memory> {
 /// # Context
 ///
 /// As `spin_lock_irqsave()`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::side_table::{
+///     self,
+///     Key, //
+/// };
+///
+/// let key = Key {
+///     object: 0x1000,
+///     id: 1,
+/// };
+/// let table = side_table::lock();
+/// // The memory stays while the table is locked.
+/// let memory = table.find(key);
+/// drop(table);
+/// ```
 pub fn lock() -> Locked {
     Locked {
         // SAFETY: Unlocked in the drop.

@@ -28,6 +28,23 @@ pub enum Verdict {
 /// # Context
 ///
 /// Any, also with a runqueue locked; takes no lock.
+///
+/// # Examples
+///
+/// ```
+/// use core::ops::Range;
+/// use kernel_ext::{
+///     stack::{
+///         self,
+///         Verdict, //
+///     },
+///     task::Quiescent, //
+/// };
+///
+/// fn may_return_to(task: &Quiescent<'_>, code: Range<usize>) -> bool {
+///     stack::walk(task, |addr| code.contains(&addr)) != Verdict::Clear
+/// }
+/// ```
 pub fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, is_match: F) -> Verdict {
     struct Walk<F> {
         is_match: F,

@@ -38,6 +38,21 @@ use kernel::{
 ///
 /// `mutex` is null, or from a pinned box. Only [`MutexOwner`] frees that box, after it has stored
 /// null here and then has seen no [`User`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::statics::ModuleMutex;
+///
+/// static COUNT: ModuleMutex<u32> = ModuleMutex::new();
+///
+/// // A module keeps the owner in its own structure. So the value is freed at the unload.
+/// let owner = COUNT.init(0)?;
+/// *COUNT.lock()? += 1;
+/// drop(owner);
+/// assert!(COUNT.lock().is_err());
+/// # Ok::<(), Error>(())
+/// ```
 pub struct ModuleMutex<T> {
     mutex: AtomicPtr<Mutex<T>>,
     users: AtomicUsize,

@@ -92,6 +92,10 @@ impl TaskList {
 
     /// Calls `visit` for every visible task, threads included, until it returns `false`. Idle tasks
     /// are not visible.
+    ///
+    /// # Context
+    ///
+    /// Any. `visit` must not sleep.
     pub fn for_each<F: FnMut(&Task) -> bool>(&self, mut visit: F) {
         /// # Safety
         ///
@@ -174,6 +178,25 @@ pub enum Held<'a> {
 /// `f` runs with interrupts off and the task's `pi_lock` held, and with the lock of its runqueue
 /// held if the task is queued (`task_call_func()` in `kernel/sched/core.c`). It must be short and
 /// take no lock.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::task::Task;
+/// use kernel_ext::task::{
+///     self,
+///     Held, //
+/// };
+///
+/// // Returns the CPU on which the task runs at this moment.
+/// fn cpu_of(task: &Task) -> Option<u32> {
+///     let cpu = task::with_quiescent(task, |held, _proof| match held {
+///         Held::OnCpu(cpu) => Some(cpu),
+///         Held::OffCpu(_) => None,
+///     });
+///     cpu.flatten()
+/// }
+/// ```
 pub fn with_quiescent<R, F>(task: &Task, f: F) -> Option<R>
 where
     F: FnOnce(Held<'_>, &ReadSide<'_>) -> R,
@@ -278,6 +301,10 @@ impl Comm {
 }
 
 /// Returns a task's name.
+///
+/// # Context
+///
+/// Any.
 pub fn comm(task: &Task) -> Comm {
     let mut buf = [0; 16];
     // SAFETY: The buffer has TASK_COMM_LEN bytes.

@@ -22,6 +22,25 @@ use kernel::{
 ///
 /// `inner` is zeroed until the worker is started, and initialised from then on. The one caller that
 /// has set `claimed` starts and stops it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::worker::Worker;
+///
+/// static WORKER: Worker = Worker::new();
+///
+/// extern "C" fn run() {
+///     // Process context: this may sleep.
+/// }
+///
+/// let started = WORKER.start(run)?;
+/// // Allowed in any context.
+/// WORKER.kick();
+/// // Waits for a run in progress. Later requests are ignored.
+/// drop(started);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Worker {
     inner: Opaque<rlp_bindings::rlp_worker>,
     claimed: AtomicBool,

@@ -29,7 +29,11 @@ pub(crate) fn count_by_function(
     merge_functions(counts)
 }
 
-/// Adds up the counts of the same reason and function. Fails with `ENOMEM` if there is no memory.
+/// Adds up the counts of the same reason and function.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 fn merge_functions(counts: KVVec<(Blocker, usize)>) -> Result<KVVec<(Blocker, usize)>> {
     // Many tasks are at the same few addresses. So equal addresses are counted first, and the
     // function of each address is looked up once.
@@ -44,7 +48,11 @@ fn merge_functions(counts: KVVec<(Blocker, usize)>) -> Result<KVVec<(Blocker, us
     Ok(counts)
 }
 
-/// Adds up the counts of equal blockers. Fails with `ENOMEM` if there is no memory.
+/// Adds up the counts of equal blockers.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 fn sum_up(mut counts: KVVec<(Blocker, usize)>) -> Result<KVVec<(Blocker, usize)>> {
     sort::by_key(&mut counts, |&(blocker, _)| blocker);
     let mut sums: KVVec<(Blocker, usize)> = KVVec::new();

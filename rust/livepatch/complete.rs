@@ -36,6 +36,10 @@ const RETRY_MS: u32 = 100;
 ///
 /// Patches that retire are left to [`release_retired`], so that the worker is free for the next
 /// transition.
+///
+/// # Context
+///
+/// Process context, with the registry unlocked. May sleep.
 pub(crate) fn advance() {
     if let Ok(mut registry) = REGISTRY.lock() {
         let mut retired = registry.take_unreleased();
@@ -48,6 +52,10 @@ pub(crate) fn advance() {
 }
 
 /// Releases the patches that [`advance`] has retired. The second worker calls this.
+///
+/// # Context
+///
+/// As for [`advance`].
 pub(crate) fn release_retired() {
     let Ok(mut registry) = REGISTRY.lock() else {
         return;

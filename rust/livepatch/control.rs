@@ -37,6 +37,10 @@ pub(crate) fn set_enabled(id: PatchId, enabled: bool) -> Result {
 
 /// Switches all tasks that the transition of `id` still waits for, without proof.
 ///
+/// # Context
+///
+/// Process context. May sleep.
+///
 /// # Errors
 ///
 /// `EINVAL` if the patch is not in transition; `EBUSY` while the init of a registered patch's

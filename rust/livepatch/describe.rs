@@ -203,6 +203,10 @@ impl Func {
 }
 
 /// Checks that no function is named twice. A position of 0 is the same as 1.
+///
+/// # Errors
+///
+/// `EINVAL`, with a line in the log, if a function is; `ENOMEM`.
 fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
     let mut keys = KVec::with_capacity(funcs.len(), GFP_KERNEL)?;
     for func in funcs {
@@ -226,6 +230,10 @@ fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
 }
 
 /// Checks that `name` can be the name of a module, and copies it.
+///
+/// # Errors
+///
+/// `EINVAL`, with a line in the log, if it cannot; `ENOMEM`.
 fn checked_name(
     patch: Module<'_>,
     name: &CStr,

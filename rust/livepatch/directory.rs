@@ -156,6 +156,10 @@ impl PatchDirectory {
 }
 
 /// Adds `directory` to `all`, and then adds `files` to it.
+///
+/// # Errors
+///
+/// `ENOMEM`, and those of [`Directory::add_files`].
 fn add_directory<'a, T: Entry>(
     all: &'a mut KVec<Directory<T>>,
     directory: Directory<T>,

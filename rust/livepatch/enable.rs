@@ -143,6 +143,17 @@ impl Registry {
 
     /// Checks everything that can be checked before the system is changed, and makes the
     /// directories and the room for `patch`.
+    ///
+    /// # Context
+    ///
+    /// Process context. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the patch cannot be enabled, with a line in the log unless it is `ENOMEM`:
+    /// those of `check_signature()`, [`states::check_compatible`], [`PatchDirectory::fill`] and
+    /// [`Patch::resolve`], and `EBUSY` while another patch is in transition or on probation. The
+    /// caller retires `patch` and `directory`.
     fn admit(
         &mut self,
         patch: &mut Patch,

@@ -48,6 +48,10 @@ const UNDO_PAUSE: Delta = Delta::from_millis(10);
 
 impl OpsAndSites {
     /// Adds `sites` to the filter, all or none.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`Redirection::hook`].
     fn hook(&mut self, sites: &mut [Site]) -> Result {
         self.sites.reserve(sites.len(), GFP_KERNEL)?;
         self.redirection.hook(sites)?;
@@ -55,6 +59,10 @@ impl OpsAndSites {
     }
 
     /// Removes the selected sites from the filter, all or none.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`Redirection::unhook`].
     fn unhook(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let selected = self.sites.iter().copied().filter(|&site| is_selected(site));
         self.redirection.unhook(&mut collect_sorted(selected)?)?;
@@ -172,6 +180,14 @@ impl Handlers {
 }
 
 /// Registers an `ftrace_ops` for `sites`, and retries while the owner of a direct target is busy.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// `EBUSY` if the owner stays busy, and those of [`Redirection::register`].
 fn register_with_retries(sites: &mut [Site]) -> Result<Redirection> {
     for _ in 0..REGISTER_TRIES {
         match Redirection::register(sites) {

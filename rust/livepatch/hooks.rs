@@ -185,6 +185,14 @@ impl Hooks {
     ///
     /// This hooks the functions by the handler first, and then removes the jumps. So each call
     /// finds the handler or the jump.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`demote`](Self::demote).
     pub(crate) fn demote_if(&mut self, is_selected: impl Fn(Site) -> bool) -> Result {
         let mut jumping = Batch::default();
         let mut unhandled = KVVec::new();
@@ -252,6 +260,15 @@ impl Hooks {
     }
 
     /// Removes the handler from the functions that jump.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Handlers::unhook`]. Functions that still have the handler stay in the mode
+    /// [`Mode::HandlerAndJump`].
     fn unhook_jumping(&mut self) -> Result {
         let (hooks, handlers) = (&mut self.hooks, &mut self.handlers);
         let result = handlers.unhook(|site| {

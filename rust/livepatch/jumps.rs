@@ -135,6 +135,15 @@ impl Jumps {
 
 /// Registers a batch of jumps. If that fails, splits the batch in halves, until only the functions
 /// that cannot jump are left out.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`, or `ENODEV` if ftrace has shut itself down. The functions that were not passed to
+/// `report` do not jump then.
 fn add_batch(
     batches: &mut Batches,
     sites: &[Site],
@@ -171,6 +180,14 @@ fn add_batch(
 }
 
 /// Registers one jump. The inner error is the reason why the function stays under the handler.
+///
+/// # Context
+///
+/// May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`, or `ENODEV` if ftrace has shut itself down.
 fn add_single(
     jumps: &mut KVec<(Site, Jump)>,
     site: Site,

@@ -120,6 +120,15 @@ impl Registry {
     /// `announced` is the result of announcing the module. If that failed, the module can still be
     /// loaded as long as no patch has an object for it: a patch that is enabled later waits until
     /// the module is live.
+    ///
+    /// # Context
+    ///
+    /// A module notifier, before the module's init. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`prepare_object`] and of
+    /// [`hook_and_publish`](Self::hook_and_publish), with a line in the log.
     fn patch_module(&mut self, module: Module<'_>, announced: Result) -> Result {
         let name = module.name();
         let ids = self.patches_for(name).and_then(|ids| match announced {
@@ -160,6 +169,10 @@ impl Registry {
 
     /// Hooks the functions of `id` in `module` and publishes the view. On failure the module is as
     /// if it had not been patched.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Registry::hook`] and [`Registry::publish`], with a line in the log.
     fn hook_and_publish(&mut self, module: Module<'_>, id: PatchId, desc: &ObjectDesc) -> Result {
         let Err(e) = self.hook(id).and_then(|()| self.publish()) else {
             return Ok(());
@@ -266,6 +279,11 @@ impl Registry {
 /// Resolves the functions of `patch` in `module` and calls the `pre_patch` callback.
 ///
 /// On failure the object is absent, as it was before.
+///
+/// # Errors
+///
+/// `ENODEV` if the patch has no object for `module`; those of [`check_ftrace_records`] and
+/// [`Object::resolve`], and that of the callback, with a line in the log.
 fn prepare_object(
     patch: &mut Patch,
     module: Module<'_>,

@@ -68,6 +68,10 @@ impl ColdParts {
     /// Finds the `.cold` parts of the replacements. If several functions have the name of a
     /// replacement, the parts of all of them are found: the symbol table does not say to which
     /// function each part belongs.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of [`kallsyms::each_in_module`].
     fn of(module: &CStr, objects: &[Object]) -> Result<Self> {
         let mut starts = KVVec::new();
         for func in objects.iter().flat_map(|object| &object.funcs) {
@@ -133,6 +137,10 @@ impl Search<'_> {
     }
 
     /// Adds the targets of the direct jumps that leave `code`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     fn follow_jumps(&self, func: &Func, parts: &mut KVec<Range>, code: Range) -> Result {
         let mut at = code.start;
         while at < code.end {
@@ -150,6 +158,10 @@ impl Search<'_> {
 
     /// Adds the code of the symbol that contains `address`, if it is in the patch module and not
     /// known yet.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     fn add(&self, func: &Func, parts: &mut KVec<Range>, address: usize) -> Result {
         if !self.text.has_instruction(address) {
             return Ok(());

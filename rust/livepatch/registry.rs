@@ -94,6 +94,11 @@ struct Held {
 }
 
 /// The registry. See the module's documentation.
+///
+/// # Context
+///
+/// Methods that take `&mut self`, in this file and in the files of the operations: process context,
+/// with the mutex held. They may sleep.
 pub(crate) struct Registry {
     /// The proof that the gate is open, which a transition needs.
     gate: Gate,

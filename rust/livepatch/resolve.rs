@@ -174,6 +174,10 @@ impl Object {
     }
 
     /// Checks that no two names or positions resolve to the same function.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, with a line in the log, if two do; `ENOMEM`.
     fn check_distinct(&self, originals: &[Option<Original>]) -> Result {
         let mut sites = KVec::with_capacity(originals.len(), GFP_KERNEL)?;
         for (nr, original) in originals.iter().enumerate() {
@@ -194,6 +198,10 @@ impl Object {
 
     /// Checks that no function is in the module's init text, which is freed after the module's
     /// init. A function there could not stay hooked.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, with a line in the log, if a function is.
     fn check_not_init_text(&self, originals: &[Option<Original>]) -> Result {
         let Some(module) = self.name.as_deref() else {
             return Ok(());

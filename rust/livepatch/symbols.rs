@@ -140,6 +140,10 @@ impl Extents {
 
     /// Adds a symbol. Leaves out a symbol whose name kallsyms ignores (`is_mapping_symbol()` in
     /// `include/linux/module_symbol.h`): it does not end a function.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     fn add(&mut self, symbol: &[u8], address: usize) -> Result {
         match symbol {
             [] | [b'.', b'L', ..] | [b'L', b'0', ..] | [b'$', ..] => Ok(()),
@@ -218,6 +222,10 @@ pub(crate) fn find_cold<'a>(
 }
 
 /// Searches vmlinux. kallsyms has its symbols sorted by name, so each query is a search of its own.
+///
+/// # Errors
+///
+/// `ENOMEM`.
 fn search_vmlinux(queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     for query in queries.iter_mut() {
         kallsyms::each_in_vmlinux(query.name, |address| {
@@ -237,6 +245,10 @@ fn search_vmlinux(queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
 
 /// Searches a module. Its symbols are not sorted, so one walk passes each symbol to a binary search
 /// in the queries.
+///
+/// # Errors
+///
+/// `ENOMEM`, and those of [`kallsyms::each_in_module`].
 fn search_module(module: &CStr, queries: &mut KVec<SymbolQuery<'_>>) -> Result<Extents> {
     let mut order: KVec<usize> = (0..queries.len()).try_fold(KVec::new(), |mut order, nr| {
         order.push(nr, GFP_KERNEL)?;

@@ -221,7 +221,11 @@ fn store_deadline(entry: &PatchEntry, text: &[u8]) -> Result {
     Ok(())
 }
 
-/// Parses a decimal number with or without a newline. Fails with `EINVAL` for any other text.
+/// Parses a decimal number with or without a newline.
+///
+/// # Errors
+///
+/// `EINVAL` for any other text.
 fn parse_seconds(text: &[u8]) -> Result<u32> {
     let text = core::str::from_utf8(text.strip_suffix(b"\n").unwrap_or(text));
     text.ok().and_then(|text| text.parse().ok()).ok_or(EINVAL)
@@ -256,6 +260,10 @@ fn show_cves(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 }
 
 /// Prints the string `symbol` of the patch's module. Prints nothing if there is no such string.
+///
+/// # Errors
+///
+/// `ENODEV` if the patch is not registered, and those of `string()` and [`print_line`].
 fn print_info(entry: &PatchEntry, symbol: &CStr, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
     match registry.patch(entry.0)?.desc.module().string(symbol)? {

@@ -185,7 +185,9 @@ impl Transition {
 
     /// Reverses the transition: the target universe is now the other one.
     ///
-    /// For the context see [`start`](Self::start).
+    /// # Context
+    ///
+    /// As for [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -205,7 +207,9 @@ impl Transition {
     /// Makes a larger record table, if the room for children of tasks that are not switched yet is
     /// running short. Each task keeps its universe.
     ///
-    /// For the context see [`start`](Self::start).
+    /// # Context
+    ///
+    /// As for [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -219,7 +223,15 @@ impl Transition {
         self.records.is_crowded()
     }
 
-    /// Makes a new record table, with the universes of the present one.
+    /// Makes a new record table, with the universes of the present table.
+    ///
+    /// # Context
+    ///
+    /// Process context, with the registry locked. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. The transition then continues with the present table.
     fn renew(&mut self, plan: &Plan<'_>, target: Universe) -> Result {
         self.records.freeze();
         rcu::synchronize();
@@ -248,7 +260,9 @@ impl Transition {
     /// Makes the target universe the only one. Called when every task is in it. `plan` is a plan of
     /// this transition's step. When this returns, no reader uses the records any more.
     ///
-    /// For the context see [`start`](Self::start).
+    /// # Context
+    ///
+    /// As for [`start`](Self::start).
     ///
     /// # Errors
     ///
@@ -384,6 +398,14 @@ impl Transition {
 /// One section under `tasklist_lock` records every visible task and publishes the view. When a task
 /// becomes visible after that, its parent has taken `tasklist_lock` for writing. So the parent sees
 /// the view in [`Probe`], and so does the task, which has never run.
+///
+/// # Context
+///
+/// Process context, with the registry locked. May sleep.
+///
+/// # Errors
+///
+/// `ENOMEM`. The view is as before then.
 fn enrol(
     plan: &Plan<'_>,
     target: Universe,
@@ -449,6 +471,10 @@ fn enrol(
 ///
 /// An exiting task without a record follows its CPU: it is in the universe of the CPU's idle
 /// record. Such a task gets no record in the new table either, and so stays in that universe.
+///
+/// # Errors
+///
+/// [`Full`] if the table has no room.
 fn record_all(
     list: &TaskList,
     before: Option<&Records>,
@@ -476,6 +502,14 @@ fn record_all(
 /// meanwhile. The loop ends, because `tasklist_lock` is held: only tasks that became visible
 /// earlier can still be changed, each once. The returned lock keeps [`Probe`] from changing
 /// `before` until the new view is published.
+///
+/// # Context
+///
+/// With the task list locked. Returns with interrupts off.
+///
+/// # Errors
+///
+/// [`Full`] if the table has no room.
 fn record_before(before: Option<&Records>, records: &mut Records) -> Result<NewTaskLock, Full> {
     let mut lock = NewTaskLock::lock();
     let Some(before) = before else {
@@ -589,8 +623,11 @@ fn walk(task: &Quiescent<'_>, running: &RunningTransition) -> Result<(), Blocker
     }
 }
 
-/// Switches the record of `task` if it is pending, unless `judge` returns a blocker. For the
-/// context see [`try_switch`].
+/// Switches the record of `task` if it is pending, unless `judge` returns a blocker.
+///
+/// # Context
+///
+/// As for [`try_switch`].
 #[inline(always)]
 fn switch_if(
     task: TaskId,

@@ -84,7 +84,40 @@ done
 
 mapfile -t mistakes < <(cd "$top" && grep -l '^// error: ' -- "$wrappers"/*.rs)
 mapfile -t correct < <(cd "$top" && grep -L '^// error: ' -- "$wrappers"/*.rs)
-mkdir "$out/wrappers"
+# Write each example in the documentation of the wrappers to a source, as the kernel does for its
+# own crate. Lines that begin with "# " are part of the example. Only the documentation hides them.
+extract_examples() { # FOLDER
+	awk -v folder="$1" '
+		FNR == 1 { name = FILENAME; gsub(/.*\/|\.rs$/, "", name); nr = 0; code = 0 }
+		/^ *\/\/[\/!] ```$/ && !code {
+			code = 1
+			file = folder "/example_" name "_" ++nr ".rs"
+			print "// SPDX-License-Identifier: GPL-2.0" >file
+			print "#![allow(missing_docs, unreachable_pub, unused)]" >file
+			print "use kernel::prelude::*;" >file
+			print "pub fn example() -> Result {" >file
+			next
+		}
+		/^ *\/\/[\/!] ```$/ {
+			print "Ok(()) }" >file
+			close(file)
+			code = 0
+			next
+		}
+		code {
+			sub(/^ *\/\/[\/!] ?/, "")
+			sub(/^# /, "")
+			if ($0 != "Ok::<(), Error>(())")
+				print >file
+		}' "$top"/rust/kernel/*.rs
+}
+mkdir -p "$out/wrappers/$wrappers"
+extract_examples "$out/wrappers/$wrappers"
+mapfile -t examples < <(cd "$out/wrappers" && printf '%s\n' "$wrappers"/example_*.rs)
+build_examples() {
+	((${#examples[@]} > 10)) && build_wrappers "${examples[@]/%.rs/.o}"
+}
+result "the ${#examples[@]} examples of the wrappers build" build_examples
 result "the correct uses of the wrappers build" build_wrappers "${correct[@]/%.rs/.o}"
 log=$out/mistakes-wrappers.log
 build_wrappers -k -j1 "${mistakes[@]/%.rs/.o}" >"$log" 2>&1 || true
