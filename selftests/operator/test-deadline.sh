@@ -80,7 +80,7 @@ fall_asleep
 new_log
 load_module rlp_patch_a funcs=rlp_target:sleep_show
 inject_within rust_livepatch:worker_run '*'
-echo Y >$FAIL/onward
+echo Y >$FAIL/all_from_nth
 arm 1
 wait_until "log_has 'is reversed'" 30 || fail "the deadline is not noticed"
 read_file $FAIL/seen
@@ -90,7 +90,7 @@ expect "$(log | grep -c 'not complete after 2 s, and is reversed')" 1 "reports o
 expect_log "patch 'rlp_patch_a': the transition was not reversed \(-12\), retrying"
 expect_file $RLP/rlp_patch_a/enabled 1
 disarm
-echo N >$FAIL/onward
+echo N >$FAIL/all_from_nth
 wait_gone rlp_patch_a
 wake_up
 unload_module rlp_patch_a
