@@ -112,7 +112,35 @@ fn message(record: &str, from: &[&str]) -> Option<Message> {
 
 #[cfg(test)]
 mod tests {
-    use super::message;
+    use super::{message, Log, DEVICE};
+    use crate::system::System;
+
+    /// What is logged about another patch meanwhile is no reason.
+    #[test]
+    fn problems_of_one_patch() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path().to_owned());
+        let path = system.path(DEVICE);
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        let before = "3,1,1,-;rust_livepatch: symbol 'old' not found in symbol table\n";
+        std::fs::write(&path, before).unwrap();
+        let mut log = Log::from_now(&system);
+        let after = "3,2,2,-;rust_livepatch: patch 'b' was not disabled (-16)\n\
+             3,3,3,-;rust_livepatch: symbol 'new' not found in symbol table\n\
+             4,4,4,-;rust_livepatch: failed to enable patch 'a'\n\
+             5,5,5,-;rust_livepatch: 'a': unpatching complete\n\
+             3,6,6,-;livepatch: tried to apply a relocation\n";
+        std::fs::write(&path, before.to_owned() + after).unwrap();
+        assert_eq!(
+            log.problems("a"),
+            [
+                "symbol 'new' not found in symbol table",
+                "failed to enable patch 'a'",
+                "tried to apply a relocation"
+            ]
+        );
+        assert!(log.problems("a").is_empty());
+    }
 
     #[test]
     fn messages() {

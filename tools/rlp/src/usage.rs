@@ -7,6 +7,7 @@ use crate::output;
 use crate::status;
 use serde_json::json;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 
 /// The exit status for wrong arguments, as clap has it.
 pub(crate) const STATUS: u8 = 2;
@@ -44,9 +45,10 @@ impl Form {
     /// Prints an error of clap, or the help, and returns the exit status.
     pub(crate) fn error(self, error: &clap::Error) -> u8 {
         if !error.use_stderr() {
+            // A reader that has ended, such as head, is no error.
             return match error.print() {
-                Ok(()) => 0,
-                Err(_) => 1,
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => 1,
+                _ => 0,
             };
         }
         if self == Self::Text {
