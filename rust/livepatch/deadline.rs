@@ -119,10 +119,9 @@ fn list_tasks(records: &Records) -> Result<CString> {
         let comma = if list.is_empty() { "" } else { ", " };
         let (comm, pid) = (task::comm(record.task()), record.task().pid());
         blockers::name(record.blocker(), LONGEST_NAME, |reason, function| {
-            let (space, function) = match function {
-                "-" => ("", ""),
-                _ => (" ", function),
-            };
+            // A reason without a function has "-" in place of the function.
+            let function = if function == "-" { "" } else { function };
+            let space = if function.is_empty() { "" } else { " " };
             list = CString::try_from_fmt(fmt!(
                 "{}{}{} ({}) {}{}{}",
                 &*list,
