@@ -14,7 +14,7 @@
 extern crate self as kernel;
 extern crate self as kernel_ext;
 
-/// The log macros do nothing here.
+/// The macros of log messages do nothing here.
 #[macro_export]
 macro_rules! pr_info {
     ($($arg:tt)*) => {
@@ -52,7 +52,9 @@ mod atomic {
 
 mod prelude {
     pub(crate) use crate::quiet_prelude::*;
-    pub(crate) use crate::{pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn};
+    pub(crate) use crate::{
+        pr_info as fmt, pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn,
+    };
 }
 
 use kernel_ext_parts::gate;

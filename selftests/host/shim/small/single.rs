@@ -11,6 +11,13 @@ pub(crate) mod str {
 
     pub(crate) struct CString(std::ffi::CString);
 
+    impl CString {
+        /// `fmt!` keeps no arguments here, so the string is empty.
+        pub(crate) fn try_from_fmt(_arguments: ()) -> Result<Self> {
+            Self::try_from(c"")
+        }
+    }
+
     impl TryFrom<&CStr> for CString {
         type Error = Error;
 

@@ -10,6 +10,24 @@ pub(crate) mod task {
     #[derive(Clone)]
     pub(crate) struct Task;
 
+    impl Task {
+        pub(crate) fn pid(&self) -> i32 {
+            1
+        }
+    }
+
+    pub(crate) struct Comm;
+
+    impl Comm {
+        pub(crate) fn name(&self) -> &str {
+            "task"
+        }
+    }
+
+    pub(crate) fn comm(_task: &Task) -> Comm {
+        Comm
+    }
+
     impl From<&Task> for TaskId {
         fn from(_task: &Task) -> Self {
             Self(64)
