@@ -172,7 +172,7 @@ pub(crate) fn read(system: &System, patch: &str) -> Result<Option<Blockers>> {
         Err(error) => return Err(on_file(&system.path(&path))(error)),
     };
     let mut blockers = parse(&text);
-    // Tasks that are inside a function stay there the longest.
+    // Tasks that are inside a function are shown first: they hold up the transition the longest.
     blockers
         .tasks
         .sort_by_key(|task| (task.reason != Reason::Inside, task.pid));

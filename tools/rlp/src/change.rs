@@ -152,7 +152,7 @@ pub(crate) enum Recording {
     Required,
 }
 
-/// Records in the history that a change begins, makes it, and records its result.
+/// Writes to the history that a change begins, makes the change, and writes its result.
 pub(crate) fn recorded(
     system: &System,
     recording: Recording,

@@ -118,7 +118,7 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Whether a file of this name is in a folder or the folders below.
+/// Whether a folder, or a folder below it, has a file whose name is `wanted`.
 fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return false;

@@ -242,7 +242,7 @@ pub(crate) struct History {
     /// 2026-11-30 or 2026-11-30T12:00:00Z
     #[arg(long, verbatim_doc_comment, value_name = "TIME", value_parser = crate::time::parse)]
     pub(crate) since: Option<String>,
-    /// Only so many of the newest records
+    /// Only the newest COUNT records
     #[arg(long, value_name = "COUNT")]
     pub(crate) last: Option<usize>,
 }
@@ -252,7 +252,7 @@ pub(crate) struct Install {
     /// The modules, in the order in which they are loaded
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// Refuse a file for another release of the kernel
+    /// Refuse a file that is not for this release
     #[arg(long)]
     pub(crate) release: Option<String>,
     #[command(flatten)]

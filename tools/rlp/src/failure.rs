@@ -42,7 +42,7 @@ impl Kind {
     }
 }
 
-/// The exit status of a command that has looked, and whose answer is no.
+/// The exit status if a command has no failure, and the answer to its question is no.
 pub(crate) const ANSWER_IS_NO: u8 = 6;
 
 #[derive(Debug, Clone, Serialize)]

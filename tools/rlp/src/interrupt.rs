@@ -46,7 +46,7 @@ pub(crate) fn watch() -> Result<()> {
             .and_then(|_| low_level::pipe::register(signal, writer.try_clone()?))
             .map_err(failed)?;
     }
-    // A command watches once.
+    // Each command calls this function once, so `WAKE` is not set yet.
     let _ = WAKE.set(wake);
     Ok(())
 }

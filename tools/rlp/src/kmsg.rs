@@ -39,7 +39,7 @@ fn open(system: &System) -> std::io::Result<File> {
     Ok(File::from(file))
 }
 
-/// Reads the messages up to the end of the log, whose names have one of these prefixes.
+/// Reads the messages that begin with one of these prefixes, up to the end of the log.
 fn read(file: &mut BufReader<File>, from: &[&str]) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut line = Vec::new();
@@ -98,7 +98,7 @@ fn message(record: &str, from: &[&str]) -> Option<Message> {
     let us = head.nth(1)?.parse().ok()?;
     let text = text.trim_end();
     let text = from.iter().find_map(|from| text.strip_prefix(from))?;
-    // The kernel logs with the name of the loader that the loader taints it.
+    // The kernel's own line about the taint begins with the loader's name, too.
     if text.contains("taint") {
         return None;
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::{message, Log, DEVICE};
     use crate::system::System;
 
-    /// What is logged about another patch meanwhile is no reason.
+    /// Messages about another patch do not explain a failure of this patch.
     #[test]
     fn problems_of_one_patch() {
         let folder = tempfile::tempdir().unwrap();

@@ -46,7 +46,7 @@ pub(crate) trait Report {
     fn status(&self) -> u8 {
         0
     }
-    /// The exit status if the report cannot be printed, whatever it says.
+    /// The exit status if the report cannot be printed, even if `status()` is not 0.
     fn unprinted_status(&self) -> Option<u8> {
         None
     }

@@ -20,7 +20,8 @@ pub(crate) const ADVICE: &str = "read that log, and remove it when the cause is 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Panic {
     pub(crate) patch: String,
-    /// The file with the log. Other files may have the same log, and systemd moves the logs.
+    /// The file with the log. The file does not identify the panic: other files may have the same
+    /// log, and systemd moves the logs.
     pub(crate) log: PathBuf,
     /// The line of the log. The line begins with the time of the panic, unless the kernel logs no
     /// times (`printk.time=0`).

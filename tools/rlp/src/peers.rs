@@ -5,7 +5,8 @@
 //!
 //! The words are those that the tools themselves document: the usage of kpatch 0.9 and of the
 //! versions before 0.4, the table "kcarectl" of TuxCare's manual of KernelCare, klp(8) and kgr(8) of
-//! SUSE, and `canonical-livepatch help`. Some options of kcarectl are in `kcarectl --help` only.
+//! SUSE, `canonical-livepatch help`, and Oracle's commands of Ksplice (`uptrack-show` and others).
+//! Some options of kcarectl are in `kcarectl --help` only.
 
 use std::ffi::{OsStr, OsString};
 
@@ -113,7 +114,7 @@ fn meaning_with(verb: &str, option: &str) -> Option<Meaning> {
     })
 }
 
-/// Splits an argument "--option=value". The value has the "=".
+/// Splits an argument "--option=value" into "--option" and "=value".
 fn split(argument: &OsStr) -> (&str, &str) {
     let text = argument.to_str().unwrap_or_default();
     match text.find('=') {
@@ -124,7 +125,7 @@ fn split(argument: &OsStr) -> (&str, &str) {
 
 /// The arguments of this program, or the explanation of a word of another tool.
 pub(crate) fn translate(arguments: Vec<OsString>) -> Result<Vec<OsString>, &'static str> {
-    // The verb may follow the option that all verbs have.
+    // `--json` may stand before the verb.
     let mut words = arguments.iter().enumerate().skip(1);
     let Some((at, verb)) = words.find(|(_, word)| *word != "--json") else {
         return Ok(arguments);

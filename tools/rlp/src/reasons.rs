@@ -140,7 +140,7 @@ fn matches(pattern: &str, message: &str) -> bool {
     true
 }
 
-/// The reason in words. If several patterns match, the one with the most words is meant.
+/// The reason in words. If several patterns match, the pattern with the longest text is meant.
 pub(crate) fn find(message: &str) -> Option<&'static Reason> {
     let found = REASONS.iter();
     found
@@ -243,7 +243,7 @@ mod tests {
                         );
                     }
                 }
-                // A message of values only: its texts are in the arms of a match.
+                // One message consists of values only. Its texts are in the arms of a match.
                 messages.extend(source.match_indices("=> (\"").filter_map(|(at, _)| {
                     let text = literal(&source[at + 4..])?;
                     Some(format!("patch '{{}}': {{}} {text}"))

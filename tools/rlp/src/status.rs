@@ -34,7 +34,7 @@ pub(crate) const DEAD_FTRACE: &str =
 pub(crate) const NO_MODULES: &str =
     "the kernel neither loads nor unloads modules (kernel.modules_disabled)";
 
-/// The exit status of a plugin that cannot tell.
+/// The exit status of a plugin that cannot find out the state.
 pub(crate) const UNKNOWN: u8 = 3;
 
 impl Verdict {
@@ -552,12 +552,12 @@ impl Report for Nagios {
     }
 }
 
-/// The line of a plugin that cannot tell.
+/// The line of a plugin that cannot find out the state.
 pub(crate) fn unknown_line(why: &str) -> String {
     format!("LIVEPATCH UNKNOWN - {}\n", why.replace('|', "/"))
 }
 
-/// The report of a plugin that cannot tell.
+/// The report of a plugin that cannot find out the state.
 struct Unknown(String);
 
 impl Report for Unknown {

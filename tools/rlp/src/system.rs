@@ -26,7 +26,7 @@ impl System {
         self.root == Path::new("/")
     }
 
-    /// The path below the root of a file that has this absolute path on the machine.
+    /// Puts the root before the absolute path that a file has on the machine.
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         self.root.join(absolute.trim_start_matches('/'))
     }
@@ -55,7 +55,7 @@ impl System {
         use std::io::Write;
         let mut options = std::fs::OpenOptions::new();
         // A file of the kernel is never created. A copy of such a file, below another root, is
-        // truncated: it would keep the end of a longer value.
+        // truncated. Otherwise it would keep the end of an old value that is longer.
         options.write(true).truncate(!self.is_real());
         options
             .open(self.path(absolute))?

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Wrong arguments, and words of other tools: what is printed instead of a report. The arguments
-//! were not parsed, so the form of the output is that of the options among them.
+//! Wrong arguments, and words of other tools: what is printed instead of a report. clap has not
+//! parsed these arguments, so `Form::of` looks for `--json` and `--nagios` among them.
 
 use crate::output;
 use crate::status;
@@ -17,7 +17,7 @@ pub(crate) const STATUS: u8 = 2;
 pub(crate) enum Form {
     Text,
     Json,
-    /// A plugin of Nagios prints a line, and 2 is the status of a critical problem.
+    /// One line for Nagios. The exit status is 3 (unknown), because 2 would be a critical problem.
     Nagios,
 }
 
@@ -52,7 +52,7 @@ impl Form {
             };
         }
         if self == Self::Text {
-            // A terminal that has gone away changes nothing.
+            // If the terminal is gone, the exit status is the same.
             let _ = error.print();
             return STATUS;
         }

@@ -105,8 +105,8 @@ fn wait_for(
             "{patch}: {} of {} tasks switched",
             now.switched, now.tasks
         ));
-        // The loader wakes pollers at each event, and before it removes the folder. The numbers of
-        // the progress are no event.
+        // The loader wakes pollers at each event, and before it removes the folder. A change of the
+        // number of switched tasks is no event, so the progress on a terminal needs short sleeps.
         let mut sleep = if progress.is_watched() {
             left.min(PROGRESS_INTERVAL)
         } else {

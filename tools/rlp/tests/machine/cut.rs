@@ -132,7 +132,8 @@ impl Disk {
 
     fn file(&mut self, fd: i64) -> Option<&mut Content> {
         let path = self.open.get(&fd)?;
-        // A file that was renamed meanwhile is not written any more.
+        // The model finds a file by the name with which it was opened. So the program must not
+        // write to a file that it has renamed.
         Some(&mut self.contents[*self.names.get(path).expect("an open file has a name")])
     }
 
@@ -481,7 +482,7 @@ fn a_boot() {
     install(&before, "second");
     let boot = Verb::new(&before, &["boot"], 0);
     boot.survives();
-    // The machine failed after the boot before.
+    // The machine failed after the previous boot.
     before.write(
         &format!("{STATE}/boot/intent"),
         r#"{"boot": "another", "patches": ["first"]}"#,

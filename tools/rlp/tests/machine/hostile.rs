@@ -236,7 +236,7 @@ fn a_huge_history() {
     let records = machine.read(HISTORY);
     let line = records.lines().next().unwrap().to_owned() + "\n";
     let mut text = line.repeat(100_000_000 / line.len());
-    // A line that is no record, and is as long as many.
+    // A line that is no record, and is as long as many records.
     text += &"x".repeat(3_000_000);
     text.push('\n');
     text += &records;
@@ -287,7 +287,7 @@ fn an_output_that_cannot_be_written() {
     let output = shell(&machine, "rlp status --json >/dev/full");
     output.fails(1, "the output cannot be written: No space left on device");
     shell(&machine, "rlp completion bash >/dev/full").fails(1, "the output cannot be written");
-    // A plugin of Nagios that cannot print its line knows nothing.
+    // A plugin of Nagios that cannot print its line ends with 3 (unknown).
     shell(&machine, "rlp status --nagios >/dev/full").fails(3, "the output cannot be written");
     machine.set("live_fix", "confirmed", "0");
     shell(&machine, "rlp status --nagios >/dev/full").fails(3, "the output cannot be written");
