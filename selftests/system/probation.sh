@@ -41,11 +41,14 @@ says "the test 'nc -z 127.0.0.1 7777' has failed"
 guest 'nc -z 127.0.0.1 7777 && test ! -e /sys/module/rlp_patch_a'
 pass "$step"
 
-step="a patch is taken back although rlp was killed"
-guest "systemd-run -q -u agent rlp load --probation $((20 * slow)) --test 'sleep 1000' --parameter=funcs=:cmdline_proc_show $patch"
+# The patch kills rlp in pidfd_open(2), which rlp calls to wait for the operator's test.
+step="a patch is taken back although it kills rlp"
+guest "systemd-run -q -u agent rlp load --probation $((20 * slow)) --test 'sleep 1000' \\
+	--parameter=funcs=:cmdline_proc_show,:__x64_sys_pidfd_open=kill --parameter=kills=rlp $patch"
 await 60 'grep -q patched /proc/cmdline'
-guest 'systemctl kill --signal=KILL agent'
 await 20 '! systemctl is-active -q agent'
+guest 'systemctl show -P Result -P ExecMainStatus agent | xargs'
+[[ $reply == 'signal 9' ]] || fail "rlp has ended like this: $reply"
 guest 'rlp status'
 says 'rlp_patch_a is on probation'
 await 60 '! grep -q patched /proc/cmdline'
