@@ -56,8 +56,10 @@ missing_safety_is_noticed() {
 # are in the arms of a match: "=> (TEXT, ERRNO)".
 message_patterns() {
 	perl -0ne 's{^\s*//.*$}{}mg;
-		while (/(?:\bpr_(?:emerg|err|warn|notice|info)|\bdebug)!?\(\s*(?:KBUILD_MODNAME )?"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
-			my $text = ($1 // $2) =~ s/\\n$//r =~ s/^: //r =~ s/^(patch )?\x27\{\}\x27:? //r;
+		my $call = qr/(?:\bpr_(?:emerg|err|warn|notice|info)|\bdebug)!?\(\s*/;
+		while (/$call(?:KBUILD_MODNAME )?"((?:[^"\\]|\\.)*)"|=> \("([^"]*)", E/g) {
+			my $text = ($1 // $2) =~ s/\\n$//r =~ s/^: //r
+				=~ s/^(patch )?\x27\{\}\x27:? //r;
 			my @parts = map { s/[][().*+?^\$|\\{}]/\\$&/gr }
 				split /\{[^}]*\}|%[a-z]+/, $text, -1;
 			print join(".*", @parts), "\n"

@@ -138,15 +138,17 @@ says_why() {
 	grep -qF "$2" <<<"$output" && [[ ! $(find "$test/$1" -name '*.ko') ]]
 }
 
-# The operator's guide removes what was installed. Its command lists each installed file, by the name
-# that the file has on the machine. The part of the command that removes the files is left out here.
+# The operator's guide removes what was installed. Its command lists each installed file, by the
+# name that the file has on the machine. The part of the command that removes the files is left out
+# here.
 uninstalls() {
 	local list
 
 	list=$(sed -n "s/^    # \(tar -tf image\.tar .*\) | xargs .* rm -f --\$/\1/p" "$top/Documentation/operating.rst")
 	[[ $list ]] || return
 	tar -C "$test/root" -cf "$test/image.tar" .
-	diff -u <(cd "$test" && eval "$list" | sort) <(cd "$test/root" && find . ! -type d | sed 's/^\.//' | sort)
+	diff -u <(cd "$test" && eval "$list" | sort) \
+		<(cd "$test/root" && find . ! -type d | sed 's/^\.//' | sort)
 }
 
 rm -rf "$test"

@@ -19,15 +19,17 @@ cargo_tests() {
 	((status == 0 && count >= 40))
 }
 
-# is_compatible LICENCE: succeed if a program under GPL-2.0 may contain code under this SPDX expression.
-# Of "A OR B" one licence must be compatible, of "A AND B" both. "A/B" is an old form of "A OR B".
-# Apache-2.0 alone is not compatible with version 2 of the GPL.
+# is_compatible LICENCE: succeed if a program under GPL-2.0 may contain code under this SPDX
+# expression. Of "A OR B" one licence must be compatible, of "A AND B" both. "A/B" is an old form of
+# "A OR B". Apache-2.0 alone is not compatible with version 2 of the GPL.
 is_compatible() {
 	perl -e '
-		my %fine = map { $_ => 1 } qw(MIT ISC Zlib Unlicense BSL-1.0 BSD-1-Clause BSD-2-Clause BSD-3-Clause
-			Unicode-3.0 Unicode-DFS-2016 GPL-2.0 GPL-2.0-only GPL-2.0-or-later);
+		my %fine = map { $_ => 1 } qw(MIT ISC Zlib Unlicense BSL-1.0
+			BSD-1-Clause BSD-2-Clause BSD-3-Clause Unicode-3.0 Unicode-DFS-2016
+			GPL-2.0 GPL-2.0-only GPL-2.0-or-later);
+		my %operator = (OR => "||", AND => "&&");
 		my $text = $ARGV[0] =~ s{/}{ OR }gr =~ s/ WITH \S+/-with-exception/gr;
-		$text =~ s/([A-Za-z0-9.+-]+)/$1 eq "OR" ? "||" : $1 eq "AND" ? "&&" : $fine{$1} ? 1 : 0/ge;
+		$text =~ s{([A-Za-z0-9.+-]+)}{$operator{$1} // $fine{$1} // 0}ge;
 		exit !($text =~ /\d/ && eval $text);' -- "$1"
 }
 
@@ -54,14 +56,15 @@ licences() {
 wrong_licences_are_noticed() {
 	local licence
 
-	for licence in Apache-2.0 'MIT AND Apache-2.0' '(MIT OR Apache-2.0) AND GPL-3.0-only' 'GPL-3.0-only' \
-		'Apache-2.0 WITH LLVM-exception' 'Proprietary' '' 'N/A'; do
+	for licence in Apache-2.0 'MIT AND Apache-2.0' '(MIT OR Apache-2.0) AND GPL-3.0-only' \
+		'GPL-3.0-only' 'Apache-2.0 WITH LLVM-exception' 'Proprietary' '' 'N/A'; do
 		if is_compatible "$licence"; then
 			echo "not noticed: $licence"
 			return 1
 		fi
 	done
-	for licence in MIT 'MIT OR Apache-2.0' 'Apache-2.0/MIT' '(MIT OR Apache-2.0) AND Unicode-DFS-2016' \
+	for licence in MIT 'MIT OR Apache-2.0' 'Apache-2.0/MIT' \
+		'(MIT OR Apache-2.0) AND Unicode-DFS-2016' \
 		'Apache-2.0 WITH LLVM-exception OR Apache-2.0 OR MIT' 'GPL-2.0'; do
 		is_compatible "$licence" || {
 			echo "refused: $licence"
@@ -87,7 +90,8 @@ rlp_texts() {
 	perl -0777 -ne 's/#\[cfg\(test\)\].*//s; s{^\s*//.*$}{}mg; s/#\[[^\]]*\]//g; s/\x27"\x27//g; s/\bb"(?:[^"\\]|\\.)*"//g;
 		while (/"((?:[^"\\]|\\.)*)"/sg) {
 			my $text = $1 =~ s/\\\n\s*//gr =~ s/\\n/ /gr =~ s/^\s+|\s+$//gr;
-			print "$text\n" if $text =~ s/\{[^}]*\}//gr =~ /[a-z]{2}[^a-z]* [^a-z]*[a-z]/;
+			print "$text\n"
+				if $text =~ s/\{[^}]*\}//gr =~ /[a-z]{2}[^a-z]* [^a-z]*[a-z]/;
 		}' "$@"
 }
 
@@ -98,11 +102,13 @@ not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(cat "$guide" "${guide%/*}/tables/messages.rst" | tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
+	literals=$(cat "$guide" "${guide%/*}/tables/messages.rst" | tr '\n' ' ' | tr -s ' ' |
+		grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")
 		grep -qxE -e "$pattern" <<<"$literals" || echo "not in ${guide##*/}: $text"
-	done < <(rlp_texts "$@" | grep -vF -e --root -e '(os error' -e 'the kernel panics while' | sort -u)
+	done < <(rlp_texts "$@" |
+		grep -vF -e --root -e '(os error' -e 'the kernel panics while' | sort -u)
 }
 
 # The operator's guide must have each text of rlp. cli.rs has the help, which is a guide itself, and
@@ -110,7 +116,8 @@ not_in() {
 same_messages() {
 	local files missing
 
-	mapfile -t files < <(printf '%s\n' "$top"/tools/rlp/src/*.rs | grep -vE '/(cli|reasons)\.rs$')
+	mapfile -t files < <(printf '%s\n' "$top"/tools/rlp/src/*.rs |
+		grep -vE '/(cli|reasons)\.rs$')
 	(($(rlp_texts "${files[@]}" | sort -u | wc -l) > 200)) || {
 		echo "there must be more texts than these: $(rlp_texts "${files[@]}")"
 		return 1
@@ -126,10 +133,12 @@ missing_messages_are_noticed() {
 
 	source=$(out_dir)/test-rlp-spoilt.rs
 	mkdir -p "${source%/*}"
-	for form in 'failure.why("a text that no guide has")' 'change.note(format!("a text that {name} has"))' \
+	for form in 'failure.why("a text that no guide has")' \
+		'change.note(format!("a text that {name} has"))' \
 		'refused("a text that no guide has".to_owned())' '.next("a text \
 			 that no guide has")' 'booted.lines.push("a text that no guide has")' \
-		'(Kind::Idle, _) => "a text that no guide has",' 'let _ = writeln!(text, "  a text that {} has", x);'; do
+		'(Kind::Idle, _) => "a text that no guide has",' \
+		'let _ = writeln!(text, "  a text that {} has", x);'; do
 		echo "$form" >"$source"
 		[[ $(not_in "$top/Documentation/operating.rst" "$source") == *"a text that"* ]] || {
 			echo "not noticed: $form"

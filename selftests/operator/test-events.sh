@@ -59,8 +59,10 @@ expect_seen stays-transition '^poll 1$'
 expect_seen stays-enabled '^poll 0$'
 echo 1 >$RLP/rlp_patch_a/enabled
 wait_settled rlp_patch_a
-wait_until "[[ \$(seen stays-transition | tail -n 1) == 'poll 0' ]]" || fail "the end is not seen: $(seen stays-transition)"
-wait_until "[[ \$(seen stays-enabled | tail -n 1) == 'poll 1' ]]" || fail "the reversal is not seen: $(seen stays-enabled)"
+wait_until "[[ \$(seen stays-transition | tail -n 1) == 'poll 0' ]]" ||
+	fail "the end is not seen: $(seen stays-transition)"
+wait_until "[[ \$(seen stays-enabled | tail -n 1) == 'poll 1' ]]" ||
+	fail "the reversal is not seen: $(seen stays-enabled)"
 for file in confirmed transition enabled; do
 	! seen stays-$file | grep -q gone || fail "$file is gone"
 done

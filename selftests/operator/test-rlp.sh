@@ -333,8 +333,8 @@ says 'survived'
 run 0 unload rust_livepatch_cmdline
 says 'it is loaded again at the next boot, unless: rlp uninstall rust_livepatch_cmdline'
 # The file "intent" lists the patches that a boot was about to load. A boot that has survived for a
-# while removes it. Here the file of an earlier boot is left, so the machine failed after that boot: the patches
-# in the list are not loaded again.
+# while removes it. Here the file of an earlier boot is left, so the machine failed after that boot:
+# the patches in the list are not loaded again.
 echo '{"boot": "another", "patches": ["rust_livepatch_cmdline"]}' >/var/lib/rlp/boot/intent
 run 0 boot
 says 'the machine failed after the last boot with it'

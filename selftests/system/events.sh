@@ -31,7 +31,8 @@ events() {
 	caused[$1]+="${caused[$1]:+ }${*:2}"
 	for source in kernel udev; do
 		await 30 "[ \"\$(awk -F= '$monitor_script' /run/monitor-$source | sed -n 's/^$1 //p' | xargs)\" = '${caused[$1]}' ] ||
-			! { awk -F= '$monitor_script' /run/monitor-$source; echo 'instead of ${caused[$1]}'; }"
+			! { awk -F= '$monitor_script' /run/monitor-$source
+				echo 'instead of ${caused[$1]}'; }"
 	done
 }
 
@@ -65,7 +66,8 @@ step="udev sees a patch that is in effect again"
 guest "rlp load $fix"
 guest "rlp load --probation 300 --parameter=replace=Y $patch"
 guest 'rlp unload rlp_patch_a'
-events rlp_patch_a start/patching complete/probation start/unpatching complete/disabled leave/disabled
+events rlp_patch_a start/patching complete/probation \
+	start/unpatching complete/disabled leave/disabled
 events $name start/patching complete/enabled restore/enabled
 guest "rlp unload $name"
 events $name start/unpatching complete/disabled leave/disabled

@@ -28,30 +28,39 @@ read_guide() {
 # Print a Perl regular expression for each line of an example. Numbers and the release may differ,
 # and "..." is any text.
 pattern_of() {
-	perl -ne 'chomp; next if /^\s*(\.\.\.)?$/; print "^", join("", map {
+	perl -ne 'chomp; next if /^\s*(\.\.\.)?$/;
+	my $varying =
+		qr/(CVE-[0-9-]+|level [0-9]+|[0-9.]+\+deb[0-9a-z-]+|0x[0-9a-f]+|[0-9]+|\.\.\.)/;
+	print "^", join("", map {
 		/^(CVE|level)/ ? quotemeta :
 		/\+deb/ ? $ENV{release_pattern} :
 		/^0x/ ? "0x[0-9a-f]+" :
 		/^[0-9]+$/ ? "[0-9]+" :
 		$_ eq "..." ? ".*" : quotemeta
-	} split /(CVE-[0-9-]+|level [0-9]+|[0-9.]+\+deb[0-9a-z-]+|0x[0-9a-f]+|[0-9]+|\.\.\.)/), "\$\n"'
+	} split $varying), "\$\n"'
 }
 
 # What the guest needs before some of the commands, and the status of those that do not end with 0.
-installed=$(cd "$(out_dir)/system/install" && find . ! -type d ! -path './root/*' ! -name 'test-shell*' -printf '%p ')
+installed=$(cd "$(out_dir)/system/install" &&
+	find . ! -type d ! -path './root/*' ! -name 'test-shell*' -printf '%p ')
 health="curl -fsS http://localhost/health"
 declare -A before=(
 	# The archive has the files of "make install", which are on the disk already.
-	['tar -C / --keep-directory-symlink -xf image.tar']="tar -C / -cf image.tar $installed && cp image.tar kept.tar"
+	['tar -C / --keep-directory-symlink -xf image.tar']="tar -C / -cf image.tar $installed &&
+		cp image.tar kept.tar"
 	# There is no curl on the disk.
 	["rlp load --test '$health' fix.ko"]="rlp unload fix &&
-		printf '%s\n' '#!/bin/sh' 'test \"\$*\" = \"${health#curl }\" && nc -z localhost 80' >/usr/local/bin/curl &&
+		printf '%s\n' '#!/bin/sh' \
+			'test \"\$*\" = \"${health#curl }\" && nc -z localhost 80' \
+			>/usr/local/bin/curl &&
 		chmod +x /usr/local/bin/curl && systemd-run -q -u health nc -lk 127.0.0.1 80 &&
 		until nc -z localhost 80; do sleep 0.2; done"
 	# A service that sleeps in a function that a patch replaces.
 	['rlp load --timeout 10 fix.ko']='insmod modules/rlp_target.ko && ln -s /usr/bin/cat /usr/local/bin/backup &&
 		systemd-run -q -u backup backup /proc/rlp_target/sleep &&
-		until grep -q sleep_show /proc/$(systemctl show -P MainPID backup)/stack; do sleep 0.2; done'
+		until grep -q sleep_show /proc/$(systemctl show -P MainPID backup)/stack; do
+			sleep 0.2
+		done'
 )
 declare -A ends=(['rlp load --timeout 10 fix.ko']=4)
 
@@ -72,7 +81,8 @@ for_builders='^(make|tar -C image)( |$)'
 # The guest has no proof, because rlp-build did not build the patch.
 other_line='^ok     fix.ko was proved for the running build of it$'
 
-# run_command NUMBER: run a command of the guide. Its output must have the lines that the guide shows.
+# run_command NUMBER: run a command of the guide. Its output must have the lines that the guide
+# shows.
 run_command() {
 	local command=${commands[$1]} line pattern
 
@@ -80,7 +90,8 @@ run_command() {
 	if [[ ${users[$1]} == '#' ]]; then
 		status "${ends[$command]:-0}" "${instead[$command]:-$command}"
 	else
-		status "${ends[$command]:-0}" "setpriv --reuid 65534 --regid 65534 --clear-groups $command"
+		status "${ends[$command]:-0}" \
+			"setpriv --reuid 65534 --regid 65534 --clear-groups $command"
 	fi
 	while IFS= read -r line; do
 		if [[ $line =~ $other_line ]]; then
@@ -119,7 +130,8 @@ busy_before=$busy all_before=$all
 start_machine
 echo "# $((SECONDS - start)) s to the shell of the tests"
 until grep -qa 'login: ' "$console"; do
-	((SECONDS - start < 300 * slow)) || fail "no login on the console after $((SECONDS - start)) s"
+	((SECONDS - start < 300 * slow)) ||
+		fail "no login on the console after $((SECONDS - start)) s"
 	sleep 0.2
 done
 seconds=$((SECONDS - start))

@@ -63,8 +63,8 @@ fn end_of_hunk(
     Some(at)
 }
 
-/// Splits a diff. The text around the parts, such as the header of a mail, is left out. Returns what
-/// is wrong if the diff is damaged.
+/// Splits a diff. The text around the parts, such as the header of a mail, is left out. Returns
+/// what is wrong if the diff is damaged.
 pub(crate) fn parse(content: &[u8]) -> Result<Vec<FilePatch>, String> {
     let lines: Vec<_> = content.split_inclusive(|&byte| byte == b'\n').collect();
     let mut patches = Vec::new();

@@ -3,10 +3,10 @@
 //! rlp: live patches, for those who operate machines.
 //!
 //! A command reads the machine through these modules: system, loader, blockers, module_file, kmsg,
-//! panics. It explains the loader's messages and events with reasons and events. It waits with wait,
-//! changes the machine with modules, control, load, unload and boot, and records that with change and
-//! history. Each command returns one report, which output prints as text or as JSON. Wrong arguments
-//! are for usage, and words of other tools for peers.
+//! panics. It explains the loader's messages and events with reasons and events. It waits with
+//! wait, changes the machine with modules, control, load, unload and boot, and records that with
+//! change and history. Each command returns one report, which output prints as text or as JSON.
+//! Wrong arguments are for usage, and words of other tools for peers.
 
 mod blockers;
 mod boot;

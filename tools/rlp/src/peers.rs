@@ -4,9 +4,9 @@
 //! understood, or answered with the verb of this program.
 //!
 //! The words are those that the tools themselves document: the usage of kpatch 0.9 and of the
-//! versions before 0.4, the table "kcarectl" of TuxCare's manual of KernelCare, klp(8) and kgr(8) of
-//! SUSE, `canonical-livepatch help`, and Oracle's commands of Ksplice (`uptrack-show` and others).
-//! Some options of kcarectl are in `kcarectl --help` only.
+//! versions before 0.4, the table "kcarectl" of TuxCare's manual of KernelCare, klp(8) and kgr(8)
+//! of SUSE, `canonical-livepatch help`, and Oracle's commands of Ksplice (`uptrack-show` and
+//! others). Some options of kcarectl are in `kcarectl --help` only.
 
 use std::ffi::{OsStr, OsString};
 
