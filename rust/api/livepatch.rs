@@ -12,7 +12,11 @@
 //! ```ignore
 //! //! Replaces the text of `/proc/cmdline`.
 //!
-//! use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+//! use kernel::{
+//!     prelude::*,
+//!     seq_file::SeqFile,
+//!     seq_print, //
+//! };
 //!
 //! module! {
 //!     type: Cmdline,

@@ -256,10 +256,21 @@ macro_rules! export_klp_shadow {
     ($shadows:ty) => {
         const _: () = {
             use ::core::ffi::c_void;
-            use ::rlp_bindings::{klp_shadow_ctor_t, klp_shadow_dtor_t};
+            use ::rlp_bindings::{
+                klp_shadow_ctor_t,
+                klp_shadow_dtor_t, //
+            };
             use $crate::{
-                klp_shadow::{pointer, Constructor, Destructor, Shadows},
-                side_table::{Gfp, Key},
+                klp_shadow::{
+                    pointer,
+                    Constructor,
+                    Destructor,
+                    Shadows, //
+                },
+                side_table::{
+                    Gfp,
+                    Key, //
+                }, //
             };
 
             fn key(object: *mut c_void, id: usize) -> Key {

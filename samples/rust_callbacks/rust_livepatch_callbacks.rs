@@ -8,7 +8,10 @@
 //! `pre_patch_ret=-19`, `pre_patch` fails with ENODEV: the patch is not enabled, or the target is
 //! not loaded.
 
-use kernel::{error::to_result, prelude::*};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
 use livepatch::Context;
 
 module! {

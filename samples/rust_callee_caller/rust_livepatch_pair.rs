@@ -8,7 +8,11 @@
 //! switches each task when neither function is on the task's stack. So
 //! `/proc/livepatch_sample/name` reads "..., length 23" or "..., 8 bytes left", and nothing else.
 
-use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
 
 module! {
     type: Pair,

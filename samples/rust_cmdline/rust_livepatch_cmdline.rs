@@ -4,7 +4,11 @@
 //!
 //! With the patch, `/proc/cmdline` reads "this has been live patched".
 
-use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
 
 module! {
     type: Cmdline,

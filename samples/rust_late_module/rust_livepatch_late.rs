@@ -6,7 +6,11 @@
 //! patch, it is patched before its first instruction runs. With the patch,
 //! `/proc/livepatch_sample/greeting` reads "greetings from Rust".
 
-use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
 
 module! {
     type: Late,

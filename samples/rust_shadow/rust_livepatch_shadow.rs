@@ -13,7 +13,10 @@ use kernel::{
     seq_file::SeqFile,
     seq_print,
     str::CString,
-    sync::atomic::{Atomic, Relaxed}, //
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 use livepatch::Shadow;
 

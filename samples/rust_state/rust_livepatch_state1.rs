@@ -6,8 +6,14 @@
 //! When the patch is disabled, it restores the previous level. `rust_livepatch_state2` replaces
 //! this patch and takes over the previous level.
 
-use kernel::{bindings, prelude::*};
-use livepatch::{Context, State};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use livepatch::{
+    Context,
+    State, //
+};
 
 module! {
     type: StateDemo,

@@ -6,8 +6,14 @@
 //! two: data of version 1 can only be read as version 1. If only this patch is loaded, it does the
 //! same as version 1, with another log level.
 
-use kernel::{bindings, prelude::*};
-use livepatch::{Context, State};
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+use livepatch::{
+    Context,
+    State, //
+};
 
 module! {
     type: StateDemo,

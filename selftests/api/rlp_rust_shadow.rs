@@ -2,8 +2,14 @@
 
 //! Calls each method of `livepatch::Shadow`, and logs the results.
 
-use kernel::{fmt::Debug, prelude::*};
-use livepatch::{Context, Shadow};
+use kernel::{
+    fmt::Debug,
+    prelude::*, //
+};
+use livepatch::{
+    Context,
+    Shadow, //
+};
 
 module! {
     type: ShadowTest,

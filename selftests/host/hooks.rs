@@ -28,11 +28,17 @@ mod text;
 mod twin;
 
 mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{
+        AtomicUsize,
+        Ordering, //
+    };
 }
 
 use kernel_parts::time;
-use text::{direct, ftrace};
+use text::{
+    direct,
+    ftrace, //
+};
 
 #[path = "../../rust/livepatch/handlers.rs"]
 mod handlers;

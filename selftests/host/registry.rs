@@ -47,20 +47,31 @@ mod twin;
 
 mod atomic {
     pub(crate) use crate::once::Cell;
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        AtomicUsize,
+        Ordering, //
+    };
 }
 
 mod prelude {
     pub(crate) use crate::quiet_prelude::*;
     pub(crate) use crate::{
-        pr_info as fmt, pr_info as pr_err, pr_info as pr_notice, pr_info as pr_warn,
+        pr_info as fmt,
+        pr_info as pr_err,
+        pr_info as pr_notice,
+        pr_info as pr_warn, //
     };
 }
 
 use kernel_ext_parts::gate;
 use kernel_parts::time;
 use small::*;
-use text::{direct, ftrace};
+use text::{
+    direct,
+    ftrace, //
+};
 
 #[macro_export]
 macro_rules! ftrace_target {

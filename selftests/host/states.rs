@@ -36,7 +36,10 @@ mod twin;
 mod world;
 
 use kernel_ext_parts::gate;
-use kernel_parts::{sync, time};
+use kernel_parts::{
+    sync,
+    time, //
+};
 use machine::*;
 
 /// The log macros do nothing here.

@@ -39,7 +39,12 @@ mod task_slot;
 
 mod atomic {
     pub(crate) use crate::once::Cell;
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+    pub(crate) use core::sync::atomic::{
+        AtomicBool,
+        AtomicU32,
+        AtomicUsize,
+        Ordering, //
+    };
 }
 
 /// `kernel::task` and `kernel_ext::task`
@@ -99,14 +104,23 @@ mod test_redirects;
 #[path = "unit/symbols.rs"]
 mod test_symbols;
 
-use symbols_parts::{kallsyms, page, str};
+use symbols_parts::{
+    kallsyms,
+    page,
+    str, //
+};
 
 /// Checks `property` for cases that `strategy` generates. Each run has the same cases.
 fn check<S: proptest::strategy::Strategy>(
     strategy: S,
     property: impl Fn(S::Value) -> Result<(), proptest::test_runner::TestCaseError>,
 ) {
-    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    use proptest::test_runner::{
+        Config,
+        RngAlgorithm,
+        TestRng,
+        TestRunner, //
+    };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     TestRunner::new_with_rng(Config::with_cases(2000), rng)
         .run(&strategy, property)

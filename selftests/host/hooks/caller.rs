@@ -3,12 +3,33 @@
 //! The requests of the loader's registry to [`crate::hooks`], and the possible failures.
 
 use crate::{
-    hooks::{Hooks, Mode},
+    hooks::{
+        Hooks,
+        Mode, //
+    },
     prelude::*,
-    promise::{self, jumps},
-    search::{self, allocations, changes, Kind, Points, Step, System},
-    text::{self, ftrace::toggle_bpf, Broken, CallTarget, Fault, Site},
-    twin::must_fail,
+    promise::{
+        self,
+        jumps, //
+    },
+    search::{
+        self,
+        allocations,
+        changes,
+        Kind,
+        Points,
+        Step,
+        System, //
+    },
+    text::{
+        self,
+        ftrace::toggle_bpf,
+        Broken,
+        CallTarget,
+        Fault,
+        Site, //
+    },
+    twin::must_fail, //
 };
 
 /// The fentry sites of two functions. With two, a batch can be split, and a request can leave one

@@ -3,13 +3,28 @@
 //! The promises of [`crate::hooks`] to its caller: at every moment, and after each request.
 
 use crate::{
-    caller::{is_in, Op, SITES},
-    hooks::{Hooks, Mode},
+    caller::{
+        is_in,
+        Op,
+        SITES, //
+    },
+    hooks::{
+        Hooks,
+        Mode, //
+    },
     jumps::HandlerReason,
     prelude::*,
-    text::{self, CallTarget, Site, Text},
+    text::{
+        self,
+        CallTarget,
+        Site,
+        Text, //
+    }, //
 };
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap, //
+};
 
 /// The promises that the caller relies on at this moment.
 #[derive(Clone, Debug, Default)]

@@ -6,18 +6,34 @@ use crate::{
     address::Site,
     hooks::Mode,
     module::State,
-    patch::{Patch, Presence},
+    patch::{
+        Patch,
+        Presence, //
+    },
     prelude::*,
     rcu::ReadSide,
-    registry::{Registry, REGISTRY},
+    registry::{
+        Registry,
+        REGISTRY, //
+    },
     requests::Op,
-    small::{code_of, machine, Phase, MODULE, PATCHES, TASK},
+    small::{
+        code_of,
+        machine,
+        Phase,
+        MODULE,
+        PATCHES,
+        TASK, //
+    },
     step::Step,
     task::TaskId,
-    text::{self, Text},
+    text::{
+        self,
+        Text, //
+    },
     transition::Transition,
     universe::Universe,
-    view,
+    view, //
 };
 
 /// The functions, by the number of their object: 0 is the kernel's, 1 is the module's.

@@ -3,32 +3,69 @@
 //! The requests of operators, patches and modules to the loader, and the possible failures.
 
 use crate::{
-    complete, control,
+    complete,
+    control,
     direct::AttachRequest,
-    directory::{Files, Root},
+    directory::{
+        Files,
+        Root, //
+    },
     enable,
     gate::Gate,
     kernel_parts::time,
     klp::PatchDesc,
-    module::{Events, Module, State},
+    module::{
+        Events,
+        Module,
+        State, //
+    },
     notifier::Watcher,
     prelude::*,
-    probation, promise,
+    probation,
+    promise,
     rcu::ReadSide,
-    registry::{Registry, REGISTRY},
+    registry::{
+        Registry,
+        REGISTRY, //
+    },
     sched::SwitchOut,
-    search::{self, allocations, callbacks, changes, Kind, Points, Step, System},
+    search::{
+        self,
+        allocations,
+        callbacks,
+        changes,
+        Kind,
+        Points,
+        Step,
+        System, //
+    },
     settle,
-    small::{self, machine, Flaw, Machine, MODULE, PATCHES, TASK},
+    small::{
+        self,
+        machine,
+        Flaw,
+        Machine,
+        MODULE,
+        PATCHES,
+        TASK, //
+    },
     task::Quiescent,
-    text::{self, Broken, Fault},
+    text::{
+        self,
+        Broken,
+        Fault, //
+    },
     transition::Probe,
     twin::must_fail,
-    view::VIEW,
+    view::VIEW, //
 };
 use std::{
     marker::PhantomData,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex,
+        MutexGuard,
+        PoisonError, //
+    }, //
 };
 
 /// A request to the loader, or an event on the machine.

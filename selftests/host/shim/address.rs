@@ -2,7 +2,10 @@
 
 //! Stand-ins for the types of addresses in `kernel_ext::ftrace`.
 
-use crate::atomic::{AtomicUsize, Ordering};
+use crate::atomic::{
+    AtomicUsize,
+    Ordering, //
+};
 use std::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,10 @@
 /// `kernel::sync`
 pub(crate) mod sync {
     use crate::prelude::*;
-    use std::ops::{Deref, DerefMut};
+    use std::ops::{
+        Deref,
+        DerefMut, //
+    };
 
     pub(crate) mod aref {
         use std::ops::Deref;
@@ -76,7 +79,11 @@ pub(crate) mod sync {
 
 /// `kernel::time`, in which no time passes.
 pub(crate) mod time {
-    use std::{cell::Cell, marker::PhantomData, ops::Sub};
+    use std::{
+        cell::Cell,
+        marker::PhantomData,
+        ops::Sub, //
+    };
 
     std::thread_local! {
         static ELAPSED: Cell<Delta> = const { Cell::new(Delta(0)) };

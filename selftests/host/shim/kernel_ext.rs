@@ -40,7 +40,10 @@ pub(crate) mod stack {
 
 /// `kernel_ext::cpu`
 pub(crate) mod cpu {
-    use crate::task::{Quiescent, TaskId};
+    use crate::task::{
+        Quiescent,
+        TaskId, //
+    };
 
     pub(crate) struct HotplugLock;
 
@@ -109,7 +112,11 @@ pub(crate) mod sched {
         gate::Gate,
         prelude::*,
         rcu::ReadSide,
-        task::{Quiescent, Task, TaskId},
+        task::{
+            Quiescent,
+            Task,
+            TaskId, //
+        }, //
     };
     use std::marker::PhantomData;
 

@@ -3,7 +3,10 @@
 //! Stand-in for `kernel_ext::atomic`, on loom's atomics. A load may return any value that the
 //! orderings allow. A twin can weaken all orderings to Relaxed.
 
-use crate::world::{self, Broken};
+use crate::world::{
+    self,
+    Broken, //
+};
 use loom::sync::atomic as loom_atomic;
 
 /// The type of the blockers. It is not one of loom's types, so loom does not explore the accesses

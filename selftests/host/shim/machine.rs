@@ -7,9 +7,19 @@
 pub(crate) mod rcu {
     use crate::{
         prelude::*,
-        world::{self, world, Broken, Published},
+        world::{
+            self,
+            world,
+            Broken,
+            Published, //
+        }, //
     };
-    use std::{cell::RefCell, marker::PhantomData, rc::Rc, sync::atomic::Ordering};
+    use std::{
+        cell::RefCell,
+        marker::PhantomData,
+        rc::Rc,
+        sync::atomic::Ordering, //
+    };
 
     /// A read side that records each published value that was read in it. When it ends, none of
     /// these values may have been freed.
@@ -106,10 +116,20 @@ pub(crate) mod task {
         gate::Gate,
         rcu::ReadSide,
         sync::aref::ARef,
-        world::{self, world, Broken},
+        world::{
+            self,
+            world,
+            Broken, //
+        }, //
     };
-    pub(crate) use crate::{kernel_ext_parts::task::*, world::Task};
-    use loom::sync::{atomic::Ordering, MutexGuard};
+    pub(crate) use crate::{
+        kernel_ext_parts::task::*,
+        world::Task, //
+    };
+    use loom::sync::{
+        atomic::Ordering,
+        MutexGuard, //
+    };
     use std::rc::Rc;
 
     impl From<&Task> for TaskId {
@@ -227,7 +247,10 @@ pub(crate) mod task {
 /// `kernel_ext::stack`
 pub(crate) mod stack {
     pub(crate) use crate::kernel_ext_parts::stack::*;
-    use crate::{task::Quiescent, world};
+    use crate::{
+        task::Quiescent,
+        world, //
+    };
 
     pub(crate) fn walk<F: FnMut(usize) -> bool>(task: &Quiescent<'_>, looked_for: F) -> Verdict {
         world::walk(&task.0, looked_for)
@@ -241,9 +264,17 @@ pub(crate) mod cpu {
         gate::Gate,
         rcu::ReadSide,
         sched::SwitchOut,
-        task::{Quiescent, TaskId},
+        task::{
+            Quiescent,
+            TaskId, //
+        },
         transition::Probe,
-        world::{is, world, Broken, Task},
+        world::{
+            is,
+            world,
+            Broken,
+            Task, //
+        }, //
     };
     use std::marker::PhantomData;
 
@@ -291,7 +322,10 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::{gate::Gate, prelude::*};
+    use crate::{
+        gate::Gate,
+        prelude::*, //
+    };
     use std::marker::PhantomData;
 
     /// A probe that is always called: the tasks of the machine call it whether it is registered or

@@ -3,10 +3,13 @@
 //! Stand-in for the loader's `patch.rs`: the parts of a patch that [`crate::plan`] uses.
 
 use crate::{
-    address::{CallTarget, Site},
+    address::{
+        CallTarget,
+        Site, //
+    },
     prelude::*,
     ranges::Range,
-    step::PatchId,
+    step::PatchId, //
 };
 
 pub(crate) struct Original {

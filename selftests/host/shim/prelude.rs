@@ -8,10 +8,16 @@
 use std::{
     cell::Cell,
     mem::MaybeUninit,
-    ops::{Deref, DerefMut},
+    ops::{
+        Deref,
+        DerefMut, //
+    }, //
 };
 
-pub(crate) use std::{iter::Iterator, prelude::v1::*};
+pub(crate) use std::{
+    iter::Iterator,
+    prelude::v1::*, //
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Error(i32);

@@ -8,8 +8,11 @@
 //! not change the state.
 
 use std::{
-    collections::{HashSet, VecDeque},
-    fmt::Debug,
+    collections::{
+        HashSet,
+        VecDeque, //
+    },
+    fmt::Debug, //
 };
 
 /// An operation, and the failure in it, if any.

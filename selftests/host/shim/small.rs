@@ -8,7 +8,10 @@
 //! also replaces all patches before it. The callbacks of the patches check the order in which they
 //! are called.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{
+    Cell,
+    RefCell, //
+};
 
 #[path = "small/loader.rs"]
 mod loader;

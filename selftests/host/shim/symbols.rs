@@ -34,8 +34,14 @@ pub(crate) mod str {
 
 /// `kernel_ext::kallsyms`
 pub(crate) mod kallsyms {
-    use crate::{prelude::*, str::CStr};
-    use std::{cell::Cell, ffi::CString};
+    use crate::{
+        prelude::*,
+        str::CStr, //
+    };
+    use std::{
+        cell::Cell,
+        ffi::CString, //
+    };
 
     /// A symbol table: names and addresses, in the order in which kallsyms passes them.
     pub(crate) type Symbols = &'static [(&'static str, usize)];

@@ -5,8 +5,15 @@
 //! that a read of the task is ordered after `fill()`.
 
 use crate::{
-    atomic::{AtomicUsize, Cell, Ordering},
-    task::{Task, TaskId},
+    atomic::{
+        AtomicUsize,
+        Cell,
+        Ordering, //
+    },
+    task::{
+        Task,
+        TaskId, //
+    }, //
 };
 
 const BITS: usize = 3;

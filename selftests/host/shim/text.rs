@@ -9,10 +9,16 @@
 use crate::prelude::*;
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{
+        BTreeMap,
+        BTreeSet, //
+    }, //
 };
 
-pub(crate) use crate::address::{CallTarget, Site};
+pub(crate) use crate::address::{
+    CallTarget,
+    Site, //
+};
 
 /// A failure at a change of the text. Changes are counted from 0.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +183,14 @@ fn change(may: May, effect: impl FnOnce(&mut Text) -> Result) -> Result {
 
 /// `kernel_ext::ftrace`
 pub(crate) mod ftrace {
-    use super::{change, disturb, is, text, Broken, May};
+    use super::{
+        change,
+        disturb,
+        is,
+        text,
+        Broken,
+        May, //
+    };
     pub(crate) use crate::address::*;
     use crate::prelude::*;
     use std::collections::BTreeSet;
@@ -276,7 +289,16 @@ pub(crate) mod ftrace {
 
 /// `kernel_ext::direct`
 pub(crate) mod direct {
-    use super::{change, is, Broken, CallTarget, May, Site, Text, MACHINE};
+    use super::{
+        change,
+        is,
+        Broken,
+        CallTarget,
+        May,
+        Site,
+        Text,
+        MACHINE, //
+    };
     use crate::prelude::*;
 
     #[derive(Clone, Copy)]

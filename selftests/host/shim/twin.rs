@@ -4,7 +4,10 @@
 
 use std::{
     fmt::Debug,
-    panic::{catch_unwind, UnwindSafe},
+    panic::{
+        catch_unwind,
+        UnwindSafe, //
+    }, //
 };
 
 /// Runs `search`, in which `broken` is broken. It must panic with a message that contains one of

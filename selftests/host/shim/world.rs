@@ -8,25 +8,42 @@
 //! period. The task's own lock stands for the scheduler's locks: pi_lock and the runqueue's lock.
 
 use crate::{
-    patch::{code_of, owner_of, site_of},
+    patch::{
+        code_of,
+        owner_of,
+        site_of, //
+    },
     prelude::*,
-    sched::{NewTask, SwitchOut},
+    sched::{
+        NewTask,
+        SwitchOut, //
+    },
     stack::Verdict,
     step::PatchId,
-    task::{Quiescent, TaskId},
+    task::{
+        Quiescent,
+        TaskId, //
+    },
     transition::Probe,
-    view,
+    view, //
 };
 use loom::{
     cell::UnsafeCell,
     sync::{
-        atomic::{AtomicBool, AtomicPtr, Ordering},
-        Mutex,
-    },
+        atomic::{
+            AtomicBool,
+            AtomicPtr,
+            Ordering, //
+        },
+        Mutex, //
+    }, //
 };
 use std::{
-    cell::{Cell, RefCell},
-    sync::Arc,
+    cell::{
+        Cell,
+        RefCell, //
+    },
+    sync::Arc, //
 };
 
 /// A defect of the machine, or of the loader on it.

@@ -3,13 +3,26 @@
 //! Explorations of the record table alone, shared by threads that switch records.
 
 use crate::{
-    explore, must_fail,
-    records::{Records, Switched},
+    explore,
+    must_fail,
+    records::{
+        Records,
+        Switched, //
+    },
     task::TaskId,
-    universe::Universe::{New, Old},
-    world::{Broken, Task},
+    universe::Universe::{
+        New,
+        Old, //
+    },
+    world::{
+        Broken,
+        Task, //
+    }, //
 };
-use loom::{cell::UnsafeCell, thread};
+use loom::{
+    cell::UnsafeCell,
+    thread, //
+};
 use std::sync::Arc;
 
 struct Shared {

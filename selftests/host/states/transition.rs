@@ -9,13 +9,29 @@ use crate::{
     patch::Patch,
     plan::Plan,
     prelude::*,
-    step::{PatchId, Step},
+    step::{
+        PatchId,
+        Step, //
+    },
     transition::Transition,
     universe::Universe,
-    view::{View, VIEW},
-    world::{is, world, Broken, Task, CALLEE, CALLER},
+    view::{
+        View,
+        VIEW, //
+    },
+    world::{
+        is,
+        world,
+        Broken,
+        Task,
+        CALLEE,
+        CALLER, //
+    }, //
 };
-use loom::thread::{self, JoinHandle};
+use loom::thread::{
+    self,
+    JoinHandle, //
+};
 
 /// The bound on preemptions for transitions. The violations in the twins need fewer preemptions.
 const BOUND: Option<usize> = Some(4);

@@ -1,16 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use crate::{
-    address::{CallTarget, Site},
+    address::{
+        CallTarget,
+        Site, //
+    },
     check,
-    patch::{code_of, part_of, replacement_of, site_of, text_of, Patch, STRIDE},
+    patch::{
+        code_of,
+        part_of,
+        replacement_of,
+        site_of,
+        text_of,
+        Patch,
+        STRIDE, //
+    },
     plan::Plan,
     prelude::*,
     redirects::Targets,
-    step::{PatchId, Step},
-    universe::Universe::{self, New, Old},
+    step::{
+        PatchId,
+        Step, //
+    },
+    universe::Universe::{
+        self,
+        New,
+        Old, //
+    }, //
 };
-use proptest::{collection::btree_set, collection::vec, prop_assert_eq};
+use proptest::{
+    collection::btree_set,
+    collection::vec,
+    prop_assert_eq, //
+};
 
 const STEPS: [Step; 4] = [
     Step::None,

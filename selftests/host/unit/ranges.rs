@@ -2,9 +2,15 @@
 
 use crate::{
     check,
-    ranges::{Range, Ranges},
+    ranges::{
+        Range,
+        Ranges, //
+    }, //
 };
-use proptest::{collection::vec, prop_assert_eq};
+use proptest::{
+    collection::vec,
+    prop_assert_eq, //
+};
 
 fn set(ranges: &[(usize, usize)]) -> Ranges {
     let ranges: Vec<_> = ranges

@@ -3,11 +3,27 @@
 use crate::{
     check,
     prelude::*,
-    records::{Blocker, Inherited, Records, Switched},
-    task::{NewTaskLock, Task},
-    universe::Universe::{self, New, Old},
+    records::{
+        Blocker,
+        Inherited,
+        Records,
+        Switched, //
+    },
+    task::{
+        NewTaskLock,
+        Task, //
+    },
+    universe::Universe::{
+        self,
+        New,
+        Old, //
+    }, //
 };
-use proptest::{collection::vec, prop_assert, prop_assert_eq};
+use proptest::{
+    collection::vec,
+    prop_assert,
+    prop_assert_eq, //
+};
 use std::collections::BTreeMap;
 
 /// Makes a table of `tasks`, each with its universe, for a transition to `target`.

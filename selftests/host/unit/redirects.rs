@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use crate::{
-    address::{CallTarget, Site},
+    address::{
+        CallTarget,
+        Site, //
+    },
     check,
     prelude::*,
-    redirects::{Redirects, Slot, Targets, SPREAD},
+    redirects::{
+        Redirects,
+        Slot,
+        Targets,
+        SPREAD, //
+    },
     table::Table,
-    universe::Universe,
+    universe::Universe, //
 };
-use proptest::{collection::btree_map, collection::vec, prop_assert, prop_assert_eq};
+use proptest::{
+    collection::btree_map,
+    collection::vec,
+    prop_assert,
+    prop_assert_eq, //
+};
 use std::collections::BTreeMap;
 
 fn table(entries: &BTreeMap<usize, Targets>) -> Redirects {

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use crate::{
-    kallsyms::{self, Symbols, SIZE},
+    kallsyms::{
+        self,
+        Symbols,
+        SIZE, //
+    },
     prelude::*,
     ranges::Range,
     str::CStr,
-    symbols::{find, Extents, SymbolQuery},
+    symbols::{
+        find,
+        Extents,
+        SymbolQuery, //
+    }, //
 };
 
 /// What [`find`] passes for one query: the address, the size, the code and the cold parts.

@@ -3,11 +3,30 @@
 //! Files that survive a power cut: after each step, the old or the new content is on the disk, and
 //! never a part of it.
 
-use rustix::fs::{flock, FlockOperation};
-use std::fs::{File, Permissions};
-use std::io::{Error, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use rustix::fs::{
+    flock,
+    FlockOperation, //
+};
+use std::fs::{
+    File,
+    Permissions, //
+};
+use std::io::{
+    Error,
+    ErrorKind,
+    Read,
+    Seek,
+    SeekFrom,
+    Write, //
+};
+use std::os::unix::fs::{
+    OpenOptionsExt,
+    PermissionsExt, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// The beginning of the names of files that are not complete yet.
 const PARTIAL: &str = ".partial-";

@@ -3,8 +3,14 @@
 //! BTF: the types of a kernel or of a module, as the file itself describes them.
 //! Documentation/bpf/btf.rst of the kernel describes the format.
 
-use crate::prototype::{Prototype, Type};
-use crate::refusal::{tool_failure, Result};
+use crate::prototype::{
+    Prototype,
+    Type, //
+};
+use crate::refusal::{
+    tool_failure,
+    Result, //
+};
 use std::collections::HashMap;
 
 const MAGIC: u16 = 0xeb9f;

@@ -4,19 +4,54 @@
 
 use crate::cli::Build;
 use crate::image::Image;
-use crate::kernel_paths::{open_image, shipped_module, KernelPaths};
-use crate::link::{self, Info};
+use crate::kernel_paths::{
+    open_image,
+    shipped_module,
+    KernelPaths, //
+};
+use crate::link::{
+    self,
+    Info, //
+};
 use crate::objtool::Objtool;
-use crate::output::{note, step, OK};
-use crate::patch::{self, Series};
-use crate::positions::{Positions, Replaced};
-use crate::proof::{self, Proof};
-use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
+use crate::output::{
+    note,
+    step,
+    OK, //
+};
+use crate::patch::{
+    self,
+    Series, //
+};
+use crate::positions::{
+    Positions,
+    Replaced, //
+};
+use crate::proof::{
+    self,
+    Proof, //
+};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
-use crate::{compile, elf::Elf, headers, inlined, layout, namespace};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::{
+    compile,
+    elf::Elf,
+    headers,
+    inlined,
+    layout,
+    namespace, //
+};
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
 use std::path::Path;
 
 /// Builds a module. Returns the exit status.

@@ -9,14 +9,34 @@
 
 use crate::btf::Btf;
 use crate::cli::Check;
-use crate::declared::{self, Declared, Sizes};
+use crate::declared::{
+    self,
+    Declared,
+    Sizes, //
+};
 use crate::elf::Elf;
 use crate::image::Image;
-use crate::kernel_paths::{shipped_module, KernelPaths};
-use crate::output::{DIFFERS, OK};
-use crate::prototype::{Language, Prototype};
-use crate::refusal::{tool_failure, Failure, Result};
-use crate::signatures::{self, Function};
+use crate::kernel_paths::{
+    shipped_module,
+    KernelPaths, //
+};
+use crate::output::{
+    DIFFERS,
+    OK, //
+};
+use crate::prototype::{
+    Language,
+    Prototype, //
+};
+use crate::refusal::{
+    tool_failure,
+    Failure,
+    Result, //
+};
+use crate::signatures::{
+    self,
+    Function, //
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -2,7 +2,11 @@
 
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args,
+    Parser,
+    Subcommand, //
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 

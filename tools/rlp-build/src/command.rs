@@ -2,10 +2,19 @@
 
 //! Runs other programs, and waits until they end.
 
-use crate::refusal::{tool_failure, Failure, Refusal, Result};
+use crate::refusal::{
+    tool_failure,
+    Failure,
+    Refusal,
+    Result, //
+};
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{
+    Command,
+    Output,
+    Stdio, //
+};
 
 /// A program with an environment that does not depend on the caller's.
 pub(crate) fn program(name: impl AsRef<OsStr>, dir: &Path) -> Command {

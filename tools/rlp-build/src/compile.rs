@@ -3,12 +3,31 @@
 //! Compiles units: once by kbuild, as they were shipped, and then by kbuild's own command with
 //! each function and each object in a section of its own, before and after the patch.
 
-use crate::command::{excerpt, failed, output, program};
+use crate::command::{
+    excerpt,
+    failed,
+    output,
+    program, //
+};
 use crate::generated;
-use crate::refusal::{io_error_at, tool_failure, Failure, Refusal, Result};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
-use crate::units::{output_of, redirected, saved_command, Unit};
-use std::path::{Path, PathBuf};
+use crate::units::{
+    output_of,
+    redirected,
+    saved_command,
+    Unit, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::Command;
 use std::sync::Mutex;
 

@@ -8,17 +8,35 @@
 //! variable.
 
 use crate::cli::Corpus;
-use crate::command::{output, program};
-use crate::dwarf::{self, name, number};
+use crate::command::{
+    output,
+    program, //
+};
+use crate::dwarf::{
+    self,
+    name,
+    number, //
+};
 use crate::elf::Elf;
 use crate::image::Image;
-use crate::kernel_paths::{open_image, shipped_module, KernelPaths};
+use crate::kernel_paths::{
+    open_image,
+    shipped_module,
+    KernelPaths, //
+};
 use crate::objtool::Objtool;
-use crate::refusal::{io_error_at, tool_failure, Result};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Result, //
+};
 use crate::tree::Tree;
 use crate::units::Unit;
 use crate::verify::Verified;
-use crate::{compile, namespace};
+use crate::{
+    compile,
+    namespace, //
+};
 use gimli::AttributeValue;
 use std::path::Path;
 

@@ -7,7 +7,11 @@
 //! a patch points to an array of objects, an object to an array of functions, and a function to its
 //! name and to code.
 
-use crate::elf::{Elf, Reloc, Symbol};
+use crate::elf::{
+    Elf,
+    Reloc,
+    Symbol, //
+};
 use object::elf;
 use std::collections::BTreeMap;
 

@@ -3,8 +3,16 @@
 //! The debug information of an object that is not linked.
 
 use crate::elf::Elf;
-use crate::refusal::{tool_failure, Failure, Result};
-use gimli::{EndianSlice, LittleEndian, Unit};
+use crate::refusal::{
+    tool_failure,
+    Failure,
+    Result, //
+};
+use gimli::{
+    EndianSlice,
+    LittleEndian,
+    Unit, //
+};
 use std::collections::BTreeMap;
 
 pub(crate) type Slice<'a> = EndianSlice<'a, LittleEndian>;

@@ -5,10 +5,25 @@
 //! The crate `object` reads the file. This module keeps sections, symbols and relocations in plain
 //! vectors for the other modules. The indexes are those of the file.
 
-use crate::refusal::{tool_failure, Result};
-use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader, Rela, SectionHeader, Sym};
-use object::{Endianness, SectionIndex, SymbolIndex};
+use crate::refusal::{
+    tool_failure,
+    Result, //
+};
+use object::elf::{
+    self,
+    FileHeader64, //
+};
+use object::read::elf::{
+    FileHeader,
+    Rela,
+    SectionHeader,
+    Sym, //
+};
+use object::{
+    Endianness,
+    SectionIndex,
+    SymbolIndex, //
+};
 use std::collections::HashMap;
 use std::path::Path;
 

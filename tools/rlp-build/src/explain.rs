@@ -2,8 +2,14 @@
 
 //! --explain: a function as it was compiled here, beside the shipped one.
 
-use crate::command::{program, run};
-use crate::refusal::{io_error_at, Result};
+use crate::command::{
+    program,
+    run, //
+};
+use crate::refusal::{
+    io_error_at,
+    Result, //
+};
 use crate::tree::Tree;
 use std::fmt::Write as _;
 

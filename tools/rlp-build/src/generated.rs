@@ -7,7 +7,10 @@
 //! kbuild. So the headers are kept in the cache, too.
 
 use crate::namespace;
-use crate::refusal::{io_error_at, Result};
+use crate::refusal::{
+    io_error_at,
+    Result, //
+};
 use crate::tree::Tree;
 use std::path::Path;
 

@@ -5,8 +5,14 @@
 //! The conditions around an #include and the compiler's search path are ignored. So the result may
 //! have units that do not include the header. Units whose code does not change are left out later.
 
-use crate::refusal::{io_error_at, Result};
-use std::collections::{BTreeSet, HashMap};
+use crate::refusal::{
+    io_error_at,
+    Result, //
+};
+use std::collections::{
+    BTreeSet,
+    HashMap, //
+};
 use std::path::Path;
 
 /// Folders that have no code of this kernel.

@@ -6,15 +6,29 @@
 //! /proc/kallsyms. A vmlinuz is unpacked, and its symbols are decoded from it. A module is
 //! linked here to made-up addresses, so that code can be compared in the same way.
 
-use crate::elf::{Elf, Symbol};
-use crate::kallsyms::{self, Ksym, Names};
-use crate::refusal::{io_error_at, tool_failure, Result};
+use crate::elf::{
+    Elf,
+    Symbol, //
+};
+use crate::kallsyms::{
+    self,
+    Ksym,
+    Names, //
+};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Result, //
+};
 use crate::tree::hex;
 use object::elf;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{
+    Command,
+    Stdio, //
+};
 
 /// A shipped object, vmlinux or a module.
 #[derive(Debug)]

@@ -11,13 +11,27 @@
 //! The assembler resolves calls inside of a section without a relocation, so the calls are read
 //! from the disassembly.
 
-use crate::command::{program, run};
+use crate::command::{
+    program,
+    run, //
+};
 use crate::compile::kbuild_object;
-use crate::elf::{Elf, Symbol};
-use crate::refusal::{tool_failure, Refusal, Result};
+use crate::elf::{
+    Elf,
+    Symbol, //
+};
+use crate::refusal::{
+    tool_failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
 use crate::units::Unit;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{
+    BTreeMap,
+    BTreeSet,
+    HashMap, //
+};
 use std::path::Path;
 
 /// The functions of a unit. For each: the functions of the unit that it calls or jumps to, and how

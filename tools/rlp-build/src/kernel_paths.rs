@@ -4,9 +4,17 @@
 
 use crate::cli::Kernel;
 use crate::image::Image;
-use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
-use std::path::{Path, PathBuf};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// Where a kernel's parts are, with the defaults filled in.
 pub(crate) struct KernelPaths {

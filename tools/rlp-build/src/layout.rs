@@ -6,10 +6,19 @@
 //! Objects that exist when the patch is loaded have the old layout. A patch that moves a member,
 //! or changes a size, would misread them.
 
-use crate::dwarf::{self, name, number, Slice};
+use crate::dwarf::{
+    self,
+    name,
+    number,
+    Slice, //
+};
 use crate::elf::Elf;
 use crate::refusal::Result;
-use gimli::{AttributeValue, Unit, UnitOffset};
+use gimli::{
+    AttributeValue,
+    Unit,
+    UnitOffset, //
+};
 use std::collections::BTreeMap;
 
 /// A structure's size, and where each member is.

@@ -3,12 +3,26 @@
 //! Makes the module: the differences, the kernel's init code for such modules, and the loader's
 //! interface, linked by kbuild.
 
-use crate::command::{defined_twice, failed, output, program};
+use crate::command::{
+    defined_twice,
+    failed,
+    output,
+    program, //
+};
 use crate::compile::objcopy;
 use crate::objtool::Objtool;
-use crate::refusal::{io_error_at, tool_failure, Failure, Refusal, Result};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
-use std::path::{Path, PathBuf};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// A module's name, its information for modinfo, and whether it is cumulative.
 #[derive(Debug)]

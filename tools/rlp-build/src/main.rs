@@ -44,7 +44,10 @@ mod units;
 mod verify;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{
+    Cli,
+    Command, //
+};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

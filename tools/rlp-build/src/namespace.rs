@@ -7,11 +7,24 @@
 //! all writes go to the build's own folder. Builds at the same time do not disturb each other, and
 //! the shared files stay as they are.
 
-use crate::command::{program, run};
-use crate::refusal::{io_error_at, tool_failure, Result};
+use crate::command::{
+    program,
+    run, //
+};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Result, //
+};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::{
+    Path,
+    PathBuf, //
+};
+use std::process::{
+    Command,
+    Stdio, //
+};
 
 /// The environment variable with the path of the build's own folder. It is set only in the
 /// namespace.

@@ -3,15 +3,37 @@
 //! The kernel's objtool: it checks objects, finds the changes of a patch, and makes an object for a
 //! live-patch module from them.
 
-use crate::command::{defined_twice, excerpt, failed, output, program, run};
-use crate::compile::{for_each_unit, kbuild_object, objcopy};
+use crate::command::{
+    defined_twice,
+    excerpt,
+    failed,
+    output,
+    program,
+    run, //
+};
+use crate::compile::{
+    for_each_unit,
+    kbuild_object,
+    objcopy, //
+};
 use crate::elf::Elf;
 use crate::image::Image;
-use crate::refusal::{io_error_at, Failure, Refusal, Result};
+use crate::refusal::{
+    io_error_at,
+    Failure,
+    Refusal,
+    Result, //
+};
 use crate::tree::Tree;
 use crate::units::Unit;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::Output;
 
 /// A makefile that prints the arguments with which kbuild runs objtool on vmlinux.o, except the

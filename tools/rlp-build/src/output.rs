@@ -2,9 +2,18 @@
 
 //! The output that a person reads: a line for each step with its time, and the failure.
 
-use crate::refusal::{Failure, Result};
-use anstyle::{AnsiColor, Style};
-use std::io::{IsTerminal, Write};
+use crate::refusal::{
+    Failure,
+    Result, //
+};
+use anstyle::{
+    AnsiColor,
+    Style, //
+};
+use std::io::{
+    IsTerminal,
+    Write, //
+};
 use std::time::Instant;
 
 /// The exit statuses that the documentation lists. clap uses 2 for wrong arguments.

@@ -6,13 +6,35 @@
 //! fix-patch-lines then adds #line directives to the whole difference. With them, code below a
 //! change keeps its line numbers, so a moved line alone does not change the code.
 
-use crate::command::{excerpt, output, program, run};
-use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
-use crate::tree::{hex, Tree};
-use crate::unified::{self, FilePatch};
-use sha2::{Digest, Sha256};
+use crate::command::{
+    excerpt,
+    output,
+    program,
+    run, //
+};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Refusal,
+    Result, //
+};
+use crate::tree::{
+    hex,
+    Tree, //
+};
+use crate::unified::{
+    self,
+    FilePatch, //
+};
+use sha2::{
+    Digest,
+    Sha256, //
+};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// The information in the header of a patch.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -9,18 +9,39 @@
 //! follows from the address. This file also checks each function to be replaced: it must be equal
 //! to the shipped function, byte for byte, and must begin with a call of ftrace.
 
-use crate::command::{program, run};
-use crate::elf::{Elf, Symbol};
+use crate::command::{
+    program,
+    run, //
+};
+use crate::elf::{
+    Elf,
+    Symbol, //
+};
 use crate::explain;
 use crate::image::Image;
 use crate::objtool::Difference;
-use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
-use crate::tree::{hex, Tree};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Refusal,
+    Result, //
+};
+use crate::tree::{
+    hex,
+    Tree, //
+};
 use crate::units::Unit;
 use crate::verify::Verified;
 use object::elf;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use sha2::{
+    Digest,
+    Sha256, //
+};
+use std::collections::{
+    BTreeMap,
+    BTreeSet,
+    HashMap, //
+};
 
 const PREFIX: &str = ".klp.sym.";
 /// The size of struct klp_func_ext, and where its sympos is.

@@ -3,11 +3,26 @@
 //! The prototypes of functions, and the sizes of structures, from the debug information of a
 //! module in C or in Rust.
 
-use crate::dwarf::{self, name, number, Entry, Slice};
+use crate::dwarf::{
+    self,
+    name,
+    number,
+    Entry,
+    Slice, //
+};
 use crate::elf::Elf;
-use crate::prototype::{Language, Prototype, Type};
+use crate::prototype::{
+    Language,
+    Prototype,
+    Type, //
+};
 use crate::refusal::Result;
-use gimli::{AttributeValue, Dwarf, Unit, UnitOffset};
+use gimli::{
+    AttributeValue,
+    Dwarf,
+    Unit,
+    UnitOffset, //
+};
 use std::collections::BTreeMap;
 
 /// How deep types may refer to types.

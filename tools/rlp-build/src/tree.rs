@@ -2,11 +2,25 @@
 
 //! The prepared kernel tree that a patch is compiled in, and the folders of one build.
 
-use crate::command::{program, run};
+use crate::command::{
+    program,
+    run, //
+};
 use crate::namespace;
-use crate::refusal::{io_error_at, tool_failure, Refusal, Result};
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Refusal,
+    Result, //
+};
+use sha2::{
+    Digest,
+    Sha256, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// A prepared tree, its source, and where this build keeps its files.
 #[derive(Debug)]

@@ -7,17 +7,40 @@
 //! runs every night.
 
 use crate::cli::Triage;
-use crate::concerns::{self, Concern};
+use crate::concerns::{
+    self,
+    Concern, //
+};
 use crate::link::module_name;
-use crate::output::{BROKEN, OK, REFUSED};
-use crate::patch::{self, Header};
-use crate::refusal::{io_error_at, tool_failure, Result};
+use crate::output::{
+    BROKEN,
+    OK,
+    REFUSED, //
+};
+use crate::patch::{
+    self,
+    Header, //
+};
+use crate::refusal::{
+    io_error_at,
+    tool_failure,
+    Result, //
+};
 use crate::tree::hex;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use sha2::{
+    Digest,
+    Sha256, //
+};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::{
+    Path,
+    PathBuf, //
+};
+use std::process::{
+    Command,
+    Stdio, //
+};
 use std::sync::Mutex;
 
 /// The format's version. It changes with a field's meaning, not when a field is added.

@@ -3,7 +3,10 @@
 //! A unit: a C file, the object that it is a part of, and the command with which kbuild compiles
 //! it.
 
-use crate::refusal::{tool_failure, Result};
+use crate::refusal::{
+    tool_failure,
+    Result, //
+};
 use std::path::PathBuf;
 
 /// A C file and the command that compiles it as the kernel's build does.

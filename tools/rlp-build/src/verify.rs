@@ -7,9 +7,18 @@
 //! address of the symbol that the relocation refers to, and all relocations of the unit must
 //! agree on that address. Read-only data of the unit that a function refers to must be equal, too.
 
-use crate::elf::{Elf, Reloc, Section, Symbol};
+use crate::elf::{
+    Elf,
+    Reloc,
+    Section,
+    Symbol, //
+};
 use crate::image::Image;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{
+    BTreeMap,
+    BTreeSet,
+    HashMap, //
+};
 use std::ops::Range;
 
 /// A place in the image where a function's bytes are, and the addresses that its relocations
@@ -492,7 +501,10 @@ fn merged(section: &Section, bytes: &[u8], offset: usize) -> Option<Range<usize>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kallsyms::{Ksym, Names};
+    use crate::kallsyms::{
+        Ksym,
+        Names, //
+    };
     use object::elf;
 
     const TEXT: u64 = 0xffff_ffff_8100_0000;

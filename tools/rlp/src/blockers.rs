@@ -2,7 +2,10 @@
 
 //! The tasks that hold up a transition, explained in words.
 
-use crate::failure::{on_file, Result};
+use crate::failure::{
+    on_file,
+    Result, //
+};
 use crate::loader;
 use crate::system::System;
 use serde::Serialize;

@@ -13,17 +13,50 @@
 //! file `panics` lists the panics that were judged. A listed panic does not quarantine the patch
 //! again, because an operator may have installed the patch once more.
 
-use crate::change::{self, Change, Done, Recording};
+use crate::change::{
+    self,
+    Change,
+    Done,
+    Recording, //
+};
 use crate::cli;
-use crate::failure::{on_file, Failure, Result};
-use crate::load::{self, Plan};
+use crate::failure::{
+    on_file,
+    Failure,
+    Result, //
+};
+use crate::load::{
+    self,
+    Plan, //
+};
 use crate::loader;
-use crate::module_file::{is_name, ModuleFile, TargetLoader};
-use crate::output::{Outcome, Paint, Progress, Report};
-use crate::panics::{self, Panic};
-use crate::system::{System, STATE};
-use serde::{Deserialize, Serialize};
-use serde_json::{json, Value};
+use crate::module_file::{
+    is_name,
+    ModuleFile,
+    TargetLoader, //
+};
+use crate::output::{
+    Outcome,
+    Paint,
+    Progress,
+    Report, //
+};
+use crate::panics::{
+    self,
+    Panic, //
+};
+use crate::system::{
+    System,
+    STATE, //
+};
+use serde::{
+    Deserialize,
+    Serialize, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -405,7 +438,10 @@ fn failed_intent(system: &System) -> Result<Option<Intent>> {
 /// Records each panic that happened while a patch was on probation. Quarantines that patch if it is
 /// installed for any kernel. Each panic is judged once.
 fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
-    use crate::history::{Phase, Record};
+    use crate::history::{
+        Phase,
+        Record, //
+    };
     let (panics, mut judged) = new_panics(system)?;
     if panics.is_empty() {
         return Ok(());

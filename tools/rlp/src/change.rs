@@ -2,18 +2,34 @@
 
 //! What the commands that change the machine report, and how they are recorded.
 
-use crate::failure::{Failure, Result};
+use crate::failure::{
+    Failure,
+    Result, //
+};
 use crate::history::Action;
 use crate::interrupt;
 use crate::loader::State;
-use crate::output::{Outcome, Paint, Report};
+use crate::output::{
+    Outcome,
+    Paint,
+    Report, //
+};
 use crate::system::System;
-use rustix::fs::{flock, FlockOperation};
+use rustix::fs::{
+    flock,
+    FlockOperation, //
+};
 use rustix::io::Errno;
 use serde::Serialize;
-use serde_json::{json, Value};
+use serde_json::{
+    json,
+    Value, //
+};
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 /// What was done to a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -124,7 +140,11 @@ pub(crate) fn apply_to_each<T>(
     for item in items {
         if !changes.is_empty() && interrupt::is_pending() {
             let refused = Failure::refused("the other patches were not changed");
-            failure = Some(refused.why("a signal has arrived").next("give the command again"));
+            failure = Some(
+                refused
+                    .why("a signal has arrived")
+                    .next("give the command again"),
+            );
             break;
         }
         match change(item) {

@@ -5,15 +5,32 @@
 
 use crate::boot;
 use crate::cli;
-use crate::failure::{Failure, Result, ANSWER_IS_NO};
+use crate::failure::{
+    Failure,
+    Result,
+    ANSWER_IS_NO, //
+};
 use crate::loader;
 use crate::module_file::ModuleFile;
-use crate::output::{Outcome, Paint, Report};
+use crate::output::{
+    Outcome,
+    Paint,
+    Report, //
+};
 use crate::panics;
-use crate::status::{self, Verdict};
-use crate::system::{System, STATE};
+use crate::status::{
+    self,
+    Verdict, //
+};
+use crate::system::{
+    System,
+    STATE, //
+};
 use serde::Serialize;
-use serde_json::{json, Value};
+use serde_json::{
+    json,
+    Value, //
+};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::Path;

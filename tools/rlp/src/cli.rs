@@ -2,7 +2,11 @@
 
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args,
+    Parser,
+    Subcommand, //
+};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -282,8 +286,14 @@ pub(crate) struct Boot {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, STATUSES};
-    use crate::failure::{Kind, ANSWER_IS_NO};
+    use super::{
+        Cli,
+        STATUSES, //
+    };
+    use crate::failure::{
+        Kind,
+        ANSWER_IS_NO, //
+    };
     use clap::CommandFactory;
     use std::collections::BTreeSet;
 

@@ -3,15 +3,34 @@
 //! confirm, reverse and force: one write to a file of the loader, and its result.
 
 use crate::blockers;
-use crate::change::{self, Change, Done, Recording};
+use crate::change::{
+    self,
+    Change,
+    Done,
+    Recording, //
+};
 use crate::cli;
-use crate::failure::{error_text, Failure, Result};
+use crate::failure::{
+    error_text,
+    Failure,
+    Result, //
+};
 use crate::kmsg::Log;
-use crate::loader::{self, Patch, State};
-use crate::output::{Outcome, Progress};
+use crate::loader::{
+    self,
+    Patch,
+    State, //
+};
+use crate::output::{
+    Outcome,
+    Progress, //
+};
 use crate::reasons;
 use crate::system::System;
-use crate::wait::{self, End};
+use crate::wait::{
+    self,
+    End, //
+};
 
 /// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` completes
 /// the message "PATCH was not ...", for example with "confirmed".

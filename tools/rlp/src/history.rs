@@ -4,16 +4,39 @@
 
 use crate::cli;
 use crate::events;
-use crate::failure::{on_file, Result};
-use crate::output::{Paint, Report};
-use crate::system::{System, STATE};
+use crate::failure::{
+    on_file,
+    Result, //
+};
+use crate::output::{
+    Paint,
+    Report, //
+};
+use crate::system::{
+    System,
+    STATE, //
+};
 use crate::time;
-use serde::{Deserialize, Serialize};
-use serde_json::{json, Value};
-use std::collections::{HashMap, HashSet, VecDeque};
+use serde::{
+    Deserialize,
+    Serialize, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
+use std::collections::{
+    HashMap,
+    HashSet,
+    VecDeque, //
+};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{
+    BufRead,
+    BufReader,
+    Read, //
+};
 
 /// The longest part of a line that is read at once. No record is that long.
 const MAX_PART: u64 = 1 << 20;

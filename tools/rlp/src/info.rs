@@ -3,13 +3,28 @@
 //! info: a patch in detail, or the patches that fix a CVE.
 
 use crate::cli;
-use crate::failure::{Failure, Result, ANSWER_IS_NO};
-use crate::loader::{self, Function, Patch, State};
-use crate::output::{Paint, Report};
+use crate::failure::{
+    Failure,
+    Result,
+    ANSWER_IS_NO, //
+};
+use crate::loader::{
+    self,
+    Function,
+    Patch,
+    State, //
+};
+use crate::output::{
+    Paint,
+    Report, //
+};
 use crate::status::state_words;
 use crate::system::System;
 use crate::time;
-use serde_json::{json, Value};
+use serde_json::{
+    json,
+    Value, //
+};
 use std::fmt::Write as _;
 
 struct Patches(Vec<Patch>);

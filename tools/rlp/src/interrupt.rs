@@ -3,14 +3,36 @@
 //! A user who interrupts a command that waits. The command ends its wait, and says what continues
 //! without it. A second signal ends the program at once.
 
-use crate::failure::{error_text, Failure, Result};
-use rustix::event::{poll, PollFd, PollFlags};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::{flag, low_level};
+use crate::failure::{
+    error_text,
+    Failure,
+    Result, //
+};
+use rustix::event::{
+    poll,
+    PollFd,
+    PollFlags, //
+};
+use signal_hook::consts::{
+    SIGHUP,
+    SIGINT,
+    SIGTERM, //
+};
+use signal_hook::{
+    flag,
+    low_level, //
+};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering, //
+};
+use std::sync::{
+    Arc,
+    LazyLock,
+    OnceLock, //
+};
 use std::time::Duration;
 
 static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);

@@ -4,9 +4,18 @@
 
 use crate::reasons;
 use crate::system::System;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{
+    Mode,
+    OFlags, //
+};
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
+use std::io::{
+    BufRead,
+    BufReader,
+    ErrorKind,
+    Seek,
+    SeekFrom, //
+};
 
 /// The device that has the log of this boot.
 pub(crate) const DEVICE: &str = "/dev/kmsg";
@@ -112,7 +121,11 @@ fn message(record: &str, from: &[&str]) -> Option<Message> {
 
 #[cfg(test)]
 mod tests {
-    use super::{message, Log, DEVICE};
+    use super::{
+        message,
+        Log,
+        DEVICE, //
+    };
     use crate::system::System;
 
     /// Messages about another patch do not explain a failure of this patch.

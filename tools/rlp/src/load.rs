@@ -2,24 +2,52 @@
 
 //! load: from a file to a patch that is in effect, and confirmed or taken back.
 
-use crate::change::{self, Change, Done, Lock, Recording};
+use crate::change::{
+    self,
+    Change,
+    Done,
+    Lock,
+    Recording, //
+};
 use crate::cli;
 use crate::control;
-use crate::failure::{Failure, Result};
+use crate::failure::{
+    Failure,
+    Result, //
+};
 use crate::interrupt;
 use crate::kmsg::Log;
-use crate::loader::{self, Patch, State};
+use crate::loader::{
+    self,
+    Patch,
+    State, //
+};
 use crate::module_file::ModuleFile;
 use crate::modules;
-use crate::output::{Outcome, Progress};
+use crate::output::{
+    Outcome,
+    Progress, //
+};
 use crate::reasons;
 use crate::status;
 use crate::system::System;
-use crate::wait::{self, End};
+use crate::wait::{
+    self,
+    End, //
+};
 use rustix::event::PollFlags;
-use rustix::process::{pidfd_open, Pid, PidfdFlags};
+use rustix::process::{
+    pidfd_open,
+    Pid,
+    PidfdFlags, //
+};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{
+    Child,
+    Command,
+    ExitStatus,
+    Stdio, //
+};
 use std::time::Instant;
 
 /// The probation for a test of the patch, if none is set.

@@ -5,7 +5,10 @@
 //! Nothing here is computed from anything else: if a file cannot be read, there is an error, and no
 //! patch is reported as being in effect.
 
-use crate::failure::{Failure, Result};
+use crate::failure::{
+    Failure,
+    Result, //
+};
 use crate::history;
 use crate::kmsg;
 use crate::system::System;

@@ -37,9 +37,15 @@ mod usage;
 mod wait;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{
+    Cli,
+    Command, //
+};
 use failure::Result;
-use output::{Outcome, Progress};
+use output::{
+    Outcome,
+    Progress, //
+};
 use std::process::ExitCode;
 use system::System;
 

@@ -2,12 +2,24 @@
 
 //! The file of a patch module: what it is for, and what it needs.
 
-use crate::failure::{on_file, Failure, Result};
+use crate::failure::{
+    on_file,
+    Failure,
+    Result, //
+};
 use crate::system;
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
-use object::{Endianness, Object, ObjectSection, ObjectSymbol};
-use std::path::{Path, PathBuf};
+use object::{
+    Endianness,
+    Object,
+    ObjectSection,
+    ObjectSymbol, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// The end of a signed module.
 const SIGNED: &[u8] = b"~Module signature appended~\n";

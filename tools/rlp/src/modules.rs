@@ -3,7 +3,12 @@
 //! Loading and unloading modules.
 
 use crate::check;
-use crate::failure::{error_text, on_file, Failure, Result};
+use crate::failure::{
+    error_text,
+    on_file,
+    Failure,
+    Result, //
+};
 use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader;
@@ -13,8 +18,14 @@ use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{
+    Command,
+    Stdio, //
+};
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 /// `O_NONBLOCK`: do not wait for users of a module.
 const NONBLOCK: i32 = 0o4000;

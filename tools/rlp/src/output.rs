@@ -4,9 +4,20 @@
 //! programs.
 
 use crate::failure::Failure;
-use anstyle::{AnsiColor, Style};
-use serde_json::{json, Map, Value};
-use std::io::{ErrorKind, IsTerminal, Write};
+use anstyle::{
+    AnsiColor,
+    Style, //
+};
+use serde_json::{
+    json,
+    Map,
+    Value, //
+};
+use std::io::{
+    ErrorKind,
+    IsTerminal,
+    Write, //
+};
 
 /// The version of the JSON formats. It changes with a field's meaning, not when a field is added.
 pub(crate) const FORMAT: u32 = 1;

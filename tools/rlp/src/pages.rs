@@ -2,10 +2,23 @@
 
 //! The manual pages and the completion, made from the same source as the command line.
 
-use crate::cli::{Cli, STATUSES};
-use crate::failure::{on_file, Result};
-use clap::{Command, CommandFactory};
-use clap_mangen::roff::{bold, roman, Roff};
+use crate::cli::{
+    Cli,
+    STATUSES, //
+};
+use crate::failure::{
+    on_file,
+    Result, //
+};
+use clap::{
+    Command,
+    CommandFactory, //
+};
+use clap_mangen::roff::{
+    bold,
+    roman,
+    Roff, //
+};
 use clap_mangen::Man;
 use std::path::Path;
 

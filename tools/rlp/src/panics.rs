@@ -3,10 +3,16 @@
 //! Panics while a patch was on probation. The loader names the patch in the last lines of the
 //! kernel's log, and the firmware keeps that log.
 
-use crate::failure::{on_file, Failure};
+use crate::failure::{
+    on_file,
+    Failure, //
+};
 use crate::module_file::is_name;
 use crate::system::System;
-use std::path::{Path, PathBuf};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// What the loader writes in front of the name of the patch.
 const MARK: &str = "the kernel panics while patch '";

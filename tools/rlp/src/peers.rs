@@ -8,7 +8,10 @@
 //! of SUSE, `canonical-livepatch help`, and Oracle's commands of Ksplice (`uptrack-show` and
 //! others). Some options of kcarectl are in `kcarectl --help` only.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{
+    OsStr,
+    OsString, //
+};
 
 /// What a word of another tool means here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +25,10 @@ enum Meaning {
 const NO_FEED: &str = "rlp fetches nothing: get the patch with apt, and load it with rlp load FILE";
 
 fn meaning(word: &str) -> Option<Meaning> {
-    use Meaning::{Explanation, Replacement};
+    use Meaning::{
+        Explanation,
+        Replacement, //
+    };
     Some(match word {
         "help" => Replacement(&["--help"]),
         "version" => Replacement(&["--version"]),
@@ -99,7 +105,10 @@ fn meaning(word: &str) -> Option<Meaning> {
 
 /// What a verb of this program means if another tool's option follows it.
 fn meaning_with(verb: &str, option: &str) -> Option<Meaning> {
-    use Meaning::{Explanation, Replacement};
+    use Meaning::{
+        Explanation,
+        Replacement, //
+    };
     Some(match (verb, option) {
         // kpatch
         ("load", "--all") => {
@@ -168,7 +177,10 @@ fn replace(
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use clap::{CommandFactory, Parser};
+    use clap::{
+        CommandFactory,
+        Parser, //
+    };
 
     fn translated(words: &[&str]) -> Result<Vec<String>, &'static str> {
         let arguments = words.iter().map(OsString::from).collect();
@@ -208,7 +220,10 @@ mod tests {
 
     #[test]
     fn words_of_others() {
-        use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+        use clap::error::ErrorKind::{
+            DisplayHelp,
+            DisplayVersion, //
+        };
         let (mut same, mut answered) = (0, 0);
         for (tool, lines) in TYPED {
             for line in lines.split_whitespace() {

@@ -3,19 +3,37 @@
 //! status: what is in effect since when, what is in transition, what blocks it, and what cannot be
 //! undone before a reboot.
 
-use crate::blockers::{self, Blockers};
+use crate::blockers::{
+    self,
+    Blockers, //
+};
 use crate::boot;
 use crate::cli;
-use crate::failure::{on_file, Result};
+use crate::failure::{
+    on_file,
+    Result, //
+};
 use crate::kmsg;
-use crate::loader::{self, Leftover, Patch, State};
-use crate::output::{Outcome, Paint, Report};
+use crate::loader::{
+    self,
+    Leftover,
+    Patch,
+    State, //
+};
+use crate::output::{
+    Outcome,
+    Paint,
+    Report, //
+};
 use crate::panics;
 use crate::reasons;
 use crate::system::System;
 use crate::time;
 use serde::Serialize;
-use serde_json::{json, Value};
+use serde_json::{
+    json,
+    Value, //
+};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 
@@ -217,7 +235,10 @@ impl Status {
 
     /// Collects what an operator should know.
     fn add_reasons(&mut self, is_off: bool, quarantined: &[String]) {
-        use Verdict::{Critical, Warning};
+        use Verdict::{
+            Critical,
+            Warning, //
+        };
         if !self.is_loaded {
             self.reason(
                 Warning,

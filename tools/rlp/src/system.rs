@@ -2,9 +2,21 @@
 
 //! The machine: its files, its kernel, and the user.
 
-use crate::failure::{on_file, Failure, Result};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use crate::failure::{
+    on_file,
+    Failure,
+    Result, //
+};
+use std::io::{
+    ErrorKind,
+    Read,
+    Seek,
+    SeekFrom, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 /// The folder of this program's own files.
 pub(crate) const STATE: &str = "/var/lib/rlp";

@@ -2,7 +2,11 @@
 
 //! Times as people and programs read them. All times are in UTC.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{
+    Duration,
+    SystemTime,
+    UNIX_EPOCH, //
+};
 
 /// The seconds since the Unix epoch.
 pub(crate) fn now() -> u64 {

@@ -3,19 +3,37 @@
 //! unload: disable a patch, wait until it has left, and unload its module.
 
 use crate::boot;
-use crate::change::{self, Change, Done, Recording};
+use crate::change::{
+    self,
+    Change,
+    Done,
+    Recording, //
+};
 use crate::cli;
 use crate::control;
-use crate::failure::{Failure, Result};
+use crate::failure::{
+    Failure,
+    Result, //
+};
 use crate::kmsg::Log;
 use crate::load;
-use crate::loader::{self, Patch, State};
+use crate::loader::{
+    self,
+    Patch,
+    State, //
+};
 use crate::modules;
-use crate::output::{Outcome, Progress};
+use crate::output::{
+    Outcome,
+    Progress, //
+};
 use crate::reasons;
 use crate::status;
 use crate::system::System;
-use crate::wait::{self, End};
+use crate::wait::{
+    self,
+    End, //
+};
 use std::time::Instant;
 
 pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progress) -> Outcome {

@@ -3,14 +3,26 @@
 //! Waiting for the loader, with poll(2) on its files.
 
 use crate::blockers;
-use crate::failure::{on_file, Result};
+use crate::failure::{
+    on_file,
+    Result, //
+};
 use crate::interrupt;
-use crate::loader::{self, Patch};
+use crate::loader::{
+    self,
+    Patch, //
+};
 use crate::output::Progress;
-use crate::system::{read_again, System};
+use crate::system::{
+    read_again,
+    System, //
+};
 use rustix::event::PollFlags;
 use std::fs::File;
-use std::time::{Duration, Instant};
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 /// The time after which blockers are shown.
 const BLOCKERS_AFTER: Duration = Duration::from_secs(5);

@@ -7,8 +7,11 @@ pub(crate) mod symbols {
     use crate::{
         prelude::*,
         ranges::Range,
-        small::{code_of, LEN},
-        str::CStr,
+        small::{
+            code_of,
+            LEN, //
+        },
+        str::CStr, //
     };
 
     pub(crate) struct SymbolQuery<'a>(&'a CStr);
@@ -89,7 +92,12 @@ pub(crate) mod events {
 
 /// The loader's `parts.rs`: no replacement has parts outside of its symbol.
 pub(crate) mod parts {
-    use crate::{module::Module, patch::Object, prelude::*, symbols::Extents};
+    use crate::{
+        module::Module,
+        patch::Object,
+        prelude::*,
+        symbols::Extents, //
+    };
 
     pub(crate) fn find(_module: Module<'_>, _extents: &Extents, _objects: &mut [Object]) -> Result {
         KBox::new((), GFP_KERNEL)?;
@@ -100,12 +108,15 @@ pub(crate) mod parts {
 /// The loader's `directory.rs`, which only records which patches have a directory.
 pub(crate) mod directory {
     use crate::{
-        events::{Event, State},
+        events::{
+            Event,
+            State, //
+        },
         patch::Patch,
         prelude::*,
         small::machine,
         str::CStr,
-        text,
+        text, //
     };
 
     /// Whether ftrace is dead, or the machine is switched off.
@@ -160,7 +171,11 @@ pub(crate) mod directory {
 
 /// The loader's `worker.rs`. The worker runs when the exploration runs it.
 pub(crate) mod worker {
-    use crate::small::{has_flaw, machine, Flaw};
+    use crate::small::{
+        has_flaw,
+        machine,
+        Flaw, //
+    };
 
     pub(crate) struct Worker;
 

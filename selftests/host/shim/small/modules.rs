@@ -54,9 +54,15 @@ pub(crate) mod kallsyms {
 pub(crate) mod module {
     use crate::{
         prelude::*,
-        small::{has_flaw, machine, Flaw, APART, MODULE},
+        small::{
+            has_flaw,
+            machine,
+            Flaw,
+            APART,
+            MODULE, //
+        },
         str::CStr,
-        text,
+        text, //
     };
     use std::marker::PhantomData;
 
@@ -213,12 +219,23 @@ impl crate::address::CallTarget {
 /// `kernel_ext::klp`
 pub(crate) mod klp {
     use crate::{
-        module::{FoundModule, Module, ModuleRef},
+        module::{
+            FoundModule,
+            Module,
+            ModuleRef, //
+        },
         prelude::*,
-        small::{code_of, machine, Phase},
-        str::CStr,
+        small::{
+            code_of,
+            machine,
+            Phase, //
+        },
+        str::CStr, //
     };
-    use std::{marker::PhantomData, rc::Rc};
+    use std::{
+        marker::PhantomData,
+        rc::Rc, //
+    };
 
     /// A patch by its number, and a reference to its module.
     #[derive(Clone)]

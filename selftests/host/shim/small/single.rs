@@ -68,7 +68,10 @@ pub(crate) mod clock {
 
 /// `kernel_ext::panic_mark`
 pub(crate) mod panic_mark {
-    use crate::{prelude::*, str::CStr};
+    use crate::{
+        prelude::*,
+        str::CStr, //
+    };
 
     pub(crate) struct PanicMark;
 
@@ -85,8 +88,14 @@ pub(crate) mod panic_mark {
 pub(crate) mod statics {
     use crate::prelude::*;
     use std::{
-        cell::{RefCell, RefMut},
-        ops::{Deref, DerefMut},
+        cell::{
+            RefCell,
+            RefMut, //
+        },
+        ops::{
+            Deref,
+            DerefMut, //
+        }, //
     };
 
     pub(crate) struct ModuleMutex<T>(RefCell<Option<T>>);
@@ -128,11 +137,17 @@ pub(crate) mod statics {
 
 /// `kernel_ext::rcu`
 pub(crate) mod rcu {
-    use crate::{prelude::*, sync::rcu::Guard};
+    use crate::{
+        prelude::*,
+        sync::rcu::Guard, //
+    };
     use std::{
         marker::PhantomData,
         ptr::null_mut,
-        sync::atomic::{AtomicPtr, Ordering},
+        sync::atomic::{
+            AtomicPtr,
+            Ordering, //
+        }, //
     };
 
     pub(crate) struct ReadSide<'a>(PhantomData<&'a ()>);

@@ -5,7 +5,12 @@
 /// `kernel::task` and `kernel_ext::task`
 pub(crate) mod task {
     pub(crate) use crate::kernel_ext_parts::task::*;
-    use crate::{gate::Gate, rcu::ReadSide, small::TASK, sync::aref::ARef};
+    use crate::{
+        gate::Gate,
+        rcu::ReadSide,
+        small::TASK,
+        sync::aref::ARef, //
+    };
 
     #[derive(Clone)]
     pub(crate) struct Task;
@@ -91,7 +96,10 @@ pub(crate) mod task {
 /// `kernel_ext::stack`
 pub(crate) mod stack {
     pub(crate) use crate::kernel_ext_parts::stack::*;
-    use crate::{small::machine, task::Quiescent};
+    use crate::{
+        small::machine,
+        task::Quiescent, //
+    };
 
     pub(crate) fn walk<F: FnMut(usize) -> bool>(_task: &Quiescent<'_>, _looked_for: F) -> Verdict {
         if machine(|machine| machine.clear) {
@@ -105,7 +113,10 @@ pub(crate) mod stack {
 /// `kernel_ext::cpu`. There are no CPUs: the task never runs on one.
 pub(crate) mod cpu {
     pub(crate) use crate::kernel_ext_parts::cpu::*;
-    use crate::{gate::Gate, rcu::ReadSide};
+    use crate::{
+        gate::Gate,
+        rcu::ReadSide, //
+    };
 
     pub(crate) fn possible() -> impl Iterator<Item = u32> {
         0..0
@@ -122,7 +133,11 @@ pub(crate) mod cpu {
 /// `kernel_ext::sched`
 pub(crate) mod sched {
     pub(crate) use crate::kernel_ext_parts::sched::*;
-    use crate::{gate::Gate, prelude::*, small::machine};
+    use crate::{
+        gate::Gate,
+        prelude::*,
+        small::machine, //
+    };
     use std::marker::PhantomData;
 
     pub(crate) struct SchedSwitch<P>(PhantomData<P>);
@@ -153,7 +168,10 @@ pub(crate) mod sched {
 
 /// `kernel_ext::ftrace_switch`
 pub(crate) mod ftrace_switch {
-    use crate::{prelude::*, small::machine};
+    use crate::{
+        prelude::*,
+        small::machine, //
+    };
 
     pub(crate) struct FtraceEnabled;
 

@@ -3,7 +3,10 @@
 //! The commands that change a machine, as far as that needs no kernel: dry runs, single writes,
 //! what is refused, and what is on the disk afterwards.
 
-use crate::common::{Machine, RELEASE};
+use crate::common::{
+    Machine,
+    RELEASE, //
+};
 use serde_json::json;
 
 #[test]

@@ -2,11 +2,17 @@
 
 //! A folder with copies of the files of a machine, and the program, which looks at it.
 
-use crate::{elf, schema};
+use crate::{
+    elf,
+    schema, //
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::Command;
 use tempfile::TempDir;
 

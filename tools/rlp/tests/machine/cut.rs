@@ -7,8 +7,17 @@
 //! model gives the states that a power cut may leave. Names that were not synced are all on the
 //! disk or all lost, and so is content.
 
-use crate::common::{traced, Machine, Output, Tree, RELEASE};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::common::{
+    traced,
+    Machine,
+    Output,
+    Tree,
+    RELEASE, //
+};
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
 
 /// The folder that must survive.
 const STATE: &str = "var/lib/rlp";
@@ -517,7 +526,16 @@ fn a_signal_between_two_patches() {
     let files = ["first", "second"].map(|name| machine.path(&format!("files/{name}.ko")));
     let [first, second] = files.each_ref().map(|file| file.to_str().unwrap());
     let signal = "inject=openat:signal=TERM:when=1";
-    let options = ["-P", first, "-e", "trace=openat", "-e", signal, "-o", "/dev/null"];
+    let options = [
+        "-P",
+        first,
+        "-e",
+        "trace=openat",
+        "-e",
+        signal,
+        "-o",
+        "/dev/null",
+    ];
     let output = machine.run_with(&mut traced(&options, &["load", first, second]));
     output.has("first: is loaded already");
     assert!(!output.out.contains("second"), "{output:?}");

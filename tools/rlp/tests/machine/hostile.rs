@@ -3,10 +3,21 @@
 //! The program in a hostile world: odd names, links, a full or read-only disk, a huge history, a
 //! terminal that is gone, several users at once, and a user that is not root.
 
-use crate::common::{traced, Machine, Output, RELEASE};
+use crate::common::{
+    traced,
+    Machine,
+    Output,
+    RELEASE, //
+};
 use crate::elf;
-use std::os::unix::fs::{symlink, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{
+    symlink,
+    PermissionsExt, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
 use std::process::Command;
 
 const LIST: &str = "var/lib/rlp/boot/7.3.4+test/list";

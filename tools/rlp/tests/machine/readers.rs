@@ -2,7 +2,11 @@
 
 //! The commands that look at a machine: status, info, history, check and doctor.
 
-use crate::common::{Machine, Schema, RELEASE};
+use crate::common::{
+    Machine,
+    Schema,
+    RELEASE, //
+};
 use serde_json::json;
 
 #[test]
