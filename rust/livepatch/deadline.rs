@@ -71,6 +71,19 @@ impl Registry {
         }
     }
 
+    /// Notes that the patch `id` has a new deadline. If its transition passes that deadline, too,
+    /// this is reported once more.
+    pub(crate) fn renew_deadline(&mut self, id: PatchId) {
+        let is_moving = self
+            .patch_in_transition()
+            .is_some_and(|patch| patch.id == id);
+        if let Some(transition) = self.transition_mut().filter(|_| is_moving) {
+            if transition.deadline == Deadline::Passed {
+                transition.deadline = Deadline::Ahead;
+            }
+        }
+    }
+
     /// Logs that the transition is reversed, and which tasks have delayed it.
     fn log_lateness(&self, deadline_s: u32) {
         let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())

@@ -218,6 +218,7 @@ fn store_deadline(entry: &PatchEntry, text: &[u8]) -> Result {
             patch.name()
         );
     })?;
+    registry.renew_deadline(entry.0);
     Ok(())
 }
 

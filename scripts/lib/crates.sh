@@ -27,18 +27,31 @@ take_crates() (
 
 # keep_crates FOLDER TARGET COMMAND: copy what a command of cargo has compiled, unless it was copied
 # before. The programs of this checkout are copied too, but other checkouts do not use them: cargo
-# puts a hash of the path into the names. Remove the folders of other versions.
+# puts a hash of the path into the names. Remove the folders of other versions. The copy only saves
+# time, so the command does not fail without it.
 keep_crates() (
-	local part old
+	local old
 
 	[[ ! -e $1/kept-$3 ]] || return 0
 	lock crates >&2
 	for old in "${1%-*}"-*; do
 		[[ $old == "$1" ]] || rm -rf "$old"
 	done
-	mkdir -p "$1"
-	for part in .fingerprint build deps; do
-		cp -au "$2/$part" "$1/"
-	done
-	touch "$1/kept-$3"
+	if copy_crates "$@"; then
+		rm -rf "$1"
+		mv "$1.partial" "$1"
+	else
+		rm -rf "$1.partial"
+		echo "  the compiled crates cannot be kept for other checkouts" >&2
+	fi
 )
+
+# copy_crates FOLDER TARGET COMMAND: make FOLDER.partial from the folder, if it exists, and the
+# target.
+copy_crates() {
+	mkdir -p "$1.partial" &&
+		{ [[ ! -e $1 ]] || cp -a "$1/." "$1.partial"; } &&
+		cp -au "$2"/{.fingerprint,build,deps} "$1.partial" &&
+		touch "$1.partial/kept-$3" &&
+		sync -f "$1.partial"
+}

@@ -170,6 +170,8 @@ if ! has_kernel_faults; then
 	((refused)) || fail "no patch was refused"
 	note "of 6 patches, $refused were refused after one of $points allocations had failed"
 	unload_module rlp_fail
+else
+	untested "allocations that fail: test-fail-nth.sh lets the kernel inject them"
 fi
 stop_workers
 expect_no_mixed

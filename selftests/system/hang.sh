@@ -82,7 +82,7 @@ guest "test ! -e /sys/module/$name"
 guest 'journalctl -b -k -o cat --no-pager'
 says "patch '$name': the transition is not complete after 3 s, and is reversed"
 says "patch '$name': blocked by cat \($pid\) inside sleep_show$"
-await 30 "rlp history | grep -q '$name  loader: deadline'"
+await 30 "rlp history | grep -q '$name  loader: its transition is not complete in time'"
 pass "$step"
 
 step="a cumulative patch that is taken back falls back to what it has replaced"
@@ -122,7 +122,7 @@ says 'forced'
 status 1 'rlp status --nagios'
 guest "rlp history --json | jq -r '.records[] | select(.patch == \"$name\" and .action == \"force\" and .phase != \"event\") | .phase' | xargs"
 [[ $reply == 'begin end' ]] || fail "the history has: $reply"
-await 30 "rlp history | grep -q '$name  loader: force'"
+await 30 "rlp history | grep -q '$name  loader: its transition was forced'"
 guest 'systemctl is-active sleeper.service'
 pass "$step"
 

@@ -79,7 +79,7 @@ declare -A after=(
 for_builders='^(make|tar -C image)( |$)'
 
 # The guest has no proof, because rlp-build did not build the patch.
-other_line='^ok     fix.ko was proved for the running build of it$'
+other_line='^ok     fix.ko has a proof for this build of the kernel$'
 
 # run_command NUMBER: run a command of the guide. Its output must have the lines that the guide
 # shows.

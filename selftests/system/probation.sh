@@ -44,7 +44,8 @@ pass "$step"
 # The patch kills rlp in pidfd_open(2), which rlp calls to wait for the operator's test.
 step="a patch is taken back although it kills rlp"
 guest "systemd-run -q -u agent rlp load --probation $((20 * slow)) --test 'sleep 1000' \\
-	--parameter=funcs=:cmdline_proc_show,:__x64_sys_pidfd_open=kill --parameter=kills=rlp $patch"
+	--parameter=funcs=:cmdline_proc_show,:__x64_sys_pidfd_open=kill \
+	--parameter=kills=rlp $patch"
 await 60 'grep -q patched /proc/cmdline'
 await 20 '! systemctl is-active -q agent'
 guest 'systemctl show -P Result -P ExecMainStatus agent | xargs'

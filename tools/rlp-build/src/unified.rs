@@ -63,6 +63,12 @@ fn end_of_hunk(
     Some(at)
 }
 
+/// Whether a line behind a hunk shows that the hunk is longer than its first line says. The next
+/// file and the signature of a mail begin with "--", too.
+fn is_change(line: &[u8]) -> bool {
+    line.starts_with(b"+") || line.starts_with(b"-") && !line.starts_with(b"--")
+}
+
 /// Splits a diff. The text around the parts, such as the header of a mail, is left out. Returns
 /// what is wrong if the diff is damaged.
 pub(crate) fn parse(content: &[u8]) -> Result<Vec<FilePatch>, String> {
@@ -70,12 +76,18 @@ pub(crate) fn parse(content: &[u8]) -> Result<Vec<FilePatch>, String> {
     let mut patches = Vec::new();
     let mut at = 0;
     while let Some(line) = lines.get(at) {
-        if line.starts_with(b"Binary files ") || after(line, b"GIT binary patch") == Some(b"") {
+        let is_binary =
+            after(line, b"Binary files ").is_some_and(|rest| rest.ends_with(b" differ"));
+        if is_binary || after(line, b"GIT binary patch") == Some(b"") {
             return Err("it changes a binary file".to_owned());
         }
         let names = name(line, b"--- ").zip(lines.get(at + 1).and_then(|line| name(line, b"+++ ")));
         let Some((old_name, new_name)) = names else {
             at += 1;
+            // The text before the first file may quote a hunk.
+            if !patches.is_empty() && counts(line).is_some() {
+                return Err(format!("the hunk in line {at} does not follow its file"));
+            }
             continue;
         };
         let start = at;
@@ -84,6 +96,7 @@ pub(crate) fn parse(content: &[u8]) -> Result<Vec<FilePatch>, String> {
             let hunk = at + 1;
             at = counts(line)
                 .and_then(|counts| end_of_hunk(&lines, hunk, counts))
+                .filter(|&end| !lines.get(end).is_some_and(|line| is_change(line)))
                 .ok_or_else(|| format!("the hunk in line {hunk} is damaged"))?;
         }
         if at == start + 2 {
@@ -167,6 +180,12 @@ diff --git a/y.c b/y.c
             ),
             ("@@ -1,2 +1 @@\n a\n+b\n", "the hunk in line 3 is damaged"),
             ("@@ -1 +1 @@\n*a\n", "the hunk in line 3 is damaged"),
+            ("@@ -1 +1 @@\n a\n+b\n", "the hunk in line 3 is damaged"),
+            ("@@ -1 +1 @@\n a\n-b\n", "the hunk in line 3 is damaged"),
+            (
+                "@@ -1 +1 @@\n a\n\n@@ -9 +9 @@\n-b\n+c\n",
+                "the hunk in line 6 does not follow its file",
+            ),
             (
                 "@@ -1 +1 @@\n a\nBinary files a and b differ\n",
                 "it changes a binary file",

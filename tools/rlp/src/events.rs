@@ -19,7 +19,7 @@ pub(crate) fn words(event: &str, state: Option<&str>) -> String {
         ("confirm", _) => "it is confirmed",
         ("expire", _) => "nobody has confirmed it in time, and it is taken back",
         ("restore", _) => "it is in effect again: the patch that had replaced it was taken back",
-        ("leave", _) => "it has left, and its module can be unloaded",
+        ("leave", _) => "it has left",
         ("panic", _) => "the kernel has panicked while it was on probation",
         (_, Some(state)) => return format!("{event}, {state}"),
         (_, None) => event,

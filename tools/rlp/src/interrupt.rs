@@ -37,9 +37,11 @@ use std::time::Duration;
 
 static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// A stream that can be read when a signal has arrived. Nobody reads from it, so it ends each later
-/// wait, too. Without it, a signal between a check and the sleep after it would not end the sleep.
-static WAKE: OnceLock<UnixStream> = OnceLock::new();
+/// The two ends of a stream. The first can be read when a signal has arrived. Nobody reads from it,
+/// so it ends each later wait, too. Without it, a signal between a check and the sleep after it
+/// would not end the sleep. The second end stays open: if all signals are ignored, no handler has
+/// it, and a stream that is closed can be read at once.
+static WAKE: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
 
 /// Whether this process ignores a signal, as nohup(1) has it. `status` is `/proc/self/status`.
 fn is_ignored(status: &str, signal: i32) -> bool {
@@ -69,14 +71,14 @@ pub(crate) fn watch() -> Result<()> {
             .map_err(failed)?;
     }
     // Each command calls this function once, so `WAKE` is not set yet.
-    let _ = WAKE.set(wake);
+    let _ = WAKE.set((wake, writer));
     Ok(())
 }
 
 /// Sleeps until the file has these events, a signal has arrived, or the time is over.
 pub(crate) fn sleep(file: impl AsFd, events: PollFlags, time: Option<Duration>) {
     let mut files = vec![PollFd::new(&file, events)];
-    if let Some(wake) = WAKE.get() {
+    if let Some((wake, _)) = WAKE.get() {
         files.push(PollFd::new(wake, PollFlags::IN));
     }
     // A wait of less than a millisecond would be none.

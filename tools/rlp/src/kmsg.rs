@@ -107,8 +107,11 @@ fn message(record: &str, from: &[&str]) -> Option<Message> {
     let us = head.nth(1)?.parse().ok()?;
     let text = text.trim_end();
     let text = from.iter().find_map(|from| text.strip_prefix(from))?;
-    // The kernel's own line about the taint begins with the loader's name, too.
-    if text.contains("taint") {
+    // The kernel's own lines begin with the loader's name, too: "... taints kernel." and
+    // "... tainting kernel".
+    let mut words = text.trim_end_matches('.').rsplit(' ');
+    let is_kernel = words.next() == Some("kernel");
+    if is_kernel && words.next().is_some_and(|word| word.starts_with("taint")) {
         return None;
     }
     Some(Message {
@@ -139,7 +142,9 @@ mod tests {
         std::fs::write(&path, before).unwrap();
         let mut log = Log::from_now(&system);
         let after = "3,2,2,-;rust_livepatch: patch 'b' was not disabled (-16)\n\
-             3,3,3,-;rust_livepatch: symbol 'new' not found in symbol table\n\
+             3,3,3,-;rust_livepatch: symbol 'add_taint' not found in symbol table\n\
+             4,3,3,-;rust_livepatch: loading out-of-tree module taints kernel.\n\
+             4,3,3,-;rust_livepatch: module verification failed: no key - tainting kernel\n\
              4,4,4,-;rust_livepatch: failed to enable patch 'a'\n\
              5,5,5,-;rust_livepatch: 'a': unpatching complete\n\
              3,6,6,-;livepatch: tried to apply a relocation\n";
@@ -147,7 +152,7 @@ mod tests {
         assert_eq!(
             log.problems("a"),
             [
-                "symbol 'new' not found in symbol table",
+                "symbol 'add_taint' not found in symbol table",
                 "failed to enable patch 'a'",
                 "tried to apply a relocation"
             ]

@@ -134,6 +134,12 @@ fn unused_options(patch: &Patch, plan: &Plan<'_>) -> Vec<String> {
     if plan.deadline.is_some() && !patch.state.is_in_transition() {
         notes.push("--deadline has no effect: the transition is complete".to_owned());
     }
+    if plan.test.is_some() && patch.state == State::InEffect {
+        notes.push("--test was not run: the patch is confirmed already".to_owned());
+    }
+    if !plan.parameters.is_empty() {
+        notes.push("--parameter has no effect: the patch is loaded already".to_owned());
+    }
     notes
 }
 

@@ -87,7 +87,7 @@ const REASONS: &[Reason] = &[
     ("patch '{}' was not confirmed within {} s, and is taken back", "nobody has confirmed the patch in time", "find out why, and load it again"),
     ("patch '{}': the transition is not complete after {} s, and is reversed", "the deadline is over", "help the tasks of the next lines along, and try again"),
     ("patch '{}': delayed by {} tasks: {} {}", "these tasks were not switched in time, because of this", ""),
-    ("patch '{}': blocked by {}", "these tasks were not switched in time", "stop them, or wait until they have left the function, and try again"),
+    ("patch '{}': blocked by {}", "these tasks were not switched in time", "stop them, and try again"),
     ("patch '{}': the transition was not reversed ({}), retrying", "memory was short when the deadline passed: the loader tries again each second", ""),
     ("patch '{}': the uevent '{}' was not sent ({})", "memory was short: a program that waits for the event does not get it", ""),
     ("the kernel panics while patch '{}' is on probation", "the patch may be the cause of the panic", "do not load the patch again before the cause is known"),
