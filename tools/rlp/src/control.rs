@@ -116,10 +116,16 @@ fn check_confirmable(patch: &Patch) -> Result<()> {
         .next(format!("wait, or rlp reverse {name}")))
 }
 
-/// Confirms a patch.
-pub(crate) fn confirm(system: &System, name: &str) -> Result<()> {
+/// Confirms a patch. Returns its state after that, as the loader says it.
+pub(crate) fn confirm(system: &System, name: &str) -> Result<State> {
     let mut log = Log::from_now(system);
-    write_patch_file(system, name, "confirmed", "1", "confirmed", &mut log)
+    write_patch_file(system, name, "confirmed", "1", "confirmed", &mut log)?;
+    let patch = loader::patch(system, name)?.ok_or_else(|| {
+        Failure::error(format!("{name} was not confirmed"))
+            .why("the patch has left meanwhile")
+            .next("rlp history shows by whom")
+    })?;
+    Ok(patch.state)
 }
 
 pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome {
@@ -155,8 +161,7 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
         }
         change::recorded(system, Recording::Wanted, "confirm", name, None, || {
             check_confirmable(patch)?;
-            confirm(system, name)?;
-            let state = loader::patch(system, name)?.map_or(State::InEffect, |now| now.state);
+            let state = confirm(system, name)?;
             Ok(Change::new(name, Done::Confirmed).state(state))
         })
     })

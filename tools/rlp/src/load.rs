@@ -449,9 +449,7 @@ fn confirmed_or_taken_back(
         }
     }
     if wants_confirmation(patch, plan) {
-        control::confirm(system, &patch.name)?;
-        let now = loader::patch(system, &patch.name)?;
-        let state = now.map_or(State::InEffect, |now| now.state);
+        let state = control::confirm(system, &patch.name)?;
         return Ok(Change::new(&patch.name, done)
             .state(state)
             .note(in_effect_note)

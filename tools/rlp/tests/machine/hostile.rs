@@ -325,11 +325,12 @@ fn a_user_who_interrupts() {
     machine.patch("live_fix", 1);
     machine.set("live_fix", "transition", "1");
     for (nr, signal) in ["INT", "TERM", "HUP"].iter().enumerate() {
-        // The signal is sent when the program has recorded that it begins.
+        // The signal is sent when the program has recorded that it begins. Signals that the caller
+        // of these tests ignores, as nohup(1) does, are not ignored here.
         let history = "\"$RLP_ROOT/var/lib/rlp/history.jsonl\"";
         let command = format!(
             "(until (($(grep -c '\"begin\"' {history}) > {nr})); do sleep 0.1; done; \
-             kill -{signal} $$) 2>/dev/null & exec \"$0\" reverse --json"
+             kill -{signal} $$) 2>/dev/null & exec env --default-signal \"$0\" reverse --json"
         );
         let mut shell = Command::new("bash");
         shell.args(["-c", &command, env!("CARGO_BIN_EXE_rlp")]);
