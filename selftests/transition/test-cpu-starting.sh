@@ -5,6 +5,7 @@
 # hooked, the handler reads the view there. The view must not be freed before the handler has left
 # it, although no grace period covers that.
 # timeout: 180
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
