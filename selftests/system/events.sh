@@ -120,4 +120,21 @@ says "'$name': .*patching"
 says "patch 'rlp_patch_a': blocked by cat \([0-9]+\) inside sleep_show$"
 pass "$step"
 
+step="the journal has each record of rlp, as it is in the history"
+await 20 'rlp history | grep -q "loader: it has left"'
+await 20 'journalctl -b -t rlp -o json --all --no-pager --output-fields=RLP_RECORD | jq -r .RLP_RECORD >/run/records
+	cmp /run/records /var/lib/rlp/history.jsonl'
+guest 'journalctl -b -t rlp -o json --all --no-pager --output-fields=RLP_SHA256 | jq -r .RLP_SHA256 | tail -n 1'
+sha256=$reply
+guest 'tail -n 1 /var/lib/rlp/history.jsonl | sha256sum'
+[[ $reply == "$sha256  -" ]] || fail "the journal has $sha256"
+pass "$step"
+
+step="the records name the machine as systemd-id128 does"
+guest 'systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622'
+host=$reply
+guest 'jq -r .host /var/lib/rlp/history.jsonl | sort -u'
+[[ $host == "$reply" ]] || fail "the host is '$reply' and not '$host'"
+pass "$step"
+
 finish_test

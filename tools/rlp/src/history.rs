@@ -2,12 +2,19 @@
 
 //! What was done, by whom, and what the loader did by itself: a file of JSON lines.
 
+use crate::chain::{
+    self,
+    Link, //
+};
 use crate::cli;
+use crate::digest::Digest;
 use crate::events;
 use crate::failure::{
     on_file,
     Result, //
 };
+use crate::host;
+use crate::journal;
 use crate::output::{
     Paint,
     Report, //
@@ -46,6 +53,11 @@ fn path() -> String {
     format!("{STATE}/history.jsonl")
 }
 
+/// Takes the lock of the processes that append to the history.
+fn lock(system: &System) -> Result<durable::Lock> {
+    Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
+}
+
 /// Whether a record is about the start or the end of an action, or about an event of the loader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,6 +72,9 @@ pub(crate) enum Phase {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
+    /// Records of older versions have none.
+    #[serde(flatten)]
+    pub(crate) link: Option<Link>,
     /// In UTC, as in RFC 3339.
     pub(crate) time: String,
     pub(crate) boot: String,
@@ -85,6 +100,7 @@ impl Record {
     pub(crate) fn new(system: &System, phase: Phase, action: &str, patch: &str) -> Self {
         let login = system.read("/proc/self/loginuid").ok();
         Self {
+            link: None,
             time: time::rfc3339(time::now()),
             boot: system.boot_id(),
             release: system.release(),
@@ -101,12 +117,55 @@ impl Record {
         }
     }
 
-    /// Appends the record to the history. It is on the disk when this returns.
-    pub(crate) fn append(&self, system: &System) -> Result<()> {
+    /// Appends the record to the history. It is on the disk when this returns. The journal gets it,
+    /// too, even if the disk is full.
+    pub(crate) fn append(mut self, system: &System) -> Result<()> {
+        // The journal has the records in the same order.
+        let lock = lock(system);
+        let appended = match &lock {
+            Ok(_) => self.append_to_file(system),
+            Err(failure) => Err(failure.clone()),
+        };
         // A structure of strings and numbers is always valid JSON.
+        let line = serde_json::to_string(&self).unwrap_or_default();
+        let mut fields = vec![("RLP_ACTION", self.action.as_str()), ("RLP_RECORD", &line)];
+        let sha256 = Digest::of(format!("{line}\n").as_bytes()).to_string();
+        if appended.is_ok() {
+            fields.push(("RLP_SHA256", &sha256));
+        }
+        if !self.patch.is_empty() {
+            fields.push(("RLP_PATCH", &self.patch));
+        }
+        journal::send(
+            system,
+            &format!("{}: {}", self.patch, self.words()),
+            &fields,
+        );
+        appended
+    }
+
+    /// The caller holds the lock.
+    fn append_to_file(&mut self, system: &System) -> Result<()> {
+        let path = system.path(&path());
+        self.link = Some(chain::next(&path, host::id(system))?);
         let line = serde_json::to_string(self).unwrap_or_default();
-        let _lock = durable::Lock::take(&system.path("/run/rlp/history.lock"))?;
-        Ok(durable::append_line(&system.path(&path()), &line)?)
+        let appended = durable::append_line(&path, &line);
+        if appended.is_err() {
+            self.link = None;
+        }
+        Ok(appended?)
+    }
+
+    /// What has happened.
+    fn words(&self) -> String {
+        match (self.phase, &self.result) {
+            (Phase::Begin, _) => format!("{} begins", self.action),
+            (Phase::End, Some(result)) => format!("{}: {result}", self.action),
+            (Phase::End, None) => format!("{} ends", self.action),
+            (Phase::Event, state) => {
+                format!("loader: {}", events::words(&self.action, state.as_deref()))
+            }
+        }
     }
 }
 
@@ -244,20 +303,13 @@ impl Report for History {
         let unfinished = self.unfinished();
         for (number, record) in self.records.iter().enumerate() {
             let time = record.time.replace('T', " ").replace('Z', "");
-            let what = match (record.phase, &record.result) {
-                (Phase::Begin, _) if unfinished.contains(&number) => format!(
-                    "{} begins, and has no result: rlp was killed, or still runs",
-                    record.action
-                ),
-                (Phase::Begin, _) => format!("{} begins", record.action),
-                (Phase::End, Some(result)) => format!("{}: {result}", record.action),
-                (Phase::End, None) => format!("{} ends", record.action),
-                (Phase::Event, state) => {
-                    format!(
-                        "loader: {}",
-                        events::words(&record.action, state.as_deref())
-                    )
-                }
+            let what = if unfinished.contains(&number) {
+                format!(
+                    "{}, and has no result: rlp was killed, or still runs",
+                    record.words()
+                )
+            } else {
+                record.words()
             };
             let by = match (record.uid, record.login_uid) {
                 (Some(uid), Some(login)) if login != uid => format!(" by uid {uid}, login {login}"),

@@ -5,21 +5,27 @@
 //! A command reads the machine through these modules: system, loader, blockers, module_file, kmsg,
 //! panics. It explains the loader's messages and events with reasons and events. It waits with
 //! wait, changes the machine with modules, control, load, unload and boot, and records that with
-//! change and history. Each command returns one report, which output prints as text or as JSON.
+//! change and history. The records are a chain (chain, digest, lines, host), and are sent to the
+//! journal, too. Each command returns one report, which output prints as text or as JSON.
 //! Wrong arguments are for usage, and words of other tools for peers.
 
 mod blockers;
 mod boot;
+mod chain;
 mod change;
 mod check;
 mod cli;
 mod control;
+mod digest;
 mod events;
 mod failure;
 mod history;
+mod host;
 mod info;
 mod interrupt;
+mod journal;
 mod kmsg;
+mod lines;
 mod load;
 mod loader;
 mod module_file;

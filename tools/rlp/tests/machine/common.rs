@@ -7,6 +7,10 @@ use crate::{
     schema, //
 };
 use serde_json::Value;
+use sha2::{
+    Digest,
+    Sha256, //
+};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{
@@ -19,6 +23,9 @@ use tempfile::TempDir;
 pub(crate) const RELEASE: &str = "7.3.4+test";
 /// The build id of the machine's kernel.
 pub(crate) const KERNEL: [u8; 4] = [0xaa, 1, 2, 3];
+
+/// The name in evidence of a machine whose id is 00112233445566778899aabbccddeeff.
+pub(crate) const HOST: &str = "bd71d9b3044e43799c788578c2877b77";
 
 const LOADER: &str = "sys/kernel/rust_livepatch";
 
@@ -59,6 +66,13 @@ impl Output {
     }
 }
 
+/// As sha256sum prints it.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 pub(crate) struct Machine(TempDir);
 
 impl Machine {
@@ -69,6 +83,7 @@ impl Machine {
         machine.write("proc/sys/kernel/random/boot_id", "boot-1\n");
         machine.write("proc/sys/kernel/ftrace_enabled", "1\n");
         machine.write("proc/cmdline", "quiet\n");
+        machine.write("etc/machine-id", "00112233445566778899aabbccddeeff\n");
         machine.write_bytes("sys/kernel/notes", &elf::build_id_note(&KERNEL));
         machine.write("sys/module/rust_livepatch/initstate", "live\n");
         machine.write("sys/module/rust_livepatch/parameters/deadline", "600\n");

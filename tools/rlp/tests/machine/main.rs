@@ -6,6 +6,7 @@ mod changes;
 mod common;
 mod cut;
 mod elf;
+mod evidence;
 mod hostile;
 mod readers;
 mod schema;
