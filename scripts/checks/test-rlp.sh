@@ -95,15 +95,16 @@ rlp_texts() {
 		}' "$@"
 }
 
-# not_in GUIDE FILE...: print each text of these files that the guide does not have in a literal.
-# Formatted values match anything. Texts that only tests see (--root) are left out. So are the error
-# of the standard library that rlp shortens, and the mark of the loader that it looks for.
+# not_in GUIDE FILE...: print each text of these files that neither this guide nor the auditors' has
+# in a literal. Formatted values match anything. Texts that only tests see (--root) are left out. So
+# are the error of the standard library that rlp shortens, and the mark of the loader that it looks
+# for.
 not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(cat "$guide" "${guide%/*}/tables/messages.rst" | tr '\n' ' ' | tr -s ' ' |
-		grep -oP '``\K.*?(?=``)')
+	literals=$(cat "$guide" "${guide%/*}"/{evidence,tables/messages}.rst | tr '\n' ' ' |
+		tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")
 		grep -qxE -e "$pattern" <<<"$literals" || echo "not in ${guide##*/}: $text"
@@ -111,8 +112,8 @@ not_in() {
 		grep -vF -e --root -e '(os error' -e 'the kernel panics while' | sort -u)
 }
 
-# The operator's guide must have each text of rlp. cli.rs has the help, which is a guide itself, and
-# the words in reasons.rs are in the generated table (test-docs.sh).
+# The operator's guide or the auditors' must have each text of rlp. cli.rs has the help, which is a
+# guide itself, and the words in reasons.rs are in the generated table (test-docs.sh).
 same_messages() {
 	local files missing
 
@@ -153,6 +154,6 @@ result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targe
 result "licences of the crates" licences
 result "a licence that is not compatible is noticed" wrong_licences_are_noticed
 result "the unit of the boot" units
-result "the operator's guide has every message" same_messages
+result "the guides have every message" same_messages
 result "a message that the guide lacks is noticed" missing_messages_are_noticed
 exit $rc

@@ -10,6 +10,7 @@ set -e
 command -v rlp >/dev/null || skip "rlp is not built: make programs"
 own_loader_with
 rm -rf /var/lib/rlp /run/rlp
+[[ -s /etc/machine-id ]] || echo 00112233445566778899aabbccddeeff >/etc/machine-id
 a=$(module_file rlp_patch_a) b=$(module_file rlp_patch_b)
 one=--parameter=funcs=rlp_target:one_show
 sleeping=--parameter=funcs=rlp_target:sleep_show
@@ -313,6 +314,19 @@ PATCH=rlp_patch_a EVENT=expire STATE=probation US=0 rlp event
 run 0 history --last 1
 says 'rlp_patch_a  loader: nobody has confirmed it in time, and it is taken back'
 pass "history"
+
+json 0 verify
+says '"whole": true'
+head=$(sed -n 's/^.*"sha256": "\(.*\)".*$/\1/p' <<<"$out")
+[[ $head == "$(tail -n 1 /var/lib/rlp/history.jsonl | sha256sum | cut -d ' ' -f 1)" ]] ||
+	fail "the head is not the last line's hash: $out"
+json 0 evidence export --unsigned "$seen/evidence"
+sed -i 3d "$seen"/evidence/*.jsonl
+json 6 verify --head "$head" "$seen"/evidence/*.jsonl
+says '"kind": "left-out"'
+json 1 evidence export "$seen/signed"
+says '"what": "ssh-keygen cannot be run"'
+pass "the history is a chain"
 
 cmdline=$(module_file rust_livepatch_cmdline)
 loaded+=(rust_livepatch_cmdline)

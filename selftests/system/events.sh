@@ -130,11 +130,11 @@ guest 'tail -n 1 /var/lib/rlp/history.jsonl | sha256sum'
 [[ $reply == "$sha256  -" ]] || fail "the journal has $sha256"
 pass "$step"
 
-step="the records name the machine as systemd-id128 does"
-guest 'systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622'
+step="the records are a chain, and name the machine as systemd-id128 does"
+guest 'rlp verify --json | jq -r .whole,.host | xargs'
 host=$reply
-guest 'jq -r .host /var/lib/rlp/history.jsonl | sort -u'
-[[ $host == "$reply" ]] || fail "the host is '$reply' and not '$host'"
+guest 'systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622'
+[[ $host == "true $reply" ]] || fail "the host is '$host' and not '$reply'"
 pass "$step"
 
 finish_test

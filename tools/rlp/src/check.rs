@@ -348,7 +348,7 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
         Ok(0) => (),
         Ok(damaged) => findings.note(
             format!("{damaged} lines of the history are damaged, as after a power cut"),
-            "nothing is to be done: the other lines are whole",
+            "rlp verify shows whether a power cut has done that; the other lines can be read",
         ),
         Err(failure) => findings.failure(&failure),
     }

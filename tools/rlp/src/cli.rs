@@ -19,7 +19,7 @@ Exit status:
   3  refused: what was refused has not changed
   4  not complete yet: the transition continues
   5  taken back: the machine is as before
-  6  the answer is no (info CVE, check, doctor)
+  6  the answer is no (info CVE, check, doctor, verify)
   status --nagios: 0 ok, 1 warning, 2 critical, 3 unknown";
 
 /// Loads live patches, shows what they do, and takes them back.
@@ -58,6 +58,11 @@ pub(crate) enum Command {
     Doctor,
     /// Show what was done, by whom, and what the loader did by itself
     History(History),
+    /// Check that no record was changed, left out or moved
+    Verify(Verify),
+    /// Take the records to where auditors can check them
+    #[command(subcommand)]
+    Evidence(Evidence),
     /// Install a patch, to be loaded at each boot of its kernel
     Install(Install),
     /// Remove a patch from those that are loaded at boot
@@ -96,6 +101,8 @@ impl Command {
             Self::Check(_) => "check",
             Self::Doctor => "doctor",
             Self::History(_) => "history",
+            Self::Verify(_) => "verify",
+            Self::Evidence(_) => "evidence",
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Boot(_) => "boot",
@@ -249,6 +256,52 @@ pub(crate) struct History {
     /// Only the newest COUNT records
     #[arg(long, value_name = "COUNT")]
     pub(crate) last: Option<usize>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Verify {
+    /// The records [default: those of this machine]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The file must have this record: HASH or
+    /// NUMBER:HASH
+    #[arg(long, value_name = "HEAD", verbatim_doc_comment, value_parser = crate::head::parse)]
+    pub(crate) head: Option<crate::judge::Anchor>,
+    /// The signature of a head, which is beside it.
+    /// The file must have the record of that head
+    #[arg(long, value_name = "FILE", verbatim_doc_comment, requires = "key")]
+    pub(crate) signature: Option<PathBuf>,
+    /// The keys of the hosts, as in ssh-keygen's list
+    /// of allowed signers
+    #[arg(
+        long,
+        value_name = "FILE",
+        verbatim_doc_comment,
+        requires = "signature"
+    )]
+    pub(crate) key: Option<PathBuf>,
+    /// The host whose records these must be
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Evidence {
+    /// Write the records and their head to a folder, and sign the head
+    Export(Export),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Export {
+    /// The folder
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    /// Sign with this key [default: the host's key]
+    #[arg(long, value_name = "FILE", conflicts_with = "unsigned")]
+    pub(crate) key: Option<PathBuf>,
+    /// Do not sign
+    #[arg(long)]
+    pub(crate) unsigned: bool,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -49,12 +49,12 @@ use std::io::{
 const MAX_PART: u64 = 1 << 20;
 
 /// The path of the history.
-fn path() -> String {
+pub(crate) fn path() -> String {
     format!("{STATE}/history.jsonl")
 }
 
 /// Takes the lock of the processes that append to the history.
-fn lock(system: &System) -> Result<durable::Lock> {
+pub(crate) fn lock(system: &System) -> Result<durable::Lock> {
     Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
 }
 

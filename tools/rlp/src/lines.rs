@@ -17,12 +17,16 @@ const LONGEST: u64 = 1 << 20;
 
 /// A line of a file.
 pub(crate) struct Line<'a> {
+    /// The first line has the number 1.
+    pub(crate) nr: u64,
     /// The line without the newline, or its beginning if no record is that long.
     pub(crate) text: &'a [u8],
     pub(crate) is_whole: bool,
     /// The hash of the line with its newline. The last line has one even if the file ends before
     /// it: the next record begins with that newline.
     pub(crate) sha256: Digest,
+    /// What lies before this line.
+    pub(crate) before: &'a Read,
 }
 
 /// What `take` does with the bytes of a line: a marked line begins the bytes between two marks
@@ -48,11 +52,11 @@ pub(crate) fn each(
 ) -> Result<Read> {
     let mut before = Read::default();
     let mut text = Vec::new();
-    loop {
+    for nr in 1.. {
         text.clear();
         (&mut file).take(LONGEST).read_until(b'\n', &mut text)?;
         if text.is_empty() {
-            return Ok(before);
+            break;
         }
         let mut after = before.clone();
         let mut line = Sum::default();
@@ -77,15 +81,18 @@ pub(crate) fn each(
             file.consume(len);
         }
         let mark = take(&Line {
+            nr,
             text: text.strip_suffix(b"\n").unwrap_or(&text),
             is_whole,
             sha256: line.digest(),
+            before: &before,
         });
         if mark == Mark::Marked {
             after.unmarked = Sum::default();
         }
         before = after;
     }
+    Ok(before)
 }
 
 #[cfg(test)]
@@ -93,47 +100,53 @@ mod tests {
     use super::*;
     use std::io::BufReader;
 
-    fn digests(text: &[u8], capacity: usize) -> (Vec<(bool, Digest)>, Read) {
+    fn digests(text: &[u8], capacity: usize) -> Vec<(u64, bool, Digest, u64, u64)> {
         let mut lines = Vec::new();
         let file = BufReader::with_capacity(capacity, text);
         let read = each(file, |line| {
-            lines.push((line.is_whole, line.sha256));
+            lines.push((
+                line.nr,
+                line.is_whole,
+                line.sha256,
+                line.before.all.bytes(),
+                line.before.unmarked.bytes(),
+            ));
             if line.text == b"mark" {
                 Mark::Marked
             } else {
                 Mark::Unmarked
             }
         });
-        (lines, read.unwrap())
+        let Read { all, unmarked } = read.unwrap();
+        lines.push((0, true, all.digest(), all.bytes(), unmarked.bytes()));
+        lines
     }
 
     #[test]
     fn lines() {
         let of = |text: &str| Digest::of(text.as_bytes());
         for capacity in [1, 2, 100] {
-            let (lines, read) = digests(b"one\nmark\n\ntorn", capacity);
             assert_eq!(
-                lines,
+                digests(b"one\nmark\n\ntorn", capacity),
                 [
-                    (true, of("one\n")),
-                    (true, of("mark\n")),
-                    (true, of("\n")),
-                    (true, of("torn\n")),
+                    (1, true, of("one\n"), 0, 0),
+                    (2, true, of("mark\n"), 4, 4),
+                    (3, true, of("\n"), 9, 0),
+                    (4, true, of("torn\n"), 10, 1),
+                    (0, true, of("one\nmark\n\ntorn\n"), 15, 6),
                 ]
             );
-            assert_eq!(read.all.digest(), of("one\nmark\n\ntorn\n"));
-            assert_eq!(read.unmarked.digest(), of("\ntorn\n"));
         }
-        assert_eq!(digests(b"", 1).0, []);
+        assert_eq!(digests(b"", 1).len(), 1);
     }
 
     #[test]
     fn a_long_line() {
         for end in ["", "\n"] {
             let long = "x".repeat(3 << 20);
-            let (lines, _) = digests(format!("{long}{end}").as_bytes(), 8192);
+            let lines = digests(format!("{long}{end}").as_bytes(), 8192);
             let whole = Digest::of(format!("{long}\n").as_bytes());
-            assert_eq!(lines, [(false, whole)]);
+            assert_eq!(lines[0], (1, false, whole, 0, 0));
         }
     }
 }

@@ -6,7 +6,7 @@
 //! panics. It explains the loader's messages and events with reasons and events. It waits with
 //! wait, changes the machine with modules, control, load, unload and boot, and records that with
 //! change and history. The records are a chain (chain, digest, lines, host), and are sent to the
-//! journal, too. Each command returns one report, which output prints as text or as JSON.
+//! journal, too. verify and export check the chain with judge, head and signature. Each command returns one report, which output prints as text or as JSON.
 //! Wrong arguments are for usage, and words of other tools for peers.
 
 mod blockers;
@@ -18,12 +18,15 @@ mod cli;
 mod control;
 mod digest;
 mod events;
+mod export;
 mod failure;
+mod head;
 mod history;
 mod host;
 mod info;
 mod interrupt;
 mod journal;
+mod judge;
 mod kmsg;
 mod lines;
 mod load;
@@ -35,11 +38,13 @@ mod pages;
 mod panics;
 mod peers;
 mod reasons;
+mod signature;
 mod status;
 mod system;
 mod time;
 mod unload;
 mod usage;
+mod verify;
 mod wait;
 
 use clap::Parser;
@@ -118,6 +123,10 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         Command::Check(arguments) => check::run(system, arguments),
         Command::Doctor => check::doctor(system),
         Command::History(arguments) => history::run(system, arguments).into(),
+        Command::Verify(arguments) => verify::run(system, arguments).into(),
+        Command::Evidence(cli::Evidence::Export(arguments)) => {
+            export::run(system, arguments).into()
+        }
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),

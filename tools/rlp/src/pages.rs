@@ -79,21 +79,29 @@ fn statuses() -> Roff {
     roff
 }
 
+/// The verbs below a command, and the names of their pages.
+fn verbs(command: &Command, name: &str) -> Vec<(String, Command)> {
+    let mut verbs = Vec::new();
+    for verb in command.get_subcommands() {
+        if verb.is_hide_set() || verb.get_name() == "help" {
+            continue;
+        }
+        let name = format!("{name}-{}", verb.get_name());
+        verbs.push((name.clone(), verb.clone()));
+        verbs.extend(self::verbs(verb, &name));
+    }
+    verbs
+}
+
 /// Writes a page for the program, and one for each verb, into a folder.
 pub(crate) fn write(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(on_file(folder))?;
     let mut program = Cli::command();
     program.build();
-    let verbs: Vec<_> = program
-        .get_subcommands()
-        .filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
-        .cloned()
-        .collect();
-    let name = |verb: &Command| format!("rlp-{}", verb.get_name());
+    let verbs = verbs(&program, "rlp");
     let mut related = vec!["rlp".to_owned()];
-    related.extend(verbs.iter().map(name));
-    for verb in verbs {
-        let name = name(&verb);
+    related.extend(verbs.iter().map(|(name, _)| name.clone()));
+    for (name, verb) in verbs {
         // clap takes names that live as long as the program.
         page(verb.name(&*name.leak()), folder, &related)?;
     }

@@ -359,6 +359,11 @@ impl<'a> Verb<'a> {
         let again = machine.run(self.arguments);
         assert_eq!(again.status, self.status, "{again:?} {}", seen());
         assert!(State::of(machine).is_between(new, new), "{}", seen());
+        // A torn line is noted in the chain, and nothing is taken for tampering.
+        let verified = machine.json(&["verify"]);
+        assert_eq!(verified["whole"], true, "{verified:#} {}", seen());
+        let lines = verified["torn"].as_array().unwrap().len() as u64;
+        assert!(lines <= torn, "{verified:#} {}", seen());
     }
 
     /// Cuts the power after each call, and lets each call fail.

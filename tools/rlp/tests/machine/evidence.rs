@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chain of the history.
+//! The chain of the history, and what was done to it: verify finds each kind of tampering, and
+//! takes a power cut for none.
 
 use crate::common::{
     sha256,
@@ -12,6 +13,8 @@ use serde_json::{
     Value, //
 };
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::Command;
 
 const HISTORY: &str = "var/lib/rlp/history.jsonl";
 
@@ -41,21 +44,48 @@ fn lines(machine: &Machine) -> Vec<String> {
     text.split_inclusive('\n').map(str::to_owned).collect()
 }
 
-/// Each record names the line before it.
+/// The head as verify prints it.
+fn head(machine: &Machine) -> String {
+    let head = machine.json(&["verify"])["head"].clone();
+    format!("{}:{}", head["seq"], head["sha256"].as_str().unwrap())
+}
+
 #[test]
 fn a_chain() {
     let machine = machine(6);
+    let lines = lines(&machine);
     let mut prev = sha256("");
-    for (nr, line) in lines(&machine).iter().enumerate() {
+    for (nr, line) in lines.iter().enumerate() {
         let record: Value = serde_json::from_str(line).unwrap();
         assert_eq!(record["seq"], nr as u64 + 1);
         assert_eq!(record["prev"], *prev);
         assert_eq!(record["host"], HOST);
         prev = sha256(line);
     }
+    machine.run(&["verify"]).is(
+        0,
+        &format!(
+            "/{HISTORY} is whole
+  records in the chain: 6, of the host {HOST}
+  head: 6:{prev}
+  note: records that are missing at the end would not be noticed: name the head of an earlier verify \
+             (--head), or the signature of an export (--signature)
+"
+        ),
+    );
+    for head in [prev.clone(), format!("6:{prev}"), sha256(&lines[2])] {
+        let verified = machine.json(&["verify", "--head", &head]);
+        assert_eq!(verified["whole"], true);
+        assert_eq!(verified["anchored"], true);
+    }
     // The machine's id itself is nowhere.
-    let history = machine.read(HISTORY);
-    assert!(!history.contains("00112233445566778899aabbccddeeff"));
+    assert!(!machine
+        .read(HISTORY)
+        .contains("00112233445566778899aabbccddeeff"));
+    machine
+        .run(&["verify", "--head", "x"])
+        .fails(2, "a hash has 64 digits");
+    machine.run(&["verify", "nowhere"]).fails(1, "No such file");
 }
 
 /// The record after a torn line names that line, and the record before it.
@@ -94,21 +124,415 @@ fn a_torn_line_is_named() {
     assert_eq!(next.get("torn"), None);
 }
 
-/// The first record of a chain names all lines that are older.
+/// A line is torn at each of its bytes. The next record notes that, unless the line is whole but
+/// for its newline.
 #[test]
-fn an_older_file() {
-    for count in [3, 10_000] {
-        let machine = machine(0);
-        machine.write(HISTORY, &OLD.repeat(count));
-        record(&machine);
-        let records = machine.json(&["history", "--last", "2"])["records"].clone();
-        assert_eq!(records[0]["before"], count * OLD.len());
-        assert_eq!(records[0]["prev"], sha256(OLD.repeat(count)));
-        assert_eq!(
-            (&records[0]["seq"], &records[1]["seq"]),
-            (&json!(1), &json!(2))
-        );
+fn a_torn_line() {
+    let machine = machine(4);
+    let whole = machine.read(HISTORY);
+    let last = lines(&machine).pop().unwrap();
+    let heads = [3, 4].map(|nr| sha256(&lines(&machine)[nr - 1]));
+    for len in 0..last.len() {
+        let torn = &whole[..whole.len() - last.len() + len];
+        machine.write(HISTORY, torn);
+        // Before the next record, and after it.
+        let is_whole_line = len == last.len() - 1;
+        for is_ended in [false, true] {
+            if is_ended {
+                record(&machine);
+            }
+            let verified = machine.json(&["verify", "--head", &heads[0]]);
+            assert_eq!(verified["whole"], true, "{len}: {verified:#}");
+            let count = u64::from(len != 0 && !is_whole_line);
+            let torn = verified["torn"].as_array().unwrap();
+            assert_eq!(torn.len() as u64, count, "{len}: {verified:#}");
+            if count == 1 {
+                assert_eq!(torn[0]["line"], 4);
+            }
+            // What was on the disk once cannot have been torn.
+            let verified = machine.json(&["verify", "--head", &format!("4:{}", heads[1])]);
+            assert_eq!(verified["whole"], is_whole_line, "{len}: {verified:#}");
+        }
+        let history = machine.json(&["history"]);
+        assert_eq!(history["damaged"], u64::from(len != 0 && !is_whole_line));
     }
+}
+
+/// Two power cuts before a record was written, and a part of a record that is 0.
+#[test]
+fn lines_that_are_torn_more_than_once() {
+    let machine = machine(2);
+    let whole = machine.read(HISTORY);
+    for torn in [
+        "{\"seq\":3,\"pr\n{\"seq\":3",
+        "{\"seq\":3\0\0\0\0\0\"}\n",
+        "\0\0",
+    ] {
+        machine.write(HISTORY, &(whole.clone() + torn));
+        record(&machine);
+        let verified = machine.json(&["verify"]);
+        assert_eq!(verified["whole"], true, "{torn:?}: {verified:#}");
+        assert_eq!(verified["torn"].as_array().unwrap().len(), 1);
+        // The part itself is protected by the record after it.
+        let text = machine
+            .read(HISTORY)
+            .replacen("{\"seq\":3", "{\"seq\":4", 1);
+        machine.write(HISTORY, &text.replacen("\0\0", "\0", 1));
+        let verified = machine.json(&["verify"]);
+        assert_eq!(verified["findings"][0]["kind"], "changed", "{verified:#}");
+    }
+}
+
+/// A file that is older than the chain can be read, and cannot be changed unnoticed any more.
+#[test]
+fn an_old_file() {
+    let machine = machine(0);
+    machine.write(HISTORY, &OLD.repeat(3));
+    let verified = machine.json(&["verify"]);
+    assert_eq!(verified["findings"][0]["kind"], "unchained");
+    record(&machine);
+    let history = machine.json(&["history"]);
+    assert_eq!(history["records"].as_array().unwrap().len(), 5);
+    assert_eq!(history["records"][3]["before"], 3 * OLD.len());
+    assert_eq!(history["records"][3]["prev"], sha256(OLD.repeat(3)));
+    let verified = machine.json(&["verify"]);
+    assert_eq!(verified["whole"], true, "{verified:#}");
+    assert_eq!(verified["unchained"]["last_line"], 3);
+    machine
+        .run(&["verify"])
+        .has("lines 1 to 3: older than the chain");
+    for spoilt in [
+        machine.read(HISTORY).replacen("old_fix", "new_fix", 1),
+        machine.read(HISTORY).replacen(OLD, "", 1),
+        machine.read(HISTORY).replacen(OLD, &OLD.repeat(2), 1),
+        machine.read(HISTORY).replace(OLD, ""),
+    ] {
+        machine.write("spoilt", &spoilt);
+        let verified = machine.json(&["verify", machine.path("spoilt").to_str().unwrap()]);
+        assert_eq!(verified["findings"][0]["kind"], "changed", "{verified:#}");
+    }
+    // A file that is longer than the part that is read first.
+    machine.write(HISTORY, &OLD.repeat(10_000));
+    record(&machine);
+    record(&machine);
+    assert_eq!(machine.json(&["verify"])["whole"], true);
+    assert_eq!(machine.json(&["verify"])["records"], 4);
+}
+
+/// An older version does not continue the chain. Its records are readable, and are no evidence.
+#[test]
+fn a_version_without_the_chain() {
+    let machine = machine(2);
+    machine.write(HISTORY, &(machine.read(HISTORY) + OLD));
+    for records in [3, 5] {
+        let verified = machine.json(&["verify"]);
+        assert_eq!(verified["findings"][0]["kind"], "added", "{verified:#}");
+        assert_eq!(verified["findings"][0]["line"], 3);
+        let history = machine.json(&["history"]);
+        assert_eq!(history["records"].as_array().unwrap().len(), records);
+        record(&machine);
+    }
+}
+
+/// Each kind of tampering is named, with its line.
+#[test]
+fn tampering() {
+    let machine = machine(6);
+    let own = lines(&machine);
+    let head = head(&machine);
+    let other = Machine::new();
+    other.write("etc/machine-id", "a0112233445566778899aabbccddeeff\n");
+    other.patch("live_fix", 1);
+    for _ in 0..3 {
+        record(&other);
+    }
+    let foreign = lines(&other);
+    let of = |numbers: &[usize]| -> String {
+        let lines = numbers.iter().map(|&nr| own[nr - 1].as_str());
+        lines.collect()
+    };
+    let changed = own[2].replace("\"uid\":0", "\"uid\":7");
+    assert_ne!(changed, own[2]);
+    let junk = "{\"action\":\"load\"}\n".to_owned();
+    let spaced = own[5].replace('}', " }");
+    let [first, second, third] = [&own[0], &own[1], &foreign[2]];
+    for (spoilt, kind, line, last_line) in [
+        (of(&[1, 2]) + &changed + &of(&[4, 5, 6]), "changed", 3, 3),
+        (of(&[1, 2]) + &junk + &of(&[4, 5, 6]), "changed", 3, 3),
+        (of(&[1, 2, 3, 4, 5]) + &spaced, "changed", 6, 6),
+        (of(&[1, 2, 4, 5, 6]), "left-out", 3, 3),
+        (of(&[1, 2, 5, 6]), "left-out", 3, 3),
+        (of(&[2, 3, 4, 5, 6]), "left-out", 1, 1),
+        (of(&[1, 2, 4, 3, 5, 6]), "reordered", 3, 5),
+        (of(&[1, 3, 4, 2, 5, 6]), "reordered", 2, 2),
+        (of(&[1, 2, 3, 3, 4, 5, 6]), "added", 4, 4),
+        (of(&[1, 2, 3, 4, 2, 5, 6]), "added", 5, 5),
+        (of(&[1, 2, 3]) + &junk + &of(&[4, 5, 6]), "added", 4, 4),
+        (of(&[1, 2, 3]) + "\n" + &of(&[4, 5, 6]), "added", 4, 4),
+        (of(&[1, 2, 3]) + OLD + &of(&[4, 5, 6]), "added", 4, 4),
+        (of(&[1, 2, 3, 4]), "cut", 4, 4),
+        (String::new(), "cut", 0, 0),
+        (
+            format!("{first}{second}{third}") + &of(&[4, 5, 6]),
+            "other-host",
+            3,
+            3,
+        ),
+        (of(&[1, 2]) + third + &of(&[3, 4, 5, 6]), "other-host", 3, 3),
+        (foreign.concat(), "other-host", 1, 6),
+    ] {
+        machine.write(HISTORY, &spoilt);
+        let verified = machine.json(&["verify", "--head", &head]);
+        let finding = &verified["findings"][0];
+        assert_eq!(verified["status"], 6);
+        let found = (&finding["kind"], &finding["line"], &finding["last_line"]);
+        let wanted = (
+            &Value::from(kind),
+            &Value::from(line),
+            &Value::from(last_line),
+        );
+        assert_eq!(found, wanted, "{verified:#}\n{spoilt}");
+        // Without an anchor, the end alone is unknown.
+        let verified = machine.json(&["verify"]);
+        let is_unknown = kind == "cut" || last_line == 6 && kind == "changed";
+        assert_eq!(verified["whole"], is_unknown, "{verified:#}");
+    }
+    // The file is gone.
+    std::fs::remove_file(machine.path(HISTORY)).unwrap();
+    assert_eq!(machine.json(&["verify"])["records"], 0);
+    let verified = machine.json(&["verify", "--head", &head]);
+    assert_eq!(verified["findings"][0]["kind"], "cut", "{verified:#}");
+}
+
+/// A file that is written anew, with a chain of its own, fits itself, and does not fit the head.
+#[test]
+fn a_file_that_is_written_anew() {
+    let machine = machine(6);
+    let head = head(&machine);
+    std::fs::remove_file(machine.path(HISTORY)).unwrap();
+    // The same records, of the same second, would be the same file.
+    machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
+    for (count, kind) in [(2, "cut"), (4, "cut"), (6, "changed")] {
+        record(&machine);
+        assert_eq!(machine.json(&["verify"])["whole"], true);
+        let verified = machine.json(&["verify", "--head", &head]);
+        assert_eq!(verified["records"], count);
+        assert_eq!(verified["findings"][0]["kind"], kind, "{verified:#}");
+        let (_, hash) = head.split_once(':').unwrap();
+        let verified = machine.json(&["verify", "--head", hash]);
+        assert_eq!(verified["findings"][0]["kind"], "cut", "{verified:#}");
+    }
+}
+
+/// A machine that was made from the disk of another one begins a chain of its own.
+#[test]
+fn a_cloned_machine() {
+    let machine = machine(4);
+    machine.write("etc/machine-id", "a0112233445566778899aabbccddeeff\n");
+    record(&machine);
+    let verified = machine.json(&["verify"]);
+    assert_eq!(
+        verified["findings"].as_array().unwrap().len(),
+        1,
+        "{verified:#}"
+    );
+    assert_eq!(verified["findings"][0]["kind"], "other-host");
+    assert_eq!(verified["findings"][0]["last_line"], 4);
+    assert_eq!(verified["head"]["seq"], 2);
+    // A machine whose id is not known yet continues the chain.
+    machine.write("etc/machine-id", "uninitialized\n");
+    record(&machine);
+    assert_eq!(machine.json(&["verify"])["head"]["seq"], 4);
+}
+
+/// ssh-keygen(1) of the build root's suite.
+fn ssh() -> PathBuf {
+    let ssh = std::env::var_os("RLP_SSH");
+    PathBuf::from(ssh.expect("RLP_SSH: run scripts/checks/test-rlp.sh"))
+}
+
+fn with_ssh(command: &mut Command) -> &mut Command {
+    let path = std::env::var("PATH").unwrap();
+    command
+        .env(
+            "PATH",
+            format!("{}:{path}", ssh().join("usr/bin").display()),
+        )
+        .env("LD_LIBRARY_PATH", ssh().join("usr/lib/x86_64-linux-gnu"))
+}
+
+/// Makes a key. Returns the line of its public part.
+fn key(machine: &Machine, file: &str) -> String {
+    let path = machine.path(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut ssh_keygen = Command::new("ssh-keygen");
+    let output = with_ssh(&mut ssh_keygen)
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "host", "-f"])
+        .arg(&path)
+        .output();
+    assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+    machine.read(&format!("{file}.pub"))
+}
+
+/// Runs the program with ssh-keygen, and with --json.
+fn json(machine: &Machine, arguments: &[&str]) -> Value {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_rlp"));
+    let output = machine.run_with(with_ssh(program.args(arguments).arg("--json")));
+    let value = serde_json::from_str(&output.out).unwrap_or_else(|_| panic!("{output:?}"));
+    crate::common::Schema::read().check(&value);
+    value
+}
+
+#[test]
+fn an_export_that_is_signed() {
+    let machine = machine(4);
+    let public = key(&machine, "etc/ssh/ssh_host_ed25519_key");
+    let folder = machine.path("export");
+    let exported = json(&machine, &["evidence", "export", folder.to_str().unwrap()]);
+    assert_eq!(exported["status"], 0, "{exported:#}");
+    let file = |ending: &str| format!("{}/{HOST}.{ending}", folder.display());
+    let below = |ending: &str| format!("export/{HOST}.{ending}");
+    assert_eq!(machine.read(&below("jsonl")), machine.read(HISTORY));
+
+    let (records, signature) = (file("jsonl"), file("head.sig"));
+    let allowed = machine.path("allowed");
+    let allowed = allowed.to_str().unwrap();
+    machine.write(
+        "allowed",
+        &format!("{HOST} namespaces=\"evidence\" {public}"),
+    );
+    let arguments = [
+        "verify",
+        &records,
+        "--signature",
+        &signature,
+        "--key",
+        allowed,
+    ];
+    let verified = json(&machine, &arguments);
+    assert_eq!(verified["whole"], true, "{verified:#}");
+    assert_eq!(verified["anchored"], true);
+    // The records continue after the export.
+    record(&machine);
+    let later = ["verify", "--signature", &signature, "--key", allowed];
+    let verified = json(&machine, &later);
+    assert_eq!(verified["whole"], true, "{verified:#}");
+    assert_eq!(verified["records"], 6);
+
+    let kinds = |machine: &Machine| -> Vec<String> {
+        let verified = json(machine, &arguments);
+        let findings = verified["findings"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{verified:#}"));
+        let kinds = findings
+            .iter()
+            .map(|found| found["kind"].as_str().unwrap().to_owned());
+        kinds.collect()
+    };
+    // Cut at the end.
+    let lines = lines(&machine);
+    machine.write(&below("jsonl"), &lines[..3].concat());
+    assert_eq!(kinds(&machine), ["cut"]);
+    // The head is changed, so that it fits.
+    let head = machine.read(&below("head"));
+    let fitting = head
+        .replace(&sha256(&lines[3]), &sha256(&lines[2]))
+        .replace("\"seq\":4", "\"seq\":3");
+    assert_ne!(head, fitting);
+    machine.write(&below("head"), &fitting);
+    assert_eq!(kinds(&machine), ["unsigned"]);
+    // A key that is not the host's signs that.
+    let stranger = key(&machine, "stranger");
+    let mut ssh_keygen = Command::new("ssh-keygen");
+    std::fs::remove_file(&signature).unwrap();
+    let output = with_ssh(&mut ssh_keygen)
+        .args(["-q", "-Y", "sign", "-n", "evidence", "-f"])
+        .args([machine.path("stranger"), file("head").into()])
+        .output();
+    assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+    assert_eq!(kinds(&machine), ["unsigned"]);
+    // A key of another host must not sign for this one.
+    let list = machine.read("allowed");
+    machine.write(
+        "allowed",
+        &format!("{list}another namespaces=\"evidence\" {stranger}"),
+    );
+    assert_eq!(kinds(&machine), ["unsigned"]);
+    machine.write("allowed", &format!("{HOST} namespaces=\"git\" {stranger}"));
+    assert_eq!(kinds(&machine), ["unsigned"]);
+    machine.write(
+        "allowed",
+        &format!("{HOST} namespaces=\"evidence\" {stranger}"),
+    );
+    assert_eq!(kinds(&machine), [""; 0]);
+}
+
+/// The signed head of one host does not fit the records of another one.
+#[test]
+fn records_of_another_host() {
+    let [machine, other] = [machine(2), machine(4)];
+    other.write("etc/machine-id", "a0112233445566778899aabbccddeeff\n");
+    std::fs::remove_file(other.path(HISTORY)).unwrap();
+    record(&other);
+    let public = key(&other, "etc/ssh/ssh_host_ed25519_key");
+    let exported = json(
+        &other,
+        &["evidence", "export", other.path("to").to_str().unwrap()],
+    );
+    let host = exported["host"].as_str().unwrap();
+    assert_ne!(host, HOST);
+    machine.write("allowed", &format!("{host} {public}"));
+    let verified = json(
+        &machine,
+        &[
+            "verify",
+            "--signature",
+            other.path(&format!("to/{host}.head.sig")).to_str().unwrap(),
+            "--key",
+            machine.path("allowed").to_str().unwrap(),
+        ],
+    );
+    assert_eq!(
+        verified["findings"][0]["kind"], "other-host",
+        "{verified:#}"
+    );
+}
+
+#[test]
+fn exports_that_fail() {
+    let machine = machine(0);
+    let folder = machine.path("to");
+    let export = ["evidence", "export", folder.to_str().unwrap()];
+    let none = "there is no record with a chain yet";
+    machine.run(&export).fails(3, none);
+    machine.write(HISTORY, OLD);
+    machine.run(&export).fails(3, none);
+    record(&machine);
+    // There is no key.
+    let failed = json(&machine, &export);
+    assert_eq!(
+        failed["error"]["what"], "the evidence was not signed",
+        "{failed:#}"
+    );
+    assert!(!folder.exists());
+    let unsigned = machine.json(&[&export[..], &["--unsigned"]].concat());
+    assert_eq!(unsigned["signature"], Value::Null);
+    machine
+        .run(&["verify", "--signature", "x.head.sig"])
+        .fails(2, "--key");
+    machine
+        .run(&["verify", "--signature", "x.head", "--key", "y"])
+        .fails(3, "x.head is not the signature of a head");
+    // A file that is not whole is written, and the exit status says so.
+    machine.write(
+        HISTORY,
+        &machine.read(HISTORY).replace("\"uid\":0", "\"uid\":7"),
+    );
+    machine
+        .run(&[&export[..], &["--unsigned"]].concat())
+        .says(6, "one of these lines was changed");
+    std::fs::remove_file(machine.path("etc/machine-id")).unwrap();
+    machine.run(&export).fails(3, "this machine has no id");
 }
 
 /// The journal has each record as it is in the file, and its hash.

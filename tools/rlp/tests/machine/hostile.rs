@@ -451,6 +451,7 @@ fn a_user_that_is_not_root() {
         &["status"][..],
         &["info"],
         &["history"],
+        &["verify"],
         &["check", "--kernel"],
     ] {
         let (own, roots) = (nobody(arguments), machine.run(arguments));

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The head of a chain in a file of its own, which the machine's key signs: what a machine has
+//! recorded up to a moment.
+
+use crate::digest::Digest;
+use crate::failure::{
+    on_file,
+    Failure,
+    Result, //
+};
+use crate::judge::Anchor;
+use serde::{
+    Deserialize,
+    Serialize, //
+};
+use std::path::Path;
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeadFile {
+    /// The version of the format.
+    pub(crate) evidence: u32,
+    pub(crate) host: String,
+    /// The number of the last record.
+    pub(crate) seq: u64,
+    /// The hash of its line.
+    pub(crate) sha256: Digest,
+    /// When this was written, in UTC.
+    pub(crate) time: String,
+}
+
+impl HeadFile {
+    pub(crate) fn new(host: &str, seq: u64, sha256: Digest, time: String) -> Self {
+        Self {
+            evidence: FORMAT,
+            host: host.to_owned(),
+            seq,
+            sha256,
+            time,
+        }
+    }
+
+    pub(crate) fn text(&self) -> Vec<u8> {
+        // A structure of strings and numbers is always valid JSON.
+        let mut text = serde_json::to_vec(self).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+
+    /// Parses the content of the file at `path`.
+    pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Self> {
+        match serde_json::from_slice::<Self>(text) {
+            Ok(head) if head.evidence == FORMAT => Ok(head),
+            Ok(head) => Err(Failure::error(format!(
+                "{} has the format {}, which this program does not know",
+                path.display(),
+                head.evidence
+            ))
+            .next("verify it with the version of rlp that has written it")),
+            Err(error) => Err(
+                Failure::error(format!("{} is no head of evidence", path.display()))
+                    .why(error.to_string())
+                    .next("rlp evidence export writes such a file beside the records"),
+            ),
+        }
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<(Self, Vec<u8>)> {
+        let text = std::fs::read(path).map_err(on_file(path))?;
+        Ok((Self::parse(path, &text)?, text))
+    }
+
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor {
+            seq: Some(self.seq),
+            sha256: self.sha256,
+        }
+    }
+}
+
+/// Parses "HASH" or "NUMBER:HASH", as verify prints a head.
+pub(crate) fn parse(text: &str) -> std::result::Result<Anchor, String> {
+    let (seq, sha256) = match text.split_once(':') {
+        Some((seq, sha256)) => (Some(seq), sha256),
+        None => (None, text),
+    };
+    let seq = seq.map(str::parse).transpose();
+    Ok(Anchor {
+        seq: seq
+            .map_err(|_| "a head is HASH or NUMBER:HASH, as rlp verify prints it".to_owned())?,
+        sha256: sha256.parse()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_of_users() {
+        let sha256 = Digest::of(b"");
+        assert_eq!(parse(&sha256.to_string()), Ok(Anchor { seq: None, sha256 }));
+        let numbered = parse(&format!("12:{sha256}"));
+        assert_eq!(
+            numbered,
+            Ok(Anchor {
+                seq: Some(12),
+                sha256
+            })
+        );
+        for other in [
+            "",
+            "12:",
+            "x:",
+            &format!("-1:{sha256}"),
+            &format!(":{sha256}"),
+        ] {
+            assert!(parse(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn head_files() {
+        let path = Path::new("host.head");
+        let head = HeadFile::new(
+            "host",
+            3,
+            Digest::of(b""),
+            "2026-11-30T01:02:03Z".to_owned(),
+        );
+        assert_eq!(HeadFile::parse(path, &head.text()).unwrap(), head);
+        assert!(HeadFile::parse(path, b"{}").is_err());
+        let newer = HeadFile {
+            evidence: 2,
+            ..head
+        };
+        let failure = HeadFile::parse(path, &newer.text()).unwrap_err();
+        assert_eq!(
+            failure.what,
+            "host.head has the format 2, which this program does not know"
+        );
+    }
+}

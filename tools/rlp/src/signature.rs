@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signatures of ssh-keygen(1). This program has no keys and no cryptography for them of its own: a
+//! machine with an SSH server has a key, and OpenSSH is where its users manage keys already.
+
+use crate::failure::{
+    error_text,
+    Failure,
+    Result, //
+};
+use std::io::Write;
+use std::path::Path;
+use std::process::{
+    Command,
+    Output,
+    Stdio, //
+};
+
+/// The purpose that a signature is made for. A signature for another purpose is not valid here.
+pub(crate) const NAMESPACE: &str = "evidence";
+
+/// The key that a machine signs with.
+pub(crate) const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
+
+/// Runs ssh-keygen with an input.
+fn ssh_keygen(configure: impl FnOnce(&mut Command), input: &[u8]) -> Result<Output> {
+    let failed = |error: std::io::Error| {
+        Failure::error("ssh-keygen cannot be run")
+            .why(error_text(&error))
+            .next("install it: apt install openssh-client")
+    };
+    let mut command = Command::new("ssh-keygen");
+    configure(&mut command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If it does not read all of its input, it says why.
+        let _ = stdin.write_all(input);
+    }
+    child.wait_with_output().map_err(failed)
+}
+
+/// The reason in what ssh-keygen has printed.
+fn reason(output: &Output) -> String {
+    let text = [&output.stderr[..], &output.stdout[..]].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.split(['\r', '\n']).map(str::trim).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// Signs a text. Returns the signature.
+pub(crate) fn sign(key: &Path, text: &[u8]) -> Result<Vec<u8>> {
+    let output = ssh_keygen(
+        |command| {
+            command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(key);
+        },
+        text,
+    )?;
+    if output.status.success() && !output.stdout.is_empty() {
+        return Ok(output.stdout);
+    }
+    Err(Failure::error("the evidence was not signed")
+        .why(reason(&output))
+        .next("name another key with --key, or export without a signature: --unsigned"))
+}
+
+/// Checks that a text was signed by a key that the list `allowed` has for this host. An error is
+/// the reason why not.
+pub(crate) fn verify(
+    allowed: &Path,
+    host: &str,
+    signature: &Path,
+    text: &[u8],
+) -> Result<std::result::Result<(), String>> {
+    let output = ssh_keygen(
+        |command| {
+            command
+                .args(["-Y", "verify", "-n", NAMESPACE, "-I", host, "-f"])
+                .arg(allowed)
+                .arg("-s")
+                .arg(signature);
+        },
+        text,
+    )?;
+    Ok(if output.status.success() {
+        Ok(())
+    } else {
+        Err(reason(&output))
+    })
+}

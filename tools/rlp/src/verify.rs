@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! verify: whether a history is as it was written.
+
+use crate::cli;
+use crate::failure::{
+    on_file,
+    Failure,
+    Result,
+    ANSWER_IS_NO, //
+};
+use crate::head::HeadFile;
+use crate::history;
+use crate::host;
+use crate::judge::{
+    Anchor,
+    Chain,
+    Judged,
+    Kind,
+    Lines, //
+};
+use crate::output::{
+    Paint,
+    Report, //
+};
+use crate::signature;
+use crate::system::System;
+use serde_json::{
+    json,
+    Value, //
+};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{
+    BufReader,
+    ErrorKind, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
+
+/// The ending of a signature, as ssh-keygen has it.
+const SIGNATURE: &str = "sig";
+
+/// What a reader should do if a file is not whole.
+const NEXT: &str =
+    "keep the file as it is, and compare it with the journal of that machine (journalctl \
+                    -t rlp) and with exports before this one";
+
+/// What the chain alone cannot show.
+const NO_ANCHOR: &str =
+    "records that are missing at the end would not be noticed: name the head of an \
+                         earlier verify (--head), or the signature of an export (--signature)";
+
+/// A file, and what it is.
+pub(crate) struct Verified {
+    pub(crate) file: PathBuf,
+    pub(crate) judged: Judged,
+    /// Whether the end was compared with a head from outside of the file.
+    pub(crate) is_anchored: bool,
+}
+
+/// The head with this signature, if one of the host's keys has made the signature.
+fn signed_head(signature: &Path, allowed: &Path) -> Result<(HeadFile, Option<String>)> {
+    if signature
+        .extension()
+        .is_none_or(|ending| ending != SIGNATURE)
+    {
+        return Err(Failure::refused(format!(
+            "{} is not the signature of a head",
+            signature.display()
+        ))
+        .next("name the file that ends with .head.sig; the head is beside it"));
+    }
+    let (head, text) = HeadFile::read(&signature.with_extension(""))?;
+    let checked = signature::verify(allowed, &head.host, signature, &text)?;
+    Ok((head, checked.err()))
+}
+
+fn verify(system: &System, arguments: &cli::Verify) -> Result<Verified> {
+    let own = system.path(&history::path());
+    let file = arguments.file.clone().unwrap_or_else(|| own.clone());
+    let mut host = arguments.host.clone();
+    let mut anchors: Vec<Anchor> = arguments.head.iter().cloned().collect();
+    let mut signed = None;
+    if let (Some(signature), Some(allowed)) = (&arguments.signature, &arguments.key) {
+        let (head, why) = signed_head(signature, allowed)?;
+        anchors.push(head.anchor());
+        host.get_or_insert(head.host.clone());
+        signed = Some((head.host, why));
+    } else if file == own && host.is_none() {
+        host = host::id(system);
+    }
+    let chain = match File::open(&file) {
+        // Nothing was recorded, or somebody has removed the file. An anchor shows which.
+        Err(error) if error.kind() == ErrorKind::NotFound && file == own => Chain::default(),
+        opened => {
+            let reader = BufReader::new(opened.map_err(on_file(&file))?);
+            Chain::read(reader).map_err(on_file(&file))?
+        }
+    };
+    let mut judged = chain.judge(host.as_deref(), &anchors);
+    if let Some((signer, why)) = signed {
+        if let Some(why) = why {
+            let text = format!("the signature is not valid: {why}");
+            judged.found(Kind::Unsigned, Lines::NONE, text);
+        }
+        if Some(&signer) != judged.host.as_ref() {
+            let text = format!("the head is of the host {signer}");
+            judged.found(Kind::OtherHost, Lines::NONE, text);
+        }
+    }
+    Ok(Verified {
+        file,
+        judged,
+        is_anchored: !anchors.is_empty(),
+    })
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::Verify) -> Result<Box<dyn Report>> {
+    verify(system, arguments).map(|verified| Box::new(verified) as Box<dyn Report>)
+}
+
+impl Verified {
+    /// What the file is, and what was done to it.
+    pub(crate) fn summary(&self, paint: &Paint) -> String {
+        let Judged {
+            host,
+            records,
+            unchained,
+            head,
+            torn,
+            findings,
+            ..
+        } = &self.judged;
+        let file = self.file.display();
+        let mut text = if self.judged.is_whole() {
+            format!("{file} is {}whole{:#}\n", paint.good, paint.good)
+        } else {
+            format!("{file} is {}not whole{:#}\n", paint.bad, paint.bad)
+        };
+        // Writing to a string cannot fail.
+        for finding in findings {
+            let kind = finding.kind.words();
+            let place = match finding.lines {
+                Lines::NONE => String::new(),
+                lines => format!("{}: ", lines.words()),
+            };
+            let (bad, words) = (paint.bad, &finding.text);
+            let _ = writeln!(text, "  {place}{bad}{kind}{bad:#}: {words}");
+        }
+        if !findings.is_empty() {
+            let _ = writeln!(text, "  next: {NEXT}");
+        }
+        for lines in torn {
+            let _ = writeln!(text, "  {}: torn by a power cut", lines.words());
+        }
+        if let Some(lines) = unchained {
+            let _ = writeln!(
+                text,
+                "  {}: older than the chain, and unchanged since it began",
+                lines.words()
+            );
+        }
+        let host = host.as_deref().unwrap_or("unknown");
+        let _ = writeln!(
+            text,
+            "  records in the chain: {records}, of the host {host}"
+        );
+        if let Some(head) = head {
+            let _ = writeln!(text, "  head: {}:{}", head.seq, head.sha256);
+        }
+        text
+    }
+}
+
+impl Report for Verified {
+    fn json(&self) -> Value {
+        let mut value = json!(self.judged);
+        value["file"] = json!(self.file.display().to_string());
+        value["whole"] = json!(self.judged.is_whole());
+        value["anchored"] = json!(self.is_anchored);
+        value
+    }
+
+    fn text(&self, paint: &Paint) -> String {
+        let mut text = self.summary(paint);
+        if !self.is_anchored {
+            text += &format!("  note: {NO_ANCHOR}\n");
+        }
+        text
+    }
+
+    fn status(&self) -> u8 {
+        if self.judged.is_whole() {
+            0
+        } else {
+            ANSWER_IS_NO
+        }
+    }
+}
