@@ -92,6 +92,9 @@ rlp_is_installed() {
 		tool "$usr/bin/rlp" --version &&
 		grep -qx 'ExecStart=-/usr/bin/rlp boot' \
 			"$usr/lib/systemd/system/rlp-boot.service" &&
+		grep -qx 'ExecStart=/usr/bin/rlp heartbeat' \
+			"$usr/lib/systemd/system/rlp-heartbeat.service" &&
+		[[ -s $usr/lib/systemd/system/rlp-heartbeat.timer ]] &&
 		grep -qF 'RUN+="/usr/bin/rlp event"' "$usr/lib/udev/rules.d/60-rlp.rules"
 }
 

@@ -80,7 +80,9 @@ units() {
 
 	grep -qx 'ConditionKernelCommandLine=!livepatch.off' "$unit" &&
 		grep -qF '"livepatch.off"' "$top/tools/rlp/src/boot.rs" &&
-		grep -qx 'ExecStart=-/usr/bin/rlp boot' "$unit"
+		grep -qx 'ExecStart=-/usr/bin/rlp boot' "$unit" &&
+		grep -qx 'ExecStart=/usr/bin/rlp heartbeat' "${unit/boot/heartbeat}" &&
+		grep -qx 'FixedRandomDelay=true' "$top/tools/rlp/systemd/rlp-heartbeat.timer"
 }
 
 # rlp_texts FILE...: print each text in source files of rlp, except in comments, attributes and unit

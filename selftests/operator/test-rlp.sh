@@ -315,6 +315,8 @@ run 0 history --last 1
 says 'rlp_patch_a  loader: nobody has confirmed it in time, and it is taken back'
 pass "history"
 
+json 0 heartbeat
+says '"loader_loaded": true'
 json 0 verify
 says '"whole": true'
 head=$(sed -n 's/^.*"sha256": "\(.*\)".*$/\1/p' <<<"$out")

@@ -180,7 +180,7 @@ done
 guest 'systemctl stop health.service; rm /usr/local/bin/curl'
 # The guide may have removed everything.
 guest '[ ! -e kept.tar ] || { tar -C / --keep-directory-symlink -xf kept.tar && depmod && systemctl daemon-reload; }'
-guest 'systemctl disable rlp-boot.service rlp-boot-survived.timer'
+guest 'systemctl disable rlp-boot.service rlp-boot-survived.timer rlp-heartbeat.timer'
 pass "$step"
 
 step="a patch on probation is loaded and confirmed"

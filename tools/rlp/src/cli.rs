@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Load the installed patches; for rlp-boot.service
     #[command(hide = true)]
     Boot(Boot),
+    /// Record what is in effect; for rlp-heartbeat.timer
+    #[command(hide = true)]
+    Heartbeat,
     /// Record an event of the loader; for udev
     #[command(hide = true)]
     Event,
@@ -106,6 +109,7 @@ impl Command {
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Boot(_) => "boot",
+            Self::Heartbeat => "heartbeat",
             Self::Event => "event",
             Self::Completion { .. } => "completion",
             Self::Manual { .. } => "manual",

@@ -13,6 +13,7 @@ use crate::failure::{
     on_file,
     Result, //
 };
+use crate::heartbeat::Machine;
 use crate::host;
 use crate::journal;
 use crate::output::{
@@ -68,6 +69,8 @@ pub(crate) enum Phase {
     End,
     /// An event that the loader has reported.
     Event,
+    /// What the machine was at a moment.
+    State,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,6 +85,8 @@ pub(crate) struct Record {
     pub(crate) phase: Phase,
     /// The verb of this program, or the event of the loader.
     pub(crate) action: String,
+    /// Empty if the record is not about one patch.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) patch: String,
     /// The result of an action, or the patch's state after an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +99,8 @@ pub(crate) struct Record {
     /// The user that has logged in (/proc/self/loginuid).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) login_uid: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<Machine>,
 }
 
 impl Record {
@@ -109,6 +116,7 @@ impl Record {
             patch: patch.to_owned(),
             result: None,
             detail: None,
+            machine: None,
             uid: (phase != Phase::Event).then(|| rustix::process::getuid().as_raw()),
             // The largest number means that nobody has logged in.
             login_uid: login
@@ -128,6 +136,10 @@ impl Record {
         };
         // A structure of strings and numbers is always valid JSON.
         let line = serde_json::to_string(&self).unwrap_or_default();
+        let text = match self.patch.as_str() {
+            "" => self.words(),
+            patch => format!("{patch}: {}", self.words()),
+        };
         let mut fields = vec![("RLP_ACTION", self.action.as_str()), ("RLP_RECORD", &line)];
         let sha256 = Digest::of(format!("{line}\n").as_bytes()).to_string();
         if appended.is_ok() {
@@ -136,11 +148,7 @@ impl Record {
         if !self.patch.is_empty() {
             fields.push(("RLP_PATCH", &self.patch));
         }
-        journal::send(
-            system,
-            &format!("{}: {}", self.patch, self.words()),
-            &fields,
-        );
+        journal::send(system, &text, &fields);
         appended
     }
 
@@ -165,6 +173,7 @@ impl Record {
             (Phase::Event, state) => {
                 format!("loader: {}", events::words(&self.action, state.as_deref()))
             }
+            (Phase::State, _) => self.action.clone(),
         }
     }
 }
@@ -286,7 +295,7 @@ impl History {
                 Phase::End => {
                     begun.get_mut(&action).and_then(Vec::pop);
                 }
-                Phase::Event => (),
+                Phase::Event | Phase::State => (),
             }
         }
         begun.into_values().flatten().collect()
@@ -316,12 +325,19 @@ impl Report for History {
                 (Some(uid), _) => format!(" by uid {uid}"),
                 (None, _) => String::new(),
             };
+            let patch = match record.patch.as_str() {
+                "" => String::new(),
+                patch => format!("{patch}  "),
+            };
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{}{time}{:#}  {}  {what}{by}",
-                paint.dim, paint.dim, record.patch
+                "{}{time}{:#}  {patch}{what}{by}",
+                paint.dim, paint.dim
             );
+            for line in record.machine.iter().flat_map(Machine::lines) {
+                let _ = writeln!(text, "    {line}");
+            }
             if let Some(detail) = &record.detail {
                 let _ = writeln!(text, "    {detail}");
             }

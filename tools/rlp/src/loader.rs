@@ -12,7 +12,10 @@ use crate::failure::{
 use crate::history;
 use crate::kmsg;
 use crate::system::System;
-use serde::Serialize;
+use serde::{
+    Deserialize,
+    Serialize, //
+};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ const GONE_CHECKS: u32 = 5;
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The state of a patch, from the files `enabled`, `transition` and `confirmed`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     /// Tasks are being switched to the patch.
@@ -52,6 +55,16 @@ impl State {
             (true, false, false) => Self::Probation,
             (true, false, true) => Self::InEffect,
             (false, false, _) => Self::Held,
+        }
+    }
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Enabling => "being enabled",
+            Self::Disabling => "being disabled",
+            Self::Probation => "on probation",
+            Self::InEffect => "in effect",
+            Self::Held => "held",
         }
     }
 

@@ -6,8 +6,9 @@
 //! panics. It explains the loader's messages and events with reasons and events. It waits with
 //! wait, changes the machine with modules, control, load, unload and boot, and records that with
 //! change and history. The records are a chain (chain, digest, lines, host), and are sent to the
-//! journal, too. verify and export check the chain with judge, head and signature. Each command returns one report, which output prints as text or as JSON.
-//! Wrong arguments are for usage, and words of other tools for peers.
+//! journal, too. verify and export check the chain with judge, head and signature; heartbeat adds a
+//! record each day. Each command returns one report, which output prints as text or as JSON. Wrong
+//! arguments are for usage, and words of other tools for peers.
 
 mod blockers;
 mod boot;
@@ -21,6 +22,7 @@ mod events;
 mod export;
 mod failure;
 mod head;
+mod heartbeat;
 mod history;
 mod host;
 mod info;
@@ -130,6 +132,7 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),
+        Command::Heartbeat => heartbeat::run(system),
         Command::Event => silent(history::record_event(system)),
         Command::Completion { shell } => silent(pages::completion(*shell)),
         Command::Manual { folder } => silent(pages::write(folder)),

@@ -565,3 +565,36 @@ fn the_journal() {
         "{fields}"
     );
 }
+
+/// A heartbeat has what the loader says, and no more.
+#[test]
+fn a_heartbeat() {
+    let machine = Machine::new();
+    machine.write("proc/uptime", "3725.10 7000.00\n");
+    machine.write("proc/sys/kernel/tainted", "4096\n");
+    machine.json(&["heartbeat"]);
+    machine
+        .run(&["heartbeat"])
+        .is(0, "up for 1 h 2 min\nno patch is loaded\n");
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "cves", "CVE-2026-0001");
+    let beat = machine.json(&["heartbeat"]);
+    assert_eq!(beat["machine"]["uptime"], 3725);
+    assert_eq!(beat["machine"]["tainted"], 4096);
+    assert_eq!(beat["machine"]["kernel_build_id"], "aa010203");
+    assert_eq!(beat["machine"]["patches"][0]["state"], "in-effect");
+    assert_eq!(beat["machine"]["patches"][0]["build_id"], "73616d65");
+    let words = "live_fix: in effect; fixes CVE-2026-0001";
+    machine.run(&["heartbeat"]).has(words);
+    machine.run(&["history"]).has(words);
+    let history = machine.json(&["history", "--last", "1"]);
+    assert_eq!(history["records"][0]["machine"], beat["machine"]);
+    assert_eq!(history["records"][0]["phase"], "state");
+    // What cannot be read is not in effect.
+    machine.set("live_fix", "confirmed", "maybe");
+    let beat = machine.json(&["heartbeat"]);
+    assert_eq!(beat["machine"]["patches"], Value::Null);
+    assert_eq!(beat["status"], 1);
+    machine.run(&["history"]).has("the patches cannot be read");
+    assert_eq!(machine.json(&["verify"])["whole"], true);
+}
