@@ -122,9 +122,9 @@ pass "$step"
 
 step="the journal has each record of rlp, as it is in the history"
 await 20 'rlp history | grep -q "loader: it has left"'
-await 20 'journalctl -b -t rlp -o json --all --no-pager --output-fields=RLP_RECORD | jq -r .RLP_RECORD >/run/records
+await 20 'journalctl -b _UID=0 SYSLOG_IDENTIFIER=rlp -o json --all --no-pager --output-fields=RLP_RECORD | jq -r .RLP_RECORD >/run/records
 	cmp /run/records /var/lib/rlp/history.jsonl'
-guest 'journalctl -b -t rlp -o json --all --no-pager --output-fields=RLP_SHA256 | jq -r .RLP_SHA256 | tail -n 1'
+guest 'journalctl -b _UID=0 SYSLOG_IDENTIFIER=rlp -o json --all --no-pager --output-fields=RLP_SHA256 | jq -r .RLP_SHA256 | tail -n 1'
 sha256=$reply
 guest 'tail -n 1 /var/lib/rlp/history.jsonl | sha256sum'
 [[ $reply == "$sha256  -" ]] || fail "the journal has $sha256"

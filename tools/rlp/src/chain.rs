@@ -18,6 +18,7 @@ use crate::failure::{
     Result, //
 };
 use crate::history::Record;
+use crate::host;
 use crate::lines::{
     self,
     Mark, //
@@ -52,7 +53,11 @@ pub(crate) struct Link {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) torn: Option<Span>,
     /// The name of the machine, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "host::name"
+    )]
     pub(crate) host: Option<String>,
 }
 
@@ -69,22 +74,24 @@ pub(crate) enum Content {
 
 impl Content {
     pub(crate) fn of(text: &[u8]) -> Self {
+        // A newer version may write records whose other fields this version does not know.
+        if let Ok(link) = serde_json::from_slice(text) {
+            return Self::Chained(link);
+        }
         match serde_json::from_slice::<Record>(text) {
-            Ok(record) => match record.link {
-                Some(link) => Self::Chained(link),
-                None => Self::Unchained,
-            },
+            Ok(_) => Self::Unchained,
             Err(_) if is_torn(text) => Self::Torn,
             Err(_) => Self::Junk,
         }
     }
 }
 
-/// Whether a line can be a part of a record. Only a part of it was written, or a part in its middle
-/// is still 0 on the disk.
+/// Whether a line can be a part of a record. Only its beginning was written, or a part in its
+/// middle is still 0 on the disk. No write leaves an empty line.
 fn is_torn(text: &[u8]) -> bool {
-    text.contains(&0)
-        || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof())
+    let is_incomplete =
+        || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof());
+    text.contains(&0) || text.starts_with(b"{") && is_incomplete()
 }
 
 /// The last record of a chain.
@@ -178,7 +185,7 @@ pub(crate) fn next(path: &Path, host: Option<String>) -> Result<Link> {
             if last.host.is_none() || host.is_none() || last.host == host =>
         {
             Ok(Link {
-                seq: last.seq + 1,
+                seq: last.seq.saturating_add(1),
                 prev: last.sha256,
                 before: None,
                 torn,

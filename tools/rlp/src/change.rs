@@ -193,14 +193,16 @@ pub(crate) fn recorded(
         }
     };
     let result = change();
-    let ended = match (begun, &result) {
-        (None, _) => unrecorded.map_or(Ok(()), Err),
-        (Some(begun), Ok(change)) => begun.end(change.result.words().0, None),
-        (Some(begun), Err(failure)) => {
+    // The result is recorded even if the begin could not be.
+    let begun = begun.unwrap_or_else(|| Action::new(system, action, patch));
+    let ended = match &result {
+        Ok(change) => begun.end(change.result.words().0, None),
+        Err(failure) => {
             let why = failure.why.as_deref().unwrap_or(&failure.what);
             begun.end(failure.kind.words(), Some(why))
         }
     };
+    let ended = unrecorded.map_or(ended, Err);
     let Err(unwritten) = ended else {
         return result;
     };

@@ -25,7 +25,11 @@ use serde_json::{
     Value, //
 };
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{
+    ErrorKind,
+    Read, //
+};
 use std::path::{
     Path,
     PathBuf, //
@@ -37,20 +41,34 @@ struct Exported {
     signature: Option<PathBuf>,
 }
 
-/// The history as it is between two records.
+/// The history as it is between two records. It is on the disk: a signed head must not name a
+/// record that a power cut could still undo.
 fn read(system: &System) -> Result<Vec<u8>> {
     let path = system.path(&history::path());
     let _lock = history::lock(system)?;
-    match std::fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        records => records.map_err(on_file(&path)),
-    }
+    let mut file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        file => file.map_err(on_file(&path))?,
+    };
+    let mut records = Vec::new();
+    file.sync_all()
+        .and_then(|()| file.read_to_end(&mut records))
+        .map_err(on_file(&path))?;
+    Ok(records)
 }
 
 fn write(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     let path = folder.join(name);
     durable::replace(&path, content)?;
     Ok(path)
+}
+
+/// The head of an earlier export at this path, if it has the same record. It is signed again, and
+/// not replaced, so that its earlier signature stays valid.
+fn existing(path: &Path, new: &HeadFile) -> Option<Vec<u8>> {
+    let (old, text) = HeadFile::read(path).ok()?;
+    let is_same = (&old.host, old.seq, old.sha256) == (&new.host, new.seq, new.sha256);
+    is_same.then_some(text)
 }
 
 pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Report>> {
@@ -66,7 +84,11 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
         return Err(Failure::refused("there is no record with a chain yet")
             .next("the next change, and rlp heartbeat, write one"));
     };
-    let head = HeadFile::new(&host, end.seq, end.sha256, time::rfc3339(time::now())).text();
+    let folder = &arguments.folder;
+    let hash = end.sha256.to_string();
+    let name = format!("{host}.{}.{}.head", end.seq, &hash[..8]);
+    let new = HeadFile::new(&host, end.seq, end.sha256, time::rfc3339(time::now()));
+    let head = existing(&folder.join(&name), &new).unwrap_or_else(|| new.text());
     // Nothing is written if it cannot be signed.
     let signature = if arguments.unsigned {
         None
@@ -75,22 +97,20 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
         let key = key.unwrap_or_else(|| system.path(signature::HOST_KEY));
         Some(signature::sign(&key, &head)?)
     };
-    let folder = &arguments.folder;
+    // Earlier heads and their signatures stay: they are anchors.
     let file = write(folder, &format!("{host}.jsonl"), &records)?;
-    let signature = match signature {
-        Some(signature) => Some(write(folder, &format!("{host}.head.sig"), &signature)?),
-        None => {
-            durable::remove(&folder.join(format!("{host}.head.sig")))?;
-            None
-        }
-    };
+    let head = write(folder, &name, &head)?;
+    let signature = signature
+        .map(|signature| write(folder, &format!("{name}.sig"), &signature))
+        .transpose()?;
     Ok(Box::new(Exported {
         verified: Verified {
             file,
             judged,
             is_anchored: false,
+            signed: None,
         },
-        head: write(folder, &format!("{host}.head"), &head)?,
+        head,
         signature,
     }))
 }

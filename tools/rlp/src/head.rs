@@ -9,6 +9,7 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::host;
 use crate::judge::Anchor;
 use serde::{
     Deserialize,
@@ -32,6 +33,11 @@ pub(crate) struct HeadFile {
     pub(crate) time: String,
 }
 
+fn no_head(path: &Path) -> Failure {
+    Failure::error(format!("{} is no head of evidence", path.display()))
+        .next("rlp evidence export writes such a file beside the records")
+}
+
 impl HeadFile {
     pub(crate) fn new(host: &str, seq: u64, sha256: Digest, time: String) -> Self {
         Self {
@@ -53,6 +59,9 @@ impl HeadFile {
     /// Parses the content of the file at `path`.
     pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Self> {
         match serde_json::from_slice::<Self>(text) {
+            Ok(head) if head.evidence == FORMAT && !host::is_name(&head.host) => {
+                Err(no_head(path).why("its host is no name of a machine"))
+            }
             Ok(head) if head.evidence == FORMAT => Ok(head),
             Ok(head) => Err(Failure::error(format!(
                 "{} has the format {}, which this program does not know",
@@ -60,11 +69,7 @@ impl HeadFile {
                 head.evidence
             ))
             .next("verify it with the version of rlp that has written it")),
-            Err(error) => Err(
-                Failure::error(format!("{} is no head of evidence", path.display()))
-                    .why(error.to_string())
-                    .next("rlp evidence export writes such a file beside the records"),
-            ),
+            Err(error) => Err(no_head(path).why(error.to_string())),
         }
     }
 
@@ -126,13 +131,20 @@ mod tests {
     fn head_files() {
         let path = Path::new("host.head");
         let head = HeadFile::new(
-            "host",
+            "bd71d9b3044e43799c788578c2877b77",
             3,
             Digest::of(b""),
             "2026-11-30T01:02:03Z".to_owned(),
         );
         assert_eq!(HeadFile::parse(path, &head.text()).unwrap(), head);
         assert!(HeadFile::parse(path, b"{}").is_err());
+        // A host is printed, and must not be any text.
+        let odd = HeadFile {
+            host: "\x1b[2J".to_owned(),
+            ..head.clone()
+        };
+        let failure = HeadFile::parse(path, &odd.text()).unwrap_err();
+        assert_eq!(failure.what, "host.head is no head of evidence");
         let newer = HeadFile {
             evidence: 2,
             ..head

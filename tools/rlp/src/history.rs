@@ -17,6 +17,7 @@ use crate::heartbeat::Machine;
 use crate::host;
 use crate::journal;
 use crate::output::{
+    printable,
     Paint,
     Report, //
 };
@@ -131,7 +132,11 @@ impl Record {
         // The journal has the records in the same order.
         let lock = lock(system);
         let appended = match &lock {
-            Ok(_) => self.append_to_file(system),
+            Ok(_) => {
+                // Not earlier than the record before, even if this process has waited for the lock.
+                self.time = time::rfc3339(time::now());
+                self.append_to_file(system)
+            }
             Err(failure) => Err(failure.clone()),
         };
         // A structure of strings and numbers is always valid JSON.
@@ -196,11 +201,16 @@ impl<'a> Action<'a> {
         let mut record = Record::new(system, Phase::Begin, action, patch);
         record.detail = detail;
         record.append(system)?;
-        Ok(Self {
+        Ok(Self::new(system, action, patch))
+    }
+
+    /// An action whose begin is recorded, or could not be.
+    pub(crate) fn new(system: &'a System, action: &'a str, patch: &str) -> Self {
+        Self {
             system,
             action,
             patch: patch.to_owned(),
-        })
+        }
     }
 
     /// Records the result.
@@ -311,7 +321,7 @@ impl Report for History {
         let mut text = String::new();
         let unfinished = self.unfinished();
         for (number, record) in self.records.iter().enumerate() {
-            let time = record.time.replace('T', " ").replace('Z', "");
+            let time = printable(&record.time).replace('T', " ").replace('Z', "");
             let what = if unfinished.contains(&number) {
                 format!(
                     "{}, and has no result: rlp was killed, or still runs",
@@ -327,8 +337,9 @@ impl Report for History {
             };
             let patch = match record.patch.as_str() {
                 "" => String::new(),
-                patch => format!("{patch}  "),
+                patch => printable(patch) + "  ",
             };
+            let what = printable(&what);
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
@@ -336,10 +347,12 @@ impl Report for History {
                 paint.dim, paint.dim
             );
             for line in record.machine.iter().flat_map(Machine::lines) {
-                let _ = writeln!(text, "    {line}");
+                let _ = writeln!(text, "    {}", printable(&line));
             }
             if let Some(detail) = &record.detail {
-                let _ = writeln!(text, "    {detail}");
+                for line in detail.lines() {
+                    let _ = writeln!(text, "    {}", printable(line));
+                }
             }
         }
         if self.records.is_empty() {
@@ -358,6 +371,7 @@ impl Report for History {
 
 /// Records an event of the loader. udev passes the event in environment variables.
 pub(crate) fn record_event(system: &System) -> Result<()> {
+    system.needs_root("record events")?;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(patch), Some(event)) = (variable("PATCH"), variable("EVENT")) else {
         return Err(crate::failure::Failure::error(

@@ -9,6 +9,11 @@ use hmac::{
     Hmac,
     Mac, //
 };
+use serde::de::{
+    Deserialize,
+    Deserializer,
+    Error, //
+};
 use sha2::Sha256;
 
 /// The id of this program, which is the message of the keyed hash.
@@ -25,6 +30,22 @@ pub(crate) fn id(system: &System) -> Option<String> {
     (is_id && machine != 0)
         .then(|| application_id(machine))
         .flatten()
+}
+
+/// Whether a text has the form of such a name. Names in files are printed, so they must not be
+/// anything else.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == DIGITS && text.bytes().all(is_digit)
+}
+
+/// Reads a name from a file.
+pub(crate) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(from)?;
+    if name.as_deref().is_some_and(|name| !is_name(name)) {
+        return Err(Error::custom("host"));
+    }
+    Ok(name)
 }
 
 /// The same as `sd_id128_get_machine_app_specific()`: HMAC-SHA-256 with the machine's id as the
@@ -44,7 +65,10 @@ fn application_id(machine: u128) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::application_id;
+    use super::{
+        application_id,
+        is_name, //
+    };
 
     /// systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622 has printed these.
     #[test]
@@ -53,5 +77,13 @@ mod tests {
             application_id(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff).as_deref(),
             Some("bd71d9b3044e43799c788578c2877b77")
         );
+    }
+
+    #[test]
+    fn names_in_files() {
+        assert!(is_name("bd71d9b3044e43799c788578c2877b77"));
+        for other in ["", "bd71", "BD71D9B3044E43799C788578C2877B77", "\x1b[2J"] {
+            assert!(!is_name(other), "{other:?}");
+        }
     }
 }

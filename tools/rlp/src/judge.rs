@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     OtherHost,
     /// The file has no chain.
     Unchained,
+    /// The file has no records.
+    Empty,
     /// A head is not signed by its host.
     Unsigned,
 }
@@ -43,6 +45,7 @@ impl Kind {
             Self::Cut => "cut at the end",
             Self::OtherHost => "taken from another host",
             Self::Unchained => "not chained",
+            Self::Empty => "empty",
             Self::Unsigned => "not signed",
         }
     }
@@ -150,6 +153,8 @@ pub(crate) struct Head {
 pub(crate) struct Chain {
     entries: Vec<Entry>,
     hosts: Vec<String>,
+    /// The position of each host in that list.
+    positions: HashMap<String, usize>,
     lines: u64,
 }
 
@@ -192,9 +197,8 @@ impl Chain {
     }
 
     fn host(&mut self, host: String) -> usize {
-        let known = self.hosts.iter().position(|known| *known == host);
-        known.unwrap_or_else(|| {
-            self.hosts.push(host);
+        *self.positions.entry(host).or_insert_with_key(|host| {
+            self.hosts.push(host.clone());
             self.hosts.len() - 1
         })
     }
@@ -268,10 +272,20 @@ pub(crate) struct Judged {
     /// The lines before the first chain.
     pub(crate) unchained: Option<Lines>,
     pub(crate) head: Option<Head>,
-    /// What a power cut has left. This is no tampering.
+    /// The last number whose record an anchor covers.
+    pub(crate) anchored_seq: Option<u64>,
+    /// The line of that record. 0: there is none.
+    #[serde(skip)]
+    pub(crate) anchored_line: u64,
+    /// What looks like a line that a power cut has torn. This is no finding.
     pub(crate) torn: Vec<Lines>,
     pub(crate) findings: Vec<Finding>,
+    /// The number of findings that are not in the list.
+    pub(crate) more_findings: u64,
 }
+
+/// The most findings of a file that are kept. A file may be made to have very many.
+const MOST: usize = 1000;
 
 impl Judged {
     pub(crate) fn is_whole(&self) -> bool {
@@ -280,12 +294,14 @@ impl Judged {
 
     pub(crate) fn found(&mut self, kind: Kind, lines: Lines, text: impl Into<String>) {
         let text = text.into();
+        let is_full = self.findings.len() >= MOST;
         match self.findings.last_mut() {
             Some(last)
                 if last.kind == kind && last.text == text && last.lines.last + 1 == lines.first =>
             {
                 last.lines = last.lines.and(lines);
             }
+            _ if is_full => self.more_findings += 1,
             _ => self.findings.push(Finding { kind, lines, text }),
         }
     }
@@ -330,6 +346,10 @@ impl<'a> Judge<'a> {
         for anchor in anchors {
             self.anchor(anchor);
         }
+        if self.judged.lines == 0 && self.judged.is_whole() {
+            let text = "there is no record: nothing was recorded yet, or the records were removed";
+            self.found(Kind::Empty, Lines::NONE, text);
+        }
     }
 
     fn found(&mut self, kind: Kind, lines: Lines, text: impl Into<String>) {
@@ -366,7 +386,7 @@ impl<'a> Judge<'a> {
         match self.last {
             Some(last) if last.sha256 == record.prev => {
                 self.between(record, others);
-                self.seq += 1;
+                self.seq = self.seq.saturating_add(1);
                 if record.seq != self.seq {
                     let text = "the number of this record does not follow the one before";
                     self.found(Kind::Changed, Lines::one(record.nr), text);
@@ -433,7 +453,13 @@ impl<'a> Judge<'a> {
     fn between(&mut self, record: &Seen, others: Option<Others>) {
         match others {
             None if record.is_right => (),
-            Some(others) if record.is_right => self.judged.torn.push(others.lines),
+            Some(others) if record.is_right && others.are_torn => {
+                self.judged.torn.push(others.lines);
+            }
+            Some(others) if record.is_right => {
+                let text = "the next record says that this was torn, and it is no part of a record";
+                self.found(Kind::Added, others.lines, text);
+            }
             Some(others) if !record.has_torn => self.foreign(others),
             _ => {
                 let lines = others.map_or(Lines::one(record.nr), |others| others.lines);
@@ -492,7 +518,7 @@ impl<'a> Judge<'a> {
         anchors: &[Anchor],
     ) {
         let changed = "the next record names another content of this line";
-        let missing = record.seq.saturating_sub(self.seq + 1);
+        let missing = record.seq.saturating_sub(self.seq.saturating_add(1));
         if record.seq <= self.seq {
             self.found(
                 Kind::Added,
@@ -508,7 +534,9 @@ impl<'a> Judge<'a> {
             // The record itself may have been changed. Then its neighbour does not name it.
             let next = self.chain.entries[at + 1..].iter().find_map(Entry::record);
             let is_named = match next {
-                Some(next) => next.prev == record.sha256 || next.seq != record.seq + 1,
+                Some(next) => {
+                    next.prev == record.sha256 || next.seq != record.seq.saturating_add(1)
+                }
                 None => anchors.iter().any(|anchor| anchor.sha256 == record.sha256),
             };
             if is_named {
@@ -545,7 +573,8 @@ impl<'a> Judge<'a> {
             return;
         };
         if self.judged.records == 0 {
-            let text = "the file has no chain: an older version has written it";
+            let text =
+                "the file has no chain: an older version has written it, or the chain was removed";
             self.found(Kind::Unchained, others.lines, text);
         } else if others.are_torn {
             self.judged.torn.push(others.lines);
@@ -558,7 +587,16 @@ impl<'a> Judge<'a> {
 
     /// The record of an anchor must be in the file.
     fn anchor(&mut self, anchor: &Anchor) {
-        if self.place(anchor.sha256).is_some() {
+        if let Some(record) = self.place(anchor.sha256) {
+            if anchor.seq.is_some_and(|seq| seq != record.seq) {
+                let text = "the head has another number than this record";
+                self.found(Kind::Changed, Lines::one(record.nr), text);
+            }
+            // After a restart of the chain, numbers do not show which record is the later one.
+            if record.nr > self.judged.anchored_line {
+                self.judged.anchored_line = record.nr;
+                self.judged.anchored_seq = Some(record.seq);
+            }
             return;
         }
         let end = Lines::one(self.chain.lines);

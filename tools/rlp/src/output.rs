@@ -175,6 +175,24 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// A text from a file, as it is printed for people: without characters that control a terminal or
+/// reorder a line, and without new lines.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for character in text.chars() {
+        let reorders = matches!(
+            character,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if reorders || character.is_control() {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
 fn failure_text(failure: &Failure, paint: &Paint) -> String {
     use crate::failure::Kind;
     let style = match failure.kind {
@@ -260,6 +278,13 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_from_files_control_nothing() {
+        assert_eq!(printable("größer as before"), "größer as before");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(printable("a\n\x1b[2Jb\r"), "a\\n\\u{1b}[2Jb\\r");
+    }
 
     #[test]
     fn a_failure_has_three_parts() {

@@ -5,6 +5,7 @@
 
 use crate::failure::{
     error_text,
+    on_file,
     Failure,
     Result, //
 };
@@ -52,6 +53,14 @@ fn reason(output: &Output) -> String {
     lines.join("\n").trim().to_owned()
 }
 
+/// The fingerprint in "Good "evidence" signature for HOST with ED25519 key SHA256:...".
+fn fingerprint(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut words = text.split_whitespace();
+    let key = words.find(|word| word.starts_with("SHA256:"));
+    key.unwrap_or("unknown").to_owned()
+}
+
 /// Signs a text. Returns the signature.
 pub(crate) fn sign(key: &Path, text: &[u8]) -> Result<Vec<u8>> {
     let output = ssh_keygen(
@@ -68,14 +77,18 @@ pub(crate) fn sign(key: &Path, text: &[u8]) -> Result<Vec<u8>> {
         .next("name another key with --key, or export without a signature: --unsigned"))
 }
 
-/// Checks that a text was signed by a key that the list `allowed` has for this host. An error is
-/// the reason why not.
+/// Checks that a text was signed by a key that the list `allowed` has for this host. Returns the
+/// fingerprint of the key, or the reason why the signature is not valid. It is a failure if a file
+/// cannot be read: this says nothing about the signature.
 pub(crate) fn verify(
     allowed: &Path,
     host: &str,
     signature: &Path,
     text: &[u8],
-) -> Result<std::result::Result<(), String>> {
+) -> Result<std::result::Result<String, String>> {
+    for file in [allowed, signature] {
+        std::fs::read(file).map_err(on_file(file))?;
+    }
     let output = ssh_keygen(
         |command| {
             command
@@ -87,7 +100,7 @@ pub(crate) fn verify(
         text,
     )?;
     Ok(if output.status.success() {
-        Ok(())
+        Ok(fingerprint(&output.stdout))
     } else {
         Err(reason(&output))
     })

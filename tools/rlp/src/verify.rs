@@ -20,6 +20,7 @@ use crate::judge::{
     Lines, //
 };
 use crate::output::{
+    printable,
     Paint,
     Report, //
 };
@@ -43,10 +44,13 @@ use std::path::{
 /// The ending of a signature, as ssh-keygen has it.
 const SIGNATURE: &str = "sig";
 
+/// The number of findings that are printed for people.
+const SHOWN: usize = 100;
+
 /// What a reader should do if a file is not whole.
 const NEXT: &str =
     "keep the file as it is, and compare it with the journal of that machine (journalctl \
-                    -t rlp) and with exports before this one";
+                    _UID=0 SYSLOG_IDENTIFIER=rlp) and with exports before this one";
 
 /// What the chain alone cannot show.
 const NO_ANCHOR: &str =
@@ -57,12 +61,17 @@ const NO_ANCHOR: &str =
 pub(crate) struct Verified {
     pub(crate) file: PathBuf,
     pub(crate) judged: Judged,
-    /// Whether the end was compared with a head from outside of the file.
+    /// Whether the file was compared with a head from outside of it.
     pub(crate) is_anchored: bool,
+    /// When the signed head was written, as it says, and the key that has signed it.
+    pub(crate) signed: Option<(String, String)>,
 }
 
 /// The head with this signature, if one of the host's keys has made the signature.
-fn signed_head(signature: &Path, allowed: &Path) -> Result<(HeadFile, Option<String>)> {
+fn signed_head(
+    signature: &Path,
+    allowed: &Path,
+) -> Result<(HeadFile, std::result::Result<String, String>)> {
     if signature
         .extension()
         .is_none_or(|ending| ending != SIGNATURE)
@@ -75,7 +84,7 @@ fn signed_head(signature: &Path, allowed: &Path) -> Result<(HeadFile, Option<Str
     }
     let (head, text) = HeadFile::read(&signature.with_extension(""))?;
     let checked = signature::verify(allowed, &head.host, signature, &text)?;
-    Ok((head, checked.err()))
+    Ok((head, checked))
 }
 
 fn verify(system: &System, arguments: &cli::Verify) -> Result<Verified> {
@@ -85,10 +94,12 @@ fn verify(system: &System, arguments: &cli::Verify) -> Result<Verified> {
     let mut anchors: Vec<Anchor> = arguments.head.iter().cloned().collect();
     let mut signed = None;
     if let (Some(signature), Some(allowed)) = (&arguments.signature, &arguments.key) {
-        let (head, why) = signed_head(signature, allowed)?;
-        anchors.push(head.anchor());
+        let (head, checked) = signed_head(signature, allowed)?;
+        if checked.is_ok() {
+            anchors.push(head.anchor());
+        }
         host.get_or_insert(head.host.clone());
-        signed = Some((head.host, why));
+        signed = Some((head, checked));
     } else if file == own && host.is_none() {
         host = host::id(system);
     }
@@ -101,13 +112,20 @@ fn verify(system: &System, arguments: &cli::Verify) -> Result<Verified> {
         }
     };
     let mut judged = chain.judge(host.as_deref(), &anchors);
-    if let Some((signer, why)) = signed {
-        if let Some(why) = why {
-            let text = format!("the signature is not valid: {why}");
-            judged.found(Kind::Unsigned, Lines::NONE, text);
+    let mut signed_at = None;
+    if let Some((head, checked)) = signed {
+        match checked {
+            Ok(key) => signed_at = Some((head.time, key)),
+            Err(why) => {
+                let text = format!(
+                    "the signature is not valid: {}",
+                    printable(&why.replace('\n', "; "))
+                );
+                judged.found(Kind::Unsigned, Lines::NONE, text);
+            }
         }
-        if Some(&signer) != judged.host.as_ref() {
-            let text = format!("the head is of the host {signer}");
+        if Some(&head.host) != judged.host.as_ref() {
+            let text = format!("the head is of the host {}", head.host);
             judged.found(Kind::OtherHost, Lines::NONE, text);
         }
     }
@@ -115,6 +133,7 @@ fn verify(system: &System, arguments: &cli::Verify) -> Result<Verified> {
         file,
         judged,
         is_anchored: !anchors.is_empty(),
+        signed: signed_at,
     })
 }
 
@@ -134,14 +153,14 @@ impl Verified {
             findings,
             ..
         } = &self.judged;
-        let file = self.file.display();
+        let file = printable(&self.file.display().to_string());
         let mut text = if self.judged.is_whole() {
             format!("{file} is {}whole{:#}\n", paint.good, paint.good)
         } else {
             format!("{file} is {}not whole{:#}\n", paint.bad, paint.bad)
         };
         // Writing to a string cannot fail.
-        for finding in findings {
+        for finding in findings.iter().take(SHOWN) {
             let kind = finding.kind.words();
             let place = match finding.lines {
                 Lines::NONE => String::new(),
@@ -150,11 +169,17 @@ impl Verified {
             let (bad, words) = (paint.bad, &finding.text);
             let _ = writeln!(text, "  {place}{bad}{kind}{bad:#}: {words}");
         }
+        if let Some(more @ 1..) = findings.len().checked_sub(SHOWN) {
+            let _ = writeln!(text, "  and {more} more");
+        }
+        if self.judged.more_findings != 0 {
+            text.push_str("  there is more, which is not listed\n");
+        }
         if !findings.is_empty() {
             let _ = writeln!(text, "  next: {NEXT}");
         }
         for lines in torn {
-            let _ = writeln!(text, "  {}: torn by a power cut", lines.words());
+            let _ = writeln!(text, "  {}: torn, as by a power cut", lines.words());
         }
         if let Some(lines) = unchained {
             let _ = writeln!(
@@ -171,6 +196,14 @@ impl Verified {
         if let Some(head) = head {
             let _ = writeln!(text, "  head: {}:{}", head.seq, head.sha256);
         }
+        if let Some((time, key)) = &self.signed {
+            let _ = writeln!(
+                text,
+                "  the signed head is of {}, by the key {}",
+                printable(time),
+                printable(key)
+            );
+        }
         text
     }
 }
@@ -181,13 +214,24 @@ impl Report for Verified {
         value["file"] = json!(self.file.display().to_string());
         value["whole"] = json!(self.judged.is_whole());
         value["anchored"] = json!(self.is_anchored);
+        value["signed"] = json!(self.signed.as_ref().map(|(time, _)| time));
+        value["key"] = json!(self.signed.as_ref().map(|(_, key)| key));
         value
     }
 
     fn text(&self, paint: &Paint) -> String {
         let mut text = self.summary(paint);
-        if !self.is_anchored {
-            text += &format!("  note: {NO_ANCHOR}\n");
+        let end = self.judged.head.map_or(0, |head| head.line);
+        match self.judged.anchored_seq {
+            Some(seq) if self.judged.anchored_line < end => {
+                let _ = writeln!(
+                    text,
+                    "  note: the head from outside covers the records up to {seq}: later ones may \
+                     be missing at the end, or written anew"
+                );
+            }
+            None if !self.is_anchored => text += &format!("  note: {NO_ANCHOR}\n"),
+            _ => (),
         }
         text
     }

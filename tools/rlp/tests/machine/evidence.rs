@@ -78,6 +78,14 @@ fn a_chain() {
         assert_eq!(verified["whole"], true);
         assert_eq!(verified["anchored"], true);
     }
+    // An earlier head says nothing about the records after it.
+    let verified = machine.json(&["verify", "--head", &sha256(&lines[2])]);
+    assert_eq!(verified["anchored_seq"], 3);
+    machine
+        .run(&["verify", "--head", &sha256(&lines[2])])
+        .has("covers the records up to 3: later ones may be missing");
+    let last = machine.run(&["verify", "--head", &prev]);
+    assert!(!last.out.contains("note:"), "{last:?}");
     // The machine's id itself is nowhere.
     assert!(!machine
         .read(HISTORY)
@@ -294,12 +302,14 @@ fn tampering() {
         assert_eq!(found, wanted, "{verified:#}\n{spoilt}");
         // Without an anchor, the end alone is unknown.
         let verified = machine.json(&["verify"]);
-        let is_unknown = kind == "cut" || last_line == 6 && kind == "changed";
+        let is_unknown = kind == "cut" && !spoilt.is_empty() || last_line == 6 && kind == "changed";
         assert_eq!(verified["whole"], is_unknown, "{verified:#}");
     }
     // The file is gone.
     std::fs::remove_file(machine.path(HISTORY)).unwrap();
-    assert_eq!(machine.json(&["verify"])["records"], 0);
+    let verified = machine.json(&["verify"]);
+    assert_eq!(verified["records"], 0);
+    assert_eq!(verified["findings"][0]["kind"], "empty", "{verified:#}");
     let verified = machine.json(&["verify", "--head", &head]);
     assert_eq!(verified["findings"][0]["kind"], "cut", "{verified:#}");
 }
@@ -394,7 +404,9 @@ fn an_export_that_is_signed() {
     let below = |ending: &str| format!("export/{HOST}.{ending}");
     assert_eq!(machine.read(&below("jsonl")), machine.read(HISTORY));
 
-    let (records, signature) = (file("jsonl"), file("head.sig"));
+    let hash = &sha256(&lines(&machine)[3])[..8];
+    let head_file = format!("4.{hash}.head");
+    let (records, signature) = (file("jsonl"), file(&format!("{head_file}.sig")));
     let allowed = machine.path("allowed");
     let allowed = allowed.to_str().unwrap();
     machine.write(
@@ -412,6 +424,12 @@ fn an_export_that_is_signed() {
     let verified = json(&machine, &arguments);
     assert_eq!(verified["whole"], true, "{verified:#}");
     assert_eq!(verified["anchored"], true);
+    let signer = verified["key"].as_str().unwrap();
+    assert!(signer.starts_with("SHA256:"), "{signer}");
+    assert_eq!(
+        verified["signed"],
+        serde_json::from_str::<Value>(&machine.read(&below(&head_file))).unwrap()["time"]
+    );
     // The records continue after the export.
     record(&machine);
     let later = ["verify", "--signature", &signature, "--key", allowed];
@@ -434,12 +452,12 @@ fn an_export_that_is_signed() {
     machine.write(&below("jsonl"), &lines[..3].concat());
     assert_eq!(kinds(&machine), ["cut"]);
     // The head is changed, so that it fits.
-    let head = machine.read(&below("head"));
+    let head = machine.read(&below(&head_file));
     let fitting = head
         .replace(&sha256(&lines[3]), &sha256(&lines[2]))
         .replace("\"seq\":4", "\"seq\":3");
     assert_ne!(head, fitting);
-    machine.write(&below("head"), &fitting);
+    machine.write(&below(&head_file), &fitting);
     assert_eq!(kinds(&machine), ["unsigned"]);
     // A key that is not the host's signs that.
     let stranger = key(&machine, "stranger");
@@ -447,10 +465,18 @@ fn an_export_that_is_signed() {
     std::fs::remove_file(&signature).unwrap();
     let output = with_ssh(&mut ssh_keygen)
         .args(["-q", "-Y", "sign", "-n", "evidence", "-f"])
-        .args([machine.path("stranger"), file("head").into()])
+        .args([machine.path("stranger"), file(&head_file).into()])
         .output();
     assert!(output.as_ref().unwrap().status.success(), "{output:?}");
     assert_eq!(kinds(&machine), ["unsigned"]);
+    // A file that cannot be read says nothing about the signature.
+    let missing = [&arguments[..5], &["/nowhere"][..]].concat();
+    let failed = json(&machine, &missing);
+    assert_eq!(failed["status"], 1, "{failed:#}");
+    assert_eq!(
+        failed["error"]["what"],
+        "/nowhere: No such file or directory"
+    );
     // A key of another host must not sign for this one.
     let list = machine.read("allowed");
     machine.write(
@@ -467,6 +493,60 @@ fn an_export_that_is_signed() {
     assert_eq!(kinds(&machine), [""; 0]);
 }
 
+/// A record may name only parts of records as torn, and a host must be the name of a machine. A
+/// record of a newer version is a part of the chain.
+#[test]
+fn records_that_were_made_by_hand() {
+    let machine = machine(2);
+    let own = lines(&machine);
+    let next =
+        |prev: &str, rest: &str| format!("{{\"seq\":3,\"prev\":\"{}\",{rest}}}\n", sha256(prev));
+    let torn = |text: &str| {
+        format!(
+            "\"torn\":{{\"bytes\":{},\"sha256\":\"{}\"}}",
+            text.len(),
+            sha256(text)
+        )
+    };
+    let of = |rest: &str| next(&own[1], rest);
+    let control = "\"host\":\"x\\u001b[2J\"";
+    for (text, kind) in [
+        (of("\"phase\":\"of a newer version\",\"new\":[1]"), None),
+        ("{\"seq\":3\n".to_owned() + &of(&torn("{\"seq\":3\n")), None),
+        (OLD.to_owned() + &of(&torn(OLD)), Some("added")),
+        ("\n".to_owned() + &of(&torn("\n")), Some("added")),
+        ("  \n".to_owned() + &of(&torn("  \n")), Some("added")),
+        (of(control), Some("changed")),
+    ] {
+        machine.write(HISTORY, &(own.concat() + &text));
+        let verified = machine.json(&["verify"]);
+        let found = &verified["findings"][0]["kind"];
+        assert_eq!(found.as_str(), kind, "{verified:#}\n{text}");
+        let printed = machine.run(&["verify"]);
+        assert!(!printed.out.contains('\x1b'), "{printed:?}");
+    }
+    // A file with very many findings.
+    let line = of("\"before\":0").replace("\"seq\":3", "\"seq\":1");
+    let lines: Vec<_> = (0..2000)
+        .map(|nr| line.replace('}', &format!(",\"nr\":{nr}}}")))
+        .collect();
+    machine.write(HISTORY, &lines.concat());
+    let verified = machine.json(&["verify"]);
+    assert_eq!(verified["findings"].as_array().unwrap().len(), 1000);
+    assert!(verified["more_findings"].as_u64() > Some(1000));
+    machine.run(&["verify"]).has("and 900 more");
+    // The head of another record.
+    machine.write(HISTORY, &own.concat());
+    let verified = machine.json(&["verify", "--head", &format!("1:{}", sha256(&own[1]))]);
+    assert_eq!(verified["findings"][0]["line"], 2, "{verified:#}");
+    // The largest number.
+    let last = own[1].replace("\"seq\":2", &format!("\"seq\":{}", u64::MAX));
+    assert_ne!(last, own[1]);
+    machine.write(HISTORY, &(own[0].clone() + &last));
+    record(&machine);
+    assert_eq!(machine.json(&["verify"])["whole"], false);
+}
+
 /// The signed head of one host does not fit the records of another one.
 #[test]
 fn records_of_another_host() {
@@ -481,13 +561,14 @@ fn records_of_another_host() {
     );
     let host = exported["host"].as_str().unwrap();
     assert_ne!(host, HOST);
+    let signature = exported["signature"].as_str().unwrap();
     machine.write("allowed", &format!("{host} {public}"));
     let verified = json(
         &machine,
         &[
             "verify",
             "--signature",
-            other.path(&format!("to/{host}.head.sig")).to_str().unwrap(),
+            other.path(&signature[1..]).to_str().unwrap(),
             "--key",
             machine.path("allowed").to_str().unwrap(),
         ],
@@ -517,6 +598,24 @@ fn exports_that_fail() {
     assert!(!folder.exists());
     let unsigned = machine.json(&[&export[..], &["--unsigned"]].concat());
     assert_eq!(unsigned["signature"], Value::Null);
+    // The next export leaves the earlier head, which is an anchor.
+    record(&machine);
+    machine.json(&[&export[..], &["--unsigned"]].concat());
+    let head = |seq: usize| {
+        let hash = sha256(&lines(&machine)[seq]);
+        format!("to/{HOST}.{seq}.{}.head", &hash[..8])
+    };
+    let first = machine.read(&head(2));
+    // Another export of the same record leaves its head as it is.
+    let old = machine
+        .read(&head(4))
+        .replace("\"time\":\"2", "\"time\":\"1");
+    machine.write(&head(4), &old);
+    machine.json(&[&export[..], &["--unsigned"]].concat());
+    assert_eq!(
+        [machine.read(&head(2)), machine.read(&head(4))],
+        [first, old]
+    );
     machine
         .run(&["verify", "--signature", "x.head.sig"])
         .fails(2, "--key");
