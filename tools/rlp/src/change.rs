@@ -227,7 +227,8 @@ pub(crate) struct Lock {
 const PAUSE: Duration = Duration::from_millis(50);
 /// The file that keeps the old value of the loader's parameter while a command has changed it.
 const SAVED_PROBATION: &str = "/run/rlp/probation";
-const PROBATION_PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
+/// The loader's parameter: the probation of a patch if a command sets none.
+pub(crate) const PROBATION_PARAMETER: &str = "/sys/module/rust_livepatch/parameters/probation";
 
 impl Lock {
     /// Waits for the lock, in order to load the patch `name`. If an earlier command was killed

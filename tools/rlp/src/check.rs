@@ -12,6 +12,7 @@ use crate::failure::{
 };
 use crate::loader;
 use crate::module_file::ModuleFile;
+use crate::modules;
 use crate::output::{
     Outcome,
     Paint,
@@ -182,11 +183,8 @@ fn check_kernel(system: &System, findings: &mut Findings) {
         ),
         Err(_) => findings.wrong(status::DEAD_FTRACE, "plan a reboot"),
     }
-    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
-        findings.wrong(
-            status::NO_MODULES,
-            "plan a reboot, and load the patches before that is set",
-        );
+    if modules::are_disabled(system) {
+        findings.wrong(status::NO_MODULES, status::NO_MODULES_NEXT);
     }
     // "none [integrity] confidentiality"
     let lockdown = "/sys/kernel/security/lockdown";

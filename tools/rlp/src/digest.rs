@@ -15,6 +15,12 @@ use sha2::{
 use std::fmt;
 use std::str::FromStr;
 
+/// Whether a text is so many lower-case hexadecimal digits.
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == digits && text.bytes().all(is_digit)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Digest([u8; 32]);
 
@@ -41,8 +47,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "a hash has 64 digits, as sha256sum prints them".to_owned();
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 64 || !text.bytes().all(is_digit) {
+        if !is_hex(text, 64) {
             return Err(wrong());
         }
         let mut bytes = [0; 32];

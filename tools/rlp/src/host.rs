@@ -4,6 +4,7 @@
 //! and that programs show a keyed hash of it instead. `systemd-id128` prints the same hash, so that
 //! an inventory can have it.
 
+use crate::digest::is_hex;
 use crate::system::System;
 use hmac::{
     Hmac,
@@ -35,8 +36,7 @@ pub(crate) fn id(system: &System) -> Option<String> {
 /// Whether a text has the form of such a name. Names in files are printed, so they must not be
 /// anything else.
 pub(crate) fn is_name(text: &str) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == DIGITS && text.bytes().all(is_digit)
+    is_hex(text, DIGITS)
 }
 
 /// Reads a name from a file.

@@ -215,7 +215,7 @@ fn dry_run(
         change = change.note(format!("fixes {}", module.cves.join(" ")));
     }
     let own = system
-        .read(PROBATION)
+        .read(change::PROBATION_PARAMETER)
         .ok()
         .and_then(|value| value.parse().ok());
     let seconds = probation(system, plan).or(own);
@@ -258,9 +258,8 @@ pub(crate) fn wait_notes(system: &System, name: &str) -> Result<Vec<String>> {
 fn check_possible(system: &System, module: &ModuleFile) -> Result<()> {
     let name = &module.name;
     let refused = |why: String| Failure::refused(format!("{name} was not loaded")).why(why);
-    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
-        return Err(refused(status::NO_MODULES.to_owned())
-            .next("plan a reboot, and load the patches before that is set"));
+    if modules::are_disabled(system) {
+        return Err(refused(status::NO_MODULES.to_owned()).next(status::NO_MODULES_NEXT));
     }
     if system.has_value("/proc/sys/kernel/ftrace_enabled", "0") {
         return Err(
@@ -275,8 +274,7 @@ fn check_possible(system: &System, module: &ModuleFile) -> Result<()> {
     }
     let patches = loader::patches(system)?;
     if patches.iter().any(|patch| patch.state == State::Held) {
-        let holds = |patch: &&Patch| patch.cumulative && patch.state == State::Probation;
-        if let Some(Patch { name: holder, .. }) = patches.iter().find(holds) {
+        if let Some(Patch { name: holder, .. }) = patches.iter().find(|patch| patch.is_holder()) {
             return Err(refused(format!(
                 "{holder} is on probation, and holds the patches that it has replaced"
             ))
@@ -297,13 +295,12 @@ fn check_leftover(system: &System, name: &str) -> Result<bool> {
     }
 }
 
-/// The loader's parameter, which is the probation of a patch if a command sets none.
-const PROBATION: &str = "/sys/module/rust_livepatch/parameters/probation";
-
 /// The probation that a load sets. A patch that is tested must be on probation.
 fn probation(system: &System, plan: &Plan<'_>) -> Option<u32> {
     if plan.test.is_some() && plan.probation.is_none() {
-        let is_set = system.read(PROBATION).is_ok_and(|value| value != "0");
+        let is_set = system
+            .read(change::PROBATION_PARAMETER)
+            .is_ok_and(|value| value != "0");
         return (!is_set).then_some(TEST_PROBATION);
     }
     plan.probation

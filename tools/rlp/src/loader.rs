@@ -120,6 +120,14 @@ pub(crate) struct Patch {
     pub(crate) objects: Vec<Object>,
 }
 
+impl Patch {
+    /// Whether the patch holds the patches that it has replaced. If it is not confirmed, they take
+    /// effect again.
+    pub(crate) fn is_holder(&self) -> bool {
+        self.cumulative && self.state == State::Probation
+    }
+}
+
 /// Why a file of a patch was not read: the patch has left, or there was an error.
 enum ReadFailure {
     Gone,

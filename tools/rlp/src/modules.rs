@@ -42,6 +42,11 @@ fn refuse_other_root(system: &System) -> Result<()> {
     ))
 }
 
+/// Whether the kernel neither loads nor unloads modules.
+pub(crate) fn are_disabled(system: &System) -> bool {
+    system.has_value("/proc/sys/kernel/modules_disabled", "1")
+}
+
 /// Checks that there is a loader that can be loaded.
 pub(crate) fn check_loader(system: &System) -> Result<()> {
     let release = system.release();

@@ -20,6 +20,7 @@ use crate::loader::{
     Patch,
     State, //
 };
+use crate::modules;
 use crate::output::{
     Outcome,
     Paint,
@@ -51,6 +52,7 @@ pub(crate) const DEAD_FTRACE: &str =
     "ftrace has shut itself down: nothing can be patched, and functions that jump stay patched";
 pub(crate) const NO_MODULES: &str =
     "the kernel neither loads nor unloads modules (kernel.modules_disabled)";
+pub(crate) const NO_MODULES_NEXT: &str = "plan a reboot, and load the patches before that is set";
 
 /// The exit status of a plugin that cannot find out the state.
 pub(crate) const UNKNOWN: u8 = 3;
@@ -319,11 +321,11 @@ impl Status {
             ),
             _ => (),
         }
-        if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
+        if modules::are_disabled(system) {
             self.reason(
                 Verdict::Warning,
                 NO_MODULES.to_owned(),
-                Some("plan a reboot, and load the patches before that is set".to_owned()),
+                Some(NO_MODULES_NEXT.to_owned()),
             );
         }
     }

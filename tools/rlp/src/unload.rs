@@ -98,7 +98,7 @@ fn with_boot_note(system: &System, change: Change) -> Change {
 /// Says what an unload would do, or why it would be refused.
 fn plan(system: &System, name: &str, deadline: Option<u32>) -> Result<Change> {
     let mut change = Change::new(name, Done::Unloaded);
-    if system.has_value("/proc/sys/kernel/modules_disabled", "1") {
+    if modules::are_disabled(system) {
         change = change.note(format!("its module would stay: {}", status::NO_MODULES));
     }
     let Some(patch) = loader::patch(system, name)? else {
@@ -128,7 +128,7 @@ fn plan(system: &System, name: &str, deadline: Option<u32>) -> Result<Change> {
 
 /// The patches that are in effect again if this patch is disabled.
 fn held_by(system: &System, patch: &Patch) -> Result<Vec<String>> {
-    if !(patch.cumulative && patch.state == State::Probation) {
+    if !patch.is_holder() {
         return Ok(Vec::new());
     }
     let patches = loader::patches(system)?.into_iter();
@@ -142,10 +142,8 @@ fn check_held(system: &System, patch: &Patch) -> Result<()> {
     if patch.state != State::Held {
         return Ok(());
     }
-    let holder = loader::patches(system)?
-        .into_iter()
-        .find(|other| other.cumulative && other.state == State::Probation);
-    match holder {
+    let mut patches = loader::patches(system)?.into_iter();
+    match patches.find(Patch::is_holder) {
         Some(holder) => Err(
             Failure::refused(format!("{} cannot be unloaded", patch.name))
                 .why(format!(
