@@ -77,10 +77,11 @@ impl Registry {
         let is_moving = self
             .patch_in_transition()
             .is_some_and(|patch| patch.id == id);
-        if let Some(transition) = self.transition_mut().filter(|_| is_moving) {
-            if transition.deadline == Deadline::Passed {
+        match self.transition_mut() {
+            Some(transition) if is_moving && transition.deadline == Deadline::Passed => {
                 transition.deadline = Deadline::Ahead;
             }
+            _ => (),
         }
     }
 

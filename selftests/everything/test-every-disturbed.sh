@@ -141,7 +141,7 @@ if ! has_kernel_faults; then
 	load_faults
 	inject_within do_one_initcall
 	refused=0
-	arm 1000000
+	arm $UNREACHED
 	run load rlp_everything skip="$busy" "${parameters[@]}"
 	disarm
 	[[ $errno == 0 ]] || fail "without a fault: $errno"

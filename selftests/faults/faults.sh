@@ -24,7 +24,6 @@ covered=0 counts=''
 # They are evenly spread. "offset" shifts the chosen allocations, so that each run can choose
 # others.
 sample_size=all offset=0
-UNREACHED=1000000 # an operation makes fewer allocations
 
 # choose_faults NUMBER TEST: let about this number of allocations of each operation fail, or
 # RLP_FAULTS of them. RLP_SEED is a number that was printed, to choose the same allocations.
