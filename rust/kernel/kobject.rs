@@ -129,6 +129,70 @@ impl fmt::Write for Page<'_> {
     }
 }
 
+/// A read-only file in the directory of a `T`, whose text may be longer than a page.
+///
+/// # Context
+///
+/// The function that makes the text: as [`Attribute`]'s `show`. It is called for each page that is
+/// read. So the text must stay the same for as long as the directory exists.
+#[repr(C)]
+pub struct LongText<T> {
+    attr: bindings::bin_attribute,
+    text: fn(&T) -> Result<KVVec<u8>>,
+}
+
+// SAFETY: As for `Attribute`.
+unsafe impl<T> Sync for LongText<T> {}
+
+impl<T: Entry> LongText<T> {
+    /// Makes a file of mode 0444.
+    pub const fn new(name: &'static CStr, text: fn(&T) -> Result<KVVec<u8>>) -> Self {
+        // SAFETY: The structure has pointers, optional functions and numbers, for which zero is
+        // valid. A size of zero means that the size is not known.
+        let mut attr: bindings::bin_attribute = unsafe { zeroed() };
+        attr.attr.name = name.to_bytes_with_nul().as_ptr().cast::<c_char>();
+        attr.attr.mode = 0o444;
+        attr.read = Some(Self::read);
+        Self { attr, text }
+    }
+
+    /// Returns the name of the file.
+    pub fn name(&self) -> &'static CStr {
+        // SAFETY: From a literal, in `new()`.
+        unsafe { CStr::from_char_ptr(self.attr.attr.name) }
+    }
+
+    /// # Safety
+    ///
+    /// sysfs calls this for the file `attr`, the first member of a `Self`, in the directory of
+    /// `kobj`, the first member of a `Node<T>`.
+    unsafe extern "C" fn read(
+        _file: *mut bindings::file,
+        kobj: *mut bindings::kobject,
+        attr: *const bindings::bin_attribute,
+        buf: *mut c_char,
+        at: bindings::loff_t,
+        len: usize,
+    ) -> isize {
+        // SAFETY: sysfs keeps the kobject while a file of it is in use. The casts are the contract.
+        // `buf` has room for `len` bytes, which only this call uses.
+        let (node, attr, buf) = unsafe {
+            (
+                &*kobj.cast::<Node<T>>(),
+                &*attr.cast::<Self>(),
+                core::slice::from_raw_parts_mut(buf.cast::<u8>(), len),
+            )
+        };
+        from_result(|| {
+            let text = (attr.text)(&node.data)?;
+            let rest = text.get(usize::try_from(at)?..).unwrap_or_default();
+            // Not copy_from_slice(): see `Page`.
+            buf.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
+            Ok(isize::try_from(len.min(rest.len()))?)
+        })
+    }
+}
+
 /// The number of nodes whose `release` has not run yet.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
@@ -433,6 +497,25 @@ impl<T: Entry> Directory<T> {
             // SAFETY: The kobject was added; the attribute is static.
             to_result(unsafe {
                 bindings::sysfs_create_file_ns(self.raw(), &raw const attr.attr, core::ptr::null())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Adds the files `texts` to the directory: see [`add_files`](Self::add_files).
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub fn add_texts(&self, texts: &[&'static LongText<T>]) -> Result {
+        for text in texts {
+            // SAFETY: The kobject was added; the attribute is static.
+            to_result(unsafe {
+                bindings::sysfs_create_bin_file(self.raw(), &raw const text.attr)
             })?;
         }
         Ok(())

@@ -20,17 +20,17 @@ use kernel::{
         c_int,
         c_ulong, //
     },
-    page::PAGE_SIZE,
     prelude::*,
-    str::{
-        CStr,
-        CString, //
-    },
+    str::CStr,
     types::Opaque, //
 };
 
 /// `MODULE_NAME_LEN`, with the terminator.
 pub const MODULE_NAME_LEN: usize = 64 - core::mem::size_of::<usize>();
+
+/// The longest string that [`Module::string`] returns, in bytes with the terminator. The CVE
+/// numbers of a cumulative patch are such a string: 64 KiB has room for 4,000 of them.
+pub const LONGEST_STRING: usize = 64 * 1024;
 
 /// The state of a module (`enum module_state`).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,9 +167,9 @@ impl<'a> Module<'a> {
     ///
     /// # Errors
     ///
-    /// `E2BIG` if the string is longer than half a page; `EFAULT` or `ERANGE` if it cannot be read;
-    /// `ENOMEM`.
-    pub fn string(self, symbol: &CStr) -> Result<Option<CString>> {
+    /// `E2BIG` if the string is longer than [`LONGEST_STRING`]; `EFAULT` or `ERANGE` if it cannot
+    /// be read; `ENOMEM`.
+    pub fn string(self, symbol: &CStr) -> Result<Option<KVVec<u8>>> {
         let mut found = None;
         kallsyms::each_in_module(self.name(), |name, addr| {
             if *name == *symbol {
@@ -178,7 +178,7 @@ impl<'a> Module<'a> {
             found.is_none()
         })?;
         found
-            .map(|addr| nofault::string(addr as *const u8, PAGE_SIZE / 2))
+            .map(|addr| nofault::string(addr as *const u8, LONGEST_STRING))
             .transpose()
     }
 

@@ -8,11 +8,7 @@ use core::mem::MaybeUninit;
 use kernel::{
     bindings,
     error::to_result,
-    prelude::*,
-    str::{
-        CStr,
-        CString, //
-    }, //
+    prelude::*, //
 };
 
 /// Checks that a `T` can be read at `ptr`. The memory may hold any value, and may be freed at any
@@ -52,7 +48,8 @@ pub(crate) fn terminated(ptr: *const u8, max: usize) -> Result {
     Err(E2BIG)
 }
 
-/// Returns a copy of the string at `ptr`, whose terminator is in the first `max` bytes.
+/// Returns a copy of the string at `ptr`, whose terminator is in the first `max` bytes. The copy has
+/// no terminator.
 ///
 /// # Context
 ///
@@ -61,17 +58,16 @@ pub(crate) fn terminated(ptr: *const u8, max: usize) -> Result {
 /// # Errors
 ///
 /// Those of [`terminated`], and `ENOMEM`.
-pub(crate) fn string(ptr: *const u8, max: usize) -> Result<CString> {
-    let mut bytes = KVec::new();
+pub(crate) fn string(ptr: *const u8, max: usize) -> Result<KVVec<u8>> {
+    let mut bytes = KVVec::new();
     for at in 0..max {
         let byte = copy(ptr.wrapping_add(at))?;
         // SAFETY: The byte was copied, and is valid with any bits.
         let byte = unsafe { byte.assume_init() };
-        bytes.push(byte, GFP_KERNEL)?;
         if byte == 0 {
-            let text = CStr::from_bytes_with_nul(&bytes).map_err(|_| EINVAL)?;
-            return Ok(CString::try_from(text)?);
+            return Ok(bytes);
         }
+        bytes.push(byte, GFP_KERNEL)?;
     }
     Err(E2BIG)
 }

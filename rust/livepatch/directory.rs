@@ -29,6 +29,7 @@ use kernel_ext::{
         Directory,
         Entry,
         EventRoot,
+        LongText,
         Parent, //
     }, //
 };
@@ -63,6 +64,8 @@ impl Entry for FuncEntry {}
 /// The files for each kind of directory.
 pub(crate) struct Files {
     pub(crate) patch: &'static [&'static Attribute<PatchEntry>],
+    /// What the author of a patch says about it.
+    pub(crate) info: &'static [&'static LongText<PatchEntry>],
     pub(crate) object: &'static [&'static Attribute<ObjectEntry>],
     pub(crate) func: &'static [&'static Attribute<FuncEntry>],
     /// The files of a patch that can be polled.
@@ -73,6 +76,7 @@ impl Files {
     /// Whether a patch's directory has a file `name`. An object must not have that name.
     pub(crate) fn has(&self, name: &CStr) -> bool {
         self.patch.iter().any(|file| file.name() == name)
+            || self.info.iter().any(|file| file.name() == name)
     }
 }
 
@@ -125,6 +129,7 @@ impl PatchDirectory {
         self.polled = files.polled;
         let directory = self.patch.insert(directory);
         directory.add_files(files.patch)?;
+        directory.add_texts(files.info)?;
         for (nr, object) in patch.objects.iter().enumerate() {
             let entry = ObjectEntry {
                 patch: patch.id,

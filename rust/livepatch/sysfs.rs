@@ -39,6 +39,7 @@ use kernel::{
 use kernel_ext::{
     kobject::{
         Attribute,
+        LongText,
         Page, //
     },
     task, //
@@ -60,9 +61,8 @@ pub(crate) static FILES: Files = Files {
         &DEADLINE,
         &PROBATION,
         &CONFIRMED,
-        &LEVEL,
-        &CVES,
     ],
+    info: &[&LEVEL, &CVES],
     object: &[&PATCHED],
     func: &[&MODE],
     polled: &[&ENABLED, &TRANSITION, &CONFIRMED],
@@ -87,8 +87,8 @@ static DEADLINE: Attribute<PatchEntry> =
 static PROBATION: Attribute<PatchEntry> = Attribute::read_only(c"probation", show_probation);
 static CONFIRMED: Attribute<PatchEntry> =
     Attribute::read_write(c"confirmed", show_confirmed, store_confirmed);
-static LEVEL: Attribute<PatchEntry> = Attribute::read_only(c"level", show_level);
-static CVES: Attribute<PatchEntry> = Attribute::read_only(c"cves", show_cves);
+static LEVEL: LongText<PatchEntry> = LongText::new(c"level", level);
+static CVES: LongText<PatchEntry> = LongText::new(c"cves", cves);
 
 fn show_enabled(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
     let registry = REGISTRY.lock()?;
@@ -252,25 +252,27 @@ fn store_confirmed(entry: &PatchEntry, text: &[u8]) -> Result {
     }
 }
 
-fn show_level(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    print_info(entry, c"rlp_info_level", page)
+fn level(entry: &PatchEntry) -> Result<KVVec<u8>> {
+    info(entry, c"rlp_info_level")
 }
 
-fn show_cves(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
-    print_info(entry, c"rlp_info_cves", page)
+fn cves(entry: &PatchEntry) -> Result<KVVec<u8>> {
+    info(entry, c"rlp_info_cves")
 }
 
-/// Prints the string `symbol` of the patch's module. Prints nothing if there is no such string.
+/// Returns the string `symbol` of the patch's module as a line. Returns nothing if there is no such
+/// string.
 ///
 /// # Errors
 ///
-/// `ENODEV` if the patch is not registered, and those of `string()` and [`print_line`].
-fn print_info(entry: &PatchEntry, symbol: &CStr, page: &mut Page<'_>) -> Result {
+/// `ENODEV` if the patch is not registered, and those of `string()`.
+fn info(entry: &PatchEntry, symbol: &CStr) -> Result<KVVec<u8>> {
     let registry = REGISTRY.lock()?;
-    match registry.patch(entry.0)?.desc.module().string(symbol)? {
-        Some(text) => print_line(page, &*text),
-        None => Ok(()),
-    }
+    let Some(mut line) = registry.patch(entry.0)?.desc.module().string(symbol)? else {
+        return Ok(KVVec::new());
+    };
+    line.push(b'\n', GFP_KERNEL)?;
+    Ok(line)
 }
 
 static PATCHED: Attribute<ObjectEntry> = Attribute::read_only(c"patched", show_patched);

@@ -24,7 +24,8 @@ same_abi_entries() {
 
 	diff -u \
 		<({
-			sed -n -E 's/.*Attribute::.*c"([a-z_]+)".*/\1/p' "$rust/livepatch/sysfs.rs"
+			sed -n -E 's/.*(Attribute|LongText)::.*c"([a-z_]+)".*/\2/p' \
+				"$rust/livepatch/sysfs.rs"
 			sed -n -E 's/^module_param(_cb)?\(([a-z_]+),.*/\2/p' \
 				"$rust/helpers/params.c"
 		} | sort) \

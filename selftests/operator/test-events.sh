@@ -102,7 +102,8 @@ unload_patch rlp_patch_b
 # The module has these fields of modinfo, and no macro of the loader's header.
 load_patch rlp_patch_c funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_c/level 3
-expect_file $RLP/rlp_patch_c/cves CVE-2026-0003
+# The CVE numbers of a cumulative patch may need more than a page.
+expect_file $RLP/rlp_patch_c/cves "CVE-2026-0003$(printf ' CVE-2026-%d' $(seq 1000 1399))"
 unload_patch rlp_patch_c
 load_patch rlp_patch_a funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_a/level ""
