@@ -93,8 +93,9 @@ fn split(line: &str) -> Option<(&str, Reason, Option<String>)> {
     Some((rest, Reason::parse(reason)?, function))
 }
 
-/// Parses the file `blockers`. The tasks have only what that file says. Each counts as ended,
-/// except the idle tasks, until `add_proc_details` finds it in `/proc`.
+/// Parses the file `blockers`. The tasks have only what that file says. The kind of a task is
+/// `Ended` until `add_proc_details` finds the task in `/proc`. An idle task is not in `/proc`: its
+/// kind is `Idle` from the beginning.
 pub(crate) fn parse(text: &str) -> Blockers {
     let mut blockers = Blockers::default();
     for line in text.lines() {
@@ -234,7 +235,7 @@ impl Task {
                     .to_owned()
             }
             (Kind::Process, Reason::Inside) => {
-                format!("it sleeps there until what it waits for happens: {restart}")
+                format!("it sleeps there, and waits for an event: {restart}")
             }
             (Kind::Process, Reason::Running) => {
                 "it is switched when it enters or leaves the kernel".to_owned()

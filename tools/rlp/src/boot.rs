@@ -67,7 +67,7 @@ const OFF_WORD: &str = "livepatch.off";
 /// transition continues in the background.
 const TRANSITION_WAIT: u64 = 15;
 
-/// The seconds after which a transition that was started at boot is reversed.
+/// A transition that was started at boot is reversed if it is not complete after this many seconds.
 const DEADLINE: u32 = 600;
 
 fn folder(release: &str) -> String {
@@ -411,7 +411,8 @@ fn panics_path() -> String {
     format!("{STATE}/boot/panics")
 }
 
-/// The panics that were not judged yet, and the lines of those that were.
+/// The panics that were not judged yet, and the lines of the file `panics`. That file lists the
+/// panics that were judged.
 fn new_panics(system: &System) -> Result<(Vec<Panic>, Vec<String>)> {
     let judged = names(system, &panics_path())?;
     let (mut panics, _denied) = panics::read(system);
@@ -429,7 +430,8 @@ fn failed_line(name: &str) -> String {
     format!("{name}: the machine failed after the last boot with it, so it is not loaded any more")
 }
 
-/// The intent of another boot, after which the machine failed.
+/// The intent of an earlier boot, if that boot has not removed it. Then the earlier boot has not
+/// survived its patches.
 fn failed_intent(system: &System) -> Result<Option<Intent>> {
     let boot = system.boot_id();
     Ok(read_intent(system)?.filter(|intent| intent.boot != boot))
@@ -492,10 +494,8 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
         return Ok(Vec::new());
     }
     let refuse_without_intent = |failure: Failure| {
-        Failure::error(
-            "no patch is loaded: the next boot could not detect that this one has failed",
-        )
-        .why(failure.what)
+        Failure::error("no patch is loaded: the next boot could not detect a failure of this one")
+            .why(failure.what)
     };
     let _lock = lock(system)?;
     judge_last_boot(system, booted).map_err(refuse_without_intent)?;
@@ -618,7 +618,7 @@ fn survived(system: &System, booted: &mut Booted) -> Result<()> {
         if booted.dry_run {
             booted
                 .lines
-                .push("this boot would have survived its patches".to_owned());
+                .push("this boot would count as survived".to_owned());
             return Ok(());
         }
         durable::remove(&system.path(&intent_path()))?;

@@ -3,10 +3,10 @@
 //! The chain of the history: each record has a number, the name of the machine, and the hash of the
 //! line before it. So a line that is changed, left out or moved does not fit its neighbours.
 //!
-//! The first record of a chain has the number 1, and the hash of all bytes before it: a file
-//! without a chain may be older than the chain. A power cut may leave a part of a line. The next
-//! record then has the hash of that part, so that the part is not taken for a line that somebody
-//! has changed.
+//! The first record of a chain has the number 1, and the hash of all bytes before it. These bytes
+//! may be records that an older version wrote without a chain. A power cut may leave a part of a
+//! line. The next record then has the hash of that part, so that the part is not taken for a line
+//! that somebody has changed.
 
 use crate::digest::{
     Digest,
@@ -74,7 +74,8 @@ pub(crate) enum Content {
 
 impl Content {
     pub(crate) fn of(text: &[u8]) -> Self {
-        // A newer version may write records whose other fields this version does not know.
+        // Only the link is parsed: a newer version may write other fields, which this version does
+        // not know.
         if let Ok(link) = serde_json::from_slice(text) {
             return Self::Chained(link);
         }
@@ -86,8 +87,8 @@ impl Content {
     }
 }
 
-/// Whether a line can be a part of a record. Only its beginning was written, or a part in its
-/// middle is still 0 on the disk. No write leaves an empty line.
+/// Whether a line can be a part of a record. In such a part, the end is missing, or some bytes are
+/// still 0 on the disk. An empty line is not such a part, because no write leaves one.
 fn is_torn(text: &[u8]) -> bool {
     let is_incomplete =
         || serde_json::from_slice::<serde::de::IgnoredAny>(text).is_err_and(|error| error.is_eof());
@@ -111,7 +112,7 @@ enum Tail {
     Ended,
 }
 
-/// The part of a file in which the last record is looked for at first.
+/// The last record is first looked for in this many bytes at the end of the file.
 const NEAR: u64 = 1 << 16;
 
 impl Tail {
@@ -134,7 +135,7 @@ impl Tail {
     /// Looks at all lines.
     fn read(file: impl std::io::BufRead) -> std::io::Result<Self> {
         let mut last = None;
-        let mut is_torn = true;
+        let mut only_torn_follows = true;
         let read = lines::each(file, |line| match Content::of(line.text) {
             Content::Chained(link) if line.is_whole => {
                 last = Some(Last {
@@ -142,18 +143,18 @@ impl Tail {
                     sha256: line.sha256,
                     host: link.host,
                 });
-                is_torn = true;
+                only_torn_follows = true;
                 Mark::Marked
             }
             Content::Torn if line.is_whole => Mark::Unmarked,
             _ => {
-                is_torn = false;
+                only_torn_follows = false;
                 Mark::Unmarked
             }
         })?;
         let torn = (read.unmarked.bytes() != 0).then(|| read.unmarked.span());
         Ok(match last {
-            Some(last) if is_torn => Self::Continues(last, torn),
+            Some(last) if only_torn_follows => Self::Continues(last, torn),
             _ => Self::Ended,
         })
     }
@@ -180,7 +181,8 @@ pub(crate) fn next(path: &Path, host: Option<String>) -> Result<Link> {
             .map_err(on_file(path))?;
     }
     match tail {
-        // A record of a time at which the machine had no id belongs to any machine.
+        // The chain also continues if the machine has no id now, or had none when the last record
+        // was written.
         Tail::Continues(last, torn)
             if last.host.is_none() || host.is_none() || last.host == host =>
         {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the commands that change the machine report, and how they are recorded.
+//! The reports of the commands that change the machine, and the records of these changes.
 
 use crate::failure::{
     Failure,
@@ -73,7 +73,7 @@ impl Done {
 pub(crate) struct Change {
     pub(crate) patch: String,
     pub(crate) result: Done,
-    /// The patch's state afterwards, if the loader has it.
+    /// The patch's state after the change, if the loader still has the patch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<State>,
     /// What else a reader should know.
@@ -167,12 +167,14 @@ pub(crate) fn apply_to_each<T>(
 /// Whether a change may be made if it cannot be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recording {
-    /// A machine whose disk is full must still be able to get rid of a patch.
+    /// The change is made, and the report says that it was not recorded. An operator must be able
+    /// to get rid of a patch even if the disk is full.
     Wanted,
+    /// The change is not made.
     Required,
 }
 
-/// Writes to the history that a change begins, makes the change, and writes its result.
+/// Records the beginning of a change in the history, makes the change, and records its result.
 pub(crate) fn recorded(
     system: &System,
     recording: Recording,
@@ -193,7 +195,7 @@ pub(crate) fn recorded(
         }
     };
     let result = change();
-    // The result is recorded even if the begin could not be.
+    // The result is recorded even if the beginning could not be recorded.
     let begun = begun.unwrap_or_else(|| Action::new(system, action, patch));
     let ended = match &result {
         Ok(change) => begun.end(change.result.words().0, None),

@@ -328,7 +328,7 @@ fn check_patches(system: &System, status: &status::Status, findings: &mut Findin
     };
     if parameter("deadline", "0") {
         findings.note(
-            "transitions have no deadline: a task that never leaves a function holds one up for ever",
+            "transitions have no deadline: a task that stays in a function blocks them for ever",
             "options rust_livepatch deadline=600 in /etc/modprobe.d",
         );
     }

@@ -16,7 +16,7 @@ Exit status:
   0  done, or nothing was to be done
   1  the machine or a program failed
   2  wrong arguments
-  3  refused: what was refused has not changed
+  3  refused: the refused action has changed nothing
   4  not complete yet: the transition continues
   5  taken back: the machine is as before
   6  the answer is no (info CVE, check, doctor, verify)
@@ -60,7 +60,7 @@ pub(crate) enum Command {
     History(History),
     /// Check that no record was changed, left out or moved
     Verify(Verify),
-    /// Take the records to where auditors can check them
+    /// Export the records for auditors
     #[command(subcommand)]
     Evidence(Evidence),
     /// Install a patch, to be loaded at each boot of its kernel
@@ -119,7 +119,7 @@ impl Command {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Status {
-    /// Print one line, and exit as a plugin of Nagios
+    /// Print one line, and exit with the status of a Nagios plugin
     #[arg(long)]
     pub(crate) nagios: bool,
 }
@@ -271,8 +271,9 @@ pub(crate) struct Verify {
     /// NUMBER:HASH
     #[arg(long, value_name = "HEAD", verbatim_doc_comment, value_parser = crate::head::parse)]
     pub(crate) head: Option<crate::judge::Anchor>,
-    /// The signature of a head, which is beside it.
-    /// The file must have the record of that head
+    /// The signature of a head. The file of the head
+    /// must be beside it. The records must include
+    /// the record that the head names
     #[arg(long, value_name = "FILE", verbatim_doc_comment, requires = "key")]
     pub(crate) signature: Option<PathBuf>,
     /// The keys of the hosts, as in ssh-keygen's list

@@ -123,7 +123,7 @@ pub(crate) fn confirm(system: &System, name: &str) -> Result<State> {
     let patch = loader::patch(system, name)?.ok_or_else(|| {
         Failure::error(format!("{name} was not confirmed"))
             .why("the patch has left meanwhile")
-            .next("rlp history shows by whom")
+            .next("rlp history shows what has happened to it")
     })?;
     Ok(patch.state)
 }

@@ -15,7 +15,7 @@ use sha2::{
 use std::fmt;
 use std::str::FromStr;
 
-/// Whether a text is so many lower-case hexadecimal digits.
+/// Whether a text consists of exactly `digits` lower-case hexadecimal digits.
 pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == digits && text.bytes().all(is_digit)
@@ -78,7 +78,7 @@ pub(crate) struct Span {
     pub(crate) sha256: Digest,
 }
 
-/// Bytes that are summed up one part after the other.
+/// The hash and the number of bytes that are added one part after the other.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sum {
     state: Sha256,

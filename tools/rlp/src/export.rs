@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! evidence export: the history in files that leave the machine, with its head, signed.
+//! evidence export: writes the history and its head to a folder, and signs the head. The files are
+//! meant to leave the machine.
 
 use crate::cli;
 use crate::failure::{
@@ -41,8 +42,8 @@ struct Exported {
     signature: Option<PathBuf>,
 }
 
-/// The history as it is between two records. It is on the disk: a signed head must not name a
-/// record that a power cut could still undo.
+/// Reads the history while no record is being appended. Syncs it to the disk first, because a
+/// signed head must not name a record that a power cut could still undo.
 fn read(system: &System) -> Result<Vec<u8>> {
     let path = system.path(&history::path());
     let _lock = history::lock(system)?;
@@ -74,7 +75,7 @@ fn existing(path: &Path, new: &HeadFile) -> Option<Vec<u8>> {
 pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Report>> {
     system.needs_root("export evidence")?;
     let host = host::id(system).ok_or_else(|| {
-        Failure::refused("this machine has no id, so that its evidence has no name")
+        Failure::refused("this machine has no id, so its evidence has no name")
             .next("systemd-machine-id-setup gives it one")
     })?;
     let records = read(system)?;

@@ -7,13 +7,13 @@ use std::path::Path;
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// The kind of a failure, which is its exit status. clap uses 2 for wrong arguments.
+/// The kind of a failure. It decides the exit status. clap uses 2 for wrong arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The machine or a program failed.
     Error,
-    /// The kernel, the loader or this program refuses. Nothing has changed.
+    /// The kernel, the loader or this program refuses. The refused action has changed nothing.
     Refused,
     /// The transition continues after this program has ended.
     InProgress,

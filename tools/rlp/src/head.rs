@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The head of a chain in a file of its own, which the machine's key signs: what a machine has
-//! recorded up to a moment.
+//! The file of a head. A head names the last record of a chain at a moment. The machine's key signs
+//! the file, so it shows what the machine had recorded up to that moment.
 
 use crate::digest::Digest;
 use crate::failure::{
@@ -138,7 +138,7 @@ mod tests {
         );
         assert_eq!(HeadFile::parse(path, &head.text()).unwrap(), head);
         assert!(HeadFile::parse(path, b"{}").is_err());
-        // A host is printed, and must not be any text.
+        // The host's name is printed, so a name with control characters must be rejected.
         let odd = HeadFile {
             host: "\x1b[2J".to_owned(),
             ..head.clone()

@@ -60,7 +60,7 @@ pub(crate) fn lock(system: &System) -> Result<durable::Lock> {
     Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
 }
 
-/// Whether a record is about the start or the end of an action, or about an event of the loader.
+/// What a record is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
@@ -70,7 +70,7 @@ pub(crate) enum Phase {
     End,
     /// An event that the loader has reported.
     Event,
-    /// What the machine was at a moment.
+    /// The state of the machine at a moment.
     State,
 }
 
@@ -129,7 +129,8 @@ impl Record {
     /// Appends the record to the history. It is on the disk when this returns. The journal gets it,
     /// too, even if the disk is full.
     pub(crate) fn append(mut self, system: &System) -> Result<()> {
-        // The journal has the records in the same order.
+        // The lock is held until the record was sent to the journal. So the journal has the records
+        // in the same order.
         let lock = lock(system);
         let appended = match &lock {
             Ok(_) => {
@@ -204,7 +205,7 @@ impl<'a> Action<'a> {
         Ok(Self::new(system, action, patch))
     }
 
-    /// An action whose begin is recorded, or could not be.
+    /// An action whose beginning is recorded already, or could not be recorded.
     pub(crate) fn new(system: &'a System, action: &'a str, patch: &str) -> Self {
         Self {
             system,

@@ -70,7 +70,8 @@ mod tests {
         is_name, //
     };
 
-    /// systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622 has printed these.
+    /// The output of systemd-id128 machine-id --app-specific=f266a3615cef4c1abab805c51a549622, on
+    /// a machine with this id.
     #[test]
     fn as_systemd_has_it() {
         assert_eq!(

@@ -137,7 +137,8 @@ impl Report for Patches {
 }
 
 impl Cve {
-    /// Whether a patch is in effect for all tasks, and confirmed, in each object that is loaded.
+    /// Whether one of these patches is confirmed, and in effect for all tasks. Such a patch is in
+    /// effect in each of its objects that is loaded.
     fn is_fixed(&self) -> bool {
         let mut patches = self.patches.iter();
         patches.any(|patch| patch.state == State::InEffect)

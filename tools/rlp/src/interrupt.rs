@@ -39,11 +39,13 @@ static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The two ends of a stream. The first can be read when a signal has arrived. Nobody reads from it,
 /// so it ends each later wait, too. Without it, a signal between a check and the sleep after it
-/// would not end the sleep. The second end stays open: if all signals are ignored, no handler has
-/// it, and a stream that is closed can be read at once.
+/// would not end the sleep. The second end is kept open here. If all signals are ignored, no
+/// handler has a copy of it. A closed second end would make the first end readable, and each sleep
+/// would end at once.
 static WAKE: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
 
-/// Whether this process ignores a signal, as nohup(1) has it. `status` is `/proc/self/status`.
+/// Whether this process ignores a signal, as it does under nohup(1). `status` is the content of
+/// `/proc/self/status`.
 fn is_ignored(status: &str, signal: i32) -> bool {
     let mask = status
         .lines()
@@ -70,7 +72,7 @@ pub(crate) fn watch() -> Result<()> {
             .and_then(|_| low_level::pipe::register(signal, writer.try_clone()?))
             .map_err(failed)?;
     }
-    // Each command calls this function once, so `WAKE` is not set yet.
+    // A process calls this function at most once, so `WAKE` is not set yet.
     let _ = WAKE.set((wake, writer));
     Ok(())
 }
@@ -85,7 +87,7 @@ pub(crate) fn sleep(file: impl AsFd, events: PollFlags, time: Option<Duration>) 
     let ms = time.map_or(-1, |time| {
         i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
     });
-    // The caller looks for what has happened.
+    // The result is not needed: the caller checks what has happened.
     let _ = poll(&mut files, ms);
 }
 
