@@ -48,8 +48,8 @@ pub(crate) fn terminated(ptr: *const u8, max: usize) -> Result {
     Err(E2BIG)
 }
 
-/// Returns a copy of the string at `ptr`, whose terminator is in the first `max` bytes. The copy has
-/// no terminator.
+/// Returns a copy of the string at `ptr`, whose terminator is in the first `max` bytes. The copy
+/// has no terminator.
 ///
 /// # Context
 ///

@@ -236,7 +236,7 @@ fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<(
         findings.ok(format!("{shown} is signed"));
     } else if loader::requires_signatures(system) {
         findings.wrong(
-            format!("{shown} is not signed, and the loader requires that"),
+            format!("{shown} is not signed, and the loader requires a signature"),
             "sign it with a key that the kernel trusts",
         );
     }

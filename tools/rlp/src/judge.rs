@@ -111,8 +111,8 @@ struct Seen {
     host: Option<usize>,
     is_first: bool,
     has_torn: bool,
-    /// Whether the record names the bytes before it as they are: all of them in the first record,
-    /// and those of a torn line in the others.
+    /// Whether the bytes before the record are those that it names. The first record names all
+    /// bytes before it. Each other record names a torn line, or none.
     is_right: bool,
 }
 
@@ -216,7 +216,7 @@ impl Chain {
         }
     }
 
-    /// Judges the file. Without `host`, its last record decides whose file it is.
+    /// Judges the file. Without `host`, the last record that names a host decides whose file it is.
     pub(crate) fn judge(&self, host: Option<&str>, anchors: &[Anchor]) -> Judged {
         let records = self.entries.iter().rev();
         let host = match host {
@@ -262,7 +262,7 @@ impl Others {
     }
 }
 
-/// What a file is.
+/// The verdict on a file.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Judged {
     pub(crate) host: Option<String>,
@@ -272,7 +272,7 @@ pub(crate) struct Judged {
     /// The lines before the first chain.
     pub(crate) unchained: Option<Lines>,
     pub(crate) head: Option<Head>,
-    /// The last number whose record an anchor covers.
+    /// The number of the last record in the file that an anchor covers.
     pub(crate) anchored_seq: Option<u64>,
     /// The line of that record. 0: there is none.
     #[serde(skip)]
@@ -284,7 +284,7 @@ pub(crate) struct Judged {
     pub(crate) more_findings: u64,
 }
 
-/// The most findings of a file that are kept. A file may be made to have very many.
+/// The most findings of a file that are kept. A hostile file can cause very many.
 const MOST: usize = 1000;
 
 impl Judged {
@@ -309,14 +309,15 @@ impl Judged {
 
 struct Judge<'a> {
     chain: &'a Chain,
-    /// The first record with each hash. It is made when it is needed.
+    /// The first record with each hash. The map is filled when it is first used.
     places: HashMap<Digest, &'a Seen>,
-    /// The record that the next one must name, and the number that it should have.
+    /// The last record of the chain so far. The next record must name it.
     last: Option<&'a Seen>,
+    /// The number that `last` should have.
     seq: u64,
-    /// Lines between that record and the next one.
+    /// The lines between `last` and the next record.
     others: Option<Others>,
-    /// Whether that record is in another place than it was.
+    /// Whether `last` was moved to another place in the file.
     is_moved: bool,
     judged: Judged,
 }
@@ -426,7 +427,7 @@ impl<'a> Judge<'a> {
                     first: 1,
                     last: (record.nr - 1).max(1),
                 },
-                "these are not the lines before which the chain began",
+                "these are not the lines that the first record of the chain names",
             );
         }
         if self.last.is_some() {
@@ -457,7 +458,8 @@ impl<'a> Judge<'a> {
                 self.judged.torn.push(others.lines);
             }
             Some(others) if record.is_right => {
-                let text = "the next record says that this was torn, and it is no part of a record";
+                let text =
+                    "the next record names this as a torn line, but it is not a part of a record";
                 self.found(Kind::Added, others.lines, text);
             }
             Some(others) if !record.has_torn => self.foreign(others),
@@ -531,7 +533,7 @@ impl<'a> Judge<'a> {
         } else if missing != 0 {
             self.left_out(record, missing);
         } else {
-            // The record itself may have been changed. Then its neighbour does not name it.
+            // The record itself may have been changed. Then the record after it does not name it.
             let next = self.chain.entries[at + 1..].iter().find_map(Entry::record);
             let is_named = match next {
                 Some(next) => {

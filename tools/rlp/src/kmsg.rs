@@ -82,9 +82,9 @@ impl Log {
         Self(file.map(|file| BufReader::with_capacity(LONGEST, file)))
     }
 
-    /// The loader's errors and warnings since then, or since the last call, except those about
-    /// another patch. If the relocations of a patch cannot be applied, the kernel itself logs the
-    /// reason, with "livepatch: " before the message.
+    /// The loader's errors and warnings since `from_now()`, or since the last call of this
+    /// function. Messages about another patch are left out. If the relocations of a patch cannot be
+    /// applied, the kernel itself logs the reason, with "livepatch: " before the message.
     pub(crate) fn problems(&mut self, patch: &str) -> Vec<String> {
         let Some(file) = &mut self.0 else {
             return Vec::new();

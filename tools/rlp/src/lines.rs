@@ -19,18 +19,17 @@ const LONGEST: u64 = 1 << 20;
 pub(crate) struct Line<'a> {
     /// The first line has the number 1.
     pub(crate) nr: u64,
-    /// The line without the newline, or its beginning if no record is that long.
+    /// The line without the newline. If the line is longer than any record, only its beginning.
     pub(crate) text: &'a [u8],
     pub(crate) is_whole: bool,
-    /// The hash of the line with its newline. The last line has one even if the file ends before
-    /// it: the next record begins with that newline.
+    /// The hash of the line with its newline. If the file ends without a newline, the hash still
+    /// includes one, because the next record begins with that newline.
     pub(crate) sha256: Digest,
     /// What lies before this line.
     pub(crate) before: &'a Read,
 }
 
-/// What `take` does with the bytes of a line: a marked line begins the bytes between two marks
-/// anew.
+/// Whether `take` marks a line. After a marked line, [`Read::unmarked`] starts again at 0 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     Marked,

@@ -175,8 +175,8 @@ fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
         State::Disabling => Err(Failure::refused(format!("{name} is being disabled"))
             .next(format!("wait, or turn that round with rlp reverse {name}"))),
         State::Held => Err(Failure::refused(format!("{name} was replaced")).why(
-            "the patch that has replaced it is on probation, and falls back to it if it is not \
-             confirmed",
+            "the patch that has replaced it is on probation; it takes effect again if that patch \
+             is not confirmed",
         )),
         State::Enabling | State::Probation | State::InEffect => Ok(()),
     }
@@ -268,7 +268,7 @@ fn check_possible(system: &System, module: &ModuleFile) -> Result<()> {
     }
     if loader::requires_signatures(system) && !module.is_signed {
         return Err(
-            refused("it is not signed, and the loader requires that".to_owned())
+            refused("it is not signed, and the loader requires a signature".to_owned())
                 .next("sign it with a key that the kernel trusts"),
         );
     }

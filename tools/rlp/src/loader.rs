@@ -334,7 +334,7 @@ impl Leftover {
 }
 
 /// Whether the loader or the history says that tasks were forced in this boot, so that this module
-/// stays. A user that may read neither does not know.
+/// stays. If this user may read neither of them, the answer is no.
 fn was_forced(system: &System, name: &str) -> bool {
     let line = format!("patch '{name}': its module cannot be unloaded, because tasks were forced");
     let messages = kmsg::since_boot(system).unwrap_or_default();

@@ -2,13 +2,14 @@
 
 //! rlp: live patches, for those who operate machines.
 //!
-//! A command reads the machine through these modules: system, loader, blockers, module_file, kmsg,
-//! panics. It explains the loader's messages and events with reasons and events. It waits with
-//! wait, changes the machine with modules, control, load, unload and boot, and records that with
-//! change and history. The records are a chain (chain, digest, lines, host), and are sent to the
-//! journal, too. verify and export check the chain with judge, head and signature; heartbeat adds a
-//! record each day. Each command returns one report, which output prints as text or as JSON. Wrong
-//! arguments are for usage, and words of other tools for peers.
+//! A command reads the machine through these modules: `system`, `loader`, `blockers`,
+//! `module_file`, `kmsg`, `panics`. `reasons` explains the loader's messages, and `events` explains
+//! its events. A command waits with `wait`, and changes the machine with `modules`, `control`,
+//! `load`, `unload` and `boot`. It records that with `change` and `history`. The records are a
+//! chain (`chain`, `digest`, `lines`, `host`), and are sent to the `journal`, too. `verify` and
+//! `export` check the chain with `judge`, `head` and `signature`; `heartbeat` adds a record each
+//! day. Each command returns one report, which `output` prints as text or as JSON. `usage` answers
+//! wrong arguments, and `peers` answers words of other tools.
 
 mod blockers;
 mod boot;

@@ -57,7 +57,8 @@ pub(crate) trait Report {
     fn status(&self) -> u8 {
         0
     }
-    /// The exit status if the report cannot be printed, even if `status()` is not 0.
+    /// The exit status if the report cannot be printed. If this is `None`, a `status()` of 0
+    /// becomes an error, and any other `status()` stays.
     fn unprinted_status(&self) -> Option<u8> {
         None
     }
@@ -212,8 +213,7 @@ fn failure_text(failure: &Failure, paint: &Paint) -> String {
     text
 }
 
-/// What happens while a command waits: on a terminal a line that changes, otherwise a line for each
-/// event.
+/// What is shown while a command waits: lines that stay and, on a terminal, a line that changes.
 pub(crate) struct Progress {
     quiet: bool,
     is_terminal: bool,

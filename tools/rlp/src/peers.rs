@@ -83,8 +83,8 @@ fn meaning(word: &str) -> Option<Meaning> {
             Explanation("rlp patches the kernel only")
         }
         "--set-patch-level" | "--set-sticky-patch" | "--set-patch-type" => Explanation(
-            "the file decides: rlp load FILE loads that level, and rlp install FILE keeps it for \
-             each boot",
+            "the level is that of the file: rlp load FILE loads it, and rlp install FILE keeps it \
+             for each boot",
         ),
         // canonical-livepatch
         "enable" => Explanation(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Signatures of ssh-keygen(1). This program has no keys and no cryptography for them of its own: a
-//! machine with an SSH server has a key, and OpenSSH is where its users manage keys already.
+//! Signatures of ssh-keygen(1). This program has no keys of its own, and computes no signatures. A
+//! machine with an SSH server has a key, and its users manage keys with OpenSSH already.
 
 use crate::failure::{
     error_text,
@@ -39,7 +39,7 @@ fn ssh_keygen(configure: impl FnOnce(&mut Command), input: &[u8]) -> Result<Outp
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // If it does not read all of its input, it says why.
+        // If ssh-keygen does not read all of its input, it prints the reason.
         let _ = stdin.write_all(input);
     }
     child.wait_with_output().map_err(failed)

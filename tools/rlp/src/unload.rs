@@ -42,8 +42,8 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
     }
     let names: Vec<String> = if arguments.all {
         match loader::patches(system) {
-            // The newest patch is unloaded first. A held patch that it had replaced leaves with it,
-            // or is in effect again, and is unloaded in its turn.
+            // The newest patch is unloaded first. If it holds an older patch, that patch is then in
+            // effect again, and is unloaded next. Or the older patch has left in the meantime.
             Ok(patches) => patches.into_iter().rev().map(|patch| patch.name).collect(),
             Err(failure) => return failure.into(),
         }
@@ -147,12 +147,12 @@ fn check_held(system: &System, patch: &Patch) -> Result<()> {
         Some(holder) => Err(
             Failure::refused(format!("{} cannot be unloaded", patch.name))
                 .why(format!(
-                    "{} has replaced it, and falls back to it if it is not confirmed",
+                    "{0} has replaced it; it takes effect again if {0} is not confirmed",
                     holder.name
                 ))
                 .next(format!("rlp confirm {}, or unload that", holder.name)),
         ),
-        // It is just leaving.
+        // The holder was confirmed or taken back after `patch` was read.
         None => Ok(()),
     }
 }

@@ -67,7 +67,8 @@ pub(crate) struct Verified {
     pub(crate) signed: Option<(String, String)>,
 }
 
-/// The head with this signature, if one of the host's keys has made the signature.
+/// Reads the head beside this signature, and checks the signature. The second value is the
+/// fingerprint of the host's key that has signed, or the reason why the signature is not valid.
 fn signed_head(
     signature: &Path,
     allowed: &Path,

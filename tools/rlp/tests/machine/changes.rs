@@ -137,7 +137,7 @@ fn dry_runs_are_refused_alike() {
             "sys/module/rust_livepatch/parameters/require_signed",
             "Y",
             "N",
-            "it is not signed, and the loader requires that",
+            "it is not signed, and the loader requires a signature",
         ),
     ] {
         set(path, bad);

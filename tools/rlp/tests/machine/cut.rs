@@ -5,7 +5,7 @@
 //!
 //! strace records the system calls of one run. A model of a disk replays them. After each call, the
 //! model gives the states that a power cut may leave. Names that were not synced are all on the
-//! disk or all lost, and so is content.
+//! disk, or all lost. The same holds for content that was not synced.
 
 use crate::common::{
     traced,
@@ -280,7 +280,7 @@ impl State {
     fn is_between(&self, old: &Self, new: &Self) -> bool {
         let is = |file: fn(&Self) -> &Option<Vec<u8>>| {
             [file(old), file(new)].contains(&file(self))
-                // An empty list is none.
+                // An empty list means the same as no list.
                 || file(self).as_deref().unwrap_or_default().is_empty()
                     && [file(old), file(new)].iter().any(|file| file.is_none())
         };

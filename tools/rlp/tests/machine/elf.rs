@@ -28,7 +28,7 @@ fn string(table: &mut Vec<u8>, text: &str) -> u32 {
     at
 }
 
-/// A module with these fields for modinfo, which needs this symbol.
+/// A module that has these fields of modinfo and needs this symbol.
 pub(crate) fn module(info: &[String], symbol: &str, build_id: &[u8]) -> Vec<u8> {
     let mut strings = vec![0];
     let mut symbols = vec![0; 24];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The chain of the history, and what was done to it: verify finds each kind of tampering, and
-//! takes a power cut for none.
+//! The chain of the history, and what was done to it: verify finds each kind of tampering, and does
+//! not report a power cut as tampering.
 
 use crate::common::{
     sha256,
@@ -320,7 +320,8 @@ fn a_file_that_is_written_anew() {
     let machine = machine(6);
     let head = head(&machine);
     std::fs::remove_file(machine.path(HISTORY)).unwrap();
-    // The same records, of the same second, would be the same file.
+    // The new records may be of the same second as the old ones. With the same boot id, they would
+    // then be the same bytes.
     machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
     for (count, kind) in [(2, "cut"), (4, "cut"), (6, "changed")] {
         record(&machine);

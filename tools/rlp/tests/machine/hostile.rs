@@ -348,8 +348,8 @@ fn a_user_who_interrupts() {
     output.fails(4, "reverse stopped waiting");
 }
 
-/// A command that waits sleeps until the loader or a signal wakes it. It does not look again from
-/// time to time.
+/// While a command waits, it sleeps until the loader or a signal wakes it. It does not look again
+/// from time to time.
 #[test]
 fn a_wait_is_one_sleep() {
     let machine = Machine::new();
@@ -446,7 +446,7 @@ fn a_user_that_is_not_root() {
             .args(arguments);
         machine.run_with(&mut setpriv)
     };
-    // These see the same as root.
+    // These commands print the same as for root.
     for arguments in [
         &["status"][..],
         &["info"],
