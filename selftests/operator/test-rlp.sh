@@ -271,15 +271,15 @@ run 0 unload rlp_patch_a
 expect_unchanged
 pass "probation, confirmed or taken back"
 
-# The signal ends the test, too. The patch is not confirmed.
-rlp load --probation 300 --test "touch $seen/runs; exec sleep 1000" "$one" --parameter=says=a "$a" \
-	>"$seen/waits" 2>&1 &
+# The signal ends the test with its processes, too. The patch is not confirmed.
+rlp load --probation 300 --test "touch $seen/runs; sleep 1000; true" \
+	"$one" --parameter=says=a "$a" >"$seen/waits" 2>&1 &
 waiter=$!
 wait_until "[[ -e $seen/runs ]]" || fail "the test does not run"
 kill -TERM "$waiter"
 ends 4 'rlp_patch_a is in effect, and its test was interrupted'
 expect_file $RLP/rlp_patch_a/confirmed 0
-! pgrep -f 'sleep 1000' >/dev/null || fail "the test still runs"
+wait_until "! pgrep -f 'sleep 1000'" || fail "the test still runs"
 run 0 unload rlp_patch_a
 expect_unchanged
 pass "a test that is interrupted"

@@ -389,6 +389,11 @@ pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress
 }
 
 impl Booted {
+    fn changed(&mut self, change: &Change) {
+        let words = change.words(self.dry_run);
+        self.lines.push(format!("{}: {words}", change.patch));
+    }
+
     fn failed(&mut self, failure: &Failure) {
         self.lines.push(failure.what.clone());
         if let Some(why) = &failure.why {
@@ -529,7 +534,7 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
     for name in write_intent(system, &release, booted)? {
         let file = stored_path(system, &release, &name);
         match load_stored(system, &file, &name, &plan(false), progress) {
-            Ok(()) => booted.lines.push(format!("{name}: loaded")),
+            Ok(change) => booted.changed(&change),
             Err(failure) => booted.failed(&failure),
         }
     }
@@ -564,7 +569,7 @@ fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> R
     for name in patches {
         let file = stored_path(system, &release, &name);
         match load_stored(system, &file, &name, &plan(true), progress) {
-            Ok(()) => booted.lines.push(format!("{name}: would be loaded")),
+            Ok(change) => booted.changed(&change),
             Err(failure) => booted.failed(&failure),
         }
     }
@@ -592,10 +597,10 @@ fn load_stored(
     name: &str,
     plan: &Plan<'_>,
     progress: &mut Progress,
-) -> Result<()> {
+) -> Result<Change> {
     let change = load::load(system, file, plan, progress)?;
     if change.patch == name {
-        return Ok(());
+        return Ok(change);
     }
     Err(Failure::error(format!(
         "{} has the patch {}",

@@ -95,6 +95,16 @@ impl Change {
         self
     }
 
+    /// What was done, or what would be done in a dry run.
+    pub(crate) fn words(&self, dry_run: bool) -> &'static str {
+        let (done, would) = self.result.words();
+        if dry_run {
+            would
+        } else {
+            done
+        }
+    }
+
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -115,8 +125,7 @@ impl Report for Changes {
     fn text(&self, paint: &Paint) -> String {
         let mut text = String::new();
         for change in &self.changes {
-            let (done, would) = change.result.words();
-            let words = if self.dry_run { would } else { done };
+            let words = change.words(self.dry_run);
             text += &format!("{}{}{:#}: {words}\n", paint.bold, change.patch, paint.bold);
             for note in &change.notes {
                 text += &format!("  {note}\n");

@@ -10,6 +10,10 @@ use crate::failure::{
     Result,
     ANSWER_IS_NO, //
 };
+use crate::leftovers::{
+    self,
+    Leftover, //
+};
 use crate::loader;
 use crate::module_file::ModuleFile;
 use crate::modules;
@@ -249,12 +253,12 @@ fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<(
                 "unload that first",
             );
         }
-    } else if let Some(left) = loader::leftovers(system)?
-        .iter()
-        .find(|left| left.name == module.name && left.pinned)
+    } else if let Some(why) = leftovers::find(system, &module.name)?
+        .as_ref()
+        .and_then(Leftover::why)
     {
         findings.wrong(
-            format!("{} cannot be loaded: {}", module.name, left.why()),
+            format!("{} cannot be loaded: {why}", module.name),
             "give the patch another name, or reboot",
         );
     }

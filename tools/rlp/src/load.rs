@@ -17,6 +17,10 @@ use crate::failure::{
 };
 use crate::interrupt;
 use crate::kmsg::Log;
+use crate::leftovers::{
+    self,
+    Leftover, //
+};
 use crate::loader::{
     self,
     Patch,
@@ -37,10 +41,13 @@ use crate::wait::{
 };
 use rustix::event::PollFlags;
 use rustix::process::{
+    kill_process_group,
     pidfd_open,
     Pid,
-    PidfdFlags, //
+    PidfdFlags,
+    Signal, //
 };
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{
     Child,
@@ -286,12 +293,12 @@ fn check_possible(system: &System, module: &ModuleFile) -> Result<()> {
 
 /// Returns whether an old module of this name is left. Fails if that module cannot be unloaded.
 fn check_leftover(system: &System, name: &str) -> Result<bool> {
-    let left = loader::leftovers(system)?;
-    match left.iter().find(|left| left.name == *name) {
-        Some(left) if left.pinned => Err(Failure::refused(format!("{name} was not loaded"))
-            .why(left.why())
+    let left = leftovers::find(system, name)?;
+    match left.as_ref().and_then(Leftover::why) {
+        Some(why) => Err(Failure::refused(format!("{name} was not loaded"))
+            .why(why)
             .next("give the patch another name, or reboot")),
-        left => Ok(left.is_some()),
+        None => Ok(left.is_some()),
     }
 }
 
@@ -457,16 +464,30 @@ fn confirmed_or_taken_back(
     Ok(change)
 }
 
-/// Waits until the command ends. A signal to this program ends the command, too.
+/// Waits until the command ends. A signal to this program ends the command with all processes of
+/// its group. So does an error, because nobody would wait for them.
 fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
-    let end = pidfd_open(Pid::from_child(&command), PidfdFlags::empty())?;
+    let group = Pid::from_child(&command);
+    let result = end_of_test(&mut command, group);
+    if !matches!(result, Ok(Some(_))) {
+        // ESRCH: all of them have ended.
+        let _ = kill_process_group(group, Signal::Kill);
+    }
+    match result? {
+        Some(status) => Ok(status),
+        None => command.wait(),
+    }
+}
+
+/// The status of the command, or `None` if a signal to this program has come first.
+fn end_of_test(command: &mut Child, group: Pid) -> std::io::Result<Option<ExitStatus>> {
+    let end = pidfd_open(group, PidfdFlags::empty())?;
     loop {
         if let Some(status) = command.try_wait()? {
-            return Ok(status);
+            return Ok(Some(status));
         }
         if interrupt::is_pending() {
-            command.kill()?;
-            return command.wait();
+            return Ok(None);
         }
         interrupt::sleep(&end, PollFlags::IN, None);
     }
@@ -478,6 +499,7 @@ fn failed_test(command: &str, patch: &str) -> Option<String> {
         .args(["-c", command])
         .env("RLP_PATCH", patch)
         .stdin(Stdio::null())
+        .process_group(0)
         // The standard output is for this program's own report.
         .stdout(std::io::stderr())
         .spawn()

@@ -9,8 +9,6 @@ use crate::failure::{
     Failure,
     Result, //
 };
-use crate::history;
-use crate::kmsg;
 use crate::system::System;
 use serde::{
     Deserialize,
@@ -28,8 +26,8 @@ const ENODEV: i32 = 19;
 
 /// How many times this program looks whether a folder is gone or a module is no longer in use, and
 /// the pause between two looks.
-const GONE_CHECKS: u32 = 5;
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const GONE_CHECKS: u32 = 5;
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The state of a patch, from the files `enabled`, `transition` and `confirmed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,68 +308,6 @@ pub(crate) fn name_of(argument: &str) -> String {
     let name = argument.rsplit('/').next().unwrap_or(argument);
     let name = name.strip_suffix(".ko").unwrap_or(name);
     name.replace('-', "_")
-}
-
-/// A module of a patch that the loader does not have any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Leftover {
-    pub(crate) name: String,
-    /// Whether the module is still in use.
-    pub(crate) pinned: bool,
-    /// Whether it is known that tasks were forced. The module then stays until the next boot.
-    pub(crate) forced: bool,
-}
-
-impl Leftover {
-    /// Why the module cannot be unloaded.
-    pub(crate) fn why(&self) -> &'static str {
-        if self.forced {
-            "its old module stays until the next boot: tasks were forced"
-        } else {
-            "its old module is still in use"
-        }
-    }
-}
-
-/// Whether the loader or the history says that tasks were forced in this boot, so that this module
-/// stays. If this user may read neither of them, the answer is no.
-fn was_forced(system: &System, name: &str) -> bool {
-    let line = format!("patch '{name}': its module cannot be unloaded, because tasks were forced");
-    let messages = kmsg::since_boot(system).unwrap_or_default();
-    messages.iter().any(|message| message.text == line) || history::has_forced(system)
-}
-
-/// Whether a module of a patch that has left is still in use, or `None` if it is gone. The last
-/// users may take a moment to leave it.
-fn is_pinned(system: &System, name: &str) -> Option<bool> {
-    for _ in 0..GONE_CHECKS {
-        let count = system.read(&format!("/sys/module/{name}/refcnt")).ok()?;
-        if count == "0" {
-            return Some(false);
-        }
-        std::thread::sleep(CHECK_INTERVAL);
-    }
-    Some(true)
-}
-
-/// The modules that use the loader, and whose patches are gone.
-pub(crate) fn leftovers(system: &System) -> Result<Vec<Leftover>> {
-    let mut leftovers = Vec::new();
-    for name in system.names(&format!("/sys/module/{MODULE}/holders"))? {
-        // While a patch leaves, its folder may still be there, but its files cannot be read.
-        if patch(system, &name)?.is_some() {
-            continue;
-        }
-        let Some(pinned) = is_pinned(system, &name) else {
-            continue;
-        };
-        leftovers.push(Leftover {
-            forced: pinned && was_forced(system, &name),
-            name,
-            pinned,
-        });
-    }
-    Ok(leftovers)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod interrupt;
 mod journal;
 mod judge;
 mod kmsg;
+mod leftovers;
 mod lines;
 mod load;
 mod loader;

@@ -14,9 +14,13 @@ use crate::failure::{
     Result, //
 };
 use crate::kmsg;
+use crate::leftovers::{
+    self,
+    Hold,
+    Leftover, //
+};
 use crate::loader::{
     self,
-    Leftover,
     Patch,
     State, //
 };
@@ -187,7 +191,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     }
     let mut status = Status {
         is_loaded: loader::is_loaded(system),
-        leftovers: loader::leftovers(system)?,
+        leftovers: leftovers::all(system)?,
         installed: or_unseen(
             boot::installed(system, &release),
             "the patches that are installed",
@@ -291,21 +295,26 @@ impl Status {
         }
         for left in self.leftovers.clone() {
             let name = &left.name;
-            if left.forced {
-                self.reason(
-                    Warning,
-                    format!("the module {name} stays until the next boot: tasks were forced"),
-                    Some("plan a reboot".to_owned()),
-                );
-            } else if left.pinned {
-                self.reason(
-                    Warning,
+            let lsmod = format!("lsmod shows what uses it; rlp unload {name} unloads it then");
+            let (what, next) = match left.hold {
+                Hold::Free => continue,
+                Hold::Used => (
                     format!("the module {name} is still in use, and its patch has left"),
-                    Some(format!(
-                        "lsmod shows what uses it; rlp unload {name} unloads it then"
-                    )),
-                );
-            }
+                    lsmod,
+                ),
+                Hold::MaybeForced => (
+                    format!(
+                        "the module {name} is still in use, perhaps until the next boot: tasks \
+                         were forced"
+                    ),
+                    lsmod,
+                ),
+                Hold::Forced => (
+                    format!("the module {name} stays until the next boot: tasks were forced"),
+                    "plan a reboot".to_owned(),
+                ),
+            };
+            self.reason(Warning, what, Some(next));
         }
     }
 
@@ -504,7 +513,7 @@ impl Report for Status {
                 None => text.push_str("  only root may see what holds this up\n"),
             }
         }
-        for left in self.leftovers.iter().filter(|left| !left.pinned) {
+        for left in self.leftovers.iter().filter(|left| left.hold == Hold::Free) {
             let _ = writeln!(
                 text,
                 "\n{0}: not in effect; its module is left (rlp unload {0})",
@@ -603,10 +612,13 @@ pub(crate) fn run(system: &System, arguments: &cli::Status) -> Outcome {
         (true, Ok(status)) => Outcome::of(Nagios(status)),
         (true, Err(failure)) => Outcome::of(Unknown(failure.what)),
         (false, Ok(mut status)) => {
-            let what = "what the loader has logged";
-            match or_unseen(logged(system), what, &mut status.unseen) {
+            // The log is an addition: the state of the patches does not depend on it.
+            match logged(system) {
                 Ok(logged) => status.logged = logged,
-                Err(failure) => return failure.into(),
+                Err(failure) => {
+                    let unseen = format!("what the loader has logged ({})", failure.what);
+                    status.unseen.push(unseen);
+                }
             }
             Outcome::of(status)
         }

@@ -17,6 +17,10 @@ use crate::failure::{
 };
 use crate::kmsg::Log;
 use crate::load;
+use crate::leftovers::{
+    self,
+    Leftover, //
+};
 use crate::loader::{
     self,
     Patch,
@@ -57,7 +61,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
             return plan(system, &name, arguments.deadline);
         }
         let until = wait::deadline_after(arguments.wait.timeout);
-        if loader::patch(system, &name)?.is_none() && leftover(system, &name)?.is_none() {
+        if loader::patch(system, &name)?.is_none() && leftovers::find(system, &name)?.is_none() {
             return Ok(Change::new(&name, Done::NotLoaded));
         }
         change::recorded(system, Recording::Wanted, "unload", &name, None, || {
@@ -66,19 +70,17 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
     })
 }
 
-fn leftover(system: &System, name: &str) -> Result<Option<loader::Leftover>> {
-    let left = loader::leftovers(system)?;
-    Ok(left.into_iter().find(|left| left.name == name))
-}
-
 /// Checks that the module of a patch that has left can be unloaded.
-fn check_leftover(left: &loader::Leftover) -> Result<()> {
-    if !left.pinned {
-        return Ok(());
-    }
+fn check_leftover(system: &System, left: &Leftover) -> Result<()> {
     let failure = Failure::refused(format!("module {} cannot be unloaded", left.name));
+    if modules::are_disabled(system) {
+        return Err(failure.why(status::NO_MODULES).next(status::NO_MODULES_NEXT));
+    }
+    let Some(why) = left.why() else {
+        return Ok(());
+    };
     Err(failure
-        .why(left.why())
+        .why(why)
         .next("lsmod shows what uses it; if tasks were forced, it stays until the next boot"))
 }
 
@@ -98,16 +100,16 @@ fn with_boot_note(system: &System, change: Change) -> Change {
 /// Says what an unload would do, or why it would be refused.
 fn plan(system: &System, name: &str, deadline: Option<u32>) -> Result<Change> {
     let mut change = Change::new(name, Done::Unloaded);
+    let Some(patch) = loader::patch(system, name)? else {
+        let Some(left) = leftovers::find(system, name)? else {
+            return Ok(Change::new(name, Done::NotLoaded));
+        };
+        check_leftover(system, &left)?;
+        return Ok(change.note("only its module is left"));
+    };
     if modules::are_disabled(system) {
         change = change.note(format!("its module would stay: {}", status::NO_MODULES));
     }
-    let Some(patch) = loader::patch(system, name)? else {
-        let Some(left) = leftover(system, name)? else {
-            return Ok(Change::new(name, Done::NotLoaded));
-        };
-        check_leftover(&left)?;
-        return Ok(change.note("only its module is left"));
-    };
     check_held(system, &patch)?;
     change = change.state(patch.state);
     if patch.state != State::Disabling {
@@ -200,8 +202,8 @@ pub(crate) fn unload(
                 change = change.note(format!("{held} is in effect again"));
             }
         }
-    } else if let Some(left) = leftover(system, name)? {
-        check_leftover(&left)?;
+    } else if let Some(left) = leftovers::find(system, name)? {
+        check_leftover(system, &left)?;
     }
     modules::unload(system, name)?;
     Ok(with_boot_note(system, change))

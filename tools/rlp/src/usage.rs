@@ -19,17 +19,18 @@ pub(crate) enum Form {
     Json,
     /// One line for Nagios. The exit status is 3 (unknown), because 2 would be a critical problem.
     Nagios,
+    /// A JSON object with the exit status for Nagios.
+    NagiosJson,
 }
 
 impl Form {
     pub(crate) fn of(arguments: &[OsString]) -> Self {
         let has = |option: &str| arguments.iter().any(|argument| argument == option);
-        if has("--json") {
-            Self::Json
-        } else if has("--nagios") {
-            Self::Nagios
-        } else {
-            Self::Text
+        match (has("--json"), has("--nagios")) {
+            (false, false) => Self::Text,
+            (false, true) => Self::Nagios,
+            (true, false) => Self::Json,
+            (true, true) => Self::NagiosJson,
         }
     }
 
@@ -63,8 +64,12 @@ impl Form {
     }
 
     fn print(self, what: &str, why: &str) -> u8 {
-        let (text, status) = if self == Self::Nagios {
-            (status::unknown_line(what), status::UNKNOWN)
+        let status = match self {
+            Self::Text | Self::Json => STATUS,
+            Self::Nagios | Self::NagiosJson => status::UNKNOWN,
+        };
+        let text = if self == Self::Nagios {
+            status::unknown_line(what)
         } else {
             let mut error = json!({ "kind": "usage", "what": what });
             if !why.is_empty() {
@@ -73,10 +78,10 @@ impl Form {
             let object = json!({
                 "rlp": output::FORMAT,
                 "command": null,
-                "status": STATUS,
+                "status": status,
                 "error": error,
             });
-            (format!("{object:#}\n"), STATUS)
+            format!("{object:#}\n")
         };
         // If this cannot be printed, the status still says that the arguments are wrong.
         let _ = output::print(&text);

@@ -7,6 +7,7 @@ use crate::common::{
     Machine,
     RELEASE, //
 };
+use crate::elf;
 use serde_json::json;
 
 #[test]
@@ -151,6 +152,14 @@ fn dry_runs_are_refused_alike() {
     set("sys/module/fix/refcnt", "1\n");
     alike(&load, 3, "its old module is still in use");
     alike(&["unload", "fix"], 3, "its old module is still in use");
+    set("sys/module/fix/refcnt", "0\n");
+    set("proc/sys/kernel/modules_disabled", "1");
+    alike(
+        &["unload", "fix"],
+        3,
+        "the kernel neither loads nor unloads modules",
+    );
+    set("proc/sys/kernel/modules_disabled", "0");
     std::fs::remove_dir_all(machine.path("sys/module/fix")).unwrap();
 
     // Patches that another one holds.
@@ -225,6 +234,17 @@ fn dry_runs_of_a_boot() {
         &["boot"],
         "bad: is quarantined, and would not be loaded\n\
          tried: is quarantined, and would not be loaded\nfix: would be loaded\n",
+    );
+    // The boot would find a patch that is loaded.
+    machine.patch("fix", 1);
+    machine.write_bytes(
+        "sys/module/fix/notes/.note.gnu.build-id",
+        &elf::build_id_note(b"same"),
+    );
+    dry(
+        &["boot"],
+        "bad: is quarantined, and would not be loaded\n\
+         tried: is quarantined, and would not be loaded\nfix: is loaded already\n",
     );
     machine.write("proc/cmdline", "quiet livepatch.off\n");
     dry(
@@ -631,6 +651,11 @@ fn wrong_arguments() {
         output.says(3, "LIVEPATCH UNKNOWN - unexpected argument");
         assert_eq!(output.out.lines().count(), 1, "{output:?}");
     }
+    let value = machine.json(&["status", "--nagios", "--bogus"]);
+    assert_eq!(
+        (&value["status"], &value["error"]["kind"]),
+        (&json!(3), &json!("usage"))
+    );
 }
 
 #[test]
