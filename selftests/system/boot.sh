@@ -31,6 +31,8 @@ read -ra at <<<"${reply//$'\n'/ }"
 	fail "rlp-boot.service ended after ${at[0]} us, sysinit.target was reached after ${at[1]} us"
 guest 'journalctl -b -o cat -u rlp-boot.service'
 says "^$late: loaded$"
+guest 'systemctl show -P StatusText rlp-boot.service'
+says "^$late: loaded$"
 guest 'insmod /root/modules/livepatch_sample_target.ko'
 patched greeting '^greetings from Rust$'
 guest 'rlp status --nagios'

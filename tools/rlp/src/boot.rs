@@ -30,6 +30,7 @@ use crate::load::{
     Plan, //
 };
 use crate::loader;
+use crate::manager;
 use crate::module_file::{
     is_name,
     ModuleFile,
@@ -385,6 +386,7 @@ pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress
     if let Err(failure) = result {
         booted.failed(&failure);
     }
+    manager::status(&booted.lines.join("; "));
     Outcome::of(booted)
 }
 

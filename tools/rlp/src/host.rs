@@ -6,16 +6,12 @@
 
 use crate::digest::is_hex;
 use crate::system::System;
-use hmac::{
-    Hmac,
-    Mac, //
-};
+use libsystemd::id128::Id128;
 use serde::de::{
     Deserialize,
     Deserializer,
     Error, //
 };
-use sha2::Sha256;
 
 /// The id of this program, which is the message of the keyed hash.
 pub(crate) const APPLICATION: u128 = 0xf266_a361_5cef_4c1a_bab8_05c5_1a54_9622;
@@ -27,9 +23,9 @@ const DIGITS: usize = 32;
 pub(crate) fn id(system: &System) -> Option<String> {
     let machine = system.read("/etc/machine-id").ok()?;
     let is_id = machine.len() == DIGITS && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let machine = u128::from_str_radix(&machine, 16).ok()?;
-    (is_id && machine != 0)
-        .then(|| application_id(machine))
+    let is_null = machine.bytes().all(|byte| byte == b'0');
+    (is_id && !is_null)
+        .then(|| application_id(&machine))
         .flatten()
 }
 
@@ -48,19 +44,11 @@ pub(crate) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     Ok(name)
 }
 
-/// The same as `sd_id128_get_machine_app_specific()`: HMAC-SHA-256 with the machine's id as the
-/// key. The first 128 bits get the form of a random UUID.
-fn application_id(machine: u128) -> Option<String> {
-    // A key may have any length: this does not fail.
-    let mut keyed = Hmac::<Sha256>::new_from_slice(&machine.to_be_bytes()).ok()?;
-    keyed.update(&APPLICATION.to_be_bytes());
-    let hash = keyed.finalize().into_bytes();
-    let mut bits = hash[..16]
-        .iter()
-        .fold(0, |bits, &byte| (bits << 8) | u128::from(byte));
-    bits = (bits & !(0xf << 76)) | (0x4 << 76);
-    bits = (bits & !(0x3 << 62)) | (0x2 << 62);
-    Some(format!("{bits:032x}"))
+/// The same as `sd_id128_get_machine_app_specific()`, for a machine with this id.
+fn application_id(machine: &str) -> Option<String> {
+    let machine = Id128::parse_str(machine).ok()?;
+    let application = Id128::try_from_slice(&APPLICATION.to_be_bytes()).ok()?;
+    Some(machine.app_specific(&application).ok()?.lower_hex())
 }
 
 #[cfg(test)]
@@ -75,7 +63,7 @@ mod tests {
     #[test]
     fn as_systemd_has_it() {
         assert_eq!(
-            application_id(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff).as_deref(),
+            application_id("00112233445566778899aabbccddeeff").as_deref(),
             Some("bd71d9b3044e43799c788578c2877b77")
         );
     }

@@ -35,6 +35,7 @@ mod leftovers;
 mod lines;
 mod load;
 mod loader;
+mod manager;
 mod module_file;
 mod modules;
 mod output;

@@ -4,6 +4,7 @@
 //! programs.
 
 use crate::failure::Failure;
+use crate::manager;
 use anstyle::{
     AnsiColor,
     Style, //
@@ -238,8 +239,9 @@ impl Progress {
         self.is_terminal && !self.quiet
     }
 
-    /// Shows a line that the next one replaces. Nothing is shown if this is no terminal.
+    /// Shows a line that the next one replaces, on a terminal and in the status of the unit.
     pub(crate) fn update(&mut self, text: &str) {
+        manager::status(text);
         if self.is_watched() {
             say(&format!(
                 "\r\x1b[K{}{text}{:#}",
