@@ -172,6 +172,8 @@ impl Drop for Caller {
 impl System for Caller {
     type Op = Op;
     type Trouble = Trouble;
+    /// The mode of each site, as it is reported, and the text.
+    type State = (Vec<Option<Mode>>, text::Text);
 
     fn operations() -> Vec<Op> {
         let mut all = vec![Op::Retain(0), Op::DemoteAll];
@@ -233,8 +235,8 @@ impl System for Caller {
         points
     }
 
-    fn state(&self) -> String {
-        format!("{:?} {:?}", promise::modes(&self.hooks), text::text())
+    fn state(&self) -> Self::State {
+        (promise::modes(&self.hooks), text::text())
     }
 
     fn rest(&mut self) {}

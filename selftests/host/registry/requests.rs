@@ -290,6 +290,9 @@ fn with_refusal<T>(nth: usize, f: impl FnOnce() -> T) -> (T, usize) {
 impl System for Loader {
     type Op = Op;
     type Trouble = Trouble;
+    /// What can be observed, the machine and its text, whether functions settle, and how many
+    /// modules are announced.
+    type State = (promise::Seen, Machine, text::Text, bool, usize);
 
     fn operations() -> Vec<Op> {
         let mut all = vec![
@@ -397,17 +400,13 @@ impl System for Loader {
         points
     }
 
-    fn state(&self) -> String {
+    fn state(&self) -> Self::State {
         let registry = REGISTRY.lock().unwrap();
         let settling = registry.settling().is_some();
         let announced = registry.announced().len();
         drop(registry);
         let machine = machine(|machine| machine.clone());
-        format!(
-            "{:?} {machine:?} {:?} {settling} {announced}",
-            promise::seen(),
-            text::text()
-        )
+        (promise::seen(), machine, text::text(), settling, announced)
     }
 
     /// Clears the task's stack, and runs the worker until it has nothing to do.

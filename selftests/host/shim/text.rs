@@ -44,7 +44,7 @@ pub(crate) enum Broken {
     Odd,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Text {
     /// The sites of each of the loader's ftrace ops. Number 0 is the ops with the anchor.
     pub(crate) handled: BTreeMap<usize, BTreeSet<Site>>,
