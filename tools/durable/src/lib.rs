@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Files that survive a power cut: after each step, the old or the new content is on the disk, and
-//! never a part of it.
+//! Files that survive a power cut. [`replace`] leaves the old or the new content on the disk, and
+//! never a part of it. [`append_line`] may leave a part of its line, which the next call ends.
 
 use rustix::fs::{
     flock,
@@ -56,7 +56,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a folder and the folders above it. Each entry is on the disk before this returns.
+/// Makes a folder and the folders above it. Each new entry is on the disk before this returns. If
+/// this is interrupted, only some of the folders may exist.
 pub fn make_folder(folder: &Path) -> Result {
     if folder.is_dir() {
         return Ok(());
@@ -77,7 +78,8 @@ fn sync_entry(path: &Path) -> Result {
         .map_err(io_error_at(folder))
 }
 
-/// Replaces a file by one with this content. On an error, the file has the old content or the new.
+/// Replaces a file by one with this content. On an error or a power cut, the file has the old
+/// content or the new. A process that is killed may leave a file that [`remove_partial`] removes.
 /// The permissions follow from the umask.
 pub fn replace(path: &Path, content: &[u8]) -> Result {
     let folder = folder_of(path);
@@ -94,7 +96,8 @@ pub fn replace(path: &Path, content: &[u8]) -> Result {
     sync_entry(path)
 }
 
-/// Removes a file, if it exists.
+/// Removes a file, if it exists. If this call has removed the file, the removal is on the disk when
+/// it returns. If it is interrupted, the file may still exist.
 pub fn remove(path: &Path) -> Result {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -146,8 +149,8 @@ fn ends_with_newline(file: &mut File, len: u64) -> std::io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// The file of a lock. Only the owner of the file can open it. Any user that can open it, even only
-/// for reading, can hold the lock for ever.
+/// Opens the file of a lock, and makes it if it does not exist. Only the owner of the file can open
+/// it. Otherwise any user could hold the lock for ever: it is enough to open the file for reading.
 pub fn lock_file(path: &Path) -> Result<File> {
     make_folder(folder_of(path))?;
     File::options()
@@ -176,7 +179,8 @@ impl Lock {
 }
 
 /// Removes the files that killed writers have left, in a folder and in the folders below. The
-/// caller is the only writer. Nothing depends on the removal, so it need not be on the disk.
+/// caller ensures that no other process writes there. A power cut may undo the removal. This is
+/// harmless, because nothing depends on it.
 pub fn remove_partial(folder: &Path) -> Result {
     for entry in std::fs::read_dir(folder).map_err(io_error_at(folder))? {
         let entry = entry.map_err(io_error_at(folder))?;

@@ -83,8 +83,9 @@ impl Log {
     }
 
     /// The loader's errors and warnings since `from_now()`, or since the last call of this
-    /// function. Messages about another patch are left out. If the relocations of a patch cannot be
-    /// applied, the kernel itself logs the reason, with "livepatch: " before the message.
+    /// function. Messages about another patch are left out. The kernel's own messages that begin
+    /// with "livepatch: " are included: they have the reason if the relocations of a patch cannot
+    /// be applied.
     pub(crate) fn problems(&mut self, patch: &str) -> Vec<String> {
         let Some(file) = &mut self.0 else {
             return Vec::new();

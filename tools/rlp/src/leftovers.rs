@@ -75,8 +75,8 @@ fn hold(system: &System, name: &str) -> Option<Hold> {
     Some(why_used(system, name))
 }
 
-/// Why a module that has users has them. A user that may read neither the kernel's log nor the
-/// history does not learn that tasks were forced.
+/// Why a module still has users. If neither the kernel's log nor the history can be read, the
+/// result is `Used`, even if tasks were forced.
 fn why_used(system: &System, name: &str) -> Hold {
     let line = format!("patch '{name}': its module cannot be unloaded, because tasks were forced");
     let messages = kmsg::since_boot(system).unwrap_or_default();

@@ -464,8 +464,9 @@ fn confirmed_or_taken_back(
     Ok(change)
 }
 
-/// Waits until the command ends. A signal to this program ends the command with all processes of
-/// its group. So does an error, because nobody would wait for them.
+/// Waits until the command ends. If a signal to this program arrives first, the command is killed
+/// with all processes of its group. After an error they are killed, too, because nothing waits for
+/// them any more.
 fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
     let group = Pid::from_child(&command);
     let result = end_of_test(&mut command, group);

@@ -159,8 +159,8 @@ impl ModuleFile {
     }
 }
 
-/// Whether a text can be the name of a module or of a release. Both have only these characters in
-/// the kernel.
+/// Whether a text can be the name of a module or of a release. In the kernel, both have only these
+/// characters. A release has at most 64 bytes (`__NEW_UTS_LEN`), and a module's name has fewer.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "_-+.~".contains(c);
     !text.is_empty() && text.len() < 65 && !text.starts_with('.') && text.chars().all(is_fine)

@@ -96,7 +96,8 @@ fn parameter_text(parameters: &[String]) -> String {
     quoted.join(" ")
 }
 
-/// Loads a patch module. On failure, the reason is the loader's.
+/// Loads a patch module. On failure, the reason is what the loader has logged. If nothing was
+/// logged, the reason is the kernel's error.
 pub(crate) fn load(system: &System, path: &Path, name: &str, parameters: &[String]) -> Result<()> {
     refuse_other_root(system)?;
     let file = File::open(path).map_err(on_file(path))?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Panics while a patch was on probation. The loader names the patch in the last lines of the
-//! kernel's log, and the firmware keeps that log.
+//! kernel's log, and pstore keeps these lines until after the reboot.
 
 use crate::failure::{
     on_file,

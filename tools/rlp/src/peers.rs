@@ -83,8 +83,8 @@ fn meaning(word: &str) -> Option<Meaning> {
             Explanation("rlp patches the kernel only")
         }
         "--set-patch-level" | "--set-sticky-patch" | "--set-patch-type" => Explanation(
-            "the level is that of the file: rlp load FILE loads it, and rlp install FILE keeps it \
-             for each boot",
+            "each patch file has one level: rlp load FILE loads the patch, and rlp install FILE \
+             loads it at each boot",
         ),
         // canonical-livepatch
         "enable" => Explanation(

@@ -50,7 +50,7 @@ const REASONS: &[Reason] = &[
     ("module {} is not marked as a livepatch module", "the module has no MODULE_INFO(livepatch, \"Y\")", WRONG_FILE),
     ("patch '{}' cannot be enabled: its signature was not verified", "the loader requires signatures (require_signed), and the kernel trusts no signature of this module", "sign it with a key that the kernel trusts"),
     ("patch '{}' is already registered", "the module has enabled its patch before", ""),
-    ("Livepatch patch ({}) is not compatible with the already installed livepatches.", "a patch in effect has changed a state that this patch does not know, or knows in an older version only", "load a newer patch"),
+    ("Livepatch patch ({}) is not compatible with the already installed livepatches.", "a patch in effect has changed a state; this patch lists an older version of that state, or is cumulative and does not list it", "load a newer patch"),
     ("patch '{}' cannot start a transition: '{}' is in transition", "only one patch can be in transition", "wait, or reverse the other transition: rlp status"),
     ("patch '{}' cannot be enabled: '{}' is on probation, confirm or disable it first", "the patch on probation has replaced others, and falls back to them if it is not confirmed", "rlp confirm, or rlp unload that patch"),
     ("patch '{}' cannot be enabled: its old directory is not removed yet", "the same module enables its patch once more", "try again"),
@@ -107,7 +107,7 @@ const REASONS: &[Reason] = &[
     ("patch '{}': the value of deadline must be a number of seconds", "somebody has written another value to that file", ""),
     ("failed to complete the transition ({}), retrying", "memory was short, or ftrace has shut itself down (-19); the loader retries by itself", ""),
     ("some functions were not unhooked, and run their original code ({})", "memory was short, or ftrace has shut itself down (-19); the loader retries by itself", ""),
-    ("'{}': {} new tasks were switched before their parents: no room for their records", "harmless, unless new tasks depend on the patched functions of their parents", ""),
+    ("'{}': {} new tasks were switched before their parents: no room for their records", "until the parents are switched, these tasks call other functions than their parents; harmless, unless a patched function passes data from a parent to its child", ""),
     ("Duplicate shadow variable <{}, {}>", "a mistake in the patch: it allocates a shadow variable twice", WRONG_FILE),
     ("Failed to construct shadow variable <{}, {}> ({})", "a constructor in the patch has failed with the error in brackets", "ask the author of the patch"),
     ("ftrace has shut itself down: the loader cannot be unloaded any more", "functions that are hooked stay hooked, and nothing can be patched", REBOOT),
@@ -243,7 +243,8 @@ mod tests {
                         );
                     }
                 }
-                // One message consists of values only. Its texts are in the arms of a match.
+                // The message "patch '{}': {} {}" has its text in the last value. These texts are
+                // in the arms of a match.
                 messages.extend(source.match_indices("=> (\"").filter_map(|(at, _)| {
                     let text = literal(&source[at + 4..])?;
                     Some(format!("patch '{{}}': {{}} {text}"))

@@ -295,7 +295,10 @@ impl Status {
         }
         for left in self.leftovers.clone() {
             let name = &left.name;
-            let lsmod = format!("lsmod shows what uses it; rlp unload {name} unloads it then");
+            let lsmod = format!(
+                "lsmod shows what uses it; rlp unload {name} unloads it when nothing uses it any \
+                 more"
+            );
             let (what, next) = match left.hold {
                 Hold::Free => continue,
                 Hold::Used => (

@@ -46,8 +46,9 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
     }
     let names: Vec<String> = if arguments.all {
         match loader::patches(system) {
-            // The newest patch is unloaded first. If it holds an older patch, that patch is then in
-            // effect again, and is unloaded next. Or the older patch has left in the meantime.
+            // The newest patch is unloaded first. If it holds an older patch, the older patch is in
+            // effect again after that, and is unloaded next. If another process confirms the newest
+            // patch before, the older patch leaves, and only its module is unloaded.
             Ok(patches) => patches.into_iter().rev().map(|patch| patch.name).collect(),
             Err(failure) => return failure.into(),
         }
@@ -152,7 +153,7 @@ fn check_held(system: &System, patch: &Patch) -> Result<()> {
                     "{0} has replaced it; it takes effect again if {0} is not confirmed",
                     holder.name
                 ))
-                .next(format!("rlp confirm {}, or unload that", holder.name)),
+                .next(format!("rlp confirm {0}, or rlp unload {0}", holder.name)),
         ),
         // The holder was confirmed or taken back after `patch` was read.
         None => Ok(()),

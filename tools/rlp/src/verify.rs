@@ -57,13 +57,14 @@ const NO_ANCHOR: &str =
     "records that are missing at the end would not be noticed: name the head of an \
                          earlier verify (--head), or the signature of an export (--signature)";
 
-/// A file, and what it is.
+/// A file, and the result of its check.
 pub(crate) struct Verified {
     pub(crate) file: PathBuf,
     pub(crate) judged: Judged,
     /// Whether the file was compared with a head from outside of it.
     pub(crate) is_anchored: bool,
-    /// When the signed head was written, as it says, and the key that has signed it.
+    /// The time that the signed head has, and the fingerprint of the key that has signed it. `None`
+    /// without a signature, or if the signature is not valid.
     pub(crate) signed: Option<(String, String)>,
 }
 
@@ -143,7 +144,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Verify) -> Result<Box<dyn Re
 }
 
 impl Verified {
-    /// What the file is, and what was done to it.
+    /// Whether the file is whole, each finding, and the head, as text.
     pub(crate) fn summary(&self, paint: &Paint) -> String {
         let Judged {
             host,

@@ -494,8 +494,8 @@ fn an_export_that_is_signed() {
     assert_eq!(kinds(&machine), [""; 0]);
 }
 
-/// A record may name only parts of records as torn, and a host must be the name of a machine. A
-/// record of a newer version is a part of the chain.
+/// `torn` may name only a part of a record, and `host` must be the name of a machine. A record that
+/// a newer version has written is a part of the chain.
 #[test]
 fn records_that_were_made_by_hand() {
     let machine = machine(2);
