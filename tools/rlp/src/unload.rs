@@ -16,11 +16,11 @@ use crate::failure::{
     Result, //
 };
 use crate::kmsg::Log;
-use crate::load;
 use crate::leftovers::{
     self,
     Leftover, //
 };
+use crate::load;
 use crate::loader::{
     self,
     Patch,
@@ -75,7 +75,9 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
 fn check_leftover(system: &System, left: &Leftover) -> Result<()> {
     let failure = Failure::refused(format!("module {} cannot be unloaded", left.name));
     if modules::are_disabled(system) {
-        return Err(failure.why(status::NO_MODULES).next(status::NO_MODULES_NEXT));
+        return Err(failure
+            .why(status::NO_MODULES)
+            .next(status::NO_MODULES_NEXT));
     }
     let Some(why) = left.why() else {
         return Ok(());
