@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 /// The kernel's flag of a kernel thread, in `/proc/PID/stat`.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// How many tasks are shown with their stacks.
+/// The maximum number of tasks that are shown one by one. The counts include all tasks.
 const MAX_SHOWN_TASKS: usize = 5;
 
 /// The result of the loader's last check of a task.
@@ -61,7 +61,7 @@ pub(crate) struct Task {
     pub(crate) kind: Kind,
     /// The task waits in the kernel, and signals do not wake it (D in ps).
     pub(crate) uninterruptible: bool,
-    /// The unit of systemd that the task belongs to.
+    /// The systemd service that the task belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<String>,
     /// The functions on the task's stack, the innermost first.
@@ -80,7 +80,7 @@ pub(crate) struct Count {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Blockers {
     pub(crate) counts: Vec<Count>,
-    /// Some of the tasks.
+    /// At most `MAX_SHOWN_TASKS` of the tasks. Tasks that are inside a function are first.
     pub(crate) tasks: Vec<Task>,
 }
 
@@ -93,9 +93,10 @@ fn split(line: &str) -> Option<(&str, Reason, Option<String>)> {
     Some((rest, Reason::parse(reason)?, function))
 }
 
-/// Parses the file `blockers`. The tasks have only what that file says. The kind of a task is
-/// `Ended` until `add_proc_details` finds the task in `/proc`. An idle task is not in `/proc`: its
-/// kind is `Idle` from the beginning.
+/// Parses the file `blockers`, which has the counts, and the pid, the name, the reason and the
+/// function of each task. `add_proc_details` adds the other fields of a task later. The kind of a
+/// task is `Ended` until that function finds the task in `/proc`. An idle task is not in `/proc`:
+/// its kind is `Idle` from the beginning.
 pub(crate) fn parse(text: &str) -> Blockers {
     let mut blockers = Blockers::default();
     for line in text.lines() {
@@ -238,7 +239,8 @@ impl Task {
                 format!("it sleeps there, and waits for an event: {restart}")
             }
             (Kind::Process, Reason::Running) => {
-                "it is switched when it enters or leaves the kernel".to_owned()
+                "it is checked again when it leaves the CPU, or when the loader interrupts it"
+                    .to_owned()
             }
             (Kind::Process, _) => "the loader retries by itself".to_owned(),
         }

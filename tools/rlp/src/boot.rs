@@ -3,15 +3,17 @@
 //! install, uninstall and boot: the patches that are loaded at each boot of a kernel.
 //!
 //! `/var/lib/rlp/boot/RELEASE/` has the modules, and the file `list` with their names in the order
-//! in which they are loaded. A module without a line in the list is not loaded. So a power cut
-//! between two steps leaves the old or the new list, and each name in the list has its module.
+//! in which they are loaded. A module without a line in the list is not loaded. `install` stores
+//! the module before it adds the name to the list, and `uninstall` removes the name first. So each
+//! name in the list has its module, even after a power cut between two steps.
 //!
-//! Before patches are loaded at boot, `/var/lib/rlp/boot/intent` names the boot and the patches.
-//! When the machine has survived for a while, the file is removed. If another boot finds the file,
-//! the patches in it are quarantined: a patch that makes the machine panic does so once. A patch
-//! that was on probation when the kernel panicked is quarantined as well, if it is installed. The
-//! file `panics` lists the panics that were judged. A listed panic does not quarantine the patch
-//! again, because an operator may have installed the patch once more.
+//! Before patches are loaded at boot, the names of the boot and of these patches are written to
+//! `/var/lib/rlp/boot/intent`. That file is removed 3 minutes after the boot, and when the machine
+//! shuts down in order before that. If another boot finds the file, the patches in it are
+//! quarantined: a patch that makes the machine panic does so once. A patch that was on probation
+//! when the kernel panicked is quarantined as well, if it is installed. The file `panics` lists the
+//! panics that were judged. A listed panic does not quarantine the patch again, because an operator
+//! may have installed the patch once more.
 
 use crate::change::{
     self,
@@ -61,7 +63,7 @@ use serde_json::{
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The word on the kernel's command line that keeps patches from being loaded.
+/// The word on the kernel's command line that keeps patches from being loaded at boot.
 const OFF_WORD: &str = "livepatch.off";
 
 /// The longest time that the boot waits for a transition, in seconds. After that time, the
@@ -371,8 +373,9 @@ impl Report for Booted {
     }
 }
 
-/// Loads the installed patches. A patch that cannot be loaded does not keep the others from being
-/// loaded, and never fails the boot: the exit status is 0.
+/// Runs `rlp boot`: loads the installed patches, or says with `--dry-run` what that would do. With
+/// `--survived`, only removes the intent of this boot. A patch that cannot be loaded does not keep
+/// the others from being loaded, and never fails the boot: the exit status is 0.
 pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress) -> Outcome {
     let mut booted = Booted {
         dry_run: arguments.dry.dry_run,
@@ -478,7 +481,8 @@ fn judge_panics(system: &System, booted: &mut Booted) -> Result<()> {
     write_names(system, &panics_path(), &judged)
 }
 
-/// Quarantines the patches of a boot after which the machine failed.
+/// Judges the new panics. Then quarantines the patches of an earlier boot that the machine has not
+/// survived.
 fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     judge_panics(system, booted)?;
     let Some(intent) = failed_intent(system)? else {
@@ -495,7 +499,8 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     Ok(durable::remove(&system.path(&intent_path()))?)
 }
 
-/// Writes what this boot is about to load, and returns it.
+/// Judges the last boot, and then writes the names of the patches that this boot is about to load.
+/// Returns these names.
 fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<Vec<String>> {
     if !system.exists(&format!("{STATE}/boot")) {
         return Ok(Vec::new());
@@ -516,7 +521,7 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
         boot: system.boot_id(),
         patches,
     };
-    // Two strings and a list are always valid JSON.
+    // A string and a list of strings are always valid JSON.
     let text = serde_json::to_vec(&intent).unwrap_or_default();
     durable::replace(&system.path(&intent_path()), &text)
         .map_err(|failed| refuse_without_intent(failed.into()))?;

@@ -42,14 +42,14 @@ use std::path::Path;
 pub(crate) struct Link {
     /// The number of the record in the chain. The first one is 1.
     pub(crate) seq: u64,
-    /// The hash of the line of the record before, with its newline. In the first record of a chain,
-    /// the hash of all bytes before it.
+    /// The hash of the previous record's line, with its newline. In the first record of a chain,
+    /// the hash of all bytes before that record.
     pub(crate) prev: Digest,
     /// In the first record of a chain: the number of bytes before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<u64>,
-    /// The part of a line that a power cut has left between the record before and this one, with
-    /// its newline.
+    /// A power cut may have left a part of a line between the previous record and this one. The
+    /// length and the hash of that part, with its newline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) torn: Option<Span>,
     /// The name of the machine, if it has one.
@@ -116,14 +116,15 @@ enum Tail {
 const NEAR: u64 = 1 << 16;
 
 impl Tail {
-    /// Looks at the last lines of a file.
+    /// Looks at the last lines of a file. The result `Ended` is not final: the last record of the
+    /// chain may be before these lines.
     fn near(file: &mut File) -> std::io::Result<Self> {
         let len = file.seek(SeekFrom::End(0))?;
         let start = len.saturating_sub(NEAR);
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         file.take(NEAR).read_to_end(&mut bytes)?;
-        // The first line may have begun before.
+        // The first line may be incomplete, because it may begin before these bytes. It is skipped.
         let first = match bytes.iter().position(|&byte| byte == b'\n') {
             Some(at) if start != 0 => at + 1,
             None if start != 0 => bytes.len(),

@@ -138,7 +138,8 @@ impl Report for Changes {
     }
 }
 
-/// Changes one patch after the other, and stops at the first failure, or when a signal has arrived.
+/// Changes one patch after the other. Stops at the first failure. If a signal arrives during a
+/// change, stops before the next patch.
 pub(crate) fn apply_to_each<T>(
     dry_run: bool,
     items: impl IntoIterator<Item = T>,
@@ -164,7 +165,7 @@ pub(crate) fn apply_to_each<T>(
             }
         }
     }
-    // A failure alone needs no "nothing is to be done".
+    // If the first change has failed, the failure is printed without "nothing is to be done".
     let report: Option<Box<dyn Report>> = if changes.is_empty() && failure.is_some() {
         None
     } else {

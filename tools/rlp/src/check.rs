@@ -140,7 +140,7 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Whether a folder, or a folder below it, has a file whose name is `wanted`.
+/// Whether a folder, or a folder below it, has a file for whose name `wanted` returns true.
 fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return false;

@@ -181,8 +181,8 @@ pub(crate) struct Wait {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Dry {
-    /// Check everything, say what would be done,
-    /// and change nothing
+    /// Check what rlp itself can check, say what
+    /// would be done, and change nothing
     #[arg(short = 'n', long, verbatim_doc_comment)]
     pub(crate) dry_run: bool,
 }
@@ -285,7 +285,7 @@ pub(crate) struct Verify {
         requires = "signature"
     )]
     pub(crate) key: Option<PathBuf>,
-    /// The host whose records these must be
+    /// The records must be of this host
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
 }

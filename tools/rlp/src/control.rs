@@ -32,8 +32,9 @@ use crate::wait::{
     End, //
 };
 
-/// Writes a value to a file of a patch. On failure, the reason is the loader's. `done` completes
-/// the message "PATCH was not ...", for example with "confirmed".
+/// Writes a value to a file of a patch. On failure, the reason is the one that the loader has
+/// logged. If the loader has logged none, it is the text of the error. `done` completes the message
+/// "PATCH was not ...", for example with "confirmed".
 pub(crate) fn write_patch_file(
     system: &System,
     patch: &str,

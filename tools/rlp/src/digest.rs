@@ -46,7 +46,7 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a hash has 64 digits, as sha256sum prints them".to_owned();
+        let wrong = || "a hash has 64 digits (0 to 9, a to f), as sha256sum prints them".to_owned();
         if !is_hex(text, 64) {
             return Err(wrong());
         }
@@ -78,7 +78,7 @@ pub(crate) struct Span {
     pub(crate) sha256: Digest,
 }
 
-/// The hash and the number of bytes that are added one part after the other.
+/// Hashes and counts bytes that are added one part after the other.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sum {
     state: Sha256,

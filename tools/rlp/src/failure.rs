@@ -17,7 +17,8 @@ pub(crate) enum Kind {
     Refused,
     /// The transition continues after this program has ended.
     InProgress,
-    /// The patch was loaded, and was taken back.
+    /// The change was undone: the patch that was loaded was taken back, or the patch that was to be
+    /// unloaded is still in effect.
     TakenBack,
 }
 

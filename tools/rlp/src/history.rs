@@ -134,7 +134,8 @@ impl Record {
         let lock = lock(system);
         let appended = match &lock {
             Ok(_) => {
-                // Not earlier than the record before, even if this process has waited for the lock.
+                // This process may have waited for the lock. The time is set under the lock, so it
+                // is not earlier than that of the previous record, unless the clock was set back.
                 self.time = time::rfc3339(time::now());
                 self.append_to_file(system)
             }
@@ -226,7 +227,7 @@ impl<'a> Action<'a> {
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) records: VecDeque<Record>,
-    /// Lines that are no records: a power cut has left a part of one.
+    /// The number of lines that are no records, such as a part that a power cut has left.
     pub(crate) damaged: usize,
 }
 
@@ -261,7 +262,8 @@ pub(crate) fn damaged(system: &System) -> Result<usize> {
     each(system, drop)
 }
 
-/// Whether a transition was forced in this boot.
+/// Whether the history says that a transition was forced in this boot. The result is false if the
+/// history cannot be read.
 pub(crate) fn has_forced(system: &System) -> bool {
     let boot = system.boot_id();
     let mut forced = false;

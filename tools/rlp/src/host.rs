@@ -29,13 +29,13 @@ pub(crate) fn id(system: &System) -> Option<String> {
         .flatten()
 }
 
-/// Whether a text has the form of such a name. Names in files are printed, so they must not be
-/// anything else.
+/// Whether a text has the form of such a name. Names from files are printed. A text of another form
+/// must be rejected, because it could have control characters.
 pub(crate) fn is_name(text: &str) -> bool {
     is_hex(text, DIGITS)
 }
 
-/// Reads a name from a file.
+/// Deserializes a name from a file. A text of another form is an error.
 pub(crate) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let name = Option::<String>::deserialize(from)?;
     if name.as_deref().is_some_and(|name| !is_name(name)) {

@@ -37,11 +37,13 @@ use std::time::Duration;
 
 static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// The two ends of a stream. The first can be read when a signal has arrived. Nobody reads from it,
-/// so it ends each later wait, too. Without it, a signal between a check and the sleep after it
-/// would not end the sleep. The second end is kept open here. If all signals are ignored, no
-/// handler has a copy of it. A closed second end would make the first end readable, and each sleep
-/// would end at once.
+/// The two ends of a stream. A signal handler writes to the second end, which makes the first end
+/// readable and ends a sleep. Nothing is read from the stream, so the first end stays readable, and
+/// each later sleep ends at once. Without the stream, a signal that arrives after a check of
+/// `PENDING` and before the sleep would not end that sleep. The second end must stay open: if it
+/// were closed, the first end would be readable, and each sleep would end at once. The handlers
+/// have copies of the second end. But if this process ignores all of these signals, there is no
+/// handler, and the end that is stored here is the only one.
 static WAKE: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
 
 /// Whether this process ignores a signal, as it does under nohup(1). `status` is the content of
@@ -83,7 +85,7 @@ pub(crate) fn sleep(file: impl AsFd, events: PollFlags, time: Option<Duration>) 
     if let Some((wake, _)) = WAKE.get() {
         files.push(PollFd::new(wake, PollFlags::IN));
     }
-    // A wait of less than a millisecond would be none.
+    // poll() counts whole milliseconds. With 0, it would not wait at all.
     let ms = time.map_or(-1, |time| {
         i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1)
     });

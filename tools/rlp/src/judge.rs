@@ -61,7 +61,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Something that concerns no line.
+    /// The lines of a finding that concerns no line.
     pub(crate) const NONE: Self = Self { first: 0, last: 0 };
 
     fn one(nr: u64) -> Self {
@@ -267,7 +267,7 @@ impl Others {
 pub(crate) struct Judged {
     pub(crate) host: Option<String>,
     pub(crate) lines: u64,
-    /// The records of the chain.
+    /// The number of records with a chain. Records of other hosts are included.
     pub(crate) records: u64,
     /// The lines before the first chain.
     pub(crate) unchained: Option<Lines>,
@@ -412,7 +412,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The next record must name this one.
+    /// Makes this record the last one of the chain so far: the next record must name it.
     fn accept(&mut self, record: &'a Seen) {
         self.last = Some(record);
         self.seq = record.seq;
@@ -450,7 +450,7 @@ impl<'a> Judge<'a> {
         self.found(Kind::Added, others.lines, "no record names this line");
     }
 
-    /// The lines between two records that fit.
+    /// Judges the lines between `last` and a record that names it.
     fn between(&mut self, record: &Seen, others: Option<Others>) {
         match others {
             None if record.is_right => (),
@@ -519,7 +519,7 @@ impl<'a> Judge<'a> {
         others: Option<Others>,
         anchors: &[Anchor],
     ) {
-        let changed = "the next record names another content of this line";
+        let changed = "this is not the line that the next record names";
         let missing = record.seq.saturating_sub(self.seq.saturating_add(1));
         if record.seq <= self.seq {
             self.found(
@@ -704,8 +704,8 @@ mod tests {
         }
     }
 
-    /// Any edit is found if the head is known. The only exceptions are what a power cut may do: a
-    /// last line without its newline, or more after the last line.
+    /// Any edit is found if the head is known. This test leaves out two kinds of edits that a power
+    /// cut can cause, too: the last line loses its newline, or bytes follow the last line.
     #[test]
     fn any_edit_is_found() {
         let history = history("00112233445566778899aabbccddeeff", 10);
