@@ -35,6 +35,15 @@ expect_seen() {
 	}
 }
 
+# expect_us EVENT STATE PATCH FROM TO: the time of the last such event is between these microseconds
+# after the start of the transition.
+expect_us() {
+	local us
+
+	us=$(seen uevents | sed -n "s/^uevent $1 $2 $3 //p" | tail -n 1)
+	((us >= $4 && us <= $5)) || fail "$1 of $3 after $us us, and not after $4 to $5 us"
+}
+
 # doze_in PATCH [FILE]: start a process that reads $TARGET/FILE and sleeps in the replacement "doze"
 # of this patch. It blocks the transition that disables the patch, until stop_dozing stops all such
 # processes.

@@ -29,6 +29,8 @@ expect_event() {
 load_patch rlp_patch_a funcs=rlp_target:one_show
 expect_event start patching rlp_patch_a
 expect_event complete enabled rlp_patch_a
+us=$(<$RLP/rlp_patch_a/transition_us)
+expect_us complete enabled rlp_patch_a "$us" "$us"
 watch transition poll $RLP/rlp_patch_a/transition
 watch enabled poll $RLP/rlp_patch_a/enabled
 patch_off rlp_patch_a
@@ -75,6 +77,7 @@ load_module rlp_patch_b funcs=rlp_target:sleep_show
 watch moving poll $RLP/rlp_patch_b/transition
 expect_event start patching rlp_patch_b
 expect_event wait patching rlp_patch_b 30
+expect_us wait patching rlp_patch_b 10000000 20000000
 echo 0 >$RLP/rlp_patch_b/enabled
 expect_event reverse unpatching rlp_patch_b
 expect_seen moving '^poll (1|gone)$'
