@@ -17,9 +17,11 @@ step="an installed patch is in effect before sysinit.target is reached"
 new_disk
 start_machine
 booted
+guest "rlp install -n /root/modules/$late.ko"
+says '^  rlp-boot.service would be enabled$'
 guest "rlp install /root/modules/$late.ko"
 says "^$late: installed$"
-guest 'systemctl enable rlp-boot.service rlp-boot-survived.timer'
+guest 'systemctl is-enabled rlp-boot.service rlp-boot-survived.timer'
 reboot
 booted
 guest 'rlp status'
@@ -33,6 +35,12 @@ guest 'journalctl -b -o cat -u rlp-boot.service'
 says "^$late: loaded$"
 guest 'systemctl show -P StatusText rlp-boot.service'
 says "^$late: loaded$"
+guest 'systemctl disable rlp-boot.service'
+status 2 'rlp status --nagios'
+says 'rlp-boot.service is not enabled'
+guest "rlp install /root/modules/$late.ko"
+says "^$late: is installed already$"
+guest 'systemctl is-enabled rlp-boot.service'
 guest 'insmod /root/modules/livepatch_sample_target.ko'
 patched greeting '^greetings from Rust$'
 guest 'rlp status --nagios'

@@ -156,13 +156,12 @@ says '^console='
 pass "$step"
 
 step="the console asks for a login within 30 s"
-# Other programs on this host make the boot slower.
-if ((others > 10)); then
-	echo "ok - system operate: $step # SKIP after $seconds s, while other programs used $others % of the CPUs"
-else
-	((seconds <= 30 * slow)) || fail "after $seconds s"
-	pass "$step: after $seconds s, while other programs used $others % of the CPUs"
-fi
+# Other programs on this host make the boot slower: the guest has the rest of the CPUs. A host whose
+# other programs use up to 10 % counts as idle.
+rest=$((others > 90 ? 10 : others > 10 ? 100 - others : 100))
+limit=$((30 * slow * 100 / rest))
+((seconds <= limit)) || fail "after $seconds s, and the limit is $limit s"
+pass "$step: after $seconds s, while other programs used $others % of the CPUs"
 
 step="the commands of operating.rst do what it says"
 read_guide

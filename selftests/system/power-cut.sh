@@ -25,7 +25,7 @@ step="the machine has an installed patch"
 new_disk
 start_machine
 booted
-guest "rlp install /root/modules/$pair.ko && systemctl enable rlp-boot.service"
+guest "rlp install /root/modules/$pair.ko"
 reboot
 booted
 whole_store

@@ -52,6 +52,10 @@ use crate::system::{
     System,
     STATE, //
 };
+use crate::units::{
+    self,
+    Units, //
+};
 use serde::{
     Deserialize,
     Serialize, //
@@ -218,24 +222,31 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
             Done::Installed
         };
         let mut change = Change::new(&module.name, done);
-        if module.release == system.release() {
-            if loader::patch(system, &module.name)?.is_none() {
-                change = change.note(format!(
-                    "it is loaded at the next boot; now: rlp load {}",
-                    file.display()
-                ));
-            }
-        } else {
+        if module.release != system.release() {
             change = change.note(format!("for the kernel {}", module.release));
+        } else if loader::patch(system, &module.name)?.is_none() {
+            change = change.note(format!("to load it now: rlp load {}", file.display()));
         }
-        if dry_run || is_same {
-            return Ok(change);
+        if dry_run {
+            return Ok(if units::are_missing(system) {
+                change.note("rlp-boot.service would be enabled")
+            } else {
+                change
+            });
         }
-        let detail = Some(format!("{}, for {}", file.display(), module.release));
-        let name = module.name.clone();
-        change::recorded(system, Recording::Wanted, "install", &name, detail, || {
-            install(system, &module)?;
-            Ok(change)
+        if !is_same {
+            let detail = Some(format!("{}, for {}", file.display(), module.release));
+            let name = module.name.clone();
+            change = change::recorded(system, Recording::Wanted, "install", &name, detail, || {
+                install(system, &module)?;
+                Ok(change)
+            })?;
+        }
+        Ok(match units::enable(system)? {
+            Units::Enabled => change,
+            Units::NoSystemd(why) => change.note(format!(
+                "it is loaded by rlp boot, which no unit runs: {why}"
+            )),
         })
     })
 }

@@ -236,6 +236,12 @@ fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<(
         ),
         (Some(_), None) => (),
     }
+    for field in &module.not_shown {
+        findings.note(
+            format!("the loader cannot show the field {field} of {shown}: a symbol is missing"),
+            "build it with the loader's header or with livepatch::info!",
+        );
+    }
     if module.is_signed {
         findings.ok(format!("{shown} is signed"));
     } else if loader::requires_signatures(system) {
@@ -374,15 +380,6 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
             }
             Err(failure) => findings.failure(&failure),
         }
-    }
-    let unit = "/etc/systemd/system/sysinit.target.wants/rlp-boot.service";
-    // The unit is enabled by a link. Only the link is looked for: with --root, its absolute target
-    // is not below that root.
-    if !installed.is_empty() && system.path(unit).symlink_metadata().is_err() {
-        findings.wrong(
-            "patches are installed, and rlp-boot.service is not enabled",
-            "systemctl enable rlp-boot.service rlp-boot-survived.timer",
-        );
     }
     for other in system.names("/lib/modules")? {
         if other != release && !has_loader(system, &other) {

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Boot(Boot),
     /// Record what is in effect; for rlp-heartbeat.timer
     #[command(hide = true)]
-    Heartbeat,
+    Heartbeat(Heartbeat),
     /// Record an event of the loader; for udev
     #[command(hide = true)]
     Event,
@@ -109,7 +109,7 @@ impl Command {
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Boot(_) => "boot",
-            Self::Heartbeat => "heartbeat",
+            Self::Heartbeat(_) => "heartbeat",
             Self::Event => "event",
             Self::Completion { .. } => "completion",
             Self::Manual { .. } => "manual",
@@ -307,6 +307,14 @@ pub(crate) struct Export {
     /// Do not sign
     #[arg(long)]
     pub(crate) unsigned: bool,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Heartbeat {
+    #[command(flatten)]
+    pub(crate) dry: Dry,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -37,6 +37,7 @@ use std::path::{
 };
 
 struct Exported {
+    dry_run: bool,
     verified: Verified,
     head: PathBuf,
     signature: Option<PathBuf>,
@@ -58,9 +59,12 @@ fn read(system: &System) -> Result<Vec<u8>> {
     Ok(records)
 }
 
-fn write(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
-    let path = folder.join(name);
-    durable::replace(&path, content)?;
+/// Writes a file, unless this is a dry run. Returns its path.
+fn write(arguments: &cli::Export, name: &str, content: &[u8]) -> Result<PathBuf> {
+    let path = arguments.folder.join(name);
+    if !arguments.dry.dry_run {
+        durable::replace(&path, content)?;
+    }
     Ok(path)
 }
 
@@ -85,11 +89,10 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
         return Err(Failure::refused("there is no record with a chain yet")
             .next("the next change, and rlp heartbeat, write one"));
     };
-    let folder = &arguments.folder;
     let hash = end.sha256.to_string();
     let name = format!("{host}.{}.{}.head", end.seq, &hash[..8]);
     let new = HeadFile::new(&host, end.seq, end.sha256, time::rfc3339(time::now()));
-    let head = existing(&folder.join(&name), &new).unwrap_or_else(|| new.text());
+    let head = existing(&arguments.folder.join(&name), &new).unwrap_or_else(|| new.text());
     // Nothing is written if it cannot be signed.
     let signature = if arguments.unsigned {
         None
@@ -99,12 +102,13 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
         Some(signature::sign(&key, &head)?)
     };
     // Earlier heads and their signatures stay: they are anchors.
-    let file = write(folder, &format!("{host}.jsonl"), &records)?;
-    let head = write(folder, &name, &head)?;
+    let file = write(arguments, &format!("{host}.jsonl"), &records)?;
+    let head = write(arguments, &name, &head)?;
     let signature = signature
-        .map(|signature| write(folder, &format!("{name}.sig"), &signature))
+        .map(|signature| write(arguments, &format!("{name}.sig"), &signature))
         .transpose()?;
     Ok(Box::new(Exported {
+        dry_run: arguments.dry.dry_run,
         verified: Verified {
             file,
             judged,
@@ -119,6 +123,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
 impl Report for Exported {
     fn json(&self) -> Value {
         let mut value = self.verified.json();
+        value["dry_run"] = json!(self.dry_run);
         value["head_file"] = json!(self.head.display().to_string());
         value["signature"] = json!(self
             .signature
@@ -130,9 +135,20 @@ impl Report for Exported {
     fn text(&self, paint: &Paint) -> String {
         let mut text = self.verified.summary(paint);
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "written: {}", self.verified.file.display());
-        let _ = writeln!(text, "written: {}", self.head.display());
+        let mut written = |path: &Path| {
+            let path = path.display();
+            let _ = if self.dry_run {
+                writeln!(text, "would be written: {path}")
+            } else {
+                writeln!(text, "written: {path}")
+            };
+        };
+        written(&self.verified.file);
+        written(&self.head);
         match &self.signature {
+            Some(path) if self.dry_run => {
+                let _ = writeln!(text, "would be signed: {}", path.display());
+            }
             Some(path) => {
                 let _ = writeln!(text, "signed: {}", path.display());
             }

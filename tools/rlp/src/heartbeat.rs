@@ -3,6 +3,7 @@
 //! heartbeat: a record of what is in effect, once a day. It shows that the machine was there and
 //! what the loader said, even on days on which nothing was changed.
 
+use crate::cli;
 use crate::failure::{
     Failure,
     Result, //
@@ -93,12 +94,16 @@ impl Machine {
     }
 }
 
-struct Recorded(Record);
+struct Recorded {
+    dry_run: bool,
+    record: Record,
+}
 
-pub(crate) fn run(system: &System) -> Outcome {
-    match record(system) {
+pub(crate) fn run(system: &System, arguments: cli::Heartbeat) -> Outcome {
+    let dry_run = arguments.dry.dry_run;
+    match record(system, dry_run) {
         Ok((record, failure)) => Outcome {
-            report: Some(Box::new(Recorded(record))),
+            report: Some(Box::new(Recorded { dry_run, record })),
             failure,
         },
         Err(failure) => failure.into(),
@@ -106,23 +111,25 @@ pub(crate) fn run(system: &System) -> Outcome {
 }
 
 /// Records the machine, even if the patches are not known.
-fn record(system: &System) -> Result<(Record, Option<Failure>)> {
+fn record(system: &System, dry_run: bool) -> Result<(Record, Option<Failure>)> {
     system.needs_root("record what is in effect")?;
     let (machine, failure) = Machine::read(system);
     let mut record = Record::new(system, Phase::State, "heartbeat", "");
     record.detail = failure.as_ref().map(|failure| failure.what.clone());
     record.machine = Some(machine);
-    record.clone().append(system)?;
+    if !dry_run {
+        record.clone().append(system)?;
+    }
     Ok((record, failure))
 }
 
 impl Report for Recorded {
     fn json(&self) -> Value {
-        json!({ "machine": self.0.machine })
+        json!({ "dry_run": self.dry_run, "machine": self.record.machine })
     }
 
     fn text(&self, _paint: &Paint) -> String {
-        let lines = self.0.machine.iter().flat_map(Machine::lines);
+        let lines = self.record.machine.iter().flat_map(Machine::lines);
         lines.map(|line| line + "\n").collect()
     }
 }

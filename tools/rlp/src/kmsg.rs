@@ -40,6 +40,11 @@ impl Message {
     pub(crate) fn is_problem(&self) -> bool {
         self.level <= WARNING
     }
+
+    /// Whether this notice names what does not work on this kernel.
+    pub(crate) fn is_loss(&self) -> bool {
+        self.text.starts_with("the kernel lacks ")
+    }
 }
 
 fn open(system: &System) -> std::io::Result<File> {

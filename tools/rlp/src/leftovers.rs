@@ -19,7 +19,8 @@ use serde::{
 };
 
 /// Whether the module of a patch that has left can be unloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Hold {
     Free,
     /// The module has users.
@@ -54,10 +55,11 @@ impl Leftover {
 
 impl Serialize for Leftover {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut object = to.serialize_struct("Leftover", 3)?;
+        let mut object = to.serialize_struct("Leftover", 4)?;
         object.serialize_field("name", &self.name)?;
         object.serialize_field("pinned", &(self.hold != Hold::Free))?;
         object.serialize_field("forced", &(self.hold == Hold::Forced))?;
+        object.serialize_field("hold", &self.hold)?;
         object.end()
     }
 }

@@ -47,6 +47,7 @@ mod signature;
 mod status;
 mod system;
 mod time;
+mod units;
 mod unload;
 mod usage;
 mod verify;
@@ -135,7 +136,7 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),
-        Command::Heartbeat => heartbeat::run(system),
+        Command::Heartbeat(arguments) => heartbeat::run(system, *arguments),
         Command::Event => silent(history::record_event(system)),
         Command::Completion { shell } => silent(pages::completion(*shell)),
         Command::Manual { folder } => silent(pages::write(folder)),

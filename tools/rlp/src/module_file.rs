@@ -44,6 +44,9 @@ pub(crate) struct ModuleFile {
     pub(crate) is_signed: bool,
     pub(crate) level: Option<String>,
     pub(crate) cves: Vec<String>,
+    /// The fields of modinfo that the loader cannot show: it reads symbols of these names, because
+    /// the kernel does not keep modinfo.
+    pub(crate) not_shown: Vec<&'static str>,
     pub(crate) build_id: Option<String>,
     /// The build id of the kernel that it was proved for, from the proof beside the file.
     pub(crate) kernel_build_id: Option<String>,
@@ -90,6 +93,10 @@ impl ModuleFile {
             elf.symbols()
                 .any(|found| found.is_undefined() && found.name() == Ok(symbol))
         };
+        let has = |symbol: &str| {
+            elf.symbols()
+                .any(|found| found.is_definition() && found.name() == Ok(symbol))
+        };
         let name = field("name").ok_or_else(|| refused("it has no name".to_owned()))?;
         let release = field("vermagic")
             .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
@@ -98,10 +105,21 @@ impl ModuleFile {
         if !is_name(&name) || !is_name(&release) {
             return Err(refused("its name or its release is not valid".to_owned()));
         }
+        let (level, cves) = (field("level"), field("cves"));
+        let mut not_shown = Vec::new();
+        for (key, field, symbol) in [
+            ("level", &level, "rlp_info_level"),
+            ("cves", &cves, "rlp_info_cves"),
+        ] {
+            if field.is_some() && !has(symbol) {
+                not_shown.push(key);
+            }
+        }
         Ok(Self {
             path: path.to_owned(),
             name,
             release,
+            not_shown,
             target: if needs("rlp_enable_patch") {
                 TargetLoader::ThisLoader
             } else if needs("klp_enable_patch") {
@@ -110,8 +128,8 @@ impl ModuleFile {
                 TargetLoader::None
             },
             is_signed: bytes.ends_with(SIGNED),
-            level: field("level"),
-            cves: field("cves")
+            level,
+            cves: cves
                 .unwrap_or_default()
                 .split([' ', ','])
                 .filter(|cve| !cve.is_empty())
@@ -211,6 +229,7 @@ mod tests {
             release: "7.3".into(),
             target: TargetLoader::ThisLoader,
             is_signed: false,
+            not_shown: Vec::new(),
             level: None,
             cves: Vec::new(),
             build_id: None,

@@ -25,6 +25,9 @@ use std::path::Path;
 /// The section of commands for administrators.
 const SECTION: &str = "8";
 
+/// The verbs that units run, and that help does not list. Operators run them, too.
+const UNIT_VERBS: [&str; 2] = ["boot", "heartbeat"];
+
 fn page(command: Command, folder: &Path, related: &[String]) -> Result<()> {
     let name = command.get_name().to_owned();
     let has_verbs = command.has_subcommands();
@@ -40,8 +43,8 @@ fn page(command: Command, folder: &Path, related: &[String]) -> Result<()> {
         man.render_options_section(bytes)?;
         if has_verbs {
             man.render_subcommands_section(bytes)?;
-            statuses().to_writer(bytes)?;
         }
+        statuses().to_writer(bytes)?;
         let mut roff = Roff::new();
         roff.control("SH", ["SEE ALSO"]);
         let mut line = Vec::new();
@@ -83,7 +86,8 @@ fn statuses() -> Roff {
 fn verbs(command: &Command, name: &str) -> Vec<(String, Command)> {
     let mut verbs = Vec::new();
     for verb in command.get_subcommands() {
-        if verb.is_hide_set() || verb.get_name() == "help" {
+        let is_internal = verb.is_hide_set() && !UNIT_VERBS.contains(&verb.get_name());
+        if is_internal || verb.get_name() == "help" {
             continue;
         }
         let name = format!("{name}-{}", verb.get_name());

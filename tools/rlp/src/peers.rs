@@ -57,7 +57,7 @@ fn meaning(word: &str) -> Option<Meaning> {
              whether this kernel can be patched",
         ),
         "--update" | "-u" | "--smart-update" | "-q" | "--auto-update" | "--force-update"
-        | "--local" | "refresh" | "update" | "upgrade" => Explanation(NO_FEED),
+        | "--enable-auto-update" | "--disable-auto-update" | "--local" | "refresh" | "update" | "upgrade" => Explanation(NO_FEED),
         "--test" | "--prefix" => Explanation(
             "the repository of apt decides which patches are test builds; rlp load --test COMMAND \
              tests a patch, and takes it back if that fails",
@@ -65,7 +65,7 @@ fn meaning(word: &str) -> Option<Meaning> {
         "--force" => Explanation(
             "a transition waits until it is safe; rlp force PATCH ends one without proof",
         ),
-        "--freezer" => Explanation(
+        "--freezer" | "--nofreeze" => Explanation(
             "no task is frozen: each task is switched when it is in none of the functions that \
              change",
         ),
@@ -76,7 +76,7 @@ fn meaning(word: &str) -> Option<Meaning> {
         | "--plugin-info" | "--app-info" | "--server-info" | "--set-monitoring-key" | "--tag" => {
             Explanation("rlp needs no registration and no server: rlp load FILE loads a patch")
         }
-        "--import-key" => Explanation(
+        "--import-key" | "--nosignature" => Explanation(
             "the kernel checks the signatures of modules: see integration.rst for its keys",
         ),
         "--userspace-update" | "--enable-libcare" | "--disable-libcare" => {
@@ -205,7 +205,8 @@ mod tests {
              --license-info --plugin-info --app-info --server-info --set-monitoring-key|KEY \
              --set-patch-level|7 --set-patch-type|extra --set-sticky-patch|010126 \
              --set-sticky-patch=KEY --userspace-update|libs --test --prefix|test --prefix=test \
-             --import-key|PATH --freezer|smart --tag|x --local --set-config|A=b --enable-libcare",
+             --import-key|PATH --freezer|smart --tag|x --local --set-config|A=b --enable-libcare \
+             --nofreeze --nosignature --enable-auto-update --disable-auto-update",
         ),
         (
             "canonical-livepatch",

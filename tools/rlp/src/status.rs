@@ -34,6 +34,7 @@ use crate::panics;
 use crate::reasons;
 use crate::system::System;
 use crate::time;
+use crate::units;
 use serde::Serialize;
 use serde_json::{
     json,
@@ -104,11 +105,13 @@ pub(crate) struct Status {
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     installed_elsewhere: Vec<boot::Installed>,
+    /// No unit of systemd loads the installed patches at boot.
+    units_are_missing: bool,
     pub(crate) reasons: Vec<Reason>,
     /// What this user may not see, and why.
     pub(crate) unseen: Vec<String>,
-    /// The errors and warnings that the loader has logged in this boot. The verdict does not
-    /// consider them: they may be about a patch that was loaded since.
+    /// The errors and warnings that the loader has logged in this boot, and what the kernel lacks.
+    /// The verdict does not consider them: they may be about a patch that was loaded since.
     logged: Vec<Logged>,
 }
 
@@ -145,7 +148,10 @@ pub(crate) fn logged(system: &System) -> Result<Vec<Logged>> {
         messages => messages.map_err(on_file(&system.path(kmsg::DEVICE)))?,
     };
     let mut logged: Vec<Logged> = Vec::new();
-    for message in messages.into_iter().rev().filter(kmsg::Message::is_problem) {
+    for message in messages.into_iter().rev() {
+        if !message.is_problem() && !message.is_loss() {
+            continue;
+        }
         if logged.len() == MAX_LOGGED {
             break;
         }
@@ -202,6 +208,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
             "the patches that are installed for other kernels",
             &mut unseen,
         )?,
+        units_are_missing: units::are_missing(system),
         release,
         patches,
         reasons: Vec::new(),
@@ -253,6 +260,13 @@ impl Status {
             );
         } else if !self.patches.iter().any(|shown| is_in_effect(&shown.patch)) {
             self.reason(Warning, "no patch is in effect".to_owned(), None);
+        }
+        if self.units_are_missing && !self.installed.is_empty() {
+            self.reason(
+                Critical,
+                "patches are installed, and rlp-boot.service is not enabled".to_owned(),
+                Some(units::ENABLE.to_owned()),
+            );
         }
         if is_off && !self.installed.is_empty() {
             self.reason(
@@ -527,7 +541,12 @@ impl Report for Status {
             text.push('\n');
         }
         if !self.installed.is_empty() {
-            let _ = writeln!(text, "loaded at each boot: {}", self.installed.join(" "));
+            let patches = self.installed.join(" ");
+            let _ = if self.units_are_missing {
+                writeln!(text, "installed, and not loaded at boot: {patches}")
+            } else {
+                writeln!(text, "loaded at each boot: {patches}")
+            };
         }
         for other in &self.installed_elsewhere {
             let patches = other.patches.join(" ");

@@ -7,7 +7,7 @@ use crate::output;
 use crate::status;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::IsTerminal as _;
 
 /// The exit status for wrong arguments, as clap has it.
 pub(crate) const STATUS: u8 = 2;
@@ -46,11 +46,7 @@ impl Form {
     /// Prints an error of clap, or the help, and returns the exit status.
     pub(crate) fn error(self, error: &clap::Error) -> u8 {
         if !error.use_stderr() {
-            // A reader that has ended, such as head, is no error.
-            return match error.print() {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => 1,
-                _ => 0,
-            };
+            return self.help(error);
         }
         if self == Self::Text {
             // If the terminal is gone, the exit status is the same.
@@ -61,6 +57,28 @@ impl Form {
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         self.print(first.trim(), rest.trim())
+    }
+
+    /// Prints the help or the version.
+    fn help(self, error: &clap::Error) -> u8 {
+        let text = error.render();
+        let text = match self {
+            Self::Json | Self::NagiosJson => {
+                let object = json!({
+                    "rlp": output::FORMAT,
+                    "command": null,
+                    "status": 0,
+                    "text": text.to_string(),
+                });
+                format!("{object:#}\n")
+            }
+            Self::Text | Self::Nagios if std::io::stdout().is_terminal() => text.ansi().to_string(),
+            Self::Text | Self::Nagios => text.to_string(),
+        };
+        match output::print(&text) {
+            Ok(()) => 0,
+            Err(_) => 1,
+        }
     }
 
     fn print(self, what: &str, why: &str) -> u8 {

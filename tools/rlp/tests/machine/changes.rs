@@ -50,7 +50,7 @@ fn dry_runs_change_nothing() {
     );
     dry(
         &["install", file],
-        "fix: would be installed\n  it is loaded at the next boot; now: rlp load /files/fix.ko\n",
+        "fix: would be installed\n  to load it now: rlp load /files/fix.ko\n",
     );
     dry(&["uninstall", "fix"], "fix: is not installed\n");
     dry(&["confirm"], "nothing is to be done\n");
@@ -85,21 +85,27 @@ fn dry_runs_change_nothing() {
     machine.run(&["install", file]);
     dry(
         &["install", file],
-        "fix: is installed already\n  it is loaded at the next boot; now: rlp load /files/fix.ko\n",
+        "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n",
     );
     dry(&["uninstall", "fix"], "fix: would be uninstalled\n");
 
-    // Each command that changes something was tried.
+}
+
+/// Each command that changes something has a dry run. The command for udev is not for people.
+#[test]
+fn each_change_has_a_dry_run() {
+    let machine = Machine::new();
     let help = machine.run(&["--help"]).out;
     let verbs = help.lines().filter_map(|line| line.strip_prefix("  "));
-    for verb in verbs.filter_map(|line| line.split(' ').next()) {
-        let options = machine.run(&[verb, "--help"]).out;
-        let tried = "load unload confirm reverse force install uninstall";
-        assert_eq!(
-            options.contains("--dry-run"),
-            tried.split(' ').any(|tried| tried == verb),
-            "{verb}"
-        );
+    let mut verbs: Vec<_> = verbs.filter_map(|line| line.split(' ').next()).collect();
+    verbs.retain(|verb| !verb.is_empty() && *verb != "evidence");
+    verbs.extend(["evidence export", "boot", "heartbeat"]);
+    let changes = "load unload confirm reverse force install uninstall boot heartbeat";
+    for verb in verbs {
+        let arguments: Vec<_> = verb.split(' ').chain(["--help"]).collect();
+        let options = machine.run(&arguments).out;
+        let is_change = verb == "evidence export" || changes.split(' ').any(|word| word == verb);
+        assert_eq!(options.contains("--dry-run"), is_change, "{verb}");
     }
 }
 
@@ -400,6 +406,47 @@ fn other_changes_are_made_without_a_record() {
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
 }
 
+/// Somebody has disabled the unit that loads the patches.
+#[test]
+fn no_unit_loads_the_patches() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.patch("fix", 1);
+    machine.write_bytes(
+        "sys/module/fix/notes/.note.gnu.build-id",
+        &elf::build_id_note(b"same"),
+    );
+    machine.folder("run/systemd/system");
+    machine
+        .run(&["install", "-n", file])
+        .says(0, "rlp-boot.service would be enabled");
+    machine
+        .run(&["install", file])
+        .says(0, "it is loaded by rlp boot, which no unit runs");
+    let note = "it is loaded again at the next boot";
+    assert!(!machine.run(&["unload", "-n", "fix"]).out.contains(note));
+    let status = machine.run(&["status"]);
+    status.has("installed, and not loaded at boot: fix");
+    status.has("patches are installed, and rlp-boot.service is not enabled");
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 2);
+    assert_eq!(machine.run(&["doctor"]).status, 6);
+
+    let wants = "etc/systemd/system/sysinit.target.wants";
+    machine.folder(wants);
+    std::os::unix::fs::symlink(
+        "/usr/lib/systemd/system/rlp-boot.service",
+        machine.path(&format!("{wants}/rlp-boot.service")),
+    )
+    .unwrap();
+    machine
+        .run(&["install", file])
+        .is(0, "fix: is installed already\n");
+    machine.run(&["unload", "-n", "fix"]).has(note);
+    machine.run(&["status"]).has("\nloaded at each boot: fix\n");
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 0);
+}
+
 #[test]
 fn install_and_uninstall() {
     let machine = Machine::new();
@@ -417,7 +464,7 @@ fn install_and_uninstall() {
     let again = machine.json(&["install", first]);
     assert_eq!(again["changes"][0]["result"], "already-installed");
     let other = machine.json(&["install", later]);
-    assert_eq!(other["changes"][0]["notes"], json!(["for the kernel 8.0"]));
+    assert_eq!(other["changes"][0]["notes"][0], "for the kernel 8.0");
     assert_eq!(machine.read("var/lib/rlp/boot/8.0/list"), "later\n");
     let output = machine.run(&["list"]);
     output.has("\nloaded at each boot: second first\nloaded at each boot of 8.0: later\n");
@@ -651,6 +698,11 @@ fn wrong_arguments() {
         output.says(3, "LIVEPATCH UNKNOWN - unexpected argument");
         assert_eq!(output.out.lines().count(), 1, "{output:?}");
     }
+    for arguments in [&["--help"][..], &["--version"], &["load", "--help"]] {
+        let text = machine.run(arguments);
+        assert_eq!(machine.json(arguments)["text"], text.out);
+        assert_eq!(text.status, 0);
+    }
     let value = machine.json(&["status", "--nagios", "--bogus"]);
     assert_eq!(
         (&value["status"], &value["error"]["kind"]),
@@ -667,11 +719,15 @@ fn pages_and_completion() {
     for text in ["EXIT STATUS", "taken back", "rlp\\-load", "SEE ALSO"] {
         assert!(page.contains(text), "no '{text}' in {page}");
     }
-    assert!(machine.read("man/rlp-load.8").contains("probation"));
-    assert!(
-        !machine.path("man/rlp-boot.8").exists(),
-        "it is for the unit"
-    );
+    let page = machine.read("man/rlp-load.8");
+    for text in ["EXIT STATUS", "probation"] {
+        assert!(page.contains(text), "no '{text}' in {page}");
+    }
+    // Units run these verbs. The guide names them, too.
+    for verb in ["boot", "heartbeat", "evidence-export"] {
+        assert!(machine.path(&format!("man/rlp-{verb}.8")).exists(), "{verb}");
+    }
+    assert!(!machine.path("man/rlp-event.8").exists(), "it is for udev");
     for shell in ["bash", "zsh", "fish"] {
         let script = machine.run(&["completion", shell]);
         assert!(script.out.contains("nagios"), "{shell}");

@@ -601,6 +601,12 @@ fn exports_that_fail() {
     assert_eq!(unsigned["signature"], Value::Null);
     // The next export leaves the earlier head, which is an anchor.
     record(&machine);
+    let before = machine.tree("");
+    let dry = machine.run(&[&export[..], &["--unsigned", "-n"]].concat());
+    dry.says(0, "would be written: /to/");
+    let dry = machine.json(&[&export[..], &["--unsigned", "-n"]].concat());
+    assert_eq!(dry["dry_run"], true);
+    assert_eq!(machine.tree(""), before);
     machine.json(&[&export[..], &["--unsigned"]].concat());
     let head = |seq: usize| {
         let hash = sha256(&lines(&machine)[seq]);
@@ -676,6 +682,9 @@ fn a_heartbeat() {
     machine
         .run(&["heartbeat"])
         .is(0, "up for 1 h 2 min\nno patch is loaded\n");
+    let before = machine.tree("");
+    assert_eq!(machine.json(&["heartbeat", "-n"])["dry_run"], true);
+    assert_eq!(machine.tree(""), before);
     machine.patch("live_fix", 1);
     machine.set("live_fix", "cves", "CVE-2026-0001");
     let beat = machine.json(&["heartbeat"]);

@@ -181,7 +181,10 @@ fn status_names_what_needs_a_reboot() {
     }
     machine.write("var/lib/rlp/history.jsonl", &record("boot-1", "forced"));
     machine.run(&["status"]).has(perhaps);
-    assert_eq!(machine.json(&["status"])["leftovers"][0]["forced"], false);
+    assert_eq!(
+        machine.json(&["status"])["leftovers"][0]["hold"],
+        "maybe-forced"
+    );
     machine
         .run(&unload)
         .fails(3, "perhaps until the next boot: tasks were forced");
@@ -192,7 +195,7 @@ fn status_names_what_needs_a_reboot() {
          tasks were forced\n",
     );
     machine.run(&["status"]).has(stays);
-    assert_eq!(machine.json(&["status"])["leftovers"][0]["forced"], true);
+    assert_eq!(machine.json(&["status"])["leftovers"][0]["hold"], "forced");
     machine
         .run(&unload)
         .fails(3, "until the next boot: tasks were forced");
