@@ -71,9 +71,14 @@ impl Registry {
         }
     }
 
-    /// Notes that the patch `id` has a new deadline. If its transition passes that deadline, too,
-    /// this is reported once more.
-    pub(crate) fn renew_deadline(&mut self, id: PatchId) {
+    /// Sets the deadline of the patch `id`. If its transition has passed the old deadline, and
+    /// passes the new one, too, this is reported once more.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the patch is not registered.
+    pub(crate) fn set_deadline(&mut self, id: PatchId, seconds: u32) -> Result {
+        self.patch_mut(id)?.deadline_s = seconds;
         let is_moving = self
             .patch_in_transition()
             .is_some_and(|patch| patch.id == id);
@@ -83,6 +88,7 @@ impl Registry {
             }
             _ => (),
         }
+        Ok(())
     }
 
     /// Logs that the transition is reversed, and which tasks have delayed it.

@@ -10,9 +10,10 @@
 //! leave the registry are returned as [`RetiredPatches`], which [`release`] takes when the registry
 //! is unlocked.
 //!
-//! Each operation on the registry has a file of its own. The fields are private, and the operations
-//! use the methods in this file. So all code that changes the fields is in one place, and related
-//! fields change together.
+//! Each operation on the registry has a file of its own. The registry's fields are private, and the
+//! operations use the methods in this file. So all code that changes these fields is in one place,
+//! and related fields change together. Operations also change fields of one [`Patch`], through
+//! [`Registry::patch_mut`]. The files in sysfs only call operations.
 
 use crate::{
     directory::{

@@ -211,15 +211,14 @@ fn show_deadline(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 
 fn store_deadline(entry: &PatchEntry, text: &[u8]) -> Result {
     let mut registry = REGISTRY.lock()?;
-    let patch = registry.patch_mut(entry.0)?;
-    patch.deadline_s = parse_seconds(text).inspect_err(|_| {
+    let patch = registry.patch(entry.0)?;
+    let seconds = parse_seconds(text).inspect_err(|_| {
         pr_err!(
             "patch '{}': the value of deadline must be a number of seconds\n",
             patch.name()
         );
     })?;
-    registry.renew_deadline(entry.0);
-    Ok(())
+    registry.set_deadline(entry.0, seconds)
 }
 
 /// Parses a decimal number with or without a newline.
