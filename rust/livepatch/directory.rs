@@ -64,7 +64,7 @@ impl Entry for FuncEntry {}
 /// The files for each kind of directory.
 pub(crate) struct Files {
     pub(crate) patch: &'static [&'static Attribute<PatchEntry>],
-    /// What the author of a patch says about it.
+    /// The author's statements about a patch.
     pub(crate) info: &'static [&'static LongText<PatchEntry>],
     pub(crate) object: &'static [&'static Attribute<ObjectEntry>],
     pub(crate) func: &'static [&'static Attribute<FuncEntry>],

@@ -39,7 +39,7 @@ impl Reason {
     }
 }
 
-/// What a task is, which decides what can be done.
+/// The kind of a task, on which the remedy depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -216,7 +216,7 @@ impl Count {
 }
 
 impl Task {
-    /// What an operator can do about this task.
+    /// An operator's remedy for this task.
     pub(crate) fn advice(&self) -> String {
         let restart = match &self.unit {
             Some(unit) => format!("systemctl restart {unit}"),

@@ -237,7 +237,7 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
         if !is_same {
             let detail = Some(format!("{}, for {}", file.display(), module.release));
             let name = module.name.clone();
-            change = change::recorded(system, Recording::Wanted, "install", &name, detail, || {
+            change = change::recorded(system, Recording::BestEffort, "install", &name, detail, || {
                 install(system, &module)?;
                 Ok(change)
             })?;
@@ -333,7 +333,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
         let detail = Some(format!("for {release}"));
         change::recorded(
             system,
-            Recording::Wanted,
+            Recording::BestEffort,
             "uninstall",
             &name,
             detail,
@@ -360,14 +360,14 @@ fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
     release_quarantine(system, name)
 }
 
-/// What a boot is about to load.
+/// The patches that a boot is about to load.
 #[derive(Debug, Serialize, Deserialize)]
 struct Intent {
     boot: String,
     patches: Vec<String>,
 }
 
-/// What was done at boot.
+/// The results of a boot.
 #[derive(Debug, Default)]
 struct Booted {
     dry_run: bool,

@@ -37,7 +37,7 @@ use std::io::{
 };
 use std::path::Path;
 
-/// What a record says about the lines before it.
+/// The statement of a record about the lines before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Link {
     /// The number of the record in the chain. The first one is 1.
@@ -61,7 +61,7 @@ pub(crate) struct Link {
     pub(crate) host: Option<String>,
 }
 
-/// What a line of a history is.
+/// The kind of a line of a history.
 pub(crate) enum Content {
     Chained(Link),
     /// A record that is older than the chain, or was written by an older version of this program.
@@ -97,7 +97,7 @@ fn is_torn(text: &[u8]) -> bool {
 
 /// The last record of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Last {
+struct LastRecord {
     seq: u64,
     sha256: Digest,
     host: Option<String>,
@@ -107,7 +107,7 @@ struct Last {
 #[derive(Debug, PartialEq, Eq)]
 enum Tail {
     /// The chain continues. There may be a torn line after its last record.
-    Continues(Last, Option<Span>),
+    Continues(LastRecord, Option<Span>),
     /// There is no chain, or it has ended: another program has written lines after its last record.
     Ended,
 }
@@ -139,7 +139,7 @@ impl Tail {
         let mut only_torn_follows = true;
         let read = lines::each(file, |line| match Content::of(line.text) {
             Content::Chained(link) if line.is_whole => {
-                last = Some(Last {
+                last = Some(LastRecord {
                     seq: link.seq,
                     sha256: line.sha256,
                     host: link.host,

@@ -31,7 +31,7 @@ use std::time::{
     Instant, //
 };
 
-/// What was done to a patch.
+/// The result of a change of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Done {
@@ -76,7 +76,7 @@ pub(crate) struct Change {
     /// The patch's state after the change, if the loader still has the patch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<State>,
-    /// What else a reader should know.
+    /// Further facts for the reader.
     pub(crate) notes: Vec<String>,
 }
 
@@ -95,7 +95,7 @@ impl Change {
         self
     }
 
-    /// What was done, or what would be done in a dry run.
+    /// The words for the result, or for the result that a run without `--dry-run` would have.
     pub(crate) fn words(&self, dry_run: bool) -> &'static str {
         let (done, would) = self.result.words();
         if dry_run {
@@ -179,7 +179,7 @@ pub(crate) fn apply_to_each<T>(
 pub(crate) enum Recording {
     /// The change is made, and the report says that it was not recorded. An operator must be able
     /// to get rid of a patch even if the disk is full.
-    Wanted,
+    BestEffort,
     /// The change is not made.
     Required,
 }
@@ -195,7 +195,7 @@ pub(crate) fn recorded(
 ) -> Result<Change> {
     let (begun, unrecorded) = match Action::begin(system, action, patch, detail) {
         Ok(begun) => (Some(begun), None),
-        Err(failure) if recording == Recording::Wanted => (None, Some(failure)),
+        Err(failure) if recording == Recording::BestEffort => (None, Some(failure)),
         Err(failure) => {
             return Err(Failure {
                 what: format!("the history cannot be written: {}", failure.what),

@@ -10,7 +10,7 @@ use clap::{
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-/// What follows the options in the help and in the manual page.
+/// The exit statuses, after the options in the help and in the manual page.
 pub(crate) const STATUSES: &str = "\
 Exit status:
   0  done, or nothing was to be done

@@ -160,7 +160,7 @@ pub(crate) fn run_confirm(system: &System, arguments: &cli::Confirm) -> Outcome 
                 _ => change,
             });
         }
-        change::recorded(system, Recording::Wanted, "confirm", name, None, || {
+        change::recorded(system, Recording::BestEffort, "confirm", name, None, || {
             check_confirmable(patch)?;
             let state = confirm(system, name)?;
             Ok(Change::new(name, Done::Confirmed).state(state))
@@ -209,7 +209,7 @@ pub(crate) fn run_reverse(
                 "it would not be in effect"
             }));
         }
-        change::recorded(system, Recording::Wanted, "reverse", name, None, || {
+        change::recorded(system, Recording::BestEffort, "reverse", name, None, || {
             let mut log = Log::from_now(system);
             let value = if enable { "1" } else { "0" };
             write_patch_file(system, name, "enabled", value, "reversed", &mut log)?;

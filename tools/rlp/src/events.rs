@@ -2,8 +2,8 @@
 
 //! The loader's events in words, for the history.
 
-/// What has happened to a patch. `state` is the state of the patch after the event. An event of a
-/// newer loader is shown as it is.
+/// The words for an event of a patch. `state` is the state of the patch after the event. An event
+/// of a newer loader is shown as it is.
 pub(crate) fn words(event: &str, state: Option<&str>) -> String {
     let words = match (event, state) {
         ("start", Some("patching")) => "it is being enabled",

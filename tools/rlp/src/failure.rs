@@ -52,12 +52,12 @@ pub(crate) struct Failure {
     /// Whether this user may not see or change a file.
     #[serde(skip)]
     pub(crate) is_denied: bool,
-    /// What was not done.
+    /// The action that has failed, or its object.
     pub(crate) what: String,
     /// The reason, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
-    /// What to do now.
+    /// The next step for the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
 }

@@ -135,7 +135,7 @@ impl Report for Recorded {
 }
 
 impl Machine {
-    /// What is in effect, for people.
+    /// The state of the machine, for people.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(uptime) = self.uptime {

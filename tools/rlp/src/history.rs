@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was done, by whom, and what the loader did by itself: a file of JSON lines.
+//! The history: actions, with the user who has taken them, and events of the loader. It is a file
+//! of JSON lines.
 
 use crate::chain::{
     self,
@@ -60,7 +61,7 @@ pub(crate) fn lock(system: &System) -> Result<durable::Lock> {
     Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
 }
 
-/// What a record is about.
+/// The subject of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
@@ -171,7 +172,7 @@ impl Record {
         Ok(appended?)
     }
 
-    /// What has happened.
+    /// The action or the event.
     fn words(&self) -> String {
         match (self.phase, &self.result) {
             (Phase::Begin, _) => format!("{} begins", self.action),

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::io::BufRead;
 
-/// What was done to a file.
+/// A change of a file that the chain shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -277,7 +277,7 @@ pub(crate) struct Judged {
     /// The line of that record. 0: there is none.
     #[serde(skip)]
     pub(crate) anchored_line: u64,
-    /// What looks like a line that a power cut has torn. This is no finding.
+    /// The part of a line that a power cut seems to have torn. This is no finding.
     pub(crate) torn: Vec<Lines>,
     pub(crate) findings: Vec<Finding>,
     /// The number of findings that are not in the list.

@@ -25,7 +25,7 @@ pub(crate) struct Line<'a> {
     /// The hash of the line with its newline. If the file ends without a newline, the hash still
     /// includes one, because the next record begins with that newline.
     pub(crate) sha256: Digest,
-    /// What lies before this line.
+    /// The content before this line.
     pub(crate) before: &'a Read,
 }
 

@@ -120,7 +120,7 @@ pub(crate) fn load(
     }
     change::recorded(
         system,
-        Recording::Wanted,
+        Recording::BestEffort,
         "load",
         name,
         Some(describe(&module)),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the loader says about its patches: the files below `/sys/kernel/rust_livepatch`.
+//! The loader's own words about its patches: the files below `/sys/kernel/rust_livepatch`.
 //!
 //! Nothing here is computed from anything else: if a file cannot be read, there is an error, and no
 //! patch is reported as being in effect.

@@ -24,7 +24,7 @@ use std::path::{
 /// The end of a signed module.
 const SIGNED: &[u8] = b"~Module signature appended~\n";
 
-/// Which loader a module is built for.
+/// The loader that a module is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TargetLoader {
     ThisLoader,

@@ -214,7 +214,7 @@ fn failure_text(failure: &Failure, paint: &Paint) -> String {
     text
 }
 
-/// What is shown while a command waits: lines that stay and, on a terminal, a line that changes.
+/// The output while a command waits: lines that stay and, on a terminal, a line that changes.
 pub(crate) struct Progress {
     quiet: bool,
     is_terminal: bool,

@@ -14,13 +14,13 @@ use std::path::{
     PathBuf, //
 };
 
-/// What the loader writes in front of the name of the patch.
+/// The loader's words in front of the name of the patch.
 const MARK: &str = "the kernel panics while patch '";
 
 /// Where logs are: the kernel's own folder, and the one that systemd-pstore.service moves them to.
 const FOLDERS: [&str; 2] = ["/sys/fs/pstore", "/var/lib/systemd/pstore"];
 
-/// What a reader of the log should do.
+/// The advice for a reader of the log.
 pub(crate) const ADVICE: &str = "read that log, and remove it when the cause is known";
 
 #[derive(Debug, Clone, PartialEq, Eq)]

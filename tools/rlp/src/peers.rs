@@ -13,7 +13,7 @@ use std::ffi::{
     OsString, //
 };
 
-/// What a word of another tool means here.
+/// The meaning of a word of another tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// The same as these arguments.
@@ -103,7 +103,7 @@ fn meaning(word: &str) -> Option<Meaning> {
     })
 }
 
-/// What a verb of this program means if another tool's option follows it.
+/// The meaning of a verb of this program with another tool's option behind it.
 fn meaning_with(verb: &str, option: &str) -> Option<Meaning> {
     use Meaning::{
         Explanation,
@@ -188,7 +188,7 @@ mod tests {
         Ok(words.map(|word| word.into_string().unwrap()).collect())
     }
 
-    /// What users of other tools type after the name of the tool.
+    /// The words that users of other tools type after the name of the tool.
     const TYPED: [(&str, &str); 4] = [
         (
             "kpatch",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the loader's messages mean, and what to do. This is the only place with these words;
+//! The meaning of the loader's messages, and the remedies. This is the only place with these words;
 //! `make doc-tables` makes a table of them for the guide. A unit test compares the table with the
 //! sources of the loader.
 
@@ -18,7 +18,7 @@ const REASONS: &[Reason] = &[
     // The loader does not load.
     ("cannot look up symbols: failed to register a kprobe on kallsyms_lookup_name", "the kernel has no kprobes or no kallsyms", "use a kernel with CONFIG_KPROBES and CONFIG_KALLSYMS"),
     ("the kernel lacks '{}', which the loader needs", "the loader does not support this kernel as it is", "see integration.rst"),
-    ("the kernel lacks '{}': {}", "this is no error: what is after the colon is all that is lost", ""),
+    ("the kernel lacks '{}': {}", "this is no error: the text after the colon is all that does not work", ""),
     ("failed to initialize the loader ({})", "the loader is not loaded; the line before has the reason, and -12 is a lack of memory", "rlp check --kernel"),
     ("ftrace has no records of this module: ftrace could not allocate them", "memory was short while the loader was being loaded", AGAIN),
     ("ftrace has shut itself down, until the next boot", "nothing can be patched: ftrace has found an error of its own", REBOOT),

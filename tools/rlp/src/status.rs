@@ -108,7 +108,7 @@ pub(crate) struct Status {
     /// No unit of systemd loads the installed patches at boot.
     units_are_missing: bool,
     pub(crate) reasons: Vec<Reason>,
-    /// What this user may not see, and why.
+    /// The facts that this user may not see, and the reasons.
     pub(crate) unseen: Vec<String>,
     /// The errors and warnings that the loader has logged in this boot, and what the kernel lacks.
     /// The verdict does not consider them: they may be about a patch that was loaded since.
@@ -464,7 +464,7 @@ pub(crate) fn state_words(patch: &Patch, paint: &Paint) -> String {
     }
 }
 
-/// What the patch changes, in a line.
+/// The objects and functions that the patch changes, in a line.
 fn objects_words(patch: &Patch) -> String {
     let object = |object: &loader::Object| {
         let functions = object.functions.len();

@@ -66,7 +66,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
         if loader::patch(system, &name)?.is_none() && leftovers::find(system, &name)?.is_none() {
             return Ok(Change::new(&name, Done::NotLoaded));
         }
-        change::recorded(system, Recording::Wanted, "unload", &name, None, || {
+        change::recorded(system, Recording::BestEffort, "unload", &name, None, || {
             unload(system, &name, arguments.deadline, until, progress)
         })
     })

@@ -47,12 +47,12 @@ const SIGNATURE: &str = "sig";
 /// The number of findings that are printed for people.
 const SHOWN: usize = 100;
 
-/// What a reader should do if a file is not whole.
+/// The advice for a file that is not whole.
 const NEXT: &str =
     "keep the file as it is, and compare it with the journal of that machine (journalctl \
                     _UID=0 SYSLOG_IDENTIFIER=rlp) and with exports before this one";
 
-/// What the chain alone cannot show.
+/// The limit of the chain alone.
 const NO_ANCHOR: &str =
     "records that are missing at the end would not be noticed: name the head of an \
                          earlier verify (--head), or the signature of an export (--signature)";

@@ -88,7 +88,6 @@ fn dry_runs_change_nothing() {
         "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n",
     );
     dry(&["uninstall", "fix"], "fix: would be uninstalled\n");
-
 }
 
 /// Each command that changes something has a dry run. The command for udev is not for people.
@@ -197,7 +196,7 @@ fn dry_runs_are_refused_alike() {
         .says(0, "the loader would be loaded first");
 }
 
-/// What a boot would do, without doing it.
+/// The dry run of a boot.
 #[test]
 fn dry_runs_of_a_boot() {
     let machine = Machine::new();
@@ -725,7 +724,10 @@ fn pages_and_completion() {
     }
     // Units run these verbs. The guide names them, too.
     for verb in ["boot", "heartbeat", "evidence-export"] {
-        assert!(machine.path(&format!("man/rlp-{verb}.8")).exists(), "{verb}");
+        assert!(
+            machine.path(&format!("man/rlp-{verb}.8")).exists(),
+            "{verb}"
+        );
     }
     assert!(!machine.path("man/rlp-event.8").exists(), "it is for udev");
     for shell in ["bash", "zsh", "fish"] {

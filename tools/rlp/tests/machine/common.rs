@@ -32,7 +32,7 @@ const LOADER: &str = "sys/kernel/rust_livepatch";
 /// Files and their contents, and folders without any.
 pub(crate) type Tree = BTreeMap<String, Option<Vec<u8>>>;
 
-/// What the program has printed, and its exit status.
+/// The output of the program, and its exit status.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) status: i32,
@@ -264,7 +264,7 @@ impl Schema {
         Self(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
     }
 
-    /// What is wrong with a value.
+    /// The errors of a value.
     pub(crate) fn errors(&self, value: &Value) -> Vec<String> {
         schema::errors(&self.0, value)
     }

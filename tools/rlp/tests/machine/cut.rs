@@ -246,8 +246,8 @@ impl Disk {
             .collect()
     }
 
-    /// What may be on the disk if the power is cut now. The first tree is what programs see: it is
-    /// there if a signal ends the program.
+    /// The trees that may be on the disk if the power is cut now. The first tree is what programs
+    /// see: it is there if a signal ends the program.
     fn cuts(&self) -> [Tree; 4] {
         [
             self.tree(&self.names, |content| &content.written),
@@ -258,7 +258,7 @@ impl Disk {
     }
 }
 
-/// What a machine loads at boot, and what it has in quarantine.
+/// The patches that a machine loads at boot, and those in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     list: Option<Vec<u8>>,
@@ -394,7 +394,7 @@ impl<'a> Verb<'a> {
         let mut real = after.tree("var");
         real.insert("var".to_owned(), None);
         assert_eq!(last, real);
-        // What was acknowledged is on the disk for sure.
+        // A record that was acknowledged is on the disk for sure.
         let [.., synced] = disk.cuts();
         assert_eq!(synced, real, "{}", self.arguments[0]);
         self.survives_errors(&calls, &old, &new);

@@ -157,7 +157,7 @@ fn a_torn_line() {
             if count == 1 {
                 assert_eq!(torn[0]["line"], 4);
             }
-            // What was on the disk once cannot have been torn.
+            // A line that was on the disk once cannot have been torn.
             let verified = machine.json(&["verify", "--head", &format!("4:{}", heads[1])]);
             assert_eq!(verified["whole"], is_whole_line, "{len}: {verified:#}");
         }
@@ -699,7 +699,7 @@ fn a_heartbeat() {
     let history = machine.json(&["history", "--last", "1"]);
     assert_eq!(history["records"][0]["machine"], beat["machine"]);
     assert_eq!(history["records"][0]["phase"], "state");
-    // What cannot be read is not in effect.
+    // A patch whose files cannot be read is not in effect.
     machine.set("live_fix", "confirmed", "maybe");
     let beat = machine.json(&["heartbeat"]);
     assert_eq!(beat["machine"]["patches"], Value::Null);

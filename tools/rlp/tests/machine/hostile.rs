@@ -410,7 +410,7 @@ fn a_quarantine_can_be_left() {
     assert_eq!(machine.run(&["status", "--nagios"]).status, 1);
 }
 
-/// What root has written can be read by every user, whatever root's umask was.
+/// Every user can read the files that root has written, whatever root's umask was.
 #[test]
 fn a_strict_umask() {
     let machine = Machine::new();
@@ -485,7 +485,7 @@ fn a_user_that_is_not_root() {
             "{arguments:?}: {output:?}"
         );
         assert_eq!(output.status, status, "{arguments:?}: {output:?}");
-        // What can be seen is shown.
+        // The part that can be seen is shown.
         if path != "sys/kernel/rust_livepatch" && arguments[0] == "status" {
             output.has("live_fix");
         }
