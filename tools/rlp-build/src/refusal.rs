@@ -5,6 +5,9 @@
 //! A refusal concerns the patch, or the kernel that the patch is for. Its sentence says what cannot
 //! be done and what to do instead. Any other reason to end a build is a failure of a tool or of the
 //! machine.
+//!
+//! The functions of this program have no section `# Errors`: their errors are these sentences, and
+//! `Documentation/source-patches.rst` explains each reason.
 
 use std::fmt;
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a command did not do what it was asked for: what failed, why, and what to do next.
+//! The failure of a command: the action, the reason, and the next step.
+//!
+//! The functions of this program have no section `# Errors`: their failures are texts for the user,
+//! and `Documentation/operating.rst` has each of them.
 
 use serde::Serialize;
 use std::path::Path;
