@@ -24,7 +24,7 @@ expect_log "patch 'rlp_patch_a': the transition is not complete after 2 s, and i
 expect_log "patch 'rlp_patch_a': delayed by 1 tasks: inside sleep_show"
 expect_log "patch 'rlp_patch_a': blocked by cat \\($sleeper\\) inside sleep_show$"
 expect_seen uevents '^uevent deadline patching rlp_patch_a [0-9]+$'
-expect_us deadline patching rlp_patch_a 2000000 8000000
+expect_us deadline patching rlp_patch_a 2000000 $((8000000 * ${RLP_SLOW:-1}))
 expect_seen uevents '^uevent leave disabled rlp_patch_a [0-9]+$'
 wake_up
 unload_module rlp_patch_a

@@ -77,7 +77,7 @@ load_module rlp_patch_b funcs=rlp_target:sleep_show
 watch moving poll $RLP/rlp_patch_b/transition
 expect_event start patching rlp_patch_b
 expect_event wait patching rlp_patch_b 30
-expect_us wait patching rlp_patch_b 10000000 20000000
+expect_us wait patching rlp_patch_b 10000000 $((20000000 * ${RLP_SLOW:-1}))
 echo 0 >$RLP/rlp_patch_b/enabled
 expect_event reverse unpatching rlp_patch_b
 expect_seen moving '^poll (1|gone)$'

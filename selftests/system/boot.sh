@@ -21,7 +21,10 @@ guest "rlp install -n /root/modules/$late.ko"
 says '^  rlp-boot.service would be enabled$'
 guest "rlp install /root/modules/$late.ko"
 says "^$late: installed$"
-guest 'systemctl is-enabled rlp-boot.service rlp-boot-survived.timer'
+enabled() {
+	guest 'systemctl is-enabled rlp-boot.service && systemctl is-enabled rlp-boot-survived.timer'
+}
+enabled
 reboot
 booted
 guest 'rlp status'
@@ -40,7 +43,12 @@ status 2 'rlp status --nagios'
 says 'rlp-boot.service is not enabled'
 guest "rlp install /root/modules/$late.ko"
 says "^$late: is installed already$"
-guest 'systemctl is-enabled rlp-boot.service'
+enabled
+guest 'systemctl disable rlp-boot-survived.timer'
+status 2 'rlp status --nagios'
+says 'rlp-boot-survived.timer is not enabled'
+guest "rlp install /root/modules/$late.ko"
+enabled
 guest 'insmod /root/modules/livepatch_sample_target.ko'
 patched greeting '^greetings from Rust$'
 guest 'rlp status --nagios'

@@ -61,7 +61,7 @@ step="the boot after a panic names the patch that was on probation"
 expected='rlp_patch: a patch that panics|the kernel panics while patch|Call Trace|end Kernel panic|---\['
 # The timer rlp-boot-survived is not enabled. So only an orderly shutdown records that a boot has
 # survived its patches, and a panic prevents that.
-guest "systemctl enable rlp-boot.service && rlp install /root/modules/$late.ko"
+guest "rlp install /root/modules/$late.ko && systemctl disable --now rlp-boot-survived.timer"
 reboot
 booted
 guest 'rlp status'

@@ -52,10 +52,7 @@ use crate::system::{
     System,
     STATE, //
 };
-use crate::units::{
-    self,
-    Units, //
-};
+use crate::units;
 use serde::{
     Deserialize,
     Serialize, //
@@ -202,53 +199,65 @@ pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome 
         return failure.into();
     }
     let dry_run = arguments.dry.dry_run;
-    change::apply_to_each(dry_run, &arguments.files, |file| {
-        let module = ModuleFile::read(file)?;
-        check_installable(system, &module)?;
-        if arguments
-            .release
-            .as_ref()
-            .is_some_and(|release| *release != module.release)
-        {
-            return Err(
-                Failure::refused(format!("{} was not installed", file.display()))
-                    .why(format!("it is built for {}", module.release)),
-            );
+    let mut outcome = change::apply_to_each(dry_run, &arguments.files, |file| {
+        install_file(system, file, arguments)
+    });
+    if !dry_run && outcome.failure.is_none() {
+        outcome.failure = units::enable(system).err();
+    }
+    outcome
+}
+
+fn install_file(system: &System, file: &Path, arguments: &cli::Install) -> Result<Change> {
+    let module = ModuleFile::read(file)?;
+    check_installable(system, &module)?;
+    if arguments
+        .release
+        .as_ref()
+        .is_some_and(|release| *release != module.release)
+    {
+        return Err(
+            Failure::refused(format!("{} was not installed", file.display()))
+                .why(format!("it is built for {}", module.release)),
+        );
+    }
+    let is_same = is_installed(system, &module)?;
+    let done = if is_same {
+        Done::AlreadyInstalled
+    } else {
+        Done::Installed
+    };
+    let mut change = Change::new(&module.name, done);
+    if module.release != system.release() {
+        change = change.note(format!("for the kernel {}", module.release));
+    } else if loader::patch(system, &module.name)?.is_none() {
+        change = change.note(format!("to load it now: rlp load {}", file.display()));
+    }
+    if !units::has_systemd(system) {
+        change = change.note("systemd does not run here: each boot must run rlp boot");
+    } else if arguments.dry.dry_run {
+        for unit in [units::BOOT, units::SURVIVED] {
+            if units::is_missing(system, unit) {
+                change = change.note(format!("{unit} would be enabled"));
+            }
         }
-        let is_same = is_installed(system, &module)?;
-        let done = if is_same {
-            Done::AlreadyInstalled
-        } else {
-            Done::Installed
-        };
-        let mut change = Change::new(&module.name, done);
-        if module.release != system.release() {
-            change = change.note(format!("for the kernel {}", module.release));
-        } else if loader::patch(system, &module.name)?.is_none() {
-            change = change.note(format!("to load it now: rlp load {}", file.display()));
-        }
-        if dry_run {
-            return Ok(if units::are_missing(system) {
-                change.note("rlp-boot.service would be enabled")
-            } else {
-                change
-            });
-        }
-        if !is_same {
-            let detail = Some(format!("{}, for {}", file.display(), module.release));
-            let name = module.name.clone();
-            change = change::recorded(system, Recording::BestEffort, "install", &name, detail, || {
-                install(system, &module)?;
-                Ok(change)
-            })?;
-        }
-        Ok(match units::enable(system)? {
-            Units::Enabled => change,
-            Units::NoSystemd(why) => change.note(format!(
-                "it is loaded by rlp boot, which no unit runs: {why}"
-            )),
-        })
-    })
+    }
+    if arguments.dry.dry_run || is_same {
+        return Ok(change);
+    }
+    let detail = Some(format!("{}, for {}", file.display(), module.release));
+    let name = module.name.clone();
+    change::recorded(
+        system,
+        Recording::BestEffort,
+        "install",
+        &name,
+        detail,
+        || {
+            install(system, &module)?;
+            Ok(change)
+        },
+    )
 }
 
 /// Checks that a module is a live patch for this loader. If it is for the release of the running
@@ -392,6 +401,7 @@ pub(crate) fn run(system: &System, arguments: cli::Boot, progress: &mut Progress
         dry_run: arguments.dry.dry_run,
         lines: Vec::new(),
     };
+    progress.show_in_unit();
     let result = match (arguments.survived, booted.dry_run) {
         (true, _) => survived(system, &mut booted),
         (false, true) => plan_boot(system, &mut booted, progress),

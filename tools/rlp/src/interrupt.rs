@@ -16,6 +16,7 @@ use rustix::event::{
 use signal_hook::consts::{
     SIGHUP,
     SIGINT,
+    SIGQUIT,
     SIGTERM, //
 };
 use signal_hook::{
@@ -63,7 +64,7 @@ pub(crate) fn watch() -> Result<()> {
         Failure::error(format!("signals cannot be noted: {}", error_text(&error)))
     };
     let (wake, writer) = UnixStream::pair().map_err(failed)?;
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         if is_ignored(&status, signal) {
             continue;
         }

@@ -43,7 +43,7 @@ impl Message {
 
     /// Whether this notice names what does not work on this kernel.
     pub(crate) fn is_loss(&self) -> bool {
-        self.text.starts_with("the kernel lacks ")
+        self.text.split(' ').take(3).eq(["the", "kernel", "lacks"])
     }
 }
 

@@ -47,7 +47,6 @@ use rustix::process::{
     PidfdFlags,
     Signal, //
 };
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{
     Child,
@@ -55,7 +54,10 @@ use std::process::{
     ExitStatus,
     Stdio, //
 };
-use std::time::Instant;
+use std::time::{
+    Duration,
+    Instant, //
+};
 
 /// The probation for a test of the patch, if none is set.
 const TEST_PROBATION: u32 = 300;
@@ -464,15 +466,17 @@ fn confirmed_or_taken_back(
     Ok(change)
 }
 
-/// Waits until the command ends. If a signal to this program arrives first, the command is killed
-/// with all processes of its group. After an error they are killed, too, because nothing waits for
-/// them any more.
+/// The time for a test to end after SIGTERM.
+const TEST_ENDS: Duration = Duration::from_secs(2);
+
+/// Waits until the command ends. A signal to this program ends all processes of the command's
+/// group. After an error they are killed, too, because nothing waits for them any more.
 fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
-    let group = Pid::from_child(&command);
-    let result = end_of_test(&mut command, group);
+    let result = end_of_test(&mut command);
     if !matches!(result, Ok(Some(_))) {
-        // ESRCH: all of them have ended.
-        let _ = kill_process_group(group, Signal::Kill);
+        // The group exists since setsid. ESRCH: all of its processes have ended.
+        let _ = kill_process_group(Pid::from_child(&command), Signal::Kill);
+        command.kill()?;
     }
     match result? {
         Some(status) => Ok(status),
@@ -480,27 +484,33 @@ fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
     }
 }
 
-/// The status of the command, or `None` if a signal to this program has come first.
-fn end_of_test(command: &mut Child, group: Pid) -> std::io::Result<Option<ExitStatus>> {
-    let end = pidfd_open(group, PidfdFlags::empty())?;
-    loop {
+/// The status of the command, or `None` if a signal to this program has come first. Then the
+/// command had some time to end after SIGTERM.
+fn end_of_test(command: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let process = Pid::from_child(command);
+    let end = pidfd_open(process, PidfdFlags::empty())?;
+    while !interrupt::is_pending() {
         if let Some(status) = command.try_wait()? {
             return Ok(Some(status));
         }
-        if interrupt::is_pending() {
-            return Ok(None);
-        }
         interrupt::sleep(&end, PollFlags::IN, None);
     }
+    let _ = kill_process_group(process, Signal::Term);
+    let until = Instant::now() + TEST_ENDS;
+    while Instant::now() < until && command.try_wait()?.is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(None)
 }
 
-/// Runs the operator's test, and returns why it has failed.
+/// Runs the operator's test, and returns why it has failed. The test has a session of its own, so
+/// that it can be ended with its children. So it has no terminal: a question to the user fails, and
+/// does not stop the test.
 fn failed_test(command: &str, patch: &str) -> Option<String> {
-    let status = Command::new("/bin/sh")
-        .args(["-c", command])
+    let status = Command::new("setsid")
+        .args(["/bin/sh", "-c", command])
         .env("RLP_PATCH", patch)
         .stdin(Stdio::null())
-        .process_group(0)
         // The standard output is for this program's own report.
         .stdout(std::io::stderr())
         .spawn()

@@ -8,8 +8,13 @@ use libsystemd::daemon::{
     NotifyState, //
 };
 
+/// The longest text, in characters. systemd ignores a message of more than 4096 bytes.
+const LONGEST: usize = 1000;
+
 /// Sets the status text of the unit. Does nothing without a service manager. The text is for
-/// readers only, so an error is ignored.
+/// readers only, so an error is ignored. This waits if systemd does not read its messages, so only
+/// the unit of the boot uses it.
 pub(crate) fn status(text: &str) {
-    let _ = notify(false, &[NotifyState::Status(printable(text))]);
+    let text = printable(text).chars().take(LONGEST).collect();
+    let _ = notify(false, &[NotifyState::Status(text)]);
 }

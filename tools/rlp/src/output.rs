@@ -217,6 +217,8 @@ fn failure_text(failure: &Failure, paint: &Paint) -> String {
 /// The output while a command waits: lines that stay and, on a terminal, a line that changes.
 pub(crate) struct Progress {
     quiet: bool,
+    /// Whether the status of the unit shows it, too.
+    in_unit: bool,
     is_terminal: bool,
     paint: Paint,
     /// Whether the terminal's last line is to be overwritten.
@@ -228,10 +230,16 @@ impl Progress {
         let is_terminal = std::io::stderr().is_terminal();
         Self {
             quiet,
+            in_unit: false,
             is_terminal,
             paint: Paint::new(is_terminal),
             has_temporary_line: false,
         }
+    }
+
+    /// From now on, the status of the unit that has started this program shows the progress, too.
+    pub(crate) fn show_in_unit(&mut self) {
+        self.in_unit = true;
     }
 
     /// Whether somebody watches the numbers change.
@@ -241,7 +249,9 @@ impl Progress {
 
     /// Shows a line that the next one replaces, on a terminal and in the status of the unit.
     pub(crate) fn update(&mut self, text: &str) {
-        manager::status(text);
+        if self.in_unit {
+            manager::status(text);
+        }
         if self.is_watched() {
             say(&format!(
                 "\r\x1b[K{}{text}{:#}",

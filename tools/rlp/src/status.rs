@@ -105,8 +105,8 @@ pub(crate) struct Status {
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     installed_elsewhere: Vec<boot::Installed>,
-    /// No unit of systemd loads the installed patches at boot.
-    units_are_missing: bool,
+    /// The units of systemd for the installed patches that are not enabled.
+    missing_units: Vec<&'static str>,
     pub(crate) reasons: Vec<Reason>,
     /// The facts that this user may not see, and the reasons.
     pub(crate) unseen: Vec<String>,
@@ -208,7 +208,10 @@ pub(crate) fn read(system: &System) -> Result<Status> {
             "the patches that are installed for other kernels",
             &mut unseen,
         )?,
-        units_are_missing: units::are_missing(system),
+        missing_units: [units::BOOT, units::SURVIVED]
+            .into_iter()
+            .filter(|unit| units::is_missing(system, unit))
+            .collect(),
         release,
         patches,
         reasons: Vec::new(),
@@ -261,12 +264,14 @@ impl Status {
         } else if !self.patches.iter().any(|shown| is_in_effect(&shown.patch)) {
             self.reason(Warning, "no patch is in effect".to_owned(), None);
         }
-        if self.units_are_missing && !self.installed.is_empty() {
-            self.reason(
-                Critical,
-                "patches are installed, and rlp-boot.service is not enabled".to_owned(),
-                Some(units::ENABLE.to_owned()),
-            );
+        for unit in self.missing_units.clone() {
+            if !self.installed.is_empty() {
+                self.reason(
+                    Critical,
+                    format!("patches are installed, and {unit} is not enabled"),
+                    Some(units::ENABLE.to_owned()),
+                );
+            }
         }
         if is_off && !self.installed.is_empty() {
             self.reason(
@@ -542,7 +547,7 @@ impl Report for Status {
         }
         if !self.installed.is_empty() {
             let patches = self.installed.join(" ");
-            let _ = if self.units_are_missing {
+            let _ = if self.missing_units.contains(&units::BOOT) {
                 writeln!(text, "installed, and not loaded at boot: {patches}")
             } else {
                 writeln!(text, "loaded at each boot: {patches}")

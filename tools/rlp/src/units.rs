@@ -1,70 +1,104 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The units of systemd that load the installed patches at boot.
+//! The units of systemd that load the installed patches at boot, and that note that the machine has
+//! survived that.
 
 use crate::failure::{
     error_text,
+    on_file,
     Failure,
     Result, //
 };
 use crate::system::System;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::{
     Command,
     Stdio, //
 };
 
-/// The link that enables the unit that loads the patches.
-const LINK: &str = "/etc/systemd/system/sysinit.target.wants/rlp-boot.service";
+/// Loads the installed patches.
+pub(crate) const BOOT: &str = "rlp-boot.service";
+/// Without it, a power cut long after the boot looks like a failure of the patches.
+pub(crate) const SURVIVED: &str = "rlp-boot-survived.timer";
 
-/// The command that enables the units.
+/// The command that enables both.
 pub(crate) const ENABLE: &str = "systemctl enable rlp-boot.service rlp-boot-survived.timer";
 
-fn are_enabled(system: &System) -> bool {
+/// Where an operator, a generator and a package enable units.
+const FOLDERS: [&str; 3] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/lib/systemd/system",
+];
+
+/// The folders in which `systemctl enable` makes links.
+const CHANGED: [&str; 3] = [
+    "/etc/systemd/system/sysinit.target.wants",
+    "/etc/systemd/system/timers.target.wants",
+    "/etc/systemd/system",
+];
+
+fn is_enabled(system: &System, unit: &str) -> bool {
+    let target = if unit == BOOT { "sysinit" } else { "timers" };
+    let masked = system.path(&format!("/etc/systemd/system/{unit}"));
     // Only the link is looked for: with --root, its absolute target is not below that root.
-    system.path(LINK).symlink_metadata().is_ok()
+    FOLDERS.iter().any(|folder| {
+        let link = system.path(&format!("{folder}/{target}.target.wants/{unit}"));
+        link.symlink_metadata().is_ok()
+    }) && !masked
+        .read_link()
+        .is_ok_and(|target| target == Path::new("/dev/null"))
 }
 
-/// Whether systemd runs, and does not load the installed patches at boot. Another init may run
-/// "rlp boot" by itself.
-pub(crate) fn are_missing(system: &System) -> bool {
-    system.exists("/run/systemd/system") && !are_enabled(system)
+/// Whether systemd runs. Another init has to run "rlp boot" by itself.
+pub(crate) fn has_systemd(system: &System) -> bool {
+    system.exists("/run/systemd/system")
 }
 
-/// The result of [`enable`].
-pub(crate) enum Units {
-    Enabled,
-    /// There is nothing that could be enabled, for this reason.
-    NoSystemd(&'static str),
+/// Whether systemd runs, and the unit is not enabled.
+pub(crate) fn is_missing(system: &System, unit: &str) -> bool {
+    has_systemd(system) && !is_enabled(system, unit)
 }
 
-/// Enables the units, if they are not enabled yet.
-pub(crate) fn enable(system: &System) -> Result<Units> {
-    if are_enabled(system) {
-        return Ok(Units::Enabled);
+/// Enables both units, if systemd runs. They are enabled on the disk when this returns.
+pub(crate) fn enable(system: &System) -> Result<()> {
+    if !has_systemd(system) {
+        return Ok(());
     }
+    if is_missing(system, BOOT) || is_missing(system, SURVIVED) {
+        run_systemctl(system).map_err(|why| {
+            Failure::error("the installed patches are not loaded at boot")
+                .why(why)
+                .next(ENABLE)
+        })?;
+    }
+    // systemctl does not sync its links. An earlier process may have been killed before it did.
+    for folder in CHANGED.map(|folder| system.path(folder)) {
+        match File::open(&folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(on_file(&folder)(error))
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+fn run_systemctl(system: &System) -> std::result::Result<(), String> {
     if !system.is_real() {
-        return Ok(Units::NoSystemd("with --root no unit is enabled"));
+        return Err("with --root no unit is enabled".to_owned());
     }
-    let failed = |why: String| {
-        Failure::error("the patch is installed, and is not loaded at boot")
-            .why(why)
-            .next(ENABLE)
-    };
     let mut words = ENABLE.split(' ');
     let program = words.next().unwrap_or_default();
     let output = Command::new(program)
         .args(words)
         .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => Ok(Units::Enabled),
-        Ok(output) => Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        )),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            Ok(Units::NoSystemd("there is no systemctl"))
-        }
-        Err(error) => Err(failed(format!("{program}: {}", error_text(&error)))),
+        .output()
+        .map_err(|error| format!("{program}: {}", error_text(&error)))?;
+    if output.status.success() {
+        return Ok(());
     }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }

@@ -7,7 +7,7 @@ use crate::output;
 use crate::status;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::io::ErrorKind;
 
 /// The exit status for wrong arguments, as clap has it.
 pub(crate) const STATUS: u8 = 2;
@@ -61,24 +61,22 @@ impl Form {
 
     /// Prints the help or the version.
     fn help(self, error: &clap::Error) -> u8 {
-        let text = error.render();
-        let text = match self {
+        let printed = match self {
             Self::Json | Self::NagiosJson => {
                 let object = json!({
                     "rlp": output::FORMAT,
                     "command": null,
                     "status": 0,
-                    "text": text.to_string(),
+                    "text": error.render().to_string(),
                 });
-                format!("{object:#}\n")
+                output::print(&format!("{object:#}\n")).is_ok()
             }
-            Self::Text | Self::Nagios if std::io::stdout().is_terminal() => text.ansi().to_string(),
-            Self::Text | Self::Nagios => text.to_string(),
+            // A reader that has ended, such as head, is no error.
+            Self::Text | Self::Nagios => {
+                !matches!(error.print(), Err(error) if error.kind() != ErrorKind::BrokenPipe)
+            }
         };
-        match output::print(&text) {
-            Ok(()) => 0,
-            Err(_) => 1,
-        }
+        u8::from(!printed)
     }
 
     fn print(self, what: &str, why: &str) -> u8 {

@@ -50,7 +50,8 @@ fn dry_runs_change_nothing() {
     );
     dry(
         &["install", file],
-        "fix: would be installed\n  to load it now: rlp load /files/fix.ko\n",
+        "fix: would be installed\n  to load it now: rlp load /files/fix.ko\n  systemd does not run here: each \
+         boot must run rlp boot\n",
     );
     dry(&["uninstall", "fix"], "fix: is not installed\n");
     dry(&["confirm"], "nothing is to be done\n");
@@ -85,7 +86,8 @@ fn dry_runs_change_nothing() {
     machine.run(&["install", file]);
     dry(
         &["install", file],
-        "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n",
+        "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n  systemd does not run here: each \
+         boot must run rlp boot\n",
     );
     dry(&["uninstall", "fix"], "fix: would be uninstalled\n");
 }
@@ -405,45 +407,67 @@ fn other_changes_are_made_without_a_record() {
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
 }
 
-/// Somebody has disabled the unit that loads the patches.
+/// Somebody has disabled the units that load the patches.
 #[test]
 fn no_unit_loads_the_patches() {
     let machine = Machine::new();
     let file = machine.module("fix", RELEASE, "rlp_enable_patch");
     let file = file.to_str().unwrap();
+    let install = ["install", file];
     machine.patch("fix", 1);
     machine.write_bytes(
         "sys/module/fix/notes/.note.gnu.build-id",
         &elf::build_id_note(b"same"),
     );
+    let other = "systemd does not run here: each boot must run rlp boot";
+    machine.run(&["install", "-n", file]).says(0, other);
     machine.folder("run/systemd/system");
-    machine
-        .run(&["install", "-n", file])
-        .says(0, "rlp-boot.service would be enabled");
-    machine
-        .run(&["install", file])
-        .says(0, "it is loaded by rlp boot, which no unit runs");
+    machine.run(&["install", "-n", file]).is(
+        0,
+        "fix: would be installed\n  rlp-boot.service would be enabled\n  \
+         rlp-boot-survived.timer would be enabled\n",
+    );
+    let failed = machine.run(&install);
+    failed.fails(1, "the installed patches are not loaded at boot");
+    failed.has("fix: installed");
     let note = "it is loaded again at the next boot";
+    let no = |unit: &str| format!("patches are installed, and {unit} is not enabled");
+    let enable = |unit: &str, target: &str| {
+        let wants = format!("etc/systemd/system/{target}.target.wants");
+        machine.folder(&wants);
+        std::os::unix::fs::symlink(
+            format!("/usr/lib/systemd/system/{unit}"),
+            machine.path(&format!("{wants}/{unit}")),
+        )
+        .unwrap();
+    };
     assert!(!machine.run(&["unload", "-n", "fix"]).out.contains(note));
     let status = machine.run(&["status"]);
     status.has("installed, and not loaded at boot: fix");
-    status.has("patches are installed, and rlp-boot.service is not enabled");
+    status.has(&no("rlp-boot.service"));
+    status.has(&no("rlp-boot-survived.timer"));
     assert_eq!(machine.run(&["status", "--nagios"]).status, 2);
     assert_eq!(machine.run(&["doctor"]).status, 6);
 
-    let wants = "etc/systemd/system/sysinit.target.wants";
-    machine.folder(wants);
+    enable("rlp-boot.service", "sysinit");
+    machine.run(&["unload", "-n", "fix"]).has(note);
+    let status = machine.run(&["status"]);
+    status.has("\nloaded at each boot: fix\n");
+    assert!(!status.out.contains(&no("rlp-boot.service")));
+    status.has(&no("rlp-boot-survived.timer"));
+    machine
+        .run(&install)
+        .fails(1, "with --root no unit is enabled");
+
+    enable("rlp-boot-survived.timer", "timers");
+    machine.run(&install).is(0, "fix: is installed already\n");
+    assert_eq!(machine.run(&["status", "--nagios"]).status, 0);
     std::os::unix::fs::symlink(
-        "/usr/lib/systemd/system/rlp-boot.service",
-        machine.path(&format!("{wants}/rlp-boot.service")),
+        "/dev/null",
+        machine.path("etc/systemd/system/rlp-boot.service"),
     )
     .unwrap();
-    machine
-        .run(&["install", file])
-        .is(0, "fix: is installed already\n");
-    machine.run(&["unload", "-n", "fix"]).has(note);
-    machine.run(&["status"]).has("\nloaded at each boot: fix\n");
-    assert_eq!(machine.run(&["status", "--nagios"]).status, 0);
+    machine.run(&["status"]).has(&no("rlp-boot.service"));
 }
 
 #[test]
@@ -463,7 +487,13 @@ fn install_and_uninstall() {
     let again = machine.json(&["install", first]);
     assert_eq!(again["changes"][0]["result"], "already-installed");
     let other = machine.json(&["install", later]);
-    assert_eq!(other["changes"][0]["notes"][0], "for the kernel 8.0");
+    assert_eq!(
+        other["changes"][0]["notes"],
+        json!([
+            "for the kernel 8.0",
+            "systemd does not run here: each boot must run rlp boot"
+        ])
+    );
     assert_eq!(machine.read("var/lib/rlp/boot/8.0/list"), "later\n");
     let output = machine.run(&["list"]);
     output.has("\nloaded at each boot: second first\nloaded at each boot of 8.0: later\n");
