@@ -14,7 +14,10 @@ use crate::{
 use core::{
     fmt,
     marker::PhantomData,
-    mem::zeroed,
+    mem::{
+        zeroed,
+        MaybeUninit, //
+    },
     ptr::NonNull, //
 };
 use kernel::{
@@ -175,19 +178,21 @@ impl<T: Entry> LongText<T> {
         len: usize,
     ) -> isize {
         // SAFETY: sysfs keeps the kobject while a file of it is in use. The casts are the contract.
-        // `buf` has room for `len` bytes, which only this call uses.
+        // `buf` has room for `len` bytes, which only this call uses, and which need not be
+        // initialized.
         let (node, attr, buf) = unsafe {
             (
                 &*kobj.cast::<Node<T>>(),
                 &*attr.cast::<Self>(),
-                core::slice::from_raw_parts_mut(buf.cast::<u8>(), len),
+                core::slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), len),
             )
         };
         from_result(|| {
             let text = (attr.text)(&node.data)?;
             let rest = text.get(usize::try_from(at)?..).unwrap_or_default();
-            // Not copy_from_slice(): see `Page`.
-            buf.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
+            for (to, &from) in buf.iter_mut().zip(rest) {
+                to.write(from);
+            }
             Ok(isize::try_from(len.min(rest.len()))?)
         })
     }

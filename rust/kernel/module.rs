@@ -29,8 +29,8 @@ use kernel::{
 pub const MODULE_NAME_LEN: usize = 64 - core::mem::size_of::<usize>();
 
 /// The longest string that [`Module::string`] returns, in bytes with the terminator. The CVE
-/// numbers of a cumulative patch are such a string: 64 KiB has room for 4,000 of them.
-pub const LONGEST_STRING: usize = 64 * 1024;
+/// numbers of a cumulative patch are such a string: 16 KiB has room for 1,000 of them.
+pub const LONGEST_STRING: usize = 16 * 1024;
 
 /// The state of a module (`enum module_state`).
 #[derive(Clone, Copy, PartialEq, Eq)]

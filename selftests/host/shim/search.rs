@@ -47,7 +47,7 @@ pub(crate) type Kind<T> = (fn(&Points) -> usize, fn(usize) -> T);
 pub(crate) trait System {
     type Op: Copy + Debug;
     type Trouble: Copy + Debug + 'static;
-    /// Two states with the same `Debug` output count as the same state.
+    /// Two states are equal exactly if their `Debug` output is the same.
     type State: PartialEq + Debug;
 
     /// Returns all operations.

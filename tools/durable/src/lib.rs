@@ -100,18 +100,13 @@ pub fn replace(path: &Path, content: &[u8]) -> Result {
     sync_entry(path)
 }
 
-/// Removes a file, if it exists. The removal is on the disk when this returns. If this is
-/// interrupted, the file may still exist.
+/// Removes a file, if it exists. If this call has removed the file, the removal is on the disk when
+/// it returns. If it is interrupted, the file may still exist.
 pub fn remove(path: &Path) -> Result {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if !folder_of(path).is_dir() {
-                return Ok(());
-            }
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         result => result.map_err(io_error_at(path))?,
     }
-    // A process that was killed may have removed the file, and not have synced the folder.
     sync_entry(path)
 }
 
