@@ -165,7 +165,8 @@ impl Patch {
     #[doc(hidden)]
     #[inline]
     pub fn enable(&'static self, module: &'static ThisModule) -> Result {
-        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads. Only the swap itself must
+        // be atomic: exactly one caller reads false.
         if self.enabled.xchg(true, Relaxed) {
             return Err(EBUSY);
         }

@@ -72,7 +72,8 @@ static OPENED: AtomicBool = AtomicBool::new(false);
 /// When the returned value is dropped, every value that was made with a [`Gate`] was dropped
 /// earlier, and no [`Gate`] is used any more. The module's text stays until the drop has returned.
 pub unsafe fn open() -> Result<OpenGate> {
-    // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
+    // ORDERING: Relaxed. The partner is this line in other threads. Only the swap itself must be
+    // atomic: exactly one caller reads false.
     if OPENED.swap(true, Ordering::Relaxed) {
         return Err(EBUSY);
     }

@@ -240,7 +240,8 @@ impl CallbackToken {
     ///
     /// `EBUSY` if this was called before.
     pub fn claim() -> Result<Self> {
-        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads. Only the swap itself must
+        // be atomic: exactly one caller reads false.
         if CLAIMED.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }

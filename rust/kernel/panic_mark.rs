@@ -33,7 +33,8 @@ impl PanicMark {
     ///
     /// `EBUSY` if this was called before.
     pub fn register() -> Result<Self> {
-        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads. Only the swap itself must
+        // be atomic: exactly one caller reads false.
         if REGISTERED.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }

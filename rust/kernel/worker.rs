@@ -70,7 +70,8 @@ impl Worker {
     ///
     /// `EBUSY` if the worker was started before.
     pub fn start(&'static self, run: extern "C" fn()) -> Result<StartedWorker> {
-        // ORDERING: Relaxed. The partner is this line in other threads: one caller finds false.
+        // ORDERING: Relaxed. The partner is this line in other threads. Only the swap itself must
+        // be atomic: exactly one caller reads false.
         if self.claimed.swap(true, Ordering::Relaxed) {
             return Err(EBUSY);
         }

@@ -113,7 +113,7 @@ fn stall(module: Module<'_>) -> bool {
         return false;
     }
     pr_warn!(
-        "patch '{}' cannot be disabled yet: its module is kept until then, and so is the process that unloads it\n",
+        "patch '{}' is not disabled yet: its module, and the process that unloads it, wait for that\n",
         name
     );
     WORKER.after(PAUSE_MS);

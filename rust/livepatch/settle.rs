@@ -101,7 +101,7 @@ impl Registry {
         self.settle_later();
         if let Err(e) = self.demote_for(request) {
             pr_warn!(
-                "no room was made for a bpf program on a patched function ({})\n",
+                "a bpf program cannot be attached to a patched function: the handler was not put back ({})\n",
                 e.to_errno()
             );
         }

@@ -146,7 +146,7 @@ static struct klp_object objs[] = {
 
 static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs, };
 
-/* A table that looks like one of a patch, and is none. */
+/* Not the table of a patch, although it has a similar layout. */
 static struct { const char *name; void *function; long number; } table[] = {
 	{ "not_a_replacement", too_few, },
 	{ }

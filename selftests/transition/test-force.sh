@@ -71,7 +71,7 @@ cat /proc/rlp_target/one >/dev/null &
 reader=$!
 wait_until "grep -q 'doze.*rlp_patch_d' /proc/$reader/stack" || fail "no task is in rlp_patch_d"
 echo N >/sys/module/rlp_patch_d/parameters/hold
-wait_until "log_has \"patch 'rlp_patch_d' cannot be disabled yet\"" 30 ||
+wait_until "log_has \"patch 'rlp_patch_d' is not disabled yet\"" 30 ||
 	fail "the unload of rlp_patch_d is not stalled"
 echo 1 >$RLP/rlp_patch_d/force
 wait_until "patch_gone rlp_patch_d" 30 || fail "rlp_patch_d keeps its directory"

@@ -2,7 +2,7 @@
 
 //! Why a live patch is not built.
 //!
-//! A refusal concerns the patch, or the kernel that the patch is for. Its sentence says what cannot
+//! A refusal concerns the patch, or the kernel that the patch is for. Its text says what cannot
 //! be done and what to do instead. Any other reason to end a build is a failure of a tool or of the
 //! machine.
 //!
@@ -159,8 +159,8 @@ impl fmt::Display for Refusal {
             ),
             Self::TooManyUsers { headers, units } => write!(
                 f,
-                "{units} units may include {headers}, which are too many to compile: fix the problem \
-                 in the units, or allow as many with --units"
+                "{units} units may include {headers}. That is too many to compile: fix the problem \
+                 in the units, or allow {units} with --units"
             ),
             Self::NotShipped { unit } => write!(
                 f,
@@ -176,9 +176,9 @@ impl fmt::Display for Refusal {
             ),
             Self::Inlined { function, unit, detail } => write!(
                 f,
-                "the compiler inlines other functions into {function}() of {unit} than in the shipped unit, \
-                 because each function gets a section of its own here ({detail}), so a change could be \
-                 missed: fix the problem in another unit"
+                "the compiler does not inline the same functions into {function}() of {unit} as in the \
+                 shipped unit ({detail}), because each function has a section of its own here. A change \
+                 could be missed: fix the problem in another unit"
             ),
             Self::ReplacedTwice { function, object } => write!(
                 f,
@@ -220,7 +220,7 @@ impl fmt::Display for Refusal {
             ),
             Self::ChangedLayout { structure, detail } => write!(
                 f,
-                "the patch changes the layout of struct {structure} ({detail}), of which objects exist already: \
+                "objects of struct {structure} exist already, and the patch changes its layout ({detail}): \
                  use a shadow variable instead"
             ),
             Self::ModuleKey { detail } => write!(
