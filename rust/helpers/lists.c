@@ -12,7 +12,7 @@
  * rlp_klp_make_lists() - put a patch's objects and functions on its lists
  * @patch: a patch whose arrays are terminated, and do not change
  *
- * The order is that of the arrays. Whatever the lists held before is ignored.
+ * The order is that of the arrays. The former contents of the lists are ignored.
  *
  * Context: any. No other code uses the lists of this patch.
  */

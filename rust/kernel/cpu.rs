@@ -176,7 +176,7 @@ impl Interrupted<'_> {
     }
 }
 
-/// What an interrupted CPU does after the interrupt.
+/// The action of an interrupted CPU after the interrupt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AfterInterrupt {
     /// The CPU continues the task that it interrupted.

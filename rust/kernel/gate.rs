@@ -56,7 +56,7 @@ impl Drop for OpenGate {
 /// Whether `open()` was called.
 static OPENED: AtomicBool = AtomicBool::new(false);
 
-/// Looks up every symbol. Logs which symbols are missing, and what is lost without each.
+/// Looks up every symbol. Logs each missing symbol, with the loss that it causes.
 ///
 /// # Context
 ///

@@ -6,7 +6,7 @@
 
 use core::num::NonZeroUsize;
 
-/// What a search for the targets of jumps needs to know of an instruction.
+/// The data of an instruction that a search for the targets of jumps needs.
 pub struct Insn {
     /// The length in bytes.
     pub len: NonZeroUsize,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an operator can do with a patch: disable it, reverse its transition, or force its end.
+//! The requests of an operator: to disable a patch, to reverse its transition, or to force the end
+//! of the transition.
 
 use crate::{
     debug,

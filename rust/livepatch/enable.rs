@@ -177,7 +177,7 @@ impl Registry {
         directory.fill(self.root(), files, patch)?;
         // No callback of the patch can be called before this, nor after it is retired.
         patch.desc.make_lists(self.callbacks());
-        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        #[expect(unsafe_code, reason = "types cannot express which code runs")]
         // SAFETY: `enable()` has checked that no patch of this module is registered, and the
         // directory that was made above shows that none is retired and not yet released. So this is
         // the only patch of the module, and its functions are not hooked. All other changes of its

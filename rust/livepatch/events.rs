@@ -19,7 +19,7 @@ use kernel_ext::{
     }, //
 };
 
-/// What has happened to a patch.
+/// An event in the life of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A transition has started.

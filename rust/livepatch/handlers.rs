@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions are hooked by the handler.
+//! The functions that are hooked by the handler.
 //!
 //! Functions are hooked in batches. A batch has an `ftrace_ops` of its own if one of its functions
 //! may have a direct target of another user, such as that of a bpf program. All other functions

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions are hooked, and how: by the handler, or by a jump.
+//! The hooked functions. Each is hooked by the handler or by a jump.
 //!
 //! A transition needs the handler, which chooses the destination of each call. While no
 //! transition runs there is nothing to decide. Then a hooked function can jump to its replacement,

@@ -191,7 +191,7 @@ impl Registry {
         }
         self.try_to_unhook_unused();
         desc.post_unpatch(self.callbacks());
-        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        #[expect(unsafe_code, reason = "types cannot express which code runs")]
         // SAFETY: The module's init has not begun, so no function of the module was called.
         unsafe {
             self.forget_module(id, name);
@@ -204,7 +204,7 @@ impl Registry {
     /// # Safety
     ///
     /// No task runs the patch's code for the object, until the module is loaded again.
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     unsafe fn forget_module(&mut self, id: PatchId, name: &CStr) {
         if let Ok((patch, callbacks)) = self.patch_and_callbacks(id) {
             // SAFETY: By the contract. The relocations of registered patches are changed with the
@@ -265,7 +265,7 @@ impl Registry {
             }
             self.try_to_unhook_unused();
             desc.post_unpatch(self.callbacks());
-            #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+            #[expect(unsafe_code, reason = "types cannot express which code runs")]
             // SAFETY: The module's init has not begun or has failed, or its exit has returned. The
             // kernel frees the module's code next, so no task is in a function of the module, nor
             // in the replacement of such a function.
@@ -305,7 +305,7 @@ fn prepare_object(
         object.desc.set_module(module, callbacks);
     }
     let resolved = check_ftrace_records(module).and_then(|()| {
-        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        #[expect(unsafe_code, reason = "types cannot express which code runs")]
         // SAFETY: The module's init has not begun, so no function of the module was called, and
         // none is hooked for the patch. `unpatch_module()` is called before the module is freed.
         // The relocations of registered patches are changed with the registry locked.
@@ -325,7 +325,7 @@ fn prepare_object(
     pr_notice!("applying patch '{}' to loading module '{}'\n", label, name);
     object.desc.pre_patch(callbacks).inspect_err(|_| {
         pr_warn!("pre-patch callback failed for object '{}'\n", name);
-        #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+        #[expect(unsafe_code, reason = "types cannot express which code runs")]
         // SAFETY: As for `resolve()` above. No function of the object was hooked since.
         unsafe {
             object.forget_module(patch_module, callbacks);

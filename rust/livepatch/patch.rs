@@ -146,7 +146,7 @@ impl Patch {
     ///
     /// - No task runs the patch's code any more.
     /// - No other thread applies or clears relocations of the patch's module at the same time.
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn clear_relocations(&mut self) {
         for object in &mut self.objects {
             // SAFETY: By the contract.
@@ -179,7 +179,7 @@ impl Patch {
     /// # Safety
     ///
     /// As for [`Object::forget_module`].
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn forget_module(&mut self, name: &CStr, callbacks: &CallbackToken) {
         let patch = self.desc.module();
         let mut objects = self.objects.iter_mut();
@@ -231,7 +231,7 @@ impl Object {
     /// # Safety
     ///
     /// As for [`Object::clear_relocations`].
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn forget_module(&mut self, patch: Module<'_>, callbacks: &CallbackToken) {
         self.release(callbacks);
         // SAFETY: By the contract.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The plan: what each universe calls, derived from the patches and the step.
+//! The plan: the redirects of each universe, derived from the patches and the step.
 //!
 //! Each plan is made from the list of patches alone. No stack of replacements has to be kept up to
 //! date. If several patches replace a function, the newest of the patches in a universe wins.

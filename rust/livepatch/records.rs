@@ -63,7 +63,7 @@ pub(crate) enum Switched {
     NowLast,
 }
 
-/// What [`Records::inherit`] did.
+/// The result of [`Records::inherit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inherited {
     /// The child is in its parent's universe, or was switched in the meantime.

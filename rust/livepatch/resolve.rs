@@ -51,7 +51,7 @@ impl Patch {
     ///
     /// - The patch is not registered, and its functions are not hooked.
     /// - No other thread applies or clears relocations of the patch's module at the same time.
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn resolve(
         &mut self,
         announced: &[CString],
@@ -118,7 +118,7 @@ impl Object {
     ///   object is hooked for the patch.
     /// - Afterwards, tasks only run that code while the object's module is loaded.
     /// - No other thread applies or clears relocations of `patch` at the same time.
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn resolve(&mut self, patch: Module<'_>) -> Result {
         // The kernel applied the relocations for vmlinux when it loaded the patch module.
         if let Some(name) = &self.name {
@@ -145,7 +145,7 @@ impl Object {
     /// - No task runs the patch's code for the object until [`resolve`](Self::resolve) has
     ///   succeeded again.
     /// - No other thread applies or clears relocations of `patch` at the same time.
-    #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+    #[expect(unsafe_code, reason = "types cannot express which code runs")]
     pub(crate) unsafe fn clear_relocations(&mut self, patch: Module<'_>) {
         if let (true, Some(name)) = (core::mem::take(&mut self.relocated), &self.name) {
             // SAFETY: By the contract.

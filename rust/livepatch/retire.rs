@@ -144,7 +144,7 @@ impl RetiredPatches {
                     stall.keep();
                 }
             } else {
-                #[expect(unsafe_code, reason = "which code runs is not a matter of types")]
+                #[expect(unsafe_code, reason = "types cannot express which code runs")]
                 // SAFETY: The patch has left the registry, so each task is in a universe without
                 // the patch, and no view has its replacements. No task was forced. The wait above
                 // was for tasks on the way to a replacement. No other thread changes the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! System states: what patches changed beyond code, and whether a new patch can take them over.
+//! System states: changes of patches beyond code, and whether a new patch can take them over.
 //!
 //! See `Documentation/livepatch/system-state.rst` in the kernel.
 

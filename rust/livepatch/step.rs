@@ -9,7 +9,7 @@ use crate::universe::Universe;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchId(pub(crate) usize);
 
-/// Which patch is in transition, and how the universes differ.
+/// The patch that is in transition, and the difference between the universes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// No patch is in transition: the universes are alike.

@@ -121,7 +121,7 @@ pub(crate) enum Deadline {
 
 /// A running transition.
 pub(crate) struct Transition {
-    /// Which patch is in transition, and how the universes differ.
+    /// The patch that is in transition, and the difference between the universes.
     pub(crate) step: Step,
     /// Whether a task was switched by force.
     pub(crate) forced: bool,

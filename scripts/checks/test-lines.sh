@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Check that no line has more than 100 columns (a tab goes to the next multiple of 8). Prints TAP.
-# These may be longer:
+# Check each line of the tree. Prints TAP.
+#
+# No line has more than 100 columns (a tab goes to the next multiple of 8). These may be longer:
 #
 #	code with a string of 60 columns or more, since messages and patterns are not broken
 #	Rust code, which rustfmt breaks; comments are checked
@@ -10,6 +11,10 @@
 #		them: "COMM (PID): ..."
 #	lines that a program reads: "# expect-log:" in tests, SOURCE and WITHOUT in litmus tests
 #	JSON, the licence, and Cargo.lock
+#
+# No sentence of a comment or a document begins with "What", "Who" or "Which", or such a word with
+# "ever", unless it is a question or the title of a section. The subject of a sentence is a noun.
+# The lists of packages are exempt: a changed comment in such a list makes a new build root.
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"
@@ -40,18 +45,67 @@ long_lines() {
 	' "$@"
 }
 
-no_long_lines() {
+# sentences_without_noun FILE...: print the first line of each sentence with another subject.
+sentences_without_noun() {
+	perl -CSD -0777 -ne '
+		my $document = $ARGV =~ /\.(md|rst)$/;
+		my $underline = qr/^([=~*^-])\1{2,}$/;
+		my $begin = qr/(?:^|[.?!:]["\x60)]* +)/;
+		my @lines = split /\n/;
+
+		# The prose of each line. It is empty for lines of code and titles.
+		my @prose = map {
+			my $line = $lines[$_];
+			if ($document) {
+				$line = "" if $line =~ /^#/ || ($lines[$_ + 1] // "") =~ $underline;
+				$line =~ s/^\s*(?:(?:[-*>]|\d+\.)\s+)?//;
+			} elsif ($line !~ s{^\s*(?://[/!]?|/?\*+|#+)\s+}{}) {
+				$line = "" unless $line =~ s{^.*[;,\{\}()] (?://|/\*) }{};
+			}
+			$line
+		} 0 .. $#lines;
+
+		for my $nr (0 .. $#prose) {
+			while ($prose[$nr] =~ /$begin(?=((?:What|Who|Which)(?:ever)? .*))/g) {
+				my $sentence = $1;
+				# A sentence may end on a later line of its paragraph.
+				for my $next ($nr + 1 .. $#prose) {
+					last if $sentence =~ /[.?!](\W|$)/ || $prose[$next] eq "";
+					$sentence .= " $prose[$next]";
+				}
+				print "$ARGV:", $nr + 1, ": $lines[$nr]\n"
+					if $sentence !~ /^[^.!]*\?/;
+			}
+		}
+	' "$@"
+}
+
+# Files with sentences that have yet to be reworded.
+old_sentences=(
+	tools/rlp/
+	selftests/system/
+	rust/livepatch/directory.rs
+	Documentation/evidence.rst
+	Documentation/operating.rst
+)
+exempt=$(IFS='|' && echo "scripts/root/packages|${old_sentences[*]}")
+
+# lines_pass CHECK [EXEMPT]: CHECK must print no line of any file, except of files whose path begins
+# with EXEMPT, which is a pattern.
+lines_pass() {
 	local files found
 
 	mapfile -d '' files < <(find "$top" -path "$CACHE_DIR" -prune -o \
 		-path "$top/build" -prune -o -name .git -prune -o \
 		-type f ! -name '*.json' ! -name Cargo.lock ! -name COPYING -print0)
-	found=$(long_lines "${files[@]}")
+	found=$("$1" "${files[@]}" | sed "s,^$top/,," | grep -vE "^(${2:-:})")
 	[[ ! $found ]] || {
-		sed "s,^$top/,," <<<"$found"
+		echo "$found"
 		return 1
 	}
 }
 
-result "no line is longer than 100 columns" no_long_lines
+result "no line is longer than 100 columns" lines_pass long_lines
+result "each sentence has a noun as its subject" \
+	lines_pass sentences_without_noun "$exempt"
 exit $rc

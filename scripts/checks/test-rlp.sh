@@ -3,7 +3,8 @@
 #
 # Test rlp on folders with copies of the files of a machine: its unit tests, and the tests in
 # tools/rlp/tests. Check the licences of the crates that the programs are built from, and the units
-# of systemd. What rlp does to a machine is tested in the guest (selftests/operator/test-rlp.sh).
+# of systemd. The effects of rlp on a machine are tested in the guest
+# (selftests/operator/test-rlp.sh).
 
 . "$(dirname "$0")/../lib/env.sh"
 . "$scripts/lib/tap.sh"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Check "rlp-build triage": what it says about each fix of a series, the module of all fixes that
-# fit together, and its JSON. The JSON files of triage and of each build must have the form that
+# Check "rlp-build triage": its verdict on each fix of a series, the module of all fixes that fit
+# together, and its JSON. The JSON files of triage and of each build must have the form that
 # Documentation/schema/ describes. This script makes the series by editing copies of the fetched
 # source.
 

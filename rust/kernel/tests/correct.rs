@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the wrappers allow. Each of the other sources has one mistake, and must not compile. The
-//! first comment of a source has the error.
+//! Uses that the wrappers allow. Each of the other sources has one mistake, and must not compile.
+//! The first comment of a source has the error.
 
 use kernel_ext::{
     cpu::{

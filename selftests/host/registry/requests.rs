@@ -290,8 +290,8 @@ fn with_refusal<T>(nth: usize, f: impl FnOnce() -> T) -> (T, usize) {
 impl System for Loader {
     type Op = Op;
     type Trouble = Trouble;
-    /// What can be observed, the machine and its text, whether functions settle, and how many
-    /// modules are announced.
+    /// The observable state, the machine and its text, whether functions settle, and the number of
+    /// announced modules.
     type State = (promise::Seen, Machine, text::Text, bool, usize);
 
     fn operations() -> Vec<Op> {

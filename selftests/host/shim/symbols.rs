@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stand-ins for what `symbols.rs` imports. The symbol tables are those of the test.
+//! Stand-ins for the imports of `symbols.rs`. The symbol tables are those of the test.
 
 /// `kernel::page`
 pub(crate) mod page {

@@ -16,7 +16,8 @@ use crate::{
     }, //
 };
 
-/// What [`find`] passes for one query: the address, the size, the code and the cold parts.
+/// The values that [`find`] passes for one query: the address, the size, the code and the cold
+/// parts.
 type Place = (usize, usize, Range, Vec<Range>);
 
 fn search(module: Option<&CStr>, queries: &[(&'static CStr, usize)]) -> Result<Vec<Place>> {

@@ -18,7 +18,8 @@ const MAGIC: u16 = 0xeb9f;
 /// How deep types may refer to types. Only damaged BTF is deeper.
 const DEPTH: usize = 64;
 
-/// What this program needs of a type. One entry may stand for several of the kinds in btf.rst.
+/// The part of a type that this program needs. One entry may stand for several of the kinds in
+/// btf.rst.
 #[derive(Debug, Clone)]
 enum Entry {
     Int {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a person has to decide about a fix.
+//! The questions about a fix that a person has to decide.
 //!
 //! While the transition runs, some tasks run the old code and some the new code. A program sees
 //! that a fix changes locks, data or callbacks. Whether the old and the new code may then run side

@@ -66,7 +66,7 @@ pub(crate) fn symbol_at(module: &Elf, place: Place) -> Option<&Symbol> {
 struct Tables<'a> {
     module: &'a Elf,
     sizes: Sizes,
-    /// What each pointer in the module's data leads to.
+    /// The place to which each pointer in the module's data leads.
     pointers: BTreeMap<Place, Place>,
     /// The pointers to symbols that the module does not define.
     outside: BTreeMap<Place, &'a str>,

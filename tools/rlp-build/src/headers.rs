@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which units may include a header, or another C file, that the patch changes.
+//! The units that may include a header, or another C file, that the patch changes.
 //!
 //! The conditions around an #include and the compiler's search path are ignored. So the result may
 //! have units that do not include the header. Units whose code does not change are left out later.

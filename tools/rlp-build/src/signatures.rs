@@ -259,7 +259,7 @@ impl<'u> Reader<'u> {
         })
     }
 
-    /// What a pointer of Rust leads to, by its name alone.
+    /// The type to which a pointer of Rust leads, by the name alone.
     fn pointee_by_name(&self, pointer: &Entry<'_, 'u>) -> gimli::Result<Type> {
         let Some(AttributeValue::UnitRef(at)) = pointer.attr_value(gimli::DW_AT_type)? else {
             return Ok(Type::Void);

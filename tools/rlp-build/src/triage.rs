@@ -46,7 +46,7 @@ use std::sync::Mutex;
 /// The format's version. It changes with a field's meaning, not when a field is added.
 const FORMAT: u32 = 1;
 
-/// What a person reads first about a fix.
+/// The result that a person reads first about a fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -89,7 +89,7 @@ struct Fix {
     /// Why the fix was not built: the reason of a refusal, and a sentence.
     reason: Option<String>,
     sentence: Option<String>,
-    /// What a person has to decide.
+    /// The questions for a person.
     human: Vec<Concern>,
     /// Earlier fixes of the series that this fix needs.
     after: Vec<String>,
