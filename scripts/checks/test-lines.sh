@@ -6,7 +6,8 @@
 # No line has more than 100 columns (a tab goes to the next multiple of 8). These may be longer:
 #
 #	code with a string of 60 columns or more, since messages and patterns are not broken
-#	Rust code, which rustfmt breaks; comments are checked
+#	in Rust, where a "\" can break a string, only strings without a space, and messages of the
+#		loader: a message of the kernel is on one line, for grep
 #	in documents: tables, terms of lists that are messages (``...``), and blockers as rlp prints
 #		them: "COMM (PID): ..."
 #	lines that a program reads: "# expect-log:" in tests, SOURCE and WITHOUT in litmus tests
@@ -32,9 +33,14 @@ long_lines() {
 		} elsif (/^\s*(#|\/\/|\/?\*)/) {
 			next if /^# expect-log: / || /^ \* SOURCE /;
 		} else {
-			next if $ARGV =~ /\.rs$/ || $ARGV =~ /\.litmus$/ && /\/\/ WITHOUT /;
+			next if $ARGV =~ /\.litmus$/ && /\/\/ WITHOUT /;
+			my $rust = $ARGV =~ /\.rs$/;
+			# Strings that have yet to be broken.
+			next if $rust && $ARGV =~ m{/tools/rlp/};
+			next if $rust && $ARGV =~ m{/rust/} && /^\s*".*\\n",$/;
 			my $string = 0;
 			while (/(["\x27])((?:(?!\1)[^\\]|\\.)*)(?:\1|$)/g) {
+				next if $rust && index($2, " ") >= 0;
 				$string = length($2) if length($2) > $string;
 			}
 			next if $string >= 60;

@@ -390,7 +390,8 @@ macro_rules! explored {
 }
 
 explored!(one_task: not_relaxed = Orderings, not_without_grace_period = GracePeriod,
-    not_without_walk = Walk, not_without_holding_still = HoldStill, not_completed_early = CompleteEarly);
+    not_without_walk = Walk, not_without_holding_still = HoldStill,
+    not_completed_early = CompleteEarly);
 explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_completed_early = CompleteEarly);
 explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = Walk,

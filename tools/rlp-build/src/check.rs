@@ -149,8 +149,8 @@ fn check(file: &Path, allowed: &[String], shipped: &mut Shipped<'_>) -> Result<u
         return Ok(OK);
     }
     println!(
-        "  correct each declaration that differs. If the patch replaces all callers of a function too, \
-         the function may differ: name it with --allow"
+        "  correct each declaration that differs. If the patch replaces all callers of a function \
+         too, the function may differ: name it with --allow"
     );
     Ok(DIFFERS)
 }
@@ -168,8 +168,8 @@ fn check_release(file: &Path, module: &Elf, kernel: &Image) -> Result {
     let built = vermagic.split(' ').next().unwrap_or_default();
     match kernel.release() {
         Some(release) if release != built => Err(tool_failure(format!(
-            "{} is for the kernel {built}, and the image is of {release}: name the right image with \
-             --image or --release",
+            "{} is for the kernel {built}, and the image is of {release}: name the right image \
+             with --image or --release",
             file.display()
         ))),
         _ => Ok(()),
@@ -226,7 +226,8 @@ impl<'a> Patch<'a> {
         };
         if !debug && btf.is_none() {
             return Err(tool_failure(format!(
-                "{} has neither debug information nor BTF: check it as it was built, before it is stripped",
+                "{} has neither debug information nor BTF: check it as it was built, before it is \
+                 stripped",
                 file.display()
             )));
         }
@@ -347,8 +348,8 @@ fn prototype_or_outcome(
     }
     prototype.ok_or_else(|| {
         Outcome::Unknown(format!(
-            "{} has no prototype of it: the compiler has changed its arguments, or several functions have \
-             this name",
+            "{} has no prototype of it: the compiler has changed its arguments, or several \
+             functions have this name",
             image.object
         ))
     })

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[command(
     version,
     args_override_self = true,
-    after_help = "Exit status: 0 done, 1 a tool failed, 2 wrong arguments, 3 the patch is refused, or a \
-                  prototype differs."
+    after_help = "Exit status: 0 done, 1 a tool failed, 2 wrong arguments, 3 the patch is refused, \
+                  or a prototype differs."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -183,19 +183,21 @@ mod tests {
 
     #[test]
     fn a_lock_is_noticed() {
-        let patch = "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,4 @@\n \tf();\n+\tmutex_lock(&a->lock);\n \tg();\n+\tmutex_unlock(&a->lock);\n";
+        let patch = "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,4 @@\n \tf();\n\
+                     +\tmutex_lock(&a->lock);\n \tg();\n+\tmutex_unlock(&a->lock);\n";
         let found = of_patch(patch, None);
         assert_eq!(found.len(), 1);
         assert_eq!(
             found[0].to_string(),
-            "lock-order: it changes the use of mutex_lock(), mutex_unlock(): old and new code must be \
-             safe beside each other"
+            "lock-order: it changes the use of mutex_lock(), mutex_unlock(): old and new code must \
+             be safe beside each other"
         );
     }
 
     #[test]
     fn a_line_that_moves_is_no_change_of_locks() {
-        let patch = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n-\tspin_lock(&x);\n+\t\tspin_lock(&x);\n-\tif (block(a))\n+\tif (clock(b))\n+\t * spin_lock(y)\n";
+        let patch = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n-\tspin_lock(&x);\n\
+                     +\t\tspin_lock(&x);\n-\tif (block(a))\n+\tif (clock(b))\n+\t * spin_lock(y)\n";
         assert_eq!(kinds(patch, None), []);
         let other = patch.replacen("+\t\tspin_lock(&x)", "+\t\tspin_lock(&y)", 1);
         assert_eq!(kinds(&other, None), [Kind::LockOrder]);

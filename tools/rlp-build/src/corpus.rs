@@ -298,7 +298,8 @@ mod tests {
         let edited = with_counter(text, 1, 7).unwrap();
         assert_eq!(
             edited,
-            "int f(int a,\n\tint b)\n{\n\t{ extern unsigned long rlp_calls_0007; rlp_calls_0007++; }\n\treturn 0;\n}\n\
+            "int f(int a,\n\tint b)\n{\n\
+             \t{ extern unsigned long rlp_calls_0007; rlp_calls_0007++; }\n\treturn 0;\n}\n\
              unsigned long rlp_calls_0007;\n"
         );
         assert_eq!(with_counter("int x;\n}\n{\n", 1, 1), None);

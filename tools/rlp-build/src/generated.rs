@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn dependencies_below_the_tree() {
-        let saved = "savedcmd_a/b.o := gcc -c -o a/b.o /s/a/b.c\n\nsource_a/b.o := /s/a/b.c\n\ndeps_a/b.o := \\\n    \
-                     $(wildcard include/config/X) \\\n  /s/include/x.h \\\n  a/made.h \\\n  include/generated/utsrelease.h \\\n\n\
-                     a/b.o: $(deps_a/b.o)\n";
+        let saved = "savedcmd_a/b.o := gcc -c -o a/b.o /s/a/b.c\n\nsource_a/b.o := /s/a/b.c\n\n\
+                     deps_a/b.o := \\\n    $(wildcard include/config/X) \\\n  /s/include/x.h \\\n  \
+                     a/made.h \\\n  include/generated/utsrelease.h \\\n\na/b.o: $(deps_a/b.o)\n";
         assert_eq!(
             dependencies(saved).collect::<Vec<_>>(),
             ["a/made.h", "include/generated/utsrelease.h"]

@@ -63,11 +63,16 @@ pub(crate) fn module(
     write(
         "Kbuild",
         format!(
-            "obj-m := {name}.o\n{name}-y := {objects}\nccflags-y := -ffunction-sections -fdata-sections{replace}\n\
+            "obj-m := {name}.o\n{name}-y := {objects}\n\
+             ccflags-y := -ffunction-sections -fdata-sections{replace}\n\
              include {loader}/livepatch.mk\n",
             name = info.name,
             objects = objects.join(" "),
-            replace = if info.cumulative { "" } else { " -DKLP_NO_REPLACE" },
+            replace = if info.cumulative {
+                ""
+            } else {
+                " -DKLP_NO_REPLACE"
+            },
             loader = loader.display(),
         ),
     )?;

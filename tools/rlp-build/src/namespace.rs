@@ -89,13 +89,15 @@ pub(crate) fn cover(lower: &Path, upper: &Path) -> Result {
         upper.display(),
         work.display()
     );
-    run(program("mount", Path::new("/")).args(["-t", "overlay", "overlay", "-o", &options]).arg(lower))
-        .map_err(|_| {
-            tool_failure(format!(
-                "{} cannot be covered by an overlay: put the cache on a file system that overlayfs can write to \
-                 (--cache), and allow mounts",
-                lower.display()
-            ))
-        })?;
+    run(program("mount", Path::new("/"))
+        .args(["-t", "overlay", "overlay", "-o", &options])
+        .arg(lower))
+    .map_err(|_| {
+        tool_failure(format!(
+            "{} cannot be covered by an overlay: put the cache on a file system that overlayfs \
+             can write to (--cache), and allow mounts",
+            lower.display()
+        ))
+    })?;
     Ok(())
 }

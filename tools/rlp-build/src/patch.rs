@@ -406,8 +406,9 @@ mod tests {
     fn a_header_names_what_it_fixes() {
         let mut header = Header::default();
         header.add(
-            "From 1234 Mon Sep 17\nSubject: [PATCH 1/2] net: check the length\n\nCloses CVE-2026-12345 and \
-             CVE-2025-0001.\n\nFixes: 0123456789ab (\"net: read it\")\n---\n net/x.c | 2 +-\nCVE-2024-9999\n",
+            "From 1234 Mon Sep 17\nSubject: [PATCH 1/2] net: check the length\n\n\
+             Closes CVE-2026-12345 and CVE-2025-0001.\n\nFixes: 0123456789ab (\"net: read it\")\n\
+             ---\n net/x.c | 2 +-\nCVE-2024-9999\n",
         );
         assert_eq!(header.description.as_deref(), Some("net: check the length"));
         assert_eq!(
@@ -419,8 +420,10 @@ mod tests {
 
     #[test]
     fn hunks_are_counted_again() {
-        let text = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@ f\n a\n-b\n+c\n+#line 3\n d\n@@ -10,2 +10,3 @@\n a\n+b\n+#line 11\n c\n";
-        let expected = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,4 @@ f\n a\n-b\n+c\n+#line 3\n d\n@@ -10,2 +11,4 @@\n a\n+b\n+#line 11\n c\n";
+        let text = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@ f\n a\n-b\n+c\n+#line 3\n d\n\
+                    @@ -10,2 +10,3 @@\n a\n+b\n+#line 11\n c\n";
+        let expected = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,4 @@ f\n a\n-b\n+c\n+#line 3\n d\n\
+                        @@ -10,2 +11,4 @@\n a\n+b\n+#line 11\n c\n";
         assert_eq!(recount(text), expected);
     }
 

@@ -143,19 +143,24 @@ impl fmt::Display for Refusal {
         match self {
             Self::DoesNotApply { patch, detail } => write!(
                 f,
-                "{patch} does not apply to the kernel's source ({detail}): make it against that source"
+                "{patch} does not apply to the kernel's source ({detail}): make it against that \
+                 source"
             ),
             Self::ChangesNothing => write!(
                 f,
-                "the patch changes no function of the kernel: check that the code it changes is compiled \
-                 in this configuration"
+                "the patch changes no function of the kernel: check that the code it changes is \
+                 compiled in this configuration"
             ),
             Self::NotAPatch { patch, detail } => {
-                write!(f, "{patch} is not a unified diff ({detail}): make it with diff -up or git diff")
+                write!(
+                    f,
+                    "{patch} is not a unified diff ({detail}): make it with diff -up or git diff"
+                )
             }
             Self::UnsupportedFile { file, kind } => write!(
                 f,
-                "{file} is {kind}, which cannot be live patched: leave it out, or fix the problem in C code"
+                "{file} is {kind}, which cannot be live patched: leave it out, or fix the problem \
+                 in C code"
             ),
             Self::TooManyUsers { headers, units } => write!(
                 f,
@@ -164,91 +169,121 @@ impl fmt::Display for Refusal {
             ),
             Self::NotShipped { unit } => write!(
                 f,
-                "{unit} is not in the shipped kernel: nothing there needs the fix, so leave it out of the patch"
+                "{unit} is not in the shipped kernel: nothing there needs the fix, so leave it out \
+                 of the patch"
             ),
             Self::DoesNotCompile { unit, detail } => {
-                write!(f, "{unit} does not compile with the patch ({detail}): correct the patch")
+                write!(
+                    f,
+                    "{unit} does not compile with the patch ({detail}): correct the patch"
+                )
             }
-            Self::Differs { function, unit, detail } => write!(
+            Self::Differs {
+                function,
+                unit,
+                detail,
+            } => write!(
                 f,
-                "{function}() of {unit} is not what was shipped ({detail}): build with the source, the \
-                 configuration and the compiler of that kernel (--explain shows the difference)"
+                "{function}() of {unit} is not what was shipped ({detail}): build with the source, \
+                 the configuration and the compiler of that kernel (--explain shows the difference)"
             ),
-            Self::Inlined { function, unit, detail } => write!(
+            Self::Inlined {
+                function,
+                unit,
+                detail,
+            } => write!(
                 f,
-                "the compiler does not inline the same functions into {function}() of {unit} as in the \
-                 shipped unit ({detail}), because each function has a section of its own here. A change \
-                 could be missed: fix the problem in another unit"
+                "the compiler does not inline the same functions into {function}() of {unit} as in \
+                 the shipped unit ({detail}), because each function has a section of its own here. \
+                 A change could be missed: fix the problem in another unit"
             ),
             Self::ReplacedTwice { function, object } => write!(
                 f,
-                "two units of the series replace the same function {function}() of {object}: change it in one of \
-                 them only"
+                "two units of the series replace the same function {function}() of {object}: \
+                 change it in one of them only"
             ),
             Self::DefinedTwice { symbol } => write!(
                 f,
-                "two patches of the series define {symbol}: give one of them another name, or make them one"
+                "two patches of the series define {symbol}: give one of them another name, or make \
+                 them one"
             ),
             Self::NoFentry { function } => write!(
                 f,
-                "{function}() has no fentry call, so its calls cannot be redirected: change its callers instead"
+                "{function}() has no fentry call, so its calls cannot be redirected: change its \
+                 callers instead"
             ),
             Self::NotFound { function, object } => {
-                write!(f, "{function}() is not in the shipped {object}: change its callers instead")
+                write!(
+                    f,
+                    "{function}() is not in the shipped {object}: change its callers instead"
+                )
             }
             Self::Discarded { function } => write!(
                 f,
-                "{function}() is init or exit code, which a running kernel does not have: leave it out of the patch"
+                "{function}() is init or exit code, which a running kernel does not have: leave it \
+                 out of the patch"
             ),
             Self::OverriddenWeak { function } => write!(
                 f,
-                "{function}() is a weak function that the kernel overrides: change the function that overrides it"
+                "{function}() is a weak function that the kernel overrides: change the function \
+                 that overrides it"
             ),
             Self::UnknownPlace { symbol } => write!(
                 f,
-                "the place of {symbol} in the shipped kernel cannot be determined: avoid the new reference to it"
+                "the place of {symbol} in the shipped kernel cannot be determined: avoid the new \
+                 reference to it"
             ),
             Self::RuntimeConst { constant } => write!(
                 f,
-                "the constant {constant}, which the kernel writes into its own code at boot, cannot be read \
-                 from the shipped kernel: avoid its use"
+                "the constant {constant}, which the kernel writes into its own code at boot, \
+                 cannot be read from the shipped kernel: avoid its use"
             ),
             Self::ChangedData { detail } => write!(
                 f,
-                "the patch changes data that exists already ({detail}): set it in a callback instead \
-                 (linux/livepatch_helpers.h)"
+                "the patch changes data that exists already ({detail}): set it in a callback \
+                 instead (linux/livepatch_helpers.h)"
             ),
             Self::ChangedLayout { structure, detail } => write!(
                 f,
-                "objects of struct {structure} exist already, and the patch changes its layout ({detail}): \
-                 use a shadow variable instead"
+                "objects of struct {structure} exist already, and the patch changes its layout \
+                 ({detail}): use a shadow variable instead"
             ),
             Self::ModuleKey { detail } => write!(
                 f,
-                "the code uses a static key or static call of the module that is patched ({detail}), which \
-                 the kernel cannot relocate in time: use static_key_enabled() or KLP_STATIC_CALL()"
+                "the code uses a static key or static call of the module that is patched \
+                 ({detail}), which the kernel cannot relocate in time: use static_key_enabled() or \
+                 KLP_STATIC_CALL()"
             ),
             Self::Unsupported { detail } => {
-                write!(f, "objtool cannot make a live patch of this change ({detail}): change the code differently")
+                write!(
+                    f,
+                    "objtool cannot make a live patch of this change ({detail}): change the code \
+                     differently"
+                )
             }
             Self::NoModule { object } => write!(
                 f,
-                "the shipped module {object} was not found, so nothing can be compared with it: name its folder \
-                 with --modules"
+                "the shipped module {object} was not found, so nothing can be compared with it: \
+                 name its folder with --modules"
             ),
             Self::NewDependency { object, needs } => write!(
                 f,
-                "the patch makes {object} use the module {needs}, on which {object} does not depend: avoid the new \
-                 dependency"
+                "the patch makes {object} use the module {needs}, on which {object} does not \
+                 depend: avoid the new dependency"
             ),
             Self::WrongCompiler { tree, here } => write!(
                 f,
-                "the kernel was compiled by {tree}, and the compiler here is {here}: install the kernel's compiler"
+                "the kernel was compiled by {tree}, and the compiler here is {here}: install the \
+                 kernel's compiler"
             ),
-            Self::WrongSource { release, part, other } => write!(
+            Self::WrongSource {
+                release,
+                part,
+                other,
+            } => write!(
                 f,
-                "the prepared tree is {release}, and the {part} is {other}: name a tree, a source and an image of \
-                 one release"
+                "the prepared tree is {release}, and the {part} is {other}: name a tree, a source \
+                 and an image of one release"
             ),
         }
     }

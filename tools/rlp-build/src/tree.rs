@@ -62,7 +62,8 @@ impl Tree {
             .to_owned();
         if !source.join("scripts/livepatch/init.c").exists() {
             return Err(tool_failure(format!(
-                "{} is not the source of a kernel with scripts/livepatch: name the right source with --source",
+                "{} is not the source of a kernel with scripts/livepatch: name the right source \
+                 with --source",
                 source.display()
             )));
         }

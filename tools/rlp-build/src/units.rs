@@ -113,8 +113,10 @@ pub(crate) fn redirected(unit: &Unit, options: &str, output: &std::path::Path) -
 mod tests {
     use super::*;
 
-    const SAVED: &str = "savedcmd_fs/ext4/dir.o := gcc -DX='\"a\\#b\"' -DMODULE  -DKBUILD_MODNAME='\"ext4\"' \
-                         -D__KBUILD_MODNAME=kmod_ext4 -c -o fs/ext4/dir.o /s/fs/ext4/dir.c ; ./tools/objtool/objtool --x fs/ext4/dir.o\n\nsource := x\n";
+    const SAVED: &str = "savedcmd_fs/ext4/dir.o := gcc -DX='\"a\\#b\"' -DMODULE  \
+                         -DKBUILD_MODNAME='\"ext4\"' -D__KBUILD_MODNAME=kmod_ext4 -c -o \
+                         fs/ext4/dir.o /s/fs/ext4/dir.c ; ./tools/objtool/objtool --x \
+                         fs/ext4/dir.o\n\nsource := x\n";
 
     #[test]
     fn a_saved_command_is_taken_apart() {
