@@ -172,7 +172,10 @@ patch_dir wrong_rust wrong_rust.rs <<'END'
 
 //! Replacements with a wrong prototype, in Rust.
 
-use kernel::{prelude::*, seq_file::SeqFile};
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile, //
+};
 
 module! {
     type: Wrong,
