@@ -107,7 +107,8 @@ impl HotplugLock {
         Self(NotThreadSafe)
     }
 
-    /// Whether `cpu` is online.
+    /// Whether `cpu` is online, which does not change while `self` lives. A number that no CPU can
+    /// have is not online.
     pub fn is_online(&self, cpu: u32) -> bool {
         CpuId::from_u32(cpu).is_some_and(|cpu| online_mask().test(cpu))
     }

@@ -39,7 +39,7 @@ pub struct Gate(());
 pub struct OpenGate(());
 
 impl OpenGate {
-    /// Returns the proof.
+    /// Returns a copy of the proof. The contract of [`open`] limits its use to the life of `self`.
     pub fn gate(&self) -> Gate {
         Gate(())
     }
@@ -53,7 +53,7 @@ impl Drop for OpenGate {
     }
 }
 
-/// Whether `open()` was called.
+/// Set by the first call of [`open`], even if the call fails, and never cleared.
 static OPENED: AtomicBool = AtomicBool::new(false);
 
 /// Looks up every symbol. Logs each missing symbol, with the loss that it causes.

@@ -101,7 +101,7 @@ impl PatchDesc {
         self.0.patch.as_ptr()
     }
 
-    /// Returns the patch's module.
+    /// Returns the module that has the patch's structures and code. `self` holds a reference to it.
     pub fn module(&self) -> Module<'_> {
         self.0.module.module()
     }
@@ -218,7 +218,8 @@ unsafe fn states_at(first: *mut klp_state) -> impl Iterator<Item = NonNull<klp_s
 pub struct StatePtr(NonNull<klp_state>);
 
 impl StatePtr {
-    /// Returns the C pointer.
+    /// Returns the pointer that the author's code gets. The entry is in the memory of its patch's
+    /// module.
     pub fn as_ptr(&self) -> *mut klp_state {
         self.0.as_ptr()
     }
@@ -230,7 +231,7 @@ impl StatePtr {
 /// thread calls a callback. The lock that serialises patching should protect it.
 pub struct CallbackToken(PhantomData<Cell<()>>);
 
-/// Whether the token was claimed.
+/// Set by the first call of [`CallbackToken::claim`], and never cleared.
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 
 impl CallbackToken {

@@ -66,7 +66,7 @@ impl<'a> Module<'a> {
         Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
     }
 
-    /// Returns the C pointer.
+    /// Returns the pointer, which is not null, and valid during `'a`.
     pub(crate) fn as_ptr(self) -> *mut bindings::module {
         self.0.as_ptr()
     }

@@ -11,7 +11,8 @@ use kernel::{
     str::CStr, //
 };
 
-/// Whether [`PanicMark::register`] was called.
+/// Set by the first call of [`PanicMark::register`], and never cleared: the drop of the mark is
+/// final.
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 /// The right to choose the patch that a panic names. While it lives, a panic notifier is

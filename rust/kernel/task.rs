@@ -63,7 +63,7 @@ impl Quiescent<'_> {
         Quiescent(task, PhantomData)
     }
 
-    /// Returns the C pointer.
+    /// Returns the pointer, which is valid while `self` lives.
     pub fn as_ptr(&self) -> *mut bindings::task_struct {
         self.0
     }

@@ -45,7 +45,7 @@ struct Hook {
     mode: Mode,
 }
 
-/// The hooked functions.
+/// The mode of each hooked function, and the handlers and jumps that implement the modes.
 pub(crate) struct Hooks {
     jumps: Jumps,
     handlers: Handlers,

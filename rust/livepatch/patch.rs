@@ -85,7 +85,7 @@ pub(crate) struct Object {
     pub(crate) desc: ObjectDesc,
 }
 
-/// How a transition ended.
+/// The duration and the end of a transition that is complete.
 #[derive(Clone, Copy)]
 pub(crate) struct TransitionEnd {
     /// The duration in microseconds.
@@ -115,7 +115,7 @@ pub(crate) struct Patch {
     pub(crate) objects: KVec<Object>,
     /// Whether the patch replaces all older patches.
     pub(crate) replace: bool,
-    /// How the patch's last transition ended.
+    /// `None` before the first transition of the patch is complete.
     pub(crate) last_transition: Option<TransitionEnd>,
     /// The seconds after which a transition of the patch is reversed; 0 is never.
     pub(crate) deadline_s: u32,

@@ -119,7 +119,8 @@ pub(crate) enum Deadline {
     Passed,
 }
 
-/// A running transition.
+/// A transition, from [`start`](Self::start) until [`conclude`](Self::conclude) has made its target
+/// universe the only one.
 pub(crate) struct Transition {
     /// The patch that is in transition, and the difference between the universes.
     pub(crate) step: Step,

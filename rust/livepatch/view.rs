@@ -44,7 +44,8 @@ pub(crate) struct View {
     pub(crate) transition: Option<RunningTransition>,
 }
 
-/// The current view.
+/// The view that the handler and the probes read. Each change publishes a new view here. A reader's
+/// view stays valid while its [`ReadSide`] lives.
 pub(crate) static VIEW: RcuBox<View> = RcuBox::empty();
 
 /// The ftrace handler: returns the destination of a call of the function at `site` by `task`, or
