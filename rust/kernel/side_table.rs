@@ -188,7 +188,12 @@ pub fn find(key: Key) -> Option<Memory> {
 ///
 /// # Context
 ///
-/// As `spin_lock_irqsave()`.
+/// Any but NMI; on PREEMPT_RT, a context that may sleep.
+///
+/// The lock is not recursive. A thread that holds a [`Locked`] must not call this, or a function
+/// that locks the table itself (`Destructor::run()` and `free_remaining()` of
+/// [`klp_shadow`](crate::klp_shadow)): the thread would wait for itself for ever. The same is true
+/// for the author's constructors and destructors, which run with the table locked.
 ///
 /// # Examples
 ///
