@@ -26,6 +26,36 @@ use kernel::{
 
 /// Functions that jump. Jumps are added and removed in batches.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     direct::{
+///         self,
+///         Batches, //
+///     },
+///     ftrace::{
+///         CallTarget,
+///         Redirection,
+///         Site, //
+///     }, //
+/// };
+///
+/// fn jump_once(site: Site, target: CallTarget) -> Result {
+///     // ftrace cannot make a function jump to an odd address.
+///     if !direct::can_jump_to(target) {
+///         return Err(EINVAL);
+///     }
+///     // The handler redirects the calls before the jump and after it.
+///     let _redirection = Redirection::register(&mut [site])?;
+///     // `None` if the kernel does not support batches; see [`Jump`].
+///     let mut batches = Batches::anchored()?.ok_or(EOPNOTSUPP)?;
+///     batches.add(&[site], &[target])?;
+///     // All jumps must be removed before the drop.
+///     batches.remove(&[site], &[target])
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// `anchor` jumps for as long as this lives, so that `ops` stays registered. The anchor can jump
@@ -169,6 +199,31 @@ impl Drop for Batches {
 /// For kernels that do not support [`Batches`]. Each jump costs ftrace some scans of all its
 /// records, and the drop waits for RCU-tasks. If ftrace has shut itself down, the drop undoes
 /// nothing, and keeps the ops and its filter for good: ftrace may still use them.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{
+///     direct::{
+///         self,
+///         Jump, //
+///     },
+///     ftrace::{
+///         CallTarget,
+///         Site, //
+///     }, //
+/// };
+///
+/// /// Makes a hooked function jump for as long as the returned value lives. Returns `None` if no
+/// /// function can be made to jump, in which case the handler redirects the calls.
+/// fn jump(site: Site, target: CallTarget) -> Result<Option<Jump>> {
+///     match Jump::new(site, target) {
+///         Ok(jump) => Ok(Some(jump)),
+///         Err(e) if direct::is_unsupported(e) => Ok(None),
+///         Err(e) => Err(e),
+///     }
+/// }
+/// ```
 pub struct Jump {
     /// `None` during the drop.
     ops: Option<Ops>,
