@@ -10,7 +10,7 @@ CACHE_DIR ?= build
 settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
 	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS PATCH ALLOW TCG_THREAD \
-	SRCPATCH NAME N SEED
+	SRCPATCH NAME N SEED SECUREBOOT
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -78,6 +78,9 @@ help:
 #: make check-system
 #:                 run the tests in a guest with Debian and systemd on a disk;
 #:                 T=name[,name...]: only these (selftests/system/TESTS)
+#: make check SECUREBOOT=1
+#:                 run the selftests in guests with Secure Boot, with signed modules; T=x: that
+#:                 test only. Also for demo, shell, torture and fuzz
 #: make modules    the same as make without a target
 #: make selftests DESTDIR=d
 #:                 put into d everything that selftests/run.sh needs on another machine

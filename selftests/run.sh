@@ -13,6 +13,8 @@
 #		line "# timeout: seconds"
 #	RLP_SLOW=n: this machine is n times slower; all timeouts are n times longer
 #	RLP_DEBUG=name: the running kernel is this debug kernel; run the tests in debug/ too
+#	RLP_SECUREBOOT=1: Secure Boot has started this machine, and the modules are signed; run the
+#		tests in secureboot/ too
 #	RLP_GUEST=1: this machine exists only for the tests; complaints that the kernel
 #		logged while it booted count, and a test may shut ftrace down
 #	RLP_AFTER=name: continue with the test after this one; for a run that was interrupted
@@ -199,10 +201,11 @@ run_one() {
 files=()
 for name; do
 	# The name of a test in TESTS, or a path of a script.
-	file=$(test_files debug | grep "/test-$name\.sh\$") || file=$name
+	file=$(test_files debug secureboot | grep "/test-$name\.sh\$") || file=$name
 	files+=("$file")
 done
-((${#files[@]})) || mapfile -t files < <(test_files ${RLP_DEBUG:+debug})
+((${#files[@]})) ||
+	mapfile -t files < <(test_files ${RLP_DEBUG:+debug} ${RLP_SECUREBOOT:+secureboot})
 
 # Record the state for debug/test-unchanged.sh. The trace buffer grows to its full size when a
 # tracer is set for the first time. Set one now, so that this growth is not reported later.

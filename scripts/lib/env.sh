@@ -151,9 +151,17 @@ kernel_source() {
 	fi
 }
 
+# With SECUREBOOT=1, guests boot from the disk that is made here.
 make_initramfs() {
 	step "make the initramfs" "$CACHE_DIR/log/$checkout-initramfs.log" \
 		"$scripts/guest/make-initramfs"
+	[[ ! ${SECUREBOOT:-} ]] || make_secureboot_disk
+}
+
+make_secureboot_disk() {
+	"$scripts/root/with-list" packages-secureboot >/dev/null
+	step "sign the modules, and make the disk for Secure Boot" \
+		"$CACHE_DIR/log/$checkout-secureboot-disk.log" "$scripts/guest/secureboot-disk"
 }
 
 # make_loader [VARIABLE=VALUE...]: build the modules with these variables of make. The build root

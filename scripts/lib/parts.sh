@@ -63,15 +63,16 @@ stop_parts() {
 	done
 }
 
-# selftests GUEST [debug]: print the names of the selftests for this guest, in the order of
-# selftests/TESTS. A line "# guest: NAME" in a test names its guest:
+# selftests GUEST [debug|secureboot]: print the names of the selftests for this guest, in the order
+# of selftests/TESTS. A line "# guest: NAME" in a test names its guest:
 #
 #	waiting		the test waits most of its time
 #	quiet		the test measures time, so no other guest runs beside it
 #	long		the test takes too long for "make check": "make everything" runs it
 #	busy		a test without such a line
 #
-# GUEST may be an extended regular expression. With debug, the tests for debug kernels are included.
+# GUEST may be an extended regular expression. With debug, the tests for debug kernels are included,
+# and with secureboot those for Secure Boot.
 selftests() {
 	local file guest
 
@@ -83,5 +84,6 @@ selftests() {
 
 # in_order NAME...: print the names of these selftests in the order of selftests/TESTS.
 in_order() {
-	test_files debug | sed 's|.*/test-||; s|\.sh$||' | grep -xF "$(printf '%s\n' "$@")"
+	test_files debug secureboot | sed 's|.*/test-||; s|\.sh$||' |
+		grep -xF "$(printf '%s\n' "$@")"
 }

@@ -5,11 +5,17 @@
 
 selftests_dir=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
-# test_files [debug]: print the files of the tests in the order of TESTS, relative to its
-# folder. Without "debug", leave out those in debug/.
+# test_files [debug] [secureboot]: print the files of the tests in the order of TESTS, relative to
+# its folder. Leave out those in the folders debug/ and secureboot/ that are not named.
 test_files() {
-	sed -E 's/[[:space:]]*(#.*)?$//; /^$/d; s|/|/test-|; s|$|.sh|' "$selftests_dir/TESTS" |
-		if [[ ${1:-} == debug ]]; then cat; else grep -v '^debug/'; fi
+	local room files
+
+	files=$(sed -E 's/[[:space:]]*(#.*)?$//; /^$/d; s|/|/test-|; s|$|.sh|' \
+		"$selftests_dir/TESTS")
+	for room in debug secureboot; do
+		[[ " $* " == *" $room "* ]] || files=$(grep -v "^$room/" <<<"$files")
+	done
+	echo "$files"
 }
 
 # test_name FILE: print the name of the test, which is part of the name of its file.
@@ -22,20 +28,28 @@ test_name() {
 
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
-# waiting, quiet or long (see scripts/lib/parts.sh). Print what is wrong and fail otherwise.
+# waiting, quiet or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
+# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Print
+# what is wrong and fail otherwise.
 check_list() {
 	local files
 
 	files=$(cd "$selftests_dir" && compgen -G '*/test-*.sh' | LC_ALL=C sort)
-	diff <(test_files debug | LC_ALL=C sort) <(echo "$files") |
+	diff <(test_files debug secureboot | LC_ALL=C sort) <(echo "$files") |
 		sed -n 's/^< \(.*\)/TESTS lists \1, which does not exist/p
 			s/^> \(.*\)/\1 is not listed in TESTS/p' | grep . && return 1
 	sed 's|.*/||' <<<"$files" | sort | uniq -d | sed 's/$/ exists in two rooms/' | grep . &&
 		return 1
 	(cd "$selftests_dir" && grep -H '^# guest:' $files) |
-		grep -vE ':# guest: (waiting|quiet|long)$' &&
+		grep -vE ':# guest: (waiting|quiet|long|confidentiality|kexec)$' &&
 		echo "there is no such guest" && return 1
 	(cd "$selftests_dir" && grep -c '^# guest:' $files) | grep -v ':[01]$' |
 		sed 's/:.*/ has two guests/' | grep . && return 1
+	sed '/^#/d; /^$/d' "$selftests_dir/secureboot/LEFT-OUT" |
+		grep -vE '^[a-z-]+/[a-z-]+[[:space:]]+# .' &&
+		echo "has no reason in LEFT-OUT" && return 1
+	sed -E '/^#/d; /^$/d; s/[[:space:]].*//; s|/|/test-|; s|$|.sh|' \
+		"$selftests_dir/secureboot/LEFT-OUT" | grep -vxF "$files" &&
+		echo "does not exist, and is in LEFT-OUT" && return 1
 	return 0
 }

@@ -118,7 +118,9 @@ pass "level and cves are shown, of patches in C and in Rust"
 
 # An audit record has a name in hexadecimal if it cannot be quoted. This module is rlp_patch_a with
 # another name of the same length in bytes.
-if [[ -e $seen/audit ]]; then
+if [[ ${RLP_SECUREBOOT:-} ]]; then
+	untested "an audit record of a name that is not ASCII: a renamed module has no valid signature"
+elif [[ -e $seen/audit ]]; then
 	name=rlp_patché
 	LC_ALL=C sed "s/rlp_patch_a/$name/g" "$(module_file rlp_patch_a)" >"$seen/renamed.ko"
 	insmod "$seen/renamed.ko" funcs=rlp_target:one_show
