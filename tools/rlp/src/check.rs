@@ -31,6 +31,7 @@ use crate::system::{
     System,
     STATE, //
 };
+use crate::trust;
 use serde::Serialize;
 use serde_json::{
     json,
@@ -38,7 +39,10 @@ use serde_json::{
 };
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{
+    Path,
+    PathBuf, //
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -140,23 +144,22 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Whether a folder, or a folder below it, has a file for whose name `wanted` returns true.
-fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return false;
-    };
-    entries.flatten().any(|entry| {
+/// Finds the file in a folder, or in a folder below it, for whose name `wanted` returns true.
+fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries.flatten().find_map(|entry| {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_folder {
             find(&entry.path(), wanted)
         } else {
-            entry.file_name().to_str().is_some_and(wanted)
+            let is_wanted = entry.file_name().to_str().is_some_and(wanted);
+            is_wanted.then(|| entry.path())
         }
     })
 }
 
-/// Whether the loader is installed for a release.
-pub(crate) fn has_loader(system: &System, release: &str) -> bool {
+/// The file of the loader that is installed for a release.
+fn loader_file(system: &System, release: &str) -> Option<PathBuf> {
     let folder = system.path(&format!("/lib/modules/{release}"));
     find(&folder, &|name: &str| {
         name.strip_prefix(loader::MODULE)
@@ -164,14 +167,23 @@ pub(crate) fn has_loader(system: &System, release: &str) -> bool {
     })
 }
 
+/// Whether the loader is installed for a release.
+pub(crate) fn has_loader(system: &System, release: &str) -> bool {
+    loader_file(system, release).is_some()
+}
+
 fn check_kernel(system: &System, findings: &mut Findings) {
     let release = system.release();
     if loader::is_loaded(system) {
         findings.ok(format!("the loader is loaded in {release}"));
-    } else if has_loader(system, &release) {
+    } else if let Some(path) = loader_file(system, &release) {
         findings.ok(format!(
             "the loader is installed for {release}, and is not loaded"
         ));
+        // A compressed file is not read here: the kernel says at the load what is wrong with it.
+        if let Ok(module) = ModuleFile::read(&path) {
+            check_signature(system, &module, findings);
+        }
     } else {
         findings.wrong(
             format!("the loader is not installed for {release}"),
@@ -190,16 +202,19 @@ fn check_kernel(system: &System, findings: &mut Findings) {
     if modules::are_disabled(system) {
         findings.wrong(status::NO_MODULES, status::NO_MODULES_NEXT);
     }
-    // "none [integrity] confidentiality"
-    let lockdown = "/sys/kernel/security/lockdown";
-    let lockdown = system.read(lockdown).unwrap_or_else(|error| {
-        note_denied(&system.path(lockdown), error, findings);
+    match trust::secure_boot(system) {
+        Some(true) => findings.ok("Secure Boot is switched on"),
+        Some(false) => findings.ok("Secure Boot is switched off"),
+        None => (),
+    }
+    let lockdown = system.read(trust::LOCKDOWN).unwrap_or_else(|error| {
+        note_denied(&system.path(trust::LOCKDOWN), error, findings);
         String::new()
     });
-    if lockdown.contains("[integrity]") || lockdown.contains("[confidentiality]") {
+    if trust::is_locked_down(&lockdown) {
         findings.note(
             "the kernel is locked down: the loader and the patches must be signed",
-            "see integration.rst",
+            "see Secure Boot in user-guide.rst",
         );
     }
     match system.names("/sys/kernel/livepatch") {
@@ -214,6 +229,41 @@ fn check_kernel(system: &System, findings: &mut Findings) {
             "the kernel does not show its build id",
             "it cannot be checked whether a patch was proved for this build",
         );
+    }
+}
+
+/// Checks that a module is signed if it must be, and that the kernel has the key.
+fn check_signature(system: &System, module: &ModuleFile, findings: &mut Findings) {
+    let shown = module.path.display();
+    let wanted_by = if trust::kernel_requires_signatures(system) {
+        Some("kernel")
+    } else if module.name != loader::MODULE && loader::requires_signatures(system) {
+        Some("loader")
+    } else {
+        None
+    };
+    if !module.is_signed {
+        if let Some(part) = wanted_by {
+            findings.wrong(
+                format!("{shown} is not signed, and the {part} requires a signature"),
+                "sign it with a key that the kernel trusts",
+            );
+        }
+        return;
+    }
+    match (&module.signer, trust::Keys::read(system)) {
+        (Some(signer), Some(keys)) if !keys.has(signer) => findings.add(
+            match wanted_by {
+                Some(_) => Level::Wrong,
+                None => Level::Note,
+            },
+            format!("{shown} is signed with the key {signer}, which the kernel does not have"),
+            Some("mokutil --import CERTIFICATE.der, then reboot and confirm the key: see user-guide.rst"),
+        ),
+        (Some(signer), Some(_)) => findings.ok(format!(
+            "{shown} is signed with the key {signer}, which the kernel has"
+        )),
+        _ => findings.ok(format!("{shown} is signed")),
     }
 }
 
@@ -242,14 +292,7 @@ fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<(
             "build it with the loader's header or with livepatch::info!",
         );
     }
-    if module.is_signed {
-        findings.ok(format!("{shown} is signed"));
-    } else if loader::requires_signatures(system) {
-        findings.wrong(
-            format!("{shown} is not signed, and the loader requires a signature"),
-            "sign it with a key that the kernel trusts",
-        );
-    }
+    check_signature(system, &module, findings);
     if let Some(patch) = loader::patch(system, &module.name)? {
         if module.build_id.is_some() && module.build_id == patch.build_id {
             findings.ok(format!("{} is loaded already", module.name));
@@ -380,6 +423,7 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
                     Some(misfit) => findings.failure(&misfit),
                     None => findings.ok(format!("{name} is installed for this kernel")),
                 }
+                check_signature(system, &module, findings);
             }
             Err(failure) => findings.failure(&failure),
         }

@@ -47,6 +47,7 @@ mod signature;
 mod status;
 mod system;
 mod time;
+mod trust;
 mod units;
 mod unload;
 mod usage;

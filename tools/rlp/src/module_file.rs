@@ -8,6 +8,10 @@ use crate::failure::{
     Result, //
 };
 use crate::system;
+use crate::trust::{
+    self,
+    Signer, //
+};
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
 use object::{
@@ -22,7 +26,7 @@ use std::path::{
 };
 
 /// The end of a signed module.
-const SIGNED: &[u8] = b"~Module signature appended~\n";
+pub(crate) const SIGNED: &[u8] = b"~Module signature appended~\n";
 
 /// The loader that a module is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub(crate) struct ModuleFile {
     pub(crate) release: String,
     pub(crate) target: TargetLoader,
     pub(crate) is_signed: bool,
+    /// The key that it is signed with, if the signature is of a kind that this program knows.
+    pub(crate) signer: Option<Signer>,
     pub(crate) level: Option<String>,
     pub(crate) cves: Vec<String>,
     /// The fields of modinfo that the loader cannot show: it reads symbols of these names, because
@@ -128,6 +134,7 @@ impl ModuleFile {
                 TargetLoader::None
             },
             is_signed: bytes.ends_with(SIGNED),
+            signer: trust::signer(bytes),
             level,
             cves: cves
                 .unwrap_or_default()
@@ -230,6 +237,7 @@ mod tests {
             target: TargetLoader::ThisLoader,
             is_signed: false,
             not_shown: Vec::new(),
+            signer: None,
             level: None,
             cves: Vec::new(),
             build_id: None,

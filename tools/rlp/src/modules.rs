@@ -120,7 +120,7 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
             Errno::NOEXEC => "the module does not fit this kernel".to_owned(),
             Errno::NOENT => "the kernel lacks a symbol that the module uses; see dmesg".to_owned(),
             Errno::KEYREJECTED | Errno::NOKEY => {
-                "its signature is not by a key that the kernel trusts".to_owned()
+                "it is not signed with a key that the kernel trusts".to_owned()
             }
             Errno::PERM => {
                 "the kernel does not allow it (lockdown, or modules are disabled)".to_owned()
@@ -138,6 +138,7 @@ fn load_failure(name: &str, errno: Errno, log: &[String]) -> Failure {
     match errno {
         Errno::BUSY => failure.next("rlp status shows what else is going on"),
         Errno::NOMEM => failure.next("try again when memory is free"),
+        Errno::KEYREJECTED | Errno::NOKEY => failure.next("rlp check FILE names the key"),
         _ => failure,
     }
 }
@@ -188,7 +189,7 @@ mod tests {
         assert!(words.contains("no such function"), "{words}");
         assert!(failure.next.unwrap().contains("rlp check"));
         let failure = load_failure("fix", Errno::KEYREJECTED, &[]);
-        assert!(failure.why.unwrap().contains("signature"));
+        assert!(failure.why.unwrap().contains("is not signed with a key"));
         let failure = load_failure("fix", Errno::NOMEM, &[]);
         assert_eq!(failure.kind, crate::failure::Kind::Error);
     }

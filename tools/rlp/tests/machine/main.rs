@@ -10,3 +10,4 @@ mod evidence;
 mod hostile;
 mod readers;
 mod schema;
+mod trust;
