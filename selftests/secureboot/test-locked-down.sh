@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What all other tests of this room depend on: the firmware has Secure Boot switched on, the kernel
-# is locked down because of that, and trusts the enrolled key, but not the foreign key.
+# The condition of all other tests of this room: the firmware has Secure Boot switched on, and so
+# the kernel is locked down. It trusts the enrolled key, and not the foreign key.
 
 set -e
 . "$(dirname "$0")/secureboot.sh"

@@ -67,7 +67,7 @@ run 6 check "$UNSIGNED/$patch.ko"
 says "$patch.ko $unsigned"
 pass "the key of a patch"
 
-# What rlp says is true.
+# The findings of rlp are true.
 load_loader
 run 3 load "$FOREIGN/$patch.ko"
 says 'it is not signed with a key that the kernel trusts'

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a system sees of the loader: udev, the history that a rule of udev writes, the kernel's audit
-# records, and the journal. Each kind of event is caused.
+# Events of the loader, as a system gets them: in udev, in the history that a rule of udev writes,
+# in the kernel's audit records, and in the journal. Each kind of event is caused.
 
 . "$(dirname "$0")/machine.sh"
 fix=/root/modules/rust_livepatch_cmdline.ko name=rust_livepatch_cmdline

@@ -40,7 +40,7 @@ pattern_of() {
 	} split $varying), "\$\n"'
 }
 
-# What the guest needs before some of the commands, and the status of those that do not end with 0.
+# The needs of some commands, and the status of those that do not end with 0.
 installed=$(cd "$(out_dir)/system/install" &&
 	find . ! -type d ! -path './root/*' ! -name 'test-shell*' -printf '%p ')
 health="curl -fsS http://localhost/health"
@@ -74,7 +74,7 @@ declare -A after=(
 		rm /usr/local/bin/backup'
 )
 
-# These commands are for the machine that builds the loader. What they make is on the disk: see
+# These commands are for the machine that builds the loader. Their results are on the disk: see
 # scripts/guest/system-initramfs, and scripts/checks/test-livepatch.sh for patches.
 for_builders='^(make|tar -C image)( |$)'
 

@@ -258,7 +258,10 @@ fn check_signature(system: &System, module: &ModuleFile, findings: &mut Findings
                 None => Level::Note,
             },
             format!("{shown} is signed with the key {signer}, which the kernel does not have"),
-            Some("mokutil --import CERTIFICATE.der, then reboot and confirm the key: see user-guide.rst"),
+            Some(
+                "mokutil --import CERTIFICATE.der, then reboot and confirm the key: see \
+                 user-guide.rst",
+            ),
         ),
         (Some(signer), Some(_)) => findings.ok(format!(
             "{shown} is signed with the key {signer}, which the kernel has"

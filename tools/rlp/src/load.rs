@@ -175,7 +175,8 @@ fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
         if file != loaded {
             return Err(Failure::refused(format!("{name} was not loaded"))
                 .why(format!(
-                    "another build of {name} is loaded: its build id is {loaded}, the file has {file}"
+                    "another build of {name} is loaded: its build id is {loaded}, the file has \
+                     {file}"
                 ))
                 .next(format!("rlp unload {name}, and load the file then")));
         }

@@ -57,7 +57,8 @@ fn meaning(word: &str) -> Option<Meaning> {
              whether this kernel can be patched",
         ),
         "--update" | "-u" | "--smart-update" | "-q" | "--auto-update" | "--force-update"
-        | "--enable-auto-update" | "--disable-auto-update" | "--local" | "refresh" | "update" | "upgrade" => Explanation(NO_FEED),
+        | "--enable-auto-update" | "--disable-auto-update" | "--local" | "refresh" | "update"
+        | "upgrade" => Explanation(NO_FEED),
         "--test" | "--prefix" => Explanation(
             "the repository of apt decides which patches are test builds; rlp load --test COMMAND \
              tests a patch, and takes it back if that fails",
@@ -92,8 +93,8 @@ fn meaning(word: &str) -> Option<Meaning> {
         ),
         "disable" => Explanation("rlp unload PATCH, or rlp unload --all"),
         "kernel-upgrade-required" => Explanation(
-            "rlp check --kernel shows whether this kernel can be patched, and rlp info CVE whether a \
-             problem is fixed in it",
+            "rlp check --kernel shows whether this kernel can be patched, and rlp info CVE whether \
+             a problem is fixed in it",
         ),
         "config" | "--set-config" => Explanation(
             "the loader has parameters (deadline, probation, require_signed), which are set in \
@@ -199,8 +200,8 @@ mod tests {
         ),
         (
             "kcarectl",
-            "--help --version -h -V --info -i --patch-info --latest-patch-info --status -s --check -c \
-             --doctor --unload --update -u --update|--force --smart-update -q --auto-update \
+            "--help --version -h -V --info -i --patch-info --latest-patch-info --status -s --check \
+             -c --doctor --unload --update -u --update|--force --smart-update -q --auto-update \
              --force-update --force --uname --register|KEY --register-autoretry --unregister \
              --license-info --plugin-info --app-info --server-info --set-monitoring-key|KEY \
              --set-patch-level|7 --set-patch-type|extra --set-sticky-patch|010126 \

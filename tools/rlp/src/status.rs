@@ -284,7 +284,10 @@ impl Status {
         for name in quarantined {
             self.reason(
                 Critical,
-                format!("{name} is not loaded at boot any more: the machine failed after a boot with it"),
+                format!(
+                    "{name} is not loaded at boot any more: the machine failed after a boot with \
+                     it"
+                ),
                 Some(format!(
                     "find out why (journalctl -b -1), then rlp install or uninstall {name}"
                 )),

@@ -36,7 +36,7 @@ pub(crate) fn kernel_requires_signatures(system: &System) -> bool {
             .is_ok_and(|levels| is_locked_down(&levels))
 }
 
-/// What a signature says about its key.
+/// The statement of a signature about its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signer {
     /// The issuer of its certificate, as the kernel writes it.

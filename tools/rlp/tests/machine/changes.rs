@@ -50,8 +50,8 @@ fn dry_runs_change_nothing() {
     );
     dry(
         &["install", file],
-        "fix: would be installed\n  to load it now: rlp load /files/fix.ko\n  systemd does not run here: each \
-         boot must run rlp boot\n",
+        "fix: would be installed\n  to load it now: rlp load /files/fix.ko\n  systemd does not run \
+         here: each boot must run rlp boot\n",
     );
     dry(&["uninstall", "fix"], "fix: is not installed\n");
     dry(&["confirm"], "nothing is to be done\n");
@@ -86,8 +86,8 @@ fn dry_runs_change_nothing() {
     machine.run(&["install", file]);
     dry(
         &["install", file],
-        "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n  systemd does not run here: each \
-         boot must run rlp boot\n",
+        "fix: is installed already\n  to load it now: rlp load /files/fix.ko\n  systemd does not \
+         run here: each boot must run rlp boot\n",
     );
     dry(&["uninstall", "fix"], "fix: would be uninstalled\n");
 }

@@ -68,8 +68,8 @@ fn a_chain() {
             "/{HISTORY} is whole
   records in the chain: 6, of the host {HOST}
   head: 6:{prev}
-  note: records that are missing at the end would not be noticed: name the head of an earlier verify \
-             (--head), or the signature of an export (--signature)
+  note: records that are missing at the end would not be noticed: name the head of an earlier \
+             verify (--head), or the signature of an export (--signature)
 "
         ),
     );

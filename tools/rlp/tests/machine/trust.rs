@@ -12,8 +12,10 @@ const SECURE_BOOT: &str =
     "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 const KEYS: &str = "\
 0d1ab2b2 I--Q---     1 perm 1f3f0000     0 65534 keyring   _uid.0: empty
-25b29d2f I------     1 perm 1f030000     0     0 asymmetri Debian Secure Boot CA: 6ccece7e4c6c0d1f6149f3dd27dfcc5cbb419ea1: X509.rsa bb419ea1 []
-2ee7a9f7 I------     1 perm 1f030000     0     0 asymmetri Owner: our key: 2a89df0f1e3e669aaf9b3c786cf2ceea2c4738aa: X509.rsa 2c4738aa []
+25b29d2f I------     1 perm 1f030000     0     0 asymmetri \
+Debian Secure Boot CA: 6ccece7e4c6c0d1f6149f3dd27dfcc5cbb419ea1: X509.rsa bb419ea1 []
+2ee7a9f7 I------     1 perm 1f030000     0     0 asymmetri \
+Owner: our key: 2a89df0f1e3e669aaf9b3c786cf2ceea2c4738aa: X509.rsa 2c4738aa []
 ";
 
 /// A part of a DER encoding.
@@ -34,7 +36,8 @@ fn name_part(kind: u8, text: &str) -> Vec<u8> {
     part(0x31, &part(0x30, &pair))
 }
 
-/// What sign-file appends to a module, with this number of the key or name of its issuer.
+/// The signature that sign-file appends to a module, with this number of the key or name of its
+/// issuer.
 fn signature(signer: &[u8]) -> Vec<u8> {
     let algorithm = part(0x30, &part(6, &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1]));
     let info = [
