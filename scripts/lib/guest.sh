@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What a guest boots, in each emulator. Sourced after env.sh.
+
+# Print the kernel's image.
+guest_image() {
+	local image
+
+	for image in "$kernel"/{vmlinuz,arch/x86/boot/bzImage}; do
+		[[ ! -e $image ]] || { echo "$image" && return; }
+	done
+	die "there is no kernel to boot: neither vmlinuz nor arch/x86/boot/bzImage in $kernel"
+}
+
+# guest_parameters CONSOLE PARAMETER...: print the kernel's command line. Its parts that are not
+# given here are in KERNEL_ARGS, which overrides the fixed ones, and in the parameters.
+guest_parameters() {
+	local console=$1
+	shift
+
+	echo "console=$console panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=20 log_buf_len=8M printk.devkmsg=on ${KERNEL_ARGS:-} $*"
+}
