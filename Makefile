@@ -69,6 +69,9 @@ help:
 #: make check      run every test; the last line is the count
 #: make check T=x  run that selftest only (T=x,y for several; selftests/TESTS
 #:                 lists them)
+#: make check IBT=1
+#:                 run the selftests that selftests/ibt/TESTS lists on a CPU with IBT, which
+#:                 Bochs emulates; T=x: that selftest only
 #: make check-debug
 #:                 run every selftest on debug kernels, which are built first;
 #:                 DEBUG=kasan (or rt, kcsan): on that one only

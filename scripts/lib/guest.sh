@@ -7,6 +7,7 @@
 guest_image() {
 	local image
 
+	# shellcheck disable=SC2154 # set by env.sh
 	for image in "$kernel"/{vmlinuz,arch/x86/boot/bzImage}; do
 		[[ ! -e $image ]] || { echo "$image" && return; }
 	done

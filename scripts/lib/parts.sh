@@ -87,3 +87,8 @@ in_order() {
 	test_files debug secureboot | sed 's|.*/test-||; s|\.sh$||' |
 		grep -xF "$(printf '%s\n' "$@")"
 }
+
+# ibt_tests GUEST: print the names of the selftests that selftests/ibt/TESTS has for this guest.
+ibt_tests() {
+	sed -n "s/^$1: *//p" "$selftests_dir/ibt/TESTS"
+}

@@ -53,6 +53,7 @@
 #include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
+#include <linux/objtool.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
@@ -113,6 +114,17 @@ asm(".pushsection .text\n"
     ".popsection\n");
 int odd(struct seq_file *m, void *v);
 
+/* A replacement without an ENDBR. */
+asm(".pushsection .text\n"
+    ".balign 16, 0xcc\n"
+    ".type bare, @function\n"
+    "bare:\n"
+    ANNOTATE_NOENDBR "\n"
+    "jmp say\n"
+    ".size bare, . - bare\n"
+    ".popsection\n");
+int bare(struct seq_file *m, void *v);
+
 /* For functions that return an integer, and that nothing calls while they are patched. */
 static int nothing(void)
 {
@@ -152,6 +164,7 @@ static const struct {
 	{ "init", in_init_text },
 	{ "middle", (void *)say + 1 },
 	{ "odd", odd },
+	{ "bare", bare },
 	{ "nothing", nothing },
 	{ "doze", doze },
 	{ "panic", die },

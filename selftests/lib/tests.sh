@@ -29,8 +29,9 @@ test_name() {
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
 # waiting, quiet or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
-# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Print
-# what is wrong and fail otherwise.
+# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Each test
+# that is not for debug kernels must be in one line of ibt/TESTS. Print what is wrong and fail
+# otherwise.
 check_list() {
 	local files
 
@@ -51,5 +52,11 @@ check_list() {
 	sed -E '/^#/d; /^$/d; s/[[:space:]].*//; s|/|/test-|; s|$|.sh|' \
 		"$selftests_dir/secureboot/LEFT-OUT" | grep -vxF "$files" &&
 		echo "does not exist, and is in LEFT-OUT" && return 1
+	diff <(test_files | while IFS= read -r file; do test_name "$file"; done | LC_ALL=C sort) \
+		<(sed -n 's/^[a-z].*: *//p' "$selftests_dir/ibt/TESTS" | tr ' ' '\n' |
+			LC_ALL=C sort) |
+		sed -n 's/^< \(.*\)/\1 is not in ibt\/TESTS/p
+			s/^> \(.*\)/ibt\/TESTS has \1 twice, or it does not exist/p' | grep . &&
+		return 1
 	return 0
 }
