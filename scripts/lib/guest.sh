@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What a guest boots, in each emulator. Sourced after env.sh.
+# The kernel and the parameters of a guest, in each emulator. Sourced after env.sh.
 
 # Print the kernel's image.
 guest_image() {

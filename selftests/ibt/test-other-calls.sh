@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the other tests of the guests with IBT do not call: the files that are written in a
-# transition, a list of blockers in two functions, the probe on system calls, and the search for the
-# .cold part of a function of vmlinux.
+# Reach the calls that the other tests of the guests with IBT do not reach: the files that are
+# written in a transition, a list of blockers in two functions, the probe on system calls, and the
+# search for the .cold part of a function of vmlinux.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

@@ -29,8 +29,8 @@ test_name() {
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
 # waiting, quiet or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
-# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Each test
-# that is not for debug kernels must be in one line of ibt/TESTS. Print what is wrong and fail
+# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Each
+# test that is not for debug kernels must be in one line of ibt/TESTS. Print what is wrong and fail
 # otherwise.
 check_list() {
 	local files
