@@ -88,7 +88,7 @@ pub(crate) enum Op {
 
 /// A failure: of the allocation with this number, counted from 0, or of a change of the text.
 #[derive(Clone, Copy, Debug)]
-enum Trouble {
+enum Failure {
     Allocation(usize),
     Text(Fault),
 }
@@ -134,7 +134,7 @@ impl Caller {
     fn rely_before(&self, op: Op) {
         promise::change(|promise| match op {
             Op::Retain(set) => promise.held.retain(|&site| is_in(set, site)),
-            Op::Promote(targets) => promise.asked.extend(targets.pairs()),
+            Op::Promote(targets) => promise.requested.extend(targets.pairs()),
             _ => (),
         });
     }
@@ -147,7 +147,7 @@ impl Caller {
         promise::change(|promise| {
             promise.held = self.hooked();
             promise
-                .asked
+                .requested
                 .retain(|&site, _| jumps(self.hooks.mode(site)));
         });
     }
@@ -171,7 +171,7 @@ impl Drop for Caller {
 
 impl System for Caller {
     type Op = Op;
-    type Trouble = Trouble;
+    type Failure = Failure;
     /// The mode of each site, as it is reported, and the text.
     type State = (Vec<Option<Mode>>, text::Text);
 
@@ -185,18 +185,18 @@ impl System for Caller {
         all
     }
 
-    const TROUBLES: &'static [Kind<Trouble>] = &[
-        (allocations, Trouble::Allocation),
-        (changes, |at| Trouble::Text(Fault::Refused(at, ENOMEM))),
-        (changes, |at| Trouble::Text(Fault::Refused(at, EBUSY))),
-        (changes, |at| Trouble::Text(Fault::Refused(at, EAGAIN))),
-        (changes, |at| Trouble::Text(Fault::Attached(at, SITES[0]))),
-        (changes, |at| Trouble::Text(Fault::Attached(at, SITES[1]))),
+    const FAILURES: &'static [Kind<Failure>] = &[
+        (allocations, Failure::Allocation),
+        (changes, |at| Failure::Text(Fault::Refused(at, ENOMEM))),
+        (changes, |at| Failure::Text(Fault::Refused(at, EBUSY))),
+        (changes, |at| Failure::Text(Fault::Refused(at, EAGAIN))),
+        (changes, |at| Failure::Text(Fault::Attached(at, SITES[0]))),
+        (changes, |at| Failure::Text(Fault::Attached(at, SITES[1]))),
         (changes, |at| {
-            Trouble::Text(Fault::Death { at, changed: false })
+            Failure::Text(Fault::Death { at, changed: false })
         }),
         (changes, |at| {
-            Trouble::Text(Fault::Death { at, changed: true })
+            Failure::Text(Fault::Death { at, changed: true })
         }),
     ];
 
@@ -213,21 +213,21 @@ impl System for Caller {
             })
     }
 
-    fn step(&mut self, (op, trouble): Step<Self>) -> Points {
+    fn step(&mut self, (op, failure): Step<Self>) -> Points {
         let before = promise::modes(&self.hooks);
         self.rely_before(op);
         let mut points = Points::default();
-        let result = match trouble {
+        let result = match failure {
             None => self.run_counted(op, &mut points),
-            Some(Trouble::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
-            Some(Trouble::Text(fault)) => text::with_fault(Some(fault), || self.run(op)).0,
+            Some(Failure::Allocation(nth)) => with_failure(nth, || self.run(op)).0,
+            Some(Failure::Text(fault)) => text::with_fault(Some(fault), || self.run(op)).0,
         };
         let text = text::text();
         assert!(
-            result.is_ok() || trouble.is_some() || text.dead,
+            result.is_ok() || failure.is_some() || text.dead,
             "{result:?} without a reason"
         );
-        let refused = matches!(trouble, Some(Trouble::Text(Fault::Refused(..))));
+        let refused = matches!(failure, Some(Failure::Text(Fault::Refused(..))));
         promise::check_calls(&text);
         promise::check_result(op, result, refused, &before, &self.hooks);
         promise::check_modes(&self.hooks, &text);

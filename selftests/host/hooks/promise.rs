@@ -33,7 +33,7 @@ pub(crate) struct Promise {
     pub(crate) held: Vec<Site>,
     /// The sites that may jump, each with the target that was requested last. `None` is the
     /// original code, to which no jump is allowed.
-    pub(crate) asked: BTreeMap<Site, Option<CallTarget>>,
+    pub(crate) requested: BTreeMap<Site, Option<CallTarget>>,
 }
 
 thread_local! {
@@ -57,9 +57,9 @@ pub(crate) fn check_calls(text: &Text) {
         assert!(reached, "{site} runs the original code for a moment");
     }
     for (site, target) in &text.jumps {
-        let asked = promise.asked.get(site).copied();
+        let requested = promise.requested.get(site).copied();
         assert_eq!(
-            asked,
+            requested,
             Some(Some(*target)),
             "{site} jumps to a target that was not requested"
         );

@@ -195,7 +195,7 @@ pub(crate) fn check_always() {
     );
     let on_probation = registry.patches().any(|p| p.probation_left().is_some());
     let waits = in_transition || on_probation || registry.settling().is_some();
-    assert!(!waits || machine.asked, "the worker is not queued");
+    assert!(!waits || machine.worker_queued, "the worker is not queued");
     let hooked = FUNCTIONS
         .iter()
         .any(|&function| registry.mode(site_of(function)).is_some());

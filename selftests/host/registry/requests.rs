@@ -104,7 +104,7 @@ pub(crate) enum Op {
 
 /// A failure at the n-th point at which it can occur, counted from 0.
 #[derive(Clone, Copy, Debug)]
-enum Trouble {
+enum Failure {
     Allocation(usize),
     Callback(usize),
     Text(Fault),
@@ -163,11 +163,11 @@ impl Loader {
     }
 
     /// Runs `op` with one failure in it.
-    fn run_with(&self, op: Op, trouble: Trouble) -> Result {
-        match trouble {
-            Trouble::Allocation(nth) => with_failure(nth, || self.run(op)).0,
-            Trouble::Callback(nth) => with_refusal(nth, || self.run(op)).0,
-            Trouble::Text(fault) => text::with_fault(Some(fault), || self.run(op)).0,
+    fn run_with(&self, op: Op, failure: Failure) -> Result {
+        match failure {
+            Failure::Allocation(nth) => with_failure(nth, || self.run(op)).0,
+            Failure::Callback(nth) => with_refusal(nth, || self.run(op)).0,
+            Failure::Text(fault) => text::with_fault(Some(fault), || self.run(op)).0,
         }
     }
 
@@ -253,7 +253,7 @@ impl Loader {
                 Ok(())
             }
             Op::Work => {
-                machine(|machine| machine.asked = false);
+                machine(|machine| machine.worker_queued = false);
                 complete::advance();
                 complete::release_retired();
                 Ok(())
@@ -289,7 +289,7 @@ fn with_refusal<T>(nth: usize, f: impl FnOnce() -> T) -> (T, usize) {
 
 impl System for Loader {
     type Op = Op;
-    type Trouble = Trouble;
+    type Failure = Failure;
     /// The observable state, the machine and its text, whether functions settle, and the number of
     /// announced modules.
     type State = (promise::Seen, Machine, text::Text, bool, usize);
@@ -314,16 +314,16 @@ impl System for Loader {
         all
     }
 
-    const TROUBLES: &'static [Kind<Trouble>] = &[
-        (allocations, Trouble::Allocation),
-        (callbacks, Trouble::Callback),
-        (changes, |at| Trouble::Text(Fault::Refused(at, ENOMEM))),
-        (changes, |at| Trouble::Text(Fault::Refused(at, EBUSY))),
+    const FAILURES: &'static [Kind<Failure>] = &[
+        (allocations, Failure::Allocation),
+        (callbacks, Failure::Callback),
+        (changes, |at| Failure::Text(Fault::Refused(at, ENOMEM))),
+        (changes, |at| Failure::Text(Fault::Refused(at, EBUSY))),
         (changes, |at| {
-            Trouble::Text(Fault::Death { at, changed: false })
+            Failure::Text(Fault::Death { at, changed: false })
         }),
         (changes, |at| {
-            Trouble::Text(Fault::Death { at, changed: true })
+            Failure::Text(Fault::Death { at, changed: true })
         }),
     ];
 
@@ -353,31 +353,31 @@ impl System for Loader {
             Op::LoadModule => self.module_state().is_none(),
             Op::UnloadModule => self.module_state().is_some(),
             Op::SwitchOut | Op::ChangeStack | Op::Promote | Op::Bpf => true,
-            Op::Work => machine(|machine| machine.asked),
+            Op::Work => machine(|machine| machine.worker_queued),
             Op::Confirm(patch) => on_probation && has(patch),
-            Op::Expire => on_probation && machine(|machine| machine.asked),
+            Op::Expire => on_probation && machine(|machine| machine.worker_queued),
         }
     }
 
-    fn replay(&mut self, (op, trouble): Step<Self>) {
-        let _ = match trouble {
+    fn replay(&mut self, (op, failure): Step<Self>) {
+        let _ = match failure {
             None => self.run(op),
-            Some(trouble) => self.run_with(op, trouble),
+            Some(failure) => self.run_with(op, failure),
         };
     }
 
-    fn step(&mut self, (op, trouble): Step<Self>) -> Points {
+    fn step(&mut self, (op, failure): Step<Self>) -> Points {
         let before = promise::seen();
         let stuck = promise::is_stuck();
         let mut points = Points::default();
-        let result = match trouble {
+        let result = match failure {
             None => self.run_counted(op, &mut points),
             // Not explored, because evict() might never return: if ftrace is dead, a function may
             // jump into the patch for ever.
-            Some(Trouble::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
+            Some(Failure::Text(Fault::Death { .. })) if matches!(op, Op::LoadFails(_)) => {
                 return points;
             }
-            Some(trouble) => self.run_with(op, trouble),
+            Some(failure) => self.run_with(op, failure),
         };
         if text::text().dead {
             promise::check_dead_ftrace();
@@ -386,14 +386,14 @@ impl System for Loader {
             return points;
         }
         promise::check_always();
-        if op == Op::Bpf && trouble.is_none() {
+        if op == Op::Bpf && failure.is_none() {
             promise::check_room();
         }
         match result {
             Ok(()) => promise::check_effect(op, &before),
             Err(e) => {
                 let expected = [EEXIST, EBUSY, EINVAL].contains(&e);
-                assert!(expected || e == ENOMEM && trouble.is_some(), "{e:?}");
+                assert!(expected || e == ENOMEM && failure.is_some(), "{e:?}");
                 promise::check_unchanged(&before);
             }
         }

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// An operation, and the failure in it, if any.
-pub(crate) type Step<S> = (<S as System>::Op, Option<<S as System>::Trouble>);
+pub(crate) type Step<S> = (<S as System>::Op, Option<<S as System>::Failure>);
 
 /// The numbers of points in an operation at which a failure could have occurred.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub(crate) type Kind<T> = (fn(&Points) -> usize, fn(usize) -> T);
 /// A system whose states are searched.
 pub(crate) trait System {
     type Op: Copy + Debug;
-    type Trouble: Copy + Debug + 'static;
+    type Failure: Copy + Debug + 'static;
     /// Two states are equal exactly if their `Debug` output is the same.
     type State: PartialEq + Debug;
 
@@ -54,7 +54,7 @@ pub(crate) trait System {
     fn operations() -> Vec<Self::Op>;
 
     /// The kinds of failures.
-    const TROUBLES: &'static [Kind<Self::Trouble>];
+    const FAILURES: &'static [Kind<Self::Failure>];
 
     /// Whether `op` is allowed in the present state.
     fn may(&self, op: Self::Op) -> bool;
@@ -157,9 +157,9 @@ impl<S: System, F: Fn() -> S> Search<S, F> {
         let mut place = None;
         for op in S::operations() {
             let points = self.try_step(&mut place, path, (op, None));
-            for (count, trouble) in S::TROUBLES {
+            for (count, failure) in S::FAILURES {
                 for at in 0..count(&points) {
-                    self.try_step(&mut place, path, (op, Some(trouble(at))));
+                    self.try_step(&mut place, path, (op, Some(failure(at))));
                 }
             }
         }

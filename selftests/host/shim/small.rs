@@ -68,7 +68,7 @@ pub(crate) struct Machine {
     /// The task's stack holds no affected code.
     pub(crate) clear: bool,
     /// The worker is queued.
-    pub(crate) asked: bool,
+    pub(crate) worker_queued: bool,
     /// The parameter `promote`.
     pub(crate) promote: bool,
     /// The parameter `probation`.

@@ -197,7 +197,7 @@ pub(crate) mod worker {
         }
 
         pub(crate) fn after(&self, _ms: u32) {
-            machine(|machine| machine.asked = !has_flaw(Flaw::RequestsIgnored));
+            machine(|machine| machine.worker_queued = !has_flaw(Flaw::RequestsIgnored));
         }
     }
 }
