@@ -68,7 +68,8 @@ stop_parts() {
 #
 #	waiting		the test waits most of its time
 #	quiet		the test measures time, so no other guest runs beside it
-#	long		the test takes too long for "make check": "make everything" runs it
+#	long		the test takes too long for "make check": "make everything" runs it, or
+#			"make check IBT=1"
 #	busy		a test without such a line
 #
 # GUEST may be an extended regular expression. With debug, the tests for debug kernels are included,
