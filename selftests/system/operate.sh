@@ -146,6 +146,7 @@ booted
 echo "# $((SECONDS - start)) s to the end of the boot"
 fix=/root/modules/rust_livepatch_cmdline.ko name=rust_livepatch_cmdline
 guest 'test -s /usr/share/man/man8/rlp-load.8'
+guest 'apt-get check'
 guest '. /usr/share/bash-completion/completions/rlp && complete -p rlp'
 guest 'rlp check --kernel'
 says "^ok +the loader is installed for $release_pattern, and is not loaded"
