@@ -44,9 +44,9 @@ pub struct PatchDesc(Arc<Described>);
 
 /// # Invariants
 ///
-/// The structures, arrays and names of `patch` can be read, and the arrays and names have an end:
-/// all were followed once. They belong to `module`, which leaves them as they are while it is
-/// loaded, by the contract of `klp_enable_patch()`.
+/// [`klp_check::check`] has read the whole description of `patch`. So its structures, arrays and
+/// names can be read, and the arrays and names have an end. They belong to `module`, which leaves
+/// them as they are while it is loaded, by the contract of `klp_enable_patch()`.
 struct Described {
     patch: NonNull<klp_patch>,
     module: ModuleRef,
@@ -355,8 +355,8 @@ impl ObjectDesc {
         result
     }
 
-    /// Forgets the result of `pre_patch`, for a patch that is retired. If another patch has
-    /// replaced that patch, `post_unpatch` was not called.
+    /// Forgets the result of `pre_patch`, for a patch that is retired. `post_unpatch` forgets the
+    /// result as well, but is not called for a patch that another patch has replaced.
     pub fn forget_pre_patch(&self, token: &CallbackToken) {
         self.set_post_unpatch(false, token);
     }

@@ -32,8 +32,8 @@ pub fn promote() -> bool {
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
-/// The seconds after which a transition that is not complete is reversed, for a patch that is
-/// enabled now; 0 is never. May change at any time.
+/// The deadline in seconds that a patch gets when it is enabled. A transition of the patch that is
+/// not complete then is reversed. 0 means that the patch gets no deadline. May change at any time.
 ///
 /// # Context
 ///
@@ -43,8 +43,8 @@ pub fn deadline() -> u32 {
     unsafe { rlp_bindings::rlp_param_deadline() }
 }
 
-/// The seconds in which a patch that is enabled now must be confirmed; 0 if it need not be
-/// confirmed. May change at any time.
+/// The probation in seconds that a patch gets when it is enabled. The patch must be confirmed in
+/// that time. 0 means that it need not be confirmed. May change at any time.
 ///
 /// # Context
 ///

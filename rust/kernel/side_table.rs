@@ -294,9 +294,9 @@ impl Locked {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
-            // node by this link sees all of that node. (The lock would be enough for that: the
-            // thread that added the next node held it.) A reader that is at the removed node
-            // continues from there, because the removed node keeps its link.
+            // node by this link sees all of that node. (Release is not needed for that: this thread
+            // took the lock after the thread that added the next node.) A reader that is at the
+            // removed node continues from there, because the removed node keeps its link.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

@@ -206,7 +206,7 @@ impl Func {
 ///
 /// # Errors
 ///
-/// `EINVAL`, with a line in the log, if a function is; `ENOMEM`.
+/// `EINVAL`, with a line in the log, if a function is named twice; `ENOMEM`.
 fn check_unique(patch: &CStr, object: &CStr, funcs: &[Func]) -> Result {
     let mut keys = KVec::with_capacity(funcs.len(), GFP_KERNEL)?;
     for func in funcs {

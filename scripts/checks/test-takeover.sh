@@ -87,7 +87,7 @@ result "a module with symbol versions is refused" refuses \
 result "a patch with an unknown function is refused" \
 	refuses "unknown.ko calls functions that rust_livepatch lacks: klp_of_next_year" \
 		unknown.ko new.ko
-result "a patch whose names share letters is refused" \
+result "a patch with a symbol that ends with a livepatch name is refused" \
 	refuses "shared.ko needs a symbol whose name ends with the name of a livepatch function" \
 		shared.ko new.ko
 result "a damaged module is refused" refuses "damaged.ko is damaged" damaged.ko new.ko

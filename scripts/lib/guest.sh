@@ -14,8 +14,9 @@ guest_image() {
 	die "there is no kernel to boot: neither vmlinuz nor arch/x86/boot/bzImage in $kernel"
 }
 
-# guest_parameters CONSOLE PARAMETER...: print the kernel's command line. Its parts that are not
-# given here are in KERNEL_ARGS, which overrides the fixed ones, and in the parameters.
+# guest_parameters CONSOLE PARAMETER...: print the kernel's command line. It has the fixed
+# parameters of all guests, then those in KERNEL_ARGS, which override the fixed ones, and then the
+# given ones.
 guest_parameters() {
 	local console=$1
 	shift

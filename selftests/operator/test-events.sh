@@ -83,7 +83,7 @@ expect_event reverse unpatching rlp_patch_b
 expect_seen moving '^poll (1|gone)$'
 wait_gone rlp_patch_b
 expect_event leave disabled rlp_patch_b
-expect "$(seen uevents | grep -c '^uevent wait ')" 1 "number of reports that it waits"
+expect "$(seen uevents | grep -c '^uevent wait ')" 1 "number of 'wait' events"
 unload_module rlp_patch_b
 wake_up
 pass "a transition waits, and is reversed"

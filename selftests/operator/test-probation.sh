@@ -100,8 +100,8 @@ unload_patch rlp_patch_b
 expect_unchanged
 pass "a patch is confirmed while it is taken back"
 
-# Patches that break the machine. No program can be started until the loader has taken the first
-# back, so the shell only uses its builtins.
+# Patches that break the machine. The first patch breaks execve: while it is enabled, no program can
+# be started, so the shell only uses its builtins.
 refuses_exec() {
 	! (exec true) 2>/dev/null
 }
@@ -144,8 +144,8 @@ wait_gone rlp_patch_a
 unload_module rlp_patch_a
 pass "a patch that kills its agent is taken back"
 
-# A module is loaded while a patch for it is held, because another patch on probation has replaced
-# it. The held patch has no effect on the module until it is restored.
+# A patch is held, because a patch on probation has replaced it. Meanwhile the module that the held
+# patch is for is loaded. The held patch has no effect on the module until the patch is restored.
 echo 8 >$probation
 unload_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:one_show says=a

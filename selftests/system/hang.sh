@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A service sleeps in a function that a patch replaces: rlp names it, and an operator gets out of
-# that in each of the ways that operating.rst lists. Also: a cumulative patch falls back, and a CVE
-# number is looked up.
+# A service sleeps in a function that a patch replaces, so the transition does not complete. rlp
+# names the service, and an operator ends the transition in each of the ways that operating.rst
+# lists. Also: a cumulative patch falls back, and a CVE number is looked up.
 
 . "$(dirname "$0")/machine.sh"
 patch=/root/modules/rlp_patch_a.ko name=rlp_patch_a
@@ -126,7 +126,7 @@ await 30 "rlp history | grep -q '$name  loader: its transition was forced'"
 guest 'systemctl is-active sleeper.service'
 pass "$step"
 
-step="the next boot has nothing of the forced patch, but the record"
+step="after the next boot, only the record of the forced patch is left"
 reboot
 booted
 guest "test ! -e /sys/module/$name"

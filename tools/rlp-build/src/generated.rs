@@ -17,7 +17,8 @@ use std::path::Path;
 /// The folder in the cache of a unit.
 const FOLDER: &str = "generated";
 
-/// The unit's entry in the cache has its headers. Entries of earlier versions do not.
+/// Whether the unit's entry in the cache has the headers of the unit. An entry that an earlier
+/// version of this program made does not have them.
 pub(crate) fn has_headers(cached: &Path) -> bool {
     cached.join(FOLDER).exists()
 }

@@ -50,8 +50,8 @@ pub(crate) struct ModuleFile {
     pub(crate) signer: Option<Signer>,
     pub(crate) level: Option<String>,
     pub(crate) cves: Vec<String>,
-    /// The fields of modinfo that the loader cannot show: it reads symbols of these names, because
-    /// the kernel does not keep modinfo.
+    /// The fields of modinfo that the loader cannot show. The kernel does not keep modinfo, so the
+    /// loader reads a symbol for each field. The module lacks the symbols for these fields.
     pub(crate) not_shown: Vec<&'static str>,
     pub(crate) build_id: Option<String>,
     /// The build id of the kernel that it was proved for, from the proof beside the file.
@@ -107,7 +107,7 @@ impl ModuleFile {
         let release = field("vermagic")
             .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
             .ok_or_else(|| refused("it names no kernel".to_owned()))?;
-        // Both are names of files and words in the output of this program.
+        // This program uses both as names of files, and prints both as words of its output.
         if !is_name(&name) || !is_name(&release) {
             return Err(refused("its name or its release is not valid".to_owned()));
         }

@@ -124,8 +124,8 @@ fn take_tag<'a>(bytes: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     (part.tag == tag).then_some(part.content)
 }
 
-/// The key that the end of a signed module names, or `None` if the file is not signed, or in a way
-/// that this program does not know.
+/// The key that the end of a signed module names. `None` if the file is not signed, or if this
+/// program does not know the kind of the signature.
 ///
 /// Behind the signature there are eight bytes, of which the third names the kind (2: PKCS#7), then
 /// the length of the signature in four bytes, and the mark.
@@ -175,8 +175,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// The name of a certificate's owner, as the kernel makes it (`x509_fabricate_name()`):
-/// "ORGANIZATION: COMMON NAME", or the common name alone if it begins like the organization. If one
-/// of the two is missing, it is the other one, and if both are, the address for mail.
+/// "ORGANIZATION: COMMON NAME", or the common name alone if it begins like the organization. A
+/// certificate with only one of the two has that as its name. A certificate with neither has the
+/// address for mail as its name.
 fn name(mut parts: &[u8]) -> Option<String> {
     let (mut common, mut organization, mut mail) = (None, None, None);
     while !parts.is_empty() {

@@ -41,7 +41,7 @@ use std::path::{
     PathBuf, //
 };
 
-/// The ending of a signature, as ssh-keygen has it.
+/// The extension of the file with a signature, as ssh-keygen names the file.
 const SIGNATURE: &str = "sig";
 
 /// The number of findings that are printed for people.

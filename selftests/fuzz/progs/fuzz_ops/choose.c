@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The choice of the next step, from the seed and the state that is left. The choice also depends
- * on two conditions that the seed does not determine: how many pins are left, and whether the
- * loader can be unloaded. Neither condition may decide whether a random number is drawn. So two
- * runs with the same seed draw the same numbers, even if the conditions differ.
+ * The choice of the next step. It depends on the seed and on set[0]: after wait_for_rest(), this is
+ * the only state of the set. The choice also depends on two conditions that the seed does not
+ * determine: how many pins are left, and whether the loader can be unloaded. Neither condition may
+ * decide whether a random number is drawn. So two runs with the same seed draw the same numbers,
+ * even if the conditions differ.
  */
 #include <errno.h>
 

@@ -166,7 +166,8 @@ fn a_torn_line() {
     }
 }
 
-/// Two power cuts before a record was written, and a part of a record that is 0.
+/// The power cuts have left the beginnings of two records, a record with zero bytes in it, or only
+/// zero bytes.
 #[test]
 fn lines_that_are_torn_more_than_once() {
     let machine = machine(2);
@@ -300,7 +301,8 @@ fn tampering() {
             &Value::from(last_line),
         );
         assert_eq!(found, wanted, "{verified:#}\n{spoilt}");
-        // Without an anchor, the end alone is unknown.
+        // Without an anchor, verify cannot detect that the end was cut off, or that the last line
+        // was changed.
         let verified = machine.json(&["verify"]);
         let is_unknown = kind == "cut" && !spoilt.is_empty() || last_line == 6 && kind == "changed";
         assert_eq!(verified["whole"], is_unknown, "{verified:#}");
@@ -314,7 +316,7 @@ fn tampering() {
     assert_eq!(verified["findings"][0]["kind"], "cut", "{verified:#}");
 }
 
-/// A file that is written anew, with a chain of its own, fits itself, and does not fit the head.
+/// A file that is written anew has a valid chain of its own, but this chain does not fit the head.
 #[test]
 fn a_file_that_is_written_anew() {
     let machine = machine(6);

@@ -304,7 +304,7 @@ fn an_output_that_cannot_be_written() {
     shell(&machine, "rlp status --nagios >/dev/full").fails(3, "the output cannot be written");
     shell(&machine, "rlp confirm >/dev/full").fails(1, "the output cannot be written");
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
-    // A terminal that is gone ends nothing half-way.
+    // A command does not stop half-way because its terminal is gone.
     machine.set("live_fix", "transition", "1");
     let output = shell(&machine, "rlp reverse --timeout 6 2>/dev/full");
     assert_eq!(output.status, 4, "{output:?}");
@@ -325,8 +325,8 @@ fn a_user_who_interrupts() {
     machine.patch("live_fix", 1);
     machine.set("live_fix", "transition", "1");
     for (nr, signal) in ["INT", "TERM", "HUP"].iter().enumerate() {
-        // The signal is sent when the program has recorded that it begins. Signals that the caller
-        // of these tests ignores, as nohup(1) does, are not ignored here.
+        // The signal is sent when the program has recorded that it begins. The caller of these
+        // tests, such as nohup(1), may have set signals to be ignored. env(1) undoes that.
         let history = "\"$RLP_ROOT/var/lib/rlp/history.jsonl\"";
         let command = format!(
             "(until (($(grep -c '\"begin\"' {history}) > {nr})); do sleep 0.1; done; \
