@@ -24,7 +24,7 @@ for ((attempt = 1;; attempt++)); do
 	guest 'rlp unload fix; systemctl stop sleeper'
 done
 says '1 task is inside [a-z0-9_]*sys_pause\(\), which the transition changes'
-says 'sleep \([0-9]+\): it sleeps there .*: systemctl restart sleeper\.service$'
+says 'sleep \([0-9]+\): it sleeps there, .*: systemctl restart sleeper\.service$'
 says '^ +[a-z0-9_]*sys_pause\+0x'
 # The service leaves the system call, and calls it again.
 guest "rlp load --timeout 120 $fix"
