@@ -5,13 +5,17 @@
 
 selftests_dir=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 
+# entries FILE: print the lines of a list, without comments and empty lines.
+entries() {
+	sed -E 's/[[:space:]]*(#.*)?$//; /^$/d' "$1"
+}
+
 # test_files [debug] [secureboot]: print the files of the tests in the order of TESTS, relative to
 # its folder. Leave out those in the folders debug/ and secureboot/ that are not named.
 test_files() {
 	local room files
 
-	files=$(sed -E 's/[[:space:]]*(#.*)?$//; /^$/d; s|/|/test-|; s|$|.sh|' \
-		"$selftests_dir/TESTS")
+	files=$(entries "$selftests_dir/TESTS" | sed 's|/|/test-|; s|$|.sh|')
 	for room in debug secureboot; do
 		[[ " $* " == *" $room "* ]] || files=$(grep -v "^$room/" <<<"$files")
 	done
@@ -49,8 +53,8 @@ check_list() {
 	sed '/^#/d; /^$/d' "$selftests_dir/secureboot/LEFT-OUT" |
 		grep -vE '^[a-z-]+/[a-z-]+[[:space:]]+# .' &&
 		echo "has no reason in LEFT-OUT" && return 1
-	sed -E '/^#/d; /^$/d; s/[[:space:]].*//; s|/|/test-|; s|$|.sh|' \
-		"$selftests_dir/secureboot/LEFT-OUT" | grep -vxF "$files" &&
+	entries "$selftests_dir/secureboot/LEFT-OUT" | sed 's|/|/test-|; s|$|.sh|' |
+		grep -vxF "$files" &&
 		echo "does not exist, and is in LEFT-OUT" && return 1
 	diff <(test_files | while IFS= read -r file; do test_name "$file"; done | LC_ALL=C sort) \
 		<(sed -n 's/^[a-z].*: *//p' "$selftests_dir/ibt/TESTS" | tr ' ' '\n' |

@@ -236,10 +236,8 @@ fn install_file(system: &System, file: &Path, arguments: &cli::Install) -> Resul
     if !units::has_systemd(system) {
         change = change.note("systemd does not run here: each boot must run rlp boot");
     } else if arguments.dry.dry_run {
-        for unit in [units::BOOT, units::SURVIVED] {
-            if units::is_missing(system, unit) {
-                change = change.note(format!("{unit} would be enabled"));
-            }
+        for unit in units::missing(system) {
+            change = change.note(format!("{unit} would be enabled"));
         }
     }
     if arguments.dry.dry_run || is_same {

@@ -42,6 +42,7 @@ mod output;
 mod pages;
 mod panics;
 mod peers;
+mod program;
 mod reasons;
 mod signature;
 mod status;

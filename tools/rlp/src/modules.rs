@@ -12,16 +12,13 @@ use crate::failure::{
 use crate::interrupt;
 use crate::kmsg::Log;
 use crate::loader;
+use crate::program;
 use crate::reasons;
 use crate::system::System;
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
-use std::process::{
-    Command,
-    Stdio, //
-};
 use std::time::{
     Duration,
     Instant, //
@@ -69,15 +66,9 @@ pub(crate) fn load_loader(system: &System) -> Result<()> {
             .why(why)
             .next("rlp check --kernel names what is missing")
     };
-    let output = Command::new("modprobe")
-        .arg(loader::MODULE)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(format!("modprobe: {}", error_text(&error))))?;
-    if !output.status.success() || !loader::is_loaded(system) {
-        return Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
+    let messages = program::run("modprobe", &[loader::MODULE]).map_err(failed)?;
+    if !loader::is_loaded(system) {
+        return Err(failed(messages));
     }
     Ok(())
 }

@@ -208,10 +208,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
             "the patches that are installed for other kernels",
             &mut unseen,
         )?,
-        missing_units: [units::BOOT, units::SURVIVED]
-            .into_iter()
-            .filter(|unit| units::is_missing(system, unit))
-            .collect(),
+        missing_units: units::missing(system),
         release,
         patches,
         reasons: Vec::new(),

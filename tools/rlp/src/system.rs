@@ -2,6 +2,7 @@
 
 //! The machine: its files, its kernel, and the user.
 
+use crate::digest::hex;
 use crate::failure::{
     on_file,
     Failure,
@@ -164,10 +165,7 @@ pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
         let id_at = name_at.checked_add(padded(name)?)?;
         if kind == TYPE && notes.get(name_at..name_at + 4)? == b"GNU\0" {
             let id = notes.get(id_at..id_at.checked_add(usize::try_from(size).ok()?)?)?;
-            return Some(
-                id.iter()
-                    .fold(String::new(), |text, byte| text + &format!("{byte:02x}")),
-            );
+            return Some(hex(id));
         }
         at = id_at.checked_add(padded(size)?)?;
     }

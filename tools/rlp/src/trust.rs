@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the kernel wants signatures of modules, and whether it has the key of a signature.
+//! Whether the kernel requires signatures of modules, and whether it has the key of a signature.
 //!
 //! Only the kernel checks a signature. This program compares names: a signature names the issuer of
 //! the certificate of its key, and `/proc/keys` has the names of the kernel's keys. A machine
 //! owner's certificate is issued by its own key, so both names are the same.
 
+use crate::digest::hex;
 use crate::module_file::SIGNED;
 use crate::system::System;
-use std::fmt::Write as _;
 
 /// The variable of the firmware: four bytes of attributes, and 1 if Secure Boot is on.
 const SECURE_BOOT: &str =
@@ -157,21 +157,13 @@ pub(crate) fn signer(file: &[u8]) -> Option<Signer> {
     take_tag(&mut signer, INTEGER)?;
     let Part { tag, content } = take(&mut signer)?;
     match tag {
-        KEY_ID => Some(Signer::KeyId(hexadecimal(content))),
+        KEY_ID => Some(Signer::KeyId(hex(content))),
         SEQUENCE => {
             let mut content = content;
             Some(Signer::Issuer(name(take_tag(&mut content, SEQUENCE)?)?))
         }
         _ => None,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The name of a certificate's owner, as the kernel makes it (`x509_fabricate_name()`):

@@ -4,29 +4,26 @@
 //! survived that.
 
 use crate::failure::{
-    error_text,
     on_file,
     Failure,
     Result, //
 };
+use crate::program;
 use crate::system::System;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{
-    Command,
-    Stdio, //
-};
 
 /// Loads the installed patches.
 pub(crate) const BOOT: &str = "rlp-boot.service";
-/// Without it, a power cut long after the boot looks like a failure of the patches.
+/// Notes that the machine has survived the boot. Without this timer, a power cut long after the
+/// boot looks like a failure of the patches.
 pub(crate) const SURVIVED: &str = "rlp-boot-survived.timer";
 
 /// The command that enables both.
 pub(crate) const ENABLE: &str = "systemctl enable rlp-boot.service rlp-boot-survived.timer";
 
-/// Where an operator, a generator and a package enable units.
+/// The folders in which an operator, a generator or a package enables units.
 const FOLDERS: [&str; 3] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -57,9 +54,11 @@ pub(crate) fn has_systemd(system: &System) -> bool {
     system.exists("/run/systemd/system")
 }
 
-/// Whether systemd runs, and the unit is not enabled.
-pub(crate) fn is_missing(system: &System, unit: &str) -> bool {
-    has_systemd(system) && !is_enabled(system, unit)
+/// The units that are not enabled, if systemd runs.
+pub(crate) fn missing(system: &System) -> Vec<&'static str> {
+    let mut units = vec![BOOT, SURVIVED];
+    units.retain(|unit| has_systemd(system) && !is_enabled(system, unit));
+    units
 }
 
 /// Enables both units, if systemd runs. They are enabled on the disk when this returns.
@@ -67,7 +66,7 @@ pub(crate) fn enable(system: &System) -> Result<()> {
     if !has_systemd(system) {
         return Ok(());
     }
-    if is_missing(system, BOOT) || is_missing(system, SURVIVED) {
+    if !missing(system).is_empty() {
         run_systemctl(system).map_err(|why| {
             Failure::error("the installed patches are not loaded at boot")
                 .why(why)
@@ -90,15 +89,5 @@ fn run_systemctl(system: &System) -> std::result::Result<(), String> {
     if !system.is_real() {
         return Err("with --root no unit is enabled".to_owned());
     }
-    let mut words = ENABLE.split(' ');
-    let program = words.next().unwrap_or_default();
-    let output = Command::new(program)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{program}: {}", error_text(&error)))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    program::run("systemctl", &["enable", BOOT, SURVIVED]).map(drop)
 }

@@ -92,7 +92,7 @@ fn check_leftover(system: &System, left: &Leftover) -> Result<()> {
 fn with_boot_note(system: &System, change: Change) -> Change {
     // If the list cannot be read, there is no note. status reports the error.
     let installed = boot::installed(system, &system.release()).unwrap_or_default();
-    if !installed.contains(&change.patch) || units::is_missing(system, units::BOOT) {
+    if !installed.contains(&change.patch) || units::missing(system).contains(&units::BOOT) {
         return change;
     }
     let name = change.patch.clone();

@@ -5,7 +5,10 @@
 
 use crate::output;
 use crate::status;
-use serde_json::json;
+use serde_json::{
+    json,
+    Value, //
+};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 
@@ -63,13 +66,8 @@ impl Form {
     fn help(self, error: &clap::Error) -> u8 {
         let printed = match self {
             Self::Json | Self::NagiosJson => {
-                let object = json!({
-                    "rlp": output::FORMAT,
-                    "command": null,
-                    "status": 0,
-                    "text": error.render().to_string(),
-                });
-                output::print(&format!("{object:#}\n")).is_ok()
+                let text = json!(error.render().to_string());
+                output::print(&object(0, "text", &text)).is_ok()
             }
             // A reader that has ended, such as head, is no error.
             Self::Text | Self::Nagios => {
@@ -91,16 +89,21 @@ impl Form {
             if !why.is_empty() {
                 error["why"] = json!(why);
             }
-            let object = json!({
-                "rlp": output::FORMAT,
-                "command": null,
-                "status": status,
-                "error": error,
-            });
-            format!("{object:#}\n")
+            object(status, "error", &error)
         };
         // If this cannot be printed, the status still says that the arguments are wrong.
         let _ = output::print(&text);
         status
     }
+}
+
+/// The object of an answer, for which no command has run.
+fn object(status: u8, key: &str, value: &Value) -> String {
+    let object = json!({
+        "rlp": output::FORMAT,
+        "command": null,
+        "status": status,
+        key: value,
+    });
+    format!("{object:#}\n")
 }
