@@ -126,7 +126,10 @@ typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 #define __RLP_SHOWN(tag, info) static const char rlp_info_##tag[] __used = info;
 #define __RLP_NOT_SHOWN(tag, info)
 
-/* Without a definition of "mapped", this is "other". */
+/*
+ * If "mapped" is a macro for "0, x,", this expands to x. If it is not defined, this expands to
+ * "other".
+ */
 #define __RLP_MAP(mapped, other) __RLP_SECOND(mapped other, other)
 #define __RLP_SECOND(_1, _2, ...) _2
 
@@ -140,7 +143,10 @@ typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 	__RLP_MAP(__RLP_SHOWN_##tag, __RLP_NOT_SHOWN)(tag, info) \
 	__RLP_MODULE_INFO(__RLP_MAP(__RLP_TAG_##tag, tag), info)
 
-/* RLP_INFO(level, "7"): does not compile without this header, which MODULE_INFO() does. */
+/*
+ * RLP_INFO(level, "7") is MODULE_INFO(level, "7"), but does not compile without this header. The
+ * kernel's MODULE_INFO() compiles without it, and the loader then shows no text.
+ */
 #define RLP_INFO(tag, text) MODULE_INFO(tag, text)
 
 #define klp_enable_patch	rlp_enable_patch

@@ -18,8 +18,9 @@ use kernel::{
 
 /// A field of type `T` that a patch adds to objects of type `O`.
 ///
-/// The rules are those of a field, with a borrow of the object as the proof: a shared borrow of the
-/// object allows to read the field, and an exclusive borrow allows to change or remove it.
+/// The rules are those of a field, with a borrow of the object as the proof. With a shared borrow
+/// of the object, a caller may read the field. With an exclusive borrow, it may change or remove
+/// the field.
 ///
 /// | borrow    | allowed                                                                     |
 /// |-----------|-----------------------------------------------------------------------------|
@@ -124,8 +125,8 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     ///
     /// # Context
     ///
-    /// The context that `flags` requires: process context for `GFP_KERNEL`, any but NMI for
-    /// `GFP_ATOMIC`.
+    /// The context that `flags` requires: process context for `GFP_KERNEL`. For `GFP_ATOMIC` any
+    /// but NMI; on PREEMPT_RT, a context that may sleep.
     #[inline]
     pub fn alloc<'a>(&self, object: &'a O, flags: Flags, value: T) -> Result<&'a T> {
         let mut value = Some(value);
@@ -166,7 +167,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     ///
     /// # Context
     ///
-    /// Any, NMI excepted.
+    /// Any but NMI; on PREEMPT_RT, a context that may sleep.
     #[inline]
     pub fn remove(&self, object: &mut O) -> Option<T> {
         let variable = self.find(object);
@@ -183,8 +184,8 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
 
     /// Drops and frees all variables of this number, of any object.
     ///
-    /// Values are dropped under a spin lock of the loader with interrupts off: dropping a `T` must
-    /// not sleep, and must not use shadow variables.
+    /// Values are dropped under a spin lock that the loader has locked with `spin_lock_irqsave()`.
+    /// So dropping a `T` must not sleep, and must not use shadow variables.
     ///
     /// # Safety
     ///
@@ -194,7 +195,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     ///
     /// # Context
     ///
-    /// Any, NMI excepted.
+    /// Any but NMI; on PREEMPT_RT, a context that may sleep.
     #[inline]
     pub unsafe fn free_all(&self) {
         // SAFETY: By the contract of `new()` and of this function, the destructor is called with

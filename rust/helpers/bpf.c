@@ -192,10 +192,10 @@ int rlp_bpf_watch(struct ftrace_ops *ops, bool on)
  * rlp_bpf_wait() - wait until no task is in a stub any more
  *
  * Called after rlp_bpf_watch() has stopped watching. A task in a stub may be in the call of
- * the loader. It is counted there, and may sleep. Or the task is before or behind that call.
- * It does not sleep there, and RCU-tasks waits for it. After the first wait, no task is before
- * the call any more. After the loop, no task is in the call. After the second wait, no task is
- * behind the call.
+ * the loader. It is counted there, and may sleep. Otherwise the task is in the part of the
+ * stub before or after that call. It does not sleep there, and RCU-tasks waits for it. After
+ * the first wait, no task is before the call any more. After the loop, no task is in the call.
+ * After the second wait, no task is in the part after the call.
  *
  * Context: process context, sleeps.
  */

@@ -16,8 +16,8 @@
 /*
  * ftrace calls this before it lets an ops with IPMODIFY share a function with a direct
  * target. The loader's own handler may share a function that jumps, because the jump
- * has the destination that the handler would choose. Another ops may not. A stub of the loader
- * (bpf.c) returns to where the ops sends the call, so any ops may share it.
+ * has the destination that the handler would choose. Another ops may not. Any ops may share a
+ * function that bpf.c watches, because the stub returns to the address that the ops has chosen.
  */
 static int share_with_own_handler(struct ftrace_ops *ops, unsigned long ip,
 				  enum ftrace_ops_cmd cmd)

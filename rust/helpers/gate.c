@@ -216,9 +216,9 @@ static void set_address(struct rlp_gate_entry *entry, void *addr)
 }
 
 /*
- * With IBT the address of a kprobe is behind the ENDBR. A direct call must go to the start
- * of the function: the kernel looks for padding in front of the target of a call
- * (patch_dest() in arch/x86/kernel/callthunks.c).
+ * With IBT the address of a kprobe is that of the instruction after the ENDBR. A direct call
+ * must go to the start of the function: the kernel looks for padding in front of the target
+ * of a call (patch_dest() in arch/x86/kernel/callthunks.c).
  */
 static void *entry_of(void *addr)
 {

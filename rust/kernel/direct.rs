@@ -58,9 +58,9 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `anchor` jumps for as long as this lives, so that `ops` stays registered. The anchor can jump
-/// once, so there is one value of this type at a time. Besides the anchor, at most `others`
-/// functions jump.
+/// `anchor` jumps for as long as this lives, so that `ops` stays registered. ftrace allows one
+/// direct target for the anchor, so there is one value of this type at a time. Besides the anchor,
+/// at most `others` functions jump, unless ftrace has shut itself down.
 pub struct Batches {
     anchor: (Site, CallTarget),
     others: usize,
@@ -304,7 +304,7 @@ impl AttachRequest {
     /// site.
     #[doc(hidden)]
     pub fn from_address(function: usize) -> Option<Self> {
-        /// The first bytes of a function, one of which is at its site.
+        /// The size in bytes of the start of a function, which contains the site.
         const START: usize = 16;
         match function {
             0 => Some(Self::Any),

@@ -39,7 +39,7 @@ use kernel::{
 pub struct Site(NonZeroUsize);
 
 impl Site {
-    /// Returns the address, which is that of the `call` or `nop` at the function's start.
+    /// Returns the address, which is that of the `call`, `jmp` or `nop` at the function's start.
     #[inline(always)]
     pub fn address(self) -> usize {
         self.0.get()
@@ -404,7 +404,8 @@ impl Redirection {
         filter(&self.0.ops, sites, false)
     }
 
-    /// Unhooks all of `sites`, which are hooked, or none. At least one other site must stay hooked.
+    /// Unhooks all of `sites`, or none. Each site must be hooked, and at least one other site must
+    /// stay hooked.
     ///
     /// # Context
     ///

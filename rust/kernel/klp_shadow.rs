@@ -25,8 +25,9 @@ use rlp_bindings::{
 
 /// A patch's request for a new variable: its key, its size, and the author's constructor.
 ///
-/// The constructor can only run once, on memory of the size that the author gave, under the lock of
-/// the table: [`allocate`](Self::allocate) and then [`NewVariable::construct`].
+/// [`allocate`](Self::allocate) allocates memory of the size that the author gave. Then
+/// [`NewVariable::construct`] runs the constructor on it, under the lock of the table. Each of the
+/// two consumes its value, so the constructor can run only once.
 ///
 /// # Examples
 ///

@@ -116,9 +116,10 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
-    /// Whether ftrace has no record of the functions of this module, which is being loaded. The
-    /// reason is that ftrace had no memory for the records, or has shut itself down. ftrace lets
-    /// the module load all the same (`ftrace_module_init()` in `kernel/trace/ftrace.c`).
+    /// Whether this module, which is being loaded, has fentry sites and ftrace has no record of
+    /// any. The reason is that ftrace had no memory for the records, or has shut itself down.
+    /// ftrace lets the module load all the same (`ftrace_module_init()` in
+    /// `kernel/trace/ftrace.c`).
     ///
     /// # Context
     ///
@@ -208,8 +209,9 @@ impl<'a> Module<'a> {
         })
     }
 
-    /// Clears the relocations for `object`, so that they can be applied again. A place that does
-    /// not hold what was applied is left alone, and the kernel logs that.
+    /// Clears the relocations for `object`, so that they can be applied again. If a place does not
+    /// hold the applied value, the kernel logs that, and does not clear the rest of the section
+    /// (`clear_relocate_add()` in `arch/x86/kernel/module.c`).
     ///
     /// # Context
     ///

@@ -228,7 +228,7 @@ unsafe fn next_of<'a>(side: NonNull<rlp_side>) -> &'a AtomicPtr<rlp_side> {
     unsafe { AtomicPtr::from_ptr(&raw mut (*side.as_ptr()).next) }
 }
 
-/// The table, locked, with interrupts off.
+/// The locked table. Interrupts are off, except on PREEMPT_RT.
 pub struct Locked {
     flags: usize,
     _same_thread: NotThreadSafe,
@@ -294,9 +294,10 @@ impl Locked {
                 continue;
             }
             // ORDERING: Release, pairs with Acquire in `find()`: a reader that reaches the next
-            // node by this link sees all of that node. (Release is not needed for that: this thread
-            // took the lock after the thread that added the next node.) A reader that is at the
-            // removed node continues from there, because the removed node keeps its link.
+            // node by this link sees all of that node. (In the kernel's memory model, Relaxed would
+            // be enough: the lock orders the thread that added the next node before this thread.) A
+            // reader that is at the removed node continues from there, because the removed node
+            // keeps its link.
             link.store(next.load(Ordering::Relaxed), Ordering::Release);
             removed(Removed(side));
         }

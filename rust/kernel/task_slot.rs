@@ -49,8 +49,8 @@ impl Word {
     }
 }
 
-/// A slot that is empty, or holds a reference to a task and two bits. The task does not change any
-/// more. The bits do.
+/// A slot that is empty, or holds a reference to a task and two bits. Once the slot holds a task,
+/// it holds that task until the drop. The bits can change.
 ///
 /// # Invariants
 ///
@@ -68,7 +68,8 @@ impl TaskSlot {
 
     /// Gets a reference to `task`, and returns the word for it.
     fn get(task: &Task, bits: usize) -> usize {
-        // SAFETY: `task` is valid. Unlike that of `ARef`, the helper cannot be traced.
+        // SAFETY: `task` is valid. The C function that `ARef` calls can be traced, and this helper
+        // cannot.
         unsafe { rlp_bindings::rlp_task_get(task.as_ptr()) };
         TaskId::from(task).as_usize() | (bits & BITS)
     }

@@ -86,8 +86,8 @@ impl Worker {
     ///
     /// Any, also with a runqueue locked.
     pub fn kick(&self) {
-        // SAFETY: Zeroed or initialised, by the type invariant. `rlp_worker_stop()` waits for this
-        // call.
+        // SAFETY: Zeroed or initialised, by the type invariant. The drop of `StartedWorker` waits
+        // for this call.
         unsafe { rlp_bindings::rlp_worker_kick(self.inner.get()) }
     }
 

@@ -164,7 +164,8 @@ impl Registry {
         }
         // A module whose init fails is freed although references to it are held (see `evict()`).
         // Tasks that were forced could then run freed code, so no task is forced while a module
-        // may fail its init. A module that is stalled is not freed.
+        // may fail its init. The kernel does not free a module whose unload is stalled (see
+        // `evict.rs`).
         let may_be_freed = |p: &&Patch| !p.desc.module().is_live() && p.stall.is_none();
         if let Some(other) = self.patches().find(may_be_freed) {
             pr_err!(

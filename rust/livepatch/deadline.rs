@@ -31,7 +31,8 @@ const TASKS: usize = 3;
 const LONGEST_NAME: usize = 128;
 
 impl Registry {
-    /// Reports that the transition takes long, and reverses it if its deadline has passed.
+    /// Reports once that the transition has run for [`LONG`]. Reverses the transition if its
+    /// deadline has passed.
     pub(crate) fn watch_transition(&mut self) {
         let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())
         else {

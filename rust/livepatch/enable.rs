@@ -80,8 +80,9 @@ const LOADING_PAUSE: Delta = Delta::from_millis(50);
 /// locks the registry.
 ///
 /// The notifier does not announce a module whose init began before the loader was loaded. Such a
-/// module already runs unpatched code, so the patch waits until the module is live. A module that
-/// is about to be announced waits for the registry's lock in the notifier.
+/// module already runs unpatched code, so the patch waits until the module is live. The notifier
+/// may be waiting for the registry's lock, to announce a module. It announces the module between
+/// two look-ups, when the registry is unlocked.
 ///
 /// # Context
 ///
@@ -150,10 +151,10 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// The reason why the patch cannot be enabled, with a line in the log unless it is `ENOMEM`:
-    /// those of `check_signature()`, [`states::check_compatible`], [`PatchDirectory::fill`] and
-    /// [`Patch::resolve`], and `EBUSY` while another patch is in transition or on probation. The
-    /// caller retires `patch` and `directory`.
+    /// Those of `check_signature()`, [`states::check_compatible`], [`PatchDirectory::fill`] and
+    /// [`Patch::resolve`], and `EBUSY` while another patch is in transition or on probation. A line
+    /// in the log says why the patch cannot be enabled, unless the error is `ENOMEM`. The caller
+    /// retires `patch` and `directory`.
     fn admit(
         &mut self,
         patch: &mut Patch,

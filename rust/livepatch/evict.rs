@@ -39,7 +39,7 @@ use kernel_ext::module::Module;
 const PAUSE_MS: u32 = 100;
 
 /// The time after which the notifier returns although the patch is not removed. Most tasks leave
-/// the patch before: they are nudged after three seconds.
+/// the patch within this time, because they are nudged after three seconds.
 const DEADLINE: Delta = Delta::from_secs(10);
 
 /// Disables the patch of `module`, if it is a patch's module, and waits until the patch is

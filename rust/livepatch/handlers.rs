@@ -24,7 +24,8 @@ use kernel_ext::{
 
 /// The functions that are hooked by the handler.
 pub(crate) struct Handlers {
-    /// The `ftrace_ops` with the anchor.
+    /// The shared `ftrace_ops`. Its filter also has an anchor: a function of the loader that is
+    /// never called, and that keeps the `ftrace_ops` registered.
     main: OpsAndSites,
     /// ftrace asks the owner of a direct target to share the function only when an `ftrace_ops` is
     /// registered, so each batch of such functions has an `ftrace_ops` of its own.

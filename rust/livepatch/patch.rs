@@ -213,7 +213,7 @@ impl Object {
         self.name.as_deref().unwrap_or(c"vmlinux")
     }
 
-    /// Resets the object when the patch has left the registry.
+    /// Resets the object, except its relocations.
     pub(crate) fn release(&mut self, callbacks: &CallbackToken) {
         self.release_code();
         self.desc.clear_module(callbacks);

@@ -60,8 +60,8 @@ impl Slot {
     }
 }
 
-/// The number of slots for each function. Every call of a hooked function looks up this table, so
-/// the table is sparse.
+/// The number of slots for each function. The handler searches this table at every call of a hooked
+/// function, so the table is sparse.
 pub(crate) const SPREAD: usize = 4;
 
 /// The redirects. See the module's documentation.

@@ -236,8 +236,9 @@ impl Registry {
         Some((patch, directory))
     }
 
-    /// Moves `patch`, which was [removed](Self::remove) from the list, to `retired`, which has room
-    /// for it. If tasks were `forced`, some task may still run the patch's code.
+    /// Moves `patch` to `retired`, which has room for it. The patch was [removed](Self::remove)
+    /// from the list, or was never added to it. If tasks were `forced`, some task may still run the
+    /// patch's code.
     pub(crate) fn retire(
         &mut self,
         (patch, directory): (Patch, PatchDirectory),

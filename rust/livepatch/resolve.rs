@@ -87,7 +87,7 @@ impl Patch {
         Ok(())
     }
 
-    /// Returns the name of a module that began to load before the notifier was registered, and for
+    /// Returns the name of a module that is being loaded and is not among `announced`, and for
     /// which this patch has an object.
     pub(crate) fn unannounced(&self, announced: &[CString]) -> Option<&CStr> {
         let names = self

@@ -88,10 +88,7 @@ impl Shadows for Variables {
 
 impl Drop for Variables {
     fn drop(&mut self) {
-        #[expect(
-            unsafe_code,
-            reason = "which modules are loaded is not a matter of types"
-        )]
+        #[expect(unsafe_code, reason = "types cannot express which modules are loaded")]
         // SAFETY: Each patch module has a reference to this module, so none is loaded when this
         // is dropped.
         unsafe {

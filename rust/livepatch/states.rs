@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! System states: changes of patches beyond code, and whether a new patch can take them over.
+//! System states: the changes that patches make to data and to the system, not only to code. A new
+//! patch must be able to take them over.
 //!
 //! See `Documentation/livepatch/system-state.rst` in the kernel.
 

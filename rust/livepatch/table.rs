@@ -50,7 +50,7 @@ impl<S: Slot> Table<S> {
     /// This is Fibonacci hashing. The factor is 2^32 divided by the golden ratio. The
     /// multiplication spreads the low bits, in which addresses differ, over the high bits. The
     /// result is a fraction of 2^32, and the second multiplication scales it to the number of
-    /// slots. The handler pays for each instruction, and 32 bits need fewer than 64.
+    /// slots. The hash has 32 bits, because 64 bits would take more instructions at each call.
     #[inline(always)]
     pub(crate) fn first(&self, key: usize) -> usize {
         let hash = (key as u32).wrapping_mul(0x9e37_79b9);

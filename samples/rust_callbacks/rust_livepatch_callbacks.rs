@@ -5,8 +5,8 @@
 //! The patch replaces no function. It has two objects, the kernel itself and
 //! `livepatch_sample_target`. The callbacks of both run when the patch is enabled and disabled.
 //! The callbacks of the target also run when the target is loaded and unloaded. With
-//! `pre_patch_ret=-19`, `pre_patch` fails with ENODEV: the patch is not enabled, or the target is
-//! not loaded.
+//! `pre_patch_ret=-19`, the `pre_patch` callback of the kernel's object fails with ENODEV, and the
+//! patch is not enabled.
 
 use kernel::{
     error::to_result,

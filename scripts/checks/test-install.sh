@@ -141,9 +141,8 @@ says_why() {
 	grep -qF "$2" <<<"$output" && [[ ! $(find "$test/$1" -name '*.ko') ]]
 }
 
-# The operator's guide removes what was installed. Its command lists each installed file, by the
-# name that the file has on the machine. The part of the command that removes the files is left out
-# here.
+# The operator's guide has a command that removes the installed files. Its first part lists these
+# files, by the names that they have on the machine. The part that removes them is left out here.
 uninstalls() {
 	local list
 

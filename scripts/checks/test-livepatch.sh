@@ -260,8 +260,8 @@ edit src_clones kernel/sys.c \
 edit src_clones fs/filesystems.c \
 	'/^static int filesystems_proc_show/,/^}/s/^\tfor \(;;\) \{/\tseq_puts(m, "patched\\n");\n&/'
 
-# The same code in a unit of vmlinux and in a unit of a module. The kernel has a special section for
-# most of its statements.
+# The same code in a unit of vmlinux and in a unit of a module. Most of its statements make an entry
+# in one of the kernel's special sections.
 cat >"$test/declarations" <<'END'
 #include <linux/jump_label.h>
 #include <linux/percpu.h>

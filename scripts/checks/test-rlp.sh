@@ -99,9 +99,9 @@ rlp_texts() {
 }
 
 # not_in GUIDE FILE...: print each text of these files that neither this guide nor the auditors' has
-# in a literal. Formatted values match anything. Texts that only tests see (--root) are left out. So
-# are the error of the standard library that rlp shortens, and the mark of the loader that it looks
-# for.
+# in a literal. Formatted values match anything. Texts that only tests see (--root) are left out.
+# Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors of
+# the standard library, and for the other in the log of a panic.
 not_in() {
 	local guide=$1 literals text pattern
 	shift

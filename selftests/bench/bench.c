@@ -671,7 +671,10 @@ static void section_memory(void)
 			     read_number("/sys/module/rust_livepatch/coresize"));
 }
 
-/* Latency: with one CPU, so that only the kernel can keep the probes from running. */
+/*
+ * Latency: the probes run on the only CPU that is online, with realtime priority. So only the
+ * kernel can keep them from running.
+ */
 
 struct probes {
 	volatile int64_t gap;	/* the longest since reset_probes() */

@@ -21,7 +21,7 @@
  *
  * The replacement of each function is a stub of its own. The stub counts the call, and jumps to
  * the original function behind its fentry site. All registers and the stack are as at the entry of
- * the original. So any function with a fentry site can be replaced, whatever its type is, and in
+ * the original. So any function with an fentry site can be replaced, whatever its type is, and in
  * whatever context it is called.
  *
  * The jump of a stub has the form of a static call's trampoline, with a key of its own: the kernel

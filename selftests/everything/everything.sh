@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Functions for the tests that replace any functions by stubs (everything.h), on top of
-# ../transition/moves.sh.
+# Functions for the tests that put stubs in place of the kernel's functions (everything.h), on top
+# of ../transition/moves.sh.
 # shellcheck disable=SC2034 # used by the tests
 
 # shellcheck disable=SC1091
@@ -17,9 +17,9 @@ idle_functions='do_idle;cpu_startup_entry;start_secondary;rest_init;start_kernel
 # RCU's kthread waits in one of these.
 rcu_functions='rcu_gp_kthread;rcu_gp_init;rcu_gp_fqs_loop;rcu_gp_cleanup'
 
-# load_everything: load the loader and the target of the load below. Set "busy" to the functions
-# that are always on the stack of a kthread or an idle task: a transition that changes one of them
-# does not complete.
+# load_everything: load the loader, and the module moves_target, which start_load() needs. Set
+# "busy" to the functions that are always on the stack of a kthread or an idle task: a transition
+# that changes one of them does not complete.
 load_everything() {
 	local stat fields
 

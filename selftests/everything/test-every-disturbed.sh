@@ -7,8 +7,9 @@
 #
 #	RLP_SEED=	a seed that was printed, to repeat its choices
 #
-# The kernel warns about one place in the function graph tracer (Documentation/design.rst, "Known
-# limits"), and if an allocation fails for a module's jump labels.
+# The kernel may log two warnings. One is about a place in the function graph tracer
+# (Documentation/design.rst, "Known limits"). The other is about a failed allocation for a module's
+# jump labels.
 # expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler
 # timeout: 600
 # guest: long

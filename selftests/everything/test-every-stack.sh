@@ -22,8 +22,9 @@ for function in schedule kthread do_idle worker_thread; do
 	sleep 0.3
 	exercise || fail "the shell's commands fail"
 	expect_transition rlp_layer00
-	# A switched task that calls schedule() calls the stub. The stubs of the other functions may
-	# not be called: each task that calls one of them stays in it, and is not switched.
+	# A switched task that calls schedule() calls the stub. The stubs of the other functions
+	# need not be called: each task that calls one of these functions stays in it, and is not
+	# switched.
 	[[ $function == @(kthread|do_idle|worker_thread) ]] || expect_called rlp_layer00 "$function"
 	echo 0 >$RLP/rlp_layer00/enabled
 	wait_gone_and_unload rlp_layer00

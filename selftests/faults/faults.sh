@@ -71,7 +71,8 @@ live_objects() {
 }
 
 # wait_live_steady: wait until the number of objects stays the same. The loader removes its last
-# probe on the scheduler in the background. The pause between two checks is longer than that takes.
+# probe on the scheduler in the background. This removal takes less time than the pause between two
+# checks.
 wait_live_steady() {
 	local before=-1
 
@@ -114,8 +115,8 @@ each_fault() {
 	local line=${5:-} said refused_by_loader=0 which=''
 
 	where=nothing errno=0 counted=0 live=0
-	# First run the operation without a fault, and count its allocations. This makes the objects
-	# that are kept for later.
+	# First run the operation without a fault, and count its allocations. This run also
+	# allocates the objects that later runs use again.
 	"${op}_prepare"
 	arm $UNREACHED
 	"${op}_try"

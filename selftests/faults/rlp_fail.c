@@ -99,8 +99,8 @@ static noinline notrace void *return_null(void)
 
 /*
  * Whether the caller is a part of vmalloc(). If an allocation inside vmalloc() fails, vmalloc()
- * logs a warning with a stack trace. Its result is the same as if the call of vmalloc() itself
- * fails.
+ * logs a warning with a stack trace. Its result is the same as if the call of vmalloc() itself had
+ * failed.
  */
 static bool notrace is_in_vmalloc(const char *caller)
 {

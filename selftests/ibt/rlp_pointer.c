@@ -26,8 +26,9 @@ module_param(what, charp, 0444);
 #ifdef CONFIG_X86_KERNEL_IBT
 
 /*
- * Returns the start of a sealed function, or NULL if the function is not sealed. The address of a
- * kprobe is behind the ENDBR, and also behind the instruction that has replaced it.
+ * Returns the start of a sealed function, or NULL if the function is not sealed. At boot, the
+ * kernel has replaced the ENDBR of a sealed function by another instruction. The address of a
+ * kprobe is behind that instruction.
  */
 static void * __init start_of_sealed(const char *name)
 {

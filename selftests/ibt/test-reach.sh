@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Run the tests of the guest ibt-two (see TESTS) with a kprobe on each function of the loader that
-# an indirect branch may reach (scripts/lib/entries). The tests must call each of these functions
-# for which the list "calls" names one of them. This shows which functions the same tests call on a
+# an indirect branch may reach (scripts/lib/entries). If the list "calls" names one of the tests for
+# a function, the tests must call that function. This shows which functions the same tests call on a
 # CPU with IBT.
 # guest: long
 # timeout: 1200

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# This guest catches a mistake: a call through a pointer to a function that the kernel has sealed
-# dies of #CP, if the CPU enforces IBT. Elsewhere the call returns. A call of a function with an
-# ENDBR returns everywhere. The module that dies stays in memory until the next boot, so this is the
-# last test of its guest.
+# This guest catches a mistake: if the CPU enforces IBT, it raises #CP at an indirect call to a
+# function that the kernel has sealed. Elsewhere the call returns. A call of a function with an
+# ENDBR returns everywhere. The module whose init makes the wrong call stays in memory until the
+# next boot, so this is the last test of its guest.
 # expect-log: cut here|kernel BUG at arch/x86/kernel/cet\.c|Oops: invalid opcode|Call Trace
 
 set -e

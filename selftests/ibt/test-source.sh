@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A live patch from a source patch (scripts/kernel/build-ibt-patch): the loader calls its callbacks,
-# its constructor and its destructor, and its replacement is called by the handler and as a jump.
+# its constructor and its destructor. The replacement is reached through the handler, and then by a
+# jump.
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

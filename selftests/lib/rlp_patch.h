@@ -89,7 +89,7 @@ static long deny(void)
 static char *kills = "";
 module_param(kills, charp, 0444);
 
-/* The function may sleep or not: a signal to the current task is allowed in both cases. */
+/* It may replace a function that must not sleep: send_sig() does not sleep. */
 static long kill(void)
 {
 	char comm[TASK_COMM_LEN];

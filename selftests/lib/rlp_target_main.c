@@ -92,7 +92,7 @@ static noinline __noclone int sleep_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* A caller's branch that calls this function is unlikely to the compiler. */
+/* The compiler treats a branch that calls this function as unlikely. */
 static noinline __cold void cold_sleep(void)
 {
 	sleep_until_awake();
@@ -123,7 +123,7 @@ static notrace int notrace_file_show(struct seq_file *m, void *v)
 	return inlined_show(m);
 }
 
-/* Patches find it by its name, as one_show(). */
+/* As with one_show(), patches find this function by its name. */
 static int __init __used rlp_target_init(void)
 {
 	struct proc_dir_entry *dir;

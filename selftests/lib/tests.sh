@@ -11,7 +11,7 @@ entries() {
 }
 
 # test_files [debug] [secureboot]: print the files of the tests in the order of TESTS, relative to
-# its folder. Leave out those in the folders debug/ and secureboot/ that are not named.
+# its folder. Leave out the tests in debug/ and those in secureboot/, unless the folder is named.
 test_files() {
 	local room files
 

@@ -44,7 +44,8 @@ expect "$(seen uevents | cut -d' ' -f2,3 | xargs)" \
 	"start patching complete enabled start unpatching complete disabled leave disabled" "order"
 pass "a patch is enabled, and disabled"
 
-# The patch stays while its files are polled: the event "leave" wakes their readers in any case.
+# The patch is not removed while its files are polled. Otherwise the event "leave" would wake their
+# readers, and the test would not notice if another event did not.
 echo 300 >/sys/module/rust_livepatch/parameters/probation
 load_patch rlp_patch_a funcs=rlp_target:one_show=doze
 watch stays-confirmed poll $RLP/rlp_patch_a/confirmed
@@ -102,7 +103,7 @@ load_patch rlp_patch_b funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_b/level 7
 expect_file $RLP/rlp_patch_b/cves "CVE-2026-0001 CVE-2026-0002"
 unload_patch rlp_patch_b
-# The module has these fields of modinfo, and no macro of the loader's header.
+# This module sets these modinfo fields itself. It does not use RLP_INFO() of the loader's header.
 load_patch rlp_patch_c funcs=rlp_target:one_show
 expect_file $RLP/rlp_patch_c/level 3
 # The CVE numbers of a cumulative patch may need more than a page.

@@ -144,8 +144,8 @@ wait_gone rlp_patch_a
 unload_module rlp_patch_a
 pass "a patch that kills its agent is taken back"
 
-# A patch is held, because a patch on probation has replaced it. Meanwhile the module that the held
-# patch is for is loaded. The held patch has no effect on the module until the patch is restored.
+# A patch is held, because a patch on probation has replaced it. Meanwhile the target module of the
+# held patch is loaded. The held patch has no effect on the module until the patch is restored.
 echo 8 >$probation
 unload_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:one_show says=a

@@ -107,7 +107,7 @@ run 3 load --timeout 1 "$one" "$b"
 says 'rlp_patch_a is in transition'
 pass "what holds up a transition is explained"
 
-# Another user sees what that user may see.
+# To a user who is not root, rlp shows only what that user may read.
 as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups rlp)
 out=$("${as_nobody[@]}" status) || fail "status as nobody"
 says 'only root may see what holds this up'
@@ -271,7 +271,8 @@ run 0 unload rlp_patch_a
 expect_unchanged
 pass "probation, confirmed or taken back"
 
-# The signal ends the test with its processes, too. The patch is not confirmed.
+# The signal also ends the test of "rlp load --test", with all of its processes. The patch is not
+# confirmed.
 rlp load --probation 300 --test "touch $seen/runs; sleep 1000; true" \
 	"$one" --parameter=says=a "$a" >"$seen/waits" 2>&1 &
 waiter=$!

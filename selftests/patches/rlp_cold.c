@@ -37,7 +37,7 @@ static int new_vprintk(const char *fmt, va_list args)
 	return vprintk_emit(0, LOGLEVEL_DEFAULT, NULL, fmt, args);
 }
 
-/* A caller's branch that calls this function is unlikely to the compiler. */
+/* The compiler treats a branch that calls this function as unlikely. */
 static noinline __cold void cold_sleep(void)
 {
 	sleep_until_awake();

@@ -56,9 +56,9 @@ expect_file $TARGET/one patched
 unload_patch rlp_patch_a
 pass "enabled again after it was replaced, and refused at first"
 
-# Callbacks walk the lists of their patch with the macros of the kernel's header, as in-tree. The
-# loader makes the lists anew each time that the patch is enabled. The callbacks warn if a list
-# does not have the entries of its array.
+# Callbacks walk the lists of their patch with the macros of the kernel's header, as they can with
+# in-tree livepatch. The loader makes the lists anew each time that the patch is enabled. The
+# callbacks warn if a list does not have the entries of its array.
 load_patch rlp_patch_a shape=lists \
 	funcs=:cmdline_proc_show,rlp_target:one_show,rlp_target:two_show,absent:any
 patch_off rlp_patch_a

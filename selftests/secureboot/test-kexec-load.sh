@@ -37,8 +37,8 @@ load_module rlp_target
 load_patch rlp_patch_a funcs=rlp_target:one_show
 wait_until "grep -q jump $RLP/rlp_patch_a/rlp_target/one_show,1/mode" || fail "no jump"
 
-# Remove the signature: a size of 0 for the table of certificates in the PE header. Change a byte of
-# the last page of the code, too, in another copy.
+# Remove the signature from a copy of the image: set the address and the size of the certificate
+# table in the PE header to 0. In another copy, change four bytes in the middle.
 cp $image "$work/unsigned"
 pe=$(od -An -tu4 -j60 -N4 $image)
 dd if=/dev/zero of="$work/unsigned" bs=1 seek=$((pe + 24 + 144)) count=8 conv=notrunc status=none

@@ -9,7 +9,7 @@ set -e
 . "$(dirname "$0")/secureboot.sh"
 expect_lockdown integrity
 
-# Change one byte of each signed module, behind the signature's back.
+# Change one byte of each signed module, so that its signature no longer fits.
 changed=$(mktemp -d)
 for name in rust_livepatch rust_livepatch_cmdline; do
 	sed '0,/livepatch/s//livepotch/' "$SIGNED/$name.ko" >"$changed/$name.ko"

@@ -107,13 +107,13 @@ run_command() {
 	echo "# ${users[$1]} $command"
 }
 
-# Whether the function pause(2) of fix.ko is in effect: it fails with EPERM (1).
+# Whether fix.ko is in effect: it makes pause(2) fail with EPERM (1).
 is_fixed() {
 	guest 'timeout 2 perl -e "syscall(34); print \$! + 0" || true'
 	[[ $reply == 1 ]]
 }
 
-# Set how long the CPUs of this host were busy, and how long they could have been, in ticks.
+# Set "busy" to the ticks that the CPUs of this host were busy, and "all" to all of their ticks.
 read_ticks() {
 	local cpu user nice system idle iowait irq softirq rest
 

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 #
 # Functions for the tests of the transition, on top of lib/common.sh: they control the target
-# module, its patches (moves*.c) and the processes of progs/moves.c.
+# module, its patches (moves*.c) and the processes of progs/moves.c. A straggler is a task that a
+# test keeps in a patched function, so that the transition does not complete.
 # shellcheck disable=SC2034 # used by the tests
 
 # shellcheck disable=SC1091

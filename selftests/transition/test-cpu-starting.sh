@@ -39,7 +39,8 @@ echo 1 >"$cpu/online"
 expect_file $STARTING/held 0
 
 # Load a module for which the patch has an object, so that the loader replaces the view. The
-# loader's notifier returns only after the old view is freed. Until then, a read of the file waits.
+# loader's notifier returns only after the old view is freed. Until then, a read of the file
+# "patched" waits.
 echo 0 >"$cpu/online"
 echo Y >$STARTING/hold
 echo 1 >"$cpu/online" &

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything that the crate allows. Each of the other sources has one mistake, and must not
-//! compile. The first comment of a source has the error.
+//! Everything that the crate allows. Each source with a comment `// error:` has one mistake, and
+//! must not compile. The comment has the error.
 
 use kernel::{
     bindings,

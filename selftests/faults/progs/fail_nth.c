@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Do one operation, and let its N-th allocation fail. N = 0: no allocation fails. The kernel
- * needs fault injection for this, see its Documentation/fault-injection/fault-injection.rst.
+ * Do one operation, and let its N-th allocation fail. The kernel needs fault injection for this,
+ * see its Documentation/fault-injection/fault-injection.rst. If N is 0, no allocation fails.
  *
  *   fail_nth N load FILE [PARAMETER=VALUE]...
  *   fail_nth N unload MODULE

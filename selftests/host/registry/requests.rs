@@ -76,8 +76,8 @@ pub(crate) enum Op {
     /// The init of the patch's module enables the patch, an operator tries to force each patch, and
     /// then the init fails.
     LoadFails(usize),
-    /// The init of the patch's module enables the patch, and then fails. The task stays in the
-    /// patch until the loader no longer waits for the task.
+    /// The init of the patch's module enables the patch, and then fails. The task's stack does not
+    /// change while the notifier waits. If affected code is on it, the notifier stalls the unload.
     LoadStalls(usize),
     /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
@@ -483,7 +483,7 @@ fn not_with_unreported_deaths() {
     );
 }
 
-/// The same for a machine with the defect `flaw`.
+/// Like [`twin`], for a machine with the defect `flaw`.
 fn flawed(flaw: Flaw, expected: &[&str]) {
     let _turn = alone();
     small::set_flaw(Some(flaw));

@@ -3,9 +3,9 @@
 //! A search of all reachable states. From each state that is found, the search tries each
 //! operation: without a failure, and with each failure at each point at which it can occur.
 //!
-//! A state is reached again by the steps that led to it first. A step that did not change the state
-//! needs no such replay: the next step is tried in the same system. Most steps with a failure do
-//! not change the state.
+//! To return to a state, the search starts a new system and replays the steps that first led to the
+//! state. A step that did not change the state needs no such replay: the next step is tried in the
+//! same system. Most steps with a failure do not change the state.
 
 use std::{
     collections::{
@@ -140,7 +140,7 @@ impl<S: System, F: Fn() -> S> Search<S, F> {
         let points = system.step(step);
         self.steps += 1;
         let after = system.state();
-        // Most steps change nothing, and a comparison is faster than the output.
+        // Most steps change nothing, and it is faster to compare two states than to format one.
         let changed = after != *state;
         if changed && self.seen.insert(format!("{after:?}")) {
             self.paths.push_back([path, &[step]].concat());

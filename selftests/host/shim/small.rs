@@ -98,7 +98,7 @@ pub(crate) fn machine<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
     MACHINE.with_borrow_mut(f)
 }
 
-/// A defect of the machine, except of its text.
+/// A defect of the machine. The defects of its text are in [`crate::text::Broken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     /// Requests for the worker are ignored.

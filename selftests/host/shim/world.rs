@@ -307,7 +307,7 @@ impl Task {
         child
     }
 
-    /// Runs for the first time.
+    /// Starts to run on the CPU, for the first time or after a sleep.
     pub(crate) fn start(&self) {
         self.0.sched.lock().unwrap().on_cpu = true;
         self.0.cpu.lock().unwrap().runs = true;

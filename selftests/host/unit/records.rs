@@ -141,7 +141,8 @@ fn a_child_with_a_record_is_switched_with_its_parent() {
     assert_eq!(records.pending(), 0);
 }
 
-/// Enrolment for a larger table finds a child that is not in the smaller one.
+/// Enrolment for a larger table may find a child that has no record in the smaller table. It puts
+/// this child into the target universe, although the parent may not be switched yet.
 #[test]
 fn a_child_with_a_record_is_switched_back_to_its_parent() {
     let records = table(&[(8, Old), (16, New)], New);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Files that survive a power cut. [`replace`] leaves the old or the new content on the disk, and
-//! never a part of it. [`append_line`] may leave a part of its line, which the next call ends.
+//! never a part of it. [`append_line`] may leave a part of its line. The next call then writes a
+//! newline first.
 //!
 //! # Errors
 //!

@@ -3,9 +3,10 @@
 //! rlp-build check: whether the replacements of a patch have the prototypes of the kernel's
 //! functions.
 //!
-//! A patch that was written by hand only names a function. The compiler cannot know the type of
-//! that function, so a replacement with other arguments compiles and loads, and reads registers
-//! that its callers did not set. The kernel's BTF has the types of its functions.
+//! A patch that was written by hand has only the name of a function to be replaced. The compiler
+//! cannot know the type of that function, so a replacement with other arguments compiles and loads,
+//! and reads registers that its callers did not set. The kernel's BTF has the types of its
+//! functions.
 
 use crate::btf::Btf;
 use crate::cli::Check;

@@ -16,7 +16,8 @@ use std::process::{
     Stdio, //
 };
 
-/// A program with an environment that does not depend on the caller's.
+/// A program without the variables of the caller's environment that change a build. Its messages
+/// are not translated.
 pub(crate) fn program(name: impl AsRef<OsStr>, dir: &Path) -> Command {
     let mut command = Command::new(name);
     command

@@ -2,9 +2,9 @@
 
 //! The questions about a fix that a person has to decide.
 //!
-//! While the transition runs, some tasks run the old code and some the new code. A program sees
-//! that a fix changes locks, data or callbacks. Whether the old and the new code may then run side
-//! by side is a question for a person.
+//! While the transition runs, some tasks run the old code and some the new code. This program
+//! detects that a fix changes locks, data or callbacks. A person has to decide whether the old and
+//! the new code may then run side by side.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -109,7 +109,7 @@ impl<'a> ChangedLines<'a> {
         Self { added, removed }
     }
 
-    /// The functions for locks whose calls change: in number, or in their arguments.
+    /// The locking functions whose calls change: the number of the calls, or their arguments.
     fn locks(&self) -> Vec<String> {
         let mut calls: BTreeMap<(String, String), isize> = BTreeMap::new();
         for (lines, sign) in [(&self.added, 1), (&self.removed, -1)] {
@@ -127,7 +127,7 @@ impl<'a> ChangedLines<'a> {
     }
 }
 
-/// Each call of a function for locks in a line, with its arguments as far as they are in the line.
+/// Each call of a locking function in a line, with those of its arguments that are in this line.
 fn lock_calls(line: &str) -> Vec<(String, String)> {
     let code = line.split("//").next().unwrap_or_default();
     if code.trim_start().starts_with(['*', '/']) {

@@ -40,8 +40,8 @@ pub(crate) struct Declared {
 /// All replacements that the module declares, in the order of its tables.
 pub(crate) fn replacements(module: &Elf, sizes: Sizes) -> Vec<Declared> {
     let tables = Tables::new(module, sizes);
-    // Each place that points to objects is the second word of a patch. The first word is the
-    // module, or is empty in Rust.
+    // The pointer to the array of objects is the second word of a `klp_patch`. The first word
+    // points to the module, or is empty in Rust.
     let arrays: std::collections::BTreeSet<_> = tables
         .pointers
         .iter()
@@ -68,7 +68,7 @@ struct Tables<'a> {
     sizes: Sizes,
     /// The place to which each pointer in the module's data leads.
     pointers: BTreeMap<Place, Place>,
-    /// The pointers to symbols that the module does not define.
+    /// The pointers to symbols that the module does not define, and to `__this_module`.
     outside: BTreeMap<Place, &'a str>,
 }
 

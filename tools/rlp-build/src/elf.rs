@@ -57,7 +57,7 @@ impl Section {
         self.flags & u64::from(elf::SHF_MERGE) != 0
     }
 
-    /// The section has strings, whose characters are entries.
+    /// The section has strings. Each character of a string is an entry.
     pub(crate) fn has_strings(&self) -> bool {
         self.flags & u64::from(elf::SHF_STRINGS) != 0
     }

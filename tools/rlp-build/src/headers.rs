@@ -40,7 +40,7 @@ pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSe
 }
 
 /// The files that include one of these C files: units, and seldom headers. Reading the whole source
-/// takes seconds, so the few files that include a C file are kept in the cache.
+/// takes seconds, so the few #include lines that name a C file are kept in the cache.
 pub(crate) fn users_of_sources(
     source: &Path,
     cache: &Path,

@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// f() and its cold part call g() and jump to h().
+    /// f() calls g() and jumps to h(). The cold part of f() calls g() and jumps back to f().
     const SHIPPED: &str = "
 x.o:     file format elf64-x86-64
 
@@ -277,7 +277,7 @@ Disassembly of section .text.unlikely:
                     ..function("", 1, 0, 0)
                 },
             ],
-            // g(), and the place behind the jump to the cold part.
+            // The targets of the cold part: g(), and a place in f().
             HashMap::from([(2, vec![reloc(1, 0x10 - 4), reloc(6, 7 - 4)])]),
         )
     }

@@ -2,7 +2,7 @@
 
 //! rlp-build: from a source patch to a live patch for a kernel that is already shipped.
 //!
-//! Only the units that the patch changes are compiled, with the kernel's own source,
+//! Only the units whose code the patch may change are compiled, with the kernel's own source,
 //! configuration and compiler. Each replaced function is proved to be the shipped one.
 //! A patch passes through the modules of this program in this order:
 //! patch, headers, units, compile, layout, inlined, objtool, image and kallsyms, verify, positions,

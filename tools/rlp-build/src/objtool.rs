@@ -231,8 +231,9 @@ impl<'a> Objtool<'a> {
 }
 
 /// Gives each function of the units a section name of its own, in all folders alike. If functions
-/// of two units have one name, their sections have one name, too. "objtool klp diff" would then put
-/// both functions into one section, with zeros between them, which are no instructions.
+/// of two units have the same name, their sections have the same name, too. "objtool klp diff"
+/// would then put both functions into one section, with zeros between them, which are no
+/// instructions.
 fn make_section_names_unique(tree: &Tree, names: &[String], folders: &[&Path]) -> Result {
     let mut taken = BTreeSet::new();
     for (number, name) in names.iter().enumerate() {

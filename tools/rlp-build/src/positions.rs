@@ -65,7 +65,7 @@ pub(crate) struct Replaced {
     pub(crate) constants: usize,
 }
 
-/// The files that are needed to correct the positions in the difference of one object.
+/// The data that is needed to correct the positions in the difference of one object.
 pub(crate) struct Positions<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) image: &'a Image,

@@ -146,7 +146,7 @@ impl Type {
 }
 
 impl Prototype {
-    /// How the prototype of a replacement differs from this one of the kernel.
+    /// How the prototype of a replacement differs from this prototype of the kernel's function.
     pub(crate) fn difference(&self, replacement: &Self, language: Language) -> Option<String> {
         let agrees = |kernel: &Type, patch: &Type| match language {
             Language::C => kernel.agrees(patch),

@@ -36,7 +36,7 @@ fn counts(line: &[u8]) -> Option<(usize, usize)> {
     Some((count(old)?, count(new)?))
 }
 
-/// The number of the line after a hunk whose first line has this number.
+/// The index of the line after a hunk. `at` is the index of the line after the hunk's header.
 fn end_of_hunk(
     lines: &[&[u8]],
     mut at: usize,

@@ -164,8 +164,8 @@ fn add_proc_details(system: &System, task: &mut Task) {
     }
 }
 
-/// Reads the blockers of a patch, or returns `None` if this user may not see them. A patch that has
-/// left has none.
+/// Reads the blockers of a patch, or returns `None` if this user may not see them. A patch that the
+/// loader has removed has none.
 pub(crate) fn read(system: &System, patch: &str) -> Result<Option<Blockers>> {
     let path = loader::file(patch, "blockers");
     let text = match system.read(&path) {

@@ -112,7 +112,7 @@ enum Tail {
     Ended,
 }
 
-/// The last record is first looked for in this many bytes at the end of the file.
+/// The search for the last record begins with this many bytes at the end of the file.
 const NEAR: u64 = 1 << 16;
 
 impl Tail {

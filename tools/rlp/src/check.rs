@@ -180,7 +180,7 @@ fn check_kernel(system: &System, findings: &mut Findings) {
         findings.ok(format!(
             "the loader is installed for {release}, and is not loaded"
         ));
-        // A compressed file is not read here: the kernel says at the load what is wrong with it.
+        // A compressed file is not read here: the kernel checks the module when it is loaded.
         if let Ok(module) = ModuleFile::read(&path) {
             check_signature(system, &module, findings);
         }
@@ -349,7 +349,7 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     Outcome::of(findings)
 }
 
-/// Notes what the loader has logged since the boot. The problem may be solved already.
+/// Notes what the loader has logged since the boot. The problems in the log may be solved already.
 fn check_log(system: &System, findings: &mut Findings) {
     let logged = match status::logged(system) {
         Ok(logged) => logged,

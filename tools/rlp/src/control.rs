@@ -117,7 +117,7 @@ fn check_confirmable(patch: &Patch) -> Result<()> {
         .next(format!("wait, or rlp reverse {name}")))
 }
 
-/// Confirms a patch. Returns its state after that, as the loader says it.
+/// Confirms a patch. Returns the state that the loader reports afterwards.
 pub(crate) fn confirm(system: &System, name: &str) -> Result<State> {
     let mut log = Log::from_now(system);
     write_patch_file(system, name, "confirmed", "1", "confirmed", &mut log)?;

@@ -93,7 +93,7 @@ pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Re
     let name = format!("{host}.{}.{}.head", end.seq, &hash[..8]);
     let new = HeadFile::new(&host, end.seq, end.sha256, time::rfc3339(time::now()));
     let head = existing(&arguments.folder.join(&name), &new).unwrap_or_else(|| new.text());
-    // Nothing is written if it cannot be signed.
+    // If the head cannot be signed, no file is written.
     let signature = if arguments.unsigned {
         None
     } else {

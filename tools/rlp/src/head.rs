@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file of a head. A head names the last record of a chain at a moment. `rlp evidence export`
-//! writes the file and signs it, unless `--unsigned` is given. A signed head shows what the machine
-//! had recorded up to that moment.
+//! The file of a head. A head names the record that was the last one of a chain at a certain time.
+//! `rlp evidence export` writes the file and signs it, unless `--unsigned` is given. A signed head
+//! shows what the machine had recorded up to that time.
 
 use crate::digest::Digest;
 use crate::failure::{

@@ -61,7 +61,7 @@ pub(crate) fn lock(system: &System) -> Result<durable::Lock> {
     Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
 }
 
-/// The subject of a record.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {

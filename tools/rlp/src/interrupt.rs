@@ -43,8 +43,8 @@ static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// each later sleep ends at once. Without the stream, a signal that arrives after a check of
 /// `PENDING` and before the sleep would not end that sleep. The second end must stay open: if it
 /// were closed, the first end would be readable, and each sleep would end at once. The handlers
-/// have copies of the second end. But if this process ignores all of these signals, there is no
-/// handler, and the end that is stored here is the only one.
+/// have copies of the second end. But if this process ignores all signals that `watch()` notes,
+/// there is no handler, and the end that is stored here is the only one.
 static WAKE: OnceLock<(UnixStream, UnixStream)> = OnceLock::new();
 
 /// Whether this process ignores a signal, as it does under nohup(1). `status` is the content of
@@ -96,7 +96,7 @@ pub(crate) fn sleep(file: impl AsFd, events: PollFlags, time: Option<Duration>) 
 
 /// Whether a signal has arrived.
 pub(crate) fn is_pending() -> bool {
-    // The signal handler writes nothing else, so that no order is needed.
+    // The signal handler writes no other memory that this program reads, so `Relaxed` suffices.
     PENDING.load(Ordering::Relaxed)
 }
 

@@ -277,7 +277,7 @@ pub(crate) struct Judged {
     /// The line of that record. 0: there is none.
     #[serde(skip)]
     pub(crate) anchored_line: u64,
-    /// The part of a line that a power cut seems to have torn. This is no finding.
+    /// The lines that a power cut seems to have torn. They are no findings.
     pub(crate) torn: Vec<Lines>,
     pub(crate) findings: Vec<Finding>,
     /// The number of findings that are not in the list.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modules of patches that have left: whether they can be unloaded, and why not.
+//! Modules of patches that the loader does not have any more: whether they can be unloaded, and why
+//! not.
 
 use crate::failure::Result;
 use crate::history;
@@ -104,7 +105,7 @@ pub(crate) fn all(system: &System) -> Result<Vec<Leftover>> {
     Ok(leftovers)
 }
 
-/// The module of this name, if it is left.
+/// The leftover module of this name, if there is one.
 pub(crate) fn find(system: &System, name: &str) -> Result<Option<Leftover>> {
     Ok(all(system)?.into_iter().find(|left| left.name == name))
 }

@@ -475,7 +475,7 @@ const TEST_ENDS: Duration = Duration::from_secs(2);
 fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
     let result = end_of_test(&mut command);
     if !matches!(result, Ok(Some(_))) {
-        // The group exists since setsid. ESRCH: all of its processes have ended.
+        // setsid has made the group. The error ESRCH means that all of its processes have ended.
         let _ = kill_process_group(Pid::from_child(&command), Signal::Kill);
         command.kill()?;
     }
@@ -548,7 +548,8 @@ fn take_back_after_test(
     }
 }
 
-/// The failure of a patch that has left while it was being enabled. Its module is unloaded.
+/// Unloads the module of a patch whose transition was reversed while the patch was being enabled.
+/// Returns the failure of the load.
 fn taken_back(system: &System, name: &str, log: &[String]) -> Failure {
     let unloaded = modules::unload(system, name);
     let (mut why, next) = reasons::explain(log);

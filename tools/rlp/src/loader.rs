@@ -24,8 +24,8 @@ pub(crate) const MODULE: &str = "rust_livepatch";
 
 const ENODEV: i32 = 19;
 
-/// How many times this program looks whether a folder is gone or a module is no longer in use, and
-/// the pause between two looks.
+/// How many times this program checks whether a folder is gone or a module is no longer in use, and
+/// the pause between two checks.
 pub(crate) const GONE_CHECKS: u32 = 5;
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -100,7 +100,7 @@ pub(crate) struct Patch {
     /// Whether tasks were switched without proof.
     pub(crate) forced: bool,
     pub(crate) confirmed: bool,
-    /// The seconds in which the patch must be confirmed; 0 if it is not on probation.
+    /// The seconds that are left to confirm the patch; 0 if it is not on probation.
     pub(crate) probation_left: u64,
     /// The seconds after which a transition is reversed; 0 is never.
     pub(crate) deadline: u64,
@@ -282,7 +282,7 @@ pub(crate) fn file(patch: &str, name: &str) -> String {
 /// Reads one patch, or returns `None` if the loader does not have it.
 pub(crate) fn patch(system: &System, name: &str) -> Result<Option<Patch>> {
     let path = format!("{FOLDER}/{name}");
-    // A name is no path.
+    // The name must not lead to another folder.
     if name.is_empty() || name.starts_with('.') || name.contains('/') || !system.exists(&path) {
         return Ok(None);
     }

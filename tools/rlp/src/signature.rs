@@ -45,7 +45,7 @@ fn ssh_keygen(configure: impl FnOnce(&mut Command), input: &[u8]) -> Result<Outp
     child.wait_with_output().map_err(failed)
 }
 
-/// The reason in what ssh-keygen has printed.
+/// The reason for a failure, from the output of ssh-keygen.
 fn reason(output: &Output) -> String {
     let text = [&output.stderr[..], &output.stdout[..]].concat();
     let text = String::from_utf8_lossy(&text);

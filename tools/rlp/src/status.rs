@@ -105,7 +105,7 @@ pub(crate) struct Status {
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     installed_elsewhere: Vec<boot::Installed>,
-    /// The units of systemd for the installed patches that are not enabled.
+    /// The units of this program for the boot that are not enabled in systemd.
     missing_units: Vec<&'static str>,
     pub(crate) reasons: Vec<Reason>,
     /// The facts that this user may not see, and the reasons.
@@ -340,7 +340,7 @@ impl Status {
         }
     }
 
-    /// Adds what only a reboot changes in the kernel.
+    /// Adds the problems of the kernel that only a reboot solves.
     fn add_kernel_reasons(&mut self, system: &System) {
         match system.read("/proc/sys/kernel/ftrace_enabled") {
             // A kernel without ftrace has no such file. After an error of ftrace, the file cannot

@@ -4,7 +4,7 @@
 //!
 //! Only the kernel checks a signature. This program compares names: a signature names the issuer of
 //! the certificate of its key, and `/proc/keys` has the names of the kernel's keys. A machine
-//! owner's certificate is issued by its own key, so both names are the same.
+//! owner's certificate is self-signed, so both names are the same.
 
 use crate::digest::hex;
 use crate::module_file::SIGNED;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The units of systemd that load the installed patches at boot, and that note that the machine has
-//! survived that.
+//! survived the boot with them.
 
 use crate::failure::{
     on_file,
@@ -73,7 +73,8 @@ pub(crate) fn enable(system: &System) -> Result<()> {
                 .next(ENABLE)
         })?;
     }
-    // systemctl does not sync its links. An earlier process may have been killed before it did.
+    // systemctl does not sync its links. They are synced even if no unit was missing, because an
+    // earlier rlp may have been killed before it synced them.
     for folder in CHANGED.map(|folder| system.path(folder)) {
         match File::open(&folder).and_then(|folder| folder.sync_all()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {

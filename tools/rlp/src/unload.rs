@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! unload: disable a patch, wait until it has left, and unload its module.
+//! unload: disable a patch, wait until the loader has removed it, and unload its module.
 
 use crate::boot;
 use crate::change::{

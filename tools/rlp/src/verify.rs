@@ -52,7 +52,7 @@ const NEXT: &str =
     "keep the file as it is, and compare it with the journal of that machine (journalctl \
                     _UID=0 SYSLOG_IDENTIFIER=rlp) and with exports before this one";
 
-/// The limit of the chain alone.
+/// The note for a check without an anchor.
 const NO_ANCHOR: &str =
     "records that are missing at the end would not be noticed: name the head of an \
                          earlier verify (--head), or the signature of an export (--signature)";

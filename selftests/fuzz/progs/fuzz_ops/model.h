@@ -76,7 +76,8 @@ struct slot {
 struct state {
 	struct slot slots[NR_SLOTS];
 	uint8_t order[NR_SLOTS], nr_order;	/* slots in use, in the order of enabling */
-	uint8_t transition, changing_slot, target, forced;	/* changing_slot: its slot */
+	/* The transition, the slot of its patch, its target universe, and whether it was forced. */
+	uint8_t transition, changing_slot, target, forced;
 	uint8_t own_universe;		/* the universe of this process */
 	uint8_t sleepers[NR_SLEEPERS];	/* 0: no such process, else its universe + 1 */
 	uint8_t target_loaded[NR_TARGETS], awake, loader, promote;

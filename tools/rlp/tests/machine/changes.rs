@@ -307,8 +307,8 @@ fn loading_again_is_no_error() {
         .fails(3, "another build of live_fix is loaded");
 }
 
-/// A patch that is loaded already is not loaded with the options for new patches. `load` uses the
-/// options that still have an effect, and names the others.
+/// Some options have no effect on a patch that is loaded already. `load` names them, and uses the
+/// other options.
 #[test]
 fn options_for_a_patch_that_is_loaded() {
     let machine = Machine::new();

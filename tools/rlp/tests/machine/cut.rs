@@ -27,7 +27,7 @@ const CALLS: &str = "openat,open,creat,mkdir,mkdirat,write,pwrite64,writev,fsync
     renameat,renameat2,unlink,unlinkat,rmdir,link,linkat,symlink,symlinkat,truncate,ftruncate,\
     fallocate,copy_file_range,sendfile";
 
-/// A system call, in the order in which strace has seen it.
+/// A system call that strace has recorded.
 #[derive(Debug)]
 struct Call {
     name: String,

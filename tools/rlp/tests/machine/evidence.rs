@@ -358,7 +358,7 @@ fn a_cloned_machine() {
     assert_eq!(machine.json(&["verify"])["head"]["seq"], 4);
 }
 
-/// ssh-keygen(1) of the build root's suite.
+/// The folder with the package of ssh-keygen(1), from the same suite of Debian as the build root.
 fn ssh() -> PathBuf {
     let ssh = std::env::var_os("RLP_SSH");
     PathBuf::from(ssh.expect("RLP_SSH: run scripts/checks/test-rlp.sh"))
@@ -462,7 +462,7 @@ fn an_export_that_is_signed() {
     assert_ne!(head, fitting);
     machine.write(&below(&head_file), &fitting);
     assert_eq!(kinds(&machine), ["unsigned"]);
-    // A key that is not the host's signs that.
+    // The changed head is signed with a key that is not the host's.
     let stranger = key(&machine, "stranger");
     let mut ssh_keygen = Command::new("ssh-keygen");
     std::fs::remove_file(&signature).unwrap();

@@ -188,7 +188,7 @@ fn status_names_what_needs_a_reboot() {
     machine
         .run(&unload)
         .fails(3, "perhaps until the next boot: tasks were forced");
-    // The loader says it of each module.
+    // The loader logs this for each module that it keeps.
     machine.write(
         "dev/kmsg",
         "5,1,2,-;rust_livepatch: patch 'forced_fix': its module cannot be unloaded, because \
@@ -437,7 +437,8 @@ fn doctor() {
     }
 }
 
-/// A refusal of the past is explained, although no command of this program has waited for it.
+/// `status` and `doctor` explain an earlier refusal, although no command of this program has waited
+/// for it.
 #[test]
 fn what_the_loader_has_logged() {
     let machine = Machine::new();

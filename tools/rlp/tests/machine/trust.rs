@@ -36,8 +36,8 @@ fn name_part(kind: u8, text: &str) -> Vec<u8> {
     part(0x31, &part(0x30, &pair))
 }
 
-/// The signature that sign-file appends to a module, with this number of the key or name of its
-/// issuer.
+/// The signature that sign-file appends to a module. `signer` has the number of the key, or the
+/// name of the key's issuer.
 fn signature(signer: &[u8]) -> Vec<u8> {
     let algorithm = part(0x30, &part(6, &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1]));
     let info = [
