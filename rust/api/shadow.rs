@@ -267,7 +267,8 @@ unsafe extern "C" fn drop_value<T>(_: *mut c_void, data: *mut c_void) {
 
 /// Returns the C value of allocation flags, which the kernel crate does not export.
 ///
-/// Flags are a combination of the ones below, see `kernel::alloc::flags`.
+/// The flags of `kernel::alloc::flags` that are not listed here are ignored: the loader zeroes the
+/// memory, and cannot use high memory.
 #[inline]
 fn gfp(flags: Flags) -> bindings::gfp_t {
     [

@@ -144,7 +144,7 @@ impl<T: Send + 'static> State<T> {
         unsafe { abi::rlp_get_state(cx.patch(), self.id) }
     }
 
-    /// Returns the data pointer of `state`, if that has this version.
+    /// Returns the data pointer of `state`, if `state` has this version.
     ///
     /// `state` is NULL, or the loader has returned it in this callback.
     fn data_slot<'a>(&self, state: *mut klp_state) -> Option<&'a mut *mut c_void> {

@@ -41,8 +41,8 @@ static __always_inline bool rcu_waits_for_this_cpu(void)
  * There is no recursion lock. The functions that are called here cannot be traced, do not
  * wait and keep no state. So the handler can be entered again at any point. With a lock, a
  * patched function that is called while the lock is held would run its original code, in a
- * task that no longer uses that code. The release of the lock can make such a call, in
- * preempt_enable_notrace().
+ * task that no longer uses that code. The function that releases the lock calls
+ * preempt_enable_notrace(), which may call the scheduler, and so a patched function.
  *
  * Context: any in which a function can be called.
  */

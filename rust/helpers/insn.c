@@ -12,7 +12,7 @@
  * rlp_insn_decode() - decode an instruction
  * @addr: the address of the instruction, which may be any address
  * @room: the number of bytes from @addr that belong to the code
- * @target: set to the target of a direct jump, with or without a condition, or else to 0
+ * @target: set to the target if the instruction is a direct jmp or jcc, or else to 0
  *
  * Context: any.
  * Return: the length of the instruction, or 0 if it cannot be decoded.

@@ -9,9 +9,9 @@
 
 static char marked[MODULE_NAME_LEN];
 /*
- * Whether marked has a name. Written by one thread at a time. A panic on another CPU may see this
- * before it sees the whole name, and prints the old name or a part. That does no harm, so no order
- * is needed.
+ * Whether the array above holds the name of a patch. Written by one thread at a time. A panic on
+ * another CPU may see this before it sees the whole name. It then prints the old name, or a part
+ * of the new name. That does no harm, so no order is needed.
  */
 static bool is_marked;
 

@@ -48,11 +48,12 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
  * @apply: true to apply the relocations, false to clear them so that they can be applied again
  *
  * If a section fails, the sections before it are cleared. No entry of the failed section was
- * applied, with one exception: at -ENOEXEC, the entries before the entry that does not fit
- * were applied.
+ * applied, with one exception: if the error is -ENOEXEC, the entries before the entry that
+ * failed were applied.
  *
  * Context: process context, may sleep.
- * Return: 0, or the error of klp_apply_section_relocs(), which logs the reason.
+ * Return: 0; -ENOSYS if the kernel lacks klp_apply_section_relocs(); or the error of that
+ * function, which logs the reason.
  */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply)
 {

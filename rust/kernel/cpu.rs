@@ -124,8 +124,8 @@ impl Drop for HotplugLock {
 /// The task that was running on an interrupted CPU.
 pub enum Running<'a> {
     /// The kernel could have preempted the task at the interrupted instruction: the task was in
-    /// user mode, or in kernel code with preemption on. Or it is the idle task, about to leave its
-    /// CPU.
+    /// user mode, or in kernel code with preemption on. Two tasks are not interrupted, but belong
+    /// here, too: the caller of [`interrupt`], and an idle task that is about to leave its CPU.
     Preemptible(Quiescent<'a>),
     /// The task is in a section that is not preempted: preemption is off, a soft interrupt is
     /// served on the task, or it is the idle task in its loop. The code of the section relies on
@@ -248,8 +248,8 @@ pub fn interrupt<F: Fn(&Interrupted<'_>, &ReadSide<'_>) -> AfterInterrupt + Sync
     };
     let info = (&raw const call).cast_mut().cast();
     let _hotplug = HotplugLock::read();
-    // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only used for comparisons. Both
-    // and the set outlive the call, which waits for all CPUs.
+    // SAFETY: `f` is `Sync`, so that CPUs can share it. `caller` is only used for comparisons.
+    // `call` and `cpus` outlive this call, which waits for all CPUs.
     unsafe { rlp_bindings::rlp_on_cpus(cpus.0.as_raw(), Some(thunk::<F>), info) }
 }
 

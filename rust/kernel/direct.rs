@@ -107,8 +107,8 @@ impl Batches {
         }
     }
 
-    /// Makes the functions at `sites` jump to `targets`, all or none. All are hooked by a
-    /// [`Redirection`](crate::ftrace::Redirection).
+    /// Makes the functions at `sites` jump to `targets`, all or none. A
+    /// [`Redirection`](crate::ftrace::Redirection) must hook each of these functions.
     ///
     /// # Context
     ///
@@ -312,7 +312,7 @@ impl AttachRequest {
         }
     }
 
-    /// Whether the other user may attach a direct target to the function at `site`.
+    /// Whether the function at `site` can be among the functions of this request.
     pub fn includes(self, site: Site) -> bool {
         match self {
             Self::One(requested) => requested == site,

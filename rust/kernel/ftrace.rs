@@ -99,7 +99,7 @@ impl CallTarget {
     ///
     /// # Errors
     ///
-    /// `ENOENT` if the address of the handler is 0, which it never is.
+    /// `ENOENT` if the address of `rlp_anchor_handler()` is 0, which it never is.
     pub(crate) fn of_anchor() -> Result<Self> {
         // INVARIANT: `rlp_anchor_handler()` does nothing, and is in this module. The anchor that
         // jumps to it is never called.

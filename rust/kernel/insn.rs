@@ -6,11 +6,11 @@
 
 use core::num::NonZeroUsize;
 
-/// The data of an instruction that a search for the targets of jumps needs.
+/// An instruction: only its length and its target, which a search for the targets of jumps needs.
 pub struct Insn {
     /// The length in bytes.
     pub len: NonZeroUsize,
-    /// The target, if this is a direct jump, with or without a condition.
+    /// The target, if this is a direct jump: `jmp` or `jcc`.
     pub jump: Option<usize>,
 }
 

@@ -555,7 +555,6 @@ impl<T: Entry> Directory<T> {
     }
 
     /// Sends a uevent of the action "change" with these variables, each of the form "NAME=value".
-    /// Does nothing unless the parent is an [`EventRoot`].
     ///
     /// # Context
     ///
@@ -563,7 +562,7 @@ impl<T: Entry> Directory<T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `EINVAL` unless the directory is below an [`EventRoot`]; `ENOMEM`.
     pub fn send_change<const N: usize>(&self, variables: &[&CStr; N]) -> Result {
         // The list has room for 15 variables and the null that ends it. The kernel allows 64
         // variables, its own included (UEVENT_NUM_ENVP).

@@ -193,9 +193,9 @@ impl<'a> Module<'a> {
     /// # Errors
     ///
     /// `EINVAL`, with a line in the log; `ENOSYS` if the kernel cannot apply any. No relocation
-    /// stays applied then. `ENOEXEC`, with a line in the log, for a relocation that does not fit
-    /// its place: the relocations before it in its section stay applied, and this cannot be
-    /// retried.
+    /// stays applied then. `ENOEXEC`, with a line in the log, if one relocation fails, for example
+    /// because its value does not fit: the relocations before it in its section stay applied, and
+    /// this cannot be retried.
     ///
     /// # Safety
     ///

@@ -32,8 +32,9 @@ pub fn promote() -> bool {
     unsafe { rlp_bindings::rlp_param_promote() }
 }
 
-/// The deadline in seconds that a patch gets when it is enabled. A transition of the patch that is
-/// not complete then is reversed. 0 means that the patch gets no deadline. May change at any time.
+/// The deadline in seconds that a patch gets when it is enabled. If a transition of the patch is
+/// not complete at the deadline, it is reversed. 0 means that the patch gets no deadline. May
+/// change at any time.
 ///
 /// # Context
 ///

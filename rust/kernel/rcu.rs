@@ -179,8 +179,8 @@ impl Drop for UnwatchedSection {
     }
 }
 
-/// Waits until every read-side critical section that is in progress has ended, and every
-/// [`UnwatchedSection`].
+/// Waits for the end of every read-side critical section and every [`UnwatchedSection`] that is in
+/// progress.
 ///
 /// The grace period is expedited, because an operator waits for it, a few times in a transition.
 ///

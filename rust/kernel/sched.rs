@@ -240,8 +240,8 @@ pub trait NewTask {
     ///
     /// # Context
     ///
-    /// At the end of `copy_process()`, interrupts off. The function must not sleep, allocate or
-    /// print, and not panic.
+    /// At the end of `copy_process()`, interrupts off. The function must not sleep, allocate,
+    /// print or panic.
     fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>);
 }
 

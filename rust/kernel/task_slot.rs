@@ -105,7 +105,7 @@ impl TaskSlot {
     #[inline(always)]
     pub fn word(&self) -> Word {
         // ORDERING: Relaxed. The partners are `fill()` and `set_bits()`. The address is only
-        // compared here. The caller says how the bits are ordered.
+        // compared here. A caller that needs an order for the bits must provide it.
         Word(self.0.load(Ordering::Relaxed))
     }
 
@@ -129,7 +129,7 @@ impl TaskSlot {
         let to = from.key() | (bits & BITS);
         // INVARIANT: The address stays as it is. An empty slot has no address, and stays empty.
         // ORDERING: Relaxed. The partners are `word()`, and this exchange on other CPUs: one CPU
-        // wins. The caller says how the bits are ordered.
+        // wins. A caller that needs an order for the bits must provide it.
         from.key() != 0
             && self
                 .0

@@ -80,9 +80,9 @@ const LOADING_PAUSE: Delta = Delta::from_millis(50);
 /// locks the registry.
 ///
 /// The notifier does not announce a module whose init began before the loader was loaded. Such a
-/// module already runs unpatched code, so the patch waits until the module is live. The notifier
-/// may be waiting for the registry's lock, to announce a module. It announces the module between
-/// two look-ups, when the registry is unlocked.
+/// module already runs unpatched code, so the patch waits until the module is live. A module whose
+/// load has just begun may not be announced yet, because the notifier waits for the registry's
+/// lock. The notifier announces it between two look-ups, when the registry is unlocked.
 ///
 /// # Context
 ///

@@ -88,8 +88,8 @@ impl State {
 }
 
 /// Reports an `event` of the patch that has the `directory`: wakes the tasks that poll the files in
-/// `polled`, sends a uevent, and writes an audit record. `us` is the time since the start of the
-/// transition in microseconds.
+/// `polled`, sends a uevent, and writes an audit record. `us` is the time in microseconds since the
+/// transition started. If no transition of the patch runs, `us` is the duration of its last one.
 ///
 /// # Context
 ///

@@ -43,8 +43,8 @@ const PAUSE_MS: u32 = 100;
 const DEADLINE: Delta = Delta::from_secs(10);
 
 /// Disables the patch of `module`, if it is a patch's module, and waits until the patch is
-/// released, or until [`DEADLINE`]. In the second case the kernel does not free the module before
-/// the patch is released.
+/// released. After [`DEADLINE`] this stalls the unload and returns. The kernel then does not free
+/// the module before the patch is released. If the unload is not stalled, this waits on.
 ///
 /// # Context
 ///

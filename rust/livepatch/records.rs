@@ -9,7 +9,8 @@
 //!
 //! - A new task became visible after the table was filled. It had never run before. If its parent
 //!   was in the target universe, the new task starts there, too, on an empty stack. (If not,
-//!   [`Records::inherit`] makes a record.)
+//!   [`Records::inherit`] makes a record. Only if there is no room for it, the new task starts in
+//!   the target universe.)
 //! - An exiting task had left the task list before the table was filled, or was forked during the
 //!   transition and is past `exit_notify()`. It follows its CPU: it is in the universe of the CPU's
 //!   idle record until it leaves the CPU for good.
@@ -96,12 +97,16 @@ fn bits(universe: Universe, idle: bool) -> usize {
 #[inline(always)]
 fn universe(bits: usize) -> Universe {
     // The bits are read and written Relaxed. There are six writers. The task sees the stores of
-    // four of them. The task itself and an interrupt on its CPU store in program order. Another CPU
-    // stores while it holds the task's scheduler locks and the task does not run. The parent stores
-    // before it wakes the task for the first time. The other CPU and the parent then release a lock
-    // that the switch to the task acquires. The fifth writer switches the idle tasks of offline
-    // CPUs, and holds the CPU hotplug lock: the tasks run after that. The sixth writer is force,
-    // and a task may miss its store.
+    // five of them:
+    //
+    // - The task itself and an interrupt on its CPU store in program order.
+    // - Another CPU stores while it holds the task's scheduler locks and the task does not run. The
+    //   parent stores before it wakes the task for the first time. Both then release a lock that
+    //   the switch to the task acquires.
+    // - The CPU that switches the idle tasks of offline CPUs holds the CPU hotplug lock. These idle
+    //   tasks run only after that lock is released.
+    //
+    // The sixth writer is force. A task may miss its store.
     Universe::from_u8((bits & UNIVERSE) as u8)
 }
 
@@ -333,8 +338,9 @@ impl Records {
         if universe(word.bits()) != self.target {
             return;
         }
-        // ORDERING: Relaxed. A switch of the child may decrement the number before this line
-        // increments it. The number does not become 0 then: the parent's record is pending, too.
+        // ORDERING: Relaxed. Another CPU may see the new bits, switch the child, and decrement the
+        // number before this increment. The number does not become 0 even then, because the
+        // parent's record is pending, too.
         self.pending.fetch_add(1, Ordering::Relaxed);
         // This succeeds: nothing else changes a record that is in the target universe.
         record.slot.set_bits(word, word.bits() ^ UNIVERSE);

@@ -52,7 +52,8 @@ impl Slot {
         // ORDERING: Relaxed, both loads. The targets are set before the table is published with
         // Release. After that only `restore_original()` changes them. Between its two stores a
         // reader loads one target that is cleared and one that is not. That pair is correct, too: a
-        // call uses one of the two targets, and each may be used before and after its store.
+        // call uses only one of the two. The call may also use a target that is being cleared, as
+        // long as the caller of `restore_original()` waits for the readers.
         Targets {
             old: self.old.load(Ordering::Relaxed),
             new: self.new.load(Ordering::Relaxed),

@@ -96,9 +96,9 @@ impl RetiredPatches {
 
     /// Keeps ftrace from being switched off until the patches are released.
     ///
-    /// `ftrace_on` is the registry's guard. The registry and the list never both have a guard (see
-    /// [`take_ftrace`](Self::take_ftrace)). So if `ftrace_on` is `None`, the list keeps its guard,
-    /// if it has one.
+    /// `ftrace_on` is the registry's guard. If it is `None`, the list may have a guard already, and
+    /// keeps it. The registry and the list never both have one: see
+    /// [`take_ftrace`](Self::take_ftrace).
     pub(crate) fn hold_ftrace_until_release(&mut self, ftrace_on: Option<FtraceEnabled>) {
         if ftrace_on.is_some() {
             self.ftrace_on = ftrace_on;

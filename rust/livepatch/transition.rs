@@ -6,7 +6,7 @@
 //! the handler looks up the record of the task that calls a hooked function.
 //!
 //! A record is switched when its task's stack is proved to have no affected code. Four places try
-//! to switch records:
+//! to make this proof:
 //!
 //! - [`Transition::sweep`] walks the stacks of tasks that are off the CPU, each held still.
 //! - It then interrupts each CPU that runs a task which is not switched yet, or whose idle task is
@@ -499,8 +499,8 @@ fn record_all(
 /// `before` was made.
 ///
 /// [`record_all`] may have found a child whose parent has not passed [`Probe`] yet. When the parent
-/// passes it, [`Probe`] changes `before`. So this is repeated until `before` has not changed
-/// meanwhile. The loop ends, because `tasklist_lock` is held: only tasks that became visible
+/// passes it, [`Probe`] changes `before`. So if `before` has changed during a copy, this makes
+/// another copy. The loop ends, because `tasklist_lock` is held: only tasks that became visible
 /// earlier can still be changed, each once. The returned lock keeps [`Probe`] from changing
 /// `before` until the new view is published.
 ///
@@ -683,9 +683,9 @@ impl NewTask for Probe {
     /// Places `child` in the universe of its parent, which is the current task. Interrupts are off,
     /// so the parent is not switched meanwhile.
     ///
-    /// The child became visible before this call. Since then it may have been switched, with its
-    /// parent or alone, like any task that sleeps on an empty stack. In-tree livepatch switches
-    /// such a child, too.
+    /// The child became visible before this call. Since then a sweep may have switched it, whether
+    /// its parent was switched or not. The sweep treats the child like any task that sleeps on an
+    /// empty stack. In-tree livepatch switches such a child, too.
     fn new_task(child: &Task, parent: TaskId, proof: &ReadSide<'_>) {
         let running = || VIEW.read(proof).and_then(|view| view.transition.as_ref());
         if running().is_none() {

@@ -91,11 +91,11 @@ fn target_slowly(view: &View, site: Site, task: TaskId) -> Option<CallTarget> {
 /// Returns the universe of `task`, which is `current`.
 ///
 /// A task without a record was forked during the transition, or it is exiting. A forked task is in
-/// the target universe, as its parent was. An exiting task may have left the task list, so it
-/// cannot be found, and no record can be made for it. An interrupt handler that runs on top of the
-/// task must not see the universe change. So an exiting task follows its CPU: it is in the universe
-/// of the CPU's idle record. A CPU is switched at a moment when no code that runs there would
-/// notice the change.
+/// the target universe: its parent was there, too, or there was no room for the child's record. An
+/// exiting task may have left the task list, so it cannot be found, and no record can be made for
+/// it. An interrupt handler that runs on top of the task must not see the universe change. So an
+/// exiting task follows its CPU: it is in the universe of the CPU's idle record. A CPU is switched
+/// at a moment when no code that runs there would notice the change.
 pub(crate) fn universe_of_caller(records: &Records, task: TaskId) -> Universe {
     records
         .recorded(task.as_usize())

@@ -56,7 +56,8 @@ impl livepatch::Callbacks for Console {
         Ok(())
     }
 
-    // When this is called the transition can no longer be reversed, and the old patch is retired.
+    // When this is called, the transition can no longer be reversed. The old patch still exists, so
+    // this patch can take over its data.
     fn post_patch(cx: &mut Context<'_>) {
         let v1 = V1.take_prev(cx);
         if let Some(level) = LOGLEVEL.get_mut(cx) {

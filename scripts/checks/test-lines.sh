@@ -6,9 +6,9 @@
 # No line has more than 100 columns (a tab goes to the next multiple of 8). These may be longer:
 #
 #	code with a string of 60 columns or more, since messages and patterns are not broken
-#	in Rust, only these three, because a "\" can break any other string: a string without a
-#		space, a message of the loader (a message of the kernel is on one line, for grep),
-#		and a row of the table of these messages in rlp
+#	in Rust, only a string without a space, a message of the loader (a message of the kernel is
+#		on one line, for grep), and a row of the table of these messages in rlp. A "\" can
+#		break any other string
 #	in documents: tables, terms of lists that are messages (``...``), and blockers as rlp prints
 #		them: "COMM (PID): ..."
 #	lines that a program reads: "# expect-log:" in tests, SOURCE and WITHOUT in litmus tests

@@ -331,7 +331,7 @@ s/$shown/\trlp_show(m);\n&/"
 edit src_sections net/core/pktgen.c "/^static int pgctrl_show/e cat '$test/declarations'
 s/^\tseq_puts\(seq, version\);/\trlp_show(seq);\n&/"
 
-# Two units include this C file, so the module has two functions of each of its names.
+# Two units include this C file, so the module has each function of the file twice.
 edit src_included fs/minix/itree_common.c \
 	'/^static int get_block/,/^}/s/^\tif \(depth == 0\)/\tif (create \&\& block >= 8)\n\t\treturn -EFBIG;\n&/'
 

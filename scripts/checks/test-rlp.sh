@@ -98,8 +98,8 @@ rlp_texts() {
 		}' "$@"
 }
 
-# not_in GUIDE FILE...: print each text of these files that neither this guide nor the auditors' has
-# in a literal. Formatted values match anything. Texts that only tests see (--root) are left out.
+# not_in GUIDE FILE...: print each text of these files that is in no literal of this guide or of the
+# auditors' guide. Formatted values match anything. Texts that only tests see (--root) are left out.
 # Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors of
 # the standard library, and for the other in the log of a panic.
 not_in() {

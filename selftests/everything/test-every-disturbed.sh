@@ -124,7 +124,7 @@ if grep -q cgroup2 /proc/filesystems && mkdir "$list.cgroup" &&
 	echo $sleeper >"$frozen/cgroup.procs"
 	echo 1 >"$frozen/cgroup.freeze"
 	wait_until "grep -q 'frozen 1' $frozen/cgroup.events" || fail "the task is not frozen"
-	# A transition waits for the functions on its stack.
+	# The frozen task would block a patch of a function on its stack: leave these out.
 	add_busy "/proc/$sleeper/stack"
 	change "a frozen task"
 	echo 0 >"$frozen/cgroup.freeze"

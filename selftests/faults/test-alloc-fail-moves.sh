@@ -45,8 +45,8 @@ wait_mode() { # PATTERN
 	wait_until "mode_is '$1'" 30 || fail "modes: $(cat $FULL/*/*/mode), after '$where'"
 }
 
-# Promote and demote in one operation, with a fault in each. This saves time, most of which is
-# spent waiting.
+# Promote and demote in one operation, with a fault in each. Two operations would wait for the
+# worker twice as often.
 mode_prepare() {
 	mode_is "handler off" || promote N
 	wait_mode "handler off"

@@ -47,8 +47,8 @@ refused_by() {
 }
 
 # holder DIRECTORY PATTERN: an operator must be able to find out which loader has patched one_show.
-# Only the patch DIRECTORY may have a directory for one_show, and ftrace's line for one_show must
-# match PATTERN.
+# DIRECTORY is the directory of a patch in sysfs. No other patch may have a directory for one_show,
+# and ftrace's line for one_show must match PATTERN.
 holder() {
 	expect "$(compgen -G '/sys/kernel/*livepatch/*/*/one_show,*')" \
 		"$1/rlp_target/one_show,1" "the holder"

@@ -45,8 +45,8 @@
  * again
  *	A write enables the patch once more.
  *
- * The files that include this one make modules of different names. rlp_patch_b also has a level
- * and a list of CVEs, and rlp_patch_untagged is not marked as a live patch.
+ * The files that include this one make modules of different names. rlp_patch_b and rlp_patch_c also
+ * have a level and a list of CVEs, and rlp_patch_untagged is not marked as a live patch.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -34,8 +34,8 @@ test_name() {
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
 # waiting, quiet or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
 # scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Each
-# test that is not for debug kernels must be in one line of ibt/TESTS. Print what is wrong and fail
-# otherwise.
+# test, except those in debug/ and secureboot/, must be in one line of ibt/TESTS. If something is
+# wrong, print it and fail.
 check_list() {
 	local files
 

@@ -25,7 +25,8 @@ load_module rlp_target
 # function sets "outcome" to "kept" if that works, and to "lost" if it does not. The function leaves
 # "outcome" empty if the machine does not have what the check needs.
 
-# All of 1,000 functions are promoted. One at a time, only 16 of them are promoted.
+# All of 1,000 functions are promoted. If the loader has to promote them one at a time, it promotes
+# only 16 of them.
 promotion() {
 	load_module bench_target
 	load_patch bench_rlp_1000

@@ -48,7 +48,7 @@ done
 expect_file $TARGET/one one
 pass "without patches the loader is unloaded, and nothing is left"
 
-# Unload everything at once. The probe on the scheduler would stay for another half a second.
+# Unload everything at once. The probe on the scheduler would stay for half a second.
 load_loader
 load_patch rlp_patch_a funcs=rlp_target:one_show
 unload_patch rlp_patch_a

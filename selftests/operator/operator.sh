@@ -35,8 +35,8 @@ expect_seen() {
 	}
 }
 
-# expect_us EVENT STATE PATCH FROM TO: the time of the last such event is between these microseconds
-# after the start of the transition.
+# expect_us EVENT STATE PATCH FROM TO: the last such event must be FROM to TO microseconds after the
+# start of the transition.
 expect_us() {
 	local us
 

@@ -45,7 +45,7 @@ expect "$(seen uevents | cut -d' ' -f2,3 | xargs)" \
 pass "a patch is enabled, and disabled"
 
 # The patch is not removed while its files are polled. Otherwise the event "leave" would wake their
-# readers, and the test would not notice if another event did not.
+# readers, and the test would not notice an earlier event that does not wake them.
 echo 300 >/sys/module/rust_livepatch/parameters/probation
 load_patch rlp_patch_a funcs=rlp_target:one_show=doze
 watch stays-confirmed poll $RLP/rlp_patch_a/confirmed

@@ -36,7 +36,7 @@ expect_log_soon() {
 }
 
 # not_forced PATCH: force must be refused. A task that was forced could still run the code of
-# rlp_patch_a when the kernel frees its module, which no reference prevents.
+# rlp_patch_a when the kernel frees its module. No reference keeps the kernel from freeing it.
 not_forced() {
 	expect_fail EBUSY write 1 "$RLP/$1/force"
 	expect_log "patch '$1' cannot be forced: module 'rlp_patch_a' is being initialized or unloaded"

@@ -11,7 +11,8 @@ patch="--parameter=funcs=rlp_target:sleep_show /root/modules/rlp_patch_a.ko"
 # The loader's events of each patch since the boot, in order. Each is EVENT/STATE.
 declare -A caused=([$name]='' [rlp_patch_a]='')
 
-# Print the events of each patch that the monitor of this source has seen.
+# A program for awk, which reads the output of "udevadm monitor": print a line "PATCH EVENT/STATE"
+# for each event.
 monitor_script='
 	/^$/ {
 		if (patch != "" && us ~ /^[0-9]+$/)

@@ -131,9 +131,8 @@ clear_kprobes() {
 	echo >$tracing/kprobe_events
 }
 
-# Attach a bpf program to vfs_write(). ftrace calls bpf programs by direct calls, like the jumps
-# of patched functions, and keeps both in one table. The tasks that call the pair do so from
-# within vfs_write().
+# Attach a bpf program to vfs_write(). ftrace keeps the direct calls of bpf programs and the jumps
+# of patched functions in one table. The tasks that call the pair do so from within vfs_write().
 attach_bpf() {
 	local kinds=(fentry fexit)
 

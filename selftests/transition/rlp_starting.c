@@ -10,7 +10,7 @@
  *
  * hold=Y	a CPU that is brought online spins until hold=N, for MAX_HOLD_MS at most
  * held		the number of CPUs that were held
- * timeouts	the number of CPUs whose hold ended with MAX_HOLD_MS
+ * timeouts	the number of CPUs that were held for MAX_HOLD_MS
  */
 #include <linux/cpumask.h>
 #include <linux/delay.h>

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A task that sleeps interruptibly in a patched function is nudged after three seconds, and then
-# each 15 seconds. Its system call is restarted, and calls the new function.
+# every 15 seconds. Its system call is restarted, and calls the new function.
 
 set -e
 . "$(dirname "$0")/moves.sh"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Uses that the wrappers allow. Each of the other sources has one mistake, and must not compile.
-//! The first comment of a source has the error.
+//! Its comment `// error:` has the error.
 
 use kernel_ext::{
     cpu::{

@@ -94,7 +94,7 @@ pub(crate) enum Op {
     Work,
     /// The patch is confirmed.
     Confirm(usize),
-    /// The worker runs after the end of each probation.
+    /// Every probation ends, and then the worker runs.
     Expire,
     /// The parameter `promote` is written.
     Promote,
@@ -112,10 +112,10 @@ enum Failure {
 
 /// The time within which a patch must be confirmed, in seconds.
 const PROBATION: u32 = 60;
-/// The time that has passed since every event: long enough for all functions to settle, but shorter
-/// than a probation.
+/// The usual result of `Instant::elapsed()`, for any instant: long enough for all functions to
+/// settle, but shorter than a probation.
 const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
-/// The time that has passed since every event, if each probation is to be over.
+/// The result of `Instant::elapsed()` in an operation that ends every probation.
 const AFTER_EXPIRY: time::Delta = time::Delta::from_secs(100);
 
 /// A machine on which the loader was just loaded. Dropping the value switches the machine off.

@@ -40,11 +40,12 @@ pub(crate) enum Phase {
 /// The state of the module, or of a patch module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModuleInfo {
-    /// `Some` while the module is loaded, or while a patch module is being unloaded.
+    /// For the module: `None` if it is not loaded. For a patch module: `Some` only while it is
+    /// being unloaded.
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
-    /// The loader delays the free of the module by a [`Stall`](module::Stall).
+    /// The loader delays the freeing of the module by a [`Stall`](module::Stall).
     pub(crate) stalled: bool,
     /// The patch's relocations for the module are applied.
     pub(crate) relocated: bool,

@@ -39,7 +39,8 @@ fn search(module: Option<&CStr>, queries: &[(&'static CStr, usize)]) -> Result<V
     Ok(places)
 }
 
-/// Searches a table as that of vmlinux, and as that of a module. The results must be alike.
+/// Searches `symbols` first as the table of vmlinux and then as that of a module. The results must
+/// be alike.
 fn search_both(symbols: Symbols, queries: &[(&'static CStr, usize)]) -> Result<Vec<Place>> {
     kallsyms::set(symbols, symbols);
     let places = search(None, queries);

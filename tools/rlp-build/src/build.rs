@@ -333,7 +333,7 @@ fn replaced_twice(replaced: &[Replaced]) -> Option<&Replaced> {
 }
 
 /// Compares the units of one object with its shipped image. A unit that is not a part of the image
-/// is refused. It is left out instead if it is only a user of a changed file.
+/// is left out if it is one of `UnitsToCompile::users`. Otherwise it is refused.
 fn verify_units<'a>(
     units: &[Unit],
     to_compile: &UnitsToCompile,

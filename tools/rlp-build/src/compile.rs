@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compiles units: once by kbuild, as they were shipped, and then by kbuild's own command with
-//! each function and each object in a section of its own, before and after the patch.
+//! Compiles units. kbuild compiles each unit once, as it was shipped. Then kbuild's own command
+//! compiles the unit twice, without and with the patch. In these two objects, each function and
+//! each variable has a section of its own.
 
 use crate::command::{
     excerpt,
@@ -138,7 +139,7 @@ fn copy_to_cache(tree: &Tree, source: &str, to: &Path) -> Result {
     Ok(())
 }
 
-/// Compiles units with their functions and objects in sections.
+/// Compiles units with each function and each variable in a section of its own.
 pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &Path) -> Result {
     let header = tree.work.join("runtime_const.h");
     std::fs::write(&header, RUNTIME_CONST).map_err(io_error_at(&header))?;

@@ -37,7 +37,7 @@ pub(crate) struct Section {
     pub(crate) offset: usize,
     pub(crate) size: u64,
     pub(crate) info: u32,
-    /// The size of each entry, in a section of entries of one size.
+    /// The size of one entry, if all entries of the section have the same size. Otherwise 0.
     pub(crate) entry: u64,
 }
 
@@ -57,7 +57,7 @@ impl Section {
         self.flags & u64::from(elf::SHF_MERGE) != 0
     }
 
-    /// The section has strings. Each character of a string is an entry.
+    /// The section has strings. `entry` is then the size of one character.
     pub(crate) fn has_strings(&self) -> bool {
         self.flags & u64::from(elf::SHF_STRINGS) != 0
     }

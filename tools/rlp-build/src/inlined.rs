@@ -38,7 +38,7 @@ use std::path::Path;
 /// many times.
 type Calls = BTreeMap<String, BTreeMap<String, usize>>;
 
-/// Refuses a unit in which other functions are inlined than in the shipped one.
+/// Refuses a unit if the compiler has not inlined the same functions as in the shipped unit.
 pub(crate) fn check(tree: &Tree, unit: &Unit) -> Result {
     let shipped = read(tree, &kbuild_object(unit))?;
     let sections = read(tree, &unit.cached.join("sections.o"))?;

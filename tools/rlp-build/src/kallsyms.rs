@@ -85,7 +85,8 @@ impl Names {
         globals.next().is_none().then_some(first.addr)
     }
 
-    /// A symbol of the function that contains an address. No other symbol has the same name.
+    /// The function that contains an address, by a symbol whose name is unique. `None` if the
+    /// function has no such symbol.
     pub(crate) fn function_at(&self, addr: u64) -> Option<&Ksym> {
         let end = self.by_addr.partition_point(|(start, _)| *start <= addr);
         let (start, _) = *self.by_addr.get(end.checked_sub(1)?)?;

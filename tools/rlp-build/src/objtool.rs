@@ -94,8 +94,8 @@ impl<'a> Objtool<'a> {
         command
     }
 
-    /// Makes the object of each unit as it was shipped: objtool changes the text of the compiler's
-    /// object. The result is kept for later builds.
+    /// Makes the object of each unit as it was shipped: removes the debug information, and runs
+    /// objtool unless kbuild has run it already. The result is kept for later builds.
     pub(crate) fn shipped(&self, units: &[Unit]) -> Result {
         for_each_unit(self.tree.jobs, units, |unit| {
             let checked = unit.cached.join("shipped.o");

@@ -170,8 +170,8 @@ impl Tree {
     }
 }
 
-/// The version in the source's Makefile, without the stable release: some distributions count these
-/// differently.
+/// The version in the source's Makefile, without the number of the stable release: some
+/// distributions count stable releases differently.
 fn version(source: &Path) -> Option<String> {
     let makefile = std::fs::read_to_string(source.join("Makefile")).ok()?;
     let value = |name: &str| {

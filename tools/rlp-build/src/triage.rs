@@ -52,7 +52,7 @@ const FORMAT: u32 = 1;
 enum Verdict {
     /// The module is there.
     Builds,
-    /// A person decides: the fix changes data or locks, or has callbacks.
+    /// A person decides: the fix changes data or locks, or has or needs callbacks.
     Human,
     /// It cannot be a live patch.
     Refused,

@@ -13,7 +13,7 @@ pub(crate) struct FilePatch {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The rest of a line that begins with this prefix, without its end.
+/// The text of a line after this prefix, without the white space at its end.
 fn after<'a>(line: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     Some(line.strip_prefix(prefix)?.trim_ascii_end())
 }
@@ -24,7 +24,7 @@ fn name(line: &[u8], prefix: &[u8]) -> Option<String> {
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
-/// The numbers of old and new lines of the hunk that begins with a line "@@ -10,7 +10,8 @@".
+/// How many old and new lines a hunk has, by its first line: 7 and 8 for "@@ -10,7 +10,8 @@".
 fn counts(line: &[u8]) -> Option<(usize, usize)> {
     let text =
         std::str::from_utf8(after(line, b"@@ -")?.split(|&byte| byte == b'@').next()?).ok()?;

@@ -28,7 +28,7 @@ impl Unit {
         output_of(&self.source)
     }
 
-    /// "fs_proc_cmdline.o", a file name that no other unit has.
+    /// "fs_proc_cmdline.o", so that the objects of all units can be in one folder.
     pub(crate) fn file(&self) -> String {
         self.output().replace('/', "_")
     }

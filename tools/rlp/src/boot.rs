@@ -8,12 +8,12 @@
 //! name in the list has its module, even after a power cut between two steps.
 //!
 //! Before patches are loaded at boot, the id of the boot and the names of these patches are written
-//! to `/var/lib/rlp/boot/intent`. That file is removed 3 minutes after the boot, or earlier if the
-//! machine shuts down in order. If another boot finds the file, the patches in it are quarantined:
-//! a patch that makes the machine panic does so once. A patch that was on probation when the kernel
-//! panicked is quarantined as well, if it is installed. The file `panics` lists the panics that
-//! were judged. A listed panic does not quarantine the patch again, because an operator may have
-//! installed the patch once more.
+//! to `/var/lib/rlp/boot/intent`. That file is removed 3 minutes after the boot, or earlier by a
+//! clean shutdown. If another boot finds the file, the patches in it are quarantined: a patch that
+//! makes the machine panic does so once. A patch that was on probation when the kernel panicked is
+//! quarantined as well, if it is installed. The file `panics` lists the panics that were judged. A
+//! listed panic does not quarantine the patch again, because an operator may have installed the
+//! patch once more.
 
 use crate::change::{
     self,

@@ -86,7 +86,7 @@ fn why_used(system: &System, name: &str) -> Hold {
     if messages.iter().any(|message| message.text == line) {
         Hold::Forced
     } else if history::has_forced(system) {
-        // The line may have been overwritten. The history does not name the patches that left.
+        // The line may have been overwritten. The history does not name the modules that are kept.
         Hold::MaybeForced
     } else {
         Hold::Used

@@ -505,8 +505,8 @@ fn end_of_test(command: &mut Child) -> std::io::Result<Option<ExitStatus>> {
 }
 
 /// Runs the operator's test, and returns why it has failed. The test has a session of its own, so
-/// that it can be ended with its children. So it has no terminal: a question to the user fails, and
-/// does not stop the test.
+/// that it can be ended with its children. Such a session has no terminal: if the test asks the
+/// user a question, it gets no answer, and does not wait for one.
 fn failed_test(command: &str, patch: &str) -> Option<String> {
     let status = Command::new("setsid")
         .args(["/bin/sh", "-c", command])

@@ -96,8 +96,7 @@ impl From<Failure> for Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a command that only reads, or that has made each change that it was asked
-    /// for.
+    /// The outcome of a command without a failure. Its report decides the exit status.
     pub(crate) fn of(report: impl Report + 'static) -> Self {
         Self {
             report: Some(Box::new(report)),

@@ -105,7 +105,7 @@ pub(crate) struct Status {
     leftovers: Vec<Leftover>,
     installed: Vec<String>,
     installed_elsewhere: Vec<boot::Installed>,
-    /// The units of this program for the boot that are not enabled in systemd.
+    /// The boot units of this program (`units::BOOT`, `units::SURVIVED`) that are not enabled.
     missing_units: Vec<&'static str>,
     pub(crate) reasons: Vec<Reason>,
     /// The facts that this user may not see, and the reasons.

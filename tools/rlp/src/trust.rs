@@ -166,10 +166,10 @@ pub(crate) fn signer(file: &[u8]) -> Option<Signer> {
     }
 }
 
-/// The name of a certificate's owner, as the kernel makes it (`x509_fabricate_name()`):
-/// "ORGANIZATION: COMMON NAME", or the common name alone if it begins like the organization. A
-/// certificate with only one of the two has that as its name. A certificate with neither has the
-/// address for mail as its name.
+/// The issuer's name in a certificate, as the kernel makes it (`x509_fabricate_name()`):
+/// "ORGANIZATION: COMMON NAME", or the common name alone if it begins like the organization. If
+/// only one of the two is there, it is the name. If neither is there, the address for mail is the
+/// name.
 fn name(mut parts: &[u8]) -> Option<String> {
     let (mut common, mut organization, mut mail) = (None, None, None);
     while !parts.is_empty() {

@@ -49,7 +49,8 @@ pub(crate) fn run(system: &System, arguments: &cli::Unload, progress: &mut Progr
         match loader::patches(system) {
             // The newest patch is unloaded first. If it holds an older patch, the older patch is in
             // effect again after that, and is unloaded next. If another process confirms the newest
-            // patch before, the older patch leaves, and only its module is unloaded.
+            // patch before it is unloaded, the older patch leaves, and only the module of the older
+            // patch is unloaded.
             Ok(patches) => patches.into_iter().rev().map(|patch| patch.name).collect(),
             Err(failure) => return failure.into(),
         }

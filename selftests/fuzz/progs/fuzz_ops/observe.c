@@ -220,7 +220,7 @@ void expect_own_output(const struct state *m, const long *args, char *text)
 	strcpy(text, output(m, args[0], m->own_universe));
 }
 
-/* The output for a process that was forked after the start of the transition. */
+/* The output for a process that this process has forked while the loader was at rest. */
 void expect_new_output(const struct state *m, const long *args, char *text)
 {
 	strcpy(text, output(m, args[0], m->transition == NO_TRANSITION ? OLD : m->target));

@@ -131,10 +131,10 @@ pid_t fork_child(const char *name)
 }
 
 /*
- * Starts a process that reads "sleep". In a transition, a new process is in the target universe.
- * If a patch replaces sleep_show() for the new process, the process reads the patch's text and
- * exits. Otherwise it falls asleep in the original function. The loader is at rest, so only tasks
- * that block the transition are not switched yet.
+ * Starts a process that reads "sleep". The loader is at rest, so only tasks that block the
+ * transition are not switched yet. This process is in the target universe, and so is its child. If
+ * a patch replaces sleep_show() in that universe, the child reads the patch's text and exits.
+ * Otherwise it falls asleep in the original function.
  */
 void start_sleeper(int at)
 {

@@ -29,7 +29,7 @@ pub(crate) const HOST: &str = "bd71d9b3044e43799c788578c2877b77";
 
 const LOADER: &str = "sys/kernel/rust_livepatch";
 
-/// Files and their contents, and folders without any.
+/// The contents of files, by path. A folder has `None`.
 pub(crate) type Tree = BTreeMap<String, Option<Vec<u8>>>;
 
 /// The output of the program, and its exit status.

@@ -165,7 +165,8 @@ fn status_names_what_needs_a_reboot() {
         .run(&unload)
         .fails(3, "its old module is still in use");
 
-    // The history says that tasks were forced, and not by which patch. Another boot does not count.
+    // The history says that tasks were forced, and not which modules stay for that reason. Another
+    // boot does not count.
     let stays = "the module forced_fix stays until the next boot: tasks were forced";
     let perhaps = "the module forced_fix is still in use, perhaps until the next boot: tasks were \
                    forced";
