@@ -66,12 +66,12 @@ pub(crate) fn release_retired() {
 }
 
 impl Registry {
-    /// Starts to disable a patch whose module is stalled, if there is one. Then sweeps once if the
+    /// Starts to remove a patch whose module is stalled, if there is one. Then sweeps once if the
     /// transition waits for tasks, and completes the transition if every task is switched. Without
     /// a transition, lets hooked functions settle, and takes back a patch that was not confirmed in
     /// time.
     pub(crate) fn advance(&mut self, retired: &mut RetiredPatches) {
-        self.remove_stalled();
+        self.remove_stalled(retired);
         if self.transition().is_none() {
             self.settle();
             self.check_probation();

@@ -79,12 +79,8 @@ fn evict_step(module: Module<'_>, warned: &mut bool) -> bool {
     }
     let id = patch.id;
     let mut retired = RetiredPatches::empty();
-    if registry.is_held(id) {
-        registry.evict_held(id, &mut retired);
-    } else {
-        registry.start_removal(id);
-        registry.advance(&mut retired);
-    }
+    registry.start_removal(id, &mut retired);
+    registry.advance(&mut retired);
     drop(registry);
     registry::release(retired);
     false
@@ -131,30 +127,37 @@ impl Registry {
         }
     }
 
-    /// Starts to disable the oldest patch whose module is stalled, if there is one. The worker
+    /// Starts to remove the oldest patch whose module is stalled, if there is one. The worker
     /// calls this.
-    pub(crate) fn remove_stalled(&mut self) {
+    pub(crate) fn remove_stalled(&mut self, retired: &mut RetiredPatches) {
         let stalled = self.patches().find(|patch| patch.stall.is_some());
         let Some(id) = stalled.map(|patch| patch.id) else {
             return;
         };
-        self.start_removal(id);
+        self.start_removal(id, retired);
         if self.transition().is_none() {
-            // The start failed, and nothing else requests the worker.
+            // The start may have failed, or another patch may be stalled, and nothing else requests
+            // the worker.
             WORKER.after(PAUSE_MS);
         }
     }
 
-    /// Starts to disable `id`, unless that transition runs already or another patch is in
-    /// transition. Errors are ignored, because the caller retries.
-    fn start_removal(&mut self, id: PatchId) {
+    /// Retires `id` if it is held. Otherwise starts to disable it, unless that transition runs
+    /// already or another patch is in transition. Errors are ignored, because the caller retries.
+    fn start_removal(&mut self, id: PatchId, retired: &mut RetiredPatches) {
+        if self.is_held(id) {
+            self.evict_held(id, retired);
+            return;
+        }
         let _ = match self.transition_of(id) {
             Some(_) if self.is_enabled(id) => self.reverse(),
             None if self.transition().is_none() => self.disable(id),
             _ => Ok(()),
         };
-        if let Some(transition) = self.transition_mut() {
-            transition.deadline = Deadline::None;
+        if self.transition_of(id).is_some() {
+            if let Some(transition) = self.transition_mut() {
+                transition.deadline = Deadline::None;
+            }
         }
     }
 }

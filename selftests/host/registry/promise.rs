@@ -31,7 +31,10 @@ use crate::{
         self,
         Text, //
     },
-    transition::Transition,
+    transition::{
+        Deadline,
+        Transition, //
+    },
     universe::Universe,
     view, //
 };
@@ -146,6 +149,16 @@ pub(crate) fn seen() -> Seen {
     }
 }
 
+/// Returns the patch in transition, and the deadline of that transition. Returns `None` if that
+/// patch is `patch`, or is disabled because its module is stalled.
+pub(crate) fn other_transition(patch: usize) -> Option<(usize, Deadline)> {
+    let registry = REGISTRY.lock().unwrap();
+    let other = registry.patch_in_transition()?.desc.0;
+    let deadline = registry.transition()?.deadline;
+    let is_stalled = machine(|machine| machine.modules[other].stalled);
+    (other != patch && !is_stalled).then_some((other, deadline))
+}
+
 /// Checks what must hold after each request, whether it succeeded or failed.
 pub(crate) fn check_always() {
     let text = text::text();
@@ -250,7 +263,9 @@ pub(crate) fn module_freed() {
 /// Checks that nothing refers to the module of `patch`, which is about to be freed.
 pub(crate) fn check_unreferenced(patch: usize) {
     let seen = seen();
-    assert!(!seen.patches.contains(&patch) && !seen.versions.contains(&patch));
+    let is_called = seen.versions.contains(&patch);
+    assert!(!is_called, "patch {patch} is called, but is freed");
+    assert!(!seen.patches.contains(&patch));
     let module = machine(|machine| machine.modules[patch].clone());
     assert!(!module.directory);
     assert!(

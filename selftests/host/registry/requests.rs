@@ -76,9 +76,10 @@ pub(crate) enum Op {
     /// The init of the patch's module enables the patch, an operator tries to force each patch, and
     /// then the init fails.
     LoadFails(usize),
-    /// The init of the patch's module enables the patch, and then fails. The task's stack does not
-    /// change while the notifier waits. If affected code is on it, the notifier stalls the unload.
-    LoadStalls(usize),
+    /// The init of the module of a registered patch fails at last, or `rmmod -f` unloads the
+    /// module. The task's stack does not change while the notifier waits. If affected code is on
+    /// it, the notifier stalls the unload.
+    Remove(usize),
     /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
     Force(usize),
@@ -115,6 +116,9 @@ const PROBATION: u32 = 60;
 /// The usual result of `Instant::elapsed()`, for any instant: long enough for all functions to
 /// settle, but shorter than a probation.
 const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
+/// The result of `Instant::elapsed()` in an operation that waits past the deadline of `evict()`,
+/// but ends no probation.
+const LATE: time::Delta = time::Delta::from_secs(30);
 /// The result of `Instant::elapsed()` in an operation that ends every probation.
 const AFTER_EXPIRY: time::Delta = time::Delta::from_secs(100);
 
@@ -213,21 +217,27 @@ impl Loader {
                 self.set_state(patch, None);
                 result
             }
-            Op::LoadStalls(patch) => {
-                let result = self.run(Op::Load(patch));
-                if result.is_ok() {
-                    self.set_state(patch, Some(State::Going));
-                    time::set_elapsed(time::Delta::from_secs(60));
-                    time::delay::set_meanwhile(|| ());
-                    Watcher::going(Module(patch, PhantomData));
-                    expect_waits_to_end();
-                    // A stalled module is freed later, when its stall is dropped.
-                    if !machine(|machine| machine.modules[patch].stalled) {
-                        promise::check_unreferenced(patch);
-                        self.set_state(patch, None);
-                    }
+            Op::Remove(patch) => {
+                let before = promise::other_transition(patch);
+                self.set_state(patch, Some(State::Going));
+                time::set_elapsed(LATE);
+                time::delay::set_meanwhile(|| ());
+                Watcher::going(Module(patch, PhantomData));
+                expect_waits_to_end();
+                let after = promise::other_transition(patch);
+                if before.is_some() && after.is_some() {
+                    assert!(before == after, "another transition has changed");
                 }
-                result
+                let module = machine(|machine| machine.modules[patch].clone());
+                // A module whose tasks were forced is pinned. `rmmod -f` frees it nevertheless.
+                if !module.stalled && !module.pinned {
+                    promise::check_unreferenced(patch);
+                }
+                // A stalled module is freed later, when its stall is dropped.
+                if !module.stalled {
+                    self.set_state(patch, None);
+                }
+                Ok(())
             }
             Op::Enabled(patch, enabled) => control::set_enabled(id(patch), enabled),
             Op::Force(patch) => control::force(id(patch)),
@@ -305,7 +315,7 @@ impl System for Loader {
             Op::Bpf,
         ];
         for patch in PATCHES {
-            all.extend([Op::Load(patch), Op::LoadFails(patch), Op::LoadStalls(patch)]);
+            all.extend([Op::Load(patch), Op::LoadFails(patch), Op::Remove(patch)]);
             all.push(Op::Force(patch));
             all.extend([true, false].map(|enabled| Op::Enabled(patch, enabled)));
             all.push(Op::Confirm(patch));
@@ -333,21 +343,22 @@ impl System for Loader {
         match op {
             // Probation adds many states. Requests that do not concern it are only explored without
             // it.
-            Op::LoadModule | Op::UnloadModule | Op::Promote | Op::Bpf | Op::LoadStalls(_)
-                if on_probation =>
-            {
-                false
-            }
+            Op::LoadModule | Op::UnloadModule | Op::Promote | Op::Bpf if on_probation => false,
             // Only explored with batches: the search would take too long otherwise.
-            Op::Bpf | Op::LoadStalls(_) if !self.batches => false,
+            Op::Bpf | Op::Remove(_) if !self.batches => false,
             // A module that is pinned or stalled is loaded already.
             Op::Load(patch) => machine(|machine| {
                 let module = &machine.modules[patch];
                 !module.pinned && !module.stalled
             }),
             // The module of a registered patch is loaded already: its init does not run again.
-            Op::LoadFails(patch) | Op::LoadStalls(patch) => {
-                self.may(Op::Load(patch)) && !has(patch) && !text::text().dead
+            Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
+            // With the transition of another patch, only explored with probation.
+            Op::Remove(patch) => {
+                self.may(Op::Load(patch))
+                    && has(patch)
+                    && !text::text().dead
+                    && (on_probation || promise::other_transition(patch).is_none())
             }
             Op::Enabled(patch, _) | Op::Force(patch) => has(patch),
             Op::LoadModule => self.module_state().is_none(),
@@ -479,7 +490,7 @@ fn not_without_the_handler_first() {
 fn not_with_unreported_deaths() {
     twin(
         Broken::DeathNotReported,
-        &["is called, but may be unloaded"],
+        &["is called, but may be unloaded", "is called, but is freed"],
     );
 }
 
