@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test-moves-pair.sh for a longer time, with everything that may disturb it: forks, execs,
+# First, 2,000 functions that are drawn at random are replaced by stubs at once, under load.
+#
+# Then test-moves-pair.sh for a longer time, with everything that may disturb it: forks, execs,
 # threads, modules that are loaded and unloaded, CPU hotplug, tracers, probes, bpf programs,
 # in-tree livepatch, and allocations that fail. Only force is left out, since it mixes calls.
 #
@@ -14,13 +16,13 @@
 # expect-log: Call Trace|cut here|WARNING: .*jump_label|wrong direction\? at return_to_handler|WARNING: kernel/livepatch/transition\.c:[0-9]+ at klp_check_stack
 
 . "$(dirname "$0")/random-changes.sh"
+. "$(dirname "$0")/../everything/everything.sh"
 . "$(dirname "$0")/../faults/inject.sh"
 . "$(dirname "$0")/disturbances.sh"
 seed=${RLP_SEED:-$((RANDOM * 32768 + RANDOM))}
 say_replay "torture FUZZ_SEED=$seed"
 RANDOM=$((seed % 32768))
-end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
-load_moves
+load_everything
 forks=$(awk '$1 == "processes" { print $2 }' /proc/stat)
 trap 'torture_end $?' EXIT
 faults=0
@@ -30,6 +32,18 @@ torture_end() {
 	stop_disturbances
 	rm -rf "$counts"
 	moves_end "$1"
+}
+
+# Replace the functions, let them be called, and put the originals back.
+replace_many() {
+	start_load
+	replace_functions rlp_everything random=2000 seed="$seed"
+	((count == 2000)) || fail "$count functions were drawn"
+	wait_until "settled_modes rlp_everything" 120
+	exercise || fail "the shell's commands fail"
+	echo "# of 2000 functions, $(count_promoted rlp_everything) jump, and $(count_called rlp_everything) were called"
+	disable_and_unload rlp_everything
+	stop_workers
 }
 
 summary() {
@@ -71,6 +85,7 @@ try_load() {
 	load_module "$@"
 }
 
+replace_many
 if has_kernel_faults; then
 	kernel_faults
 else
@@ -83,6 +98,7 @@ start_worker moves hammer 3 "$seed"
 echo 1 >$MOVES/ticks
 
 rounds=0 report=$SECONDS
+end=$((SECONDS + ${RLP_MINUTES:-10} * 60))
 while ((SECONDS < end)); do
 	change_at_random
 	rounds=$((rounds + 1))
