@@ -62,7 +62,7 @@ MODULE_PARM_DESC(deadline,
 static unsigned int probation;
 module_param(probation, uint, 0644);
 MODULE_PARM_DESC(probation,
-		 "Seconds in which a patch must be confirmed, or it is taken back; 0: no probation (default: 0)");
+		 "Seconds within which a patch must be confirmed, or it is taken back; 0: no probation (default: 0)");
 
 static char *without = "";
 module_param(without, charp, 0444);

@@ -171,7 +171,7 @@ impl Batches {
 impl Drop for Batches {
     fn drop(&mut self) {
         if self.others != 0 {
-            pr_err!("{} jumps were not removed\n", self.others);
+            pr_err!("jumps that were not removed: {}\n", self.others);
             return;
         }
         let (anchor, target) = self.anchor;

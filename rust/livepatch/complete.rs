@@ -130,7 +130,7 @@ impl Registry {
         let left_out = transition.left_out();
         if left_out != 0 {
             pr_warn!(
-                "'{}': {} new tasks were switched before their parents: no room for their records\n",
+                "'{}': new tasks switched before their parents, because there was no room for their records: {}\n",
                 self.patch(id)?.name(),
                 left_out
             );

@@ -110,7 +110,7 @@ impl Registry {
         for &(blocker, count) in counts.iter().take(REASONS) {
             let _ = blockers::name(blocker, LONGEST_NAME, |reason, function| {
                 pr_warn!(
-                    "patch '{}': delayed by {} tasks: {} {}\n",
+                    "patch '{}': tasks not switched: {} {} {}\n",
                     patch.name(),
                     count,
                     reason,
@@ -128,7 +128,7 @@ impl Registry {
     }
 }
 
-/// Lists some tasks that are not switched: "NAME (PID) REASON FUNCTION, ..., and N more tasks".
+/// Lists some tasks that are not switched: "NAME (PID) REASON FUNCTION, ..., and N more".
 ///
 /// # Errors
 ///
@@ -159,7 +159,7 @@ fn list_tasks(records: &Records) -> Result<CString> {
     match pending.count() {
         0 => Ok(list),
         more => Ok(CString::try_from_fmt(fmt!(
-            "{}, and {} more tasks",
+            "{}, and {} more",
             &*list,
             more
         ))?),

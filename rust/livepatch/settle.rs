@@ -101,7 +101,7 @@ impl Registry {
         self.settle_later();
         if let Err(e) = self.demote_for(request) {
             pr_warn!(
-                "a bpf program cannot be attached to a patched function: the handler was not put back ({})\n",
+                "a bpf program cannot be attached to a patched function, because the function still jumps ({})\n",
                 e.to_errno()
             );
         }

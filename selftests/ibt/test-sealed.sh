@@ -9,7 +9,8 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-[[ ${RLP_GUEST:-} ]] || skip "it makes the kernel oops, and this machine does not exist only for tests"
+[[ ${RLP_GUEST:-} ]] ||
+	skip "it makes the kernel oops, and this machine is not a guest for the tests"
 [[ -s $RLP_MODULES/rust_livepatch.entries ]] || skip "this kernel has no IBT"
 
 new_log

@@ -9,7 +9,8 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-[[ ${RLP_GUEST:-} ]] || skip "it shuts ftrace down, and this machine does not exist only for tests"
+[[ ${RLP_GUEST:-} ]] ||
+	skip "it shuts ftrace down, and this machine is not a guest for the tests"
 # On debug kernels, load the loader without the functions that promote in batches: this tests the
 # jumps that are registered one by one.
 is_loaded rust_livepatch ||

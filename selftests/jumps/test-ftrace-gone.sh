@@ -8,7 +8,8 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-[[ ${RLP_GUEST:-} ]] || skip "it shuts ftrace down, and this machine does not exist only for tests"
+[[ ${RLP_GUEST:-} ]] ||
+	skip "it shuts ftrace down, and this machine is not a guest for the tests"
 own_loader
 tracing=/sys/kernel/tracing
 

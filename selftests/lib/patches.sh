@@ -76,7 +76,7 @@ load_patch() {
 	expect_file "$RLP/$1/enabled" 1
 }
 
-# patch_off NAME: disable the patch and wait until only its module is left.
+# patch_off NAME: disable the patch and wait until the loader has removed it.
 patch_off() {
 	echo 0 >"$RLP/$1/enabled"
 	wait_gone "$1"

@@ -181,7 +181,7 @@ expect_outcome() {
 	case $outcome in
 	'') untested "$3: $2 needs modules that were not built" ;;
 	"$1") ;;
-	*) fail "$3: $2 finds it $outcome instead of $1" ;;
+	*) fail "$3: $2 says $outcome, and $1 was expected" ;;
 	esac
 }
 

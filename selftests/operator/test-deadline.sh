@@ -21,7 +21,7 @@ load_module rlp_patch_a funcs=rlp_target:sleep_show
 expect_file $RLP/rlp_patch_a/deadline 2
 wait_gone rlp_patch_a
 expect_log "patch 'rlp_patch_a': the transition is not complete after 2 s, and is reversed"
-expect_log "patch 'rlp_patch_a': delayed by 1 tasks: inside sleep_show"
+expect_log "patch 'rlp_patch_a': tasks not switched: 1 inside sleep_show"
 expect_log "patch 'rlp_patch_a': blocked by cat \\($sleeper\\) inside sleep_show$"
 expect_seen uevents '^uevent deadline patching rlp_patch_a [0-9]+$'
 expect_us deadline patching rlp_patch_a 2000000 $((8000000 * ${RLP_SLOW:-1}))
@@ -40,9 +40,9 @@ new_log
 echo 0 >$RLP/rlp_patch_a/enabled
 wait_until "log_has 'is reversed'" 30 || fail "the transition is not reversed"
 wait_settled rlp_patch_a
-expect_log "patch 'rlp_patch_a': delayed by 5 tasks: inside doze$"
+expect_log "patch 'rlp_patch_a': tasks not switched: 5 inside doze$"
 task="cat \\([0-9]+\\) inside doze"
-expect_log "patch 'rlp_patch_a': blocked by $task, $task, $task, and 2 more tasks$"
+expect_log "patch 'rlp_patch_a': blocked by $task, $task, $task, and 2 more$"
 expect_file $RLP/rlp_patch_a/enabled 1
 pass "a patch that cannot be disabled in time stays enabled"
 

@@ -250,7 +250,7 @@ run 1 status --nagios
 says 'WARNING - .*on probation'
 wait_gone rlp_patch_a
 run 0 status
-says 'rlp_patch_a: not in effect; its module is left'
+says 'rlp_patch_a: not in effect; its module is still loaded'
 run 0 load --probation 300 "$one" --parameter=says=a "$a"
 json 0 confirm --dry-run
 run 0 confirm

@@ -9,7 +9,7 @@
 set -e
 . "$(dirname "$0")/secureboot.sh"
 [[ ${RLP_GUEST:-} ]] ||
-	skip "it starts another kernel, and this machine does not exist only for tests"
+	skip "it starts another kernel, and this machine is not a guest for the tests"
 expect_lockdown integrity
 patched="this has been live patched"
 read_file /proc/cmdline

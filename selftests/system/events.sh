@@ -122,7 +122,7 @@ says "patch 'rlp_patch_a': blocked by cat \([0-9]+\) inside sleep_show$"
 pass "$step"
 
 step="the journal has each record of rlp, as it is in the history"
-await 20 'rlp history | grep -q "loader: it has left"'
+await 20 'rlp history | grep -q "loader: the loader has removed it"'
 await 20 'journalctl -b _UID=0 SYSLOG_IDENTIFIER=rlp -o json --all --no-pager --output-fields=RLP_RECORD | jq -r .RLP_RECORD >/run/records
 	cmp /run/records /var/lib/rlp/history.jsonl'
 guest 'journalctl -b _UID=0 SYSLOG_IDENTIFIER=rlp -o json --all --no-pager --output-fields=RLP_SHA256 | jq -r .RLP_SHA256 | tail -n 1'

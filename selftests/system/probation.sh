@@ -24,7 +24,7 @@ says 'on probation'
 ! try '(exec true)' || fail "execve still works"
 await 90 '(exec true)'
 await 60 'test ! -e /sys/kernel/rust_livepatch/rlp_patch_a'
-await 30 'rlp history | grep -q "rlp_patch_a  loader: it has left"'
+await 30 'rlp history | grep -q "rlp_patch_a  loader: the loader has removed it"'
 guest 'rlp unload rlp_patch_a'
 booted
 pass "$step"

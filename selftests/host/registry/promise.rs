@@ -323,7 +323,7 @@ pub(crate) fn check_at_rest() {
         registry.transition().is_none(),
         "the transition does not end"
     );
-    assert!(registry.settling().is_none(), "it does not settle");
+    assert!(registry.settling().is_none(), "it has not settled");
     assert_eq!(machine.probes, 0, "a probe is registered for nothing");
     for module in &machine.modules {
         assert!(!module.stalled || module.pinned, "a module stays stalled");

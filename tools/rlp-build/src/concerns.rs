@@ -43,15 +43,15 @@ pub(crate) fn of_patch(patch: &str, refused: Option<&str>) -> Vec<Concern> {
     match refused {
         Some("changed-data") => add(
             Kind::DataChange,
-            "existing data must be set by a callback, or the fix does without it".into(),
+            "set existing data in a callback, or find a fix that does not change them".into(),
         ),
         Some("changed-layout") => add(
             Kind::DataChange,
-            "the new member must be a shadow variable, or the fix does without it".into(),
+            "make the new member a shadow variable, or find a fix that does not need it".into(),
         ),
         Some("init") => add(
             Kind::Callback,
-            "what the code does at boot must be done again by a callback".into(),
+            "init code has run already: a callback must do again what it does".into(),
         ),
         _ => {}
     }

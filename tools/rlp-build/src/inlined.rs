@@ -83,7 +83,7 @@ fn difference(shipped: &Calls, sections: &Calls) -> Option<(String, String)> {
             let times = |calls: &BTreeMap<String, usize>| calls.get(callee).copied().unwrap_or(0);
             let (old, new) = (times(before), times(after));
             (old != new).then(|| {
-                let detail = format!("it calls {callee}() {new} times, and {old} times as shipped");
+                let detail = format!("calls of {callee}(): {new}, and {old} as shipped");
                 (name.clone(), detail)
             })
         })
@@ -308,7 +308,7 @@ Disassembly of section .text.unlikely:
 
         let mut inlined = shipped.clone();
         inlined.get_mut("f").unwrap().insert("g".into(), 1);
-        let detail = "it calls g() 1 times, and 2 times as shipped";
+        let detail = "calls of g(): 1, and 2 as shipped";
         assert_eq!(
             difference(&shipped, &inlined),
             Some(("f".to_owned(), detail.to_owned()))

@@ -184,8 +184,9 @@ impl fmt::Display for Refusal {
                 detail,
             } => write!(
                 f,
-                "{function}() of {unit} is not what was shipped ({detail}): build with the source, \
-                 the configuration and the compiler of that kernel (--explain shows the difference)"
+                "{function}() of {unit} differs from the shipped function ({detail}): build with \
+                 the source, the configuration and the compiler of that kernel (--explain shows \
+                 the difference)"
             ),
             Self::Inlined {
                 function,
@@ -204,8 +205,8 @@ impl fmt::Display for Refusal {
             ),
             Self::DefinedTwice { symbol } => write!(
                 f,
-                "two patches of the series define {symbol}: give one of them another name, or make \
-                 them one"
+                "two patches of the series define {symbol}: rename it in one of them, or merge the \
+                 patches"
             ),
             Self::NoFentry { function } => write!(
                 f,

@@ -487,7 +487,7 @@ fn build_together(
         let (reason, sentence) = match last {
             Outcome::Refused { reason, sentence } => (reason, sentence),
             Outcome::Failed(sentence) => ("failed".to_owned(), sentence),
-            Outcome::Built(_) => return Err(tool_failure("a build that was refused is built now")),
+            Outcome::Built(_) => return Err(tool_failure("a series that was refused builds now")),
         };
         left_out.push(LeftOut {
             patch: fixes[kept[bad - 1]].patch.clone(),
@@ -523,7 +523,7 @@ fn counts(fixes: &[Fix]) -> Counts {
 fn print_together(together: &Together) {
     match &together.module {
         Some(module) => println!(
-            "  {module} has {} of them, and replaces {} functions",
+            "  {module} has {} of them; functions that it replaces: {}",
             together.patches.len(),
             together.functions.len()
         ),

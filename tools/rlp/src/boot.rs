@@ -319,7 +319,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
         .clone()
         .unwrap_or_else(|| system.release());
     if !is_name(&release) {
-        return Failure::refused(format!("'{release}' is no release of a kernel")).into();
+        return Failure::refused(format!("'{release}' is not a kernel release")).into();
     }
     let dry_run = arguments.dry.dry_run;
     change::apply_to_each(dry_run, &arguments.patches, |name| {
@@ -332,7 +332,9 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
         }
         let mut change = Change::new(&name, Done::Uninstalled);
         if loader::patch(system, &name)?.is_some() {
-            change = change.note(format!("it stays in effect until: rlp unload {name}"));
+            change = change.note(format!(
+                "it stays in effect; to unload it now: rlp unload {name}"
+            ));
         }
         if dry_run {
             return Ok(change);

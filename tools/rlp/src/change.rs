@@ -132,7 +132,7 @@ impl Report for Changes {
             }
         }
         if self.changes.is_empty() {
-            text.push_str("nothing is to be done\n");
+            text.push_str("nothing to do\n");
         }
         text
     }
@@ -165,7 +165,7 @@ pub(crate) fn apply_to_each<T>(
             }
         }
     }
-    // If the first change has failed, the failure is printed without "nothing is to be done".
+    // If the first change has failed, the failure is printed without "nothing to do".
     let report: Option<Box<dyn Report>> = if changes.is_empty() && failure.is_some() {
         None
     } else {

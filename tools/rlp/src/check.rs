@@ -220,7 +220,7 @@ fn check_kernel(system: &System, findings: &mut Findings) {
     match system.names("/sys/kernel/livepatch") {
         Ok(names) if !names.is_empty() => findings.note(
             format!("in-tree livepatch has patches, too: {}", names.join(" ")),
-            "a function can be replaced by one of the two loaders only",
+            "only one of the two loaders can replace a function",
         ),
         _ => (),
     }
@@ -404,8 +404,8 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
     match crate::history::damaged(system) {
         Ok(0) => (),
         Ok(damaged) => findings.note(
-            format!("{damaged} lines of the history are damaged, as after a power cut"),
-            "rlp verify shows whether a power cut has done that; the other lines can be read",
+            format!("damaged lines in the history, as after a power cut: {damaged}"),
+            "rlp verify checks the chain of the records; the undamaged lines can be read",
         ),
         Err(failure) => findings.failure(&failure),
     }

@@ -44,11 +44,11 @@ pub(crate) enum Command {
     Info(Info),
     /// Load patches, and wait until they are in effect
     Load(Load),
-    /// Disable patches, wait until they have left, and unload them
+    /// Disable patches, wait until they are removed, and unload them
     Unload(Unload),
     /// Confirm patches that are on probation
     Confirm(Confirm),
-    /// Turn a transition round
+    /// Reverse a transition
     Reverse(Reverse),
     /// End a transition without proof that it is safe
     Force(Force),

@@ -50,7 +50,7 @@ pub(crate) fn write_patch_file(
     let messages = log.problems(patch);
     let failure = Failure::refused(format!("{patch} was not {done}"));
     if !system.exists(&path) {
-        return Err(failure.why("the patch has left meanwhile"));
+        return Err(failure.why("the patch was removed meanwhile"));
     }
     if messages.is_empty() {
         return Err(failure.why(error_text(&error)));
@@ -74,7 +74,7 @@ pub(crate) fn interrupted(patch: &Patch, verb: &str) -> Failure {
         patch.switched, patch.tasks
     ))
     .next(format!(
-        "rlp {verb} continues to wait; rlp reverse {name} turns the transition round"
+        "rlp {verb} continues to wait; rlp reverse {name} reverses the transition"
     ))
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn timed_out(system: &System, patch: &Patch, verb: &str) -> Failure {
     ))
     .why(why)
     .next(format!(
-        "rlp status, or rlp reverse {name} to turn it round"
+        "rlp status shows what holds it up; rlp reverse {name} reverses it"
     ))
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn confirm(system: &System, name: &str) -> Result<State> {
     write_patch_file(system, name, "confirmed", "1", "confirmed", &mut log)?;
     let patch = loader::patch(system, name)?.ok_or_else(|| {
         Failure::error(format!("{name} was not confirmed"))
-            .why("the patch has left meanwhile")
+            .why("the patch was removed meanwhile")
             .next("rlp history shows what has happened to it")
     })?;
     Ok(patch.state)

@@ -35,7 +35,7 @@ pub(crate) struct HeadFile {
 }
 
 fn no_head(path: &Path) -> Failure {
-    Failure::error(format!("{} is no head of evidence", path.display()))
+    Failure::error(format!("{} is not a head of evidence", path.display()))
         .next("rlp evidence export writes such a file beside the records")
 }
 
@@ -61,7 +61,7 @@ impl HeadFile {
     pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Self> {
         match serde_json::from_slice::<Self>(text) {
             Ok(head) if head.evidence == FORMAT && !host::is_name(&head.host) => {
-                Err(no_head(path).why("its host is no name of a machine"))
+                Err(no_head(path).why("its host is not a machine's name"))
             }
             Ok(head) if head.evidence == FORMAT => Ok(head),
             Ok(head) => Err(Failure::error(format!(
@@ -145,7 +145,7 @@ mod tests {
             ..head.clone()
         };
         let failure = HeadFile::parse(path, &odd.text()).unwrap_err();
-        assert_eq!(failure.what, "host.head is no head of evidence");
+        assert_eq!(failure.what, "host.head is not a head of evidence");
         let newer = HeadFile {
             evidence: 2,
             ..head

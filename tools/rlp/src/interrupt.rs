@@ -61,7 +61,7 @@ fn is_ignored(status: &str, signal: i32) -> bool {
 pub(crate) fn watch() -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let failed = |error: std::io::Error| {
-        Failure::error(format!("signals cannot be noted: {}", error_text(&error)))
+        Failure::error(format!("signals cannot be handled: {}", error_text(&error)))
     };
     let (wake, writer) = UnixStream::pair().map_err(failed)?;
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {

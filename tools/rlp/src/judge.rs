@@ -583,7 +583,7 @@ impl<'a> Judge<'a> {
         } else if others.has_record {
             self.foreign(others);
         } else {
-            self.found(Kind::Changed, others.lines, "this is no record any more");
+            self.found(Kind::Changed, others.lines, "this is not a record any more");
         }
     }
 

@@ -178,12 +178,12 @@ fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
                     "another build of {name} is loaded: its build id is {loaded}, the file has \
                      {file}"
                 ))
-                .next(format!("rlp unload {name}, and load the file then")));
+                .next(format!("rlp unload {name}, then load the file")));
         }
     }
     match patch.state {
         State::Disabling => Err(Failure::refused(format!("{name} is being disabled"))
-            .next(format!("wait, or turn that round with rlp reverse {name}"))),
+            .next(format!("wait, or rlp reverse {name}"))),
         State::Held => Err(Failure::refused(format!("{name} was replaced")).why(
             "the patch that has replaced it is on probation; it takes effect again if that patch \
              is not confirmed",
@@ -389,7 +389,7 @@ pub(crate) fn wait_for_other_transitions(
                 "{name} must wait: {} is in transition",
                 other.name
             ))
-            .next(format!("rlp reverse {} turns that round", other.name)));
+            .next(format!("rlp reverse {} reverses it", other.name)));
         }
     }
     Ok(())

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
             Command::Completion { .. } | Command::Manual { .. }
         )
     {
-        return ExitCode::from(asks.answer("what this verb writes is not JSON: leave out --json"));
+        return ExitCode::from(asks.answer("this verb does not write JSON: leave out --json"));
     }
     let root = cli
         .root

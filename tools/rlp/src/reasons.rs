@@ -5,7 +5,7 @@
 //! sources of the loader.
 
 /// A message of the loader, in which `{}` stands for a value, what it means, and what to do next.
-/// The last text is empty if nothing is to be done.
+/// The last text is empty if there is nothing to do.
 pub(crate) type Reason = (&'static str, &'static str, &'static str);
 
 const WRONG_FILE: &str = "report this to the author of the patch: it must be built again";
@@ -18,7 +18,7 @@ const REASONS: &[Reason] = &[
     // The loader does not load.
     ("cannot look up symbols: failed to register a kprobe on kallsyms_lookup_name", "the kernel has no kprobes or no kallsyms", "use a kernel with CONFIG_KPROBES and CONFIG_KALLSYMS"),
     ("the kernel lacks '{}', which the loader needs", "the loader does not support this kernel as it is", "see integration.rst"),
-    ("the kernel lacks '{}': {}", "this is no error: the text after the colon is all that does not work", ""),
+    ("the kernel lacks '{}': {}", "this is not an error: the loader works, except for what the text after the colon says", ""),
     ("failed to initialize the loader ({})", "the loader is not loaded; the line before has the reason, and -12 is a lack of memory", "rlp check --kernel"),
     ("ftrace has no records of this module: ftrace could not allocate them", "memory was short while the loader was being loaded", AGAIN),
     ("ftrace has shut itself down, until the next boot", "nothing can be patched: ftrace has found an error of its own", REBOOT),
@@ -26,7 +26,7 @@ const REASONS: &[Reason] = &[
     ("symbol '{}' not found in symbol table", "the kernel or the module has no such function: the patch is for another version, or the compiler has inlined the function", OTHER_BUILD),
     ("unresolvable ambiguity for symbol '{}' in object '{}'", "several functions have that name, and the patch does not select one", WRONG_FILE),
     ("symbol position {} for symbol '{}' in object '{}' not found", "fewer functions have that name than the patch expects: it is for another build", OTHER_BUILD),
-    ("failed to find location for function '{}': {}", "ftrace cannot hook the function, because of what is after the colon", WRONG_FILE),
+    ("failed to find location for function '{}': {}", "ftrace cannot hook the function, for the reason after the colon", WRONG_FILE),
     ("function '{}' cannot be patched: it is freed after the module's init", "an __init function of a module is gone when the patch would change it", WRONG_FILE),
     ("function '{}' of '{}' is named twice", "the patch names one function by two names or positions", WRONG_FILE),
     ("patch '{}' names function '{}' of '{}' twice", "the patch names one function in two places", WRONG_FILE),
@@ -85,8 +85,8 @@ const REASONS: &[Reason] = &[
     ("'{}': confirmed", "the patch stays", ""),
     ("'{}': in effect again", "the patch that had replaced it was taken back", ""),
     ("patch '{}' was not confirmed within {} s, and is taken back", "nobody has confirmed the patch in time", "find out why, and load it again"),
-    ("patch '{}': the transition is not complete after {} s, and is reversed", "the deadline is over", "stop the tasks that the next lines name, and try again"),
-    ("patch '{}': delayed by {} tasks: {} {}", "this number of tasks was not switched in time; the reason and the function follow", ""),
+    ("patch '{}': the transition is not complete after {} s, and is reversed", "the deadline has passed", "stop the tasks that the next lines name, and try again"),
+    ("patch '{}': tasks not switched: {} {} {}", "this number of tasks was not switched in time; the reason and the function follow", ""),
     ("patch '{}': blocked by {}", "these tasks were not switched in time", "stop them, and try again"),
     ("patch '{}': the transition was not reversed ({}), retrying", "memory was short when the deadline passed: the loader tries again each second", ""),
     ("patch '{}': the uevent '{}' was not sent ({})", "memory was short: a program that waits for the event does not get it", ""),
@@ -100,19 +100,19 @@ const REASONS: &[Reason] = &[
     ("patch '{}' is already {}", "nothing was to be done", ""),
     ("patch '{}' cannot be enabled: '{}' has replaced it and is on probation", "the first patch is held, and is in effect again if the second is taken back", "rlp unload the second patch"),
     ("patch '{}' cannot be confirmed: it is not in effect yet", "a patch is confirmed after its transition", "wait until rlp status says that it is on probation"),
-    ("patch '{}' cannot be confirmed: it is being disabled", "an operator disables the patch", "rlp reverse, and confirm it then"),
+    ("patch '{}' cannot be confirmed: it is being disabled", "an operator disables the patch", "rlp reverse, then confirm it"),
     ("patch '{}' is not in transition", "no task waits to be switched", ""),
     ("patch '{}' cannot be forced: module '{}' is being initialized or unloaded", "the kernel may free that module while tasks run in it", "stop the tasks that rlp status names, or try again in 10 s"),
     ("patch '{}': the value of {} must be 0 or 1", "somebody has written another value to that file", ""),
     ("patch '{}': the value of deadline must be a number of seconds", "somebody has written another value to that file", ""),
     ("failed to complete the transition ({}), retrying", "memory was short, or ftrace has shut itself down (-19); the loader retries by itself", ""),
     ("some functions were not unhooked, and run their original code ({})", "memory was short, or ftrace has shut itself down (-19); the loader retries by itself", ""),
-    ("'{}': {} new tasks were switched before their parents: no room for their records", "until the parents are switched, these tasks call other functions than their parents; harmless, unless a patched function passes data from a parent to its child", ""),
+    ("'{}': new tasks switched before their parents, because there was no room for their records: {}", "until the parents are switched, these tasks call other functions than their parents; harmless, unless a patched function passes data from a parent to its child", ""),
     ("Duplicate shadow variable <{}, {}>", "a mistake in the patch: it allocates a shadow variable twice", WRONG_FILE),
     ("Failed to construct shadow variable <{}, {}> ({})", "a constructor in the patch has failed with the error in brackets", "ask the author of the patch"),
     ("ftrace has shut itself down: the loader cannot be unloaded any more", "functions that are hooked stay hooked, and nothing can be patched", REBOOT),
-    ("a bpf program cannot be attached to a patched function: the handler was not put back ({})", "the bpf program was not attached", "attach the program again; after -16, first remove the kprobe from the function"),
-    ("{} jumps were not removed", "ftrace has shut itself down, and these functions stay patched", REBOOT),
+    ("a bpf program cannot be attached to a patched function, because the function still jumps ({})", "the jump was not removed, so the bpf program was not attached", "attach the program again; after -16, first remove the kprobe from the function"),
+    ("jumps that were not removed: {}", "ftrace has shut itself down, and these functions stay patched", REBOOT),
     ("the anchor of the jumps was not removed ({})", "ftrace has shut itself down after an error of its own", REBOOT),
     ("a jump was not removed ({})", "ftrace has shut itself down, and the function stays patched", REBOOT),
 ];

@@ -54,10 +54,11 @@ pub(crate) enum Verdict {
 
 /// Reasons that `check` and `doctor` report, too.
 pub(crate) const DEAD_FTRACE: &str =
-    "ftrace has shut itself down: nothing can be patched, and functions that jump stay patched";
+    "ftrace has shut itself down: nothing can be patched, and no jump can be removed";
 pub(crate) const NO_MODULES: &str =
     "the kernel neither loads nor unloads modules (kernel.modules_disabled)";
-pub(crate) const NO_MODULES_NEXT: &str = "plan a reboot, and load the patches before that is set";
+pub(crate) const NO_MODULES_NEXT: &str =
+    "plan a reboot, and load the patches before kernel.modules_disabled is set";
 
 /// The exit status of a plugin that cannot find out the state.
 pub(crate) const UNKNOWN: u8 = 3;
@@ -321,7 +322,7 @@ impl Status {
             let (what, next) = match left.hold {
                 Hold::Free => continue,
                 Hold::Used => (
-                    format!("the module {name} is still in use, and its patch has left"),
+                    format!("the module {name} is still in use, although its patch was removed"),
                     lsmod,
                 ),
                 Hold::MaybeForced => (
@@ -538,7 +539,7 @@ impl Report for Status {
         for left in self.leftovers.iter().filter(|left| left.hold == Hold::Free) {
             let _ = writeln!(
                 text,
-                "\n{0}: not in effect; its module is left (rlp unload {0})",
+                "\n{0}: not in effect; its module is still loaded (rlp unload {0})",
                 left.name
             );
         }

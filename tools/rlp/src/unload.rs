@@ -110,7 +110,7 @@ fn plan(system: &System, name: &str, deadline: Option<u32>) -> Result<Change> {
             return Ok(Change::new(name, Done::NotLoaded));
         };
         check_leftover(system, &left)?;
-        return Ok(change.note("only its module is left"));
+        return Ok(change.note("only its module is still loaded"));
     };
     if modules::are_disabled(system) {
         change = change.note(format!("its module would stay: {}", status::NO_MODULES));

@@ -54,7 +54,7 @@ fn dry_runs_change_nothing() {
          here: each boot must run rlp boot\n",
     );
     dry(&["uninstall", "fix"], "fix: is not installed\n");
-    dry(&["confirm"], "nothing is to be done\n");
+    dry(&["confirm"], "nothing to do\n");
     machine.patch("live_fix", 1);
     machine.set("live_fix", "confirmed", "0");
     dry(&["confirm"], "live_fix: would be confirmed\n");
@@ -283,7 +283,7 @@ fn loading_again_is_no_error() {
     machine.write("sys/module/leaving_fix/refcnt", "0\n");
     machine.run(&["unload", "--dry-run", "leaving_fix"]).is(
         0,
-        "leaving_fix: would be unloaded\n  only its module is left\n",
+        "leaving_fix: would be unloaded\n  only its module is still loaded\n",
     );
     machine.set("live_fix", "confirmed", "0");
     machine.set("live_fix", "probation", "20");
@@ -334,7 +334,7 @@ fn options_for_a_patch_that_is_loaded() {
 #[test]
 fn confirm_and_reverse() {
     let machine = Machine::new();
-    machine.run(&["confirm"]).is(0, "nothing is to be done\n");
+    machine.run(&["confirm"]).is(0, "nothing to do\n");
     machine
         .run(&["confirm", "other"])
         .fails(3, "the loader has no patch other");

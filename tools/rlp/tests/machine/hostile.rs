@@ -120,7 +120,7 @@ fn names_with_odd_characters() {
     assert!(!machine.path("var/lib/rlp").exists());
     machine
         .run(&["uninstall", "--release", "../..", "fix"])
-        .fails(3, "'../..' is no release of a kernel");
+        .fails(3, "'../..' is not a kernel release");
 
     // The fields of a module are printed. Their control characters must not reach a terminal.
     let info = [
@@ -265,7 +265,7 @@ fn a_huge_history() {
     );
     output.has("damaged lines");
     let output = shell(&machine, "ulimit -v 131072; rlp doctor");
-    output.has("the history are damaged");
+    output.has("damaged lines in the history, as after a power cut: ");
 }
 
 /// The order of the records is that in which they were written, whatever the clock has said.

@@ -152,9 +152,9 @@ fn status_names_what_needs_a_reboot() {
         machine.write(&format!("sys/module/{name}/refcnt"), count);
     }
     let output = machine.run(&["status"]);
-    output.has("old_fix: not in effect; its module is left (rlp unload old_fix)");
+    output.has("old_fix: not in effect; its module is still loaded (rlp unload old_fix)");
     // Nothing says that tasks were forced.
-    output.has("the module forced_fix is still in use, and its patch has left");
+    output.has("the module forced_fix is still in use, although its patch was removed");
     assert_eq!(machine.run(&["status", "--nagios"]).status, 1);
     let status = machine.json(&["status"]);
     assert_eq!(status["leftovers"][0]["pinned"], true);
