@@ -17,6 +17,10 @@ use crate::failure::{
 use crate::heartbeat::Machine;
 use crate::host;
 use crate::journal;
+use crate::lines::{
+    self,
+    Kept, //
+};
 use crate::output::{
     printable,
     Paint,
@@ -42,14 +46,7 @@ use std::collections::{
 };
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{
-    BufRead,
-    BufReader,
-    Read, //
-};
-
-/// The longest part of a line that is read at once. No record is that long.
-const MAX_PART: u64 = 1 << 20;
+use std::io::BufReader;
 
 /// The path of the history.
 pub(crate) fn path() -> String {
@@ -242,20 +239,16 @@ fn each(system: &System, mut take: impl FnMut(Record)) -> Result<usize> {
     };
     let mut file = BufReader::new(file);
     let (mut line, mut damaged) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        let mut part = (&mut file).take(MAX_PART);
-        if part.read_until(b'\n', &mut line).map_err(on_file(&path))? == 0 {
-            return Ok(damaged);
-        }
-        if line.trim_ascii().is_empty() {
+    while let Some(kept) = lines::next(&mut file, &mut line, |_| ()).map_err(on_file(&path))? {
+        if line.trim_ascii().is_empty() && kept == Kept::Whole {
             continue;
         }
         match serde_json::from_slice(&line) {
-            Ok(record) => take(record),
-            Err(_) => damaged += 1,
+            Ok(record) if kept == Kept::Whole => take(record),
+            _ => damaged += 1,
         }
     }
+    Ok(damaged)
 }
 
 /// Counts the lines that are no records.

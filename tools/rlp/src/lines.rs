@@ -44,6 +44,49 @@ pub(crate) struct Read {
     pub(crate) unmarked: Sum,
 }
 
+/// Whether the text of a line was kept as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Whole,
+    /// The line is longer than any record.
+    Beginning,
+}
+
+/// Reads the next line, and keeps its text without the newline. Passes all of its bytes to `add`,
+/// with a newline at the end even if the file has none. Returns `None` at the end of the file.
+pub(crate) fn next(
+    file: &mut impl BufRead,
+    text: &mut Vec<u8>,
+    mut add: impl FnMut(&[u8]),
+) -> Result<Option<Kept>> {
+    text.clear();
+    (&mut *file).take(LONGEST).read_until(b'\n', text)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    add(text);
+    if text.last() == Some(&b'\n') {
+        text.pop();
+        return Ok(Some(Kept::Whole));
+    }
+    let mut kept = Kept::Whole;
+    loop {
+        let part = file.fill_buf()?;
+        if part.is_empty() {
+            add(b"\n");
+            return Ok(Some(kept));
+        }
+        kept = Kept::Beginning;
+        let newline = part.iter().position(|&byte| byte == b'\n');
+        let len = newline.map_or(part.len(), |at| at + 1);
+        add(&part[..len]);
+        file.consume(len);
+        if newline.is_some() {
+            return Ok(Some(kept));
+        }
+    }
+}
+
 /// Passes each line to `take`. Returns what was read.
 pub(crate) fn each(
     mut file: impl BufRead,
@@ -52,37 +95,20 @@ pub(crate) fn each(
     let mut before = Read::default();
     let mut text = Vec::new();
     for nr in 1.. {
-        text.clear();
-        (&mut file).take(LONGEST).read_until(b'\n', &mut text)?;
-        if text.is_empty() {
-            break;
-        }
         let mut after = before.clone();
         let mut line = Sum::default();
-        let mut add = |bytes: &[u8]| {
+        let kept = next(&mut file, &mut text, |bytes| {
             after.all.add(bytes);
             after.unmarked.add(bytes);
             line.add(bytes);
+        })?;
+        let Some(kept) = kept else {
+            break;
         };
-        add(&text);
-        let mut is_ended = text.last() == Some(&b'\n');
-        let is_whole = is_ended || file.fill_buf()?.is_empty();
-        while !is_ended {
-            let part = file.fill_buf()?;
-            if part.is_empty() {
-                add(b"\n");
-                break;
-            }
-            let newline = part.iter().position(|&byte| byte == b'\n');
-            is_ended = newline.is_some();
-            let len = newline.map_or(part.len(), |at| at + 1);
-            add(&part[..len]);
-            file.consume(len);
-        }
         let mark = take(&Line {
             nr,
-            text: text.strip_suffix(b"\n").unwrap_or(&text),
-            is_whole,
+            text: &text,
+            is_whole: kept == Kept::Whole,
             sha256: line.digest(),
             before: &before,
         });

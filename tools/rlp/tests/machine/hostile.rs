@@ -268,6 +268,24 @@ fn a_huge_history() {
     output.has("damaged lines in the history, as after a power cut: ");
 }
 
+/// A line that is longer than any record is one damaged line, even if its end looks like a record.
+#[test]
+fn a_record_at_the_end_of_a_long_line() {
+    let machine = Machine::new();
+    machine.run(&["install", &file(&machine, "fix")]);
+    let records = machine.read(HISTORY);
+    let before = machine.json(&["history"]);
+    let last = records.lines().last().unwrap();
+    // The program once read parts of 1 MiB.
+    for filler in ["x", " "] {
+        let long = filler.repeat(1 << 20) + last;
+        machine.write(HISTORY, &format!("{records}{long}\n"));
+        let after = machine.json(&["history"]);
+        assert_eq!(after["records"], before["records"]);
+        assert_eq!(after["damaged"], 1);
+    }
+}
+
 /// The order of the records is that in which they were written, whatever the clock has said.
 #[test]
 fn a_clock_that_jumps_back() {
