@@ -219,13 +219,17 @@ pub(crate) fn recorded(
         return result;
     };
     let note = format!("the history was not written: {}", unwritten.what);
+    with_note(result, Some(note))
+}
+
+/// Adds a note to a change, or to the reason why it has failed.
+pub(crate) fn with_note(result: Result<Change>, note: Option<String>) -> Result<Change> {
     match result {
-        Ok(change) => Ok(change.note(note)),
-        Err(failure) => {
-            let why = failure.why.as_ref();
-            let why = why.map_or_else(|| note.clone(), |why| format!("{why}\n{note}"));
-            Err(failure.why(why))
+        Ok(mut change) => {
+            change.notes.extend(note);
+            Ok(change)
         }
+        Err(failure) => Err(failure.also(note)),
     }
 }
 
@@ -280,15 +284,20 @@ impl Lock {
     }
 
     /// Sets the loader's parameter to this probation, calls `load`, and restores the parameter.
-    /// Without a probation, it only calls `load`.
+    /// Without a probation, it only calls `load`. Returns the result of `load`, and a note if the
+    /// parameter could not be restored.
+    ///
+    /// # Errors
+    ///
+    /// The parameter could not be set, so `load` was not called.
     pub(crate) fn with_probation<T>(
         &self,
         system: &System,
         seconds: Option<u32>,
         load: impl FnOnce() -> T,
-    ) -> Result<T> {
+    ) -> Result<(T, Option<String>)> {
         let Some(seconds) = seconds else {
-            return Ok(load());
+            return Ok((load(), None));
         };
         let path = system.path(PROBATION_PARAMETER);
         let before = system
@@ -299,7 +308,49 @@ impl Lock {
             .write(PROBATION_PARAMETER, &seconds.to_string())
             .map_err(crate::failure::on_file(&path));
         let result = changed.map(|()| load());
-        self.restore_probation(system)?;
-        result
+        let restored = self.restore_probation(system);
+        let note = restored.err().map(|failure| {
+            format!(
+                "the loader's parameter probation was not restored: {}; the next rlp load tries \
+                 again",
+                failure.what
+            )
+        });
+        match result {
+            Ok(loaded) => Ok((loaded, note)),
+            Err(failure) => Err(failure.also(note)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The patch is loaded, and the parameter cannot be restored. The result of the load counts.
+    #[test]
+    fn a_parameter_that_is_not_restored() {
+        let root = tempfile::tempdir().unwrap();
+        let system = System::new(root.path().to_owned());
+        let parameter = system.path(PROBATION_PARAMETER);
+        std::fs::create_dir_all(parameter.parent().unwrap()).unwrap();
+        std::fs::write(&parameter, "0\n").unwrap();
+        let take = || Lock::take(&system, "fix", Instant::now()).unwrap();
+        let (loaded, note) = take()
+            .with_probation(&system, Some(9), || {
+                let set = std::fs::read_to_string(&parameter).unwrap();
+                std::fs::remove_file(&parameter).unwrap();
+                std::fs::create_dir(&parameter).unwrap();
+                set
+            })
+            .unwrap();
+        assert_eq!(loaded, "9");
+        assert!(note.unwrap().contains("Is a directory"));
+        // The next command that loads a patch restores the parameter.
+        std::fs::remove_dir(&parameter).unwrap();
+        std::fs::write(&parameter, "9\n").unwrap();
+        let (loaded, note) = take().with_probation(&system, None, || 1).unwrap();
+        assert_eq!((loaded, note), (1, None));
+        assert_eq!(std::fs::read_to_string(&parameter).unwrap(), "0");
     }
 }

@@ -101,6 +101,15 @@ impl Failure {
         self.next = Some(next.into());
         self
     }
+
+    /// Adds a line, if there is one, to the reason.
+    pub(crate) fn also(mut self, line: Option<String>) -> Self {
+        self.why = match (self.why, line) {
+            (Some(why), Some(line)) => Some(format!("{why}\n{line}")),
+            (why, line) => why.or(line),
+        };
+        self
+    }
 }
 
 impl From<durable::Failed> for Failure {

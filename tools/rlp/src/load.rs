@@ -339,32 +339,45 @@ fn load_new(
     let name = &module.name;
     let until = wait::deadline_after(plan.timeout);
     let mut log = Log::from_now(system);
-    let mut is_new = false;
+    let mut done = Done::AlreadyLoaded;
     let mut unused = Vec::new();
+    let mut unrestored = None;
     match &present {
         Some(patch) => unused = unused_options(patch, plan),
         None => {
             check_possible(system, module)?;
             modules::load_loader(system)?;
-            is_new = insert(system, module, plan, until, progress)?;
+            if let Inserted::ByThis(note) = insert(system, module, plan, until, progress)? {
+                done = Done::Loaded;
+                unrestored = note;
+            }
         }
     }
     // A transition that another command has started gets the deadline, too.
     let is_settled = present.is_some_and(|patch| !patch.state.is_in_transition());
-    if let (false, Some(seconds)) = (is_settled, plan.deadline) {
-        set_deadline(system, name, seconds)?;
-    }
-    match wait::until_settled(system, name, until, progress)? {
-        End::Settled(patch) => {
-            let done = if is_new {
-                Done::Loaded
-            } else {
-                Done::AlreadyLoaded
-            };
-            let mut change = confirmed_or_taken_back(system, &patch, done, plan, progress)?;
+    let deadline = plan.deadline.filter(|_| !is_settled);
+    let change = deadline
+        .map_or(Ok(()), |seconds| set_deadline(system, name, seconds))
+        .and_then(|()| settle(system, name, done, plan, until, &mut log, progress))
+        .map(|mut change| {
             change.notes.append(&mut unused);
-            Ok(change)
-        }
+            change
+        });
+    change::with_note(change, unrestored)
+}
+
+/// Waits until the transition of a patch is complete, and confirms or tests the patch as planned.
+fn settle(
+    system: &System,
+    name: &str,
+    done: Done,
+    plan: &Plan<'_>,
+    until: Instant,
+    log: &mut Log,
+    progress: &mut Progress,
+) -> Result<Change> {
+    match wait::until_settled(system, name, until, progress)? {
+        End::Settled(patch) => confirmed_or_taken_back(system, &patch, done, plan, progress),
         End::Late(patch) => Err(control::timed_out(system, &patch, "load")),
         End::Interrupted(patch) => Err(control::interrupted(&patch, "load")),
         End::Gone => Err(taken_back(system, name, &log.problems(name))),
@@ -395,15 +408,23 @@ pub(crate) fn wait_for_other_transitions(
     Ok(())
 }
 
+/// How the module of a patch was loaded.
+enum Inserted {
+    /// This process has loaded it. There is a note if the loader's parameter was not restored.
+    ByThis(Option<String>),
+    /// Another process has loaded the patch meanwhile.
+    ByAnother,
+}
+
 /// Loads the module, when no other patch is in transition. If an old module of that name is left,
-/// it is unloaded first. Returns false if another process has loaded the patch meanwhile.
+/// it is unloaded first.
 fn insert(
     system: &System,
     module: &ModuleFile,
     plan: &Plan<'_>,
     until: Instant,
     progress: &mut Progress,
-) -> Result<bool> {
+) -> Result<Inserted> {
     let name = &module.name;
     let lock = loop {
         wait_for_other_transitions(system, name, until, progress)?;
@@ -412,7 +433,7 @@ fn insert(
         // patch that is in transition now.
         if let Some(patch) = loader::patch(system, name)? {
             check_same(module, &patch)?;
-            return Ok(false);
+            return Ok(Inserted::ByAnother);
         }
         let mut patches = loader::patches(system)?.into_iter();
         if !patches.any(|patch| patch.state.is_in_transition()) {
@@ -423,10 +444,13 @@ fn insert(
         modules::unload(system, name)?;
     }
     let probation = probation(system, plan);
-    lock.with_probation(system, probation, || {
+    let (loaded, unrestored) = lock.with_probation(system, probation, || {
         modules::load(system, &module.path, name, plan.parameters)
-    })??;
-    Ok(true)
+    })?;
+    match loaded {
+        Ok(()) => Ok(Inserted::ByThis(unrestored)),
+        Err(failure) => Err(failure.also(unrestored)),
+    }
 }
 
 pub(crate) fn set_deadline(system: &System, name: &str, seconds: u32) -> Result<()> {

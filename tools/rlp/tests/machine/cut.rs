@@ -551,6 +551,30 @@ fn a_signal_between_two_patches() {
     output.fails(3, "the other patches were not changed");
 }
 
+/// The load fails, and the loader's parameter cannot be restored. Both are reported.
+#[test]
+fn a_parameter_that_is_not_restored() {
+    let machine = machine();
+    let parameter = machine.path("sys/module/rust_livepatch/parameters/probation");
+    let inject = "inject=write:error=EIO:when=2";
+    let parameter = parameter.to_str().unwrap();
+    let options = [
+        "-P",
+        parameter,
+        "-e",
+        "trace=write",
+        "-e",
+        inject,
+        "-o",
+        "/dev/null",
+    ];
+    let file = machine.path("files/first.ko");
+    let arguments = ["load", "--probation", "9", file.to_str().unwrap()];
+    let output = machine.run_with(&mut traced(&options, &arguments));
+    output.fails(3, "with --root no module is loaded");
+    output.fails(3, "the loader's parameter probation was not restored: ");
+}
+
 #[test]
 fn records() {
     let before = machine();
