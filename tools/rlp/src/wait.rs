@@ -94,11 +94,14 @@ fn wait_for(
         if !watch.read() {
             // The folder is being removed, or there is a new one already.
             std::thread::sleep(Duration::from_millis(20));
-            watch = match Watch::open(system, &path)? {
-                Some(again) if Instant::now() < until => again,
-                _ => return Ok(End::Gone),
+            let Some(again) = Watch::open(system, &path)? else {
+                return Ok(End::Gone);
             };
-            continue;
+            watch = again;
+            // Without time for another read, the state below is the last one that is looked at.
+            if Instant::now() < until && !interrupt::is_pending() {
+                continue;
+            }
         }
         let Some(now) = loader::patch(system, patch)? else {
             return Ok(End::Gone);

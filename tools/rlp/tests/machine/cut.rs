@@ -493,6 +493,32 @@ fn an_uninstall() {
     Verb::new(&before, &["uninstall", "second"], 0).survives();
 }
 
+/// The folder of a patch was removed and made again while a command looked at it, or a read has
+/// failed. If there is no time for another read, the command says that the transition continues.
+#[test]
+fn a_wait_whose_read_fails() {
+    let mut late = 0;
+    for nr in 1..20 {
+        let machine = machine();
+        machine.patch("live_fix", 1);
+        machine.set("live_fix", "transition", "1");
+        let path = machine.path("sys/kernel/rust_livepatch/live_fix/transition");
+        let inject = format!("inject=read:error=EIO:when={nr}");
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (path, to) = (path.to_str().unwrap(), log.path().to_str().unwrap());
+        let options = ["-P", path, "-e", "trace=read", "-e", &inject, "-o", to];
+        let arguments = ["reverse", "live_fix", "--timeout", "0"];
+        let output = machine.run_with(&mut traced(&options, &arguments));
+        let is_injected = std::fs::read_to_string(log.path())
+            .unwrap()
+            .contains("(INJECTED)");
+        // An error of another read is the failure of the command.
+        assert_ne!(output.status, 0, "{nr}: {output:?}");
+        late += i32::from(is_injected && output.status == 4);
+    }
+    assert!(late > 0);
+}
+
 #[test]
 fn a_boot() {
     let before = machine();
