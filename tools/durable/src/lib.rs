@@ -101,14 +101,19 @@ pub fn replace(path: &Path, content: &[u8]) -> Result {
     sync_entry(path)
 }
 
-/// Removes a file, if it exists. If this call has removed the file, the removal is on the disk when
-/// it returns. If it is interrupted, the file may still exist.
+/// Removes a file, if it exists. The removal is on the disk when this returns, even if an earlier
+/// call has removed the file and was interrupted. If this is interrupted, the file may still exist.
 pub fn remove(path: &Path) -> Result {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        result => result.map_err(io_error_at(path))?,
+    let removed = std::fs::remove_file(path);
+    let is_absent = |error: &Error| error.kind() == ErrorKind::NotFound;
+    if let Some(error) = removed.err().filter(|error| !is_absent(error)) {
+        return Err(io_error_at(path)(error));
     }
-    sync_entry(path)
+    match sync_entry(path) {
+        // Without the folder there is no entry.
+        Err(failed) if is_absent(&failed.error) => Ok(()),
+        result => result,
+    }
 }
 
 /// Appends a line to a file. The line is on the disk when this returns. If the line cannot be

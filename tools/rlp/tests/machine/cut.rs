@@ -493,6 +493,28 @@ fn an_uninstall() {
     Verb::new(&before, &["uninstall", "second"], 0).survives();
 }
 
+/// An uninstall that was killed has removed the module, and has not synced the folder. The next
+/// uninstall does that.
+#[test]
+fn a_removal_that_was_not_synced() {
+    let before = machine();
+    install(&before, "first");
+    install(&before, "second");
+    before.write(&format!("{STATE}/boot/quarantine"), "second\n");
+    let mut disk = Disk::new(&before);
+    let module = format!("{STATE}/boot/{RELEASE}/second.ko");
+    before.write(&format!("{STATE}/boot/{RELEASE}/list"), "first\n");
+    std::fs::remove_file(before.path(&module)).unwrap();
+    disk.names.remove(&module);
+    assert!(disk.synced.contains_key(&module));
+    let (output, calls) = trace(&before, &["uninstall", "second"]);
+    output.says(0, "second: uninstalled");
+    for call in &calls {
+        disk.replay(call);
+    }
+    assert!(!disk.synced.contains_key(&module));
+}
+
 /// The folder of a patch was removed and made again while a command looked at it, or a read has
 /// failed. If there is no time for another read, the command says that the transition continues.
 #[test]
