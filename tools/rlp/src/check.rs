@@ -32,6 +32,7 @@ use crate::system::{
     STATE, //
 };
 use crate::trust;
+use crate::units;
 use serde::Serialize;
 use serde_json::{
     json,
@@ -408,6 +409,12 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
             "rlp verify checks the chain of the records; the undamaged lines can be read",
         ),
         Err(failure) => findings.failure(&failure),
+    }
+    if units::lacks_heartbeat(system) {
+        findings.note(
+            "rlp-heartbeat.timer is not enabled: days without a change have no record",
+            "systemctl enable --now rlp-heartbeat.timer",
+        );
     }
     // If this user may not see the list, the status notes that.
     let installed = boot::installed(system, &release).or_else(|failure| {

@@ -20,7 +20,10 @@ pub(crate) const BOOT: &str = "rlp-boot.service";
 /// boot looks like a failure of the patches.
 pub(crate) const SURVIVED: &str = "rlp-boot-survived.timer";
 
-/// The command that enables both.
+/// Records once a day what is in effect. No patch depends on it.
+const HEARTBEAT: &str = "rlp-heartbeat.timer";
+
+/// The command that enables the units without which patches are not loaded at boot.
 pub(crate) const ENABLE: &str = "systemctl enable rlp-boot.service rlp-boot-survived.timer";
 
 /// The folders in which an operator, a generator or a package enables units.
@@ -54,11 +57,21 @@ pub(crate) fn has_systemd(system: &System) -> bool {
     system.exists("/run/systemd/system")
 }
 
-/// The units that are not enabled, if systemd runs.
+fn lacks(system: &System, unit: &str) -> bool {
+    has_systemd(system) && !is_enabled(system, unit)
+}
+
+/// The units that are not enabled, if systemd runs, and without which patches are not loaded at
+/// boot.
 pub(crate) fn missing(system: &System) -> Vec<&'static str> {
     let mut units = vec![BOOT, SURVIVED];
-    units.retain(|unit| has_systemd(system) && !is_enabled(system, unit));
+    units.retain(|unit| lacks(system, unit));
     units
+}
+
+/// Whether systemd runs, and does not run the heartbeat.
+pub(crate) fn lacks_heartbeat(system: &System) -> bool {
+    lacks(system, HEARTBEAT)
 }
 
 /// Enables both units, if systemd runs. They are enabled on the disk when this returns.

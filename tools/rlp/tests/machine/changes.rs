@@ -407,6 +407,32 @@ fn other_changes_are_made_without_a_record() {
     assert_eq!(machine.get("live_fix", "confirmed"), "1");
 }
 
+/// Enables a unit, as "systemctl enable" does.
+fn enable(machine: &Machine, unit: &str, target: &str) {
+    let wants = format!("etc/systemd/system/{target}.target.wants");
+    machine.folder(&wants);
+    std::os::unix::fs::symlink(
+        format!("/usr/lib/systemd/system/{unit}"),
+        machine.path(&format!("{wants}/{unit}")),
+    )
+    .unwrap();
+}
+
+/// The timer of the heartbeat is not enabled by anything but the operator.
+#[test]
+fn no_heartbeat() {
+    let machine = Machine::new();
+    let lacks = || {
+        let output = machine.run(&["doctor"]);
+        output.out.contains("rlp-heartbeat.timer is not enabled")
+    };
+    assert!(!lacks(), "another init runs the heartbeat by itself");
+    machine.folder("run/systemd/system");
+    assert!(lacks());
+    enable(&machine, "rlp-heartbeat.timer", "timers");
+    assert!(!lacks());
+}
+
 /// Somebody has disabled the units that load the patches.
 #[test]
 fn no_unit_loads_the_patches() {
@@ -432,15 +458,6 @@ fn no_unit_loads_the_patches() {
     failed.has("fix: installed");
     let note = "it is loaded again at the next boot";
     let no = |unit: &str| format!("patches are installed, and {unit} is not enabled");
-    let enable = |unit: &str, target: &str| {
-        let wants = format!("etc/systemd/system/{target}.target.wants");
-        machine.folder(&wants);
-        std::os::unix::fs::symlink(
-            format!("/usr/lib/systemd/system/{unit}"),
-            machine.path(&format!("{wants}/{unit}")),
-        )
-        .unwrap();
-    };
     assert!(!machine.run(&["unload", "-n", "fix"]).out.contains(note));
     let status = machine.run(&["status"]);
     status.has("installed, and not loaded at boot: fix");
@@ -449,7 +466,7 @@ fn no_unit_loads_the_patches() {
     assert_eq!(machine.run(&["status", "--nagios"]).status, 2);
     assert_eq!(machine.run(&["doctor"]).status, 6);
 
-    enable("rlp-boot.service", "sysinit");
+    enable(&machine, "rlp-boot.service", "sysinit");
     machine.run(&["unload", "-n", "fix"]).has(note);
     let status = machine.run(&["status"]);
     status.has("\nloaded at each boot: fix\n");
@@ -459,7 +476,7 @@ fn no_unit_loads_the_patches() {
         .run(&install)
         .fails(1, "with --root no unit is enabled");
 
-    enable("rlp-boot-survived.timer", "timers");
+    enable(&machine, "rlp-boot-survived.timer", "timers");
     machine.run(&install).is(0, "fix: is installed already\n");
     assert_eq!(machine.run(&["status", "--nagios"]).status, 0);
     std::os::unix::fs::symlink(
