@@ -60,7 +60,6 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let Some(folder) = namespace::folder() else {
         return namespace::enter(&paths.cache);
     };
-    let quiet = false;
 
     let series = Series::read(&arguments.patches)?;
     let tree = Tree::cover(
@@ -72,25 +71,25 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     tree.check_compiler()?;
     let info = info(arguments, &series);
 
-    let patched_source = step(quiet, "apply the patch to a copy", || series.prepare(&tree))?;
-    let to_compile = UnitsToCompile::of_series(&tree, &series, arguments.units, quiet)?;
+    let patched_source = step("apply the patch to a copy", || series.prepare(&tree))?;
+    let to_compile = UnitsToCompile::of_series(&tree, &series, arguments.units)?;
     let users = &to_compile.users;
-    let mut units = step(quiet, "compile the units as they were shipped", || {
+    let mut units = step("compile the units as they were shipped", || {
         let mut units = compile::as_shipped(&tree, &to_compile.sources)?;
         units.extend(compile::shipped_among(&tree, users)?);
         Ok(units)
     })?;
 
     let (orig, patched) = (tree.folder("orig")?, tree.folder("patched")?);
-    step(quiet, "compile each function in its own section", || {
+    step("compile each function in its own section", || {
         compile::originals_in_sections(&tree, &arguments.kernel.loader, &units, &orig)
     })?;
-    step(quiet, "compile the patched units in the same way", || {
+    step("compile the patched units in the same way", || {
         patch::install(&tree, &patched_source, &series.files)?;
         compile::in_sections(&tree, &arguments.kernel.loader, &units, &patched)
     })?;
 
-    step(quiet, "compare the structures' layout", || {
+    step("compare the structures' layout", || {
         for unit in &units {
             let (before, after) = (
                 Elf::read(&orig.join(unit.file()))?,
@@ -118,16 +117,12 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     }
     units = changed;
 
-    step(quiet, "compare what is inlined in the units", || {
+    step("compare what is inlined in the units", || {
         compile::for_each_unit(tree.jobs, &units, |unit| inlined::check(&tree, unit))
     })?;
     let objtool = Objtool::new(&tree)?;
-    step(quiet, "run objtool on the units", || {
-        objtool.shipped(&units)
-    })?;
-    let kernel = step(quiet, "decode the shipped image", || {
-        open_image(&paths, &tree)
-    })?;
+    step("run objtool on the units", || objtool.shipped(&units))?;
+    let kernel = step("decode the shipped image", || open_image(&paths, &tree))?;
     let exports_path = tree.dir.join("Module.symvers");
     let mut exports = std::fs::read_to_string(&exports_path).map_err(io_error_at(&exports_path))?;
     exports += &loader_exports(&arguments.kernel.loader, &tree.release)?;
@@ -155,18 +150,18 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             _ => Some(shipped_module(&paths, object)?),
         };
         let image = module.as_ref().unwrap_or(&kernel);
-        let (units, verified) = step(quiet, &format!("compare with the shipped {object}"), || {
+        let (units, verified) = step(&format!("compare with the shipped {object}"), || {
             verify_units(units, &to_compile, image)
         })?;
         shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
             continue;
         }
-        let difference = step(quiet, &format!("find what changes in {object}"), || {
+        let difference = step(&format!("find what changes in {object}"), || {
             objtool.difference(image, &units, &orig, &patched, &exports)
         })?;
         for warning in &difference.warnings {
-            note(quiet, warning);
+            note(warning);
         }
         let Some(file) = &difference.file else {
             continue;
@@ -181,13 +176,10 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         }
         .correct_positions(&difference, file)?;
         for function in &functions {
-            note(
-                quiet,
-                &format!(
-                    "{} at {} is as it was shipped",
-                    function.name, function.place
-                ),
-            );
+            note(&format!(
+                "{} at {} is as it was shipped",
+                function.name, function.place
+            ));
         }
         replaced.extend(functions);
         differences.push(((*object).to_owned(), file.clone()));
@@ -204,7 +196,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         .into());
     }
 
-    let module = step(quiet, "link the module", || {
+    let module = step("link the module", || {
         link::module(
             &tree,
             &objtool,
@@ -249,14 +241,14 @@ struct UnitsToCompile {
 
 impl UnitsToCompile {
     /// The C files to compile for a series.
-    fn of_series(tree: &Tree, series: &Series, limit: usize, quiet: bool) -> Result<Self> {
+    fn of_series(tree: &Tree, series: &Series, limit: usize) -> Result<Self> {
         let (changed, mut headers): (BTreeSet<_>, BTreeSet<_>) = series
             .files
             .iter()
             .cloned()
             .partition(|file| file.ends_with(".c"));
         let mut included = BTreeMap::new();
-        step(quiet, "look for files that include the C files", || {
+        step("look for files that include the C files", || {
             for source in &changed {
                 let file = BTreeSet::from([source.clone()]);
                 let files = headers::users_of_sources(&tree.source, &tree.cache, &file)?;
@@ -277,7 +269,7 @@ impl UnitsToCompile {
             }
         }
         if !headers.is_empty() {
-            users.extend(step(quiet, "look for the users of the headers", || {
+            users.extend(step("look for the users of the headers", || {
                 header_users(tree, &headers, &sources, limit)
             })?);
         }

@@ -24,10 +24,7 @@ pub(crate) const REFUSED: u8 = 3;
 pub(crate) const DIFFERS: u8 = REFUSED;
 
 /// Runs a step, and prints its name and its time.
-pub(crate) fn step<T>(quiet: bool, name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    if quiet {
-        return run();
-    }
+pub(crate) fn step<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     print!("  {name:<56}");
     // A line that cannot be shown is no reason to stop.
@@ -42,10 +39,8 @@ pub(crate) fn step<T>(quiet: bool, name: &str, run: impl FnOnce() -> Result<T>) 
 }
 
 /// Prints one line below a step.
-pub(crate) fn note(quiet: bool, text: &str) {
-    if !quiet {
-        println!("    {text}");
-    }
+pub(crate) fn note(text: &str) {
+    println!("    {text}");
 }
 
 /// Prints the failure, and returns the exit status.
