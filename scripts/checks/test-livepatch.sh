@@ -483,6 +483,8 @@ done <<-END
 	place unknown-place
 	twice defined-twice
 END
+mapfile -t many < <(seq -f '--cve=CVE-2026-%05.0f' 1093)
+result "refused: too-long" refuses src_cmdline too-long "${many[@]}"
 # The guest needs the modules that are patched, and the modules that these need.
 for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
 	result "the shipped module $name is unpacked" \

@@ -62,6 +62,8 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     };
 
     let series = Series::read(&arguments.patches)?;
+    let info = info(arguments, &series);
+    info.check_lengths()?;
     let tree = Tree::cover(
         &paths.tree,
         arguments.kernel.source.as_deref(),
@@ -69,7 +71,6 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         &folder,
     )?;
     tree.check_compiler()?;
-    let info = info(arguments, &series);
 
     let patched_source = step("apply the patch to a copy", || series.prepare(&tree))?;
     let to_compile = UnitsToCompile::of_series(&tree, &series, arguments.units)?;

@@ -35,6 +35,33 @@ pub(crate) struct Info {
     pub(crate) cumulative: bool,
 }
 
+/// The longest value of a field that the loader shows, in bytes (`LONGEST_STRING` in
+/// `rust/kernel/module.rs`, without the terminator).
+const LONGEST_FIELD: usize = 16 * 1024 - 1;
+
+impl Info {
+    /// The CVE numbers, as the module has them.
+    fn cves(&self) -> String {
+        self.cves.join(" ")
+    }
+
+    /// Refuses a field that the loader could not show: its file in sysfs could not be read, and rlp
+    /// reads that file with the patch's state.
+    pub(crate) fn check_lengths(&self) -> Result {
+        let level = self.level.as_ref().map_or(0, String::len);
+        let fields = [("level", level), ("cves", self.cves().len())];
+        match fields.into_iter().find(|(_, bytes)| *bytes > LONGEST_FIELD) {
+            Some((field, bytes)) => Err(Refusal::TooLong {
+                field,
+                bytes,
+                most: LONGEST_FIELD,
+            }
+            .into()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Links the module, and returns where it is.
 pub(crate) fn module(
     tree: &Tree,
@@ -117,7 +144,7 @@ fn init_code(text: &str, info: &Info) -> Result<String> {
         lines += &format!("RLP_INFO(level, {});\n", quoted(level));
     }
     if !info.cves.is_empty() {
-        lines += &format!("RLP_INFO(cves, {});\n", quoted(&info.cves.join(" ")));
+        lines += &format!("RLP_INFO(cves, {});\n", quoted(&info.cves()));
     }
     Ok(text.replace(own, &lines))
 }
@@ -163,6 +190,32 @@ mod tests {
     #[test]
     fn a_description_is_a_c_string() {
         assert_eq!(quoted("net: \"x\" \\ é\n"), "\"net: \\\"x\\\" \\\\ \"");
+    }
+
+    /// The loader shows a text of 16,383 bytes, and none that is longer.
+    #[test]
+    fn a_field_that_the_loader_cannot_show() {
+        let info = |level: usize, cves: usize| Info {
+            name: "fix".into(),
+            description: String::new(),
+            level: Some("7".repeat(level)),
+            cves: vec!["CVE-2026-12345".into(); cves],
+            cumulative: true,
+        };
+        // 15 bytes each, with the space between two.
+        assert!(info(16_383, 1_092).check_lengths().is_ok());
+        for (info, what) in [
+            (info(1, 1_093), "the module's cves would have 16394 bytes"),
+            (info(16_384, 1), "the module's level would have 16384 bytes"),
+        ] {
+            match info.check_lengths() {
+                Err(Failure::Refused(refusal)) => {
+                    assert_eq!(refusal.reason(), "too-long");
+                    assert!(refusal.to_string().starts_with(what), "{refusal}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

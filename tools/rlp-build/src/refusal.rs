@@ -19,6 +19,11 @@ pub(crate) enum Refusal {
         detail: String,
     },
     ChangesNothing,
+    TooLong {
+        field: &'static str,
+        bytes: usize,
+        most: usize,
+    },
     NotAPatch {
         patch: String,
         detail: String,
@@ -111,6 +116,7 @@ impl Refusal {
         match self {
             Self::DoesNotApply { .. } => "does-not-apply",
             Self::ChangesNothing => "changes-nothing",
+            Self::TooLong { .. } => "too-long",
             Self::NotAPatch { .. } => "not-a-patch",
             Self::TooManyUsers { .. } => "too-many-users",
             Self::UnsupportedFile { .. } => "unsupported-file",
@@ -150,6 +156,11 @@ impl fmt::Display for Refusal {
                 f,
                 "the patch changes no function of the kernel: check that the code it changes is \
                  compiled in this configuration"
+            ),
+            Self::TooLong { field, bytes, most } => write!(
+                f,
+                "the module's {field} would have {bytes} bytes, and the loader shows at most \
+                 {most}: shorten this, or build two modules (--no-replace)"
             ),
             Self::NotAPatch { patch, detail } => {
                 write!(
