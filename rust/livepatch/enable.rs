@@ -79,10 +79,11 @@ const LOADING_PAUSE: Delta = Delta::from_millis(50);
 /// Waits until it is known, for each object of `patch`, whether the object's module is loaded. Then
 /// locks the registry.
 ///
-/// The notifier does not announce a module whose init began before the loader was loaded. Such a
-/// module already runs unpatched code, so the patch waits until the module is live. A module whose
-/// load has just begun may not be announced yet, because the notifier waits for the registry's
-/// lock. The notifier announces it between two look-ups, when the registry is unlocked.
+/// The notifier does not announce a module whose init began before the loader was loaded, nor one
+/// that began to load while memory was short and no patch had an object for it. Such a module
+/// already runs unpatched code, so the patch waits until the module is live. A module whose load
+/// has just begun may not be announced yet, because the notifier waits for the registry's lock. The
+/// notifier announces it between two look-ups, when the registry is unlocked.
 ///
 /// # Context
 ///
@@ -100,7 +101,7 @@ fn lock_when_known(patch: &Patch) -> Result<Locked<Registry>> {
         drop(registry);
         if tries_left == 0 {
             pr_err!(
-                "patch '{}' cannot be enabled: module '{}' began to load before the loader and is still loading\n",
+                "patch '{}' cannot be enabled: the loader has no record of module '{}', which is still loading\n",
                 patch.name(),
                 name
             );

@@ -54,7 +54,7 @@ const REASONS: &[Reason] = &[
     ("patch '{}' cannot start a transition: '{}' is in transition", "only one patch can be in transition", "wait, or reverse the other transition: rlp status"),
     ("patch '{}' cannot be enabled: '{}' is on probation, confirm or disable it first", "the patch on probation has replaced others, and falls back to them if it is not confirmed", "rlp confirm, or rlp unload that patch"),
     ("patch '{}' cannot be enabled: its old directory is not removed yet", "the same module enables its patch once more", "try again"),
-    ("patch '{}' cannot be enabled: module '{}' began to load before the loader and is still loading", "the loader does not know the state of that module", "try again when that module is loaded"),
+    ("patch '{}' cannot be enabled: the loader has no record of module '{}', which is still loading", "that module began to load before the loader was loaded, or while memory was short", "try again when that module is loaded"),
     ("patch '{}' cannot be enabled: out of memory", "nothing has changed", AGAIN),
     ("function '{}' is redirected by {}", "another user of ftrace has redirected the function: in-tree livepatch, a kprobe with a post handler, or bpf", "remove that user first"),
     ("failed to register ftrace handler for function '{}' ({})", "ftrace does not hook the function; the number is the error", "rlp check --kernel"),
