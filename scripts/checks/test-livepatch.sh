@@ -391,6 +391,9 @@ edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)
 edit src_livepatch kernel/livepatch/core.c \
 	'/ klp_find_object_symbol\(/,/^}/s/^\tif \(args\.addr == 0\)/\tif (args.addr == 0 || !name)/'
 edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
+# The exit code of a module stays in memory until the module is unloaded, but __exit is notrace.
+edit refused_exit net/core/pktgen.c \
+	'/^static void __exit pg_cleanup/,/^}/s/^\tunregister_netdevice/\tpr_info("exit\\n");\n&/'
 edit refused_assembly arch/x86/lib/memcpy_64.S '1s/^/\n/'
 edit refused_same fs/proc/version.c 's/^static int version_proc_show/static int rlp_count = 1;\n&/'
 edit refused_data net/core/pktgen.c \
@@ -475,6 +478,7 @@ done <<-END
 	data changed-data
 	layout changed-layout
 	entry no-fentry
+	exit no-fentry
 	weak overridden-weak
 	needs new-dependency
 	users too-many-users

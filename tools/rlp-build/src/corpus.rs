@@ -150,7 +150,7 @@ fn draw(
         .object
         .functions()
         .filter(|(_, symbol)| {
-            !verified.object.sections[symbol.section].is_discarded()
+            !image.has_freed(&verified.object.sections[symbol.section])
                 && verified.has_entry(symbol)
                 && !image.names.addrs(&symbol.name).is_empty()
         })

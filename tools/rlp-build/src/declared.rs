@@ -112,7 +112,7 @@ impl<'a> Tables<'a> {
             Some(name) => *name == "__this_module",
             None => !self.pointers.contains_key(&first),
         };
-        module && !self.module.sections[section].is_discarded()
+        module && !self.module.sections[section].is_init()
     }
 
     /// The replacements of an array of objects. `None` if the place has no such array, or if the

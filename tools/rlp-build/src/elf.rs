@@ -62,11 +62,13 @@ impl Section {
         self.flags & u64::from(elf::SHF_STRINGS) != 0
     }
 
-    /// The section is a part of the init or exit sections, which a running kernel has discarded.
-    pub(crate) fn is_discarded(&self) -> bool {
-        [".init", ".exit"]
-            .iter()
-            .any(|prefix| self.name.starts_with(prefix))
+    /// The section is a part of the init sections, which a running kernel has freed.
+    pub(crate) fn is_init(&self) -> bool {
+        self.name.starts_with(".init")
+    }
+
+    pub(crate) fn is_exit(&self) -> bool {
+        self.name.starts_with(".exit")
     }
 }
 

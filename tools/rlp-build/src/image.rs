@@ -8,6 +8,7 @@
 
 use crate::elf::{
     Elf,
+    Section,
     Symbol, //
 };
 use crate::kallsyms::{
@@ -86,11 +87,17 @@ impl Image {
         self.object == "vmlinux"
     }
 
-    /// The address is in a section that a running kernel has discarded.
-    pub(crate) fn is_discarded(&self, addr: u64) -> bool {
-        self.elf
-            .section_at(addr)
-            .is_some_and(|(section, _)| self.elf.sections[section].is_discarded())
+    /// Whether a running kernel has freed the section, in a file of this object. The exit sections
+    /// of a module stay until it is unloaded (`module_init_layout_section()` in
+    /// `kernel/module/main.c`), because the loader needs CONFIG_MODULE_UNLOAD.
+    pub(crate) fn has_freed(&self, section: &Section) -> bool {
+        section.is_init() || self.is_kernel() && section.is_exit()
+    }
+
+    /// The address is in a section that a running kernel has freed.
+    pub(crate) fn is_freed(&self, addr: u64) -> bool {
+        let found = self.elf.section_at(addr);
+        found.is_some_and(|(section, _)| self.has_freed(&self.elf.sections[section]))
     }
 
     /// The build id in hexadecimal digits.
@@ -279,4 +286,25 @@ fn module_names(module: &Elf, addrs: &[u64]) -> Vec<Ksym> {
             name: symbol.name.clone(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_keeps_its_exit_code() {
+        let freed = |object: &str| {
+            let sections = [".text", ".init.text", ".exit.text"];
+            let contents = sections.map(|name| (name, elf::SHF_ALLOC, 0, 0, &[][..]));
+            let image = Image {
+                object: object.into(),
+                elf: Elf::for_test(&contents, Vec::new(), HashMap::new()),
+                names: Names::new(Vec::new()),
+            };
+            [1, 2, 3].map(|section| image.has_freed(&image.elf.sections[section]))
+        };
+        assert_eq!(freed("vmlinux"), [false, true, true]);
+        assert_eq!(freed("pktgen"), [false, true, false]);
+    }
 }

@@ -203,7 +203,8 @@ impl Positions<'_> {
                 symbol: name.clone(),
             })?;
         let symbol = &verified.object.symbols[own];
-        if verified.object.sections[symbol.section].is_discarded() {
+        let section = &verified.object.sections[symbol.section];
+        if self.image.has_freed(section) {
             return Err(Refusal::Discarded { function: name }.into());
         }
         let Some(addr) = verified.identical(own) else {
@@ -289,7 +290,7 @@ impl Positions<'_> {
         };
         let index = symbol_of(original, name, objtool_position).ok_or_else(unknown)?;
         let addr = self.address(original, unit_of, index).ok_or_else(unknown)?;
-        if self.image.is_discarded(addr) {
+        if self.image.is_freed(addr) {
             return Err(Refusal::Discarded {
                 function: name.to_owned(),
             }
@@ -409,7 +410,7 @@ impl Positions<'_> {
                 (start + 4 * i as u64).wrapping_add_signed(i64::from(relative))
             });
         for place in places {
-            if self.kernel.is_discarded(place) {
+            if self.kernel.is_freed(place) {
                 continue;
             }
             let Some(function) = self.kernel.names.function_at(place) else {

@@ -222,7 +222,7 @@ impl fmt::Display for Refusal {
             Self::NoFentry { function } => write!(
                 f,
                 "{function}() has no fentry call, so its calls cannot be redirected: change its \
-                 callers instead"
+                 callers instead, or leave it out of the patch"
             ),
             Self::NotFound { function, object } => {
                 write!(
@@ -232,8 +232,8 @@ impl fmt::Display for Refusal {
             }
             Self::Discarded { function } => write!(
                 f,
-                "{function}() is init or exit code, which a running kernel does not have: leave it \
-                 out of the patch"
+                "{function}() is init code, or exit code of the kernel itself, which a running \
+                 kernel does not have: leave it out of the patch"
             ),
             Self::OverriddenWeak { function } => write!(
                 f,
