@@ -66,7 +66,7 @@ help:
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
-#: make check      run every test; the last line is the count
+#: make check      run the tests; the last line is the count
 #: make check T=x  run that selftest only (T=x,y for several; selftests/TESTS
 #:                 lists them)
 #: make check IBT=1

@@ -64,7 +64,7 @@ impl<O, T: Send + Sync + 'static> Shadow<O, T> {
     /// A variable is aligned at least as a word. The crate relies on no greater alignment.
     const FITS: () = assert!(
         mem::align_of::<T>() <= mem::align_of::<c_ulong>(),
-        "a shadow variable is aligned as a word, and no better",
+        "the type of a shadow variable must not need a greater alignment than a word",
     );
 
     /// Objects without a size can share an address. A borrow of one such object is then no proof

@@ -47,7 +47,7 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 
 #ifdef CONFIG_X86
 #define RLP_GATE_INSN(X)						\
-	X(insn_decode, "a task may be switched in a function that a replacement calls by a tail call")
+	X(insn_decode, "a task may be switched in a function to which a replacement jumps (a tail call)")
 #else
 #define RLP_GATE_INSN(X)
 #endif

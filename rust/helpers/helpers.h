@@ -32,7 +32,7 @@ int rlp_module_kallsyms_on_each_symbol(const char *modname,
 				       void *data);
 int rlp_kallsyms_lookup_size_offset(unsigned long addr, unsigned long *size,
 				    unsigned long *offset);
-unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size);
+bool rlp_ftrace_may_have_direct(unsigned long ip);
 unsigned long rlp_ftrace_location_range(unsigned long start, unsigned long end);
 struct module *rlp_find_module(const char *name, enum module_state *state);
 int rlp_stack_walk_reliable(bool (*fn)(void *cookie, unsigned long addr),
@@ -50,8 +50,7 @@ unsigned long rlp_ftrace_target_unwatched(unsigned long ip, struct task_struct *
 unsigned long rlp_ftrace_holder(unsigned long ip, struct ftrace_ops *ours);
 bool rlp_ftrace_alive(void);
 bool rlp_ftrace_has_switch(void);
-
-bool rlp_ftrace_may_have_direct(unsigned long ip);
+unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size);
 
 /* anchors.c: never called */
 void rlp_anchor_handler(void);

@@ -116,8 +116,9 @@ impl Batches {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if a function has another direct target, such as that of a bpf program; `ENOMEM`;
-    /// `ENODEV` if ftrace has shut itself down: it is unknown whether the functions jump.
+    /// `EINVAL` if a function has another direct target, such as that of a bpf program, or if the
+    /// slices differ in length; `ENOMEM`; `ENODEV` if ftrace has shut itself down: it is unknown
+    /// whether the functions jump.
     pub fn add(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         if sites.is_empty() {
             return Ok(());
@@ -160,7 +161,7 @@ impl Batches {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `ENODEV` if ftrace has shut itself down.
+    /// `EINVAL` if the slices differ in length; `ENOMEM`; `ENODEV` if ftrace has shut itself down.
     pub fn remove(&mut self, sites: &[Site], targets: &[CallTarget]) -> Result {
         change(&self.ops, sites, targets, false)?;
         self.others = self.others.saturating_sub(sites.len());

@@ -109,7 +109,7 @@ fn stall(module: Module<'_>) -> bool {
         return false;
     }
     pr_warn!(
-        "patch '{}' is not disabled yet: its module, and the process that unloads it, wait for that\n",
+        "patch '{}' is not disabled yet: the unload of its module waits until it is\n",
         name
     );
     WORKER.after(PAUSE_MS);

@@ -245,10 +245,15 @@ fn show_confirmed(entry: &PatchEntry, page: &mut Page<'_>) -> Result {
 
 fn store_confirmed(entry: &PatchEntry, text: &[u8]) -> Result {
     if parse_bool(entry, &CONFIRMED, text)? {
-        probation::confirm(entry.0)
-    } else {
-        Err(EINVAL)
+        return probation::confirm(entry.0);
     }
+    if let Ok(patch) = REGISTRY.lock()?.patch(entry.0) {
+        pr_err!(
+            "patch '{}': the value of confirmed must be 1\n",
+            patch.name()
+        );
+    }
+    Err(EINVAL)
 }
 
 fn level(entry: &PatchEntry) -> Result<KVVec<u8>> {

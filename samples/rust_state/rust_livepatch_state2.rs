@@ -57,7 +57,7 @@ impl livepatch::Callbacks for Console {
     }
 
     // When this is called, the transition can no longer be reversed. The old patch still exists, so
-    // this patch can take over its data.
+    // this patch can take over its data. On probation it must not: the old patch may be restored.
     fn post_patch(cx: &mut Context<'_>) {
         let v1 = V1.take_prev(cx);
         if let Some(level) = LOGLEVEL.get_mut(cx) {

@@ -48,6 +48,9 @@ pass "force without a transition"
 write 0 "$force" || fail "force=0 is an error"
 expect_unchanged
 pass "'0' is written to force, which has no effect"
+refuse_write EINVAL "patch 'rlp_patch_a': the value of confirmed must be 1" 0 \
+	"$RLP/rlp_patch_a/confirmed"
+pass "'0' is written to confirmed"
 unload_patch rlp_patch_a
 
 # During a transition the patch may be reversed, and no other patch may be changed.

@@ -167,7 +167,7 @@ find_check() {
 	"sleeping tasks that block a transition are not woken") REPLY=wake ;;
 	"patches with relocations for modules are refused") REPLY=relocations ;;
 	"a module that a patch has relocations for can be loaded only once") REPLY=second_load ;;
-	"a task may be switched in a function that a replacement calls by a tail call")
+	"a task may be switched in a function to which a replacement jumps (a tail call)")
 		REPLY=tail_call
 		;;
 	*) fail "no check of '$1'" ;;

@@ -99,7 +99,7 @@ loaded+=(rlp_notifier)
 wait_until "[[ \$(cat /sys/module/rlp_notifier/initstate 2>/dev/null) == live ]]" 30 ||
 	fail "a notifier cannot be registered while the loader waits for a task in the patch"
 wait $notifier
-expect_log "patch 'rlp_patch_a' is not disabled yet: its module, and the process that"
+expect_log "patch 'rlp_patch_a' is not disabled yet: the unload of its module waits"
 unload_module rlp_notifier
 load_module livepatch_sample_target
 unload_module livepatch_sample_target

@@ -65,7 +65,7 @@ wait_gone_and_unload moves_patch1 20
 took=$((${EPOCHREALTIME/[.,]/} - begun))
 ((took > 2900000)) || fail "nudged too early after the reversal, after $took us"
 kill -0 $process_pid || fail "the restarted system call has ended"
-note "a process that sleeps in the replacement at a reversal: patched in $took us"
+note "a process that sleeps in the replacement at a reversal: unpatched in $took us"
 
 load_module moves_patch1
 expect_blocker moves_patch1 k-int inside moves_inside

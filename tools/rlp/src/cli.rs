@@ -207,7 +207,7 @@ pub(crate) struct Unload {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Confirm {
-    /// The patches [default: all that are on probation]
+    /// The patches [default: all that are not confirmed]
     #[arg(value_name = "PATCH")]
     pub(crate) patches: Vec<String>,
     #[command(flatten)]

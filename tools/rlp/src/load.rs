@@ -566,9 +566,11 @@ fn take_back_after_test(
     let name = &patch.name;
     match crate::unload::unload(system, name, None, wait::deadline_after(60), progress) {
         Ok(_) => Failure::taken_back(format!("{name} was taken back")).why(why),
-        Err(failure) => Failure::error(format!("{name} is in effect, and its test has failed"))
-            .why(format!("{why}\n{}", failure.what))
-            .next(format!("rlp unload {name}")),
+        Err(failure) => Failure::error(format!(
+            "the test of {name} has failed, and {name} was not unloaded"
+        ))
+        .why(format!("{why}\n{}", failure.what))
+        .next(format!("rlp unload {name}")),
     }
 }
 

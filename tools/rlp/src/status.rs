@@ -283,8 +283,7 @@ impl Status {
             self.reason(
                 Critical,
                 format!(
-                    "{name} is not loaded at boot any more: the machine failed after a boot with \
-                     it"
+                    "{name} is not loaded at boot any more: the machine failed while it was loaded"
                 ),
                 Some(format!(
                     "find out why (journalctl -b -1), then rlp install or uninstall {name}"
