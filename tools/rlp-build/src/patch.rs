@@ -110,7 +110,6 @@ impl Series {
         }
         for (path, content) in &self.patches {
             let input = tree.work.join("patch/input");
-            std::fs::write(&input, content).map_err(io_error_at(&input))?;
             // Leave out the parts for other files, which were not copied to `after`.
             let filtered = self.filter(path, content)?;
             std::fs::write(&input, filtered).map_err(io_error_at(&input))?;
