@@ -400,6 +400,12 @@ edit refused_data net/core/pktgen.c \
 	's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
 edit refused_layout net/core/pktgen.c 's/^struct pktgen_thread \{/&\n\tint rlp_new;/
 s/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/'
+# Two bit-fields of one byte change places.
+edit refused_bits fs/fs-writeback.c 's/^(\tunsigned int )tagged_writepages:1;/\1rlp_bit:1;/
+s/^(\tunsigned int )for_kupdate:1;/\1tagged_writepages:1;/
+s/^(\tunsigned int )rlp_bit:1;/\1for_kupdate:1;/'
+edit refused_variable fs/coredump.c \
+	's/^static unsigned int core_pipe_limit;/static unsigned long core_pipe_limit;/'
 edit refused_entry kernel/trace/trace_clock.c \
 	's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
 edit refused_users include/linux/sched.h '$s/^/\n/'
@@ -477,6 +483,8 @@ done <<-END
 	init init
 	data changed-data
 	layout changed-layout
+	bits changed-layout
+	variable changed-layout
 	entry no-fentry
 	exit no-fentry
 	weak overridden-weak

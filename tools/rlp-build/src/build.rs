@@ -96,8 +96,12 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
                 Elf::read(&orig.join(unit.file()))?,
                 Elf::read(&patched.join(unit.file()))?,
             );
-            if let Some((structure, detail)) = layout::change(&before, &after)? {
-                return Err(Refusal::ChangedLayout { structure, detail }.into());
+            if let Some(change) = layout::change(&before, &after)? {
+                return Err(Refusal::ChangedLayout {
+                    objects: change.objects,
+                    detail: change.detail,
+                }
+                .into());
             }
         }
         Ok(())

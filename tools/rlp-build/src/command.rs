@@ -103,3 +103,18 @@ pub(crate) fn excerpt(output: &Output, lines: usize) -> String {
     }
     all[all.len().saturating_sub(lines)..].join("\n")
 }
+
+/// Compiles a C text.
+#[cfg(test)]
+pub(crate) fn compile_for_test(text: &str, options: &[&str], object: &Path) {
+    let source = object.with_extension("c");
+    std::fs::write(&source, text).unwrap();
+    let result = program("gcc", object.parent().unwrap())
+        .args(["-O1", "-Werror", "-c", "-o"])
+        .arg(object)
+        .args(options)
+        .arg(&source)
+        .output()
+        .unwrap();
+    assert!(result.status.success(), "{text}\n{result:?}");
+}

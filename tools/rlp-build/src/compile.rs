@@ -145,6 +145,7 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
     std::fs::write(&header, RUNTIME_CONST).map_err(io_error_at(&header))?;
     for_each_unit(tree.jobs, units, |unit| {
         let mut options = "-ffunction-sections -fdata-sections".to_owned();
+        options += debug_options(&unit.command);
         if !unit.is_module() {
             options += &format!(" -include {}", header.display());
         }
@@ -166,6 +167,16 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
         }
         Ok(())
     })
+}
+
+/// Options for debug information that is in the object itself, whatever the kernel's configuration
+/// is: layouts are read from it. It does not change the code.
+fn debug_options(command: &str) -> &'static str {
+    if command.contains(" -gsplit-dwarf ") {
+        " -g -gz=none -gno-split-dwarf"
+    } else {
+        " -g -gz=none"
+    }
 }
 
 /// Like `in_sections()`, for the source without the patch. The objects are kept for later builds.

@@ -37,6 +37,7 @@ mod proof;
 mod prototype;
 mod refusal;
 mod signatures;
+mod structures;
 mod tree;
 mod triage;
 mod unified;

@@ -88,12 +88,12 @@ impl Type {
         })
     }
 
-    fn is_bool(&self) -> bool {
+    pub(crate) fn is_bool(&self) -> bool {
         matches!(self, Self::Integer { name, .. } if name == "_Bool" || name == "bool")
     }
 
     /// The types agree in C. A pointer to void agrees with every pointer, as in C.
-    fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unknown, _) | (_, Self::Unknown) | (Self::Void, Self::Void) => true,
             (

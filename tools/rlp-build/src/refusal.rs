@@ -83,7 +83,7 @@ pub(crate) enum Refusal {
         detail: String,
     },
     ChangedLayout {
-        structure: String,
+        objects: String,
         detail: String,
     },
     ModuleKey {
@@ -255,10 +255,10 @@ impl fmt::Display for Refusal {
                 "the patch changes data that exists already ({detail}): set it in a callback \
                  instead (linux/livepatch_helpers.h)"
             ),
-            Self::ChangedLayout { structure, detail } => write!(
+            Self::ChangedLayout { objects, detail } => write!(
                 f,
-                "objects of struct {structure} exist already, and the patch changes its layout \
-                 ({detail}): use a shadow variable instead"
+                "{objects}, and the patch changes the layout ({detail}): use a shadow variable \
+                 instead"
             ),
             Self::ModuleKey { detail } => write!(
                 f,

@@ -146,17 +146,17 @@ pub(crate) fn sizes(module: &Elf, structures: &[&str]) -> Result<BTreeMap<String
 }
 
 /// Reads types of one unit.
-struct Reader<'u> {
-    dwarf: &'u Dwarf<Slice<'u>>,
-    unit: &'u Unit<Slice<'u>>,
-    language: Language,
+pub(crate) struct Reader<'u> {
+    pub(crate) dwarf: &'u Dwarf<Slice<'u>>,
+    pub(crate) unit: &'u Unit<Slice<'u>>,
+    pub(crate) language: Language,
 }
 
 impl<'u> Reader<'u> {
     /// The entry that has a function's name and its arguments. A function that is also inlined, and
     /// a method in Rust, have two entries: the first refers to the second, which has the name and
     /// the arguments.
-    fn origin(&self, mut at: UnitOffset) -> gimli::Result<UnitOffset> {
+    pub(crate) fn origin(&self, mut at: UnitOffset) -> gimli::Result<UnitOffset> {
         for _ in 0..DEPTH {
             let entry = self.unit.entry(at)?;
             let mut next = entry.attr_value(gimli::DW_AT_abstract_origin)?;
@@ -201,7 +201,7 @@ impl<'u> Reader<'u> {
         }
     }
 
-    fn resolve(&self, at: UnitOffset, depth: usize) -> gimli::Result<Type> {
+    pub(crate) fn resolve(&self, at: UnitOffset, depth: usize) -> gimli::Result<Type> {
         let entry = self.unit.entry(at)?;
         let size = number(&entry, gimli::DW_AT_byte_size)?.unwrap_or(0);
         let name = name(self.dwarf, self.unit, &entry)?;
