@@ -140,18 +140,30 @@ other_compiler() {
 	refuses refused_image wrong-compiler --tree "$test/other-tree"
 }
 
-# A cache with a unit in which no function is inlined.
-other_inlining() {
-	local command key options unit
+# recompile UNIT OBJECT OPTION...: make a cache with the units of fs/proc, and compile one of them
+# in it with more options.
+recompile() {
+	local command key object
 
 	key=$release-$({ printf %s "$kernel" && cat "$kernel/.config"; } | sha256sum | cut -c1-8)
-	unit=$key/units/fs/proc/array.o
-	mkdir -p "$test/cache/${unit%/*}"
-	cp -r "$CACHE_DIR/rlp-build/$unit" "$test/cache/$unit"
-	options="-fno-inline -ffunction-sections -fdata-sections -c -o $test/cache/$unit/sections.o"
-	command=$(<"$test/cache/$unit/command")
-	tool sh -c "cd $kernel && ${command/-c -o fs\/proc\/array.o/$options}" || return
-	refuses refused_inlined inlined --cache "$test/cache"
+	rm -rf "$test/cache"
+	mkdir -p "$test/cache/$key/units/fs"
+	cp -r "$CACHE_DIR/rlp-build/$key/units/fs/proc" "$test/cache/$key/units/fs/"
+	object=$test/cache/$key/units/$1/$2
+	command=$(<"${object%/*}/command")
+	tool sh -c "cd $kernel && ${command/"-c -o $1"/"${*:3} -c -o $object"}"
+}
+
+# A unit in which no function is inlined.
+other_inlining() {
+	recompile fs/proc/array.o sections.o -fno-inline -ffunction-sections -fdata-sections &&
+		refuses refused_inlined inlined --cache "$test/cache"
+}
+
+# A unit all of whose functions differ from the shipped ones.
+other_code() { # UNIT NAME
+	recompile "$1" shipped.o -fno-omit-frame-pointer &&
+		refuses "$2" differs --cache "$test/cache"
 }
 
 # A module in which the function has another name.
@@ -508,6 +520,8 @@ cp "$test/src_cmdline.patch" "$test/refused_image.patch"
 result "refused: no-module" refuses refused_module no-module --modules "$test/none"
 result "refused: not-in-image" not_in_image
 result "refused: inlined" other_inlining
+result "refused: a unit that differs" other_code fs/proc/cmdline.o src_cmdline
+result "refused: a user of a header that differs" other_code fs/proc/fd.o src_header
 result "refused: wrong-compiler" other_compiler
 result "refused: wrong-source (source)" other_source
 result "refused: wrong-source (image)" other_image

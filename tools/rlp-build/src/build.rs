@@ -39,10 +39,14 @@ use crate::refusal::{
 };
 use crate::tree::Tree;
 use crate::units::Unit;
-use crate::verify::Verified;
+use crate::verify::{
+    Presence,
+    Verified, //
+};
 use crate::{
     compile,
     elf::Elf,
+    explain,
     headers,
     inlined,
     layout,
@@ -156,7 +160,8 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         };
         let image = module.as_ref().unwrap_or(&kernel);
         let (units, verified) = step(&format!("compare with the shipped {object}"), || {
-            verify_units(units, &to_compile, image)
+            let explain = arguments.explain.then_some(&tree);
+            verify_units(units, &to_compile, image, explain)
         })?;
         shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
@@ -330,17 +335,20 @@ fn replaced_twice(replaced: &[Replaced]) -> Option<&Replaced> {
 }
 
 /// Compares the units of one object with its shipped image. A unit that is not a part of the image
-/// is left out if it is one of `UnitsToCompile::users`. Otherwise it is refused.
+/// is left out if it is one of `UnitsToCompile::users`. Otherwise it is refused. A unit that is a
+/// part of the image, but was compiled differently, is refused, too. `explain` is given to show the
+/// difference.
 fn verify_units<'a>(
     units: &[Unit],
     to_compile: &UnitsToCompile,
     image: &'a Image,
+    explain: Option<&Tree>,
 ) -> Result<(Vec<Unit>, Vec<Verified<'a>>)> {
     let mut list = Vec::new();
     for unit in units {
         let object = Elf::read(&unit.cached.join("shipped.o"))?;
         let verified = Verified::new(&unit.source, object, image);
-        if !verified.places().is_empty() {
+        if !matches!(verified.presence(), Presence::Absent) {
             list.push((unit.clone(), verified));
         } else if !to_compile.users.contains(&unit.source) {
             return Err(Refusal::NotShipped {
@@ -356,14 +364,38 @@ fn verify_units<'a>(
         .iter()
         .filter(|(unit, verified)| {
             let files = to_compile.included.get(&unit.source);
-            list.iter().any(|(other, whole)| {
-                files.is_some_and(|files| files.contains(&other.source))
-                    && verified.places().is_subset(&whole.places())
-            })
+            let mut places = verified.places();
+            if places.is_empty() {
+                places = verified.places_of_names();
+            }
+            let is_in = |whole: &Verified<'_>| places.is_subset(&whole.places());
+            !places.is_empty()
+                && list.iter().any(|(other, whole)| {
+                    files.is_some_and(|files| files.contains(&other.source)) && is_in(whole)
+                })
         })
         .map(|(unit, _)| unit.source.clone())
         .collect();
     list.retain(|(unit, _)| !pieces.contains(&unit.source));
+    for (unit, verified) in &list {
+        if let Presence::Differs { index, difference } = verified.presence() {
+            if let Some(tree) = explain {
+                explain::show(tree, verified, index, &difference)?;
+            }
+            let symbol = &verified.object.symbols[index];
+            let function = symbol.name.clone();
+            return Err(if symbol.bind == object::elf::STB_WEAK {
+                Refusal::OverriddenWeak { function }
+            } else {
+                Refusal::Differs {
+                    function,
+                    unit: unit.source.clone(),
+                    detail: difference.detail,
+                }
+            }
+            .into());
+        }
+    }
     Ok(list.into_iter().unzip())
 }
 
@@ -421,6 +453,156 @@ fn write(folder: &Path, name: &str, module: &Path, proof: &Proof<'_>) -> Result 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::compile_for_test;
+    use crate::kallsyms::{
+        Ksym,
+        Names, //
+    };
+    use crate::refusal::Failure;
+    use object::elf;
+    use std::collections::HashMap;
+
+    const ADDR: u64 = 0xffff_ffff_8100_0000;
+
+    /// Units as they were compiled here: with functions, or with a variable.
+    const SOURCES: [(&str, &str); 4] = [
+        (
+            "weak.c",
+            "int f(void);\n__attribute__((weak)) int f(void) { return 5; }\n",
+        ),
+        (
+            "whole.c",
+            "int f(int a);\nint f(int a) { return a + 1; }\n\
+             __attribute__((used)) static int g(int a) { return a - 7; }\n",
+        ),
+        (
+            "local.c",
+            "__attribute__((used)) static int g(int a) { return a - 7; }\n",
+        ),
+        ("data.c", "const int table[2] = { 1, 2 };\n"),
+    ];
+
+    /// The reason of a refusal, or the units that are not left out, if the image has these symbols:
+    /// name, type, and whether the bytes are those of `whole.c`.
+    fn verified(
+        source: &str,
+        users: &[&str],
+        included: &[(&str, &str)],
+        shipped: &[(&str, char, bool)],
+    ) -> std::result::Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut units = Vec::new();
+        for (name, text) in SOURCES {
+            let cached = folder.path().join(name);
+            std::fs::create_dir(&cached).unwrap();
+            compile_for_test(text, &["-fcf-protection=none"], &cached.join("shipped.o"));
+            units.push(Unit::new(name, String::new(), cached).unwrap());
+        }
+        let whole = Elf::read(&units[1].cached.join("shipped.o")).unwrap();
+        let mut code = Vec::new();
+        let mut names = Vec::new();
+        for (name, kind, is_equal) in shipped {
+            names.push(Ksym {
+                addr: ADDR + code.len() as u64,
+                kind: *kind,
+                name: (*name).into(),
+            });
+            let bytes = whole
+                .functions()
+                .find(|(_, symbol)| symbol.name == *name && *is_equal)
+                .map(|(_, symbol)| {
+                    let range = symbol.value as usize..(symbol.value + symbol.size) as usize;
+                    whole.bytes(symbol.section)[range].to_vec()
+                });
+            code.extend(bytes.unwrap_or_else(|| vec![0xcc; 32]));
+        }
+        let flags = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
+        let image = Image {
+            object: "vmlinux".into(),
+            elf: Elf::for_test(
+                &[(".text", flags, 0, ADDR, &code)],
+                Vec::new(),
+                HashMap::new(),
+            ),
+            names: Names::new(names),
+        };
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut included_by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (file, by) in included {
+            included_by
+                .entry((*file).into())
+                .or_default()
+                .insert((*by).into());
+        }
+        let to_compile = UnitsToCompile {
+            sources: Vec::new(),
+            users: list(users),
+            included: included_by,
+        };
+        units.retain(|unit| unit.source == source || included.iter().any(|i| i.1 == unit.source));
+        match verify_units(&units, &to_compile, &image, None) {
+            Ok((units, _)) => Ok(units.into_iter().map(|unit| unit.source).collect()),
+            Err(Failure::Refused(refusal)) => Err(refusal.reason().into()),
+            Err(Failure::Tool(sentence)) => panic!("{sentence}"),
+        }
+    }
+
+    #[test]
+    fn a_unit_of_the_image_is_compared_or_refused() {
+        let kept = |source: &str| Ok(vec![source.to_owned()]);
+        let differs = Err("differs".to_owned());
+        let absent = Err("not-shipped".to_owned());
+        let whole = |shipped: &[_]| verified("whole.c", &[], &[], shipped);
+        // One function that is equal shows that the unit is there.
+        assert_eq!(
+            whole(&[("f", 'T', true), ("g", 't', true)]),
+            kept("whole.c")
+        );
+        assert_eq!(
+            whole(&[("f", 'T', false), ("g", 't', true)]),
+            kept("whole.c")
+        );
+        // Its names show that too, but not the name of a local function in another unit.
+        assert_eq!(whole(&[("f", 'T', false), ("g", 't', false)]), differs);
+        assert_eq!(whole(&[("f", 'W', false)]), differs);
+        assert_eq!(whole(&[("f", 't', false), ("g", 't', false)]), absent);
+        assert_eq!(whole(&[("h", 'T', false)]), absent);
+        // Two places are equal.
+        let local = |shipped: &[_]| verified("local.c", &[], &[], shipped);
+        assert_eq!(local(&[("g", 't', true)]), kept("local.c"));
+        assert_eq!(local(&[("g", 't', true), ("g", 't', true)]), differs);
+        assert_eq!(local(&[("g", 't', false)]), differs);
+        assert_eq!(local(&[("h", 't', false)]), absent);
+        let weak = |shipped: &[_]| verified("weak.c", &[], &[], shipped);
+        assert_eq!(weak(&[("f", 'T', false)]), Err("overridden-weak".into()));
+        // A unit without functions.
+        let data = |shipped: &[_]| verified("data.c", &[], &[], shipped);
+        assert_eq!(data(&[("table", 'D', false)]), kept("data.c"));
+        assert_eq!(data(&[("other", 'D', false)]), absent);
+    }
+
+    #[test]
+    fn only_a_user_that_is_not_in_the_image_is_left_out() {
+        let user = |shipped: &[_]| verified("whole.c", &["whole.c"], &[], shipped);
+        assert_eq!(user(&[("h", 'T', false)]), Ok(Vec::new()));
+        assert_eq!(user(&[("f", 'T', false)]), Err("differs".into()));
+        assert_eq!(user(&[("f", 'T', true)]), Ok(vec!["whole.c".into()]));
+    }
+
+    #[test]
+    fn an_included_file_is_left_out_if_its_functions_are_those_of_the_unit() {
+        let piece = |shipped: &[_]| {
+            let included = [("local.c", "whole.c")];
+            verified("local.c", &["local.c", "whole.c"], &included, shipped)
+        };
+        let whole = Ok(vec!["whole.c".to_owned()]);
+        assert_eq!(piece(&[("f", 'T', true), ("g", 't', true)]), whole);
+        // The function of the included file differs, and is not that of the unit.
+        assert_eq!(
+            piece(&[("f", 'T', true), ("g", 't', false)]),
+            Err("differs".into())
+        );
+    }
 
     fn replaced(object: &str, name: &str, place: &str) -> Replaced {
         Replaced {

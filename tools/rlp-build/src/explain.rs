@@ -11,14 +11,35 @@ use crate::refusal::{
     Result, //
 };
 use crate::tree::Tree;
+use crate::verify::{
+    Difference,
+    Verified, //
+};
 use std::fmt::Write as _;
 
 /// The width of one side.
 const WIDTH: usize = 58;
 
+/// Prints how a function of a unit differs, if there is a function to compare it with.
+pub(crate) fn show(
+    tree: &Tree,
+    verified: &Verified<'_>,
+    index: usize,
+    difference: &Difference,
+) -> Result {
+    let Some(addr) = difference.addr else {
+        return Ok(());
+    };
+    let symbol = &verified.object.symbols[index];
+    let (here, shipped) = verified.bytes_to_compare(symbol, addr);
+    let text = side_by_side(tree, &symbol.name, addr, &here, &shipped)?;
+    println!("\n{text}");
+    Ok(())
+}
+
 /// Both disassemblies, side by side. If two lines differ, a mark stands between them. The operands
 /// of relocations are zero on both sides.
-pub(crate) fn side_by_side(
+fn side_by_side(
     tree: &Tree,
     function: &str,
     addr: u64,

@@ -15,8 +15,8 @@ use std::collections::{
 };
 use std::path::Path;
 
-/// Folders that have no code of this kernel.
-const SKIPPED_FOLDERS: [&str; 7] = [
+/// Folders that have no code of this kernel, or only code of programs that run before it.
+const SKIPPED_FOLDERS: [&str; 11] = [
     "Documentation",
     "tools",
     "samples",
@@ -24,6 +24,10 @@ const SKIPPED_FOLDERS: [&str; 7] = [
     "rust",
     "usr",
     ".git",
+    "arch/x86/boot/compressed",
+    "arch/x86/purgatory",
+    "arch/x86/realmode/rm",
+    "drivers/firmware/efi/libstub",
 ];
 
 /// The #include lines of each file.

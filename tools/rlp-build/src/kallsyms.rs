@@ -76,13 +76,20 @@ impl Names {
         at.next().is_none().then_some(first as u64 + 1)
     }
 
+    /// Every address at which a global symbol has this name.
+    pub(crate) fn global_addrs(&self, name: &str) -> Vec<u64> {
+        self.named(name)
+            .filter(|ksym| ksym.kind.is_ascii_uppercase() || matches!(ksym.kind, 'v' | 'w'))
+            .map(|ksym| ksym.addr)
+            .collect()
+    }
+
     /// The address of the only global symbol of a name.
     pub(crate) fn global(&self, name: &str) -> Option<u64> {
-        let mut globals = self
-            .named(name)
-            .filter(|ksym| ksym.kind.is_ascii_uppercase() || matches!(ksym.kind, 'v' | 'w'));
-        let first = globals.next()?;
-        globals.next().is_none().then_some(first.addr)
+        match self.global_addrs(name)[..] {
+            [addr] => Some(addr),
+            _ => None,
+        }
     }
 
     /// The function that contains an address, by a symbol whose name is unique. `None` if the

@@ -209,10 +209,8 @@ impl Positions<'_> {
         }
         let Some(addr) = verified.identical(own) else {
             let difference = verified.difference(own);
-            if let (true, Some(addr)) = (self.explain, difference.as_ref().and_then(|d| d.addr)) {
-                let (here, shipped) = verified.bytes_to_compare(symbol, addr);
-                let text = explain::side_by_side(self.tree, &name, addr, &here, &shipped)?;
-                println!("\n{text}");
+            if let (true, Some(difference)) = (self.explain, &difference) {
+                explain::show(self.tree, verified, own, difference)?;
             }
             let detail = difference.map_or_else(String::new, |difference| difference.detail);
             return Err(if self.image.names.addrs(&name).is_empty() {

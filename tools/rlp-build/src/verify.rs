@@ -47,6 +47,22 @@ pub(crate) struct Difference {
     pub(crate) detail: String,
 }
 
+/// Whether a unit is a part of the shipped image.
+#[derive(Debug)]
+pub(crate) enum Presence {
+    /// A function of the unit is in the image. Or the unit has no function, and the image has the
+    /// name of one of its variables.
+    Equal,
+    /// The image has names of the unit's functions, but none of the functions is equal.
+    Differs {
+        /// The symbol of the first function that differs.
+        index: usize,
+        difference: Difference,
+    },
+    /// The image has none of the unit's names.
+    Absent,
+}
+
 /// The comparison of one unit with the shipped image.
 #[derive(Debug)]
 pub(crate) struct Verified<'a> {
@@ -424,6 +440,63 @@ impl<'a> Verified<'a> {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The functions whose names show that the unit is in the image. Other units may have local
+    /// functions of the same names, so only global functions count if the unit has any.
+    fn named_functions(&self) -> Vec<(usize, &Symbol)> {
+        let has_global = self.object.functions().any(|(_, f)| !f.is_local());
+        let counts = |symbol: &Symbol| !has_global || !symbol.is_local();
+        self.object
+            .functions()
+            .filter(|(_, symbol)| counts(symbol) && !self.addrs_of(symbol).is_empty())
+            .collect()
+    }
+
+    /// The addresses in the image that have the names of the unit's functions.
+    pub(crate) fn places_of_names(&self) -> BTreeSet<u64> {
+        let named = self.named_functions().into_iter();
+        named
+            .flat_map(|(_, symbol)| self.addrs_of(symbol))
+            .collect()
+    }
+
+    /// The addresses that the image has for a symbol's name.
+    fn addrs_of(&self, symbol: &Symbol) -> Vec<u64> {
+        let names = &self.image.names;
+        if symbol.is_local() {
+            names.addrs(&symbol.name)
+        } else {
+            names.global_addrs(&symbol.name)
+        }
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        if !self.places().is_empty() {
+            return Presence::Equal;
+        }
+        let has_functions = self.object.functions().next().is_some();
+        let has_data = || {
+            let mut variables = self
+                .object
+                .symbols
+                .iter()
+                .filter(|symbol| symbol.kind == object::elf::STT_OBJECT && symbol.is_defined());
+            variables.any(|symbol| !self.addrs_of(symbol).is_empty())
+        };
+        if !has_functions && has_data() {
+            return Presence::Equal;
+        }
+        let mut named = self.named_functions();
+        // A weak function that differs may be one that the kernel overrides.
+        named.sort_by_key(|(_, symbol)| symbol.bind == object::elf::STB_WEAK);
+        let first = named
+            .into_iter()
+            .find_map(|(index, _)| Some((index, self.difference(index)?)));
+        match first {
+            Some((index, difference)) => Presence::Differs { index, difference },
+            None => Presence::Absent,
+        }
     }
 
     /// The function begins with a call of ftrace's entry point. Only an endbr64 may be in front of
