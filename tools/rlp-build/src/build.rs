@@ -97,8 +97,8 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     step("compare the structures' layout", || {
         for unit in &units {
             let (before, after) = (
-                Elf::read(&orig.join(unit.file()))?,
-                Elf::read(&patched.join(unit.file()))?,
+                Elf::read(&orig.join(unit.output()))?,
+                Elf::read(&patched.join(unit.output()))?,
             );
             if let Some(change) = layout::change(&before, &after)? {
                 return Err(Refusal::ChangedLayout {
@@ -115,7 +115,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let (mut changed, mut same) = (Vec::new(), BTreeSet::new());
     for unit in units {
         let is_same = || -> Result<bool> {
-            let file = unit.file();
+            let file = unit.output();
             Ok(Elf::read(&orig.join(&file))?.same_code(&Elf::read(&patched.join(&file))?))
         };
         if users.contains(&unit.source) && is_same()? {

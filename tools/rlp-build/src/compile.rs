@@ -149,7 +149,7 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
         if !unit.is_module() {
             options += &format!(" -include {}", header.display());
         }
-        let object = folder.join(unit.file());
+        let object = place_for(folder, unit)?;
         let mut command = redirected(unit, &options, &object)?;
         // A unit that includes <linux/livepatch.h> calls the loader's functions. The units of
         // in-tree livepatch are an exception: they define the kernel's functions of these names.
@@ -179,6 +179,15 @@ fn debug_options(command: &str) -> &'static str {
     }
 }
 
+/// The place of a unit's object in a folder for the objects of all units. The object has the path
+/// of the unit there, so no other unit has the same place.
+fn place_for(folder: &Path, unit: &Unit) -> Result<PathBuf> {
+    let place = folder.join(unit.output());
+    let parent = place.parent().unwrap_or(folder);
+    std::fs::create_dir_all(parent).map_err(io_error_at(parent))?;
+    Ok(place)
+}
+
 /// Like `in_sections()`, for the source without the patch. The objects are kept for later builds.
 pub(crate) fn originals_in_sections(
     tree: &Tree,
@@ -193,7 +202,7 @@ pub(crate) fn originals_in_sections(
         .collect();
     in_sections(tree, loader, &missing, folder)?;
     for unit in units {
-        let (here, kept) = (folder.join(unit.file()), unit.cached.join("sections.o"));
+        let (here, kept) = (place_for(folder, unit)?, unit.cached.join("sections.o"));
         if kept.exists() {
             std::fs::copy(&kept, &here).map_err(io_error_at(&kept))?;
         } else {
@@ -249,4 +258,23 @@ pub(crate) fn objcopy(tree: &Tree, arguments: &[&str], object: &Path) -> Result 
 /// `Objtool::shipped()`.
 pub(crate) fn kbuild_object(unit: &Unit) -> PathBuf {
     unit.cached.join("plain.o")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_unit_has_a_place_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |source| {
+            let unit = Unit::new(source, String::new(), PathBuf::new()).unwrap();
+            place_for(folder.path(), &unit).unwrap()
+        };
+        let places = ["a/b_c.c", "a/b/c.c", "a_b/c.c", "a_b_c.c"].map(place);
+        for (number, path) in places.iter().enumerate() {
+            assert!(!path.exists(), "{}", path.display());
+            std::fs::write(path, number.to_string()).unwrap();
+        }
+    }
 }

@@ -136,7 +136,7 @@ impl<'a> Objtool<'a> {
         );
         std::fs::create_dir_all(&after).map_err(io_error_at(&after))?;
         let module = object != "vmlinux";
-        let names: Vec<_> = units.iter().map(Unit::file).collect();
+        let names: Vec<_> = units.iter().map(Unit::output).collect();
 
         make_section_names_unique(self.tree, &names, &[orig, patched])?;
         let (original_file, patched_file) = (before.join(object), after.join(object));

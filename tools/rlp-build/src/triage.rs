@@ -148,7 +148,7 @@ enum Outcome {
 
 /// Builds each fix by itself, then all together. Returns the exit status.
 pub(crate) fn run(arguments: &Triage) -> Result<u8> {
-    let members = source_patches(&arguments.series)?;
+    let members = source_patches(&arguments.series, &arguments.name)?;
     let output = &arguments.output;
     for folder in [output.clone(), output.join("log")] {
         std::fs::create_dir_all(&folder).map_err(io_error_at(&folder))?;
@@ -220,8 +220,9 @@ pub(crate) fn run(arguments: &Triage) -> Result<u8> {
     Ok(status)
 }
 
-/// The patches, in order.
-fn source_patches(paths: &[PathBuf]) -> Result<Vec<SourcePatch>> {
+/// The patches, in order. No module of a fix has the name of another one, or `together`, the name
+/// of the module of all fixes.
+fn source_patches(paths: &[PathBuf], together: &str) -> Result<Vec<SourcePatch>> {
     let mut list = Vec::new();
     for path in paths {
         if path.is_dir() && !path.join("series").exists() {
@@ -244,7 +245,7 @@ fn source_patches(paths: &[PathBuf]) -> Result<Vec<SourcePatch>> {
             list.extend(patch::members(path)?);
         }
     }
-    let mut names = BTreeSet::new();
+    let mut names = BTreeSet::from([together.to_owned()]);
     list.into_iter()
         .map(|path| {
             let text = std::fs::read(&path).map_err(io_error_at(&path))?;
@@ -604,6 +605,17 @@ mod tests {
             text: Vec::new(),
             touched: touched.iter().map(|file| (*file).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn each_module_has_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["a-b.patch", "a_b.patch", "fixes.patch"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let members = source_patches(&[folder.path().to_owned()], "fixes").unwrap();
+        let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(names, ["a_b", "a_b_2", "fixes_2"]);
     }
 
     #[test]

@@ -28,11 +28,6 @@ impl Unit {
         output_of(&self.source)
     }
 
-    /// "fs_proc_cmdline.o", so that the objects of all units can be in one folder.
-    pub(crate) fn file(&self) -> String {
-        self.output().replace('/', "_")
-    }
-
     pub(crate) fn is_module(&self) -> bool {
         self.object != "vmlinux"
     }
@@ -125,7 +120,7 @@ mod tests {
         assert!(command.contains("\"a#b\""), "{command}");
         let unit = Unit::new("fs/ext4/dir.c", command, PathBuf::new()).unwrap();
         assert_eq!(unit.object, "ext4");
-        assert_eq!(unit.file(), "fs_ext4_dir.o");
+        assert_eq!(unit.output(), "fs/ext4/dir.o");
         let other = redirected(&unit, "-g0", std::path::Path::new("/t/x.o")).unwrap();
         assert!(other.contains(" -g0 -c -o /t/x.o /s/fs"), "{other}");
     }
