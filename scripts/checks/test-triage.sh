@@ -168,6 +168,20 @@ generated_header() {
 	done
 }
 result "a unit with a generated header builds twice" generated_header
+# The first fix does not compile without the second one, which is built on top of it.
+none_is_left() {
+	local needs=$test/needs
+
+	mv "$series" "$test/whole" && mkdir "$series" || return
+	KEEP=1 fix 1-incomplete fs/proc/version.c \
+		's/^\tseq_printf\(m, linux_proc/\trlp_missing(m);\n&/'
+	fix 2-completes fs/proc/version.c 's/^\trlp_missing\(m\);/\tseq_puts(m, "complete ");/'
+	rm -r "$test/tree" && mv "$series" "$needs" && mv "$test/whole" "$series" || return
+	SRCPATCH=$needs NAME='' OUT=$test/out-needs "$scripts/triage" --built >"$test/log" 2>&1
+	row 1-incomplete refused does-not-compile && row 2-completes builds - &&
+		grep -qxF "  no fix is left, so there is no module of all fixes" "$test/log"
+}
+result "a fix whose earlier fix does not build is in no module of all" none_is_left
 same_alone() {
 	cp "$test/out/triage.json" "$test/first.json"
 	SRCPATCH=$series/1-first.patch OUT=$test/out "$scripts/triage" \

@@ -211,13 +211,13 @@ impl fmt::Display for Refusal {
             ),
             Self::ReplacedTwice { function, object } => write!(
                 f,
-                "two units of the series replace the same function {function}() of {object}: \
-                 change it in one of them only"
+                "two units replace the same function {function}() of {object}: change it in one \
+                 of them only"
             ),
             Self::DefinedTwice { symbol } => write!(
                 f,
-                "two patches of the series define {symbol}: rename it in one of them, or merge the \
-                 patches"
+                "two units define {symbol} with the patch: rename it in one of them, or define it \
+                 only once"
             ),
             Self::NoFentry { function } => write!(
                 f,
@@ -232,8 +232,8 @@ impl fmt::Display for Refusal {
             }
             Self::Discarded { function } => write!(
                 f,
-                "{function}() is init code, or exit code of the kernel itself, which a running \
-                 kernel does not have: leave it out of the patch"
+                "{function} is in an init section, or in an exit section of the kernel itself, which \
+                 a running kernel does not have: leave it out of the patch"
             ),
             Self::OverriddenWeak { function } => write!(
                 f,
@@ -332,4 +332,41 @@ impl From<durable::Failed> for Failure {
 /// Names the file in an error of the system.
 pub(crate) fn io_error_at(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure + '_ {
     move |error| tool_failure(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function or a variable may be in an init section.
+    #[test]
+    fn a_symbol_of_an_init_section_need_not_be_a_function() {
+        let text = Refusal::Discarded {
+            function: "early_table".into(),
+        }
+        .to_string();
+        assert!(
+            text.starts_with("early_table is in an init or exit section"),
+            "{text}"
+        );
+    }
+
+    /// One patch may change both units.
+    #[test]
+    fn two_units_need_not_be_of_two_patches() {
+        let (symbol, object) = ("f".to_owned(), "vmlinux".to_owned());
+        let refusals = [
+            Refusal::DefinedTwice {
+                symbol: symbol.clone(),
+            },
+            Refusal::ReplacedTwice {
+                function: symbol,
+                object,
+            },
+        ];
+        for text in refusals.map(|refusal| refusal.to_string()) {
+            assert!(text.starts_with("two units "), "{text}");
+            assert!(!text.contains("series"), "{text}");
+        }
+    }
 }

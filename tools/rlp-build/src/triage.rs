@@ -528,7 +528,7 @@ fn print_together(together: &Together) {
             together.patches.len(),
             together.functions.len()
         ),
-        None => println!("  no fix builds, so there is no module of all fixes"),
+        None => println!("  no fix is left, so there is no module of all fixes"),
     }
     for left in &together.left_out {
         println!(
