@@ -98,16 +98,17 @@ rlp_texts() {
 		}' "$@"
 }
 
-# not_in GUIDE FILE...: print each text of these files that is in no literal of this guide or of the
-# auditors' guide. Formatted values match anything. Texts that only tests see (--root) are left out.
-# Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors of
-# the standard library, and for the other in the log of a panic.
+# not_in GUIDE FILE...: print each text of these files that no guide for users of rlp has in a
+# literal: this one, that of auditors, and that of those who run the repository. Formatted values
+# match anything. Texts that only tests see (--root) are left out. Two other texts are no messages of
+# rlp, and are left out, too: rlp searches for one in errors of the standard library, and for the
+# other in the log of a panic.
 not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(cat "$guide" "${guide%/*}"/{evidence,tables/messages}.rst | tr '\n' ' ' |
-		tr -s ' ' | grep -oP '``\K.*?(?=``)')
+	literals=$(cat "$guide" "${guide%/*}"/{evidence,repository,tables/messages}.rst |
+		tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")
 		grep -qxE -e "$pattern" <<<"$literals" || echo "not in ${guide##*/}: $text"
@@ -115,7 +116,7 @@ not_in() {
 		grep -vF -e --root -e '(os error' -e 'the kernel panics while' | sort -u)
 }
 
-# The operator's guide or the auditors' must have each text of rlp. cli.rs has the help, which is a
+# The guides must have each text of rlp. cli.rs has the help, which is a
 # guide itself, and the words in reasons.rs are in the generated table (test-docs.sh).
 same_messages() {
 	local files missing

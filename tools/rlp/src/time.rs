@@ -64,6 +64,24 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The seconds since the Unix epoch, of a time as `rfc3339` writes it. `None` for any other text,
+/// and for a day that no month has.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    // As in `date`: years begin in March.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year.checked_sub(1)?, month + 9)
+    };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    let days = days.checked_sub(719_468 + 1)?;
+    let rest = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    let seconds = days * 86_400 + rest;
+    (rfc3339(seconds) == text).then_some(seconds)
+}
+
 /// "2026-11-30 01:02:03 UTC".
 pub(crate) fn readable(seconds: u64) -> String {
     rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
@@ -99,6 +117,39 @@ mod tests {
         assert_eq!(rfc3339(951_868_800), "2000-03-01T00:00:00Z");
         assert_eq!(rfc3339(4_107_542_400), "2100-03-01T00:00:00Z");
         assert_eq!(readable(1_796_000_523), "2026-11-30 01:02:03 UTC");
+    }
+
+    #[test]
+    fn seconds_of_times() {
+        for time in [
+            0,
+            951_782_399,
+            951_782_400,
+            951_868_800,
+            1_796_000_523,
+            4_107_542_400,
+        ] {
+            assert_eq!(seconds(&rfc3339(time)), Some(time));
+        }
+        for day in 0..200_000 {
+            assert_eq!(seconds(&rfc3339(day * 86_400)), Some(day * 86_400));
+        }
+        for other in [
+            "",
+            "2026-11-30",
+            "1969-12-31T23:59:59Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-11-00T00:00:00Z",
+            "2026-11-30T24:00:00Z",
+            "2026-11-30T00:00:00",
+            "2026-11-30 00:00:00Z",
+            "2026-11-30T00:00:00+01:00",
+            "\u{e4}026-11-30T00:00:00Z",
+        ] {
+            assert_eq!(seconds(other), None, "{other}");
+        }
     }
 
     #[test]
