@@ -346,7 +346,7 @@ mod tests {
         }
         .to_string();
         assert!(
-            text.starts_with("early_table is in an init or exit section"),
+            text.starts_with("early_table is in an init section"),
             "{text}"
         );
     }

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Export the records for auditors
     #[command(subcommand)]
     Evidence(Evidence),
+    /// Build a level: a patch and the loader for each kernel
+    #[command(subcommand)]
+    Level(Level),
     /// Install a patch, to be loaded at each boot of its kernel
     Install(Install),
     /// Remove a patch from those that are loaded at boot
@@ -106,6 +109,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Verify(_) => "verify",
             Self::Evidence(_) => "evidence",
+            Self::Level(level) => level.name(),
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Boot(_) => "boot",
@@ -313,6 +317,53 @@ pub(crate) struct Export {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Heartbeat {
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Level {
+    /// Build the package of a level, for those who run the repository
+    Build(LevelBuild),
+}
+
+impl Level {
+    /// The name in JSON.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Build(_) => "level build",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LevelBuild {
+    /// For each kernel a folder with the patch, its proof
+    /// if there is one, and rust_livepatch.ko. Without a
+    /// proof, vmlinux or a copy of /sys/kernel/notes, too
+    #[arg(required = true, value_name = "KERNEL-FOLDER", verbatim_doc_comment)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// The number of the level
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) level: u32,
+    /// The folder for the package and its documents
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: PathBuf,
+    /// Facts about CVEs: severity, disclosed, fixed_in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cve_data: Option<PathBuf>,
+    /// Take this earlier level back where it is in effect
+    #[arg(long, value_name = "N")]
+    pub(crate) block: Vec<u32>,
+    /// The maintainer of the package, and the author of
+    /// its documents
+    #[arg(
+        long,
+        value_name = "NAME <EMAIL>",
+        verbatim_doc_comment,
+        default_value = "rlp level build <root@localhost>"
+    )]
+    pub(crate) publisher: crate::publisher::Publisher,
     #[command(flatten)]
     pub(crate) dry: Dry,
 }

@@ -35,6 +35,16 @@ impl Digest {
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Sum::default().and(bytes).digest()
     }
+
+    /// A URN for an object with this hash: a UUID of version 8 (RFC 9562) with 122 of its bits.
+    pub(crate) fn urn(&self) -> String {
+        let mut bytes = self.0;
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex = hex(&bytes[..16]);
+        let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &hex[part]);
+        format!("urn:uuid:{}", parts.join("-"))
+    }
 }
 
 impl fmt::Display for Digest {
@@ -135,6 +145,12 @@ mod tests {
         let json = format!("{{\"bytes\":3,\"sha256\":\"{ABC}\"}}");
         assert_eq!(serde_json::to_string(&span).unwrap(), json);
         assert_eq!(serde_json::from_str::<Span>(&json).unwrap(), span);
+    }
+
+    #[test]
+    fn urns() {
+        let urn = Digest::of(b"abc").urn();
+        assert_eq!(urn, "urn:uuid:ba7816bf-8f01-8fea-8141-40de5dae2223");
     }
 
     #[test]

@@ -108,6 +108,20 @@ pub(crate) enum Severity {
     Unknown,
 }
 
+impl Severity {
+    /// The severity with this name. Unlike a reader of levels, this accepts no other word.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "critical" => Self::Critical,
+            "high" => Self::High,
+            "medium" => Self::Medium,
+            "low" => Self::Low,
+            "unknown" => Self::Unknown,
+            _ => return None,
+        })
+    }
+}
+
 /// Whether a text is a CVE number.
 pub(crate) fn is_cve(text: &str) -> bool {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());

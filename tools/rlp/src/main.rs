@@ -10,6 +10,9 @@
 //! `export` check the chain with `judge`, `head` and `signature`; `heartbeat` adds a record each
 //! day. Each command returns one report, which `output` prints as text or as JSON. `usage` answers
 //! wrong arguments, and `peers` answers words of other tools.
+//!
+//! For publishers, `level_build` makes the package of a `level` from `level_input` and `cve_data`,
+//! with `vex`, `provenance` and `deb`.
 
 mod blockers;
 mod boot;
@@ -18,6 +21,8 @@ mod change;
 mod check;
 mod cli;
 mod control;
+mod cve_data;
+mod deb;
 mod digest;
 mod events;
 mod export;
@@ -32,9 +37,11 @@ mod journal;
 mod judge;
 mod kmsg;
 mod leftovers;
-// Only its own tests use it yet.
+// A host does not read a level yet.
 #[allow(dead_code)]
 mod level;
+mod level_build;
+mod level_input;
 mod lines;
 mod load;
 mod loader;
@@ -46,6 +53,8 @@ mod pages;
 mod panics;
 mod peers;
 mod program;
+mod provenance;
+mod publisher;
 mod reasons;
 mod signature;
 mod status;
@@ -56,6 +65,7 @@ mod units;
 mod unload;
 mod usage;
 mod verify;
+mod vex;
 mod wait;
 
 use clap::Parser;
@@ -138,6 +148,7 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         Command::Evidence(cli::Evidence::Export(arguments)) => {
             export::run(system, arguments).into()
         }
+        Command::Level(cli::Level::Build(arguments)) => level_build::run(arguments).into(),
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),

@@ -44,6 +44,10 @@ pub(crate) struct ModuleFile {
     pub(crate) name: String,
     /// The release of the kernel that it was built for.
     pub(crate) release: String,
+    /// The whole vermagic: the release, and options of the kernel that the module depends on.
+    pub(crate) vermagic: String,
+    /// Whether it has the debug information of the compiler, which no kernel reads.
+    pub(crate) has_debug: bool,
     pub(crate) target: TargetLoader,
     pub(crate) is_signed: bool,
     /// The key that it is signed with, if the signature is of a kind that this program knows.
@@ -64,7 +68,8 @@ impl ModuleFile {
         Self::parse(path, &bytes)
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+    /// Parses the content of the file at `path`.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let refused =
             |why: String| Failure::refused(format!("{} is not a module", path.display())).why(why);
         let compressed: [(&[u8], &str); 3] = [
@@ -104,9 +109,8 @@ impl ModuleFile {
                 .any(|found| found.is_definition() && found.name() == Ok(symbol))
         };
         let name = field("name").ok_or_else(|| refused("it has no name".to_owned()))?;
-        let release = field("vermagic")
-            .and_then(|vermagic| Some(vermagic.split(' ').next()?.to_owned()))
-            .ok_or_else(|| refused("it names no kernel".to_owned()))?;
+        let vermagic = field("vermagic").ok_or_else(|| refused("it names no kernel".to_owned()))?;
+        let release = vermagic.split(' ').next().unwrap_or_default().to_owned();
         // This program uses both as names of files, and prints both as words of its output.
         if !is_name(&name) || !is_name(&release) {
             return Err(refused("its name or its release is not valid".to_owned()));
@@ -125,6 +129,8 @@ impl ModuleFile {
             path: path.to_owned(),
             name,
             release,
+            vermagic,
+            has_debug: section(".debug_info").is_some(),
             not_shown,
             target: if needs("rlp_enable_patch") {
                 TargetLoader::ThisLoader
@@ -234,6 +240,8 @@ mod tests {
             path: "x.ko".into(),
             name: "x".into(),
             release: "7.3".into(),
+            vermagic: "7.3 SMP".into(),
+            has_debug: false,
             target: TargetLoader::ThisLoader,
             is_signed: false,
             not_shown: Vec::new(),

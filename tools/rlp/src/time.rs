@@ -47,6 +47,21 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     )
 }
 
+/// "Mon, 30 Nov 2026 01:02:03 +0000", as in RFC 5322 and in changelogs of Debian.
+pub(crate) fn rfc5322(seconds: u64) -> String {
+    // 1970-01-01 was a Thursday.
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let days = seconds / 86_400;
+    let (year, month, day) = date(days);
+    let weekday = DAYS[(days % 7) as usize];
+    let month = MONTHS[(month - 1) as usize];
+    let clock = &rfc3339(seconds)[11..19];
+    format!("{weekday}, {day:02} {month} {year} {clock} +0000")
+}
+
 /// Checks that a text is a time in the format of `rfc3339`, or the beginning of one with at least
 /// the day. Texts in this format sort in the order of their times.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
@@ -116,6 +131,9 @@ mod tests {
         assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(rfc3339(951_868_800), "2000-03-01T00:00:00Z");
         assert_eq!(rfc3339(4_107_542_400), "2100-03-01T00:00:00Z");
+        assert_eq!(rfc5322(0), "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert_eq!(rfc5322(1_796_000_523), "Mon, 30 Nov 2026 01:02:03 +0000");
+        assert_eq!(rfc5322(951_782_400), "Tue, 29 Feb 2000 00:00:00 +0000");
         assert_eq!(readable(1_796_000_523), "2026-11-30 01:02:03 UTC");
     }
 

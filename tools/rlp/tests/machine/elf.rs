@@ -30,12 +30,30 @@ fn string(table: &mut Vec<u8>, text: &str) -> u32 {
 
 /// A module that has these fields of modinfo and needs this symbol.
 pub(crate) fn module(info: &[String], symbol: &str, build_id: &[u8]) -> Vec<u8> {
+    module_with_symbols(info, &[symbol], &[], build_id)
+}
+
+/// A module that needs some symbols, and defines others.
+pub(crate) fn module_with_symbols(
+    info: &[String],
+    needed: &[&str],
+    defined: &[&str],
+    build_id: &[u8],
+) -> Vec<u8> {
+    // st_info with the type and st_shndx: defined symbols are objects in the first section.
+    const UNDEFINED: (u8, u16) = (0x10, 0);
+    const DEFINED: (u8, u16) = (0x11, 1);
     let mut strings = vec![0];
     let mut symbols = vec![0; 24];
-    symbols.extend(string(&mut strings, symbol).to_le_bytes());
-    // Global, undefined: st_info, st_other, st_shndx, st_value, st_size.
-    symbols.extend([0x10, 0, 0, 0]);
-    symbols.extend([0; 16]);
+    let needed = needed.iter().map(|name| (name, UNDEFINED));
+    let defined = defined.iter().map(|name| (name, DEFINED));
+    for (name, (info, section)) in needed.chain(defined) {
+        symbols.extend(string(&mut strings, name).to_le_bytes());
+        // Global: st_info, st_other, st_shndx, st_value, st_size.
+        symbols.extend([info, 0]);
+        symbols.extend(section.to_le_bytes());
+        symbols.extend([0; 16]);
+    }
 
     let mut modinfo = Vec::new();
     for field in info {

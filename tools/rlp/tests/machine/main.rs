@@ -8,6 +8,7 @@ mod cut;
 mod elf;
 mod evidence;
 mod hostile;
+mod level;
 mod readers;
 mod schema;
 mod trust;
