@@ -10,7 +10,8 @@ CACHE_DIR ?= build
 settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
 	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS PATCH ALLOW TCG_THREAD \
-	SRCPATCH NAME N SEED SECUREBOOT IBT
+	SRCPATCH NAME N SEED SECUREBOOT IBT KEYRING REPOSITORY \
+	MAINTAINER
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -33,7 +34,7 @@ endif
 demo shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug check-system selftests bench bench-table livepatch livepatch-corpus triage:
+check check-debug check-system selftests bench bench-table livepatch livepatch-corpus triage deb:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -62,7 +63,7 @@ help:
 
 .PHONY: modules demo check check-debug check-system shell patch livepatch livepatch-corpus triage \
 	torture fuzz everything kselftest-upstream selftests bench bench-table rustfmt clippy \
-	shellcheck host-tests litmus install programs update distclean doc-tables help
+	shellcheck host-tests litmus install programs deb update distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -121,6 +122,11 @@ help:
 #:                 install the module, the files that patches are built with, klp-takeover, rlp
 #:                 and rlp-build
 #: make programs   build rlp and rlp-build alone
+#: make deb        build Debian packages of the loader for that kernel, of rlp, and of the files
+#:                 that patches are built with, and check them with lintian;
+#:                 MAINTAINER='Name <email>' names their maintainer
+#:                 KEYRING=file REPOSITORY=uri: also a package for machines that get their levels
+#:                 from the repository of that address, which signs with that key
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)
