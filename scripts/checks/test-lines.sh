@@ -12,7 +12,7 @@
 #	in documents: tables, terms of lists that are messages (``...``), and blockers as rlp prints
 #		them: "COMM (PID): ..."
 #	lines that a program reads: "# expect-log:" in tests, SOURCE and WITHOUT in litmus tests
-#	JSON, the licence, and Cargo.lock
+#	JSON, snapshots of output, the licence, and Cargo.lock
 #
 # No sentence of a comment or a document begins with "What", "Who" or "Which", or such a word with
 # "ever", unless it is a question or the title of a section. The subject of a sentence is a noun.
@@ -94,7 +94,8 @@ lines_pass() {
 
 	mapfile -d '' files < <(find "$top" -path "$CACHE_DIR" -prune -o \
 		-path "$top/build" -prune -o -name .git -prune -o \
-		-type f ! -name '*.json' ! -name Cargo.lock ! -name COPYING -print0)
+		-type f ! -name '*.json' ! -name '*.snap' ! -name Cargo.lock ! -name COPYING \
+		-print0)
 	found=$("$1" "${files[@]}" | sed "s,^$top/,," | grep -vE "^(${2:-:})")
 	[[ ! $found ]] || {
 		echo "$found"

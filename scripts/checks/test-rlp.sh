@@ -99,7 +99,7 @@ rlp_texts() {
 }
 
 # not_in GUIDE FILE...: print each text of these files that no guide for users of rlp has in a
-# literal: this one, that of auditors, and that of those who run the repository. Formatted values
+# literal: this one, those of auditors, and that of those who run the repository. Formatted values
 # match anything. Texts that only tests see (--root) are left out. Two other texts are no messages of
 # rlp, and are left out, too: rlp searches for one in errors of the standard library, and for the
 # other in the log of a panic.
@@ -107,7 +107,7 @@ not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(cat "$guide" "${guide%/*}"/{evidence,repository,tables/messages}.rst |
+	literals=$(cat "$guide" "${guide%/*}"/{evidence,report,repository,tables/messages}.rst |
 		tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")
@@ -121,7 +121,7 @@ not_in() {
 same_messages() {
 	local files missing
 
-	mapfile -t files < <(printf '%s\n' "$top"/tools/rlp/src/*.rs |
+	mapfile -t files < <(printf '%s\n' "$top"/tools/rlp/src/{,*/}*.rs |
 		grep -vE '/(cli|reasons)\.rs$')
 	(($(rlp_texts "${files[@]}" | sort -u | wc -l) > 200)) || {
 		echo "there must be more texts than these: $(rlp_texts "${files[@]}")"

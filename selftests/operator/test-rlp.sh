@@ -324,7 +324,11 @@ head=$(sed -n 's/^.*"sha256": "\(.*\)".*$/\1/p' <<<"$out")
 [[ $head == "$(tail -n 1 /var/lib/rlp/history.jsonl | sha256sum | cut -d ' ' -f 1)" ]] ||
 	fail "the head is not the last line's hash: $out"
 json 0 evidence export --unsigned "$seen/evidence"
+json 0 report --from 1970-01-01 --to 2999-12-31 "$seen/evidence"
+says '"evidence": "whole"'
 sed -i 3d "$seen"/evidence/*.jsonl
+json 6 report --from 1970-01-01 --to 2999-12-31 "$seen/evidence"
+says '"evidence": "not-verified"'
 json 6 verify --head "$head" "$seen"/evidence/*.jsonl
 says '"kind": "left-out"'
 json 1 evidence export "$seen/signed"

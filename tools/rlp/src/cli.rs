@@ -5,7 +5,8 @@
 use clap::{
     Args,
     Parser,
-    Subcommand, //
+    Subcommand,
+    ValueEnum, //
 };
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ Exit status:
   3  refused: the refused action has changed nothing
   4  not complete yet: the transition continues
   5  taken back: the machine is as before
-  6  the answer is no (info CVE, check, doctor, verify)
+  6  the answer is no (info CVE, check, doctor, verify, report)
   status --nagios: 0 ok, 1 warning, 2 critical, 3 unknown";
 
 /// Loads live patches, shows what they do, and takes them back.
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     /// Build a level: a patch and the loader for each kernel
     #[command(subcommand)]
     Level(Level),
+    /// Show when each host was protected, from exported records
+    Report(Report),
     /// Install a patch, to be loaded at each boot of its kernel
     Install(Install),
     /// Remove a patch from those that are loaded at boot
@@ -110,6 +113,7 @@ impl Command {
             Self::Verify(_) => "verify",
             Self::Evidence(_) => "evidence",
             Self::Level(level) => level.name(),
+            Self::Report(_) => "report",
             Self::Install(_) => "install",
             Self::Uninstall(_) => "uninstall",
             Self::Boot(_) => "boot",
@@ -117,6 +121,14 @@ impl Command {
             Self::Event => "event",
             Self::Completion { .. } => "completion",
             Self::Manual { .. } => "manual",
+        }
+    }
+
+    /// Whether the command itself is told to print JSON.
+    pub(crate) fn prints_json(&self) -> bool {
+        match self {
+            Self::Report(report) => report.output.is_none() && report.format == Format::Json,
+            _ => false,
         }
     }
 }
@@ -313,6 +325,50 @@ pub(crate) struct Export {
     pub(crate) unsigned: bool,
     #[command(flatten)]
     pub(crate) dry: Dry,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Csv,
+    Json,
+    Html,
+    Pdf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Report {
+    /// Exported records, or folders with them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub(crate) evidence: Vec<PathBuf>,
+    /// From this time on, such as 2026-06-01
+    #[arg(long, value_name = "TIME", value_parser = crate::time::parse)]
+    pub(crate) from: String,
+    /// Up to this time, such as 2026-11-30, which
+    /// includes that day
+    #[arg(long, value_name = "TIME", verbatim_doc_comment, value_parser = crate::time::parse)]
+    pub(crate) to: String,
+    /// The hosts that must have evidence
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
+    /// The level.json of a level, or a folder with several
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) level: Vec<PathBuf>,
+    /// The days in which a CVE must be fixed,
+    /// exceptions, and control numbers
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) policy: Option<PathBuf>,
+    /// The keys of the hosts, as for verify. Each host
+    /// must have signed the head of its records
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) key: Option<PathBuf>,
+    /// text, csv, json, html or pdf
+    #[arg(long, value_enum, default_value_t = Format::Text, hide_possible_values = true)]
+    pub(crate) format: Format,
+    /// Write the report to this file
+    #[arg(long, value_name = "FILE", required_if_eq("format", "pdf"))]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -6,10 +6,14 @@
 //! The chain alone does not show that records at its end are missing, or that all of it was written
 //! anew. An anchor does: a hash of a record that was kept outside of the machine.
 
-use crate::chain::Content;
+use crate::chain::{
+    Content,
+    Link, //
+};
 use crate::digest::Digest;
 use crate::lines::{
     self,
+    Line,
     Mark, //
 };
 use serde::Serialize;
@@ -100,6 +104,17 @@ pub(crate) struct Finding {
     pub(crate) text: String,
 }
 
+impl Finding {
+    /// The finding in one line, as text of an unknown file.
+    pub(crate) fn words(&self) -> String {
+        let kind = self.kind.words();
+        match self.lines {
+            Lines::NONE => format!("{kind}: {}", self.text),
+            lines => format!("{}: {kind}: {}", lines.words(), self.text),
+        }
+    }
+}
+
 /// A record of a chain.
 #[derive(Debug)]
 struct Seen {
@@ -160,6 +175,15 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn read(file: impl BufRead) -> std::io::Result<Self> {
+        Self::read_with(file, |_, _| ())
+    }
+
+    /// Reads a file, and passes each record of a chain to `see`, in the order of the file. What
+    /// `see` has seen counts only after [`Chain::judge`].
+    pub(crate) fn read_with(
+        file: impl BufRead,
+        mut see: impl FnMut(&Line<'_>, &Link),
+    ) -> std::io::Result<Self> {
         let mut chain = Self::default();
         lines::each(file, |line| {
             chain.lines = line.nr;
@@ -171,6 +195,7 @@ impl Chain {
                 chain.other(line.nr, &content);
                 return Mark::Unmarked;
             };
+            see(line, &link);
             let before = &line.before.unmarked;
             let torn = (before.bytes() != 0).then(|| before.span());
             let is_first = link.seq == 1 && link.before.is_some();

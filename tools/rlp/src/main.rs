@@ -8,8 +8,9 @@
 //! `load`, `unload` and `boot`. It records that with `change` and `history`. The records are a
 //! chain (`chain`, `digest`, `lines`, `host`), and are sent to the `journal`, too. `verify` and
 //! `export` check the chain with `judge`, `head` and `signature`; `heartbeat` adds a record each
-//! day. Each command returns one report, which `output` prints as text or as JSON. `usage` answers
-//! wrong arguments, and `peers` answers words of other tools.
+//! day. `report` judges the exports of many hosts. Each command returns one report, which `output`
+//! prints as text or as JSON. `usage` answers wrong arguments, and `peers` answers words of other
+//! tools.
 //!
 //! For publishers, `level_build` makes the package of a `level` from `level_input` and `cve_data`,
 //! with `vex`, `provenance` and `deb`.
@@ -37,7 +38,7 @@ mod journal;
 mod judge;
 mod kmsg;
 mod leftovers;
-// A host does not read a level yet.
+// Only the publisher and reports read it.
 #[allow(dead_code)]
 mod level;
 mod level_build;
@@ -56,6 +57,7 @@ mod program;
 mod provenance;
 mod publisher;
 mod reasons;
+mod report;
 mod signature;
 mod status;
 mod system;
@@ -108,7 +110,8 @@ fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let system = System::new(root.unwrap_or_else(|| "/".into()));
     let outcome = run(&system, &cli);
-    ExitCode::from(outcome.print(cli.command.name(), cli.json))
+    let as_json = cli.json || cli.command.prints_json();
+    ExitCode::from(outcome.print(cli.command.name(), as_json))
 }
 
 /// A command without a report.
@@ -149,6 +152,7 @@ fn run(system: &System, cli: &Cli) -> Outcome {
             export::run(system, arguments).into()
         }
         Command::Level(cli::Level::Build(arguments)) => level_build::run(arguments).into(),
+        Command::Report(arguments) => report::run(arguments, cli.json).into(),
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),

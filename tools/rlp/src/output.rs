@@ -114,13 +114,8 @@ impl Outcome {
 
     /// The JSON object of a command.
     fn json(&self, command: &str) -> Value {
-        let mut object = Map::new();
-        object.insert("rlp".to_owned(), json!(FORMAT));
-        object.insert("command".to_owned(), json!(command));
-        object.insert("status".to_owned(), json!(self.status()));
-        if let Some(Value::Object(fields)) = self.report.as_ref().map(|report| report.json()) {
-            object.extend(fields);
-        }
+        let fields = self.report.as_ref().map(|report| report.json());
+        let mut object = object(command, self.status(), fields);
         if let Some(failure) = &self.failure {
             object.insert("error".to_owned(), json!(failure));
         }
@@ -153,6 +148,18 @@ impl Outcome {
         }
         self.status()
     }
+}
+
+/// The JSON object of a command, with the fields of its report.
+pub(crate) fn object(command: &str, status: u8, fields: Option<Value>) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("rlp".to_owned(), json!(FORMAT));
+    object.insert("command".to_owned(), json!(command));
+    object.insert("status".to_owned(), json!(status));
+    if let Some(Value::Object(fields)) = fields {
+        object.extend(fields);
+    }
+    object
 }
 
 fn error_paint() -> Paint {

@@ -16,6 +16,15 @@ pub(crate) fn now() -> u64 {
         .as_secs()
 }
 
+/// The time that is printed in a file as the time of its making, in seconds since the epoch. As for
+/// other programs, `SOURCE_DATE_EPOCH` sets it, so that the same input gives the same file.
+pub(crate) fn of_making() -> u64 {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
+    given
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or_else(now)
+}
+
 /// The year, the month and the day of a number of days since 1970-01-01, in the Gregorian calendar.
 fn date(days: u64) -> (u64, u64, u64) {
     // Years that begin in March have the leap day at their end. 719468 days lie between 0000-03-01
@@ -97,6 +106,20 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     (rfc3339(seconds) == text).then_some(seconds)
 }
 
+/// The last second that a time of [`parse`] includes: "2026-11-30" ends at 23:59:59.
+pub(crate) fn last_second(text: &str) -> Option<u64> {
+    complete(text, "0000-00-00T23:59:59Z")
+}
+
+/// The first second that a time of [`parse`] includes: "2026-11-30" begins at 00:00:00.
+pub(crate) fn first_second(text: &str) -> Option<u64> {
+    complete(text, "0000-00-00T00:00:00Z")
+}
+
+fn complete(text: &str, like: &str) -> Option<u64> {
+    seconds(&format!("{text}{}", like.get(text.len()..)?))
+}
+
 /// "2026-11-30 01:02:03 UTC".
 pub(crate) fn readable(seconds: u64) -> String {
     rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
@@ -168,6 +191,18 @@ mod tests {
         ] {
             assert_eq!(seconds(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_seconds_of_a_day() {
+        let day = seconds("2026-11-30T00:00:00Z");
+        assert_eq!(first_second("2026-11-30"), day);
+        assert_eq!(last_second("2026-11-30"), day.map(|day| day + 86_399));
+        let noon = day.map(|day| day + 43_200);
+        assert_eq!(first_second("2026-11-30T12:00:00Z"), noon);
+        assert_eq!(last_second("2026-11-30T12:00:00Z"), noon);
+        assert_eq!(last_second("2026-02-30"), None);
+        assert_eq!(last_second("2026-11-30T12:00:00Zx"), None);
     }
 
     #[test]

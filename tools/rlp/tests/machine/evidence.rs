@@ -364,7 +364,7 @@ fn ssh() -> PathBuf {
     PathBuf::from(ssh.expect("RLP_SSH: run scripts/checks/test-rlp.sh"))
 }
 
-fn with_ssh(command: &mut Command) -> &mut Command {
+pub(crate) fn with_ssh(command: &mut Command) -> &mut Command {
     let path = std::env::var("PATH").unwrap();
     command
         .env(
@@ -375,7 +375,7 @@ fn with_ssh(command: &mut Command) -> &mut Command {
 }
 
 /// Makes a key. Returns the line of its public part.
-fn key(machine: &Machine, file: &str) -> String {
+pub(crate) fn key(machine: &Machine, file: &str) -> String {
     let path = machine.path(file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut ssh_keygen = Command::new("ssh-keygen");

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The facts about each CVE in the records of one host. A history may be large: each record is
+//! looked at once, in the order of the file, and only these facts are kept.
+//!
+//! A CVE counts as fixed only in a record in which the loader itself names it, in a patch that is
+//! in effect for all tasks, and confirmed.
+
+use crate::heartbeat::{
+    Machine,
+    Seen, //
+};
+use crate::level::{
+    is_cve,
+    Number, //
+};
+use crate::loader::State;
+use crate::time;
+use serde::{
+    Deserialize,
+    Deserializer, //
+};
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
+
+/// The parts of a record that the report needs. Fields and words of later versions are ignored.
+#[derive(Debug, Deserialize)]
+struct Record {
+    time: String,
+    #[serde(default)]
+    boot: String,
+    #[serde(default)]
+    release: String,
+    #[serde(default)]
+    phase: String,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    patch: String,
+    #[serde(default)]
+    result: Option<String>,
+    #[serde(default)]
+    level: Option<Number>,
+    #[serde(default, deserialize_with = "known")]
+    machine: Option<Machine>,
+}
+
+/// A machine that this version cannot read says nothing.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Machine>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+impl Record {
+    /// The loader's own words about its patches.
+    fn patches(&self) -> Option<&[Seen]> {
+        self.machine.as_ref()?.patches.as_deref()
+    }
+}
+
+/// Each CVE with the patch that fixes it. Only a patch that is in effect for all tasks, and
+/// confirmed, fixes anything.
+fn fixes(patches: &[Seen]) -> impl Iterator<Item = (&String, &Seen)> {
+    let in_effect = patches
+        .iter()
+        .filter(|patch| patch.state == State::InEffect);
+    in_effect.flat_map(|patch| {
+        let cves = patch.cves.iter().filter(|cve| is_cve(cve));
+        cves.map(move |cve| (cve, patch))
+    })
+}
+
+/// A time, and the boot in which it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// In seconds since the epoch, by the clock of the host.
+    pub(crate) time: u64,
+    /// The position in [`Facts::boots`].
+    pub(crate) boot: usize,
+}
+
+/// Records that follow each other and have the same boot id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Boot {
+    pub(crate) id: String,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+/// A patch that was loaded in the current boot.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    at: Moment,
+    /// The boot of the record before.
+    boot_before: usize,
+}
+
+/// The facts about one CVE.
+#[derive(Debug, Clone)]
+pub(crate) struct Track {
+    /// When the patch was loaded that the loader has named first.
+    pub(crate) applied: Option<Moment>,
+    /// The boot of the record before that one.
+    pub(crate) boot_before: usize,
+    /// The first record in which the CVE is fixed.
+    pub(crate) verified: Moment,
+    /// The last such record.
+    pub(crate) last: Moment,
+    /// The first record since then that shows that it is not fixed any more.
+    pub(crate) lost: Option<u64>,
+    /// How many times it was fixed again after that.
+    pub(crate) gaps: u32,
+    /// Whether tasks were switched to such a patch without proof.
+    pub(crate) forced: bool,
+    /// The patches that have the fix, in the last such record.
+    patches: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) records: u64,
+    /// Records that this version cannot read.
+    pub(crate) unread: u64,
+    pub(crate) boots: Vec<Boot>,
+    pub(crate) releases: BTreeSet<String>,
+    /// When each level was first seen on the host.
+    pub(crate) available: BTreeMap<Number, Moment>,
+    pub(crate) cves: BTreeMap<String, Track>,
+    /// The last record.
+    pub(crate) last: Option<Moment>,
+    /// The last record with the loader's own words.
+    pub(crate) last_word: Option<Moment>,
+    /// How many times the clock was set back.
+    pub(crate) set_back: u32,
+    /// The time in the last record.
+    clock: u64,
+    loads: BTreeMap<String, Load>,
+}
+
+impl Facts {
+    /// Adds a record. Records after `end` are left out. A record that no head covers may have been
+    /// added or written anew after the export. So it can show that a CVE is not fixed any more, and
+    /// cannot show that it is fixed.
+    pub(crate) fn add(&mut self, text: &[u8], end: u64, is_covered: bool) {
+        let record = serde_json::from_slice::<Record>(text).ok();
+        let time = record
+            .as_ref()
+            .and_then(|record| time::seconds(&record.time));
+        let (Some(record), Some(time)) = (record, time) else {
+            self.unread += 1;
+            return;
+        };
+        if time > end {
+            return;
+        }
+        self.records += 1;
+        self.set_back += u32::from(time < self.clock);
+        self.clock = time;
+        // A record is not older than the records before it, whatever the clock says.
+        let time = self.last.map_or(time, |last| time.max(last.time));
+        let boot_before = self.last.map(|last| last.boot);
+        let at = self.moment(&record, time);
+        self.last = Some(at);
+        if !record.release.is_empty() {
+            self.releases.insert(record.release.clone());
+        }
+        self.losses(&record, at);
+        if is_covered {
+            self.gains(&record, at, boot_before.unwrap_or(at.boot));
+        }
+    }
+
+    fn moment(&mut self, record: &Record, time: u64) -> Moment {
+        match self.boots.last_mut() {
+            Some(boot) if boot.id == record.boot => boot.last = time,
+            _ => {
+                // No patch outlives its boot.
+                self.loads.clear();
+                self.boots.push(Boot {
+                    id: record.boot.clone(),
+                    first: time,
+                    last: time,
+                });
+            }
+        }
+        Moment {
+            time,
+            boot: self.boots.len() - 1,
+        }
+    }
+
+    /// Notes which patches are not in effect any more.
+    fn losses(&mut self, record: &Record, at: Moment) {
+        let result = record.result.as_deref();
+        if let ("end", "unload", Some("unloaded"))
+        | ("event", "complete", Some("disabled"))
+        | ("event", "expire", _) = (record.phase.as_str(), record.action.as_str(), result)
+        {
+            self.gone(&record.patch, at);
+        }
+        let Some(patches) = record.patches() else {
+            return;
+        };
+        let fixed: BTreeSet<_> = fixes(patches).map(|(cve, _)| cve).collect();
+        for (cve, track) in &mut self.cves {
+            if !fixed.contains(cve) {
+                track.patches.clear();
+                track.lost.get_or_insert(at.time);
+            }
+        }
+    }
+
+    /// Notes levels, patches that were loaded, and patches in effect.
+    fn gains(&mut self, record: &Record, at: Moment, boot_before: usize) {
+        let result = record.result.as_deref();
+        match (record.phase.as_str(), record.action.as_str(), result) {
+            ("end", "load", Some("loaded"))
+            | ("event", "complete", Some("enabled" | "probation")) => {
+                let load = Load { at, boot_before };
+                self.loads.entry(record.patch.clone()).or_insert(load);
+            }
+            _ => (),
+        }
+        if let (Some(level), "available") = (record.level, record.action.as_str()) {
+            self.available.entry(level).or_insert(at);
+        }
+        let Some(patches) = record.patches() else {
+            return;
+        };
+        let mut fixed: BTreeMap<&String, Vec<&Seen>> = BTreeMap::new();
+        for (cve, patch) in fixes(patches) {
+            fixed.entry(cve).or_default().push(patch);
+        }
+        for (cve, patches) in fixed {
+            self.fixed(cve, &patches, at);
+        }
+        self.last_word = Some(at);
+    }
+
+    fn gone(&mut self, patch: &str, at: Moment) {
+        self.loads.remove(patch);
+        for track in self.cves.values_mut() {
+            if track.patches.remove(patch) && track.patches.is_empty() {
+                track.lost.get_or_insert(at.time);
+            }
+        }
+    }
+
+    /// The loader names the CVE in these patches, which are in effect.
+    fn fixed(&mut self, cve: &str, patches: &[&Seen], at: Moment) {
+        if !self.cves.contains_key(cve) {
+            let track = self.first(patches, at);
+            self.cves.insert(cve.to_owned(), track);
+        }
+        if let Some(track) = self.cves.get_mut(cve) {
+            track.gaps += u32::from(track.lost.take().is_some());
+            track.last = at;
+            track.forced |= patches.iter().any(|patch| patch.forced);
+            track.patches = patches.iter().map(|patch| patch.name.clone()).collect();
+        }
+    }
+
+    /// The first record that names a CVE. The patch was loaded earlier in the same boot. If no
+    /// record says when, the loader's file says when the transition was complete.
+    fn first(&self, patches: &[&Seen], at: Moment) -> Track {
+        let loads = patches
+            .iter()
+            .filter_map(|patch| self.loads.get(&patch.name));
+        let load = loads.min_by_key(|load| load.at.time).copied();
+        let since = patches.iter().filter_map(|patch| patch.since).min();
+        let since = since.map(|time| Moment { time, ..at });
+        Track {
+            applied: load.map(|load| load.at).or(since),
+            boot_before: load.map_or(at.boot, |load| load.boot_before),
+            verified: at,
+            last: at,
+            lost: None,
+            gaps: 0,
+            forced: false,
+            patches: BTreeSet::new(),
+        }
+    }
+}

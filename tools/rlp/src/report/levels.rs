@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The CVEs of the levels: the severity of each, when it was disclosed, and which level has
+//! fixed it for which kernel.
+
+use crate::failure::{
+    on_file,
+    Result, //
+};
+use crate::level::{
+    Fix,
+    Level,
+    Number,
+    Severity, //
+};
+use crate::report::files;
+use crate::time;
+use std::collections::{
+    BTreeMap,
+    BTreeSet, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
+
+/// A level that fixes a CVE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) level: Number,
+    pub(crate) published: u64,
+    /// The kernels that it fixes the CVE for.
+    kernels: Vec<String>,
+}
+
+/// A CVE, as the newest level that names it describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) severity: Severity,
+    pub(crate) disclosed: Option<u64>,
+    /// In the order of the levels.
+    releases: Vec<Release>,
+}
+
+impl Known {
+    /// A CVE that no level names.
+    pub(crate) const UNKNOWN: Self = Self {
+        severity: Severity::Unknown,
+        disclosed: None,
+        releases: Vec::new(),
+    };
+
+    /// The levels that fix the CVE for one of these kernels, or for any kernel if none is known.
+    pub(crate) fn releases<'a>(
+        &'a self,
+        kernels: Option<&'a BTreeSet<String>>,
+    ) -> impl Iterator<Item = &'a Release> {
+        self.releases.iter().filter(move |release| {
+            kernels.is_none_or(|known| release.kernels.iter().any(|kernel| known.contains(kernel)))
+        })
+    }
+
+    /// Whether a level fixes the CVE for any kernel.
+    pub(crate) fn is_fixed(&self) -> bool {
+        !self.releases.is_empty()
+    }
+
+    /// When the first level was published that fixes the CVE for one of these kernels.
+    pub(crate) fn published(&self, kernels: Option<&BTreeSet<String>>) -> Option<u64> {
+        self.releases(kernels)
+            .map(|release| release.published)
+            .min()
+    }
+
+    fn add(&mut self, level: &Level, fix: &Fix) {
+        if fix.severity != Severity::Unknown {
+            self.severity = fix.severity;
+        }
+        let disclosed = fix.disclosed.as_deref().and_then(time::seconds);
+        self.disclosed = disclosed.or(self.disclosed);
+        if let Some(published) = time::seconds(&level.published) {
+            self.releases.push(Release {
+                level: level.level,
+                published,
+                kernels: fix.releases.clone(),
+            });
+        }
+    }
+}
+
+/// Each CVE that a level names.
+pub(crate) type Data = BTreeMap<String, Known>;
+
+pub(crate) fn data(mut levels: Vec<Level>) -> Data {
+    levels.sort_by_key(|level| level.level);
+    let mut data = Data::new();
+    for level in &levels {
+        for fix in &level.fixes {
+            let known = data.entry(fix.cve.clone()).or_insert(Known::UNKNOWN);
+            known.add(level, fix);
+        }
+    }
+    data
+}
+
+/// Whether a file in a folder describes a level, by its name.
+fn is_level(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("level") && name.ends_with(".json")
+}
+
+/// Reads the files, and those in the folders. Returns each file, its content, and its level.
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>, Level)>> {
+    let read = |file: PathBuf| {
+        let content = std::fs::read(&file).map_err(on_file(&file))?;
+        let level = Level::parse(&file, &content)?;
+        Ok((file, content, level))
+    };
+    files::find(paths, is_level)?
+        .into_iter()
+        .map(read)
+        .collect()
+}

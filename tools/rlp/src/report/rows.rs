@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rows of a report: each CVE on each host, and whether the host was protected in time. A host
+//! without evidence, or with evidence that is not as it was written, has rows, too.
+
+use crate::level::Severity;
+use crate::report::exports::{
+    Evidence,
+    Whole, //
+};
+use crate::report::facts::{
+    Facts,
+    Moment,
+    Track, //
+};
+use crate::report::levels::{
+    Data,
+    Known, //
+};
+use crate::report::policy::{
+    Policy,
+    Start,
+    DAY, //
+};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// The state of a CVE on a host at the end of the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    /// The loader itself has named the CVE in a patch that is in effect.
+    Verified,
+    /// It has, and the machine was restarted since.
+    Restarted,
+    /// It has, and has said nothing for longer than the policy allows. Or it has not, and the
+    /// evidence is older than that.
+    Silent,
+    /// It was in effect, and is not any more.
+    Lost,
+    /// The evidence is whole, and the loader has not named the CVE.
+    Open,
+    /// The evidence is not as it was written.
+    NotVerified,
+    /// There is no evidence.
+    NoEvidence,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Verified,
+        Self::Restarted,
+        Self::Silent,
+        Self::Lost,
+        Self::Open,
+        Self::NotVerified,
+        Self::NoEvidence,
+    ];
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Restarted => "restarted",
+            Self::Silent => "silent",
+            Self::Lost => "lost",
+            Self::Open => "open",
+            Self::NotVerified => "not verified",
+            Self::NoEvidence => "no evidence",
+        }
+    }
+
+    fn is_protected(self) -> bool {
+        matches!(self, Self::Verified | Self::Restarted)
+    }
+}
+
+/// Whether the host was protected before the due date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// The host is not protected, and the due date is not over.
+    Open,
+    /// Not in time, and an exception covers that.
+    Excepted,
+    /// The severity or the date is not known, or the policy has no days for the severity.
+    Unknown,
+}
+
+impl Verdict {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Met,
+        Self::Missed,
+        Self::Open,
+        Self::Excepted,
+        Self::Unknown,
+    ];
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "missed",
+            Self::Open => "open",
+            Self::Excepted => "excepted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A host of the report.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) label: String,
+    pub(crate) is_listed: bool,
+    pub(crate) evidence: Evidence,
+}
+
+impl Host {
+    pub(crate) fn whole(&self) -> Option<&Whole> {
+        match &self.evidence {
+            Evidence::Whole(whole) => Some(whole),
+            Evidence::None | Evidence::NotVerified(_) => None,
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.whole().map(|whole| &whole.facts)
+    }
+}
+
+/// The end of the interval, and the rules.
+pub(crate) struct Rules<'a> {
+    pub(crate) from: u64,
+    pub(crate) end: u64,
+    pub(crate) policy: &'a Policy,
+}
+
+/// One CVE on one host. All times are in seconds since the epoch.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The positions in the lists of CVEs and of hosts.
+    pub(crate) cve: usize,
+    pub(crate) host: usize,
+    pub(crate) state: State,
+    pub(crate) published: Option<u64>,
+    pub(crate) available: Option<u64>,
+    pub(crate) applied: Option<u64>,
+    pub(crate) verified: Option<u64>,
+    /// The last record that says it.
+    pub(crate) last: Option<u64>,
+    pub(crate) lost: Option<u64>,
+    pub(crate) gaps: u32,
+    pub(crate) forced: bool,
+    /// From the start of the SLA's days until it was verified.
+    pub(crate) seconds: Option<u64>,
+    pub(crate) due: Option<u64>,
+    pub(crate) sla: Verdict,
+    /// The position in the policy's list.
+    pub(crate) exception: Option<usize>,
+    /// The boots from the first to the last record that the application is proved with.
+    pub(crate) boots: Option<(usize, usize)>,
+}
+
+impl Row {
+    /// Whether this row makes the answer of the report a no.
+    pub(crate) fn is_no(&self) -> bool {
+        match self.sla {
+            Verdict::Excepted => false,
+            Verdict::Missed => true,
+            Verdict::Met | Verdict::Open => matches!(
+                self.state,
+                State::Silent | State::NotVerified | State::NoEvidence
+            ),
+            Verdict::Unknown => !self.state.is_protected(),
+        }
+    }
+
+    pub(crate) fn is_protected(&self) -> bool {
+        self.state.is_protected()
+    }
+
+    /// The number of restarts between the record before the application and the verification.
+    pub(crate) fn restarts(&self) -> Option<usize> {
+        self.boots.map(|(first, last)| last - first)
+    }
+}
+
+/// A CVE of the report.
+#[derive(Debug)]
+pub(crate) struct Cve {
+    pub(crate) name: String,
+    pub(crate) known: Known,
+}
+
+impl Cve {
+    pub(crate) fn severity(&self) -> Severity {
+        self.known.severity
+    }
+}
+
+/// The CVEs that the levels or the records name. A CVE that was disclosed after the end is left
+/// out.
+pub(crate) fn cves(data: &Data, hosts: &[Host], end: u64) -> Vec<Cve> {
+    let facts = hosts.iter().filter_map(Host::facts);
+    let mut names: BTreeSet<&String> = facts.flat_map(|facts| facts.cves.keys()).collect();
+    names.extend(data.keys());
+    let cve = |name: &String| Cve {
+        name: name.clone(),
+        known: data.get(name).cloned().unwrap_or(Known::UNKNOWN),
+    };
+    let is_later = |cve: &Cve| {
+        let first = cve.known.disclosed.or(cve.known.published(None));
+        let is_seen = || {
+            hosts
+                .iter()
+                .filter_map(Host::facts)
+                .any(|facts| facts.cves.contains_key(&cve.name))
+        };
+        first.is_some_and(|first| first > end) && !is_seen()
+    };
+    names
+        .into_iter()
+        .map(cve)
+        .filter(|cve| !is_later(cve))
+        .collect()
+}
+
+/// A row for each CVE on each host, in the order of the lists. A CVE is left out if each host was
+/// protected from it before the interval, and still is. Returns the number of these, too.
+pub(crate) fn rows(cves: &mut Vec<Cve>, hosts: &[Host], rules: &Rules<'_>) -> (Vec<Row>, usize) {
+    let mut rows = Vec::new();
+    let count = cves.len();
+    let mut kept = 0;
+    cves.retain(|cve| {
+        let all: Vec<_> = hosts
+            .iter()
+            .enumerate()
+            .map(|(nr, host)| rules.row((kept, cve), (nr, host)))
+            .collect();
+        let was_before = |row: &Row| {
+            row.is_protected() && row.gaps == 0 && row.verified.is_some_and(|at| at < rules.from)
+        };
+        let is_old = all.iter().all(was_before);
+        if !is_old {
+            rows.extend(all);
+            kept += 1;
+        }
+        !is_old
+    });
+    (rows, count - kept)
+}
+
+impl Rules<'_> {
+    fn row(&self, (cve_nr, cve): (usize, &Cve), (host_nr, host): (usize, &Host)) -> Row {
+        let facts = host.facts();
+        let track = facts.and_then(|facts| facts.cves.get(&cve.name));
+        let releases = facts
+            .map(|facts| &facts.releases)
+            .filter(|known| !known.is_empty());
+        let published = cve.known.published(releases);
+        let state = self.state(&host.evidence, track);
+        let start = match self.policy.sla.start {
+            Start::Disclosed => cve.known.disclosed,
+            Start::Published => published,
+        };
+        let days = self.policy.sla.days(cve.severity());
+        let due = start
+            .zip(days)
+            .map(|(start, days)| start + u64::from(days) * DAY);
+        let verified = track.map(|track| track.verified.time);
+        let available = facts.and_then(|facts| available(&cve.known, facts));
+        let exception = self.policy.exception(&cve.name, &host.name);
+        let protected = verified.filter(|_| state.is_protected());
+        Row {
+            cve: cve_nr,
+            host: host_nr,
+            state,
+            published,
+            available: available.map(|at| at.time),
+            applied: track.and_then(|track| track.applied).map(|at| at.time),
+            verified,
+            last: track.map(|track| track.last.time),
+            lost: track.and_then(|track| track.lost),
+            gaps: track.map_or(0, |track| track.gaps),
+            forced: track.is_some_and(|track| track.forced),
+            seconds: start
+                .zip(verified)
+                .map(|(start, at)| at.saturating_sub(start)),
+            due,
+            sla: self.met(due, protected, exception),
+            exception,
+            boots: track.map(|track| boots(track, available)),
+        }
+    }
+
+    fn state(&self, evidence: &Evidence, track: Option<&Track>) -> State {
+        let facts = match evidence {
+            Evidence::None => return State::NoEvidence,
+            Evidence::NotVerified(_) => return State::NotVerified,
+            Evidence::Whole(whole) => &whole.facts,
+        };
+        let silence = u64::from(self.policy.silent_days) * DAY;
+        let is_fresh = |at: Moment| at.time + silence >= self.end;
+        match track {
+            Some(track) if track.lost.is_some() => State::Lost,
+            _ if !facts.last_word.is_some_and(is_fresh) => State::Silent,
+            None => State::Open,
+            Some(track) if facts.last.is_some_and(|last| last.boot > track.last.boot) => {
+                State::Restarted
+            }
+            Some(_) => State::Verified,
+        }
+    }
+
+    /// An exception moves the due date to its end.
+    fn met(&self, due: Option<u64>, protected: Option<u64>, exception: Option<usize>) -> Verdict {
+        // A host that is not protected is measured at the end of the interval.
+        let at = protected.unwrap_or(self.end);
+        let until = exception.map(|nr| self.policy.exceptions[nr].until);
+        let is_excepted = until.is_some_and(|until| at <= until);
+        match due {
+            Some(due) if at <= due && protected.is_some() => Verdict::Met,
+            Some(due) if at <= due => Verdict::Open,
+            None if protected.is_some() => Verdict::Unknown,
+            _ if is_excepted => Verdict::Excepted,
+            Some(_) => Verdict::Missed,
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+/// When a level that fixes the CVE for this host was first seen there.
+fn available(known: &Known, facts: &Facts) -> Option<Moment> {
+    let releases = known.releases(Some(&facts.releases));
+    let seen = releases.filter_map(|release| facts.available.get(&release.level));
+    seen.min_by_key(|at| at.time).copied()
+}
+
+/// The boots that show whether the machine was restarted: from the record in which the level was
+/// available, or from the record before the application, to the verification.
+fn boots(track: &Track, available: Option<Moment>) -> (usize, usize) {
+    let last = track.verified.boot;
+    let first = available.map_or(track.boot_before, |at| at.boot);
+    (first.min(track.boot_before).min(last), last)
+}

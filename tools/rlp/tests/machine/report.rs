@@ -1,0 +1,639 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! rlp report: a row for each CVE on each host, in each form, and the decisions behind them.
+
+use crate::common::{
+    Machine,
+    HOST, //
+};
+use crate::fleet::{
+    self,
+    host,
+    json,
+    level,
+    report,
+    row,
+    History, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+const CVE: &str = "CVE-2026-0001";
+
+/// A host that has applied level 7 without a restart.
+fn good(nr: u8) -> History {
+    let mut history = History::of(nr);
+    history
+        .beat("2026-11-02T06:00:00Z", "in-effect", &[])
+        .available("2026-11-03T06:00:00Z", 7)
+        .load("2026-11-04T06:00:00Z")
+        .beat("2026-11-04T12:00:00Z", "in-effect", &[CVE])
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE]);
+    history
+}
+
+/// The evidence of six hosts. Each is in another state.
+fn fleet() -> Machine {
+    let fleet = Machine::new();
+    good(1).export(&fleet);
+    // A restart to apply it, and too late.
+    History::of(2)
+        .available("2026-11-03T06:00:00Z", 7)
+        .restart()
+        .load("2026-11-20T06:00:00Z")
+        .beat("2026-11-20T12:00:00Z", "in-effect", &[CVE])
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    // Nothing is loaded. There is an exception.
+    History::of(3)
+        .machine("2026-11-29T12:00:00Z", &json!([]))
+        .export(&fleet);
+    // A record was changed.
+    let mut changed = good(4);
+    changed.export(&fleet);
+    let text = changed.text().replacen("\"uptime\":60", "\"uptime\":61", 1);
+    fleet.write(&format!("evidence/{}.jsonl", host(4)), &text);
+    // It was in effect, and was unloaded.
+    good(5)
+        .event("2026-11-30T06:00:00Z", "end", "unload", "unloaded")
+        .export(&fleet);
+    // Host 6 has no evidence. Host 7 is not in the inventory.
+    good(7).export(&fleet);
+    fleet.write("evidence/notes.jsonl", "{}\n");
+    let inventory = [1, 2, 3, 4, 5, 6].map(|nr| format!("{} =web{nr}.example\n", host(nr)));
+    fleet.write("inventory", &format!("# the hosts\n{}", inventory.concat()));
+    fleet.write("level.json", &level().to_string());
+    fleet.write(
+        "policy.toml",
+        &format!(
+            "[sla]\nhigh = 14\n\n[[exception]]\ncve = \"{CVE}\"\nhosts = [\"{}\"]\n\
+             reason = \"replaced in \\\"December\\\", <soon>\"\napproved_by = \"A. Person\"\n\
+             end = \"2026-12-31\"\n",
+            host(3)
+        ),
+    );
+    fleet
+}
+
+/// Runs a report with all files of the operator.
+fn full(fleet: &Machine, arguments: &[&str]) -> crate::common::Output {
+    let paths = ["inventory", "level.json", "policy.toml"].map(|name| fleet.path(name));
+    let paths = paths.each_ref().map(|path| path.to_str().unwrap());
+    let given = [
+        "--inventory",
+        paths[0],
+        "--level",
+        paths[1],
+        "--policy",
+        paths[2],
+    ];
+    report(fleet, &[&given, arguments].concat())
+}
+
+/// The report of all files as JSON.
+fn full_json(fleet: &Machine) -> Value {
+    let output = full(fleet, &["--json"]);
+    let value: Value = serde_json::from_str(&output.out).unwrap_or_else(|_| panic!("{output:?}"));
+    crate::common::Schema::read().check(&value);
+    value
+}
+
+#[test]
+fn each_form() {
+    let fleet = fleet();
+    let printed = |format: &str| {
+        let output = full(&fleet, &["--format", format]);
+        assert_eq!((output.status, output.err.as_str()), (6, ""), "{output:?}");
+        output.out
+    };
+    let (text, csv, page) = (printed("text"), printed("csv"), printed("html"));
+    insta::assert_snapshot!("text", text);
+    insta::assert_snapshot!("csv", csv.replace("\r\n", "\n"));
+    insta::assert_snapshot!("page", page);
+    let json: Value = serde_json::from_str(&printed("json")).unwrap();
+    assert_eq!(json, full_json(&fleet));
+    // The same input gives the same bytes.
+    assert_eq!(printed("html"), page);
+    // A file has the same content.
+    let file = fleet.path("out");
+    // It has the paths as the program has them.
+    let root = file.parent().unwrap().to_str().unwrap();
+    for (format, content) in [("text", text), ("csv", csv), ("html", page)] {
+        let output = full(
+            &fleet,
+            &["--format", format, "--output", file.to_str().unwrap()],
+        );
+        output.says(6, "written: /out");
+        assert_eq!(fleet.read("out").replace(root, ""), content);
+    }
+    let output = full(
+        &fleet,
+        &["--format", "json", "--output", file.to_str().unwrap()],
+    );
+    output.says(6, "written: /out");
+    let written: Value = serde_json::from_str(&fleet.read("out").replace(root, "")).unwrap();
+    assert_eq!(written["rows"], json["rows"]);
+}
+
+/// The page needs nothing but itself, and no text of a file is markup in it.
+#[test]
+fn the_page() {
+    let page = full(&fleet(), &["--format", "html"]).out;
+    assert!(page.contains("&lt;soon&gt;") && !page.contains("<soon>"));
+    for outside in [
+        "http://", "https://", "src=", "url(", "@import", "<script", "<link", "{{",
+    ] {
+        let found = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!found.contains(outside), "{outside}");
+    }
+    for elsewhere in ["compliant", "complian"] {
+        assert!(!page.to_lowercase().contains(elsewhere));
+    }
+    // Each element is closed, in order.
+    let mut open = Vec::new();
+    for piece in page.split('<').skip(1) {
+        let name = piece.split([' ', '>', '\n']).next().unwrap();
+        match name.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "{piece}"),
+            None if name.starts_with('!') || name == "meta" => (),
+            None => open.push(name),
+        }
+    }
+    assert_eq!(open, [""; 0]);
+}
+
+/// The guide defines each column of the CSV, in its order.
+#[test]
+fn each_column_is_defined() {
+    let csv = full(&fleet(), &["--format", "csv"]).out;
+    let columns: Vec<_> = csv.lines().next().unwrap().split(',').collect();
+    let guide = include_str!("../../../../Documentation/report.rst");
+    let (_, table) = guide.split_once("\nColumn ").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let names = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("``")?.split_once("``"));
+    let names: Vec<_> = names.map(|(name, _)| name).collect();
+    assert_eq!(columns, names);
+}
+
+/// A value that begins as a formula is none in a spreadsheet.
+#[test]
+fn a_label_is_no_formula() {
+    let csv = full(&fleet(), &["--format", "csv"]).out;
+    assert!(csv.contains(",'=web1.example,"), "{csv}");
+}
+
+#[test]
+fn each_host_has_a_row_for_each_cve() {
+    let fleet = fleet();
+    let report = full_json(&fleet);
+    assert_eq!(report["rows"].as_array().unwrap().len(), 2 * 7);
+    for (nr, state, sla) in [
+        (1, "verified", "met"),
+        (2, "verified", "missed"),
+        (3, "open", "excepted"),
+        (4, "not-verified", "missed"),
+        (5, "lost", "missed"),
+        (6, "no-evidence", "missed"),
+        (7, "verified", "met"),
+    ] {
+        let row = row(&report, CVE, nr);
+        assert_eq!(
+            (&row["state"], &row["sla"]),
+            (&json!(state), &json!(sla)),
+            "{row:#}"
+        );
+        // No level fixes the other CVE for the kernel of these hosts.
+        let other = fleet::row(&report, "CVE-2026-0002", nr);
+        assert_eq!(other["verified"], Value::Null);
+        let is_known = matches!(nr, 4 | 6);
+        assert_eq!(other["published"].is_null(), !is_known, "{other:#}");
+    }
+    let first = row(&report, CVE, 1);
+    for (field, value) in [
+        ("published", "2026-11-03T00:00:00Z"),
+        ("available", "2026-11-03T06:00:00Z"),
+        ("applied", "2026-11-04T06:00:00Z"),
+        ("verified", "2026-11-04T12:00:00Z"),
+        ("last_seen", "2026-11-29T12:00:00Z"),
+        ("due", "2026-11-15T00:00:00Z"),
+    ] {
+        assert_eq!(first[field], value, "{field}");
+    }
+    assert_eq!(first["seconds"], 84 * 3600);
+    assert_eq!(
+        (&first["restarts"], &first["boots"]),
+        (&json!(0), &json!(["boot-1-1"]))
+    );
+    let second = row(&report, CVE, 2);
+    assert_eq!(second["restarts"], 1);
+    assert_eq!(second["boots"], json!(["boot-2-1", "boot-2-2"]));
+    let reason = row(&report, CVE, 4)["reason"].as_str().unwrap();
+    assert!(reason.contains("line 1: changed: "), "{reason}");
+    assert_eq!(report["files_of_no_host"].as_array().unwrap().len(), 1);
+    let inputs: Vec<_> = report["inputs"].as_array().unwrap().iter().collect();
+    assert_eq!(inputs.len(), 3);
+    assert_eq!(
+        inputs[2]["sha256"],
+        crate::common::sha256(level().to_string())
+    );
+}
+
+/// The exit status is 0 if each host was protected in time.
+#[test]
+fn the_answer_is_yes() {
+    let fleet = Machine::new();
+    good(1).export(&fleet);
+    fleet.write(
+        "levels/7/level.json",
+        &level()
+            .to_string()
+            .replace("7.3.5+test\"]", "7.3.4+test\"]"),
+    );
+    let levels = fleet.path("levels");
+    let arguments = ["--level", levels.to_str().unwrap()];
+    // The other CVE is critical: its days are over.
+    assert_eq!(json(&fleet, &arguments)["status"], 6);
+    let both: &[&str] = &[CVE, "CVE-2026-0002"];
+    History::of(1)
+        .load("2026-11-03T12:00:00Z")
+        .beat("2026-11-04T12:00:00Z", "in-effect", both)
+        .beat("2026-11-29T12:00:00Z", "in-effect", both)
+        .export(&fleet);
+    // The new file does not have the record of the earlier head.
+    assert_eq!(
+        row(&json(&fleet, &arguments), CVE, 1)["state"],
+        "not-verified"
+    );
+    std::fs::remove_file(fleet.path(&format!("evidence/{}", good(1).head().0))).unwrap();
+    let report = json(&fleet, &arguments);
+    assert_eq!(report["status"], 0, "{report:#}");
+    assert_eq!(fleet::report(&fleet, &arguments).status, 0);
+    // Protected on the day on which the days end, and a second later.
+    for (time, sla) in [
+        ("2026-11-09T00:00:00Z", "met"),
+        ("2026-11-09T00:00:01Z", "missed"),
+    ] {
+        let fleet = Machine::new();
+        fleet.write(
+            "levels/level.json",
+            &level()
+                .to_string()
+                .replace("7.3.5+test\"]", "7.3.4+test\"]"),
+        );
+        History::of(1)
+            .beat(time, "in-effect", both)
+            .beat("2026-11-29T12:00:00Z", "in-effect", both)
+            .export(&fleet);
+        let levels = fleet.path("levels");
+        let report = json(&fleet, &["--level", levels.to_str().unwrap()]);
+        assert_eq!(row(&report, "CVE-2026-0002", 1)["sla"], sla);
+    }
+}
+
+/// Only the loader's own words count, and only those about a patch in effect.
+#[test]
+fn what_protects() {
+    let seen = |history: &mut History| {
+        let fleet = Machine::new();
+        history.export(&fleet);
+        fleet.write("level.json", &level().to_string());
+        let level = fleet.path("level.json");
+        let report = json(&fleet, &["--level", level.to_str().unwrap()]);
+        let row = row(&report, CVE, 1);
+        (
+            row["state"].as_str().unwrap().to_owned(),
+            row["gaps"].as_u64().unwrap(),
+            row.clone(),
+        )
+    };
+    let last = "2026-11-29T12:00:00Z";
+    for state in ["enabling", "disabling", "probation", "held"] {
+        assert_eq!(
+            seen(History::of(1).load(last).beat(last, state, &[CVE])).0,
+            "open",
+            "{state}"
+        );
+    }
+    // A load alone says nothing, and what cannot be read says nothing.
+    assert_eq!(seen(History::of(1).load(last)).0, "silent");
+    assert_eq!(seen(History::of(1).machine(last, &Value::Null)).0, "silent");
+    assert_eq!(
+        seen(History::of(1).beat(last, "melted", &[CVE])).0,
+        "silent"
+    );
+    assert_eq!(seen(good(1).machine(last, &Value::Null)).0, "verified");
+    // Silent for 8 days, and for 7.
+    for (time, state) in [
+        ("2026-11-22T23:59:59Z", "silent"),
+        ("2026-11-24T00:00:00Z", "verified"),
+    ] {
+        assert_eq!(
+            seen(History::of(1).beat(time, "in-effect", &[CVE])).0,
+            state
+        );
+    }
+    // Restarted, and not seen since. A load is not the loader's word about the CVE.
+    assert_eq!(seen(good(1).restart().load(last)).0, "restarted");
+    assert_eq!(
+        seen(good(1).restart().beat(last, "in-effect", &[CVE])).0,
+        "verified"
+    );
+    // Lost, and fixed again.
+    for (phase, action, result) in [
+        ("end", "unload", "unloaded"),
+        ("event", "complete", "disabled"),
+        ("event", "expire", "unpatching"),
+    ] {
+        let mut history = good(1);
+        history.event(last, phase, action, result);
+        let (state, _, row) = seen(&mut history);
+        assert_eq!((state.as_str(), &row["lost"]), ("lost", &json!(last)));
+        history.beat(last, "in-effect", &[CVE]);
+        let (state, gaps, row) = seen(&mut history);
+        assert_eq!((state.as_str(), gaps), ("verified", 1));
+        assert_eq!(row["verified"], "2026-11-04T12:00:00Z");
+    }
+    assert_eq!(seen(good(1).beat(last, "in-effect", &[])).0, "lost");
+    // An action that has failed changes nothing.
+    assert_eq!(
+        seen(good(1).event(last, "end", "unload", "refused")).0,
+        "verified"
+    );
+    // A record after the interval does not count.
+    let late = "2026-12-01T00:00:00Z";
+    assert_eq!(
+        seen(
+            History::of(1)
+                .machine(last, &json!([]))
+                .beat(late, "in-effect", &[CVE])
+        )
+        .0,
+        "open"
+    );
+    assert_eq!(seen(good(1).machine(late, &json!([]))).0, "verified");
+    // Without a record of the load, the loader's file says when the transition was complete.
+    let since = json!([{
+        "name": "fix", "state": "in-effect", "since": 1_796_000_523, "level": null,
+        "cves": [CVE], "build_id": null, "forced": true,
+    }]);
+    let (state, _, row) = seen(History::of(1).machine("2026-11-30T02:00:00Z", &since));
+    assert_eq!(state, "verified");
+    assert_eq!(
+        (&row["applied"], &row["forced"]),
+        (&json!("2026-11-30T01:02:03Z"), &json!(true))
+    );
+}
+
+/// A clock that was set back makes no record older than those before it.
+#[test]
+fn a_clock_that_is_set_back() {
+    let fleet = Machine::new();
+    History::of(1)
+        .machine("2026-11-10T00:00:00Z", &json!([]))
+        .beat("1970-01-02T00:00:00Z", "in-effect", &[CVE])
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    let report = json(&fleet, &[]);
+    assert_eq!(row(&report, CVE, 1)["verified"], "2026-11-10T00:00:00Z");
+    assert_eq!(report["hosts"][0]["facts"]["set_back"], 1);
+}
+
+/// A CVE that each host was protected from before the interval is left out.
+#[test]
+fn an_old_cve_is_left_out() {
+    let fleet = Machine::new();
+    let mut one = History::of(1);
+    one.beat("2026-10-01T00:00:00Z", "in-effect", &[CVE])
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    let left_out = json(&fleet, &[]);
+    assert_eq!(
+        (&left_out["left_out"], &left_out["rows"]),
+        (&json!(1), &json!([]))
+    );
+    fleet::report(&fleet, &[]).says(
+        0,
+        "left out, because fixed on each host before that time: 1",
+    );
+    // Another host was not.
+    good(2).export(&fleet);
+    assert_eq!(json(&fleet, &[])["rows"].as_array().unwrap().len(), 2);
+    // A CVE that is disclosed after the interval is not listed.
+    fleet.write(
+        "level.json",
+        &level().to_string().replace("2026-11-0", "2026-12-0"),
+    );
+    let level = fleet.path("level.json");
+    let later = json(&fleet, &["--level", level.to_str().unwrap()]);
+    assert_eq!(later["cves"].as_array().unwrap().len(), 1, "{later:#}");
+}
+
+/// Without a CVE, the evidence alone decides.
+#[test]
+fn without_a_cve() {
+    let fleet = Machine::new();
+    History::of(1)
+        .machine("2026-11-29T12:00:00Z", &json!([]))
+        .export(&fleet);
+    fleet::report(&fleet, &[]).says(0, "no CVE is named by a level or by a record");
+    fleet.write("inventory", &format!("{}\n{}\n", host(1), host(2)));
+    let inventory = fleet.path("inventory");
+    let arguments = ["--inventory", inventory.to_str().unwrap()];
+    fleet::report(&fleet, &arguments).says(6, "without evidence: 1");
+}
+
+/// A severity that no level names is unknown, and so is the SLA.
+#[test]
+fn without_levels() {
+    let fleet = Machine::new();
+    good(1).export(&fleet);
+    let report = json(&fleet, &[]);
+    let one = row(&report, CVE, 1);
+    assert_eq!(
+        (&one["sla"], &one["due"], &one["published"]),
+        (&json!("unknown"), &Value::Null, &Value::Null)
+    );
+    // The host is protected, so the answer is not no.
+    assert_eq!(report["status"], 0);
+    fleet::report(&fleet, &[]).says(
+        0,
+        "CVE-2026-0001: unknown, disclosed unknown, published unknown",
+    );
+    History::of(2)
+        .machine("2026-11-29T12:00:00Z", &json!([]))
+        .export(&fleet);
+    assert_eq!(json(&fleet, &[])["status"], 6);
+}
+
+/// Records that rlp itself has made and exported are verified.
+#[test]
+fn a_real_export() {
+    let machine = Machine::new();
+    machine.patch("live_fix", 1);
+    machine.set("live_fix", "cves", CVE);
+    machine.set("live_fix", "confirmed", "0");
+    machine.run(&["confirm", "live_fix"]).says(0, "confirmed");
+    machine.json(&["heartbeat"]);
+    let folder = machine.path("evidence");
+    let folder = folder.to_str().unwrap();
+    machine.json(&["evidence", "export", folder, "--unsigned"]);
+    let report = machine.json(&[
+        "report",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2999-12-31",
+        folder,
+    ]);
+    let row = &report["rows"][0];
+    assert_eq!(
+        (&row["cve"], &row["host"]),
+        (&json!(CVE), &json!(HOST)),
+        "{report:#}"
+    );
+    assert_eq!(row["state"], "verified", "{report:#}");
+    assert_eq!(row["restarts"], 0);
+    let file = machine.path(&format!("evidence/{HOST}.jsonl"));
+    let one = machine.json(&[
+        "report",
+        "--from",
+        "2026-01-01",
+        "--to",
+        "2999-12-31",
+        file.to_str().unwrap(),
+    ]);
+    assert_eq!(one["rows"], report["rows"]);
+}
+
+/// Two exports of one host: the longer one counts, and the other must be its beginning.
+#[test]
+fn two_exports_of_a_host() {
+    let fleet = Machine::new();
+    let mut history = History::of(1);
+    history
+        .machine("2026-11-02T12:00:00Z", &json!([]))
+        .export(&fleet);
+    for (path, content) in fleet.tree("evidence") {
+        fleet.put(&path.replace("evidence/", "evidence/old/"), &content);
+    }
+    history
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    assert_eq!(row(&json(&fleet, &[]), CVE, 1)["state"], "verified");
+    // Another machine with the same id has a chain of its own.
+    let mut clone = History::of(1);
+    clone.beat("2026-11-28T12:00:00Z", "in-effect", &[CVE]);
+    let (name, head) = clone.head();
+    fleet.write(&format!("evidence/clone/{}.jsonl", host(1)), &clone.text());
+    fleet.write(&format!("evidence/clone/{name}"), &head);
+    fleet.write("level.json", &level().to_string());
+    let level = fleet.path("level.json");
+    let report = json(&fleet, &["--level", level.to_str().unwrap()]);
+    let row = row(&report, CVE, 1);
+    assert_eq!(row["state"], "not-verified");
+    assert!(
+        row["reason"]
+            .as_str()
+            .unwrap()
+            .contains("the file was written anew"),
+        "{row:#}"
+    );
+}
+
+#[test]
+fn wrong_arguments() {
+    let fleet = fleet();
+    let run = |arguments: &[&str]| {
+        let evidence = fleet.path("evidence");
+        fleet.run(&[&["report", evidence.to_str().unwrap()], arguments].concat())
+    };
+    run(&["--from", "2026-11-01"]).fails(2, "--to");
+    run(&["--from", "soon", "--to", "2026-11-30"]).fails(2, "a time is like");
+    let interval = ["--from", "2026-11-30", "--to", "2026-11-01"];
+    run(&interval).fails(3, "the interval has no time in it");
+    run(&["--from", "2026-02-30", "--to", "2026-11-01"]).fails(3, "'2026-02-30' is no time");
+    run(&[
+        "--from",
+        "2026-11-01",
+        "--to",
+        "2026-11-30",
+        "--format",
+        "pdf",
+    ])
+    .fails(2, "--output");
+    let both = report(&fleet, &["--json", "--format", "csv"]);
+    assert_eq!(both.status, 3);
+    both.has("--json and --format name two forms for one output");
+    report(&fleet, &["/nowhere"]).fails(1, "/nowhere: No such file");
+    report(&fleet, &["--key", "/nowhere"]).fails(1, "/nowhere: No such file");
+    for (option, text, what) in [
+        ("--inventory", "web1", "is no inventory"),
+        (
+            "--policy",
+            "[[exception]]\ncve = 1",
+            "is no policy for reports",
+        ),
+        ("--level", "{}", "is not valid"),
+    ] {
+        fleet.write("wrong", text);
+        let wrong = fleet.path("wrong");
+        report(&fleet, &[option, wrong.to_str().unwrap()]).fails(3, what);
+    }
+}
+
+/// A program weasyprint that does what the test says.
+fn pdf(fleet: &Machine, script: Option<&str>) -> crate::common::Output {
+    fleet.folder("bin");
+    if let Some(script) = script {
+        fleet.write("bin/weasyprint", &format!("#!/bin/sh\n{script}\n"));
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(fleet.path("bin/weasyprint"), mode).unwrap();
+    }
+    let out = fleet.path("out.pdf");
+    let arguments = ["--format", "pdf", "--output", out.to_str().unwrap()];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_rlp"));
+    let program = fleet::with_arguments(&mut program, fleet, &arguments);
+    let path = format!("{}:/nowhere", fleet.path("bin").display());
+    fleet.run_with(program.env("PATH", path))
+}
+
+/// weasyprint itself, of the build root's suite, in a folder with all that it needs.
+#[test]
+fn a_real_pdf() {
+    let fleet = fleet();
+    let folder = std::env::var("RLP_WEASYPRINT");
+    let folder = folder.expect("RLP_WEASYPRINT: run scripts/checks/test-rlp.sh");
+    // The packages are unpacked, and not set up: the folder has no link /lib64.
+    let script = format!(
+        "exec /usr/sbin/chroot {folder} /usr/lib64/ld-linux-x86-64.so.2 \
+         /usr/bin/python3 /usr/bin/weasyprint \"$@\""
+    );
+    pdf(&fleet, Some(&script)).says(6, "written: /out.pdf");
+    let made = std::fs::read(fleet.path("out.pdf")).unwrap();
+    assert!(made.starts_with(b"%PDF-") && made.trim_ascii_end().ends_with(b"%%EOF"));
+    assert!(made.len() > 5000, "{}", made.len());
+}
+
+#[test]
+fn pdf_by_weasyprint() {
+    let fleet = fleet();
+    pdf(&fleet, None).fails(3, "install it: apt install weasyprint");
+    pdf(&fleet, Some("echo 'no font' >&2; exit 1")).fails(1, "no font");
+    pdf(&fleet, Some("echo '<html>'")).fails(1, "weasyprint has made no PDF");
+    assert!(!fleet.path("out.pdf").exists());
+    let page = fleet.path("page");
+    let script = format!(
+        "echo %PDF-1.7; [ \"$*\" = '--encoding utf-8 - -' ] && /bin/cat >{}",
+        page.display()
+    );
+    pdf(&fleet, Some(&script)).says(6, "written: /out.pdf");
+    assert_eq!(fleet.read("out.pdf"), "%PDF-1.7\n");
+    assert!(fleet.read("page").starts_with("<!DOCTYPE html>"));
+    assert!(fleet.read("page").ends_with("</html>\n"));
+}
