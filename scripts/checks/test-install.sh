@@ -94,7 +94,11 @@ rlp_is_installed() {
 			"$usr/lib/systemd/system/rlp-boot.service" &&
 		grep -qx 'ExecStart=/usr/bin/rlp heartbeat' \
 			"$usr/lib/systemd/system/rlp-heartbeat.service" &&
+		grep -qx 'ExecStart=/usr/bin/rlp level apply' \
+			"$usr/lib/systemd/system/rlp-apply.service" &&
 		[[ -s $usr/lib/systemd/system/rlp-heartbeat.timer ]] &&
+		[[ -s $usr/lib/systemd/system/rlp-apply.timer && -s $usr/share/rlp/policy.toml ]] &&
+		[[ -x $test/root/etc/kernel/postinst.d/rlp ]] &&
 		grep -qF 'RUN+="/usr/bin/rlp event"' "$usr/lib/udev/rules.d/60-rlp.rules"
 }
 

@@ -22,6 +22,7 @@ use crate::change::{
     Recording, //
 };
 use crate::cli;
+use crate::digest::Digest;
 use crate::failure::{
     on_file,
     Failure,
@@ -194,6 +195,12 @@ fn release_quarantine(system: &System, name: &str) -> Result<()> {
     write_names(system, &quarantine_path(), &names)
 }
 
+/// Lets the next boot load a patch again that was quarantined.
+pub(crate) fn release(system: &System, name: &str) -> Result<()> {
+    let _lock = lock(system)?;
+    release_quarantine(system, name)
+}
+
 pub(crate) fn run_install(system: &System, arguments: &cli::Install) -> Outcome {
     if let Err(failure) = system.needs_root("install patches") {
         return failure.into();
@@ -283,7 +290,7 @@ fn stored_path(system: &System, release: &str, name: &str) -> std::path::PathBuf
 }
 
 /// Whether the same file is installed, and is loaded at boot.
-fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
+pub(crate) fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
     let stored = stored_path(system, &module.release, &module.name);
     let same = match std::fs::read(&stored) {
         Err(error) if error.kind() == ErrorKind::NotFound => false,
@@ -297,8 +304,21 @@ fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
         && !quarantined(system)?.contains(&module.name))
 }
 
+/// Whether a patch is loaded at boot, and its file is the one with this hash.
+pub(crate) fn has_file(system: &System, release: &str, name: &str, sha256: Digest) -> Result<bool> {
+    if !installed(system, release)?
+        .iter()
+        .any(|other| other == name)
+    {
+        return Ok(false);
+    }
+    let path = stored_path(system, release, name);
+    let bytes = std::fs::read(&path).map_err(on_file(&path))?;
+    Ok(Digest::of(&bytes) == sha256)
+}
+
 /// The module is on the disk before its name is in the list.
-fn install(system: &System, module: &ModuleFile) -> Result<()> {
+pub(crate) fn install(system: &System, module: &ModuleFile) -> Result<()> {
     let _lock = lock(system)?;
     let bytes = std::fs::read(&module.path).map_err(on_file(&module.path))?;
     durable::replace(&stored_path(system, &module.release, &module.name), &bytes)?;
@@ -355,7 +375,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
 }
 
 /// Removes the name from the list, and then the module.
-fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
+pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
     let _lock = lock(system)?;
     let mut names = installed(system, release)?;
     if names.iter().any(|other| other == name) {
@@ -549,7 +569,7 @@ fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<V
     Ok(intent.patches)
 }
 
-fn off_line() -> String {
+pub(crate) fn off_line() -> String {
     format!("{OFF_WORD} is on the kernel's command line: nothing is loaded")
 }
 

@@ -8,6 +8,7 @@ use crate::failure::{
 };
 use crate::history::Action;
 use crate::interrupt;
+use crate::level::Number;
 use crate::loader::State;
 use crate::output::{
     Outcome,
@@ -184,16 +185,36 @@ pub(crate) enum Recording {
     Required,
 }
 
+/// The patch that a change is about, and the level that the patch belongs to, if it belongs to one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) patch: &'a str,
+    pub(crate) level: Option<Number>,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(patch: &'a str, level: Option<Number>) -> Self {
+        Self { patch, level }
+    }
+}
+
+impl<'a, T: AsRef<str> + ?Sized> From<&'a T> for Subject<'a> {
+    fn from(patch: &'a T) -> Self {
+        Self::new(patch.as_ref(), None)
+    }
+}
+
 /// Records the beginning of a change in the history, makes the change, and records its result.
-pub(crate) fn recorded(
+pub(crate) fn recorded<'a>(
     system: &System,
     recording: Recording,
     action: &str,
-    patch: &str,
+    subject: impl Into<Subject<'a>>,
     detail: Option<String>,
     change: impl FnOnce() -> Result<Change>,
 ) -> Result<Change> {
-    let (begun, unrecorded) = match Action::begin(system, action, patch, detail) {
+    let subject = subject.into();
+    let (begun, unrecorded) = match Action::begin(system, action, subject, detail) {
         Ok(begun) => (Some(begun), None),
         Err(failure) if recording == Recording::BestEffort => (None, Some(failure)),
         Err(failure) => {
@@ -206,7 +227,7 @@ pub(crate) fn recorded(
     };
     let result = change();
     // The result is recorded even if the beginning could not be recorded.
-    let begun = begun.unwrap_or_else(|| Action::new(system, action, patch));
+    let begun = begun.unwrap_or_else(|| Action::new(system, action, subject));
     let ended = match &result {
         Ok(change) => begun.end(change.result.words().0, None),
         Err(failure) => {

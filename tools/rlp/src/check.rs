@@ -27,6 +27,7 @@ use crate::status::{
     self,
     Verdict, //
 };
+use crate::store;
 use crate::system::{
     System,
     STATE, //
@@ -168,16 +169,27 @@ fn loader_file(system: &System, release: &str) -> Option<PathBuf> {
     })
 }
 
-/// Whether the loader is installed for a release.
-pub(crate) fn has_loader(system: &System, release: &str) -> bool {
+/// The file of the loader that is installed for a release, or that a level has brought.
+pub(crate) fn any_loader_file(system: &System, release: &str) -> Option<PathBuf> {
+    let of_level = store::loader_paths(system, release);
+    loader_file(system, release).or_else(|| of_level.into_iter().find(|path| path.exists()))
+}
+
+/// Whether a package has installed the loader for a release.
+pub(crate) fn has_packaged_loader(system: &System, release: &str) -> bool {
     loader_file(system, release).is_some()
+}
+
+/// Whether there is a loader for a release.
+pub(crate) fn has_loader(system: &System, release: &str) -> bool {
+    any_loader_file(system, release).is_some()
 }
 
 fn check_kernel(system: &System, findings: &mut Findings) {
     let release = system.release();
     if loader::is_loaded(system) {
         findings.ok(format!("the loader is loaded in {release}"));
-    } else if let Some(path) = loader_file(system, &release) {
+    } else if let Some(path) = any_loader_file(system, &release) {
         findings.ok(format!(
             "the loader is installed for {release}, and is not loaded"
         ));
@@ -329,6 +341,21 @@ pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
         }
     }
     Outcome::of(findings)
+}
+
+/// Fails with the first thing that `rlp check --kernel FILE` would find wrong.
+pub(crate) fn preflight(system: &System, path: &Path) -> Result<()> {
+    let mut findings = Findings::default();
+    check_kernel(system, &mut findings);
+    check_file(system, path, &mut findings)?;
+    let mut wrong = findings.0.into_iter();
+    match wrong.find(|finding| finding.level == Level::Wrong) {
+        None => Ok(()),
+        Some(wrong) => Err(Failure {
+            next: wrong.next,
+            ..Failure::refused(format!("{} was not loaded", path.display())).why(wrong.text)
+        }),
+    }
 }
 
 pub(crate) fn doctor(system: &System) -> Outcome {

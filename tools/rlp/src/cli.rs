@@ -20,7 +20,8 @@ Exit status:
   3  refused: the refused action has changed nothing
   4  not complete yet: the transition continues
   5  taken back: the machine is as before
-  6  the answer is no (info CVE, check, doctor, verify, report)
+  6  the answer is no (info CVE, check, doctor, verify, report,
+     level covers)
   status --nagios: 0 ok, 1 warning, 2 critical, 3 unknown";
 
 /// Loads live patches, shows what they do, and takes them back.
@@ -64,7 +65,7 @@ pub(crate) enum Command {
     /// Export the records for auditors
     #[command(subcommand)]
     Evidence(Evidence),
-    /// Build a level: a patch and the loader for each kernel
+    /// Build, apply and show levels: a patch for each kernel
     #[command(subcommand)]
     Level(Level),
     /// Show when each host was protected, from exported records
@@ -381,6 +382,16 @@ pub(crate) struct Heartbeat {
 pub(crate) enum Level {
     /// Build the package of a level, for those who run the repository
     Build(LevelBuild),
+    /// Apply the installed level, if the policy says so
+    Apply(LevelApply),
+    /// Show the levels of this machine, and the decision
+    Status,
+    /// Apply no level until a time
+    Hold(LevelHold),
+    /// End a hold, or let a level be applied that has failed
+    Release(LevelRelease),
+    /// Whether the installed level covers another kernel
+    Covers(LevelCovers),
 }
 
 impl Level {
@@ -388,6 +399,11 @@ impl Level {
     fn name(&self) -> &'static str {
         match self {
             Self::Build(_) => "level build",
+            Self::Apply(_) => "level apply",
+            Self::Status => "level status",
+            Self::Hold(_) => "level hold",
+            Self::Release(_) => "level release",
+            Self::Covers(_) => "level covers",
         }
     }
 }
@@ -422,6 +438,48 @@ pub(crate) struct LevelBuild {
     pub(crate) publisher: crate::publisher::Publisher,
     #[command(flatten)]
     pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LevelApply {
+    /// Wait neither for the delay of the ring nor for the
+    /// window. A hold and a block remain in force
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) now: bool,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LevelHold {
+    /// The end of the hold, such as 2026-12-24 or
+    /// 2026-12-24T12:00:00Z, in UTC
+    #[arg(long, verbatim_doc_comment, value_name = "TIME", value_parser = crate::time::moment)]
+    pub(crate) until: u64,
+    /// The reason, which status and the history show
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LevelRelease {
+    /// Release this level, which has failed on this machine
+    /// [default: end the hold of rlp level hold]
+    #[arg(long, verbatim_doc_comment, value_name = "N")]
+    pub(crate) level: Option<u32>,
+    #[command(flatten)]
+    pub(crate) dry: Dry,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LevelCovers {
+    /// The kernel's release, as uname -r would print it
+    pub(crate) release: String,
+    /// The kernel's image, whose build id is compared
+    #[arg(long, value_name = "FILE")]
+    pub(crate) image: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -74,7 +74,7 @@ impl From<Patch> for Seen {
 
 impl Machine {
     /// Looks at the machine. The failure is the reason why the patches are not known.
-    fn read(system: &System) -> (Self, Option<Failure>) {
+    pub(crate) fn read(system: &System) -> (Self, Option<Failure>) {
         let first = |path: &str, end: char| {
             let text = system.read(path).ok()?;
             text.split(end).next()?.parse().ok()

@@ -7,6 +7,7 @@ use crate::chain::{
     self,
     Link, //
 };
+use crate::change::Subject;
 use crate::cli;
 use crate::digest::Digest;
 use crate::events;
@@ -17,6 +18,7 @@ use crate::failure::{
 use crate::heartbeat::Machine;
 use crate::host;
 use crate::journal;
+use crate::level::Number;
 use crate::lines::{
     self,
     Kept, //
@@ -87,6 +89,9 @@ pub(crate) struct Record {
     /// Empty if the record is not about one patch.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) patch: String,
+    /// The level that the patch belongs to, or that the record is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) level: Option<Number>,
     /// The result of an action, or the patch's state after an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) result: Option<String>,
@@ -113,6 +118,7 @@ impl Record {
             phase,
             action: action.to_owned(),
             patch: patch.to_owned(),
+            level: None,
             result: None,
             detail: None,
             machine: None,
@@ -188,6 +194,7 @@ pub(crate) struct Action<'a> {
     system: &'a System,
     action: &'a str,
     patch: String,
+    level: Option<Number>,
 }
 
 impl<'a> Action<'a> {
@@ -195,30 +202,45 @@ impl<'a> Action<'a> {
     pub(crate) fn begin(
         system: &'a System,
         action: &'a str,
-        patch: &str,
+        subject: Subject<'_>,
         detail: Option<String>,
     ) -> Result<Self> {
-        let mut record = Record::new(system, Phase::Begin, action, patch);
+        let mut record = Record::new(system, Phase::Begin, action, subject.patch);
+        record.level = subject.level;
         record.detail = detail;
         record.append(system)?;
-        Ok(Self::new(system, action, patch))
+        Ok(Self::new(system, action, subject))
     }
 
     /// An action whose beginning is recorded already, or could not be recorded.
-    pub(crate) fn new(system: &'a System, action: &'a str, patch: &str) -> Self {
+    pub(crate) fn new(system: &'a System, action: &'a str, subject: Subject<'_>) -> Self {
         Self {
             system,
             action,
-            patch: patch.to_owned(),
+            patch: subject.patch.to_owned(),
+            level: subject.level,
         }
     }
 
     /// Records the result.
     pub(crate) fn end(self, result: &str, detail: Option<&str>) -> Result<()> {
+        self.end_record(result, detail).append(self.system)
+    }
+
+    /// Records the result, and what the loader says is in effect after it.
+    pub(crate) fn end_with_machine(self, result: &str, detail: Option<&str>) -> Result<()> {
+        let mut record = self.end_record(result, detail);
+        let (machine, _) = Machine::read(self.system);
+        record.machine = Some(machine);
+        record.append(self.system)
+    }
+
+    fn end_record(&self, result: &str, detail: Option<&str>) -> Record {
         let mut record = Record::new(self.system, Phase::End, self.action, &self.patch);
+        record.level = self.level;
         record.result = Some(result.to_owned());
         record.detail = detail.map(str::to_owned);
-        record.append(self.system)
+        record
     }
 }
 

@@ -75,6 +75,70 @@ pub(crate) fn since_boot(system: &System) -> std::io::Result<Vec<Message>> {
     Ok(read(&mut file, &["rust_livepatch: "]))
 }
 
+/// The words of the kernel when something is wrong with the kernel itself.
+const COMPLAINTS: [&str; 14] = [
+    "WARNING: ",
+    "BUG: ",
+    "kernel BUG at",
+    "Oops",
+    "general protection fault",
+    "unable to handle",
+    "soft lockup",
+    "hard LOCKUP",
+    "blocked for more than",
+    "detected stall",
+    "self-detected stall",
+    "scheduling while atomic",
+    "refcount_t: ",
+    "Bad page",
+];
+
+/// Reads the records of the kernel itself, with their numbers. Records that programs have written
+/// are left out: the higher bits of their priority are not 0.
+fn of_kernel(system: &System) -> std::io::Result<Vec<(u64, u32, String)>> {
+    let mut file = BufReader::with_capacity(LONGEST, open(system)?);
+    let mut line = Vec::new();
+    let mut records = Vec::new();
+    loop {
+        line.clear();
+        match file.read_until(b'\n', &mut line) {
+            Ok(0) => return Ok(records),
+            Ok(_) => {
+                let record = String::from_utf8_lossy(&line);
+                records.extend(kernel_record(record.trim_end()));
+            }
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => (),
+            Err(_) => return Ok(records),
+        }
+    }
+}
+
+/// The number, the level and the text of a record of the kernel.
+fn kernel_record(record: &str) -> Option<(u64, u32, String)> {
+    let (head, text) = record.split_once(';')?;
+    let mut head = head.split(',');
+    let priority: u32 = head.next()?.parse().ok()?;
+    let number = head.next()?.parse().ok()?;
+    (priority >> 3 == 0).then(|| (number, priority & 7, text.to_owned()))
+}
+
+/// The number of the last record of the kernel, or `None` if the log cannot be read.
+pub(crate) fn last_number(system: &System) -> Option<u64> {
+    let records = of_kernel(system).ok()?;
+    Some(records.last().map_or(0, |(number, ..)| *number))
+}
+
+/// The complaints of the kernel since the record with this number.
+pub(crate) fn complaints_after(system: &System, number: u64) -> Vec<String> {
+    let records = of_kernel(system).unwrap_or_default().into_iter();
+    records
+        .filter(|(nr, level, text)| {
+            *nr > number && *level <= WARNING && COMPLAINTS.iter().any(|words| text.contains(words))
+        })
+        .map(|(.., text)| text)
+        .collect()
+}
+
 /// The log from a moment on.
 pub(crate) struct Log(Option<BufReader<File>>);
 

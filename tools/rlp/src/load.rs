@@ -7,7 +7,8 @@ use crate::change::{
     Change,
     Done,
     Lock,
-    Recording, //
+    Recording,
+    Subject, //
 };
 use crate::cli;
 use crate::control;
@@ -35,29 +36,13 @@ use crate::output::{
 use crate::reasons;
 use crate::status;
 use crate::system::System;
+use crate::trial;
 use crate::wait::{
     self,
     End, //
 };
-use rustix::event::PollFlags;
-use rustix::process::{
-    kill_process_group,
-    pidfd_open,
-    Pid,
-    PidfdFlags,
-    Signal, //
-};
 use std::path::Path;
-use std::process::{
-    Child,
-    Command,
-    ExitStatus,
-    Stdio, //
-};
-use std::time::{
-    Duration,
-    Instant, //
-};
+use std::time::Instant;
 
 /// The probation for a test of the patch, if none is set.
 const TEST_PROBATION: u32 = 300;
@@ -124,7 +109,7 @@ pub(crate) fn load(
         system,
         Recording::BestEffort,
         "load",
-        name,
+        Subject::new(name, module.level_number()),
         Some(describe(&module)),
         || load_new(system, &module, present, plan, progress),
     )
@@ -491,58 +476,21 @@ fn confirmed_or_taken_back(
     Ok(change)
 }
 
-/// The time for a test to end after SIGTERM.
-const TEST_ENDS: Duration = Duration::from_secs(2);
-
-/// Waits until the command ends. A signal to this program ends all processes of the command's
-/// group. After an error they are killed, too, because nothing waits for them any more.
-fn wait_for_test(mut command: Child) -> std::io::Result<ExitStatus> {
-    let result = end_of_test(&mut command);
-    if !matches!(result, Ok(Some(_))) {
-        // setsid has made the group. The error ESRCH means that all of its processes have ended.
-        let _ = kill_process_group(Pid::from_child(&command), Signal::Kill);
-        command.kill()?;
-    }
-    match result? {
-        Some(status) => Ok(status),
-        None => command.wait(),
-    }
-}
-
-/// The status of the command, or `None` if a signal to this program has come first. Then the
-/// command had some time to end after SIGTERM.
-fn end_of_test(command: &mut Child) -> std::io::Result<Option<ExitStatus>> {
-    let process = Pid::from_child(command);
-    let end = pidfd_open(process, PidfdFlags::empty())?;
-    while !interrupt::is_pending() {
-        if let Some(status) = command.try_wait()? {
-            return Ok(Some(status));
-        }
-        interrupt::sleep(&end, PollFlags::IN, None);
-    }
-    let _ = kill_process_group(process, Signal::Term);
-    let until = Instant::now() + TEST_ENDS;
-    while Instant::now() < until && command.try_wait()?.is_none() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(None)
-}
-
-/// Runs the operator's test, and returns why it has failed. The test has a session of its own, so
-/// that it can be ended with its children. Such a session has no terminal: if the test asks the
-/// user a question, it gets no answer, and does not wait for one.
+/// Runs the operator's test, and returns why it has failed.
 fn failed_test(command: &str, patch: &str) -> Option<String> {
-    let status = Command::new("setsid")
-        .args(["/bin/sh", "-c", command])
-        .env("RLP_PATCH", patch)
-        .stdin(Stdio::null())
-        // The standard output is for this program's own report.
-        .stdout(std::io::stderr())
-        .spawn()
-        .and_then(wait_for_test);
-    match status {
-        Ok(status) if status.success() => None,
-        Ok(status) => Some(format!("the test '{command}' has failed: {status}")),
+    let ended = trial::run(
+        trial::command()
+            .args(["/bin/sh", "-c", command])
+            .env("RLP_PATCH", patch),
+        None,
+    );
+    match ended {
+        Ok(trial::End::Exited(status)) if status.success() => None,
+        Ok(trial::End::Exited(status)) => {
+            Some(format!("the test '{command}' has failed: {status}"))
+        }
+        // The caller looks for the signal. Without a limit, the test is never late.
+        Ok(trial::End::Interrupted | trial::End::Late) => None,
         Err(error) => Some(format!(
             "the test '{command}' cannot be run: {}",
             crate::failure::error_text(&error)

@@ -8,20 +8,25 @@
 //! `load`, `unload` and `boot`. It records that with `change` and `history`. The records are a
 //! chain (`chain`, `digest`, `lines`, `host`), and are sent to the `journal`, too. `verify` and
 //! `export` check the chain with `judge`, `head` and `signature`; `heartbeat` adds a record each
-//! day. `report` judges the exports of many hosts. Each command returns one report, which `output`
+//! day. `report` judges the exports of many hosts. `level` describes a level of patches. `policy`
+//! decides about it, with `view`, `clock`, `window` and `policy_file`; `apply` does what was
+//! decided, with `store`, `health` and `trial`. Each command returns one report, which `output`
 //! prints as text or as JSON. `usage` answers wrong arguments, and `peers` answers words of other
 //! tools.
 //!
 //! For publishers, `level_build` makes the package of a `level` from `level_input` and `cve_data`,
 //! with `vex`, `provenance` and `deb`.
 
+mod apply;
 mod blockers;
 mod boot;
 mod chain;
 mod change;
 mod check;
 mod cli;
+mod clock;
 mod control;
+mod covers;
 mod cve_data;
 mod deb;
 mod digest;
@@ -29,20 +34,22 @@ mod events;
 mod export;
 mod failure;
 mod head;
+mod health;
 mod heartbeat;
 mod history;
 mod host;
+mod image;
 mod info;
 mod interrupt;
 mod journal;
 mod judge;
 mod kmsg;
 mod leftovers;
-// Only the publisher and reports read it.
-#[allow(dead_code)]
 mod level;
 mod level_build;
+mod level_hold;
 mod level_input;
+mod level_status;
 mod lines;
 mod load;
 mod loader;
@@ -53,6 +60,8 @@ mod output;
 mod pages;
 mod panics;
 mod peers;
+mod policy;
+mod policy_file;
 mod program;
 mod provenance;
 mod publisher;
@@ -60,15 +69,19 @@ mod reasons;
 mod report;
 mod signature;
 mod status;
+mod store;
 mod system;
 mod time;
+mod trial;
 mod trust;
 mod units;
 mod unload;
 mod usage;
 mod verify;
 mod vex;
+mod view;
 mod wait;
+mod window;
 
 use clap::Parser;
 use cli::{
@@ -153,6 +166,15 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         }
         Command::Level(cli::Level::Build(arguments)) => level_build::run(arguments).into(),
         Command::Report(arguments) => report::run(arguments, cli.json).into(),
+        Command::Level(cli::Level::Apply(arguments)) => {
+            interruptible(|| apply::run(system, arguments, &mut progress))
+        }
+        Command::Level(cli::Level::Status) => level_status::run(system),
+        Command::Level(cli::Level::Hold(arguments)) => level_hold::run_hold(system, arguments),
+        Command::Level(cli::Level::Release(arguments)) => {
+            level_hold::run_release(system, arguments)
+        }
+        Command::Level(cli::Level::Covers(arguments)) => covers::run(system, arguments),
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),

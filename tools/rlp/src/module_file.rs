@@ -7,6 +7,7 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::level::Number;
 use crate::system;
 use crate::trust::{
     self,
@@ -151,6 +152,11 @@ impl ModuleFile {
             build_id: section(".note.gnu.build-id").and_then(system::build_id),
             kernel_build_id: proof_build_id(path)?,
         })
+    }
+
+    /// The number of the level that the patch belongs to, if it belongs to one.
+    pub(crate) fn level_number(&self) -> Option<Number> {
+        self.level.as_deref()?.parse().ok()
     }
 
     /// Why this module is no patch for this loader and this kernel.

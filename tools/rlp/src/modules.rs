@@ -14,6 +14,7 @@ use crate::kmsg::Log;
 use crate::loader;
 use crate::program;
 use crate::reasons;
+use crate::store;
 use crate::system::System;
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -66,6 +67,13 @@ pub(crate) fn load_loader(system: &System) -> Result<()> {
             .why(why)
             .next("rlp check --kernel names what is missing")
     };
+    // A loader that a level has brought is used if no package has one.
+    let release = system.release();
+    let of_level = store::loader_path(system, &release);
+    if check::any_loader_file(system, &release).as_ref() == Some(&of_level) {
+        return load(system, &of_level, loader::MODULE, &[])
+            .map_err(|failure| failed(failure.why.unwrap_or(failure.what)));
+    }
     let messages = program::run("modprobe", &[loader::MODULE]).map_err(failed)?;
     if !loader::is_loaded(system) {
         return Err(failed(messages));

@@ -120,6 +120,13 @@ fn complete(text: &str, like: &str) -> Option<u64> {
     seconds(&format!("{text}{}", like.get(text.len()..)?))
 }
 
+/// The seconds since the Unix epoch, of a day or of a time in UTC that a user has written.
+pub(crate) fn moment(text: &str) -> Result<u64, String> {
+    seconds(text)
+        .or_else(|| seconds(&format!("{text}T00:00:00Z")))
+        .ok_or_else(|| format!("'{text}' is no time such as 2026-11-30 or 2026-11-30T12:00:00Z"))
+}
+
 /// "2026-11-30 01:02:03 UTC".
 pub(crate) fn readable(seconds: u64) -> String {
     rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
@@ -203,6 +210,15 @@ mod tests {
         assert_eq!(last_second("2026-11-30T12:00:00Z"), noon);
         assert_eq!(last_second("2026-02-30"), None);
         assert_eq!(last_second("2026-11-30T12:00:00Zx"), None);
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment("1970-01-02"), Ok(86_400));
+        assert_eq!(moment("1970-01-02T00:00:01Z"), Ok(86_401));
+        for other in ["", "1970", "1970-01-02T00:00", "tomorrow"] {
+            assert!(moment(other).is_err(), "{other}");
+        }
     }
 
     #[test]

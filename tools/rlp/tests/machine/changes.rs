@@ -99,13 +99,21 @@ fn each_change_has_a_dry_run() {
     let help = machine.run(&["--help"]).out;
     let verbs = help.lines().filter_map(|line| line.strip_prefix("  "));
     let mut verbs: Vec<_> = verbs.filter_map(|line| line.split(' ').next()).collect();
-    verbs.retain(|verb| !verb.is_empty() && *verb != "evidence");
-    verbs.extend(["evidence export", "boot", "heartbeat"]);
+    verbs.retain(|verb| !verb.is_empty() && !["evidence", "level"].contains(verb));
+    verbs.extend(["level status", "level covers", "boot", "heartbeat"]);
+    let groups = [
+        "evidence export",
+        "level apply",
+        "level build",
+        "level hold",
+        "level release",
+    ];
+    verbs.extend(groups);
     let changes = "load unload confirm reverse force install uninstall boot heartbeat";
     for verb in verbs {
         let arguments: Vec<_> = verb.split(' ').chain(["--help"]).collect();
         let options = machine.run(&arguments).out;
-        let is_change = verb == "evidence export" || changes.split(' ').any(|word| word == verb);
+        let is_change = groups.contains(&verb) || changes.split(' ').any(|word| word == verb);
         assert_eq!(options.contains("--dry-run"), is_change, "{verb}");
     }
 }

@@ -14,6 +14,7 @@ use crate::common::{
     Tree,
     RELEASE, //
 };
+use crate::levels;
 use std::collections::{
     BTreeMap,
     BTreeSet, //
@@ -559,6 +560,15 @@ fn a_boot() {
         r#"{"boot": "boot-1", "patches": ["first"]}"#,
     );
     Verb::new(&before, &["boot", "--survived"], 0).survives();
+}
+
+/// A level whose patch is on probation is confirmed, stored, and loaded at each boot.
+#[test]
+fn an_application_of_a_level() {
+    let before = levels::canary();
+    before.folder("var");
+    levels::on_probation(&before, 7);
+    Verb::new(&before, &["level", "apply"], 0).survives();
 }
 
 /// The kernel has panicked while an installed patch was on probation.

@@ -10,6 +10,7 @@ mod evidence;
 mod fleet;
 mod hostile;
 mod level;
+mod levels;
 mod readers;
 mod report;
 mod report_tampering;

@@ -1,0 +1,738 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! level apply: what the policy has decided is done, and recorded.
+//!
+//! A level is applied in these steps. The intent on the disk names the step before it begins, so
+//! that a run that is killed is finished or undone by the next one, and by the next boot:
+//!
+//! 1. The files are checked and copied to the store.
+//! 2. `Loading`: the patch is loaded, with a deadline and on probation.
+//! 3. `Checking`: the checks of health.
+//! 4. `Confirmed`: the patch is confirmed, the level is stored as verified, and its patch replaces
+//!    the one that is loaded at boot.
+//!
+//! If a check fails, the level is quarantined, and its patch is unloaded (`TakingBack`). A
+//! cumulative patch on probation falls back to the patch that it has replaced, so that the level
+//! before stays in effect.
+
+use crate::boot;
+use crate::change::Subject;
+use crate::check;
+use crate::cli;
+use crate::control;
+use crate::digest::Digest;
+use crate::failure::{
+    on_file,
+    Failure,
+    Kind,
+    Result, //
+};
+use crate::health::{
+    self,
+    Before,
+    Health, //
+};
+use crate::history::{
+    Action,
+    Phase as RecordPhase,
+    Record, //
+};
+use crate::interrupt;
+use crate::leftovers;
+use crate::level::{
+    self,
+    Kernel,
+    Number, //
+};
+use crate::load::{
+    self,
+    Plan, //
+};
+use crate::loader::{
+    self,
+    State, //
+};
+use crate::manager;
+use crate::module_file::ModuleFile;
+use crate::output::{
+    printable,
+    Outcome,
+    Paint,
+    Progress,
+    Report, //
+};
+use crate::policy::{
+    self,
+    Decision,
+    Source, //
+};
+use crate::store::{
+    self,
+    Intent,
+    Phase,
+    Verified, //
+};
+use crate::system::System;
+use crate::units;
+use crate::unload;
+use crate::view::View;
+use crate::wait::{
+    self,
+    End, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
+use std::path::{
+    Path,
+    PathBuf, //
+};
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// How much longer than the loader's deadline a run waits for a transition, in seconds.
+const AFTER_DEADLINE: u32 = 60;
+/// How long a run waits until a patch that it takes back has left, in seconds.
+const LEAVES: u64 = 60;
+/// The time between two looks while a level settles.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The results of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    pub(crate) dry_run: bool,
+    pub(crate) decision: Option<Decision>,
+    pub(crate) lines: Vec<String>,
+}
+
+/// A decision, for programs.
+pub(crate) fn decision_json(decision: &Decision) -> Value {
+    json!({
+        "kind": decision.kind(),
+        "text": decision.text(),
+        "next": decision.next(),
+        "until": decision.until(),
+    })
+}
+
+impl Report for Applied {
+    fn json(&self) -> Value {
+        json!({
+            "dry_run": self.dry_run,
+            "decision": self.decision.as_ref().map(decision_json),
+            "lines": self.lines,
+        })
+    }
+
+    fn text(&self, _paint: &Paint) -> String {
+        let mut text = String::new();
+        if let Some(decision) = &self.decision {
+            text += &format!("{}\n", printable(&decision.text()));
+            if self.dry_run || !decision.is_act() {
+                text += &format!("  next: {}\n", decision.next());
+            }
+        }
+        for line in &self.lines {
+            text += &format!("{}\n", printable(line));
+        }
+        text
+    }
+}
+
+/// A patch that is to be applied.
+struct Target {
+    path: PathBuf,
+    module: ModuleFile,
+}
+
+struct Run<'a> {
+    system: &'a System,
+    progress: &'a mut Progress,
+    view: View,
+    lines: Vec<String>,
+}
+
+pub(crate) fn run(
+    system: &System,
+    arguments: &cli::LevelApply,
+    progress: &mut Progress,
+) -> Outcome {
+    let mut applied = Applied {
+        dry_run: arguments.dry.dry_run,
+        ..Applied::default()
+    };
+    progress.show_in_unit();
+    let result = apply(system, arguments, progress, &mut applied);
+    manager::status(&applied.text(&Paint::default()).replace('\n', "; "));
+    Outcome {
+        report: Some(Box::new(applied)),
+        failure: result.err(),
+    }
+}
+
+fn apply(
+    system: &System,
+    arguments: &cli::LevelApply,
+    progress: &mut Progress,
+    applied: &mut Applied,
+) -> Result<()> {
+    system.needs_root("apply levels")?;
+    if boot::is_off(system) {
+        applied.lines.push(boot::off_line());
+        return Ok(());
+    }
+    if applied.dry_run {
+        return plan(system, arguments.now, applied);
+    }
+    let _lock = store::lock(system)?;
+    let mut run = Run {
+        system,
+        progress,
+        view: View::read(system)?,
+        lines: health::notes(system)?,
+    };
+    let result = run.all(arguments.now, applied);
+    applied.lines.append(&mut run.lines);
+    result
+}
+
+/// Says what a run would do, or why it would be refused.
+fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
+    let view = View::read(system)?;
+    if let Some(intent) = Intent::read(system)? {
+        applied.lines.push(format!(
+            "level {}: an earlier run has not ended, and would be finished or undone first",
+            intent.level
+        ));
+    }
+    applied.lines.extend(health::notes(system)?);
+    let decision = view.decide(at_once);
+    let path = match (&decision, view.entry()) {
+        (
+            Decision::Apply {
+                from: Source::Package,
+                ..
+            },
+            Some(entry),
+        ) => Some(store::checked(system, entry)?),
+        _ => None,
+    };
+    applied.decision = Some(decision);
+    path.map_or(Ok(()), |path| check::preflight(system, &path))
+}
+
+impl Decision {
+    /// Whether a run changes what is in effect.
+    fn is_act(&self) -> bool {
+        matches!(self, Self::Apply { .. } | Self::TakeBack { .. })
+    }
+}
+
+impl Run<'_> {
+    fn all(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
+        self.note_new_level()?;
+        self.view.state.write(self.system)?;
+        self.recover()?;
+        self.remove_revoked_from_boot()?;
+        let decision = self.view.decide(at_once);
+        applied.decision = Some(decision.clone());
+        match decision {
+            Decision::Apply { level, from } => self.apply_level(level, from),
+            Decision::TakeBack { level, to, .. } => self.replace_revoked(level, to, &decision),
+            _ => Ok(()),
+        }
+    }
+
+    /// Records that a level is available on this machine, and keeps its description.
+    fn note_new_level(&mut self) -> Result<()> {
+        let Some(level) = self.view.level.clone().filter(|_| self.view.is_new) else {
+            return Ok(());
+        };
+        store::keep_description(self.system, &level)?;
+        let patch = self.view.entry().map(|entry| entry.patch.name.clone());
+        let patch = patch.unwrap_or_default();
+        let mut record = Record::new(self.system, RecordPhase::State, "available", &patch);
+        record.level = Some(level.level);
+        let cves: Vec<_> = level.fixes_for(&self.view.release).collect();
+        let cves: Vec<_> = cves.iter().map(|fix| fix.cve.as_str()).collect();
+        record.detail = Some(format!(
+            "level {} of {}; severity {}; {}",
+            level.level,
+            level.published,
+            policy::severity_name(level.severity(&self.view.release)),
+            match cves.as_slice() {
+                [] => "no fix for this kernel".to_owned(),
+                cves => format!("fixes {}", cves.join(" ")),
+            }
+        ));
+        self.record(record);
+        Ok(())
+    }
+
+    /// Appends a record. An operator must be able to get rid of a patch even if the disk is full.
+    fn record(&mut self, record: Record) {
+        let written = record.append(self.system);
+        self.note_unwritten(written);
+    }
+
+    fn note_unwritten(&mut self, written: Result<()>) {
+        if let Err(failure) = written {
+            self.lines
+                .push(format!("the history was not written: {}", failure.what));
+        }
+    }
+
+    fn begin(&mut self, action: &'static str, level: Number, patch: &str, detail: &str) {
+        let subject = Subject::new(patch, Some(level));
+        let detail = Some(detail.to_owned());
+        let begun = Action::begin(self.system, action, subject, detail).map(drop);
+        self.note_unwritten(begun);
+    }
+
+    /// Records the result of an action, and what the loader says is in effect after it.
+    fn end(
+        &mut self,
+        action: &'static str,
+        subject: (Number, &str),
+        result: &str,
+        why: Option<&str>,
+    ) {
+        let (level, patch) = subject;
+        let action = Action::new(self.system, action, Subject::new(patch, Some(level)));
+        let ended = action.end_with_machine(result, why);
+        self.note_unwritten(ended);
+    }
+
+    /// Quarantines a level: it is not applied on this machine any more.
+    fn quarantine(&mut self, level: Number, patch: &str, reason: &str) -> Result<()> {
+        self.view.state.quarantine(level, reason);
+        let written = self.view.state.write(self.system);
+        let mut record = Record::new(self.system, RecordPhase::State, "quarantine", patch);
+        record.level = Some(level);
+        record.detail = Some(format!("level {level}: {reason}"));
+        self.record(record);
+        self.lines
+            .push(format!("level {level} is quarantined: {reason}"));
+        written
+    }
+
+    /// Finishes or undoes what an earlier run has left.
+    fn recover(&mut self) -> Result<()> {
+        let Some(intent) = Intent::read(self.system)? else {
+            return Ok(());
+        };
+        let patch = loader::patch(self.system, &intent.patch)?;
+        let state = patch
+            .filter(|patch| intent.build_id.is_none() || patch.build_id == intent.build_id)
+            .map(|patch| patch.state);
+        let is_this_boot = intent.boot == self.system.boot_id();
+        match (is_this_boot, intent.phase, state) {
+            (false, Phase::Loading | Phase::Checking, _) => {
+                let reason = "the machine was started again before the level was confirmed";
+                self.quarantine(intent.level, &intent.patch, reason)?;
+                let why = Some(reason);
+                self.end("apply", (intent.level, &intent.patch), "quarantined", why);
+            }
+            (true, Phase::Loading | Phase::Checking, Some(State::Probation | State::Enabling)) => {
+                self.lines.push(format!(
+                    "level {}: an earlier run was ended, and this one continues it",
+                    intent.level
+                ));
+                return self.check_and_finish(intent);
+            }
+            (true, Phase::TakingBack, Some(_)) | (true, _, Some(State::Disabling)) => {
+                let reason = "an earlier run was ended while it took the level back";
+                return Err(self.take_back(intent, reason));
+            }
+            (true, _, Some(State::InEffect)) => {
+                let level = intent.level;
+                self.finish(intent)?;
+                self.lines.push(format!(
+                    "level {level}: an earlier run was ended, and is finished"
+                ));
+            }
+            // Nothing was loaded yet.
+            (true, Phase::Loading, None) if !self.has_leftover(&intent.patch)? => (),
+            (true, Phase::Loading | Phase::Checking | Phase::TakingBack, None) => {
+                let reason = "it was taken back before it was confirmed, and the run was ended";
+                self.quarantine(intent.level, &intent.patch, reason)?;
+                let why = Some(reason);
+                self.end("apply", (intent.level, &intent.patch), "taken back", why);
+            }
+            // The level was confirmed, or is quarantined, and the boot has ended since. Or another
+            // patch has replaced it.
+            (false, Phase::Confirmed | Phase::TakingBack, _)
+            | (true, Phase::Confirmed, None)
+            | (true, _, Some(State::Held | State::Probation | State::Enabling)) => (),
+        }
+        Intent::remove(self.system)?;
+        self.view.patches = loader::patches(self.system)?;
+        Ok(())
+    }
+
+    fn has_leftover(&self, patch: &str) -> Result<bool> {
+        Ok(leftovers::find(self.system, patch)?.is_some())
+    }
+
+    /// A level that was revoked is not loaded at the next boot.
+    fn remove_revoked_from_boot(&mut self) -> Result<()> {
+        let blocked = self.view.blocked();
+        let revoked = self.view.state.verified.iter();
+        let revoked: Vec<_> = revoked
+            .filter(|verified| blocked.contains(&verified.level))
+            .cloned()
+            .collect();
+        for old in revoked {
+            if boot::has_file(self.system, &old.release, &old.patch, old.sha256)? {
+                boot::uninstall(self.system, &old.release, &old.patch)?;
+                self.lines.push(format!(
+                    "level {} is blocked, and is not loaded at boot any more",
+                    old.level
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The patch of a level, checked, and in the store.
+    fn target(&self, level: Number, from: Source) -> Result<Target> {
+        let path = match (from, self.view.entry()) {
+            (Source::Package, Some(entry)) => {
+                let path = store::stage(self.system, level, entry)?;
+                check_entry(&path, level, entry)?;
+                path
+            }
+            _ => {
+                let build_id = self.view.build_id.as_deref();
+                let mut stored = self.view.state.stored(&self.view.release, build_id);
+                let verified = stored.find(|verified| verified.level == level);
+                // The decision has found it in the same list.
+                let verified = verified
+                    .ok_or_else(|| Failure::error(format!("level {level} is not stored")))?;
+                store::stored_patch(self.system, verified)?
+            }
+        };
+        Ok(Target {
+            module: ModuleFile::read(&path)?,
+            path,
+        })
+    }
+
+    /// Loads, checks and confirms the patch of a level, or takes it back.
+    fn apply_level(&mut self, level: Number, from: Source) -> Result<()> {
+        let target = self.target(level, from)?;
+        check::preflight(self.system, &target.path)?;
+        let intent = Intent {
+            boot: self.system.boot_id(),
+            level,
+            phase: Phase::Loading,
+            patch: target.module.name.clone(),
+            build_id: target.module.build_id.clone(),
+            before: Before::read(self.system),
+        };
+        intent.write(self.system).map_err(|failure| {
+            Failure::error(format!(
+                "level {level} is not applied: the next boot could not detect a failure of it"
+            ))
+            .why(failure.what)
+        })?;
+        let detail = format!("level {level}, {}", target.path.display());
+        self.begin("apply", level, &target.module.name, &detail);
+        let health = self.view.policy.health;
+        let plan = Plan {
+            confirm: false,
+            test: None,
+            probation: Some(health.probation),
+            deadline: Some(health.deadline),
+            parameters: &[],
+            timeout: u64::from(health.deadline.saturating_add(AFTER_DEADLINE)),
+            dry_run: false,
+        };
+        match load::load(self.system, &target.path, &plan, self.progress) {
+            Ok(change) => {
+                let notes = change.notes.into_iter();
+                // The probation and the options are an affair of this run.
+                let own = ["on probation", "--"];
+                let notes = notes.filter(|note| !own.iter().any(|own| note.starts_with(own)));
+                self.lines
+                    .extend(notes.map(|note| format!("level {level}: {note}")));
+                self.check_and_finish(intent)
+            }
+            Err(failure) if failure.kind == Kind::InProgress => {
+                Err(self.stop(&intent, failure.why.as_deref()))
+            }
+            Err(failure) => {
+                Intent::remove(self.system)?;
+                let why = failure.why.clone().unwrap_or_else(|| failure.what.clone());
+                let result = failure.kind.words();
+                self.end("apply", (level, &intent.patch), result, Some(&why));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Waits until the level has settled, and checks it.
+    fn health(&mut self, intent: &Intent) -> Result<Health> {
+        let policy = self.view.policy.health;
+        let until = wait::deadline_after(u64::from(policy.deadline.saturating_add(AFTER_DEADLINE)));
+        match wait::until_settled(self.system, &intent.patch, until, self.progress)? {
+            End::Settled(_) => (),
+            End::Gone => {
+                let why = "its transition was reversed, or the loader has taken it back";
+                return Ok(Health::Bad(why.to_owned()));
+            }
+            End::Late(_) | End::Interrupted(_) => return Ok(Health::Interrupted),
+        }
+        let until = Instant::now() + Duration::from_secs(u64::from(policy.settle));
+        while Instant::now() < until {
+            if interrupt::is_pending() {
+                return Ok(Health::Interrupted);
+            }
+            self.progress.update(&format!(
+                "level {}: it settles for {} s before its checks",
+                intent.level, policy.settle
+            ));
+            std::thread::sleep(PAUSE);
+        }
+        let subject = health::Subject {
+            level: intent.level,
+            patch: &intent.patch,
+            limit: Duration::from_secs(u64::from(policy.timeout)),
+        };
+        health::check(self.system, &intent.before, subject, self.progress)
+    }
+
+    /// Checks a patch that is loaded. Confirms it, or takes it back.
+    fn check_and_finish(&mut self, mut intent: Intent) -> Result<()> {
+        intent.phase = Phase::Checking;
+        // If this cannot be written, the intent still says that the patch is being loaded, and the
+        // level counts as one that was not confirmed, too.
+        let written = intent.write(self.system);
+        self.note_unwritten(written);
+        match self.health(&intent)? {
+            Health::Good => self.finish(intent),
+            Health::Bad(reason) => Err(self.take_back(intent, &reason)),
+            Health::Interrupted => Err(self.stop(&intent, None)),
+        }
+    }
+
+    /// Confirms the patch, stores the level as verified, and lets each boot load it.
+    fn finish(&mut self, mut intent: Intent) -> Result<()> {
+        let Intent { level, patch, .. } = intent.clone();
+        let state = match loader::patch(self.system, &patch)? {
+            Some(loaded) if loaded.state == State::InEffect => State::InEffect,
+            _ => match control::confirm(self.system, &patch) {
+                Ok(state) => state,
+                Err(failure) => {
+                    let why = failure.why.unwrap_or(failure.what);
+                    return Err(self.take_back(intent, &format!("it was not confirmed: {why}")));
+                }
+            },
+        };
+        if state != State::InEffect {
+            let why = format!("it was confirmed, and is {}", state.words());
+            return Err(self.take_back(intent, &why));
+        }
+        intent.phase = Phase::Confirmed;
+        intent.write(self.system)?;
+        let path = store::patch_path(self.system, level, &self.view.release, &patch);
+        let bytes = std::fs::read(&path).map_err(on_file(&path))?;
+        let module = ModuleFile::parse(&path, &bytes)?;
+        let now = self.view.now();
+        self.view.state.verify(Verified {
+            level,
+            release: self.view.release.clone(),
+            kernel_build_id: self.view.build_id.clone().unwrap_or_default(),
+            patch: patch.clone(),
+            build_id: module.build_id.clone(),
+            sha256: Digest::of(&bytes),
+            time: now,
+            stored: true,
+        });
+        self.view.state.write(self.system)?;
+        self.install_for_boot(level, &module)?;
+        store::remove_old(self.system, &self.view.state)?;
+        Intent::remove(self.system)?;
+        self.end("apply", (level, &patch), "verified", None);
+        self.lines.push(format!(
+            "level {level}: {patch} is in effect and confirmed, and is loaded at each boot"
+        ));
+        self.view.patches = loader::patches(self.system)?;
+        Ok(())
+    }
+
+    /// Lets each boot of this kernel load the patch, and no patch of another level.
+    fn install_for_boot(&mut self, level: Number, module: &ModuleFile) -> Result<()> {
+        if !boot::is_installed(self.system, module)? {
+            boot::install(self.system, module)?;
+        }
+        let installed = boot::installed(self.system, &module.release)?;
+        let others = self.view.state.verified.iter();
+        let others = others.filter(|other| {
+            other.level != level
+                && other.release == module.release
+                && other.patch != module.name
+                && installed.contains(&other.patch)
+        });
+        for other in others {
+            boot::uninstall(self.system, &other.release, &other.patch)?;
+        }
+        if let Err(failure) = units::enable(self.system) {
+            let why = failure.why.unwrap_or_default();
+            self.lines.push(format!("{}: {why}", failure.what));
+        }
+        Ok(())
+    }
+
+    /// Unloads a patch that has failed. The patch that it has replaced is in effect again. Returns
+    /// the failure of the run.
+    fn take_back(&mut self, mut intent: Intent, reason: &str) -> Failure {
+        let Intent { level, patch, .. } = intent.clone();
+        let quarantined = self.quarantine(level, &patch, reason);
+        intent.phase = Phase::TakingBack;
+        let noted = quarantined.and_then(|()| intent.write(self.system));
+        let until = wait::deadline_after(LEAVES);
+        let unloaded = unload::unload(self.system, &patch, None, until, self.progress);
+        let removed = unloaded.is_ok().then(|| Intent::remove(self.system));
+        let written = noted.and(removed.unwrap_or(Ok(())));
+        let mut why = reason.to_owned();
+        if let Err(failure) = written {
+            why += &format!("\nthe quarantine was not written: {}", failure.what);
+        }
+        match unloaded {
+            Ok(_) => {
+                self.end("apply", (level, &patch), "taken back", Some(&why));
+                self.note_what_stays();
+                Failure::taken_back(format!("level {level} was taken back"))
+                    .why(why)
+                    .next(format!(
+                        "find out why; rlp level release --level {level} lets it be applied again"
+                    ))
+            }
+            Err(failure) => {
+                why += &format!("\n{}", failure.what);
+                self.end("apply", (level, &patch), "error", Some(&why));
+                Failure::error(format!("level {level} has failed, and was not taken back"))
+                    .why(why)
+                    .next(format!(
+                        "the loader takes it back when its probation ends; or rlp unload {patch}"
+                    ))
+            }
+        }
+    }
+
+    /// Names the level that is in effect after another one was taken back.
+    fn note_what_stays(&mut self) {
+        match loader::patches(self.system) {
+            Ok(patches) => self.view.patches = patches,
+            Err(failure) => return self.lines.push(failure.what),
+        }
+        let line = match self.view.in_effect() {
+            Some((level, _)) => format!("level {level} is in effect"),
+            None => "no level is in effect".to_owned(),
+        };
+        self.lines.push(line);
+    }
+
+    /// Unloads a patch because a signal has arrived, or because its transition has taken too long.
+    /// That says nothing about the level, so it is not quarantined.
+    fn stop(&mut self, intent: &Intent, why: Option<&str>) -> Failure {
+        let Intent { level, patch, .. } = intent;
+        let until = wait::deadline_after(LEAVES);
+        // If this is interrupted, the patch leaves without this program, or its probation ends.
+        let unloaded = unload::unload(self.system, patch, None, until, self.progress);
+        let removed = Intent::remove(self.system);
+        let mut why = why.unwrap_or("rlp was interrupted").to_owned();
+        for failure in [unloaded.err(), removed.err()].into_iter().flatten() {
+            why += &format!("\n{}", failure.what);
+        }
+        self.end("apply", (*level, patch), "interrupted", Some(&why));
+        Failure::taken_back(format!(
+            "level {level} was not confirmed, and is taken back"
+        ))
+        .why(why)
+        .next("the next run of rlp-apply.timer applies it again")
+    }
+
+    /// Takes back a level that was revoked: to the level before, or to none.
+    fn replace_revoked(
+        &mut self,
+        level: Number,
+        to: Option<Number>,
+        decision: &Decision,
+    ) -> Result<()> {
+        let Some((_, patch)) = self.view.in_effect() else {
+            return Ok(());
+        };
+        let patch = patch.name.clone();
+        self.begin("take-back", level, &patch, &decision.text());
+        let result = match to {
+            Some(to) => self.apply_level(to, Source::Store),
+            None => self.unload_revoked(&patch),
+        };
+        let (result_words, why) = match &result {
+            Ok(()) => ("taken back", None),
+            Err(failure) => (failure.kind.words(), Some(failure.what.clone())),
+        };
+        self.end("take-back", (level, &patch), result_words, why.as_deref());
+        result?;
+        self.lines.push(match to {
+            Some(to) => format!("level {level} was taken back, and level {to} is in effect"),
+            None => format!("level {level} was taken back, and no level is in effect"),
+        });
+        Ok(())
+    }
+
+    fn unload_revoked(&mut self, patch: &str) -> Result<()> {
+        let installed = boot::installed(self.system, &self.view.release)?;
+        if installed.iter().any(|name| name == patch) {
+            boot::uninstall(self.system, &self.view.release, patch)?;
+        }
+        let until = wait::deadline_after(LEAVES);
+        let change = unload::unload(self.system, patch, None, until, self.progress)?;
+        self.lines.extend(change.notes);
+        Ok(())
+    }
+}
+
+/// Checks that a patch is the one that level.json describes.
+fn check_entry(path: &Path, level: Number, entry: &Kernel) -> Result<()> {
+    let module = ModuleFile::read(path)?;
+    let refused = |why: String| {
+        Failure::refused(format!("{} is not the file of the level", path.display()))
+            .why(why)
+            .next("the publisher must build the level again")
+    };
+    if module.level_number() != Some(level) {
+        let found = module.level.as_deref().unwrap_or("none");
+        return Err(refused(format!(
+            "the level of the patch is {found}, and {} has {level}",
+            level::FILE
+        )));
+    }
+    if module.name != entry.patch.name {
+        let (found, wanted) = (&module.name, &entry.patch.name);
+        return Err(refused(format!(
+            "the name of the patch is {found}, and {} has {wanted}",
+            level::FILE
+        )));
+    }
+    if module.vermagic != entry.vermagic {
+        return Err(refused(format!(
+            "its vermagic is '{}', and {} has '{}'",
+            module.vermagic,
+            level::FILE,
+            entry.vermagic
+        )));
+    }
+    if entry.patch.build_id.is_some() && module.build_id != entry.patch.build_id {
+        return Err(refused(format!(
+            "its build id is another one than in {}",
+            level::FILE
+        )));
+    }
+    Ok(())
+}

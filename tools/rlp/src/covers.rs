@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! level covers: whether the level of the package has a patch for another kernel, which is about to
+//! be installed.
+
+use crate::failure::{
+    Result,
+    ANSWER_IS_NO, //
+};
+use crate::image;
+use crate::level::Number;
+use crate::output::{
+    Outcome,
+    Paint,
+    Report, //
+};
+use crate::policy::{
+    self,
+    Gap, //
+};
+use crate::store;
+use crate::system::System;
+use crate::{
+    check,
+    cli, //
+};
+use serde_json::{
+    json,
+    Value, //
+};
+
+struct Covers {
+    release: String,
+    level: Option<Number>,
+    /// Why the level does not cover the kernel.
+    gap: Option<String>,
+    notes: Vec<String>,
+}
+
+pub(crate) fn run(system: &System, arguments: &cli::LevelCovers) -> Outcome {
+    match covers(system, arguments) {
+        Ok(covers) => Outcome::of(covers),
+        Err(failure) => failure.into(),
+    }
+}
+
+fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
+    let release = arguments.release.clone();
+    let mut covers = Covers {
+        level: None,
+        gap: None,
+        notes: Vec::new(),
+        release,
+    };
+    let Some(level) = store::available(system)? else {
+        return Ok(covers);
+    };
+    covers.level = Some(level.level);
+    let entry = level.kernel(&covers.release);
+    let image = arguments.image.as_ref().map(|path| image::build_id(path));
+    let gap = match (entry, image) {
+        (None, _) => Some(Gap::Release(covers.release.clone())),
+        (Some(_), Some(Ok(build_id))) => {
+            policy::entry(&level, &covers.release, Some(&build_id)).err()
+        }
+        (Some(_), Some(Err(why))) => {
+            covers.notes.push(format!(
+                "the build id of the image is not known, and only the release was compared: {why}"
+            ));
+            None
+        }
+        (Some(_), None) => None,
+    };
+    covers.gap = gap.map(|gap| gap.words());
+    if covers.gap.is_none() && !check::has_packaged_loader(system, &covers.release) {
+        covers
+            .notes
+            .push("the loader comes with the level".to_owned());
+    }
+    Ok(covers)
+}
+
+impl Report for Covers {
+    fn json(&self) -> Value {
+        json!({
+            "release": self.release,
+            "level": self.level,
+            "covered": self.level.is_some() && self.gap.is_none(),
+            "why": self.gap,
+            "notes": self.notes,
+        })
+    }
+
+    fn text(&self, _paint: &Paint) -> String {
+        let release = &self.release;
+        let mut text = match (self.level, &self.gap) {
+            (None, _) => format!("no level is installed, so none covers {release}\n"),
+            (Some(level), None) => format!("level {level} covers {release}\n"),
+            (Some(level), Some(gap)) => {
+                format!("level {level} does not cover {release}: {gap}\n")
+            }
+        };
+        if self.status() != 0 {
+            text += &format!("  after a boot into {release}, no level would be in effect\n");
+        }
+        for note in &self.notes {
+            text += &format!("  {note}\n");
+        }
+        text
+    }
+
+    fn status(&self) -> u8 {
+        if self.level.is_some() && self.gap.is_none() {
+            0
+        } else {
+            ANSWER_IS_NO
+        }
+    }
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The checks of a level that is in effect and on probation: the operator's programs in
+//! /etc/rlp/health.d, new complaints of the kernel, and units of systemd that have failed since.
+
+use crate::failure::{
+    error_text,
+    Result, //
+};
+use crate::interrupt;
+use crate::kmsg;
+use crate::level::Number;
+use crate::output::Progress;
+use crate::system::System;
+use crate::trial::{
+    self,
+    End, //
+};
+use crate::units;
+use serde::{
+    Deserialize,
+    Serialize, //
+};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+const FOLDER: &str = "/etc/rlp/health.d";
+
+/// The unit of the runs themselves. A run that was killed has failed, and says nothing about the
+/// level.
+const OWN_UNIT: &str = "rlp-apply.service";
+
+/// How the machine was before the patch was loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    /// The number of the last record in the kernel's log, if the log can be read.
+    log: Option<u64>,
+    /// The units that had failed already.
+    failed_units: Vec<String>,
+}
+
+/// The result of the checks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Good,
+    /// Why the level is not good.
+    Bad(String),
+    /// A signal has ended the checks.
+    Interrupted,
+}
+
+/// The object of the checks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) level: Number,
+    pub(crate) patch: &'a str,
+    /// The longest time for each program.
+    pub(crate) limit: Duration,
+}
+
+impl Before {
+    pub(crate) fn read(system: &System) -> Self {
+        Self {
+            log: kmsg::last_number(system),
+            failed_units: failed_units(system),
+        }
+    }
+}
+
+/// The units that have failed. If systemd does not run here or does not answer, there are none.
+fn failed_units(system: &System) -> Vec<String> {
+    if !system.is_real() || !units::has_systemd(system) {
+        return Vec::new();
+    }
+    let output = Command::new("systemctl")
+        .args([
+            "list-units",
+            "--state=failed",
+            "--plain",
+            "--no-legend",
+            "--no-pager",
+        ])
+        .output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let names = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    names
+        .filter(|&name| name != OWN_UNIT)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The operator's programs in their order, and the files that are no programs.
+fn programs(system: &System) -> Result<(Vec<String>, Vec<String>)> {
+    let mut names = system.names(FOLDER)?;
+    names.retain(|name| !name.starts_with('.') && !name.ends_with('~') && !name.contains(".dpkg-"));
+    let is_program = |name: &String| {
+        let path = system.path(&format!("{FOLDER}/{name}"));
+        let meta = path.metadata();
+        meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    Ok(names.into_iter().partition(is_program))
+}
+
+/// Notes for files in the folder that are not run.
+pub(crate) fn notes(system: &System) -> Result<Vec<String>> {
+    let (_, others) = programs(system)?;
+    let notes = others.iter();
+    Ok(notes
+        .map(|name| format!("{FOLDER}/{name} is not executable, and is not run"))
+        .collect())
+}
+
+/// Runs a program. Returns why it says that the level is bad.
+fn run(system: &System, name: &str, subject: Subject<'_>) -> Health {
+    let path = system.path(&format!("{FOLDER}/{name}"));
+    let mut command = trial::command();
+    command
+        .arg(path)
+        .env("RLP_LEVEL", subject.level.to_string())
+        .env("RLP_PATCH", subject.patch);
+    match trial::run(&mut command, Some(subject.limit)) {
+        Ok(End::Exited(status)) if status.success() => Health::Good,
+        // systemd stops the checks of a unit, too. Their end then says nothing about the level.
+        Ok(End::Exited(_)) if interrupt::is_pending() => Health::Interrupted,
+        Ok(End::Exited(status)) => Health::Bad(format!("the check {name} has failed: {status}")),
+        Ok(End::Late) => Health::Bad(format!(
+            "the check {name} was not complete after {} s",
+            subject.limit.as_secs()
+        )),
+        Ok(End::Interrupted) => Health::Interrupted,
+        Err(error) => Health::Bad(format!(
+            "the check {name} cannot be run: {}",
+            error_text(&error)
+        )),
+    }
+}
+
+/// Makes all checks, in their order, up to the first one that is not good.
+pub(crate) fn check(
+    system: &System,
+    before: &Before,
+    subject: Subject<'_>,
+    progress: &mut Progress,
+) -> Result<Health> {
+    let (programs, _) = programs(system)?;
+    for name in programs {
+        progress.update(&format!("level {}: the check {name} runs", subject.level));
+        match run(system, &name, subject) {
+            Health::Good => (),
+            other => return Ok(other),
+        }
+    }
+    if let Some(complaint) = before
+        .log
+        .and_then(|number| kmsg::complaints_after(system, number).into_iter().next())
+    {
+        return Ok(Health::Bad(format!(
+            "the kernel has complained: {complaint}"
+        )));
+    }
+    let mut failed = failed_units(system);
+    failed.retain(|unit| !before.failed_units.contains(unit));
+    if !failed.is_empty() {
+        return Ok(Health::Bad(format!(
+            "units have failed since the patch was loaded: {}",
+            failed.join(" ")
+        )));
+    }
+    Ok(Health::Good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(programs: &[(&str, &str, u32)]) -> (tempfile::TempDir, System) {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path().to_owned());
+        for (name, script, mode) in programs {
+            let path = system.path(&format!("{FOLDER}/{name}"));
+            durable::replace(&path, format!("#!/bin/sh\n{script}\n").as_bytes()).unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(*mode)).unwrap();
+        }
+        (folder, system)
+    }
+
+    fn health(system: &System, before: &Before) -> Health {
+        let subject = Subject {
+            level: 7,
+            patch: "fix",
+            limit: Duration::from_millis(500),
+        };
+        check(system, before, subject, &mut Progress::new(true)).unwrap()
+    }
+
+    #[test]
+    fn programs_run_in_their_order() {
+        let (folder, system) = machine(&[
+            (
+                "10-a",
+                "test $RLP_LEVEL-$RLP_PATCH = 7-fix && echo a >>${0%/*}/../ran",
+                0o755,
+            ),
+            ("20-b", "echo b >>${0%/*}/../ran; exit 3", 0o755),
+            ("30-c", "echo c >>${0%/*}/../ran", 0o755),
+            (".hidden", "exit 1", 0o755),
+            ("05-old.dpkg-old", "exit 1", 0o755),
+            ("07-text", "exit 1", 0o644),
+        ]);
+        let bad = Health::Bad("the check 20-b has failed: exit status: 3".to_owned());
+        assert_eq!(health(&system, &Before::default()), bad);
+        let ran = std::fs::read_to_string(folder.path().join("etc/rlp/ran")).unwrap();
+        assert_eq!(ran, "a\nb\n");
+        let notes = notes(&system).unwrap();
+        assert_eq!(
+            notes,
+            ["/etc/rlp/health.d/07-text is not executable, and is not run"]
+        );
+    }
+
+    #[test]
+    fn a_program_has_a_limit() {
+        let (_folder, system) = machine(&[("10-slow", "sleep 60", 0o755)]);
+        let bad = Health::Bad("the check 10-slow was not complete after 0 s".to_owned());
+        assert_eq!(health(&system, &Before::default()), bad);
+        let (_folder, system) = machine(&[]);
+        assert_eq!(health(&system, &Before::default()), Health::Good);
+    }
+
+    #[test]
+    fn complaints_of_the_kernel() {
+        let (_folder, system) = machine(&[]);
+        let path = system.path(kmsg::DEVICE);
+        durable::replace(&path, b"4,6,1,-;WARNING: CPU: 0 PID: 1 at old\n").unwrap();
+        let before = Before::read(&system);
+        assert_eq!(health(&system, &before), Health::Good);
+        let log = "4,6,1,-;WARNING: CPU: 0 PID: 1 at old\n6,7,2,-;fine\n12,8,3,-;WARNING: a user\n";
+        durable::replace(&path, log.as_bytes()).unwrap();
+        assert_eq!(health(&system, &before), Health::Good);
+        let log = format!("{log}4,9,4,-;WARNING: CPU: 0 PID: 1 at new\n SUBSYSTEM=x\n");
+        durable::replace(&path, log.as_bytes()).unwrap();
+        let bad = "the kernel has complained: WARNING: CPU: 0 PID: 1 at new";
+        assert_eq!(health(&system, &before), Health::Bad(bad.to_owned()));
+    }
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The levels on this machine, below `/var/lib/rlp/level/`:
+//!
+//! - `state` has what is known about levels: when each was seen, which are revoked, which have
+//!   failed here, and which were verified here.
+//! - `N/level.json` is the description of each level that was seen.
+//! - `N/RELEASE/` has the patch of a level that was applied here, so that it can be loaded again
+//!   without the package and without the network.
+//! - `loader/RELEASE/` has the loader, for kernels without a package of the loader.
+//! - `intent` names the level that is being applied, with the boot. Another boot that finds it
+//!   knows that the machine has not survived that.
+//!
+//! Each file is replaced as a whole. The files of a level are on the disk before `state` names it
+//! as verified, and are removed after `state` has forgotten it.
+
+use crate::clock::{
+    Clock,
+    Reading, //
+};
+use crate::digest::Digest;
+use crate::failure::{
+    on_file,
+    Failure,
+    Result, //
+};
+use crate::level::{
+    self,
+    Kernel,
+    Level,
+    Number, //
+};
+use crate::loader;
+use crate::policy::Quarantined;
+use crate::system::{
+    System,
+    STATE, //
+};
+use crate::time;
+use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize,
+    Serialize, //
+};
+use std::io::ErrorKind;
+use std::path::{
+    Path,
+    PathBuf, //
+};
+
+/// How many verified levels of a kernel keep their patch.
+const KEPT: usize = 3;
+
+fn folder(system: &System) -> PathBuf {
+    system.path(&format!("{STATE}/level"))
+}
+
+/// A level that was seen on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) level: Number,
+    /// When it was seen first: the time of day, and the boot.
+    pub(crate) time: u64,
+    pub(crate) boot: String,
+    /// The seconds that the machine has run since then.
+    pub(crate) ran: u64,
+}
+
+/// A level that was verified on this machine: it was in effect, its checks succeeded, and it was
+/// confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Verified {
+    pub(crate) level: Number,
+    pub(crate) release: String,
+    pub(crate) kernel_build_id: String,
+    pub(crate) patch: String,
+    pub(crate) build_id: Option<String>,
+    pub(crate) sha256: Digest,
+    pub(crate) time: u64,
+    /// Whether its patch is still stored.
+    pub(crate) stored: bool,
+}
+
+/// The knowledge about the levels.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) clock: Option<Clock>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) revoked: Vec<Number>,
+    pub(crate) quarantined: Vec<Quarantined>,
+    pub(crate) verified: Vec<Verified>,
+}
+
+/// How far the application of a level has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// The patch is about to be loaded, or its transition runs.
+    Loading,
+    /// The patch is in effect and on probation, and is checked.
+    Checking,
+    /// The patch is confirmed. The level is about to be stored as verified.
+    Confirmed,
+    /// The patch has failed, and is being unloaded.
+    TakingBack,
+}
+
+/// The level that is being applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) boot: String,
+    pub(crate) level: Number,
+    pub(crate) phase: Phase,
+    pub(crate) patch: String,
+    pub(crate) build_id: Option<String>,
+    pub(crate) before: crate::health::Before,
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(on_file(path))?,
+    };
+    let value = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::error(format!("{} is damaged", path.display()))
+            .why(error.to_string())
+            .next("move it away; levels are then applied as on a new machine")
+    })?;
+    Ok(Some(value))
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<()> {
+    // The values have strings and numbers, which are always valid JSON.
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    Ok(durable::replace(path, &text)?)
+}
+
+impl State {
+    pub(crate) fn read(system: &System) -> Result<Self> {
+        let path = folder(system).join("state");
+        Ok(json(&path)?.unwrap_or_default())
+    }
+
+    pub(crate) fn write(&self, system: &System) -> Result<()> {
+        write(&folder(system).join("state"), self)
+    }
+
+    /// Notes the level of the package and the time that has passed. Returns whether the level is
+    /// new on this machine.
+    pub(crate) fn see(&mut self, level: Option<&Level>, reading: Reading) -> bool {
+        let published = level
+            .and_then(|level| time::seconds(&level.published))
+            .unwrap_or(0);
+        let boot = reading.boot.clone();
+        let (clock, elapsed) = match &self.clock {
+            Some(clock) => clock.step(reading, published),
+            None => (Clock::first(reading, published), 0),
+        };
+        for seen in &mut self.seen {
+            seen.ran = seen.ran.saturating_add(elapsed);
+        }
+        let now = clock.now;
+        self.clock = Some(clock);
+        let Some(level) = level else {
+            return false;
+        };
+        for &revoked in &level.blocked {
+            if !self.revoked.contains(&revoked) {
+                self.revoked.push(revoked);
+            }
+        }
+        let is_new = self.seen(level.level).is_none();
+        if is_new {
+            self.seen.push(Seen {
+                level: level.level,
+                time: now,
+                boot,
+                ran: 0,
+            });
+        }
+        is_new
+    }
+
+    pub(crate) fn seen(&self, level: Number) -> Option<&Seen> {
+        self.seen.iter().find(|seen| seen.level == level)
+    }
+
+    pub(crate) fn quarantine(&mut self, level: Number, reason: &str) {
+        self.quarantined.retain(|other| other.level != level);
+        self.quarantined.push(Quarantined {
+            level,
+            time: self
+                .clock
+                .as_ref()
+                .map_or_else(time::now, |clock| clock.now),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// The verified levels of a kernel whose patch is stored.
+    pub(crate) fn stored<'a>(
+        &'a self,
+        release: &'a str,
+        kernel_build_id: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Verified> {
+        self.verified.iter().filter(move |verified| {
+            verified.stored
+                && verified.release == release
+                && Some(verified.kernel_build_id.as_str()) == kernel_build_id
+        })
+    }
+
+    /// Adds a verified level, and forgets the patches of old ones. Their files are removed by
+    /// `remove_old()` when the state is on the disk.
+    pub(crate) fn verify(&mut self, level: Verified) {
+        let release = level.release.clone();
+        let is_same =
+            |other: &Verified| other.level == level.level && other.release == level.release;
+        self.verified.retain(|other| !is_same(other));
+        self.quarantined.retain(|other| other.level != level.level);
+        self.verified.push(level);
+        let of_kernel = self.verified.iter_mut().rev();
+        let of_kernel = of_kernel.filter(|verified| verified.release == release);
+        for old in of_kernel.skip(KEPT) {
+            old.stored = false;
+        }
+    }
+}
+
+/// The level that the package has installed.
+pub(crate) fn available(system: &System) -> Result<Option<Level>> {
+    let path = system.path(&format!("{}/{}", level::FOLDER, level::FILE));
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => Level::read(&path).map(Some),
+    }
+}
+
+/// Keeps the description of a level, for reports.
+pub(crate) fn keep_description(system: &System, level: &Level) -> Result<()> {
+    let path = folder(system).join(format!("{}/{}", level.level, level::FILE));
+    Ok(durable::replace(&path, &level.text())?)
+}
+
+/// The stored patch of a level.
+pub(crate) fn patch_path(system: &System, level: Number, release: &str, patch: &str) -> PathBuf {
+    folder(system).join(format!("{level}/{release}/{patch}.ko"))
+}
+
+/// The stored loader for a release.
+pub(crate) fn loader_path(system: &System, release: &str) -> PathBuf {
+    folder(system).join(format!("loader/{release}/{}.ko", loader::MODULE))
+}
+
+/// The places of the loader that a level brings for a release: the store, and the package.
+pub(crate) fn loader_paths(system: &System, release: &str) -> [PathBuf; 2] {
+    let package = format!("{}/{release}/{}.ko", level::FOLDER, loader::MODULE);
+    [loader_path(system, release), system.path(&package)]
+}
+
+/// Reads a file of the package, which must be the one that level.json names.
+fn read_checked(path: &Path, sha256: Digest) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(on_file(path))?;
+    let found = Digest::of(&bytes);
+    if found == sha256 {
+        return Ok(bytes);
+    }
+    Err(
+        Failure::refused(format!("{} is not the file of the level", path.display()))
+            .why(format!(
+                "its SHA-256 is {found}, and level.json has {sha256}"
+            ))
+            .next("install the package of the level again: apt reinstall rlp-level"),
+    )
+}
+
+/// The path of a patch in the package, after a check of the files of the level for that kernel.
+pub(crate) fn checked(system: &System, kernel: &Kernel) -> Result<PathBuf> {
+    let package = system.path(level::FOLDER);
+    let patch = package.join(&kernel.patch.file);
+    read_checked(&patch, kernel.patch.sha256)?;
+    read_checked(&package.join(&kernel.loader.file), kernel.loader.sha256)?;
+    Ok(patch)
+}
+
+/// Copies the files of a level for a kernel from the package to the store, and returns the path of
+/// the patch. So the patch that is loaded was checked, even if the package is replaced meanwhile.
+pub(crate) fn stage(system: &System, level: Number, kernel: &Kernel) -> Result<PathBuf> {
+    let package = system.path(level::FOLDER);
+    let from = package.join(&kernel.patch.file);
+    let patch = read_checked(&from, kernel.patch.sha256)?;
+    let loader = read_checked(&package.join(&kernel.loader.file), kernel.loader.sha256)?;
+    let to = patch_path(system, level, &kernel.release, &kernel.patch.name);
+    let proof = from.with_extension("proof.json");
+    match std::fs::read(&proof) {
+        Err(error) if error.kind() == ErrorKind::NotFound => (),
+        bytes => durable::replace(
+            &to.with_extension("proof.json"),
+            &bytes.map_err(on_file(&proof))?,
+        )?,
+    }
+    replace_if_new(&to, &patch)?;
+    replace_if_new(&loader_path(system, &kernel.release), &loader)?;
+    Ok(to)
+}
+
+fn replace_if_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    Ok(durable::replace(path, bytes)?)
+}
+
+/// The stored patch of a verified level, which must be as it was.
+pub(crate) fn stored_patch(system: &System, verified: &Verified) -> Result<PathBuf> {
+    let path = patch_path(system, verified.level, &verified.release, &verified.patch);
+    read_checked(&path, verified.sha256)?;
+    Ok(path)
+}
+
+/// Removes the patches that the state does not name any more.
+pub(crate) fn remove_old(system: &System, state: &State) -> Result<()> {
+    for old in state.verified.iter().filter(|verified| !verified.stored) {
+        let path = patch_path(system, old.level, &old.release, &old.patch);
+        durable::remove(&path.with_extension("proof.json"))?;
+        durable::remove(&path)?;
+    }
+    Ok(())
+}
+
+fn intent_path(system: &System) -> PathBuf {
+    folder(system).join("intent")
+}
+
+impl Intent {
+    pub(crate) fn read(system: &System) -> Result<Option<Self>> {
+        json(&intent_path(system))
+    }
+
+    pub(crate) fn write(&self, system: &System) -> Result<()> {
+        write(&intent_path(system), self)
+    }
+
+    pub(crate) fn remove(system: &System) -> Result<()> {
+        Ok(durable::remove(&intent_path(system))?)
+    }
+}
+
+/// The lock of the commands that change the levels of this machine. Removes the files that killed
+/// commands have left.
+pub(crate) fn lock(system: &System) -> Result<std::fs::File> {
+    use rustix::fs::{
+        flock,
+        FlockOperation, //
+    };
+    let path = system.path("/run/rlp/level.lock");
+    let file = durable::lock_file(&path)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+        if errno == rustix::io::Errno::WOULDBLOCK {
+            return Failure::refused("another rlp applies a level")
+                .next("rlp status shows what it does; try again when it has ended");
+        }
+        on_file(&path)(errno.into())
+    })?;
+    // The folder may not exist yet, and a file that cannot be removed does no harm.
+    let _ = durable::remove_partial(&folder(system));
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verified(level: Number) -> Verified {
+        Verified {
+            level,
+            release: "7.3".into(),
+            kernel_build_id: "ab".into(),
+            patch: format!("level{level}"),
+            build_id: None,
+            sha256: Digest::of(b"patch"),
+            time: 1,
+            stored: true,
+        }
+    }
+
+    #[test]
+    fn only_the_last_verified_levels_keep_their_patches() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path().to_owned());
+        let mut state = State::default();
+        state.quarantine(2, "x");
+        for level in 1..=5 {
+            let path = patch_path(&system, level, "7.3", &format!("level{level}"));
+            durable::replace(&path, b"patch").unwrap();
+            state.verify(verified(level));
+        }
+        assert!(state.quarantined.is_empty());
+        state.verify(verified(4));
+        let stored: Vec<_> = state.stored("7.3", Some("ab")).map(|it| it.level).collect();
+        assert_eq!(stored, [3, 5, 4]);
+        assert_eq!(state.stored("7.3", Some("cd")).count(), 0);
+        assert_eq!(state.stored("7.3", None).count(), 0);
+        state.write(&system).unwrap();
+        assert_eq!(State::read(&system).unwrap(), state);
+        remove_old(&system, &state).unwrap();
+        for old in &state.verified {
+            assert_eq!(stored_patch(&system, old).is_ok(), old.stored);
+        }
+        let path = stored_patch(&system, &verified(5)).unwrap();
+        std::fs::write(path, b"other").unwrap();
+        assert!(stored_patch(&system, &verified(5)).is_err());
+    }
+
+    #[test]
+    fn only_one_command_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path().to_owned());
+        let first = lock(&system).unwrap();
+        assert!(lock(&system).is_err());
+        drop(first);
+        assert!(lock(&system).is_ok());
+    }
+}

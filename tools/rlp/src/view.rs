@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The machine as the policy sees it: the level of the package, the levels on this machine, and
+//! what the loader says is in effect.
+
+use crate::boot;
+use crate::clock::Reading;
+use crate::failure::Result;
+use crate::host;
+use crate::level::{
+    Kernel,
+    Level,
+    Number, //
+};
+use crate::loader::{
+    self,
+    Patch, //
+};
+use crate::policy::{
+    self,
+    Decision,
+    Host,
+    Policy,
+    Quarantined, //
+};
+use crate::policy_file;
+use crate::store::{
+    self,
+    State, //
+};
+use crate::system::System;
+use crate::time;
+use crate::window;
+
+pub(crate) struct View {
+    pub(crate) policy: Policy,
+    /// The level of the package.
+    pub(crate) level: Option<Level>,
+    pub(crate) state: State,
+    pub(crate) release: String,
+    pub(crate) build_id: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) patches: Vec<Patch>,
+    /// The patches that are not loaded at boot any more.
+    not_booted: Vec<String>,
+    /// Whether the level of the package was never seen before.
+    pub(crate) is_new: bool,
+}
+
+impl View {
+    /// Reads everything, and changes nothing. The state has the time that has passed, and the level
+    /// of the package.
+    pub(crate) fn read(system: &System) -> Result<Self> {
+        let level = store::available(system)?;
+        let mut state = State::read(system)?;
+        let is_new = state.see(level.as_ref(), Reading::read(system));
+        Ok(Self {
+            policy: policy_file::read(system)?,
+            level,
+            state,
+            release: system.release(),
+            build_id: system.kernel_build_id(),
+            host: host::id(system),
+            patches: loader::patches(system)?,
+            not_booted: boot::quarantined(system)?,
+            is_new,
+        })
+    }
+
+    /// The entry of the package's level for the running kernel.
+    pub(crate) fn entry(&self) -> Option<&Kernel> {
+        let level = self.level.as_ref()?;
+        policy::entry(level, &self.release, self.build_id.as_deref()).ok()
+    }
+
+    /// The level that a patch of the loader belongs to. The build ids must agree, because a patch
+    /// that somebody has built by hand may have the name of a level's patch.
+    fn level_of(&self, patch: &Patch) -> Option<Number> {
+        let is_same = |name: &str, build_id: Option<&str>| {
+            name == patch.name && build_id.is_some() && build_id == patch.build_id.as_deref()
+        };
+        let verified = self.state.verified.iter().rev().find(|verified| {
+            verified.release == self.release
+                && is_same(&verified.patch, verified.build_id.as_deref())
+        });
+        if let Some(verified) = verified {
+            return Some(verified.level);
+        }
+        let level = self.level.as_ref()?.level;
+        let entry = self.entry()?;
+        is_same(&entry.patch.name, entry.patch.build_id.as_deref()).then_some(level)
+    }
+
+    /// The patch of a level that the loader says is in effect.
+    pub(crate) fn in_effect(&self) -> Option<(Number, &Patch)> {
+        let patches = self.patches.iter();
+        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
+        patches
+            .filter_map(|patch| Some((self.level_of(patch)?, patch)))
+            .max_by_key(|(level, _)| *level)
+    }
+
+    /// The levels that have failed on this machine, as an applied level or at boot.
+    pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
+        let mut all = self.state.quarantined.clone();
+        let mut add = |level: Number, patch: &str| {
+            if self.not_booted.iter().any(|name| name == patch) {
+                all.push(Quarantined {
+                    level,
+                    time: self.now(),
+                    reason: "the machine failed after a boot with it".to_owned(),
+                });
+            }
+        };
+        for verified in self.state.stored(&self.release, self.build_id.as_deref()) {
+            add(verified.level, &verified.patch);
+        }
+        if let (Some(level), Some(entry)) = (&self.level, self.entry()) {
+            add(level.level, &entry.patch.name);
+        }
+        all.sort_by_key(|quarantined| quarantined.level);
+        all.dedup_by_key(|quarantined| quarantined.level);
+        all
+    }
+
+    /// The levels that must not be in effect, whoever says it.
+    pub(crate) fn blocked(&self) -> Vec<Number> {
+        let mut all = [&self.state.revoked[..], &self.policy.blocked[..]].concat();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The time of day, as far as it is known.
+    pub(crate) fn now(&self) -> u64 {
+        let clock = self.state.clock.as_ref();
+        clock.map_or_else(time::now, |clock| clock.now)
+    }
+
+    pub(crate) fn decide(&self, at_once: bool) -> Decision {
+        // `read` has set the clock.
+        let Some(clock) = &self.state.clock else {
+            return Decision::NoLevel;
+        };
+        let stored: Vec<_> = self
+            .state
+            .stored(&self.release, self.build_id.as_deref())
+            .map(|verified| verified.level)
+            .collect();
+        let in_effect = self.patches.iter();
+        let in_effect = in_effect.filter(|patch| patch.state == loader::State::InEffect);
+        let fixed: Vec<_> = in_effect.flat_map(|patch| patch.cves.clone()).collect();
+        let seen = self
+            .level
+            .as_ref()
+            .and_then(|level| self.state.seen(level.level));
+        let host = Host {
+            name: self.host.as_deref(),
+            release: &self.release,
+            build_id: self.build_id.as_deref(),
+            in_effect: self.in_effect().map(|(level, _)| level),
+            fixed: &fixed,
+            stored: &stored,
+            quarantined: &self.quarantined(),
+            revoked: &self.state.revoked,
+            age: seen.map_or(0, |seen| seen.ran),
+            clock,
+            at_once,
+        };
+        policy::decide(
+            &self.policy,
+            self.level.as_ref(),
+            &host,
+            &window::machine_zone,
+        )
+    }
+}

@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The application of levels, as far as it needs no kernel: the decision, the checks of the files,
+//! a patch that is on probation already, and what an earlier run has left.
+
+use crate::common::{
+    sha256,
+    Machine,
+    KERNEL,
+    RELEASE, //
+};
+use crate::elf;
+use serde_json::{
+    json,
+    Value, //
+};
+use std::os::unix::fs::PermissionsExt;
+
+const PACKAGE: &str = "usr/share/rlp/level";
+const STATE: &str = "var/lib/rlp/level";
+const VERMAGIC: &str = "7.3.4+test SMP preempt mod_unload";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The bytes of a patch of a level.
+fn patch(level: u32) -> Vec<u8> {
+    let info = [
+        format!("name=level{level}"),
+        format!("vermagic={VERMAGIC}"),
+        format!("level={level}"),
+        "cves=CVE-2026-0001 CVE-2026-0002".to_owned(),
+    ];
+    elf::module(&info, "rlp_enable_patch", b"same")
+}
+
+/// The description of a level, and its files in the package.
+pub(crate) fn install(machine: &Machine, level: u32) -> Value {
+    let loader = elf::module(
+        &[
+            "name=rust_livepatch".to_owned(),
+            format!("vermagic={VERMAGIC}"),
+        ],
+        "printk",
+        b"load",
+    );
+    let described = json!({
+        "schema": 1,
+        "level": level,
+        "published": "2026-11-30T00:00:00Z",
+        "architecture": "amd64",
+        "kernels": [{
+            "release": RELEASE,
+            "build_id": hex(&KERNEL),
+            "vermagic": VERMAGIC,
+            "patch": {
+                "name": format!("level{level}"),
+                "file": format!("{RELEASE}/level{level}.ko"),
+                "sha256": sha256(patch(level)),
+                "build_id": hex(b"same"),
+                "functions": 1,
+            },
+            "loader": {
+                "file": format!("{RELEASE}/rust_livepatch.ko"),
+                "sha256": sha256(&loader),
+                "build_id": hex(b"load"),
+            },
+        }],
+        "fixes": [{
+            "cve": "CVE-2026-0001",
+            "severity": "high",
+            "disclosed": null,
+            "fixed_in": [],
+            "releases": [RELEASE],
+        }],
+        "blocked": [],
+    });
+    machine.write_bytes(
+        &format!("{PACKAGE}/{RELEASE}/level{level}.ko"),
+        &patch(level),
+    );
+    machine.write_bytes(&format!("{PACKAGE}/{RELEASE}/rust_livepatch.ko"), &loader);
+    machine.write_bytes(&format!("files/level{level}.ko"), &patch(level));
+    describe(machine, &described);
+    described
+}
+
+fn describe(machine: &Machine, level: &Value) {
+    machine.write(&format!("{PACKAGE}/level.json"), &level.to_string());
+}
+
+pub(crate) fn policy(machine: &Machine, text: &str) {
+    machine.write("etc/rlp/policy.d/10-test.toml", text);
+}
+
+/// A machine with level 7, which a canary applies at once.
+pub(crate) fn canary() -> Machine {
+    let machine = Machine::new();
+    machine.write("proc/uptime", "100.00 0.00\n");
+    install(&machine, 7);
+    policy(&machine, "ring = 'canary'\nhealth.settle = 0\n");
+    machine
+}
+
+/// The patch of the level is loaded, and on probation.
+pub(crate) fn on_probation(machine: &Machine, level: u32) {
+    let name = format!("level{level}");
+    machine.patch(&name, level);
+    machine.set(&name, "confirmed", "0");
+    machine.set(&name, "probation", "900");
+    machine.set(&name, "replace", "1");
+    machine.set(&name, "cves", "CVE-2026-0001");
+}
+
+fn check(machine: &Machine, name: &str, script: &str) {
+    let path = format!("etc/rlp/health.d/{name}");
+    machine.write(&path, &format!("#!/bin/sh\n{script}\n"));
+    let mode = PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(machine.path(&path), mode).unwrap();
+}
+
+fn records(machine: &Machine) -> Vec<Value> {
+    let history = machine.json(&["history"]);
+    history["records"].as_array().unwrap().clone()
+}
+
+/// The actions in the history that are about a level, with their results.
+fn actions(machine: &Machine) -> Vec<String> {
+    let records = records(machine).into_iter();
+    records
+        .filter(|record| record["level"] == 7)
+        .map(|record| {
+            let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
+            [text("action"), text("phase"), text("result")]
+                .join(" ")
+                .trim()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn decisions_are_shown_and_change_nothing() {
+    let machine = canary();
+    let shows = |text: &str, kind: &str| {
+        let before = machine.tree("");
+        let status = machine.run(&["level", "status"]);
+        status.says(0, text);
+        assert_eq!(machine.json(&["level", "status"])["decision"]["kind"], kind);
+        let dry = machine.run(&["level", "apply", "--dry-run"]);
+        dry.says(0, text);
+        dry.has("  next: ");
+        assert_eq!(
+            machine.json(&["level", "apply", "-n"])["decision"]["kind"],
+            kind
+        );
+        assert_eq!(machine.tree(""), before, "{text}");
+    };
+    shows("level 7 is due", "apply");
+    policy(&machine, "ring = 'late'");
+    shows(
+        "level 7 waits: the ring late waits 72 h for a fix of severity high",
+        "wait",
+    );
+    machine
+        .run(&["level", "apply", "-n", "--now"])
+        .says(0, "level 7 is due");
+    policy(&machine, "blocked = [7]");
+    shows(
+        "level 7 is blocked: the policy of this machine blocks it",
+        "blocked",
+    );
+    policy(
+        &machine,
+        "hold = { until = '2999-01-01', reason = 'sales' }",
+    );
+    shows("level 7 is held: sales", "hold");
+    policy(&machine, "ring = 'canary'");
+    machine.write_bytes("sys/kernel/notes", &elf::build_id_note(&[1, 2]));
+    shows(
+        "its patch is for another build of 7.3.4+test",
+        "not-covered",
+    );
+    machine.write("proc/sys/kernel/osrelease", "7.4.0\n");
+    shows(
+        "level 7 does not cover this kernel: it has no patch for 7.4.0",
+        "not-covered",
+    );
+    std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
+    shows("no level is installed", "nothing");
+}
+
+#[test]
+fn a_level_waits_for_the_delay() {
+    let machine = canary();
+    policy(&machine, "ring = 'early'");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 waits: the ring early waits 24 h");
+    assert_eq!(actions(&machine), ["available state"]);
+    let kept = machine.read(&format!("{STATE}/7/level.json"));
+    assert!(kept.contains("\"level\": 7"), "{kept}");
+    // The time that the machine runs is counted, whatever the boot.
+    machine.write("proc/uptime", "43300.00 0.00\n");
+    machine.run(&["level", "apply"]).says(0, "level 7 waits");
+    machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
+    machine.write("proc/uptime", "43190.00 0.00\n");
+    machine.run(&["level", "apply"]).says(0, "level 7 waits");
+    machine.write("proc/uptime", "43210.00 0.00\n");
+    machine
+        .run(&["level", "apply", "-n"])
+        .says(0, "level 7 is due");
+    assert_eq!(actions(&machine), ["available state"]);
+}
+
+#[test]
+fn a_level_is_verified_and_stored() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    check(
+        &machine,
+        "10-good",
+        "test \"level$RLP_LEVEL\" = \"$RLP_PATCH\"",
+    );
+    let output = machine.run(&["level", "apply"]);
+    output.says(
+        0,
+        "level 7: level7 is in effect and confirmed, and is loaded at each boot\n",
+    );
+    assert_eq!(machine.get("level7", "confirmed"), "1");
+    assert_eq!(
+        machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
+        "level7\n"
+    );
+    for path in [
+        format!("{STATE}/7/{RELEASE}/level7.ko"),
+        format!("var/lib/rlp/boot/{RELEASE}/level7.ko"),
+    ] {
+        assert_eq!(
+            std::fs::read(machine.path(&path)).unwrap(),
+            patch(7),
+            "{path}"
+        );
+    }
+    assert!(!machine.path(&format!("{STATE}/intent")).exists());
+    assert_eq!(
+        actions(&machine),
+        ["available state", "apply begin", "apply end verified"]
+    );
+    let records = records(&machine);
+    let seen = &records.last().unwrap()["machine"]["patches"][0];
+    assert_eq!(
+        (&seen["state"], &seen["cves"][0]),
+        (&json!("in-effect"), &json!("CVE-2026-0001"))
+    );
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(
+        status["in_effect"],
+        json!({ "level": 7, "patch": "level7" })
+    );
+    assert_eq!(status["verified"], json!([7]));
+    // A second run has nothing to do.
+    let before = machine.tree("var/lib/rlp/boot");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is in effect\n");
+    assert_eq!(machine.tree("var/lib/rlp/boot"), before);
+    assert_eq!(actions(&machine).len(), 3);
+    // The next level replaces it at boot.
+    install(&machine, 8);
+    std::fs::remove_dir_all(machine.path("sys/kernel/rust_livepatch/level7")).unwrap();
+    on_probation(&machine, 8);
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 8: level8 is in effect and confirmed");
+    assert_eq!(
+        machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
+        "level8\n"
+    );
+    assert_eq!(
+        machine.json(&["level", "status"])["verified"],
+        json!([7, 8])
+    );
+    assert_eq!(machine.json(&["verify"])["whole"], true);
+}
+
+/// The fake machine cannot unload a module. So the patch is not taken back, and that is said.
+#[test]
+fn a_level_that_fails_is_quarantined() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    check(&machine, "10-good", "true");
+    check(&machine, "20-bad", "exit 3");
+    // The loader removes the folder of a patch that is disabled.
+    let folder = machine.path("sys/kernel/rust_livepatch/level7");
+    let loader = std::thread::spawn(move || {
+        while std::fs::read_to_string(folder.join("enabled"))
+            .unwrap_or_default()
+            .trim()
+            != "0"
+        {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    });
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.fails(1, "level 7 has failed, and was not taken back");
+    assert!(
+        output
+            .err
+            .contains("the check 20-bad has failed: exit status: 3"),
+        "{output:?}"
+    );
+    output.has("level 7 is quarantined: the check 20-bad has failed");
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["quarantined"][0]["level"], 7);
+    assert_eq!(status["unfinished"]["phase"], "taking-back");
+    assert!(!machine
+        .path(&format!("var/lib/rlp/boot/{RELEASE}/list"))
+        .exists());
+    // The next run finishes that, and does not apply the level again.
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is blocked: it has failed on this machine");
+    assert!(actions(&machine).contains(&"quarantine state".to_owned()));
+    assert_eq!(
+        machine.json(&["level", "status"])["unfinished"],
+        Value::Null
+    );
+    machine
+        .run(&["level", "release", "--level", "7", "-n"])
+        .says(0, "may be applied again");
+    machine
+        .run(&["level", "release", "--level", "7"])
+        .says(0, "level 7 may be applied again");
+    machine
+        .run(&["level", "release", "--level", "7"])
+        .says(0, "level 7 is not quarantined");
+    machine.run(&["level", "status"]).says(0, "level 7 is due");
+    assert!(actions(&machine).contains(&"release end done".to_owned()));
+}
+
+fn intent(machine: &Machine, boot: &str, phase: &str) {
+    let intent = json!({
+        "boot": boot,
+        "level": 7,
+        "phase": phase,
+        "patch": "level7",
+        "build_id": hex(b"same"),
+        "before": { "log": null, "failed_units": [] },
+    });
+    machine.write(&format!("{STATE}/intent"), &intent.to_string());
+    machine.write_bytes(&format!("{STATE}/7/{RELEASE}/level7.ko"), &patch(7));
+}
+
+/// A run was killed, and the next one is in the same boot.
+#[test]
+fn a_run_that_was_killed() {
+    for phase in ["loading", "checking", "confirmed"] {
+        let machine = canary();
+        on_probation(&machine, 7);
+        intent(&machine, "boot-1", phase);
+        machine
+            .run(&["level", "apply", "-n"])
+            .says(0, "an earlier run has not ended");
+        machine
+            .run(&["level", "apply"])
+            .says(0, "level7 is in effect and confirmed");
+        assert!(!machine.path(&format!("{STATE}/intent")).exists());
+        // The patch was confirmed already.
+        let machine = canary();
+        on_probation(&machine, 7);
+        machine.set("level7", "confirmed", "1");
+        intent(&machine, "boot-1", phase);
+        machine
+            .run(&["level", "apply"])
+            .says(0, "an earlier run was ended, and is finished");
+        assert_eq!(machine.json(&["level", "status"])["verified"], json!([7]));
+        assert_eq!(
+            machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
+            "level7\n"
+        );
+    }
+    // The loader has taken the patch back.
+    let machine = canary();
+    intent(&machine, "boot-1", "checking");
+    let output = machine.run(&["level", "apply"]);
+    output.says(
+        0,
+        "level 7 is quarantined: it was taken back before it was confirmed",
+    );
+    output.has("level 7 is blocked: it has failed on this machine");
+    // Its module is left.
+    let machine = canary();
+    intent(&machine, "boot-1", "loading");
+    machine.folder("sys/module/rust_livepatch/holders/level7");
+    machine.write("sys/module/level7/refcnt", "0\n");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is quarantined");
+    // Nothing was loaded yet.
+    let machine = canary();
+    policy(&machine, "ring = 'late'");
+    intent(&machine, "boot-1", "loading");
+    machine.run(&["level", "apply"]).says(0, "level 7 waits");
+    assert!(!machine.path(&format!("{STATE}/intent")).exists());
+}
+
+#[test]
+fn a_boot_that_was_not_survived() {
+    for phase in ["loading", "checking"] {
+        let machine = canary();
+        intent(&machine, "boot-0", phase);
+        let output = machine.run(&["level", "apply"]);
+        output.says(
+            0,
+            "the machine was started again before the level was confirmed",
+        );
+        output.has("level 7 is blocked");
+        assert!(actions(&machine).contains(&"apply end quarantined".to_owned()));
+        assert!(!machine.path(&format!("{STATE}/intent")).exists());
+    }
+    // The level was confirmed. That the boot has ended since says nothing.
+    let machine = canary();
+    policy(&machine, "ring = 'late'");
+    intent(&machine, "boot-0", "confirmed");
+    machine.run(&["level", "apply"]).says(0, "level 7 waits");
+    // The boot has quarantined the patch of the level.
+    let machine = canary();
+    machine.write("var/lib/rlp/boot/quarantine", "level7\n");
+    machine
+        .run(&["level", "status"])
+        .says(0, "the machine failed after a boot with it");
+    machine
+        .run(&["level", "release", "--level", "7"])
+        .says(0, "may be applied again");
+    machine.run(&["level", "status"]).says(0, "level 7 is due");
+}
+
+/// A level that does not fit is refused, with the same words in a dry run as far as that looks.
+#[test]
+fn wrong_files_are_refused() {
+    let ko = format!("{PACKAGE}/{RELEASE}/level7.ko");
+    let refuses = |machine: &Machine, why: &str| {
+        let output = machine.run(&["level", "apply"]);
+        output.fails(3, why);
+        assert!(!machine.path(&format!("{STATE}/intent")).exists());
+        assert_eq!(actions(machine), ["available state"]);
+    };
+    let machine = canary();
+    machine.write(&ko, "something else");
+    refuses(&machine, "and level.json has");
+    machine
+        .run(&["level", "apply", "-n"])
+        .fails(3, "is not the file of the level");
+    for (field, value, why) in [
+        (
+            "level",
+            json!(8),
+            "the level of the patch is 7, and level.json has 8",
+        ),
+        ("vermagic", json!("7.3.4+test SMP"), "its vermagic is"),
+        ("build_id", json!("abcd"), "its build id is another one"),
+        ("name", json!("level9"), "the name of the patch is level7"),
+    ] {
+        let machine = canary();
+        let mut level = install(&machine, 7);
+        match field {
+            "level" => level["level"] = value,
+            "vermagic" => level["kernels"][0]["vermagic"] = value,
+            "build_id" => level["kernels"][0]["patch"]["build_id"] = value,
+            _ => {
+                level["kernels"][0]["patch"]["name"] = value;
+                let file = format!("{RELEASE}/level9.ko");
+                level["kernels"][0]["patch"]["file"] = json!(file);
+                machine.write_bytes(&format!("{PACKAGE}/{file}"), &patch(7));
+            }
+        }
+        describe(&machine, &level);
+        let output = machine.run(&["level", "apply"]);
+        output.fails(3, why);
+    }
+    let machine = canary();
+    machine.write("proc/sys/kernel/ftrace_enabled", "0\n");
+    refuses(&machine, "ftrace is switched off");
+    machine
+        .run(&["level", "apply", "-n"])
+        .fails(3, "ftrace is switched off");
+}
+
+#[test]
+fn a_level_that_was_revoked() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level7 is in effect");
+    // Level 8 has no patch for this kernel, and revokes level 7.
+    let mut eight = install(&machine, 8);
+    eight["blocked"] = json!([7]);
+    eight["kernels"][0]["release"] = json!("7.4.0");
+    for (part, file) in [("patch", "level8"), ("loader", "rust_livepatch")] {
+        eight["kernels"][0][part]["file"] = json!(format!("7.4.0/{file}.ko"));
+    }
+    eight["kernels"][0]["vermagic"] = json!("7.4.0 SMP");
+    eight["fixes"] = json!([]);
+    describe(&machine, &eight);
+    let status = machine.run(&["level", "status"]);
+    status.says(0, "level 7 is taken back: its publisher has revoked it");
+    status.has("no earlier level is stored, so its patch is unloaded");
+    // The fake machine unloads nothing. The level is removed from the boot before.
+    let folder = machine.path("sys/kernel/rust_livepatch/level7");
+    let loader = std::thread::spawn(move || {
+        while std::fs::read_to_string(folder.join("enabled"))
+            .unwrap_or_default()
+            .trim()
+            != "0"
+        {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    });
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.has("level 7 is blocked, and is not loaded at boot any more");
+    assert_eq!(
+        machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
+        ""
+    );
+    assert!(actions(&machine).contains(&"take-back begin".to_owned()));
+    // The level stays revoked, even if the package of level 7 is installed again.
+    install(&machine, 7);
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is blocked: its publisher has revoked it");
+}
+
+#[test]
+fn holds() {
+    let machine = canary();
+    let hold = [
+        "level",
+        "hold",
+        "--until",
+        "2999-12-24",
+        "--reason",
+        "incident \"4711\"",
+    ];
+    let before = machine.tree("");
+    machine
+        .run(&[&hold[..], &["-n"]].concat())
+        .says(0, "no level is applied until 2999-12-24");
+    assert_eq!(machine.tree(""), before);
+    machine
+        .run(&hold)
+        .says(0, "no level is applied until 2999-12-24 00:00:00 UTC");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is held: incident \"4711\"");
+    machine.json(&["level", "release", "-n"]);
+    machine
+        .run(&["level", "release"])
+        .says(0, "the hold is released\n");
+    machine
+        .run(&["level", "release"])
+        .says(0, "there is no hold of rlp level hold\n");
+    machine.run(&["level", "status"]).says(0, "level 7 is due");
+    policy(&machine, "hold = { until = '2999-01-01', reason = 'x' }");
+    machine.run(&["level", "release"]).says(
+        0,
+        "/etc/rlp/policy.d/10-test.toml has a hold: change that file",
+    );
+    let past = ["level", "hold", "--until", "2001-01-01", "--reason", "x"];
+    machine
+        .run(&past)
+        .fails(3, "the hold would be over already");
+    let empty = ["level", "hold", "--until", "2999-01-01", "--reason", " "];
+    machine.run(&empty).fails(3, "a hold needs a reason");
+    let wrong = ["level", "hold", "--until", "tomorrow", "--reason", "x"];
+    machine.run(&wrong).fails(2, "is no time such as");
+}
+
+#[test]
+fn a_wrong_policy_stops_everything() {
+    let machine = canary();
+    policy(&machine, "rnig = 'late'");
+    for arguments in [&["level", "apply"][..], &["level", "status"]] {
+        let output = machine.run(arguments);
+        output.fails(3, "/etc/rlp/policy.d/10-test.toml is no part of a policy");
+        assert!(output.err.contains("unknown field `rnig`"), "{output:?}");
+    }
+    assert_eq!(machine.json(&["level", "apply"])["decision"], Value::Null);
+}
+
+#[test]
+fn livepatch_off() {
+    let machine = canary();
+    machine.write("proc/cmdline", "quiet livepatch.off\n");
+    let before = machine.tree("");
+    machine.run(&["level", "apply"]).is(
+        0,
+        "livepatch.off is on the kernel's command line: nothing is loaded\n",
+    );
+    assert_eq!(machine.tree(""), before);
+    machine
+        .run(&["level", "status"])
+        .says(0, "livepatch.off is on");
+}
+
+#[test]
+fn kernels_that_are_about_to_be_installed() {
+    let machine = canary();
+    let covers = |release: &str| machine.run(&["level", "covers", release]);
+    covers(RELEASE).is(
+        0,
+        "level 7 covers 7.3.4+test\n  the loader comes with the level\n",
+    );
+    covers("7.4.0").is(
+        6,
+        "level 7 does not cover 7.4.0: it has no patch for 7.4.0\n  after a boot into 7.4.0, no \
+         level would be in effect\n",
+    );
+    assert_eq!(
+        machine.json(&["level", "covers", "7.4.0"])["covered"],
+        false
+    );
+    let image = machine.path("proc/cmdline");
+    let image = image.to_str().unwrap();
+    machine
+        .run(&["level", "covers", RELEASE, "--image", image])
+        .says(
+            0,
+            "the build id of the image is not known, and only the release was compared: it",
+        );
+    std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
+    covers("7.4.0").says(6, "no level is installed, so none covers 7.4.0");
+}
