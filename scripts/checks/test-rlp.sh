@@ -99,15 +99,16 @@ rlp_texts() {
 }
 
 # not_in GUIDE FILE...: print each text of these files that no guide for users of rlp has in a
-# literal: this one, those of auditors, and that of those who run the repository. Formatted values
-# match anything. Texts that only tests see (--root) are left out. Two other texts are no messages of
-# rlp, and are left out, too: rlp searches for one in errors of the standard library, and for the
-# other in the log of a panic.
+# literal: this one, those of auditors, that of operators of many machines, and that of those who
+# run the repository. Formatted values match anything. Texts that only tests see (--root) are left
+# out. Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors
+# of the standard library, and for the other in the log of a panic.
 not_in() {
 	local guide=$1 literals text pattern
 	shift
 
-	literals=$(cat "$guide" "${guide%/*}"/{evidence,fleet,report,repository,tables/messages}.rst |
+	literals=$(cat "$guide" \
+		"${guide%/*}"/{evidence,fleet,report,repository,tables/messages}.rst |
 		tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")

@@ -232,8 +232,8 @@ impl fmt::Display for Refusal {
             }
             Self::Discarded { function } => write!(
                 f,
-                "{function} is in an init section, or in an exit section of the kernel itself, which \
-                 a running kernel does not have: leave it out of the patch"
+                "{function} is in an init section, or in an exit section of the kernel itself, \
+                 which a running kernel does not have: leave it out of the patch"
             ),
             Self::OverriddenWeak { function } => write!(
                 f,

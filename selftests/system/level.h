@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The patch of level LEVEL, for level.sh: cumulative, as the patch of each level is. /proc/version
+ * reads "level LEVEL". FIXED has the CVEs that it fixes.
+ */
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/stringify.h>
+#include <rust_livepatch.h>
+
+static int level_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "level " __stringify(LEVEL) "\n");
+	return 0;
+}
+
+static struct klp_func funcs[] = {
+	{ .old_name = "version_proc_show", .new_func = level_show, },
+	{ }
+};
+
+static struct klp_object objs[] = {
+	{ .name = NULL /* vmlinux */, .funcs = funcs, },
+	{ }
+};
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+	.replace = true,
+};
+
+static int __init level_init(void)
+{
+	return klp_enable_patch(&patch);
+}
+
+static void __exit level_exit(void)
+{
+}
+
+module_init(level_init);
+module_exit(level_exit);
+MODULE_DESCRIPTION("Selftest: the patch of a level");
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+RLP_INFO(level, __stringify(LEVEL));
+RLP_INFO(cves, FIXED);
