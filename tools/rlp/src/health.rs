@@ -36,8 +36,8 @@ const OWN_UNIT: &str = "rlp-apply.service";
 pub(crate) struct Before {
     /// The number of the last record in the kernel's log, if the log can be read.
     log: Option<u64>,
-    /// The units that had failed already.
-    failed_units: Vec<String>,
+    /// The units that had failed already, if systemd has told them.
+    failed_units: Option<Vec<String>>,
 }
 
 /// The result of the checks.
@@ -68,10 +68,11 @@ impl Before {
     }
 }
 
-/// The units that have failed. If systemd does not run here or does not answer, there are none.
-fn failed_units(system: &System) -> Vec<String> {
+/// The units that have failed, or `None` if systemd does not answer. Without systemd, there is no
+/// unit.
+fn failed_units(system: &System) -> Option<Vec<String>> {
     if !system.is_real() || !units::has_systemd(system) {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let output = Command::new("systemctl")
         .args([
@@ -82,8 +83,12 @@ fn failed_units(system: &System) -> Vec<String> {
             "--no-pager",
         ])
         .output();
-    let text = output.map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let output = output.ok().filter(|output| output.status.success())?;
+    Some(unit_names(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// The first word of each line, without the unit of the runs themselves.
+fn unit_names(text: &str) -> Vec<String> {
     let names = text
         .lines()
         .filter_map(|line| line.split_whitespace().next());
@@ -162,15 +167,31 @@ pub(crate) fn check(
             "the kernel has complained: {complaint}"
         )));
     }
-    let mut failed = failed_units(system);
-    failed.retain(|unit| !before.failed_units.contains(unit));
-    if !failed.is_empty() {
-        return Ok(Health::Bad(format!(
-            "units have failed since the patch was loaded: {}",
-            failed.join(" ")
-        )));
+    Ok(new_failures(
+        before.failed_units.as_deref(),
+        failed_units(system),
+    ))
+}
+
+/// Compares the units that had failed before with those that have failed now. If systemd has not
+/// told the former, old failures cannot be told from new ones, and count for nothing.
+fn new_failures(before: Option<&[String]>, now: Option<Vec<String>>) -> Health {
+    match (before, now) {
+        (None, _) => Health::Good,
+        (Some(_), None) => {
+            Health::Bad("systemd has answered before the patch was loaded, and does not now".into())
+        }
+        (Some(before), Some(mut now)) => {
+            now.retain(|unit| !before.contains(unit));
+            if now.is_empty() {
+                return Health::Good;
+            }
+            Health::Bad(format!(
+                "units have failed since the patch was loaded: {}",
+                now.join(" ")
+            ))
+        }
     }
-    Ok(Health::Good)
 }
 
 #[cfg(test)]
@@ -229,6 +250,29 @@ mod tests {
         assert_eq!(health(&system, &Before::default()), bad);
         let (_folder, system) = machine(&[]);
         assert_eq!(health(&system, &Before::default()), Health::Good);
+    }
+
+    #[test]
+    fn units_that_have_failed() {
+        let before =
+            unit_names("a.service loaded failed failed A\nrlp-apply.service loaded failed\n");
+        assert_eq!(before, ["a.service"]);
+        let now = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let bad = |text: &str| Health::Bad(text.to_owned());
+        assert_eq!(
+            new_failures(Some(&before), now(&["a.service"])),
+            Health::Good
+        );
+        assert_eq!(
+            new_failures(Some(&before), now(&["a.service", "b.service"])),
+            bad("units have failed since the patch was loaded: b.service")
+        );
+        // systemd did not answer: an old failure is not blamed on the level, and silence is.
+        assert_eq!(new_failures(None, now(&["a.service"])), Health::Good);
+        assert_eq!(
+            new_failures(Some(&before), None),
+            bad("systemd has answered before the patch was loaded, and does not now")
+        );
     }
 
     #[test]
