@@ -28,6 +28,7 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::level::Number;
 use crate::load::{
     self,
     Plan, //
@@ -49,6 +50,7 @@ use crate::panics::{
     self,
     Panic, //
 };
+use crate::store;
 use crate::system::{
     System,
     STATE, //
@@ -481,6 +483,22 @@ fn failed_line(name: &str) -> String {
     format!("{name}: the machine failed after the last boot with it, so it is not loaded any more")
 }
 
+/// The level that was being applied when that boot has ended. It is to blame, and not the patches
+/// that the boot has loaded. `rlp level apply` quarantines it. If the next boot fails, too, that
+/// one has another id, and its patches are quarantined.
+fn applied_level(system: &System, intent: &Intent) -> Result<Option<Number>> {
+    let level = store::Intent::read(system)?;
+    let level = level.filter(|level| level.boot == intent.boot && level.phase.is_unconfirmed());
+    Ok(level.map(|level| level.level))
+}
+
+fn applied_line(level: Number) -> String {
+    format!(
+        "level {level}: the machine failed while it was applied, so the patches of that boot are \
+         loaded again"
+    )
+}
+
 /// The intent of an earlier boot, if that boot has not removed it. Then the earlier boot has not
 /// survived its patches.
 fn failed_intent(system: &System) -> Result<Option<Intent>> {
@@ -529,6 +547,11 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     let Some(intent) = failed_intent(system)? else {
         return Ok(());
     };
+    // If the intent of the level cannot be read, the patches of the boot are quarantined.
+    if let Ok(Some(level)) = applied_level(system, &intent) {
+        booted.lines.push(applied_line(level));
+        return Ok(durable::remove(&system.path(&intent_path()))?);
+    }
     let mut names = quarantined(system)?;
     for name in intent.patches {
         booted.lines.push(failed_line(&name));
@@ -607,9 +630,15 @@ fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> R
             quarantined.push(panic.patch);
         }
     }
-    for name in failed_intent(system)?.map_or_else(Vec::new, |intent| intent.patches) {
-        booted.lines.push(failed_line(&name));
-        quarantined.push(name);
+    if let Some(intent) = failed_intent(system)? {
+        if let Ok(Some(level)) = applied_level(system, &intent) {
+            booted.lines.push(applied_line(level));
+        } else {
+            for name in intent.patches {
+                booted.lines.push(failed_line(&name));
+                quarantined.push(name);
+            }
+        }
     }
     let release = system.release();
     let mut patches = installed(system, &release)?;

@@ -106,6 +106,13 @@ pub(crate) enum Phase {
 }
 
 /// The level that is being applied.
+impl Phase {
+    /// Whether a boot that ends now says that the level is bad.
+    pub(crate) fn is_unconfirmed(self) -> bool {
+        matches!(self, Self::Loading | Self::Checking)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) boot: String,

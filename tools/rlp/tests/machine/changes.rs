@@ -651,6 +651,43 @@ fn a_boot_that_does_not_last() {
     );
 }
 
+/// The machine dies in the first minutes of a boot, while a level is applied. The level is to
+/// blame, once: if the next boot fails, too, its patches are quarantined.
+#[test]
+fn a_boot_that_a_level_has_ended() {
+    for (phase, boot, is_blamed) in [
+        ("loading", "boot-1", true),
+        ("checking", "boot-1", true),
+        ("confirmed", "boot-1", false),
+        ("checking", "boot-0", false),
+    ] {
+        let machine = Machine::new();
+        let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+        machine.run(&["install", file.to_str().unwrap()]);
+        machine.run(&["boot"]).has("with --root");
+        let level = format!(
+            r#"{{"boot":"{boot}","level":7,"phase":"{phase}","patch":"level7","build_id":null,
+                "before":{{"log":null,"failed_units":[]}}}}"#
+        );
+        machine.write("var/lib/rlp/level/intent", &level);
+        machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
+        let blames = "level 7: the machine failed while it was applied";
+        let quarantines = "fix: the machine failed after the last boot with it";
+        let boots = |words: &str| {
+            for arguments in [&["boot", "-n"][..], &["boot"]] {
+                machine.run(arguments).has(words);
+            }
+        };
+        if is_blamed {
+            boots(blames);
+            assert!(!machine.path("var/lib/rlp/boot/quarantine").exists());
+            machine.write("proc/sys/kernel/random/boot_id", "boot-3\n");
+        }
+        boots(quarantines);
+        assert_eq!(machine.read("var/lib/rlp/boot/quarantine"), "fix\n");
+    }
+}
+
 /// A panic while an installed patch is on probation quarantines the patch, once.
 #[test]
 fn a_panic_on_probation() {
