@@ -90,6 +90,12 @@ fn hold(system: &System, arguments: &cli::LevelHold, applied: &mut Applied) -> R
     applied
         .lines
         .push("a level that is revoked is taken back nevertheless".to_owned());
+    if store::is_busy(system) {
+        applied.lines.push(
+            "a run applies a level now, and the hold does not stop it: systemctl stop rlp-apply"
+                .to_owned(),
+        );
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::digest::Digest;
 use crate::failure::{
     on_file,
     Failure,
+    Kind,
     Result, //
 };
 use crate::level::{
@@ -404,6 +405,11 @@ mod tests {
             state.verify(verified(level));
         }
         assert!(state.quarantined.is_empty());
+/// Whether a command holds the lock now.
+pub(crate) fn is_busy(system: &System) -> bool {
+    lock(system).is_err_and(|failure| failure.kind == Kind::Refused)
+}
+
         state.verify(verified(4));
         let stored: Vec<_> = state.stored("7.3", Some("ab")).map(|it| it.level).collect();
         assert_eq!(stored, [3, 5, 4]);
@@ -430,3 +436,5 @@ mod tests {
         assert!(lock(&system).is_ok());
     }
 }
+        assert!(is_busy(&system));
+        assert!(!is_busy(&system));

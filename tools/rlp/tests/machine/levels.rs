@@ -639,3 +639,10 @@ fn kernels_that_are_about_to_be_installed() {
     std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
     covers("7.4.0").says(6, "no level is installed, so none covers 7.4.0");
 }
+    // A run that has begun goes on.
+    let busy = "a run applies a level now, and the hold does not stop it";
+    assert!(!machine.run(&hold).out.contains(busy));
+    let lock = std::fs::File::open(machine.path("run/rlp/level.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    machine.run(&hold).says(0, busy);
+    drop(lock);
