@@ -20,6 +20,7 @@ use crate::policy::{
 };
 use crate::store;
 use crate::system::System;
+use crate::view::View;
 use crate::{
     check,
     cli, //
@@ -72,12 +73,24 @@ fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
         (Some(_), None) => None,
     };
     covers.gap = gap.map(|gap| gap.words());
+    covers.notes.extend(stopped_note(system, level.level));
     if covers.gap.is_none() && !check::has_packaged_loader(system, &covers.release) {
         covers
             .notes
             .push("the loader comes with the level".to_owned());
     }
     Ok(covers)
+}
+
+/// A note if this machine does not apply the level. If that is not known, there is no note.
+fn stopped_note(system: &System, level: Number) -> Option<String> {
+    let view = View::read(system).ok()?;
+    let mut quarantined = view.quarantined().into_iter();
+    let is_stopped =
+        view.blocked().contains(&level) || quarantined.any(|failed| failed.level == level);
+    is_stopped.then(|| {
+        format!("level {level} is blocked or has failed on this machine: rlp level status")
+    })
 }
 
 impl Report for Covers {

@@ -646,3 +646,8 @@ fn kernels_that_are_about_to_be_installed() {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
     machine.run(&hold).says(0, busy);
     drop(lock);
+    policy(&machine, "blocked = [7]");
+    covers(RELEASE).says(
+        0,
+        "level 7 is blocked or has failed on this machine: rlp level status",
+    );
