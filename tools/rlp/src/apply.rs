@@ -194,6 +194,7 @@ fn apply(
         view: View::read(system)?,
         lines: health::notes(system)?,
     };
+    run.lines.extend(run.view.damaged_lines());
     let result = run.all(arguments.now, applied);
     applied.lines.append(&mut run.lines);
     result
@@ -209,15 +210,20 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
         ));
     }
     applied.lines.extend(health::notes(system)?);
+    applied.lines.extend(view.damaged_lines());
     let decision = view.decide(at_once);
     let path = match (&decision, view.entry()) {
         (
             Decision::Apply {
+                level,
                 from: Source::Package,
-                ..
             },
             Some(entry),
-        ) => Some(store::checked(system, entry)?),
+        ) => {
+            let path = store::checked(system, entry)?;
+            check_entry(&path, *level, entry)?;
+            Some(path)
+        }
         _ => None,
     };
     applied.decision = Some(decision);
@@ -233,17 +239,65 @@ impl Decision {
 
 impl Run<'_> {
     fn all(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
-        self.note_new_level()?;
-        self.view.state.write(self.system)?;
+        // If the disk is full, nothing is applied. But a level that was revoked does not stay.
+        let noted = self.note();
         self.recover()?;
-        self.remove_revoked_from_boot()?;
+        let noted = noted.and(self.remove_revoked_from_boot());
         let decision = self.view.decide(at_once);
         applied.decision = Some(decision.clone());
         match decision {
-            Decision::Apply { level, from } => self.apply_level(level, from),
-            Decision::TakeBack { level, to, .. } => self.replace_revoked(level, to, &decision),
-            _ => Ok(()),
+            Decision::Apply { level, from } => {
+                let result = noted.and_then(|()| self.apply_level(level, from));
+                result.or_else(|failure| self.fall_back(level, failure))
+            }
+            Decision::TakeBack { level, to, .. } => {
+                self.replace_revoked(level, to, &decision).and(noted)
+            }
+            _ => noted,
         }
+    }
+
+    /// Writes what is new on this machine.
+    fn note(&mut self) -> Result<()> {
+        self.note_new_level()?;
+        self.view.state.write(self.system)?;
+        self.keep_quarantine_of_boot()
+    }
+
+    /// A level that a boot has quarantined has failed here. The state keeps that: as soon as an
+    /// earlier level is installed for the boot, the boot forgets the quarantine.
+    fn keep_quarantine_of_boot(&mut self) -> Result<()> {
+        for failed in self.view.quarantined() {
+            if !self.view.state.is_quarantined(failed.level) {
+                self.quarantine(failed.level, "", &failed.reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The level of the package was not applied. A level that was revoked does not stay in effect
+    /// because of that, and a stored level is better than none. Returns the failure of the run.
+    fn fall_back(&mut self, failed: Number, failure: Failure) -> Result<()> {
+        if interrupt::is_pending() {
+            return Err(failure);
+        }
+        match loader::patches(self.system) {
+            Ok(patches) => self.view.patches = patches,
+            Err(other) => return Err(failure.also(Some(other.what))),
+        }
+        let decision = self.view.decide_about_stored();
+        let result = match decision {
+            Decision::TakeBack { level, to, .. } => {
+                self.lines.push(decision.text());
+                self.replace_revoked(level, to, &decision)
+            }
+            Decision::Apply { level, from } if level != failed => {
+                self.lines.push(decision.text());
+                self.apply_level(level, from)
+            }
+            _ => Ok(()),
+        };
+        Err(failure.also(result.err().map(|other| other.what)))
     }
 
     /// Records that a level is available on this machine, and keeps its description.
@@ -306,8 +360,12 @@ impl Run<'_> {
         self.note_unwritten(ended);
     }
 
-    /// Quarantines a level: it is not applied on this machine any more.
+    /// Quarantines a level: it is not applied on this machine any more. The first reason stays,
+    /// because a later one is a consequence.
     fn quarantine(&mut self, level: Number, patch: &str, reason: &str) -> Result<()> {
+        if self.view.state.is_quarantined(level) {
+            return self.view.state.write(self.system);
+        }
         self.view.state.quarantine(level, reason);
         let written = self.view.state.write(self.system);
         let mut record = Record::new(self.system, RecordPhase::State, "quarantine", patch);
@@ -356,7 +414,11 @@ impl Run<'_> {
             }
             // Nothing was loaded yet.
             (true, Phase::Loading, None) if !self.has_leftover(&intent.patch)? => (),
-            (true, Phase::Loading | Phase::Checking | Phase::TakingBack, None) => {
+            // The level was quarantined before this phase began.
+            (true, Phase::TakingBack, None) => {
+                self.end("apply", (intent.level, &intent.patch), "taken back", None);
+            }
+            (true, Phase::Loading | Phase::Checking, None) => {
                 let reason = "it was taken back before it was confirmed, and the run was ended";
                 self.quarantine(intent.level, &intent.patch, reason)?;
                 let why = Some(reason);
@@ -596,8 +658,11 @@ impl Run<'_> {
         let noted = quarantined.and_then(|()| intent.write(self.system));
         let until = wait::deadline_after(LEAVES);
         let unloaded = unload::unload(self.system, &patch, None, until, self.progress);
-        let removed = unloaded.is_ok().then(|| Intent::remove(self.system));
-        let written = noted.and(removed.unwrap_or(Ok(())));
+        // Without the quarantine, the intent is the only word about the failure on the disk.
+        let written = noted.and_then(|()| match &unloaded {
+            Ok(_) => Intent::remove(self.system),
+            Err(_) => Ok(()),
+        });
         let mut why = reason.to_owned();
         if let Err(failure) = written {
             why += &format!("\nthe quarantine was not written: {}", failure.what);
@@ -670,7 +735,9 @@ impl Run<'_> {
         let patch = patch.name.clone();
         self.begin("take-back", level, &patch, &decision.text());
         let result = match to {
-            Some(to) => self.apply_level(to, Source::Store),
+            Some(to) => self
+                .apply_level(to, Source::Store)
+                .and_then(|()| self.unload_if_in_effect(&patch)),
             None => self.unload_revoked(&patch),
         };
         let (result_words, why) = match &result {
@@ -686,14 +753,29 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A cumulative patch has replaced the revoked one. If the loader says that the revoked patch
+    /// is in effect nevertheless, the new one is not cumulative.
+    fn unload_if_in_effect(&mut self, patch: &str) -> Result<()> {
+        match loader::patch(self.system, patch)? {
+            Some(old) if old.state == State::InEffect => self.unload_revoked(patch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Unloads a patch even if it cannot be removed from the boot, because the disk is full.
     fn unload_revoked(&mut self, patch: &str) -> Result<()> {
+        let removed = self.remove_from_boot(patch);
+        let until = wait::deadline_after(LEAVES);
+        let change = unload::unload(self.system, patch, None, until, self.progress)?;
+        self.lines.extend(change.notes);
+        removed
+    }
+
+    fn remove_from_boot(&self, patch: &str) -> Result<()> {
         let installed = boot::installed(self.system, &self.view.release)?;
         if installed.iter().any(|name| name == patch) {
             boot::uninstall(self.system, &self.view.release, patch)?;
         }
-        let until = wait::deadline_after(LEAVES);
-        let change = unload::unload(self.system, patch, None, until, self.progress)?;
-        self.lines.extend(change.notes);
         Ok(())
     }
 }

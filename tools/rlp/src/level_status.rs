@@ -24,6 +24,7 @@ use crate::store::{
 };
 use crate::system::System;
 use crate::time;
+use crate::units;
 use crate::view::View;
 use serde_json::{
     json,
@@ -45,6 +46,9 @@ struct Status {
     is_off: bool,
     /// The clock is in doubt.
     is_doubted: bool,
+    /// Nothing runs `rlp level apply`.
+    lacks_timer: bool,
+    damaged: Vec<String>,
 }
 
 fn read(system: &System) -> Result<Status> {
@@ -72,6 +76,8 @@ fn read(system: &System) -> Result<Status> {
             .clock
             .as_ref()
             .is_some_and(|clock| clock.doubted_for.is_some()),
+        lacks_timer: units::lacks_apply(system),
+        damaged: view.damaged_lines().collect(),
         release: view.release,
     })
 }
@@ -113,6 +119,7 @@ impl Report for Status {
             })),
             "off": self.is_off,
             "clock_in_doubt": self.is_doubted,
+            "timer_missing": self.lacks_timer,
         })
     }
 
@@ -144,6 +151,13 @@ impl Report for Status {
         if self.is_off {
             lines.push(boot::off_line());
         }
+        if self.lacks_timer {
+            lines.push(format!(
+                "{}rlp-apply.timer is not enabled: no run applies or takes back levels{:#}",
+                paint.warn, paint.warn
+            ));
+            lines.push("  next: systemctl enable --now rlp-apply.timer".to_owned());
+        }
         if self.is_doubted {
             lines.push("the clock does not agree with the time that has passed".to_owned());
         }
@@ -152,6 +166,7 @@ impl Report for Status {
                 "level {level} is being applied, or a run was ended"
             ));
         }
+        lines.extend(self.damaged.iter().cloned());
         if !self.verified.is_empty() {
             lines.push(format!("verified and stored: {}", numbers(&self.verified)));
         }

@@ -106,7 +106,6 @@ pub(crate) enum Phase {
     TakingBack,
 }
 
-/// The level that is being applied.
 impl Phase {
     /// Whether a boot that ends now says that the level is bad.
     pub(crate) fn is_unconfirmed(self) -> bool {
@@ -114,6 +113,7 @@ impl Phase {
     }
 }
 
+/// The level that is being applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Intent {
     pub(crate) boot: String,
@@ -194,6 +194,10 @@ impl State {
         self.seen.iter().find(|seen| seen.level == level)
     }
 
+    pub(crate) fn is_quarantined(&self, level: Number) -> bool {
+        self.quarantined.iter().any(|other| other.level == level)
+    }
+
     pub(crate) fn quarantine(&mut self, level: Number, reason: &str) {
         self.quarantined.retain(|other| other.level != level);
         self.quarantined.push(Quarantined {
@@ -217,6 +221,21 @@ impl State {
                 && verified.release == release
                 && Some(verified.kernel_build_id.as_str()) == kernel_build_id
         })
+    }
+
+    /// Forgets the stored patches of a kernel that are damaged, so that another one is used.
+    /// Returns their levels.
+    pub(crate) fn forget_damaged(&mut self, system: &System, release: &str) -> Vec<Number> {
+        let stored = self.verified.iter_mut();
+        let stored = stored.filter(|verified| verified.stored && verified.release == release);
+        let mut damaged = Vec::new();
+        for verified in stored {
+            if !is_intact(system, verified) {
+                verified.stored = false;
+                damaged.push(verified.level);
+            }
+        }
+        damaged
     }
 
     /// Adds a verified level, and forgets the patches of old ones. Their files are removed by
@@ -327,6 +346,16 @@ pub(crate) fn stored_patch(system: &System, verified: &Verified) -> Result<PathB
     Ok(path)
 }
 
+/// Whether the stored patch of a verified level is as it was. A file that this user may not read
+/// counts as such.
+fn is_intact(system: &System, verified: &Verified) -> bool {
+    let path = patch_path(system, verified.level, &verified.release, &verified.patch);
+    match std::fs::read(path) {
+        Ok(bytes) => Digest::of(&bytes) == verified.sha256,
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// Removes the patches that the state does not name any more.
 pub(crate) fn remove_old(system: &System, state: &State) -> Result<()> {
     for old in state.verified.iter().filter(|verified| !verified.stored) {
@@ -376,6 +405,11 @@ pub(crate) fn lock(system: &System) -> Result<std::fs::File> {
     Ok(file)
 }
 
+/// Whether a command holds the lock now.
+pub(crate) fn is_busy(system: &System) -> bool {
+    lock(system).is_err_and(|failure| failure.kind == Kind::Refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,11 +439,6 @@ mod tests {
             state.verify(verified(level));
         }
         assert!(state.quarantined.is_empty());
-/// Whether a command holds the lock now.
-pub(crate) fn is_busy(system: &System) -> bool {
-    lock(system).is_err_and(|failure| failure.kind == Kind::Refused)
-}
-
         state.verify(verified(4));
         let stored: Vec<_> = state.stored("7.3", Some("ab")).map(|it| it.level).collect();
         assert_eq!(stored, [3, 5, 4]);
@@ -432,9 +461,9 @@ pub(crate) fn is_busy(system: &System) -> bool {
         let system = System::new(folder.path().to_owned());
         let first = lock(&system).unwrap();
         assert!(lock(&system).is_err());
+        assert!(is_busy(&system));
         drop(first);
+        assert!(!is_busy(&system));
         assert!(lock(&system).is_ok());
     }
 }
-        assert!(is_busy(&system));
-        assert!(!is_busy(&system));

@@ -23,6 +23,9 @@ pub(crate) const SURVIVED: &str = "rlp-boot-survived.timer";
 /// Records once a day what is in effect. No patch depends on it.
 const HEARTBEAT: &str = "rlp-heartbeat.timer";
 
+/// Applies levels. Without it, an installed level is not applied.
+const APPLY: &str = "rlp-apply.timer";
+
 /// The command that enables the units without which patches are not loaded at boot.
 pub(crate) const ENABLE: &str = "systemctl enable rlp-boot.service rlp-boot-survived.timer";
 
@@ -72,6 +75,11 @@ pub(crate) fn missing(system: &System) -> Vec<&'static str> {
 /// Whether systemd runs, and does not run the heartbeat.
 pub(crate) fn lacks_heartbeat(system: &System) -> bool {
     lacks(system, HEARTBEAT)
+}
+
+/// Whether systemd runs, and does not apply levels.
+pub(crate) fn lacks_apply(system: &System) -> bool {
+    lacks(system, APPLY)
 }
 
 /// Enables both units, if systemd runs. They are enabled on the disk when this returns.

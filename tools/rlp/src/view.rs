@@ -43,6 +43,8 @@ pub(crate) struct View {
     pub(crate) patches: Vec<Patch>,
     /// The patches that are not loaded at boot any more.
     not_booted: Vec<String>,
+    /// The levels whose stored patch is damaged, and is not used.
+    pub(crate) damaged: Vec<Number>,
     /// Whether the level of the package was never seen before.
     pub(crate) is_new: bool,
 }
@@ -54,15 +56,18 @@ impl View {
         let level = store::available(system)?;
         let mut state = State::read(system)?;
         let is_new = state.see(level.as_ref(), Reading::read(system));
+        let release = system.release();
+        let damaged = state.forget_damaged(system, &release);
         Ok(Self {
             policy: policy_file::read(system)?,
             level,
             state,
-            release: system.release(),
+            release,
             build_id: system.kernel_build_id(),
             host: host::id(system),
             patches: loader::patches(system)?,
             not_booted: boot::quarantined(system)?,
+            damaged,
             is_new,
         })
     }
@@ -123,6 +128,13 @@ impl View {
         all
     }
 
+    /// A line for each level whose stored patch is damaged.
+    pub(crate) fn damaged_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let damaged = self.damaged.iter();
+        damaged
+            .map(|level| format!("the stored patch of level {level} is damaged, and is not used"))
+    }
+
     /// The levels that must not be in effect, whoever says it.
     pub(crate) fn blocked(&self) -> Vec<Number> {
         let mut all = [&self.state.revoked[..], &self.policy.blocked[..]].concat();
@@ -138,6 +150,15 @@ impl View {
     }
 
     pub(crate) fn decide(&self, at_once: bool) -> Decision {
+        self.decide_about(self.level.as_ref(), at_once)
+    }
+
+    /// The decision if the level of the package cannot be applied.
+    pub(crate) fn decide_about_stored(&self) -> Decision {
+        self.decide_about(None, false)
+    }
+
+    fn decide_about(&self, package: Option<&Level>, at_once: bool) -> Decision {
         // `read` has set the clock.
         let Some(clock) = &self.state.clock else {
             return Decision::NoLevel;
@@ -167,11 +188,6 @@ impl View {
             clock,
             at_once,
         };
-        policy::decide(
-            &self.policy,
-            self.level.as_ref(),
-            &host,
-            &window::machine_zone,
-        )
+        policy::decide(&self.policy, package, &host, &window::machine_zone)
     }
 }

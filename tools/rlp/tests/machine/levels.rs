@@ -122,6 +122,41 @@ fn check(machine: &Machine, name: &str, script: &str) {
     std::fs::set_permissions(machine.path(&path), mode).unwrap();
 }
 
+/// The loader removes the folder of a patch that is disabled.
+fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
+    let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
+    std::thread::spawn(move || {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let enabled = folder.join("enabled");
+        while std::fs::read_to_string(&enabled).unwrap().trim() != "0" {
+            assert!(std::time::Instant::now() < until, "{folder:?} is enabled");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    })
+}
+
+fn leaves(machine: &Machine, patch: &str) {
+    let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A machine on which the levels 6 and 7 were verified, and 7 is in effect.
+fn six_and_seven() -> Machine {
+    let machine = canary();
+    for level in [6, 7] {
+        install(&machine, level);
+        on_probation(&machine, level);
+        machine
+            .run(&["level", "apply"])
+            .says(0, "is in effect and confirmed");
+        if level == 6 {
+            leaves(&machine, "level6");
+        }
+    }
+    machine
+}
+
 fn records(machine: &Machine) -> Vec<Value> {
     let history = machine.json(&["history"]);
     history["records"].as_array().unwrap().clone()
@@ -191,6 +226,21 @@ fn decisions_are_shown_and_change_nothing() {
     );
     std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
     shows("no level is installed", "nothing");
+}
+
+/// Without the timer, nothing happens by itself. That is said.
+#[test]
+fn the_timer_is_missing() {
+    let machine = canary();
+    let missing = |machine: &Machine| machine.json(&["level", "status"])["timer_missing"].clone();
+    assert_eq!(missing(&machine), false, "without systemd");
+    machine.folder("run/systemd/system");
+    let text = "rlp-apply.timer is not enabled: no run applies or takes back levels";
+    machine.run(&["level", "status"]).says(0, text);
+    assert_eq!(missing(&machine), true);
+    machine.write("etc/systemd/system/timers.target.wants/rlp-apply.timer", "");
+    assert!(!machine.run(&["level", "status"]).out.contains(text));
+    assert_eq!(missing(&machine), false);
 }
 
 #[test]
@@ -294,18 +344,7 @@ fn a_level_that_fails_is_quarantined() {
     on_probation(&machine, 7);
     check(&machine, "10-good", "true");
     check(&machine, "20-bad", "exit 3");
-    // The loader removes the folder of a patch that is disabled.
-    let folder = machine.path("sys/kernel/rust_livepatch/level7");
-    let loader = std::thread::spawn(move || {
-        while std::fs::read_to_string(folder.join("enabled"))
-            .unwrap_or_default()
-            .trim()
-            != "0"
-        {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        std::fs::remove_dir_all(folder).unwrap();
-    });
+    let loader = disables(&machine, "level7");
     let output = machine.run(&["level", "apply"]);
     loader.join().unwrap();
     output.fails(1, "level 7 has failed, and was not taken back");
@@ -322,10 +361,11 @@ fn a_level_that_fails_is_quarantined() {
     assert!(!machine
         .path(&format!("var/lib/rlp/boot/{RELEASE}/list"))
         .exists());
-    // The next run finishes that, and does not apply the level again.
-    machine
-        .run(&["level", "apply"])
-        .says(0, "level 7 is blocked: it has failed on this machine");
+    // The next run finishes that, and does not apply the level again. The cause is still named.
+    machine.run(&["level", "apply"]).says(
+        0,
+        "level 7 is blocked: it has failed on this machine: the check 20-bad has failed",
+    );
     assert!(actions(&machine).contains(&"quarantine state".to_owned()));
     assert_eq!(
         machine.json(&["level", "status"])["unfinished"],
@@ -481,8 +521,9 @@ fn wrong_files_are_refused() {
             }
         }
         describe(&machine, &level);
-        let output = machine.run(&["level", "apply"]);
-        output.fails(3, why);
+        for arguments in [&["level", "apply", "-n"][..], &["level", "apply"]] {
+            machine.run(arguments).fails(3, why);
+        }
     }
     let machine = canary();
     machine.write("proc/sys/kernel/ftrace_enabled", "0\n");
@@ -513,17 +554,7 @@ fn a_level_that_was_revoked() {
     status.says(0, "level 7 is taken back: its publisher has revoked it");
     status.has("no earlier level is stored, so its patch is unloaded");
     // The fake machine unloads nothing. The level is removed from the boot before.
-    let folder = machine.path("sys/kernel/rust_livepatch/level7");
-    let loader = std::thread::spawn(move || {
-        while std::fs::read_to_string(folder.join("enabled"))
-            .unwrap_or_default()
-            .trim()
-            != "0"
-        {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        std::fs::remove_dir_all(folder).unwrap();
-    });
+    let loader = disables(&machine, "level7");
     let output = machine.run(&["level", "apply"]);
     loader.join().unwrap();
     output.has("level 7 is blocked, and is not loaded at boot any more");
@@ -537,6 +568,100 @@ fn a_level_that_was_revoked() {
     machine
         .run(&["level", "apply"])
         .says(0, "level 7 is blocked: its publisher has revoked it");
+}
+
+/// The boot has quarantined the patch of level 7. That stays known when level 6 is installed for
+/// the boot. Otherwise the machine would apply level 7 and fail again, for ever.
+#[test]
+fn a_level_that_has_failed_at_boot_is_not_applied_again() {
+    let machine = six_and_seven();
+    leaves(&machine, "level7");
+    machine.write("proc/sys/kernel/random/boot_id", "boot-2\n");
+    machine.write("var/lib/rlp/boot/quarantine", "level7\n");
+    on_probation(&machine, 6);
+    let output = machine.run(&["level", "apply"]);
+    output.says(
+        0,
+        "no level is in effect, and level 6 was verified on this machine",
+    );
+    output.has("level 7 is quarantined: the machine failed after a boot with it");
+    assert_eq!(
+        machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
+        "level6\n"
+    );
+    assert_eq!(machine.read("var/lib/rlp/boot/quarantine"), "");
+    machine.run(&["level", "apply"]).says(
+        0,
+        "is blocked: it has failed on this machine: the machine failed after a boot with it",
+    );
+    assert!(actions(&machine).contains(&"quarantine state".to_owned()));
+    machine
+        .run(&["level", "release", "--level", "7"])
+        .says(0, "level 7 may be applied again");
+    machine.run(&["level", "status"]).says(0, "level 7 is due");
+}
+
+/// Level 8 revokes level 7, and its own patch is refused. Level 7 does not stay because of that.
+/// In this machine, level 6 does not replace level 7. So the patch of level 7 is disabled.
+#[test]
+fn a_revoked_level_does_not_stay_because_the_next_one_is_refused() {
+    let machine = six_and_seven();
+    let mut eight = install(&machine, 8);
+    eight["blocked"] = json!([7]);
+    describe(&machine, &eight);
+    machine.write(&format!("{PACKAGE}/{RELEASE}/level8.ko"), "something else");
+    on_probation(&machine, 6);
+    let loader = disables(&machine, "level7");
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.fails(3, "and level.json has");
+    output.has("level 7 is taken back: its publisher has revoked it");
+    output.has("level 6: level6 is in effect and confirmed");
+    assert_eq!(
+        machine.json(&["level", "status"])["in_effect"]["level"],
+        json!(6)
+    );
+}
+
+/// A stored patch that is damaged does not keep a revoked level in effect: another one is used.
+#[test]
+fn a_stored_patch_that_is_damaged() {
+    let machine = six_and_seven();
+    machine.write(&format!("{STATE}/6/{RELEASE}/level6.ko"), "damaged");
+    policy(&machine, "ring = 'canary'\nblocked = [7]");
+    let status = machine.run(&["level", "status"]);
+    status.says(0, "no earlier level is stored, so its patch is unloaded");
+    status.has("the stored patch of level 6 is damaged, and is not used");
+    let loader = disables(&machine, "level7");
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.has("the stored patch of level 6 is damaged, and is not used");
+}
+
+/// A file that cannot be written, as on a full disk, does not keep a revoked level in effect.
+#[test]
+fn a_revoked_level_does_not_stay_because_the_disk_is_full() {
+    for broken in ["description", "boot"] {
+        let machine = canary();
+        on_probation(&machine, 7);
+        machine
+            .run(&["level", "apply"])
+            .says(0, "level7 is in effect");
+        let mut eight = install(&machine, 8);
+        eight["blocked"] = json!([7]);
+        eight["kernels"][0]["build_id"] = json!("abcd");
+        describe(&machine, &eight);
+        if broken == "boot" {
+            std::fs::remove_file(machine.path("run/rlp/boot.lock")).unwrap();
+            machine.folder("run/rlp/boot.lock");
+        } else {
+            machine.write(&format!("{STATE}/8"), "no folder");
+        }
+        let loader = disables(&machine, "level7");
+        let output = machine.run(&["level", "apply"]);
+        loader.join().unwrap();
+        output.has("level 7 is taken back: its publisher has revoked it");
+    }
 }
 
 #[test]
@@ -562,6 +687,13 @@ fn holds() {
         .run(&["level", "apply"])
         .says(0, "level 7 is held: incident \"4711\"");
     machine.json(&["level", "release", "-n"]);
+    // A run that has begun goes on.
+    let busy = "a run applies a level now, and the hold does not stop it";
+    assert!(!machine.run(&hold).out.contains(busy));
+    let lock = std::fs::File::open(machine.path("run/rlp/level.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    machine.run(&hold).says(0, busy);
+    drop(lock);
     machine
         .run(&["level", "release"])
         .says(0, "the hold is released\n");
@@ -636,18 +768,11 @@ fn kernels_that_are_about_to_be_installed() {
             0,
             "the build id of the image is not known, and only the release was compared: it",
         );
-    std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
-    covers("7.4.0").says(6, "no level is installed, so none covers 7.4.0");
-}
-    // A run that has begun goes on.
-    let busy = "a run applies a level now, and the hold does not stop it";
-    assert!(!machine.run(&hold).out.contains(busy));
-    let lock = std::fs::File::open(machine.path("run/rlp/level.lock")).unwrap();
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    machine.run(&hold).says(0, busy);
-    drop(lock);
     policy(&machine, "blocked = [7]");
     covers(RELEASE).says(
         0,
         "level 7 is blocked or has failed on this machine: rlp level status",
     );
+    std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
+    covers("7.4.0").says(6, "no level is installed, so none covers 7.4.0");
+}
