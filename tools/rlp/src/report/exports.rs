@@ -241,8 +241,8 @@ impl Export {
         })
     }
 
-    /// The file with the most records must have the record of each head: earlier exports of the
-    /// same host have the beginning of the same chain.
+    /// The file with the most records must have the record of each head, and the last record of
+    /// each other file: earlier exports of the same host have the beginning of the same chain.
     fn longest(
         &self,
         host: &str,
@@ -250,9 +250,14 @@ impl Export {
         end: u64,
     ) -> std::result::Result<(Facts, Head), Reason> {
         let mut longest: Option<(u64, History<'_>)> = None;
+        let mut anchors = heads.anchors.clone();
         for path in &self.records {
             let history = History::read(path, &heads.newest, end)?;
-            let seq = history.judge(host, &[])?.seq;
+            let Head { seq, sha256, .. } = history.judge(host, &[])?;
+            anchors.push(Anchor {
+                seq: Some(seq),
+                sha256,
+            });
             if longest.as_ref().is_none_or(|(longest, _)| *longest < seq) {
                 longest = Some((seq, history));
             }
@@ -260,7 +265,7 @@ impl Export {
         let Some((_, history)) = longest else {
             return Err("there is a head, and no file with records".to_owned());
         };
-        let head = history.judge(host, &heads.anchors)?;
+        let head = history.judge(host, &anchors)?;
         Ok((history.facts, head))
     }
 }

@@ -97,6 +97,13 @@ struct Load {
     boot_before: usize,
 }
 
+/// A time in which a host was not protected any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gap {
+    pub(crate) lost: u64,
+    pub(crate) fixed: u64,
+}
+
 /// The facts about one CVE.
 #[derive(Debug, Clone)]
 pub(crate) struct Track {
@@ -110,8 +117,8 @@ pub(crate) struct Track {
     pub(crate) last: Moment,
     /// The first record since then that shows that it is not fixed any more.
     pub(crate) lost: Option<u64>,
-    /// How many times it was fixed again after that.
-    pub(crate) gaps: u32,
+    /// The times between such a loss and the next record in which it is fixed.
+    pub(crate) gaps: Vec<Gap>,
     /// Whether tasks were switched to such a patch without proof.
     pub(crate) forced: bool,
     /// The patches that have the fix, in the last such record.
@@ -236,7 +243,11 @@ impl Facts {
         for (cve, patches) in fixed {
             self.fixed(cve, &patches, at);
         }
-        self.last_word = Some(at);
+        // A clock that was ahead for a while must not make these words look newer than they are.
+        self.last_word = Some(Moment {
+            time: self.clock,
+            ..at
+        });
     }
 
     fn gone(&mut self, patch: &str, at: Moment) {
@@ -255,7 +266,11 @@ impl Facts {
             self.cves.insert(cve.to_owned(), track);
         }
         if let Some(track) = self.cves.get_mut(cve) {
-            track.gaps += u32::from(track.lost.take().is_some());
+            let lost = track.lost.take();
+            track.gaps.extend(lost.map(|lost| Gap {
+                lost,
+                fixed: at.time,
+            }));
             track.last = at;
             track.forced |= patches.iter().any(|patch| patch.forced);
             track.patches = patches.iter().map(|patch| patch.name.clone()).collect();
@@ -277,7 +292,7 @@ impl Facts {
             verified: at,
             last: at,
             lost: None,
-            gaps: 0,
+            gaps: Vec::new(),
             forced: false,
             patches: BTreeSet::new(),
         }

@@ -5,6 +5,7 @@
 
 use crate::failure::{
     on_file,
+    Failure,
     Result, //
 };
 use crate::level::{
@@ -109,8 +110,17 @@ fn is_level(path: &Path) -> bool {
     name.starts_with("level") && name.ends_with(".json")
 }
 
-/// Reads the files, and those in the folders. Returns each file, its content, and its level.
+/// Reads the files, and those in the folders. Returns each file, its content, and its level. A
+/// folder without one is a mistake: the report would not know of the CVEs that no host is
+/// protected from.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>, Level)>> {
+    for path in paths {
+        if files::find(std::slice::from_ref(path), is_level)?.is_empty() {
+            return Err(Failure::refused(format!("{} has no level", path.display()))
+                .why("no file below it has a name such as level.json")
+                .next("name the folder with the level.json of each level"));
+        }
+    }
     let read = |file: PathBuf| {
         let content = std::fs::read(&file).map_err(on_file(&file))?;
         let level = Level::parse(&file, &content)?;

@@ -10,6 +10,7 @@ use crate::report::exports::{
 };
 use crate::report::facts::{
     Facts,
+    Gap,
     Moment,
     Track, //
 };
@@ -31,7 +32,7 @@ use std::collections::BTreeSet;
 pub(crate) enum State {
     /// The loader itself has named the CVE in a patch that is in effect.
     Verified,
-    /// It has, and the machine was restarted since.
+    /// It has, and the machine was restarted since. No patch outlives its boot.
     Restarted,
     /// It has, and has said nothing for longer than the policy allows. Or it has not, and the
     /// evidence is older than that.
@@ -70,7 +71,7 @@ impl State {
     }
 
     fn is_protected(self) -> bool {
-        matches!(self, Self::Verified | Self::Restarted)
+        self == Self::Verified
     }
 }
 
@@ -151,7 +152,7 @@ pub(crate) struct Row {
     /// The last record that says it.
     pub(crate) last: Option<u64>,
     pub(crate) lost: Option<u64>,
-    pub(crate) gaps: u32,
+    pub(crate) gaps: usize,
     pub(crate) forced: bool,
     /// From the start of the SLA's days until it was verified.
     pub(crate) seconds: Option<u64>,
@@ -171,7 +172,7 @@ impl Row {
             Verdict::Missed => true,
             Verdict::Met | Verdict::Open => matches!(
                 self.state,
-                State::Silent | State::NotVerified | State::NoEvidence
+                State::Restarted | State::Silent | State::NotVerified | State::NoEvidence
             ),
             Verdict::Unknown => !self.state.is_protected(),
         }
@@ -272,7 +273,12 @@ impl Rules<'_> {
         let verified = track.map(|track| track.verified.time);
         let available = facts.and_then(|facts| available(&cve.known, facts));
         let exception = self.policy.exception(&cve.name, &host.name);
-        let protected = verified.filter(|_| state.is_protected());
+        // A restart leaves it open whether the host is protected now, and not when it was first.
+        let is_kept = matches!(state, State::Verified | State::Restarted);
+        let gaps = track.map_or(&[][..], |track| &track.gaps);
+        let protected = verified
+            .filter(|_| is_kept)
+            .map(|at| in_effect_since(at, gaps, due));
         Row {
             cve: cve_nr,
             host: host_nr,
@@ -283,7 +289,7 @@ impl Rules<'_> {
             verified,
             last: track.map(|track| track.last.time),
             lost: track.and_then(|track| track.lost),
-            gaps: track.map_or(0, |track| track.gaps),
+            gaps: gaps.len(),
             forced: track.is_some_and(|track| track.forced),
             seconds: start
                 .zip(verified)
@@ -295,7 +301,7 @@ impl Rules<'_> {
         }
     }
 
-    fn state(&self, evidence: &Evidence, track: Option<&Track>) -> State {
+    pub(crate) fn state(&self, evidence: &Evidence, track: Option<&Track>) -> State {
         let facts = match evidence {
             Evidence::None => return State::NoEvidence,
             Evidence::NotVerified(_) => return State::NotVerified,
@@ -329,6 +335,15 @@ impl Rules<'_> {
             None => Verdict::Unknown,
         }
     }
+}
+
+/// When the host was protected for the SLA: the first time, unless it was not protected any more at
+/// the due time. Then it is the time at which it was fixed again.
+fn in_effect_since(verified: u64, gaps: &[Gap], due: Option<u64>) -> u64 {
+    let is_around = |gap: &&Gap| due.is_some_and(|due| gap.lost <= due && due < gap.fixed);
+    gaps.iter()
+        .find(is_around)
+        .map_or(verified, |gap| gap.fixed)
 }
 
 /// When a level that fixes the CVE for this host was first seen there.

@@ -15,6 +15,7 @@ use crate::report::rows::{
     Cve,
     Host,
     Row,
+    Rules,
     State, //
 };
 use crate::report::totals::Total;
@@ -128,11 +129,23 @@ impl Sheet {
     }
 
     /// Whether no row makes the answer a no. Without a row, each host must have evidence that is
-    /// whole.
+    /// whole, and recent. A report without any host says nothing.
     pub(crate) fn is_yes(&self) -> bool {
         let [none, not_verified, _] = self.evidence();
-        let is_known = !self.rows.is_empty() || none + not_verified == 0;
-        is_known && !self.rows.iter().any(Row::is_no)
+        let is_known = !self.rows.is_empty() || none + not_verified + self.silent() == 0;
+        is_known && !self.hosts.is_empty() && !self.rows.iter().any(Row::is_no)
+    }
+
+    /// The number of hosts with evidence that is whole, in which the loader's last words are too
+    /// old.
+    pub(crate) fn silent(&self) -> usize {
+        let rules = Rules {
+            from: self.from,
+            end: self.end,
+            policy: &self.policy,
+        };
+        let is_silent = |host: &&Host| rules.state(&host.evidence, None) == State::Silent;
+        self.hosts.iter().filter(is_silent).count()
     }
 
     /// The number of hosts that have no evidence, evidence that is not as it was written, and

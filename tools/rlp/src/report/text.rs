@@ -77,6 +77,10 @@ pub(crate) fn population(sheet: &Sheet) -> Vec<String> {
         "hosts with evidence that is whole: {whole}, not verified: {not_verified}, without \
          evidence: {none}"
     ));
+    if sheet.silent() != 0 {
+        let count = sheet.silent();
+        lines.push(format!("hosts without recent words of the loader: {count}"));
+    }
     lines.push(if sheet.checks_signatures {
         "signatures: the newest head of each host is signed by a key of the list".to_owned()
     } else {
@@ -139,7 +143,9 @@ fn cve(text: &mut String, sheet: &Sheet, cve: &Cve, total: &Total, paint: &Paint
 
 /// The answer of the report.
 pub(crate) fn answer(sheet: &Sheet) -> &'static str {
-    if sheet.is_yes() {
+    if sheet.hosts.is_empty() {
+        "there is no evidence and no inventory, so nothing is shown"
+    } else if sheet.is_yes() {
         "each host was protected in time, or has time left, or an exception"
     } else {
         "not each host is shown to be protected in time"

@@ -404,6 +404,84 @@ fn a_clock_that_is_set_back() {
     assert_eq!(report["hosts"][0]["facts"]["set_back"], 1);
 }
 
+/// Words that are old do not become recent because the clock was ahead for a while before them.
+#[test]
+fn a_clock_that_was_ahead() {
+    let fleet = Machine::new();
+    History::of(1)
+        .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+        .beat("2026-11-10T12:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    let report = json(&fleet, &[]);
+    let row = row(&report, CVE, 1);
+    assert_eq!(row["state"], "silent", "{row:#}");
+    assert!(row["reason"].as_str().unwrap().contains("2026-11-10"));
+}
+
+/// No patch outlives a restart. Until the loader names the CVE again, the host does not count as
+/// protected, and the answer is no. Whether the SLA was met does not change.
+#[test]
+fn a_restart_is_no_protection() {
+    let fleet = Machine::new();
+    let level = level()
+        .to_string()
+        .replace("CVE-2026-0002", "CVE-2026-0003");
+    let mut history = good(1);
+    history
+        .restart()
+        .load("2026-11-30T06:00:00Z")
+        .export(&fleet);
+    fleet.write("level.json", &level);
+    let level = fleet.path("level.json");
+    let arguments = ["--level", level.to_str().unwrap()];
+    let protected = |report: &Value| {
+        let cves = report["cves"].as_array().unwrap();
+        let cve = cves.iter().find(|cve| cve["cve"] == CVE).unwrap();
+        cve["protected"].as_u64().unwrap()
+    };
+    let before = json(&fleet, &arguments);
+    assert_eq!(protected(&before), 0, "{before:#}");
+    assert_eq!(row(&before, CVE, 1)["sla"], "met", "{before:#}");
+    let text = fleet::report(&fleet, &arguments).out;
+    let no = format!("{CVE} {}: restarted (no word of the loader since", host(1));
+    assert!(text.contains(&no), "{text}");
+    std::fs::remove_dir_all(fleet.path("evidence")).unwrap();
+    history
+        .beat("2026-11-30T07:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    assert_eq!(protected(&json(&fleet, &arguments)), 1);
+    assert!(!fleet::report(&fleet, &arguments).out.contains(&no));
+}
+
+/// The SLA is missed if the patch was lost at the due time, which is 2026-11-15 here.
+#[test]
+fn a_gap_at_the_due_time() {
+    for (lost, fixed, sla) in [
+        ("2026-11-10T00:00:00Z", "2026-11-20T00:00:00Z", "missed"),
+        ("2026-11-10T00:00:00Z", "2026-11-15T00:00:00Z", "met"),
+        ("2026-11-16T00:00:00Z", "2026-11-20T00:00:00Z", "met"),
+    ] {
+        let fleet = Machine::new();
+        History::of(1)
+            .beat("2026-11-04T12:00:00Z", "in-effect", &[CVE])
+            .machine(lost, &json!([]))
+            .beat(fixed, "in-effect", &[CVE])
+            .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+            .export(&fleet);
+        fleet.write("level.json", &level().to_string());
+        fleet.write("policy.toml", "[sla]\nhigh = 14\n");
+        let paths = ["level.json", "policy.toml"].map(|name| fleet.path(name));
+        let [level, policy] = paths.each_ref().map(|path| path.to_str().unwrap());
+        let report = json(&fleet, &["--level", level, "--policy", policy]);
+        let row = row(&report, CVE, 1);
+        assert_eq!(row["sla"], sla, "{row:#}");
+        assert_eq!(
+            (&row["state"], &row["gaps"]),
+            (&json!("verified"), &json!(1))
+        );
+    }
+}
+
 /// A CVE that each host was protected from before the interval is left out.
 #[test]
 fn an_old_cve_is_left_out() {
@@ -446,6 +524,27 @@ fn without_a_cve() {
     let inventory = fleet.path("inventory");
     let arguments = ["--inventory", inventory.to_str().unwrap()];
     fleet::report(&fleet, &arguments).says(6, "without evidence: 1");
+    // Evidence that is whole and old shows nothing.
+    let fleet = Machine::new();
+    History::of(1)
+        .machine("2026-11-02T12:00:00Z", &json!([]))
+        .export(&fleet);
+    fleet::report(&fleet, &[]).says(6, "hosts without recent words of the loader: 1");
+}
+
+/// Nothing that was collected is no good news.
+#[test]
+fn without_a_host() {
+    let fleet = Machine::new();
+    fleet.folder("evidence");
+    let nothing = "there is no evidence and no inventory, so nothing is shown";
+    fleet::report(&fleet, &[]).says(6, nothing);
+    fleet.write("level.json", &level().to_string());
+    let level = fleet.path("level.json");
+    fleet::report(&fleet, &["--level", level.to_str().unwrap()]).says(6, nothing);
+    // A folder without a level would hide each CVE that no host is protected from.
+    let evidence = fleet.path("evidence");
+    fleet::report(&fleet, &["--level", evidence.to_str().unwrap()]).fails(3, "has no level");
 }
 
 /// A severity that no level names is unknown, and so is the SLA.
@@ -526,11 +625,16 @@ fn two_exports_of_a_host() {
         .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
         .export(&fleet);
     assert_eq!(row(&json(&fleet, &[]), CVE, 1)["state"], "verified");
-    // Another machine with the same id has a chain of its own.
+    // Another machine with the same id has a chain of its own, with or without its head.
     let mut clone = History::of(1);
     clone.beat("2026-11-28T12:00:00Z", "in-effect", &[CVE]);
     let (name, head) = clone.head();
     fleet.write(&format!("evidence/clone/{}.jsonl", host(1)), &clone.text());
+    let without_head = json(&fleet, &[]);
+    assert_eq!(
+        without_head["hosts"][0]["evidence"], "not-verified",
+        "{without_head:#}"
+    );
     fleet.write(&format!("evidence/clone/{name}"), &head);
     fleet.write("level.json", &level().to_string());
     let level = fleet.path("level.json");
