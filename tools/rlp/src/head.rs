@@ -16,7 +16,12 @@ use serde::{
     Deserialize,
     Serialize, //
 };
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+
+/// The longest file that is read. A head is much shorter, and a host may send any file.
+const LONGEST: u64 = 65_536;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -75,7 +80,10 @@ impl HeadFile {
     }
 
     pub(crate) fn read(path: &Path) -> Result<(Self, Vec<u8>)> {
-        let text = std::fs::read(path).map_err(on_file(path))?;
+        let mut text = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LONGEST).read_to_end(&mut text))
+            .map_err(on_file(path))?;
         Ok((Self::parse(path, &text)?, text))
     }
 
@@ -126,6 +134,17 @@ mod tests {
         ] {
             assert!(parse(other).is_err(), "{other}");
         }
+    }
+
+    /// A file without an end, which a host may have sent as one with holes, is not read whole.
+    #[test]
+    fn a_file_that_is_too_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host.head");
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let failure = HeadFile::read(&path).unwrap_err();
+        assert!(failure.what.ends_with("is not a head of evidence"));
     }
 
     #[test]

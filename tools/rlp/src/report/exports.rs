@@ -5,6 +5,7 @@
 //! after the export.
 
 use crate::failure::{
+    error_text,
     on_file,
     Failure,
     Result, //
@@ -105,7 +106,8 @@ fn with_heads(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let folder = folder.unwrap_or(Path::new("."));
         for entry in std::fs::read_dir(folder).map_err(on_file(folder))? {
             let path = entry.map_err(on_file(folder))?.path();
-            all.extend((host_of(&path, HEAD).as_ref() == Some(&host)).then_some(path));
+            let is_head = host_of(&path, HEAD).as_ref() == Some(&host) && path.is_file();
+            all.extend(is_head.then_some(path));
         }
     }
     Ok(all)
@@ -179,8 +181,16 @@ fn signed(
     let mut signature = head.as_os_str().to_owned();
     signature.push(".sig");
     let signature = PathBuf::from(signature);
-    if !signature.exists() {
+    // The host has written these files. A wrong one concerns this host alone, and a read of a pipe
+    // would wait.
+    if !signature.is_file() {
         return Ok(Err("the head is not signed".to_owned()));
+    }
+    if let Err(error) = File::open(&signature) {
+        return Ok(Err(format!(
+            "the signature is not valid: {}",
+            error_text(&error)
+        )));
     }
     let checked = signature::verify(allowed, host, &signature, text)?;
     Ok(checked.map_err(|why| format!("the signature is not valid: {}", why.replace('\n', "; "))))

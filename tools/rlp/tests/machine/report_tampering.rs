@@ -319,4 +319,16 @@ fn signatures() {
     let signature = std::fs::read(fleet.path(&format!("evidence/{signed}.sig"))).unwrap();
     fleet.write_bytes(&format!("evidence/{mine}.sig"), &signature);
     assert_eq!(states(&seen())[1], "not-verified");
+    // A signature that is a pipe or a folder concerns its host alone, and nothing waits for it.
+    let signature = fleet.path(&format!("evidence/{mine}.sig"));
+    for command in ["mkfifo", "mkdir"] {
+        std::fs::remove_file(&signature).unwrap();
+        let made = Command::new(command).arg(&signature).status().unwrap();
+        assert!(made.success());
+        assert_eq!(states(&seen()), states(&report));
+    }
+    std::fs::remove_dir(&signature).unwrap();
+    // So does a file that nobody can read, such as a link to itself.
+    std::os::unix::fs::symlink(&signature, &signature).unwrap();
+    assert_eq!(states(&seen()), states(&report));
 }
