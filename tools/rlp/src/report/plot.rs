@@ -13,7 +13,8 @@ use crate::report::policy::DAY;
 use crate::report::sheet::Sheet;
 use crate::report::totals::Total;
 
-/// The most CVEs in the plot: the last ones of the list, which are the newest.
+/// The most CVEs in the plot: the last ones of the list, which are the newest. `page.html` has this
+/// number, too.
 const SHOWN: usize = 25;
 
 /// The width of the names, of the axis, and of the numbers behind it.

@@ -201,12 +201,22 @@ impl Cve {
     }
 }
 
-/// The CVEs that the levels or the records name. A CVE that was disclosed after the end is left
-/// out.
+/// The key that puts CVE numbers into the order in which they were given: CVE-2026-9999 is before
+/// CVE-2026-10000.
+fn age(name: &str) -> (&str, usize, &str) {
+    let (year, number) = name.split_at(name.len().min("CVE-2026-".len()));
+    let number = number.trim_start_matches('0');
+    (year, number.len(), number)
+}
+
+/// The CVEs that the levels or the records name, the oldest first. A CVE that was disclosed after
+/// the end is left out.
 pub(crate) fn cves(data: &Data, hosts: &[Host], end: u64) -> Vec<Cve> {
     let facts = hosts.iter().filter_map(Host::facts);
     let mut names: BTreeSet<&String> = facts.flat_map(|facts| facts.cves.keys()).collect();
     names.extend(data.keys());
+    let mut names: Vec<_> = names.into_iter().collect();
+    names.sort_by(|one, other| age(one).cmp(&age(other)));
     let cve = |name: &String| Cve {
         name: name.clone(),
         known: data.get(name).cloned().unwrap_or(Known::UNKNOWN),

@@ -512,6 +512,27 @@ fn an_old_cve_is_left_out() {
     assert_eq!(later["cves"].as_array().unwrap().len(), 1, "{later:#}");
 }
 
+/// CVE-2026-10000 is newer than CVE-2026-9999. The plot has the newest 25, as the page says.
+#[test]
+fn the_newest_cves_are_in_the_plot() {
+    let fleet = Machine::new();
+    let names = (9_990..10_020).map(|nr| format!("CVE-2026-{nr:04}"));
+    let names: Vec<_> = names.collect();
+    let cves: Vec<_> = names.iter().map(String::as_str).collect();
+    History::of(1)
+        .beat("2026-11-29T12:00:00Z", "in-effect", &cves)
+        .export(&fleet);
+    let report = json(&fleet, &[]);
+    let listed = report["cves"].as_array().unwrap().iter();
+    assert!(listed.map(|cve| cve["cve"].as_str().unwrap()).eq(cves));
+    let page = fleet::report(&fleet, &["--format", "html"]).out;
+    assert!(page.contains("The plot has the 25 newest CVEs"));
+    let (_, plot) = page.split_once("<svg").unwrap();
+    let (plot, _) = plot.split_once("</svg>").unwrap();
+    let shown = names.iter().filter(|name| plot.contains(name.as_str()));
+    assert!(shown.eq(&names[5..]));
+}
+
 /// Without a CVE, the evidence alone decides.
 #[test]
 fn without_a_cve() {
