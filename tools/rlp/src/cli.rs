@@ -424,6 +424,10 @@ pub(crate) struct LevelBuild {
     /// Facts about CVEs: severity, disclosed, fixed_in
     #[arg(long, value_name = "FILE")]
     pub(crate) cve_data: Option<PathBuf>,
+    /// level.json of the level before: note each fix, each
+    /// kernel and each block that the new level lacks
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) previous: Option<PathBuf>,
     /// Take this earlier level back where it is in effect
     #[arg(long, value_name = "N")]
     pub(crate) block: Vec<u32>,

@@ -24,6 +24,7 @@ use crate::level_input::{
     File,
     Input, //
 };
+use crate::level_losses;
 use crate::output::{
     Paint,
     Report, //
@@ -93,6 +94,19 @@ fn fixes(inputs: &[Input], data: &BTreeMap<String, Facts>, notes: &mut Vec<Strin
     releases.into_iter().map(fix).collect()
 }
 
+/// Notes what the level before has, and this one has not.
+fn note_losses(previous: &Path, level: &Level, notes: &mut Vec<String>) -> Result<()> {
+    let before = Level::read(previous)?;
+    if before.level >= level.level {
+        let (own, other) = (level.level, before.level);
+        return Err(Failure::refused("the level was not built")
+            .why(format!("level {other} is not before level {own}"))
+            .next("name level.json of the level that the machines have: --previous FILE"));
+    }
+    notes.extend(level_losses::losses(&before, level));
+    Ok(())
+}
+
 /// A JSON document as a file.
 fn document(path: &str, value: &Value) -> File {
     File {
@@ -103,8 +117,20 @@ fn document(path: &str, value: &Value) -> File {
 
 /// Writes the files. A level that was published must not change, because a machine would keep the
 /// first one: apt compares numbers only. The package is written last, so that it is never beside
-/// documents of another level.
-fn write(out: &Path, documents: &[File], package: &File) -> Result<()> {
+/// documents of another level. For the same reason, each level has a folder of its own.
+fn write(out: &Path, level: &Level, documents: &[File], package: &File) -> Result<()> {
+    let own = out.join(level::FILE);
+    if let Ok(other) = Level::read(&own) {
+        if other.level != level.level {
+            return Err(Failure::refused(format!(
+                "{} is that of level {}",
+                own.display(),
+                other.level
+            ))
+            .why("a report needs level.json of each level")
+            .next("give each level a folder of its own: --out FOLDER"));
+        }
+    }
     let path = out.join(&package.path);
     match std::fs::read(&path) {
         Ok(old) if old != package.content => {
@@ -157,6 +183,9 @@ pub(crate) fn run(arguments: &cli::LevelBuild) -> Result<Box<dyn Report>> {
     if let Some(why) = level.wrong() {
         return Err(Failure::refused("the level was not built").why(why));
     }
+    if let Some(previous) = &arguments.previous {
+        note_losses(previous, &level, &mut notes)?;
+    }
 
     let own = File {
         path: level::FILE.to_owned(),
@@ -188,7 +217,7 @@ pub(crate) fn run(arguments: &cli::LevelBuild) -> Result<Box<dyn Report>> {
         content: deb::build(&level, &files, &arguments.publisher, seconds)?,
     };
     if !arguments.dry.dry_run {
-        write(&arguments.out, &documents, &package)?;
+        write(&arguments.out, &level, &documents, &package)?;
     }
     let written = documents.iter().chain([&package]);
     Ok(Box::new(Built {

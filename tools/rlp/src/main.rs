@@ -49,6 +49,7 @@ mod level;
 mod level_build;
 mod level_hold;
 mod level_input;
+mod level_losses;
 mod level_status;
 mod lines;
 mod load;

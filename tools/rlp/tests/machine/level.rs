@@ -286,6 +286,46 @@ fn a_level_is_never_replaced_by_another_one() {
     assert!(before == machine.tree("out"));
 }
 
+/// Level 7 lacks what level 6 has had, or has all of it.
+#[test]
+fn what_the_level_before_has_had() {
+    let machine = machine();
+    build(&machine, &[&["--block", "4"][..], &BOTH].concat()).says(0, "written");
+    let mut before = read_json(&machine, "out/level.json");
+    before["level"] = json!(6);
+    machine.write("before.json", &before.to_string());
+    let previous = ["--previous", "before.json", "-n"];
+    let all = [&previous[..], &["--block", "4"], &BOTH].concat();
+    let output = build(&machine, &all);
+    assert_eq!(output.status, 0, "{output:?}");
+    assert!(!output.out.contains("level 6"), "{output:?}");
+    machine.write_bytes("in/old/fix.ko", &patch(OLD, "CVE-2026-0001"));
+    set_proof(&machine, &proof(OLD, &["CVE-2026-0001"]));
+    let output = build(&machine, &[&previous[..], &["in/old"]].concat());
+    for note in [
+        "level 6 fixes CVE-2026-0002 for 7.3.4+deb13-amd64, and this level does not",
+        "level 6 has a patch for 7.3.5+deb13-amd64, and this level has none",
+        "level 6 blocks level 4, and this level does not",
+    ] {
+        output.says(0, &format!("note: {note}\n"));
+    }
+    assert_eq!(output.out.matches("level 6").count(), 3, "{output:?}");
+    let same = ["-n", "--previous", "out/level.json", "in/old"];
+    build(&machine, &same).fails(3, "level 7 is not before level 7");
+}
+
+#[test]
+fn each_level_has_a_folder_of_its_own() {
+    let machine = machine();
+    build(&machine, &BOTH).says(0, "written");
+    let mut other = read_json(&machine, "out/level.json");
+    other["level"] = json!(6);
+    machine.write("out/level.json", &other.to_string());
+    let before = machine.tree("out");
+    build(&machine, &BOTH).fails(3, "out/level.json is that of level 6");
+    assert!(before == machine.tree("out"));
+}
+
 #[test]
 fn a_dry_run_writes_nothing() {
     let machine = machine();

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The fixes, the kernels and the blocks of the level before that a new level does not have. A
+//! patch of a level replaces that of the level before, so a machine loses what is left out.
+
+use crate::level::{
+    Kernel,
+    Level, //
+};
+
+/// The losses of one kernel, in words.
+fn of_kernel(before: &Level, kernel: &Kernel, level: &Level) -> Vec<String> {
+    let (nr, release) = (before.level, &kernel.release);
+    if level.kernel(release).is_none() {
+        return vec![format!(
+            "level {nr} has a patch for {release}, and this level has none"
+        )];
+    }
+    let is_kept = |cve: &str| level.fixes_for(release).any(|fix| fix.cve == cve);
+    before
+        .fixes_for(release)
+        .filter(|fix| !is_kept(&fix.cve))
+        .map(|fix| {
+            let cve = &fix.cve;
+            format!("level {nr} fixes {cve} for {release}, and this level does not")
+        })
+        .collect()
+}
+
+/// All losses, in words.
+pub(crate) fn losses(before: &Level, level: &Level) -> Vec<String> {
+    let nr = before.level;
+    let kernels = before.kernels.iter();
+    let fixes = kernels.flat_map(|kernel| of_kernel(before, kernel, level));
+    let is_left_out = |blocked: &&u32| !level.blocked.contains(blocked);
+    let blocks = before
+        .blocked
+        .iter()
+        .filter(is_left_out)
+        .map(|blocked| format!("level {nr} blocks level {blocked}, and this level does not"));
+    fixes.chain(blocks).collect()
+}
