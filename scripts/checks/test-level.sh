@@ -241,6 +241,34 @@ no_signature() {
 	refuses 100 'is not signed' apt canary "$test/spoilt" "$test/key.asc" update
 }
 
+# put_index SIGNED END: the index of canary was signed at this time, and is valid until that one.
+put_index() {
+	local dist=$test/repo/public/dists/canary
+
+	sed -i -e "s/^Date: .*/Date: $(date -Ru -d "$1" | sed 's/+0000/UTC/')/" \
+		-e "s/^Valid-Until: .*/Valid-Until: $(date -Ru -d "$2" | sed 's/+0000/UTC/')/" \
+		"$dist/Release"
+}
+
+# status notices that the daily refresh has stopped, before the indexes have expired, and notices
+# indexes that have expired a minute ago.
+noticed_in_time() {
+	put_index '-3 days' '+4 days' &&
+		refuses 6 'canary: not signed for 72 h' repository status "$test/repo" &&
+		put_index '-7 days' '-1 minute' &&
+		refuses 6 'canary: expired' repository status "$test/repo" &&
+		rm "$test/repo/public/dists/canary/Release" &&
+		refuses 6 'canary: expired' repository status "$test/repo" &&
+		repository refresh "$test/repo" &&
+		refuses 0 'canary: valid for 16' repository status "$test/repo"
+}
+
+# Two keys with one name: a person must choose.
+two_keys() {
+	refuses 3 'names several keys' \
+		repository init "$test/two" --key example.org && [[ ! -e $test/two/conf ]]
+}
+
 # status notices indexes that have expired, and refresh signs them again.
 refreshed() {
 	expired frozen
@@ -274,13 +302,17 @@ result "a repository with a key" make_repository
 result "level 1 is added" repository add "$test/repo" "$test/1/rlp-level_1_amd64.deb"
 result "apt gets level 1 from canary" gets canary 1
 result "stable has no level yet" stable_is_empty
-result "level 1 is promoted" repository promote "$test/repo"
+result "a promotion without a version is refused" refuses 2 'PACKAGE=VERSION' \
+	repository promote "$test/repo" rlp-level
+result "level 1 is promoted" repository promote "$test/repo" rlp-level=1
 result "apt gets level 1 from stable" gets stable 1
 result "a second promotion does nothing" refuses 0 'nothing to do' \
-	repository promote "$test/repo"
+	repository promote "$test/repo" rlp-level=1
 result "another level 1 is refused" same_number
 result "level 2 is added" repository add "$test/repo" "$test/2/rlp-level_2_amd64.deb"
 result "apt gets level 2 from canary" gets canary 2
+result "a level that canary has no more is not promoted" refuses 3 'canary has rlp-level 2' \
+	repository promote "$test/repo" rlp-level=1
 result "stable still has level 1" gets stable 1
 result "an older level is refused" refuses 3 'apt does not go back' \
 	repository add "$test/repo" "$test/1/rlp-level_1_amd64.deb"
@@ -290,4 +322,6 @@ result "apt refuses an index that has expired" frozen_index
 result "apt refuses an index of another key" another_key
 result "apt refuses an index without a signature" no_signature
 result "an expired index is noticed and signed again" refreshed
+result "an index that is not signed each day is noticed" noticed_in_time
+result "a name of two keys is refused" two_keys
 exit $rc
