@@ -371,9 +371,12 @@ static int run_job(void *data)
 	if (!strcmp(job.where, "inside")) {
 		while (READ_ONCE(generation) == start) {
 			moves_inside(job.how);
-			/* Sleep outside of the function too: there the task is switched. */
+			/*
+			 * Sleep outside of the function too: there the task is switched. A timer
+			 * that expires before the task has left the CPU would not let it sleep.
+			 */
 			if (job.how == MOVES_ONCE)
-				moves_pass_time(MOVES_NAP, 31);
+				msleep(20);
 		}
 	} else if (!strcmp(job.where, "outside")) {
 		outside(job.how);
