@@ -82,7 +82,7 @@ guest "test ! -e /sys/module/$name"
 guest 'journalctl -b -k -o cat --no-pager'
 says "patch '$name': the transition is not complete after 3 s, and is reversed"
 says "patch '$name': blocked by cat \($pid\) inside sleep_show$"
-await 30 "rlp history | grep -q '$name  loader: its transition is not complete in time'"
+await 30 "rlp history | grep -q '$name  loader: its transition was not complete by the deadline'"
 pass "$step"
 
 step="a cumulative patch that is taken back falls back to what it has replaced"
