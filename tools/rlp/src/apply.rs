@@ -62,7 +62,6 @@ use crate::output::{
     Report, //
 };
 use crate::policy::{
-    self,
     Decision,
     Source, //
 };
@@ -316,7 +315,7 @@ impl Run<'_> {
             "level {} of {}; severity {}; {}",
             level.level,
             level.published,
-            policy::severity_name(level.severity(&self.view.release)),
+            level.severity(&self.view.release).name(),
             match cves.as_slice() {
                 [] => "no fix for this kernel".to_owned(),
                 cves => format!("fixes {}", cves.join(" ")),

@@ -109,16 +109,27 @@ pub(crate) enum Severity {
 }
 
 impl Severity {
+    /// The name in level.json and in policies.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The severity with this name. Unlike a reader of levels, this accepts no other word.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "critical" => Self::Critical,
-            "high" => Self::High,
-            "medium" => Self::Medium,
-            "low" => Self::Low,
-            "unknown" => Self::Unknown,
-            _ => return None,
-        })
+        let all = [
+            Self::Critical,
+            Self::High,
+            Self::Medium,
+            Self::Low,
+            Self::Unknown,
+        ];
+        all.into_iter().find(|severity| severity.name() == name)
     }
 }
 

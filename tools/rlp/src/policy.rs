@@ -513,7 +513,7 @@ impl Delay {
                 match severity {
                     Some(severity) => format!(
                         "the ring {ring} waits {hours} h for a fix of severity {}",
-                        severity_name(severity)
+                        severity.name()
                     ),
                     None => {
                         format!("the ring {ring} waits {hours} h for a level without a new fix")
@@ -527,16 +527,6 @@ impl Delay {
                     .to_owned()
             }
         }
-    }
-}
-
-pub(crate) fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::High => "high",
-        Severity::Medium => "medium",
-        Severity::Low => "low",
-        Severity::Unknown => "unknown",
     }
 }
 

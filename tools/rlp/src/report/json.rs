@@ -14,7 +14,6 @@ use crate::report::rows::{
     Row, //
 };
 use crate::report::sheet::{
-    severity,
     Sheet, //
 };
 use crate::report::totals::Total;
@@ -73,7 +72,7 @@ fn host(host: &Host) -> Value {
 fn cve((cve, total): (&Cve, &Total)) -> Value {
     json!({
         "cve": cve.name,
-        "severity": severity(cve.severity()),
+        "severity": cve.severity().name(),
         "disclosed": at(cve.known.disclosed),
         "published": at(cve.known.published(None)),
         "hosts": total.hosts,

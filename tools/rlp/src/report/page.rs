@@ -23,7 +23,6 @@ use crate::report::rows::{
 use crate::report::sheet::{
     date,
     days,
-    severity,
     Sheet,
     UNKNOWN, //
 };
@@ -68,7 +67,7 @@ fn cve(sheet: &Sheet, cve: &Cve, total: &Total) -> Markup {
     let sla = sheet.policy.sla.days(cve.severity());
     let first = [
         cve.name.clone(),
-        severity(cve.severity()).to_owned(),
+        cve.severity().name().to_owned(),
         day(cve.known.disclosed),
         day(cve.known.published(None)),
         format!("{} of {}", total.protected, total.hosts),

@@ -3,7 +3,6 @@
 //! All that a report says, before it has a form.
 
 use crate::digest::Digest;
-use crate::level::Severity;
 use crate::output::printable;
 use crate::report::exports::Evidence;
 use crate::report::policy::{
@@ -83,16 +82,6 @@ pub(crate) struct Sheet {
     pub(crate) left_out: usize,
     pub(crate) total: Total,
     pub(crate) totals: Vec<Total>,
-}
-
-pub(crate) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::High => "high",
-        Severity::Medium => "medium",
-        Severity::Low => "low",
-        Severity::Unknown => UNKNOWN,
-    }
 }
 
 /// Seconds as days, with one digit behind the point.
@@ -214,7 +203,7 @@ impl Sheet {
         };
         [
             cve.name.clone(),
-            severity(cve.severity()).to_owned(),
+            cve.severity().name().to_owned(),
             host.name.clone(),
             printable(&host.label),
             yes(host.is_listed),

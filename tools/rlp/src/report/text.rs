@@ -18,7 +18,6 @@ use crate::report::rows::{
 use crate::report::sheet::{
     date,
     days,
-    severity,
     Sheet, //
 };
 use crate::report::totals::Total;
@@ -117,7 +116,7 @@ fn cve(text: &mut String, sheet: &Sheet, cve: &Cve, total: &Total, paint: &Paint
         text,
         "{bold}{}{bold:#}: {}, disclosed {}, published {}, {days}",
         cve.name,
-        severity(cve.severity()),
+        cve.severity().name(),
         date(cve.known.disclosed),
         date(cve.known.published(None)),
     );
