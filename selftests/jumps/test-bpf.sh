@@ -46,6 +46,7 @@ wait_mode() { # MODE [SECONDS]
 attach() {
 	mkfifo "$work/stop"
 	bpf_trace "$1" $function <"$work/stop" >"$work/out" 2>&1 &
+	tracer=$!
 	exec 3>"$work/stop"
 	wait_until "grep -qs . $work/out" 30
 	grep -q attached "$work/out" || fail "bpf $1: $(cat "$work/out")"
@@ -56,7 +57,7 @@ detach() {
 	local count
 
 	exec 3>&-
-	wait $!
+	wait $tracer
 	rm "$work/stop"
 	count=$(tail -n 1 "$work/out")
 	rm "$work/out"

@@ -30,8 +30,10 @@ if [[ ! -v KSFT_SKIP ]]; then
 fi
 
 # fail REASON...: print the reason and end the test.
+reason=
 fail() {
-	echo "# FAIL: $*"
+	reason=$*
+	echo "# FAIL: $reason"
 	exit "$KSFT_FAIL"
 }
 
@@ -138,9 +140,10 @@ unload_module() {
 
 # An emulated machine is slow at starting a process; the next two functions do not need one.
 
-# nap SECONDS: sleep.
+# nap SECONDS: sleep. The pipe is made here: to make it sets $!, which a test may still need when it
+# sleeps.
+exec {nap_fd}<> <(:)
 nap() {
-	[[ ${nap_fd:-} ]] || exec {nap_fd}<> <(:)
 	read -rt "$1" -u "$nap_fd" || true
 }
 
@@ -266,9 +269,11 @@ disable_patch() {
 }
 
 cleanup() {
-	local status=$? patch name i pass
+	local status=$? command=$BASH_COMMAND patch name i pass
 
 	trap - EXIT
+	# "set -e" ends a test without a word.
+	[[ $status == [04] || $reason ]] || echo "# FAIL: status $status of: $command"
 	# A patch may keep another one from being disabled, so try more than once.
 	for pass in 1 2 3; do
 		for patch in "$RLP"/*/; do
