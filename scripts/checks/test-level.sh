@@ -74,9 +74,9 @@ names_debug() {
 		grep -F 'it has debug information' <<<"$output"
 }
 
-# with_gpg COMMAND...: run a command in the root with reprepro and gpg. The name of a socket must be
-# short, and that of a folder in CACHE_DIR may be long: the agent of gpg has its sockets below
-# /run/user if that exists.
+# with_gpg COMMAND...: run a command in the root with reprepro and gpg. The path of a socket must be
+# short, and that of GNUPGHOME may be long. So the folder below /run/user is made: gpg's agent has
+# its sockets there if it exists.
 with_gpg() {
 	# shellcheck disable=SC2016
 	"$scripts/root/with-list" packages-deb sh -euc '
@@ -174,7 +174,7 @@ copy_repository() {
 	cp -a "$test/repo/public" "$test/$1/"
 }
 
-# The index has another level's number, as if an attacker sent the machines back.
+# The index has the number of another level, as if an attacker had changed it.
 tampered_index() {
 	local index
 
@@ -241,7 +241,8 @@ no_signature() {
 	refuses 100 'is not signed' apt canary "$test/spoilt" "$test/key.asc" update
 }
 
-# put_index SIGNED END: the index of canary was signed at this time, and is valid until that one.
+# put_index SIGNED END: change the times in the index of canary: of the signature, and of the end of
+# its validity.
 put_index() {
 	local dist=$test/repo/public/dists/canary
 

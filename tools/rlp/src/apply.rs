@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! level apply: what the policy has decided is done, and recorded.
+//! level apply: carries out the decision of the policy, and records it.
 //!
 //! A level is applied in these steps. The intent on the disk names the step before it begins, so
 //! that a run that is killed is finished or undone by the next one, and by the next boot:
@@ -238,7 +238,8 @@ impl Decision {
 
 impl Run<'_> {
     fn all(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
-        // If the disk is full, nothing is applied. But a level that was revoked does not stay.
+        // If the disk is full, nothing is applied. A level that was revoked is unloaded even then,
+        // if no stored level is to replace it.
         let noted = self.note();
         self.recover()?;
         let noted = noted.and(self.remove_revoked_from_boot());
@@ -263,8 +264,8 @@ impl Run<'_> {
         self.keep_quarantine_of_boot()
     }
 
-    /// A level that a boot has quarantined has failed here. The state keeps that: as soon as an
-    /// earlier level is installed for the boot, the boot forgets the quarantine.
+    /// Keeps the quarantines of the boot in the state. When an earlier level is installed for the
+    /// boot, the patch that has failed is uninstalled, and the boot forgets its quarantine.
     fn keep_quarantine_of_boot(&mut self) -> Result<()> {
         for failed in self.view.quarantined() {
             if !self.view.state.is_quarantined(failed.level) {
@@ -274,8 +275,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The level of the package was not applied. A level that was revoked does not stay in effect
-    /// because of that, and a stored level is better than none. Returns the failure of the run.
+    /// Uses the stored levels, because another level was not applied: a stored level replaces one
+    /// that was revoked, or is applied if none is in effect. Returns the failure of the run.
     fn fall_back(&mut self, failed: Number, failure: Failure) -> Result<()> {
         if interrupt::is_pending() {
             return Err(failure);
@@ -515,7 +516,7 @@ impl Run<'_> {
         match load::load(self.system, &target.path, &plan, self.progress) {
             Ok(change) => {
                 let notes = change.notes.into_iter();
-                // The probation and the options are an affair of this run.
+                // This run has set the probation and the options, so notes about them are left out.
                 let own = ["on probation", "--"];
                 let notes = notes.filter(|note| !own.iter().any(|own| note.starts_with(own)));
                 self.lines
@@ -569,8 +570,8 @@ impl Run<'_> {
     /// Checks a patch that is loaded. Confirms it, or takes it back.
     fn check_and_finish(&mut self, mut intent: Intent) -> Result<()> {
         intent.phase = Phase::Checking;
-        // If this cannot be written, the intent still says that the patch is being loaded, and the
-        // level counts as one that was not confirmed, too.
+        // If this cannot be written, the intent still says that the patch is being loaded. If the
+        // boot ends then, the level is quarantined in the same way.
         let written = intent.write(self.system);
         self.note_unwritten(written);
         match self.health(&intent)? {

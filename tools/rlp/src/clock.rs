@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The clock of a machine, which may be wrong. A delay of the policy is counted in the time that
-//! the machine has run, as the kernel counts it since the boot: nobody can set that clock. So a
+//! The clock of a machine, which may be wrong. A delay of the policy is counted by the kernel's
+//! clock of the time since the boot, which nobody can set. That clock counts a suspend, too. So a
 //! wrong time of day can neither shorten nor prolong a delay.
 //!
 //! A window and the end of a hold need the time of day. It is in doubt if it does not agree with
 //! the time that has passed since it was last read. While it is in doubt, nothing is applied that
 //! depends on it. After a day of running time, the machine's clock is believed, because the earlier
-//! reading may have been the wrong one.
+//! reading may have been the wrong one. If the clock is still before the publication of the level,
+//! only one reading is believed, and the doubt begins again.
 
 use crate::system::System;
 use crate::time;

@@ -121,7 +121,8 @@ pub(crate) fn build(
     seconds: u64,
 ) -> Result<Vec<u8>> {
     let temporary = tempfile::tempdir().map_err(on_file(&std::env::temp_dir()))?;
-    // The folder of the package gets the mode of this one, and tempdir() makes one for its owner.
+    // The root folder of the package gets the mode of this one. The folder of tempdir() does not
+    // serve, because only its owner may read it.
     let stage = temporary.path().join("stage");
     let mut size = 0;
     for file in files {

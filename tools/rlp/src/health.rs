@@ -173,8 +173,8 @@ pub(crate) fn check(
     ))
 }
 
-/// Compares the units that had failed before with those that have failed now. If systemd has not
-/// told the former, old failures cannot be told from new ones, and count for nothing.
+/// Compares the units that had failed before with those that have failed now. If the former are not
+/// known, old failures cannot be distinguished from new ones, and no failure counts.
 fn new_failures(before: Option<&[String]>, now: Option<Vec<String>>) -> Health {
     match (before, now) {
         (None, _) => Health::Good,
@@ -267,7 +267,8 @@ mod tests {
             new_failures(Some(&before), now(&["a.service", "b.service"])),
             bad("units have failed since the patch was loaded: b.service")
         );
-        // systemd did not answer: an old failure is not blamed on the level, and silence is.
+        // Without an answer of systemd before, no failure is blamed on the level. If systemd has
+        // answered before and does not now, the level is bad.
         assert_eq!(new_failures(None, now(&["a.service"])), Health::Good);
         assert_eq!(
             new_failures(Some(&before), None),

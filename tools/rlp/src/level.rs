@@ -158,7 +158,7 @@ impl Level {
         };
         let value: serde_json::Value =
             serde_json::from_slice(text).map_err(|error| refused(error.to_string()))?;
-        // A later schema may lack the fields of this one, so it is looked at first.
+        // A later schema may lack the fields of this one, so the schema's number is checked first.
         match value["schema"].as_u64() {
             Some(schema) if schema == u64::from(SCHEMA) => (),
             Some(schema) => {

@@ -117,7 +117,8 @@ fn document(path: &str, value: &Value) -> File {
 
 /// Writes the files. A level that was published must not change, because a machine would keep the
 /// first one: apt compares numbers only. The package is written last, so that it is never beside
-/// documents of another level. For the same reason, each level has a folder of its own.
+/// documents of another build. A report needs `level.json` of each level, so each level has its own
+/// folder.
 fn write(out: &Path, level: &Level, documents: &[File], package: &File) -> Result<()> {
     let own = out.join(level::FILE);
     if let Ok(other) = Level::read(&own) {

@@ -145,7 +145,7 @@ fn modules(folder: &Path) -> Result<(Module, Module)> {
 
 /// Checks that the patch and the loader are for the same kernel.
 fn check_kernel(loader: &ModuleFile, patch: &ModuleFile) -> Result<()> {
-    // This says what other modules are.
+    // If the module is no patch for this loader, the failure says what it is.
     if let Some(misfit) = patch.misfit(&patch.release, None) {
         return Err(misfit);
     }
@@ -169,7 +169,7 @@ fn check_kernel(loader: &ModuleFile, patch: &ModuleFile) -> Result<()> {
     Ok(())
 }
 
-/// Checks what the patch says about itself, which the loader shows on each machine.
+/// Checks the fields of the patch that the loader shows on each machine.
 fn check_fields(patch: &ModuleFile, level: Number) -> Result<()> {
     match &patch.level {
         Some(own) if *own == level.to_string() => (),
@@ -199,7 +199,8 @@ fn check_fields(patch: &ModuleFile, level: Number) -> Result<()> {
     Ok(())
 }
 
-/// Reads the proof beside a patch. It must be the proof of this patch.
+/// Reads the proof beside a patch. It must have the patch's name, release, level and CVEs. A proof
+/// has no hash of the module, so that of another build of the patch is accepted.
 fn proof(patch: &ModuleFile) -> Result<Option<(Proof, Vec<u8>)>> {
     let path = patch.path.with_extension("proof.json");
     let text = match std::fs::read(&path) {

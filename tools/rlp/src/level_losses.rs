@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fixes, the kernels and the blocks of the level before that a new level does not have. A
-//! patch of a level replaces that of the level before, so a machine loses what is left out.
+//! The losses of a new level: fixes, kernels and blocks that the previous level has, and the new
+//! one lacks. The patch of a level replaces that of the previous one, so a machine loses these
+//! fixes.
 
 use crate::level::{
     Kernel,

@@ -23,7 +23,7 @@ const DEFAULT: &str = include_str!("../policy.toml");
 const FILE: &str = "/etc/rlp/policy.toml";
 const FOLDER: &str = "/etc/rlp/policy.d";
 
-/// The file that `rlp level hold` writes. No name that an operator would choose is behind it.
+/// The file that `rlp level hold` writes. It is read after all names that an operator would choose.
 const HOLD: &str = "/etc/rlp/policy.d/zz-hold.toml";
 
 /// The list that the files add to.
@@ -42,8 +42,8 @@ fn merge(into: &mut Table, from: Table, is_top: bool) {
     }
 }
 
-/// The values of the files, which must be a policy after each file. So the failure names the file
-/// with the wrong value.
+/// Joins the values of the files. The result is checked after each file, so that a failure names
+/// the file with the wrong value.
 fn read_files(system: &System, files: &[String]) -> Result<Policy> {
     let wrong = |path: &str, why: String| {
         Failure::refused(format!("{path} is no part of a policy"))

@@ -527,7 +527,7 @@ fn fifty_thousand_machines() {
     println!("5,000 clones of a canary, revoked at 1 %: {cloned:?}");
 
     // The shares are 2 %, 20 % and 78 %. Each ring has the level when its delay, the fetch and one
-    // interval are over. The late ring gets a bad level on no machine.
+    // interval are over. No machine of the late ring gets a bad level.
     let expected = |hours, (at_revocation, reached)| Spread {
         rings: [1056, 10_057, 38_887],
         hours,

@@ -8,8 +8,8 @@
 //! - `N/RELEASE/` has the patch of a level that was applied here, so that it can be loaded again
 //!   without the package and without the network.
 //! - `loader/RELEASE/` has the loader, for kernels without a package of the loader.
-//! - `intent` names the level that is being applied, with the boot. Another boot that finds it
-//!   knows that the machine has not survived that.
+//! - `intent` names the level that is being applied, with the boot. If another boot finds it, the
+//!   machine was started again before the level was confirmed, or before that was stored.
 //!
 //! Each file is replaced as a whole. The files of a level are on the disk before `state` names it
 //! as verified, and are removed after `state` has forgotten it.
@@ -346,8 +346,8 @@ pub(crate) fn stored_patch(system: &System, verified: &Verified) -> Result<PathB
     Ok(path)
 }
 
-/// Whether the stored patch of a verified level is as it was. A file that this user may not read
-/// counts as such.
+/// Whether the stored patch of a verified level is as it was. A file that exists and cannot be read
+/// counts as unchanged.
 fn is_intact(system: &System, verified: &Verified) -> bool {
     let path = patch_path(system, verified.level, &verified.release, &verified.patch);
     match std::fs::read(path) {

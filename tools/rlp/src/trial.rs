@@ -61,8 +61,8 @@ pub(crate) fn run(command: &mut Command, limit: Option<Duration>) -> std::io::Re
     result
 }
 
-/// Waits for the end of the command. If there is none in time, the command had some time to end
-/// after SIGTERM.
+/// Waits for the end of the command. If its time is over, or a signal arrives, sends SIGTERM to the
+/// command's group, and waits a little longer.
 fn end(command: &mut Child, limit: Option<Duration>) -> std::io::Result<End> {
     let process = Pid::from_child(command);
     let exits = pidfd_open(process, PidfdFlags::empty())?;

@@ -26,7 +26,7 @@ const HEARTBEAT: &str = "rlp-heartbeat.timer";
 /// Applies levels. Without it, an installed level is not applied.
 const APPLY: &str = "rlp-apply.timer";
 
-/// The command that enables the units without which patches are not loaded at boot.
+/// The command that enables both units of the boot.
 pub(crate) const ENABLE: &str = "systemctl enable rlp-boot.service rlp-boot-survived.timer";
 
 /// The folders in which an operator, a generator or a package enables units.
@@ -64,8 +64,7 @@ fn lacks(system: &System, unit: &str) -> bool {
     has_systemd(system) && !is_enabled(system, unit)
 }
 
-/// The units that are not enabled, if systemd runs, and without which patches are not loaded at
-/// boot.
+/// The units of the boot that are not enabled, if systemd runs.
 pub(crate) fn missing(system: &System) -> Vec<&'static str> {
     let mut units = vec![BOOT, SURVIVED];
     units.retain(|unit| lacks(system, unit));

@@ -7,8 +7,8 @@ use crate::report::sheet::{
     COLUMNS, //
 };
 
-/// A value in a line. A spreadsheet would take a value for a formula that begins like one, so such
-/// a value gets an apostrophe in front.
+/// A value in a line. A value that begins like a formula gets an apostrophe in front, because a
+/// spreadsheet would compute it.
 fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@']) {
         "'"

@@ -107,7 +107,7 @@ pub(crate) struct Gap {
 /// The facts about one CVE.
 #[derive(Debug, Clone)]
 pub(crate) struct Track {
-    /// When the patch was loaded that the loader has named first.
+    /// When the patch was loaded in which the loader first named the CVE.
     pub(crate) applied: Option<Moment>,
     /// The boot of the record before that one.
     pub(crate) boot_before: usize,

@@ -12,9 +12,9 @@ use std::path::{
     PathBuf, //
 };
 
-/// The files that are named, and each file below the folders that is `wanted`. Links to folders are
-/// not followed, and pipes and devices are left out. Each file is in the result once, and the order
-/// is always the same.
+/// The files that are named, and each `wanted` file below the folders that are named. Below a
+/// folder, links to folders are not followed, and pipes and devices are left out. Each file is in
+/// the result once, and the order is always the same.
 pub(crate) fn find(paths: &[PathBuf], wanted: fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
     for path in paths {

@@ -80,7 +80,7 @@ impl Sla {
     }
 }
 
-/// A CVE that need not be fixed in time on some hosts. It moves the due date to its end.
+/// A CVE that need not be fixed in time on some hosts. The exception excuses them until its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Exception {

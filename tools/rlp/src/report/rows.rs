@@ -32,10 +32,9 @@ use std::collections::BTreeSet;
 pub(crate) enum State {
     /// The loader itself has named the CVE in a patch that is in effect.
     Verified,
-    /// It has, and the machine was restarted since. No patch outlives its boot.
+    /// The same, but the machine was restarted since. No patch outlives its boot.
     Restarted,
-    /// It has, and has said nothing for longer than the policy allows. Or it has not, and the
-    /// evidence is older than that.
+    /// The loader's last words, whether they name the CVE or not, are older than the policy allows.
     Silent,
     /// It was in effect, and is not any more.
     Lost,
@@ -131,7 +130,7 @@ impl Host {
     }
 }
 
-/// The end of the interval, and the rules.
+/// The interval, and the operator's rules.
 pub(crate) struct Rules<'a> {
     pub(crate) from: u64,
     pub(crate) end: u64,
@@ -149,7 +148,7 @@ pub(crate) struct Row {
     pub(crate) available: Option<u64>,
     pub(crate) applied: Option<u64>,
     pub(crate) verified: Option<u64>,
-    /// The last record that says it.
+    /// The last record in which the CVE is fixed.
     pub(crate) last: Option<u64>,
     pub(crate) lost: Option<u64>,
     pub(crate) gaps: usize,
@@ -160,7 +159,7 @@ pub(crate) struct Row {
     pub(crate) sla: Verdict,
     /// The position in the policy's list.
     pub(crate) exception: Option<usize>,
-    /// The boots from the first to the last record that the application is proved with.
+    /// The first and the last boot of the records that prove the application.
     pub(crate) boots: Option<(usize, usize)>,
 }
 
@@ -283,7 +282,8 @@ impl Rules<'_> {
         let verified = track.map(|track| track.verified.time);
         let available = facts.and_then(|facts| available(&cve.known, facts));
         let exception = self.policy.exception(&cve.name, &host.name);
-        // A restart leaves it open whether the host is protected now, and not when it was first.
+        // After a restart, it is not known whether the host is protected now. The time at which it
+        // was first protected stays known.
         let is_kept = matches!(state, State::Verified | State::Restarted);
         let gaps = track.map_or(&[][..], |track| &track.gaps);
         let protected = verified
