@@ -74,6 +74,27 @@ wrong_licences_are_noticed() {
 	done
 }
 
+# features_of SELECTION: print each crate that this selection of the programs uses, with its features.
+features_of() {
+	"$scripts/root/cargo-tools" tree "$@" --edges normal --prefix none --format '{p} {f}' |
+		sed 's/ (\*)$//' | grep . | sort -u
+}
+
+# Each program must use its crates with the same features. Otherwise cargo compiles them more than
+# once.
+same_features() {
+	local all program other
+
+	all=$(features_of --workspace)
+	for program in rlp rlp-build; do
+		other=$(features_of -p $program | grep -vxF "$all" || true)
+		[[ ! $other ]] || {
+			echo "$program uses other features: $other"
+			return 1
+		}
+	done
+}
+
 # With livepatch.off on the kernel's command line, no patch is loaded at boot. The condition of the
 # unit and the program rlp must both have this word.
 units() {
@@ -158,6 +179,7 @@ result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targe
 	-p durable -p rlp -- -D warnings
 result "licences of the crates" licences
 result "a licence that is not compatible is noticed" wrong_licences_are_noticed
+result "the programs use their crates with the same features" same_features
 result "the unit of the boot" units
 result "the guides have every message" same_messages
 result "a message that the guide lacks is noticed" missing_messages_are_noticed
