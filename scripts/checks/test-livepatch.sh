@@ -525,8 +525,5 @@ result "refused: a user of a header that differs" other_code fs/proc/fd.o src_he
 result "refused: wrong-compiler" other_compiler
 result "refused: wrong-source (source)" other_source
 result "refused: wrong-source (image)" other_image
-result "the program's own tests" "$scripts/root/cargo-tools" test --release --quiet -p rlp-build
-result "clippy" "$scripts/root/cargo-tools" clippy --release --quiet --all-targets \
-	-p rlp-build -- -D warnings
 result "the tree and the source are untouched" source_is_untouched
 exit $rc

@@ -243,7 +243,7 @@ impl Machine {
 /// The program under strace, with these options of strace.
 pub(crate) fn traced(options: &[&str], arguments: &[&str]) -> Command {
     let strace = std::env::var_os("RLP_STRACE");
-    let strace = PathBuf::from(strace.expect("RLP_STRACE: run scripts/checks/test-rlp.sh"));
+    let strace = PathBuf::from(strace.expect("RLP_STRACE: run scripts/checks/test-programs.sh"));
     let mut command = Command::new(strace.join("usr/bin/strace"));
     command
         .env("LD_LIBRARY_PATH", strace.join("usr/lib/x86_64-linux-gnu"))

@@ -361,7 +361,7 @@ fn a_cloned_machine() {
 /// The folder with the package of ssh-keygen(1), from the same suite of Debian as the build root.
 fn ssh() -> PathBuf {
     let ssh = std::env::var_os("RLP_SSH");
-    PathBuf::from(ssh.expect("RLP_SSH: run scripts/checks/test-rlp.sh"))
+    PathBuf::from(ssh.expect("RLP_SSH: run scripts/checks/test-programs.sh"))
 }
 
 pub(crate) fn with_ssh(command: &mut Command) -> &mut Command {

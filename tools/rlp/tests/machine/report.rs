@@ -733,7 +733,7 @@ fn pdf(fleet: &Machine, script: Option<&str>) -> crate::common::Output {
 fn a_real_pdf() {
     let fleet = fleet();
     let folder = std::env::var("RLP_WEASYPRINT");
-    let folder = folder.expect("RLP_WEASYPRINT: run scripts/checks/test-rlp.sh");
+    let folder = folder.expect("RLP_WEASYPRINT: run scripts/checks/test-programs.sh");
     // The packages are unpacked, and not set up: the folder has no link /lib64.
     let script = format!(
         "exec /usr/sbin/chroot {folder} /usr/lib64/ld-linux-x86-64.so.2 \
