@@ -7,20 +7,45 @@
 tap='' # set by the script that sources this file
 . "${BASH_SOURCE[0]%/*}/../../selftests/lib/tests.sh"
 
-# tap_part NAME COMMAND...: run a command that prints TAP, and append its output to $tap too. The
-# command also counts as failed if it runs no test, or returns an error without a failed test.
-tap_part() {
-	local name=$1 rc=0
+# checked NAME COMMAND...: run a command that prints TAP. The command also counts as failed if it
+# runs no test, or returns an error without a failed test.
+checked() {
+	local name=$1 rc=0 output
 	shift
 
-	"$@" | tee "$tap.part" || rc=$?
-	if ! grep -qE '^(not )?ok ' "$tap.part"; then
-		echo "not ok $name: no test ran" | tee -a "$tap.part"
-	elif ((rc)) && ! grep -q '^not ok ' "$tap.part"; then
-		echo "not ok $name: it ended with status $rc" | tee -a "$tap.part"
+	output=$(mktemp "$tap.XXXXXX")
+	"$@" | tee "$output" || rc=$?
+	if ! grep -qE '^(not )?ok ' "$output"; then
+		echo "not ok $name: no test ran"
+	elif ((rc)) && ! grep -q '^not ok ' "$output"; then
+		echo "not ok $name: it ended with status $rc"
 	fi
-	cat "$tap.part" >>"$tap"
-	rm "$tap.part"
+	rm "$output"
+}
+
+# tap_part NAME COMMAND...: the same, and append the output to $tap.
+tap_part() {
+	checked "$@" | tee -a "$tap"
+}
+
+# lane NAME...: run these parts one after another. The function part_NAME runs the part NAME.
+lane() {
+	local name
+
+	for name; do
+		checked "$name" "part_$name"
+	done
+}
+
+# reached POINT, await POINT: a part of a lane waits until the main script has reached a point.
+reached() {
+	touch "$tap.reached-$1"
+}
+
+await() {
+	until [[ -e $tap.reached-$1 ]]; do
+		sleep 1
+	done
 }
 
 # start_part NAME COMMAND...: run a command that prints TAP in the background. It has a process
@@ -70,6 +95,7 @@ stop_parts() {
 #	quiet		the test measures time, so no other guest runs beside it
 #	long		the test takes too long for "make check": "make everything" runs it, or
 #			"make check IBT=1"
+#	built		the test loads what test-install.sh and test-livepatch.sh build, or runs rlp
 #	busy		a test without such a line
 #
 # GUEST may be an extended regular expression. With debug, the tests for debug kernels are included,

@@ -4,6 +4,7 @@
 # Patches that were built with an installed loader, outside of this tree, can be loaded and take
 # effect: the first patch in the documentation, and a patch in C for in-tree livepatch. The last
 # run of scripts/checks/test-install.sh has built them; "make check" runs it before the guest.
+# guest: built
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

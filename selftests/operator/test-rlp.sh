@@ -3,6 +3,7 @@
 #
 # The program rlp on a running kernel: it loads patches, waits, and takes them back.
 # timeout: 500
+# guest: built
 
 set -e
 . "$(dirname "$0")/operator.sh"

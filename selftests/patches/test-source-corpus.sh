@@ -5,6 +5,7 @@
 # after another on a busy machine. All of them stay loaded and redirect their functions. Then they
 # are unloaded. The kernel logs no complaint.
 # timeout: 600
+# guest: built
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

@@ -3,6 +3,7 @@
 #
 # Live patches that were built from source patches load, take effect and unload. The last run of
 # scripts/checks/test-livepatch.sh has built them.
+# guest: built
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"

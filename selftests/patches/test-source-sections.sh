@@ -5,6 +5,7 @@
 # static keys, static calls, alternatives, exception table, bug table, tracepoints, dynamic debug,
 # per-CPU data. Its code is in a function of vmlinux and in a function of a module.
 # expect-log: WARNING: (fs/proc/version|net/core/pktgen)\.c|source patch: on purpose|cut here|Call Trace
+# guest: built
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
