@@ -9,7 +9,7 @@ CACHE_DIR ?= build
 
 settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
-	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS PATCH ALLOW TCG_THREAD \
+	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS LONG PATCH ALLOW TCG_THREAD \
 	SRCPATCH NAME N SEED SECUREBOOT IBT KEYRING REPOSITORY \
 	MAINTAINER
 export $(settings)
@@ -131,8 +131,10 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)
 #:
+#: LONG=1          for check: run the tests in full of which it takes a sample otherwise
+#:                 (Documentation/testing-long.rst)
 #: FAULTS=all      for check and check-debug: the tests fail-nth and alloc-fail* let each allocation
-#:                 of each operation fail, not only 8 or 12 of them
+#:                 of each operation fail, not only some of them
 #: DEBUG=name      for demo, shell, patch, torture, fuzz and kselftest-upstream too: use that
 #:                 debug kernel; check-debug runs nolivepatch only if it is named
 #: SLOW=n          tests wait n times as long (default: 1, on debug kernels 4)

@@ -25,13 +25,16 @@ covered=0 counts=''
 # others.
 sample_size=all offset=0
 
-# choose_faults NUMBER TEST: let about this number of allocations of each operation fail, or
+# choose_faults TEST: let about 12 allocations of each operation fail, or 4 in a short run, or
 # RLP_FAULTS of them. RLP_SEED is a number that was printed, to choose the same allocations.
 choose_faults() {
-	sample_size=${RLP_FAULTS:-$1}
+	local number=4
+
+	! long || number=12
+	sample_size=${RLP_FAULTS:-$number}
 	[[ $sample_size != all ]] || return 0
 	offset=${RLP_SEED:-$RANDOM}
-	say_replay "check${RLP_DEBUG:+-debug} T=$2 FAULTS=$sample_size FUZZ_SEED=$offset"
+	say_replay "check${RLP_DEBUG:+-debug} T=$1 FAULTS=$sample_size FUZZ_SEED=$offset"
 }
 
 # In the operation "replace", two patches replace each other: treat them as one patch.

@@ -11,7 +11,7 @@ set -e
 load_loader
 begin_faults
 load_faults
-choose_faults 12 alloc-fail-late
+choose_faults alloc-fail-late
 load_patch rlp_patch_full
 
 # The loader's notifier, in Rust.

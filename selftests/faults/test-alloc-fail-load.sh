@@ -11,7 +11,7 @@ set -e
 own_loader
 begin_faults
 load_faults
-choose_faults 12 alloc-fail-load
+choose_faults alloc-fail-load
 
 inject_within do_one_initcall
 each_fault loader 15 refused "the loader is loaded" "failed to initialize the loader \(-12\)"

@@ -70,7 +70,7 @@ mode_undo() { :; }
 load_loader
 begin_faults
 load_faults
-choose_faults 12 alloc-fail-moves
+choose_faults alloc-fail-moves
 
 inject_within kernfs_fop_write_iter
 start_reversals

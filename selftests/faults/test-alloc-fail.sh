@@ -12,7 +12,7 @@ set -e
 load_loader
 begin_faults
 load_faults
-choose_faults 12 alloc-fail
+choose_faults alloc-fail
 
 inject_within do_one_initcall
 each_fault enable 100 refused "a patch is enabled" \

@@ -22,7 +22,7 @@ set -e
 kernel_faults
 # This module counts objects.
 load_module rlp_fail
-choose_faults 8 fail-nth
+choose_faults fail-nth
 begin_faults
 
 if ! is_loaded rust_livepatch; then

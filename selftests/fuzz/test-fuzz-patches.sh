@@ -90,6 +90,7 @@ elif [[ $minutes ]]; then
 	fuzz $SRANDOM 0 $((minutes * 30))
 	pass "half of $minutes minutes: ${results[all]} descriptions"
 else
+	long || always=$((always / 2))
 	fuzz 1 "$always" 0
 	expect_all_kinds
 	pass "the same descriptions each time: ${results[all]}"

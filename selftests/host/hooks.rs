@@ -16,6 +16,8 @@ extern crate self as kernel_ext;
 mod address;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
+#[path = "shim/length.rs"]
+mod length;
 #[path = "shim/prelude.rs"]
 mod prelude;
 #[path = "shim/search.rs"]

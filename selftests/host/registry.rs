@@ -28,6 +28,8 @@ mod address;
 mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
+#[path = "shim/length.rs"]
+mod length;
 #[path = "shim/once.rs"]
 mod once;
 #[path = "shim/prelude.rs"]

@@ -22,6 +22,8 @@ mod atomic;
 mod kernel_ext_parts;
 #[path = "shim/kernel.rs"]
 mod kernel_parts;
+#[path = "shim/length.rs"]
+mod length;
 #[path = "shim/machine.rs"]
 mod machine;
 #[path = "shim/prelude.rs"]

@@ -109,10 +109,19 @@ unpatch() {
 }
 
 ktap_print_header
-ktap_set_plan $((4 * ${#kinds[@]} + 4))
+# kinds_without SYMBOL: print the types of programs to try on a kernel without that symbol.
+kinds_without() {
+	if [[ $1 ]] && ! long; then
+		echo fentry
+	else
+		echo "${kinds[@]}"
+	fi
+}
+
+ktap_set_plan $((2 * $(kinds_without "" | wc -w) + 2 * $(kinds_without x | wc -w) + 4))
 for without in "" ftrace_find_rec_direct; do
 	load_module rust_livepatch without=$without
-	for kind in "${kinds[@]}"; do
+	for kind in $(kinds_without "$without"); do
 		program_first $kind
 		ktap_test_pass \
 			"a program of type $kind, then the patch ${without:+(without $without)}"

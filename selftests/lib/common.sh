@@ -66,6 +66,11 @@ site() {
 	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
 }
 
+# long: whether the tests run in full. Otherwise a test that takes long takes a sample of its cases.
+long() {
+	[[ ${RLP_LONG:-} ]]
+}
+
 # untested WHAT: this part of the test needs something that the machine does not have. run.sh
 # prints WHAT with the result.
 untested() {

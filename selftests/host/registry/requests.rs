@@ -447,26 +447,26 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn explore(batches: bool) {
-    search::explore(|| Loader::new(batches, 0));
-}
-
 #[test]
 fn batches_hold() {
     let _turn = alone();
-    explore(true);
+    search::explore_at_length(|| Loader::new(true, 0));
 }
 
 #[test]
 fn single_jumps_hold() {
     let _turn = alone();
-    explore(false);
+    search::explore_at_length(|| Loader::new(false, 0));
 }
 
 #[test]
 fn probation_holds() {
     let _turn = alone();
-    search::explore(|| Loader::new(true, PROBATION));
+    search::explore_at_length(|| Loader::new(true, PROBATION));
+}
+
+fn explore() {
+    search::explore(|| Loader::new(true, 0));
 }
 
 /// Explores a machine whose text has the defect `broken`. The search must fail with a message that
@@ -474,7 +474,7 @@ fn probation_holds() {
 fn twin(broken: Broken, expected: &[&str]) {
     let _turn = alone();
     text::set_broken(Some(broken));
-    must_fail(broken, || explore(true), expected);
+    must_fail(broken, explore, expected);
     text::set_broken(None);
 }
 
@@ -498,7 +498,7 @@ fn not_with_unreported_deaths() {
 fn flawed(flaw: Flaw, expected: &[&str]) {
     let _turn = alone();
     small::set_flaw(Some(flaw));
-    must_fail(flaw, || explore(true), expected);
+    must_fail(flaw, explore, expected);
     small::set_flaw(None);
 }
 

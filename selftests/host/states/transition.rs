@@ -5,6 +5,7 @@
 use crate::{
     explore,
     gate::Gate,
+    length,
     must_fail,
     patch::Patch,
     plan::Plan,
@@ -34,7 +35,9 @@ use loom::thread::{
 };
 
 /// The bound on preemptions for transitions. The violations in the twins need fewer preemptions.
-const BOUND: Option<usize> = Some(4);
+fn bound() -> Option<usize> {
+    Some(if length::is_full() { 4 } else { 3 })
+}
 
 /// The violations: the panic of a twin must contain one of these words.
 const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
@@ -378,12 +381,12 @@ macro_rules! explored {
 
             #[test]
             fn holds() {
-                explore(None, BOUND, super::$model);
+                explore(None, bound(), super::$model);
             }
 
             $(#[test]
             fn $twin() {
-                must_fail(Broken::$broken, BOUND, super::$model, &FOUND);
+                must_fail(Broken::$broken, bound(), super::$model, &FOUND);
             })*
         }
     };
