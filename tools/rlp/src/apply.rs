@@ -9,7 +9,8 @@
 //! 2. `Loading`: the patch is loaded, with a deadline and on probation.
 //! 3. `Checking`: the checks of health.
 //! 4. `Confirmed`: the patch is confirmed, the level is stored as verified, and its patch replaces
-//!    the one that is loaded at boot.
+//!    the one that is loaded at boot. The first boot after that also loads the loader of the level,
+//!    if another one is loaded now.
 //!
 //! If a check fails, the level is quarantined, and its patch is unloaded (`TakingBack`). A
 //! cumulative patch on probation falls back to the patch that it has replaced, so that the level
@@ -54,6 +55,7 @@ use crate::loader::{
 };
 use crate::manager;
 use crate::module_file::ModuleFile;
+use crate::modules;
 use crate::output::{
     printable,
     Outcome,
@@ -69,8 +71,10 @@ use crate::store::{
     self,
     Intent,
     Phase,
+    StoredLoader,
     Verified, //
 };
+use crate::stored_loader;
 use crate::system::System;
 use crate::units;
 use crate::unload;
@@ -141,10 +145,12 @@ impl Report for Applied {
     }
 }
 
-/// A patch that is to be applied.
+/// A level that is to be applied.
 struct Target {
     path: PathBuf,
     module: ModuleFile,
+    /// The loader of the level.
+    loader: Option<PathBuf>,
 }
 
 struct Run<'a> {
@@ -211,7 +217,7 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
     applied.lines.extend(health::notes(system)?);
     applied.lines.extend(view.damaged_lines());
     let decision = view.decide(at_once);
-    let path = match (&decision, view.entry()) {
+    let files = match (&decision, view.entry()) {
         (
             Decision::Apply {
                 level,
@@ -219,14 +225,16 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
             },
             Some(entry),
         ) => {
-            let path = store::checked(system, entry)?;
-            check_entry(&path, *level, entry)?;
-            Some(path)
+            let files = store::checked(system, entry)?;
+            check_entry(&files.patch, *level, entry)?;
+            Some(files)
         }
         _ => None,
     };
     applied.decision = Some(decision);
-    path.map_or(Ok(()), |path| check::preflight(system, &path))
+    files.map_or(Ok(()), |files| {
+        check::preflight(system, &files.patch, files.loader.as_deref())
+    })
 }
 
 impl Decision {
@@ -260,8 +268,10 @@ impl Run<'_> {
     /// Writes what is new on this machine.
     fn note(&mut self) -> Result<()> {
         self.note_new_level()?;
+        self.prove_loader()?;
         self.view.state.write(self.system)?;
-        self.keep_quarantine_of_boot()
+        self.keep_quarantine_of_boot()?;
+        self.keep_level_of_boot()
     }
 
     /// Keeps the quarantines of the boot in the state. When an earlier level is installed for the
@@ -459,34 +469,33 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The patch of a level, checked, and in the store.
+    /// The files of a level, checked, and in the store.
     fn target(&self, level: Number, from: Source) -> Result<Target> {
-        let path = match (from, self.view.entry()) {
+        let files = match (from, self.view.entry()) {
             (Source::Package, Some(entry)) => {
-                let path = store::stage(self.system, level, entry)?;
-                check_entry(&path, level, entry)?;
-                path
+                let files = store::stage(self.system, level, entry)?;
+                check_entry(&files.patch, level, entry)?;
+                files
             }
             _ => {
-                let build_id = self.view.build_id.as_deref();
-                let mut stored = self.view.state.stored(&self.view.release, build_id);
-                let verified = stored.find(|verified| verified.level == level);
                 // The decision has found it in the same list.
+                let verified = self.view.stored(level);
                 let verified = verified
                     .ok_or_else(|| Failure::error(format!("level {level} is not stored")))?;
-                store::stored_patch(self.system, verified)?
+                store::stored_files(self.system, verified)?
             }
         };
         Ok(Target {
-            module: ModuleFile::read(&path)?,
-            path,
+            module: ModuleFile::read(&files.patch)?,
+            path: files.patch,
+            loader: files.loader,
         })
     }
 
     /// Loads, checks and confirms the patch of a level, or takes it back.
     fn apply_level(&mut self, level: Number, from: Source) -> Result<()> {
         let target = self.target(level, from)?;
-        check::preflight(self.system, &target.path)?;
+        check::preflight(self.system, &target.path, target.loader.as_deref())?;
         let intent = Intent {
             boot: self.system.boot_id(),
             level,
@@ -513,7 +522,10 @@ impl Run<'_> {
             timeout: u64::from(health.deadline.saturating_add(AFTER_DEADLINE)),
             dry_run: false,
         };
-        match load::load(self.system, &target.path, &plan, self.progress) {
+        // The loader of the level is loaded for the level alone, and under its intent.
+        let loaded = modules::load_loader_of(self.system, target.loader.as_deref())
+            .and_then(|()| load::load(self.system, &target.path, &plan, self.progress));
+        match loaded {
             Ok(change) => {
                 let notes = change.notes.into_iter();
                 // This run has set the probation and the options, so notes about them are left out.
@@ -604,6 +616,10 @@ impl Run<'_> {
         let bytes = std::fs::read(&path).map_err(on_file(&path))?;
         let module = ModuleFile::parse(&path, &bytes)?;
         let now = self.view.now();
+        let loader = stored_loader::of_level(self.system, level, &self.view.release)?;
+        if let Some(loader) = &loader {
+            self.note_loader(level, loader);
+        }
         self.view.state.verify(Verified {
             level,
             release: self.view.release.clone(),
@@ -613,7 +629,9 @@ impl Run<'_> {
             sha256: Digest::of(&bytes),
             time: now,
             stored: true,
+            loader,
         });
+        self.prove_loader()?;
         self.view.state.write(self.system)?;
         self.install_for_boot(level, &module)?;
         store::remove_old(self.system, &self.view.state)?;
@@ -626,21 +644,66 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Says that the loader of a level is not the one in the kernel.
+    fn note_loader(&mut self, level: Number, loader: &StoredLoader) {
+        let is_packaged = stored_loader::of_package(self.system, &self.view.release).is_some();
+        if !is_packaged && loader.build_id != self.system.module_build_id(loader::MODULE) {
+            self.lines.push(format!(
+                "level {level}: another loader is loaded, and that of the level is loaded at the \
+                 next boot"
+            ));
+        }
+    }
+
+    /// Notes that the loader in the kernel has run here, unless this boot may fail because of it.
+    fn prove_loader(&mut self) -> Result<()> {
+        if boot::is_on_trial(self.system)? {
+            return Ok(());
+        }
+        if let Some(build_id) = self.system.module_build_id(loader::MODULE) {
+            self.view.state.prove_loader(&build_id);
+        }
+        Ok(())
+    }
+
+    /// If a boot has loaded an earlier level in the place of one that has failed, the earlier one
+    /// is the level of the next boots.
+    fn keep_level_of_boot(&mut self) -> Result<()> {
+        let Some((level, _)) = self.view.in_effect() else {
+            return Ok(());
+        };
+        let Some(verified) = self.view.stored(level).cloned() else {
+            return Ok(());
+        };
+        let installed = boot::installed(self.system, &verified.release)?;
+        let not_booted = boot::quarantined(self.system)?;
+        let mut others = self.view.state.verified.iter();
+        let is_in_its_place = others.any(|other| {
+            other.release == verified.release
+                && installed.contains(&other.patch)
+                && not_booted.contains(&other.patch)
+        });
+        if !is_in_its_place || installed.contains(&verified.patch) {
+            return Ok(());
+        }
+        let path = store::stored_files(self.system, &verified)?.patch;
+        self.install_for_boot(level, &ModuleFile::read(&path)?)?;
+        self.lines
+            .push(format!("level {level} is loaded at each boot from now on"));
+        Ok(())
+    }
+
     /// Lets each boot of this kernel load the patch, and no patch of another level.
     fn install_for_boot(&mut self, level: Number, module: &ModuleFile) -> Result<()> {
-        if !boot::is_installed(self.system, module)? {
-            boot::install(self.system, module)?;
-        }
-        let installed = boot::installed(self.system, &module.release)?;
-        let others = self.view.state.verified.iter();
-        let others = others.filter(|other| {
+        let others = self.view.state.verified.iter().filter(|other| {
             other.level != level
                 && other.release == module.release
                 && other.patch != module.name
-                && installed.contains(&other.patch)
+                && boot::is_stored(self.system, &other.release, &other.patch)
         });
-        for other in others {
-            boot::uninstall(self.system, &other.release, &other.patch)?;
+        let others: Vec<_> = others.map(|other| other.patch.clone()).collect();
+        if !others.is_empty() || !boot::is_installed(self.system, module)? {
+            boot::install_in_place_of(self.system, module, &others)?;
         }
         if let Err(failure) = units::enable(self.system) {
             let why = failure.why.unwrap_or_default();

@@ -10,11 +10,17 @@
 //! Before patches are loaded at boot, the id of the boot and the names of these patches are written
 //! to `/var/lib/rlp/boot/intent`. That file is removed 3 minutes after the boot, or earlier by a
 //! clean shutdown. If another boot finds the file, the patches in it are quarantined: a patch that
-//! makes the machine panic does so once. A patch that was on probation when the kernel panicked is
-//! quarantined as well, if it is installed. The file `panics` lists the panics that were judged. A
-//! listed panic does not quarantine the patch again, because an operator may have installed the
-//! patch once more.
+//! makes the machine panic does so once. The intent also names the level whose loader runs for the
+//! first time, so that this level is quarantined, too. A patch that was on probation when the
+//! kernel panicked is quarantined as well, if it is installed. The file `panics` lists the panics
+//! that were judged. A listed panic does not quarantine the patch again, because an operator may
+//! have installed the patch once more.
 
+use crate::boot_levels::{
+    self,
+    Choice,
+    Stored, //
+};
 use crate::change::{
     self,
     Change,
@@ -291,6 +297,14 @@ fn stored_path(system: &System, release: &str, name: &str) -> std::path::PathBuf
     system.path(&format!("{}/{name}.ko", folder(release)))
 }
 
+/// A patch of the list, with its file.
+pub(crate) fn stored(system: &System, release: &str, name: String) -> Stored {
+    Stored {
+        file: stored_path(system, release, &name),
+        name,
+    }
+}
+
 /// Whether the same file is installed, and is loaded at boot.
 pub(crate) fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
     let stored = stored_path(system, &module.release, &module.name);
@@ -321,15 +335,38 @@ pub(crate) fn has_file(system: &System, release: &str, name: &str, sha256: Diges
 
 /// The module is on the disk before its name is in the list.
 pub(crate) fn install(system: &System, module: &ModuleFile) -> Result<()> {
+    install_in_place_of(system, module, &[])
+}
+
+/// Installs a patch, and uninstalls others. After a power cut, the list has the old names or the
+/// new ones.
+pub(crate) fn install_in_place_of(
+    system: &System,
+    module: &ModuleFile,
+    others: &[String],
+) -> Result<()> {
     let _lock = lock(system)?;
+    let release = &module.release;
     let bytes = std::fs::read(&module.path).map_err(on_file(&module.path))?;
-    durable::replace(&stored_path(system, &module.release, &module.name), &bytes)?;
-    let mut list_now = installed(system, &module.release)?;
-    if !list_now.contains(&module.name) {
-        list_now.push(module.name.clone());
-        write_names(system, &list(&module.release), &list_now)?;
+    durable::replace(&stored_path(system, release, &module.name), &bytes)?;
+    let old = installed(system, release)?;
+    let mut new = old.clone();
+    new.retain(|name| !others.contains(name));
+    if !new.contains(&module.name) {
+        new.push(module.name.clone());
+    }
+    if new != old {
+        write_names(system, &list(release), &new)?;
+    }
+    for other in others {
+        remove_file(system, release, other)?;
     }
     release_quarantine(system, &module.name)
+}
+
+/// Whether the module of a patch is stored, listed or not.
+pub(crate) fn is_stored(system: &System, release: &str, name: &str) -> bool {
+    stored_path(system, release, name).exists()
 }
 
 pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outcome {
@@ -384,6 +421,11 @@ pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<()
         names.retain(|other| other != name);
         write_names(system, &list(release), &names)?;
     }
+    remove_file(system, release, name)
+}
+
+/// Removes the module of a patch that is not in the list any more.
+fn remove_file(system: &System, release: &str, name: &str) -> Result<()> {
     durable::remove(&stored_path(system, release, name))?;
     if is_installed_anywhere(system, name)? {
         return Ok(());
@@ -396,6 +438,24 @@ pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<()
 struct Intent {
     boot: String,
     patches: Vec<String>,
+    /// The patch of the level whose loader runs for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loader: Option<String>,
+}
+
+impl Intent {
+    /// The patches that are quarantined if the machine does not survive the boot, and a line about
+    /// each of them.
+    fn blamed(self) -> Vec<(String, String)> {
+        let Self {
+            patches, loader, ..
+        } = self;
+        let loader = loader.filter(|name| !patches.contains(name));
+        let of_loader = loader.map(|name| (new_loader_line(&name), name));
+        let of_patches = patches.into_iter().map(|name| (failed_line(&name), name));
+        let all = of_patches.chain(of_loader);
+        all.map(|(line, name)| (name, line)).collect()
+    }
 }
 
 /// The results of a boot.
@@ -483,6 +543,19 @@ fn failed_line(name: &str) -> String {
     format!("{name}: the machine failed after the last boot with it, so it is not loaded any more")
 }
 
+fn new_loader_line(name: &str) -> String {
+    format!(
+        "{name}: the machine failed after the first boot with the loader of its level, so neither \
+         is loaded any more"
+    )
+}
+
+/// Whether this boot has loaded patches, and has not survived them yet.
+pub(crate) fn is_on_trial(system: &System) -> Result<bool> {
+    let boot = system.boot_id();
+    Ok(read_intent(system)?.is_some_and(|intent| intent.boot == boot))
+}
+
 /// The level that was being applied when that boot has ended. It is to blame, and not the patches
 /// that the boot has loaded. `rlp level apply` quarantines it. If the next boot fails, too, that
 /// one has another id, and its patches are quarantined.
@@ -553,8 +626,8 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
         return Ok(durable::remove(&system.path(&intent_path()))?);
     }
     let mut names = quarantined(system)?;
-    for name in intent.patches {
-        booted.lines.push(failed_line(&name));
+    for (name, line) in intent.blamed() {
+        booted.lines.push(line);
         if !names.contains(&name) {
             names.push(name);
         }
@@ -563,33 +636,33 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
     Ok(durable::remove(&system.path(&intent_path()))?)
 }
 
-/// Judges the last boot, and then writes the names of the patches that this boot is about to load.
-/// Returns these names.
-fn write_intent(system: &System, release: &str, booted: &mut Booted) -> Result<Vec<String>> {
-    if !system.exists(&format!("{STATE}/boot")) {
-        return Ok(Vec::new());
-    }
+/// Judges the last boot, chooses what this boot loads, and writes the names of these patches.
+fn write_intent(
+    system: &System,
+    release: &str,
+    failed: &[Number],
+    booted: &mut Booted,
+) -> Result<Choice> {
     let refuse_without_intent = |failure: Failure| {
         Failure::error("no patch is loaded: the next boot could not detect a failure of this one")
             .why(failure.what)
     };
     let _lock = lock(system)?;
     judge_last_boot(system, booted).map_err(refuse_without_intent)?;
-    let quarantined = quarantined(system)?;
-    let mut patches = installed(system, release)?;
-    patches.retain(|name| !quarantined.contains(name));
-    if patches.is_empty() {
-        return Ok(patches);
+    let choice = boot_levels::choose(system, release, &quarantined(system)?, failed)?;
+    if choice.patches.is_empty() {
+        return Ok(choice);
     }
     let intent = Intent {
         boot: system.boot_id(),
-        patches,
+        patches: choice.names(),
+        loader: choice.loader_on_trial(),
     };
-    // A string and a list of strings are always valid JSON.
+    // Strings are always valid JSON.
     let text = serde_json::to_vec(&intent).unwrap_or_default();
     durable::replace(&system.path(&intent_path()), &text)
         .map_err(|failed| refuse_without_intent(failed.into()))?;
-    Ok(intent.patches)
+    Ok(choice)
 }
 
 pub(crate) fn off_line() -> String {
@@ -601,15 +674,13 @@ fn load_installed(system: &System, booted: &mut Booted, progress: &mut Progress)
         booted.lines.push(off_line());
         return Ok(());
     }
-    let release = system.release();
-    for name in write_intent(system, &release, booted)? {
-        let file = stored_path(system, &release, &name);
-        match load_stored(system, &file, &name, &plan(false), progress) {
-            Ok(change) => booted.changed(&change),
-            Err(failure) => booted.failed(&failure),
-        }
+    if !system.exists(&format!("{STATE}/boot")) {
+        return Ok(());
     }
-    Ok(())
+    let release = system.release();
+    load_chosen(system, booted, progress, |failed, booted| {
+        write_intent(system, &release, failed, booted)
+    })
 }
 
 /// Says what a boot would load, and what it would not load because of an earlier boot.
@@ -634,23 +705,73 @@ fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> R
         if let Ok(Some(level)) = applied_level(system, &intent) {
             booted.lines.push(applied_line(level));
         } else {
-            for name in intent.patches {
-                booted.lines.push(failed_line(&name));
+            for (name, line) in intent.blamed() {
+                booted.lines.push(line);
                 quarantined.push(name);
             }
         }
     }
     let release = system.release();
-    let mut patches = installed(system, &release)?;
-    patches.retain(|name| !quarantined.contains(name));
-    for name in patches {
-        let file = stored_path(system, &release, &name);
-        match load_stored(system, &file, &name, &plan(true), progress) {
+    load_chosen(system, booted, progress, |failed, _| {
+        boot_levels::choose(system, &release, &quarantined, failed)
+    })
+}
+
+/// Loads what is chosen, or says what that would do. If a level is refused, there is another
+/// choice, without that level.
+fn load_chosen(
+    system: &System,
+    booted: &mut Booted,
+    progress: &mut Progress,
+    mut choose: impl FnMut(&[Number], &mut Booted) -> Result<Choice>,
+) -> Result<()> {
+    let (mut failed, mut tried) = (Vec::new(), Vec::new());
+    loop {
+        let mut choice = choose(&failed, booted)?;
+        booted.lines.append(&mut choice.lines);
+        if choice.patches.is_empty() {
+            return Ok(());
+        }
+        let is_refused = load_choice(system, &choice, &mut tried, booted, progress);
+        let levels = choice.levels();
+        if !is_refused || levels.is_empty() {
+            return Ok(());
+        }
+        failed.extend(levels);
+    }
+}
+
+/// Loads the patches that were not tried yet. Returns whether the level is refused: its loader or
+/// its patch. A transition that takes long is no refusal.
+fn load_choice(
+    system: &System,
+    choice: &Choice,
+    tried: &mut Vec<String>,
+    booted: &mut Booted,
+    progress: &mut Progress,
+) -> bool {
+    if booted.dry_run {
+        booted.lines.extend(choice.loader_line());
+    } else if let Err(failure) = choice.load_loader(system) {
+        booted.failed(&failure);
+        return true;
+    }
+    let mut is_refused = false;
+    for Stored { name, file } in &choice.patches {
+        if tried.contains(name) {
+            continue;
+        }
+        tried.push(name.clone());
+        match load_stored(system, file, name, &plan(booted.dry_run), progress) {
             Ok(change) => booted.changed(&change),
-            Err(failure) => booted.failed(&failure),
+            Err(failure) => {
+                booted.failed(&failure);
+                let is_level = choice.level.as_ref().is_some_and(|it| it.patch == *name);
+                is_refused |= is_level && !matches!(loader::patch(system, name), Ok(Some(_)));
+            }
         }
     }
-    Ok(())
+    is_refused
 }
 
 /// How a patch is loaded at boot.

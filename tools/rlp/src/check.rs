@@ -27,7 +27,7 @@ use crate::status::{
     self,
     Verdict, //
 };
-use crate::store;
+use crate::stored_loader;
 use crate::system::{
     System,
     STATE, //
@@ -41,10 +41,7 @@ use serde_json::{
 };
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::path::{
-    Path,
-    PathBuf, //
-};
+use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,50 +143,15 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Finds the file in a folder, or in a folder below it, for whose name `wanted` returns true.
-fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?;
-    entries.flatten().find_map(|entry| {
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder {
-            find(&entry.path(), wanted)
-        } else {
-            let is_wanted = entry.file_name().to_str().is_some_and(wanted);
-            is_wanted.then(|| entry.path())
-        }
-    })
-}
-
-/// The file of the loader that is installed for a release.
-fn loader_file(system: &System, release: &str) -> Option<PathBuf> {
-    let folder = system.path(&format!("/lib/modules/{release}"));
-    find(&folder, &|name: &str| {
-        name.strip_prefix(loader::MODULE)
-            .is_some_and(|rest| rest == ".ko" || rest.starts_with(".ko."))
-    })
-}
-
-/// The file of the loader that is installed for a release, or that a level has brought.
-pub(crate) fn any_loader_file(system: &System, release: &str) -> Option<PathBuf> {
-    let of_level = store::loader_paths(system, release);
-    loader_file(system, release).or_else(|| of_level.into_iter().find(|path| path.exists()))
-}
-
-/// Whether a package has installed the loader for a release.
-pub(crate) fn has_packaged_loader(system: &System, release: &str) -> bool {
-    loader_file(system, release).is_some()
-}
-
-/// Whether there is a loader for a release.
-pub(crate) fn has_loader(system: &System, release: &str) -> bool {
-    any_loader_file(system, release).is_some()
-}
-
-fn check_kernel(system: &System, findings: &mut Findings) {
+/// Checks the kernel, and the loader that would be loaded: a given file, or the one that is found.
+fn check_kernel(system: &System, loader: Option<&Path>, findings: &mut Findings) {
     let release = system.release();
     if loader::is_loaded(system) {
         findings.ok(format!("the loader is loaded in {release}"));
-    } else if let Some(path) = any_loader_file(system, &release) {
+    } else if let Some(path) = loader
+        .map(Path::to_owned)
+        .or_else(|| stored_loader::any(system, &release))
+    {
         findings.ok(format!(
             "the loader is installed for {release}, and is not loaded"
         ));
@@ -333,7 +295,7 @@ fn check_file(system: &System, path: &Path, findings: &mut Findings) -> Result<(
 pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
     let mut findings = Findings::default();
     if arguments.kernel {
-        check_kernel(system, &mut findings);
+        check_kernel(system, None, &mut findings);
     }
     for path in &arguments.files {
         if let Err(failure) = check_file(system, path, &mut findings) {
@@ -343,10 +305,11 @@ pub(crate) fn run(system: &System, arguments: &cli::Check) -> Outcome {
     Outcome::of(findings)
 }
 
-/// Fails with the first thing that `rlp check --kernel FILE` would find wrong.
-pub(crate) fn preflight(system: &System, path: &Path) -> Result<()> {
+/// Fails with the first thing that `rlp check --kernel FILE` would find wrong. `loader` is the file
+/// that is loaded if the loader is not loaded yet, and no package has one.
+pub(crate) fn preflight(system: &System, path: &Path, loader: Option<&Path>) -> Result<()> {
     let mut findings = Findings::default();
-    check_kernel(system, &mut findings);
+    check_kernel(system, loader, &mut findings);
     check_file(system, path, &mut findings)?;
     let mut wrong = findings.0.into_iter();
     match wrong.find(|finding| finding.level == Level::Wrong) {
@@ -360,7 +323,7 @@ pub(crate) fn preflight(system: &System, path: &Path) -> Result<()> {
 
 pub(crate) fn doctor(system: &System) -> Outcome {
     let mut findings = Findings::default();
-    check_kernel(system, &mut findings);
+    check_kernel(system, None, &mut findings);
     match status::read(system) {
         Ok(status) => check_patches(system, &status, &mut findings),
         Err(failure) => {
@@ -466,7 +429,7 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
         }
     }
     for other in system.names("/lib/modules")? {
-        if other != release && !has_loader(system, &other) {
+        if other != release && stored_loader::any(system, &other).is_none() {
             findings.note(
                 format!("the loader is not installed for {other}"),
                 "install it before that kernel is booted",

@@ -3,6 +3,7 @@
 //! level covers: whether the level of the package has a patch for another kernel, which is about to
 //! be installed.
 
+use crate::cli;
 use crate::failure::{
     Result,
     ANSWER_IS_NO, //
@@ -19,12 +20,9 @@ use crate::policy::{
     Gap, //
 };
 use crate::store;
+use crate::stored_loader;
 use crate::system::System;
 use crate::view::View;
-use crate::{
-    check,
-    cli, //
-};
 use serde_json::{
     json,
     Value, //
@@ -74,7 +72,7 @@ fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
     };
     covers.gap = gap.map(|gap| gap.words());
     covers.notes.extend(stopped_note(system, level.level));
-    if covers.gap.is_none() && !check::has_packaged_loader(system, &covers.release) {
+    if covers.gap.is_none() && stored_loader::of_package(system, &covers.release).is_none() {
         covers
             .notes
             .push("the loader comes with the level".to_owned());

@@ -20,6 +20,7 @@
 mod apply;
 mod blockers;
 mod boot;
+mod boot_levels;
 mod chain;
 mod change;
 mod check;
@@ -71,6 +72,7 @@ mod report;
 mod signature;
 mod status;
 mod store;
+mod stored_loader;
 mod system;
 mod time;
 mod trial;

@@ -2,7 +2,7 @@
 
 //! Loading and unloading modules.
 
-use crate::check;
+use crate::boot;
 use crate::failure::{
     error_text,
     on_file,
@@ -14,7 +14,12 @@ use crate::kmsg::Log;
 use crate::loader;
 use crate::program;
 use crate::reasons;
-use crate::store;
+use crate::store::{
+    self,
+    State,
+    Verified, //
+};
+use crate::stored_loader;
 use crate::system::System;
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -45,40 +50,62 @@ pub(crate) fn are_disabled(system: &System) -> bool {
     system.has_value("/proc/sys/kernel/modules_disabled", "1")
 }
 
+fn no_loader(why: String) -> Failure {
+    Failure::error("the loader cannot be loaded")
+        .why(why)
+        .next("rlp check --kernel names what is missing")
+}
+
+/// The level whose loader is loaded if no package has one.
+fn level_with_loader(system: &System) -> Result<Option<Verified>> {
+    let (state, not_booted) = (State::read(system)?, boot::quarantined(system)?);
+    Ok(stored_loader::for_other_patches(
+        system,
+        &state,
+        &not_booted,
+        &[],
+    ))
+}
+
 /// Checks that there is a loader that can be loaded.
 pub(crate) fn check_loader(system: &System) -> Result<()> {
     let release = system.release();
-    if check::has_loader(system, &release) {
+    let is_packaged = stored_loader::of_package(system, &release).is_some();
+    if is_packaged || level_with_loader(system)?.is_some() {
         return Ok(());
     }
-    Err(Failure::error("the loader cannot be loaded")
-        .why(format!("the loader is not installed for {release}"))
-        .next("rlp check --kernel names what is missing"))
+    Err(no_loader(format!(
+        "the loader is not installed for {release}"
+    )))
 }
 
-/// Loads the loader, if it is not loaded.
+/// Loads the loader, if it is not loaded: that of a package, or that of a verified level.
 pub(crate) fn load_loader(system: &System) -> Result<()> {
     if loader::is_loaded(system) {
         return Ok(());
     }
     refuse_other_root(system)?;
-    let failed = |why: String| {
-        Failure::error("the loader cannot be loaded")
-            .why(why)
-            .next("rlp check --kernel names what is missing")
-    };
-    // A loader that a level has brought is used if no package has one.
-    let release = system.release();
-    let of_level = store::loader_path(system, &release);
-    if check::any_loader_file(system, &release).as_ref() == Some(&of_level) {
-        return load(system, &of_level, loader::MODULE, &[])
-            .map_err(|failure| failed(failure.why.unwrap_or(failure.what)));
+    if stored_loader::of_package(system, &system.release()).is_none() {
+        if let Some(level) = level_with_loader(system)? {
+            return load_loader_of(system, store::stored_loader(system, &level)?.as_deref());
+        }
     }
-    let messages = program::run("modprobe", &[loader::MODULE]).map_err(failed)?;
+    let messages = program::run("modprobe", &[loader::MODULE]).map_err(no_loader)?;
     if !loader::is_loaded(system) {
-        return Err(failed(messages));
+        return Err(no_loader(messages));
     }
     Ok(())
+}
+
+/// Loads the loader of a level, if no loader is loaded, and if no package has one.
+pub(crate) fn load_loader_of(system: &System, path: Option<&Path>) -> Result<()> {
+    let is_packaged = stored_loader::of_package(system, &system.release()).is_some();
+    match path {
+        _ if loader::is_loaded(system) => Ok(()),
+        Some(path) if !is_packaged => load(system, path, loader::MODULE, &[])
+            .map_err(|failure| no_loader(failure.why.unwrap_or(failure.what))),
+        _ => load_loader(system),
+    }
 }
 
 /// The parameters of a module, as the kernel parses them: a value with a space is quoted.

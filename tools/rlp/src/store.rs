@@ -5,9 +5,9 @@
 //! - `state` has what is known about levels: when each was seen, which are revoked, which have
 //!   failed here, and which were verified here.
 //! - `N/level.json` is the description of each level that was seen.
-//! - `N/RELEASE/` has the patch of a level that was applied here, so that it can be loaded again
-//!   without the package and without the network.
-//! - `loader/RELEASE/` has the loader, for kernels without a package of the loader.
+//! - `N/RELEASE/` has the patch and the loader of a level that was applied here, so that both can
+//!   be loaded again without the package and without the network. A level that is applied has its
+//!   files in its own folder. So it changes nothing that a boot loads before it is verified.
 //! - `intent` names the level that is being applied, with the boot. If another boot finds it, the
 //!   machine was started again before the level was confirmed, or before that was stored.
 //!
@@ -78,8 +78,44 @@ pub(crate) struct Verified {
     pub(crate) build_id: Option<String>,
     pub(crate) sha256: Digest,
     pub(crate) time: u64,
-    /// Whether its patch is still stored.
+    /// Whether its files are still stored.
     pub(crate) stored: bool,
+    /// The loader that belongs to the level. `None`: an earlier version of this program has stored
+    /// the level.
+    #[serde(default)]
+    pub(crate) loader: Option<StoredLoader>,
+}
+
+/// The loader of a verified level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredLoader {
+    pub(crate) sha256: Digest,
+    pub(crate) build_id: Option<String>,
+    /// Whether this loader itself has run on this machine. A level can be verified while the loader
+    /// of an earlier level is loaded, because that one stays until the next boot.
+    pub(crate) proven: bool,
+}
+
+impl Verified {
+    pub(crate) fn has_proven_loader(&self) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.proven)
+    }
+}
+
+/// A stored file that is missing or has other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    Patch,
+    Loader,
+}
+
+impl Damage {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Loader => "loader",
+        }
+    }
 }
 
 /// The knowledge about the levels.
@@ -210,36 +246,69 @@ impl State {
         });
     }
 
-    /// The verified levels of a kernel whose patch is stored.
-    pub(crate) fn stored<'a>(
+    /// The verified levels of a kernel.
+    pub(crate) fn of_kernel<'a>(
         &'a self,
         release: &'a str,
         kernel_build_id: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Verified> {
         self.verified.iter().filter(move |verified| {
-            verified.stored
-                && verified.release == release
+            verified.release == release
                 && Some(verified.kernel_build_id.as_str()) == kernel_build_id
         })
     }
 
-    /// Forgets the stored patches of a kernel that are damaged, so that another one is used.
-    /// Returns their levels.
-    pub(crate) fn forget_damaged(&mut self, system: &System, release: &str) -> Vec<Number> {
+    /// The verified levels of a kernel whose files are stored.
+    pub(crate) fn stored<'a>(
+        &'a self,
+        release: &'a str,
+        kernel_build_id: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Verified> {
+        let of_kernel = self.of_kernel(release, kernel_build_id);
+        of_kernel.filter(|verified| verified.stored)
+    }
+
+    /// Forgets the stored levels of a kernel that are damaged, so that another one is used. Returns
+    /// their numbers.
+    pub(crate) fn forget_damaged(
+        &mut self,
+        system: &System,
+        release: &str,
+    ) -> Vec<(Number, Damage)> {
         let stored = self.verified.iter_mut();
         let stored = stored.filter(|verified| verified.stored && verified.release == release);
         let mut damaged = Vec::new();
         for verified in stored {
-            if !is_intact(system, verified) {
+            if let Some(damage) = damage(system, verified) {
                 verified.stored = false;
-                damaged.push(verified.level);
+                damaged.push((verified.level, damage));
             }
         }
         damaged
     }
 
-    /// Adds a verified level, and forgets the patches of old ones. Their files are removed by
-    /// `remove_old()` when the state is on the disk.
+    /// Notes that the loader with this build id has run on this machine.
+    pub(crate) fn prove_loader(&mut self, build_id: &str) {
+        let loaders = self.verified.iter_mut();
+        let loaders = loaders.filter_map(|verified| verified.loader.as_mut());
+        for loader in loaders.filter(|loader| loader.build_id.as_deref() == Some(build_id)) {
+            loader.proven = true;
+        }
+    }
+
+    /// Two levels may have the same loader.
+    fn share_proofs(&mut self) {
+        let proven = |it: &Verified| it.loader.clone().filter(|loader| loader.proven);
+        let proven: Vec<_> = self.verified.iter().filter_map(proven).collect();
+        let loaders = self.verified.iter_mut();
+        for loader in loaders.filter_map(|level| level.loader.as_mut()) {
+            loader.proven |= proven.iter().any(|other| other.sha256 == loader.sha256);
+        }
+    }
+
+    /// Adds a verified level, and forgets the files of old ones: those of all but the last ones.
+    /// But there must be a loader that has run here. The files are removed by `remove_old()` when
+    /// the state is on the disk.
     pub(crate) fn verify(&mut self, level: Verified) {
         let release = level.release.clone();
         let is_same =
@@ -247,10 +316,13 @@ impl State {
         self.verified.retain(|other| !is_same(other));
         self.quarantined.retain(|other| other.level != level.level);
         self.verified.push(level);
+        self.share_proofs();
         let of_kernel = self.verified.iter_mut().rev();
-        let of_kernel = of_kernel.filter(|verified| verified.release == release);
-        for old in of_kernel.skip(KEPT) {
-            old.stored = false;
+        let of_kernel = of_kernel.filter(|verified| verified.release == release && verified.stored);
+        let mut has_proven = false;
+        for (nr, level) in of_kernel.enumerate() {
+            level.stored = nr < KEPT || (level.has_proven_loader() && !has_proven);
+            has_proven |= level.has_proven_loader();
         }
     }
 }
@@ -275,15 +347,9 @@ pub(crate) fn patch_path(system: &System, level: Number, release: &str, patch: &
     folder(system).join(format!("{level}/{release}/{patch}.ko"))
 }
 
-/// The stored loader for a release.
-pub(crate) fn loader_path(system: &System, release: &str) -> PathBuf {
-    folder(system).join(format!("loader/{release}/{}.ko", loader::MODULE))
-}
-
-/// The places of the loader that a level brings for a release: the store, and the package.
-pub(crate) fn loader_paths(system: &System, release: &str) -> [PathBuf; 2] {
-    let package = format!("{}/{release}/{}.ko", level::FOLDER, loader::MODULE);
-    [loader_path(system, release), system.path(&package)]
+/// The stored loader of a level.
+pub(crate) fn loader_path(system: &System, level: Number, release: &str) -> PathBuf {
+    folder(system).join(format!("{level}/{release}/{}.ko", loader::MODULE))
 }
 
 /// Reads a file of the package, which must be the one that level.json names.
@@ -302,33 +368,48 @@ fn read_checked(path: &Path, sha256: Digest) -> Result<Vec<u8>> {
     )
 }
 
-/// The path of a patch in the package, after a check of the files of the level for that kernel.
-pub(crate) fn checked(system: &System, kernel: &Kernel) -> Result<PathBuf> {
-    let package = system.path(level::FOLDER);
-    let patch = package.join(&kernel.patch.file);
-    read_checked(&patch, kernel.patch.sha256)?;
-    read_checked(&package.join(&kernel.loader.file), kernel.loader.sha256)?;
-    Ok(patch)
+/// The files of a level for a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) patch: PathBuf,
+    /// `None`: an earlier version of this program has stored the level.
+    pub(crate) loader: Option<PathBuf>,
 }
 
-/// Copies the files of a level for a kernel from the package to the store, and returns the path of
-/// the patch. So the patch that is loaded was checked, even if the package is replaced meanwhile.
-pub(crate) fn stage(system: &System, level: Number, kernel: &Kernel) -> Result<PathBuf> {
+/// The files in the package, after a check of the files of the level for that kernel.
+pub(crate) fn checked(system: &System, kernel: &Kernel) -> Result<Files> {
+    let package = system.path(level::FOLDER);
+    let patch = package.join(&kernel.patch.file);
+    let loader = package.join(&kernel.loader.file);
+    read_checked(&patch, kernel.patch.sha256)?;
+    read_checked(&loader, kernel.loader.sha256)?;
+    Ok(Files {
+        patch,
+        loader: Some(loader),
+    })
+}
+
+/// Copies the files of a level for a kernel from the package to the store, and returns their paths
+/// there. So the files that are loaded were checked, even if the package is replaced meanwhile.
+pub(crate) fn stage(system: &System, level: Number, kernel: &Kernel) -> Result<Files> {
     let package = system.path(level::FOLDER);
     let from = package.join(&kernel.patch.file);
     let patch = read_checked(&from, kernel.patch.sha256)?;
     let loader = read_checked(&package.join(&kernel.loader.file), kernel.loader.sha256)?;
-    let to = patch_path(system, level, &kernel.release, &kernel.patch.name);
+    let to = Files {
+        patch: patch_path(system, level, &kernel.release, &kernel.patch.name),
+        loader: Some(loader_path(system, level, &kernel.release)),
+    };
     let proof = from.with_extension("proof.json");
     match std::fs::read(&proof) {
         Err(error) if error.kind() == ErrorKind::NotFound => (),
         bytes => durable::replace(
-            &to.with_extension("proof.json"),
+            &to.patch.with_extension("proof.json"),
             &bytes.map_err(on_file(&proof))?,
         )?,
     }
-    replace_if_new(&to, &patch)?;
-    replace_if_new(&loader_path(system, &kernel.release), &loader)?;
+    replace_if_new(&to.patch, &patch)?;
+    replace_if_new(&loader_path(system, level, &kernel.release), &loader)?;
     Ok(to)
 }
 
@@ -339,29 +420,52 @@ fn replace_if_new(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(durable::replace(path, bytes)?)
 }
 
-/// The stored patch of a verified level, which must be as it was.
-pub(crate) fn stored_patch(system: &System, verified: &Verified) -> Result<PathBuf> {
-    let path = patch_path(system, verified.level, &verified.release, &verified.patch);
-    read_checked(&path, verified.sha256)?;
-    Ok(path)
+/// The stored files of a verified level, which must be as they were.
+pub(crate) fn stored_files(system: &System, verified: &Verified) -> Result<Files> {
+    let patch = patch_path(system, verified.level, &verified.release, &verified.patch);
+    read_checked(&patch, verified.sha256)?;
+    Ok(Files {
+        patch,
+        loader: stored_loader(system, verified)?,
+    })
 }
 
-/// Whether the stored patch of a verified level is as it was. A file that exists and cannot be read
-/// counts as unchanged.
-fn is_intact(system: &System, verified: &Verified) -> bool {
-    let path = patch_path(system, verified.level, &verified.release, &verified.patch);
-    match std::fs::read(path) {
-        Ok(bytes) => Digest::of(&bytes) == verified.sha256,
+/// The stored loader of a verified level, which must be as it was.
+pub(crate) fn stored_loader(system: &System, verified: &Verified) -> Result<Option<PathBuf>> {
+    let Some(loader) = &verified.loader else {
+        return Ok(None);
+    };
+    let path = loader_path(system, verified.level, &verified.release);
+    read_checked(&path, loader.sha256)?;
+    Ok(Some(path))
+}
+
+/// The first stored file of a verified level that is not as it was. A file that exists and cannot
+/// be read counts as unchanged.
+pub(crate) fn damage(system: &System, verified: &Verified) -> Option<Damage> {
+    let is_whole = |path: PathBuf, sha256: Digest| match std::fs::read(path) {
+        Ok(bytes) => Digest::of(&bytes) == sha256,
         Err(error) => error.kind() != ErrorKind::NotFound,
+    };
+    let Verified { level, release, .. } = verified;
+    if !is_whole(
+        patch_path(system, *level, release, &verified.patch),
+        verified.sha256,
+    ) {
+        return Some(Damage::Patch);
     }
+    let loader = verified.loader.as_ref()?;
+    let path = loader_path(system, *level, release);
+    (!is_whole(path, loader.sha256)).then_some(Damage::Loader)
 }
 
-/// Removes the patches that the state does not name any more.
+/// Removes the files of levels that the state has forgotten.
 pub(crate) fn remove_old(system: &System, state: &State) -> Result<()> {
     for old in state.verified.iter().filter(|verified| !verified.stored) {
         let path = patch_path(system, old.level, &old.release, &old.patch);
         durable::remove(&path.with_extension("proof.json"))?;
         durable::remove(&path)?;
+        durable::remove(&loader_path(system, old.level, &old.release))?;
     }
     Ok(())
 }
@@ -424,6 +528,7 @@ mod tests {
             sha256: Digest::of(b"patch"),
             time: 1,
             stored: true,
+            loader: None,
         }
     }
 
@@ -448,11 +553,44 @@ mod tests {
         assert_eq!(State::read(&system).unwrap(), state);
         remove_old(&system, &state).unwrap();
         for old in &state.verified {
-            assert_eq!(stored_patch(&system, old).is_ok(), old.stored);
+            assert_eq!(stored_files(&system, old).is_ok(), old.stored);
         }
-        let path = stored_patch(&system, &verified(5)).unwrap();
+        let path = stored_files(&system, &verified(5)).unwrap().patch;
         std::fs::write(path, b"other").unwrap();
-        assert!(stored_patch(&system, &verified(5)).is_err());
+        assert_eq!(damage(&system, &verified(5)), Some(Damage::Patch));
+        assert!(stored_files(&system, &verified(5)).is_err());
+    }
+
+    /// All levels since the last boot are verified with the loader of level 1. That one must stay.
+    #[test]
+    fn a_loader_that_has_run_stays() {
+        let mut state = State::default();
+        for level in 1..=9 {
+            let build_id = Some(format!("0{level}"));
+            let loader = StoredLoader {
+                sha256: Digest::of(format!("loader {level}").as_bytes()),
+                build_id,
+                proven: false,
+            };
+            state.verify(Verified {
+                loader: Some(loader),
+                ..verified(level)
+            });
+            state.prove_loader("01");
+        }
+        let stored = |state: &State| -> Vec<_> {
+            let stored = state.stored("7.3", Some("ab"));
+            stored
+                .map(|it| (it.level, it.has_proven_loader()))
+                .collect()
+        };
+        let expected = [(1, true), (7, false), (8, false), (9, false)];
+        assert_eq!(stored(&state), expected);
+        state.prove_loader("08");
+        let ninth = state.verified.last().cloned().unwrap();
+        state.verify(ninth);
+        let expected = [(7, false), (8, true), (9, false)];
+        assert_eq!(stored(&state), expected);
     }
 
     #[test]

@@ -26,7 +26,9 @@ use crate::policy::{
 use crate::policy_file;
 use crate::store::{
     self,
-    State, //
+    Damage,
+    State,
+    Verified, //
 };
 use crate::system::System;
 use crate::time;
@@ -43,8 +45,8 @@ pub(crate) struct View {
     pub(crate) patches: Vec<Patch>,
     /// The patches that are not loaded at boot any more.
     not_booted: Vec<String>,
-    /// The levels whose stored patch is damaged, and is not used.
-    pub(crate) damaged: Vec<Number>,
+    /// The levels that are not used, because a stored file is damaged.
+    damaged: Vec<(Number, Damage)>,
     /// Whether the level of the package was never seen before.
     pub(crate) is_new: bool,
 }
@@ -76,6 +78,12 @@ impl View {
     pub(crate) fn entry(&self) -> Option<&Kernel> {
         let level = self.level.as_ref()?;
         policy::entry(level, &self.release, self.build_id.as_deref()).ok()
+    }
+
+    /// A verified level of this kernel whose files are stored.
+    pub(crate) fn stored(&self, level: Number) -> Option<&Verified> {
+        let mut stored = self.state.stored(&self.release, self.build_id.as_deref());
+        stored.find(|verified| verified.level == level)
     }
 
     /// The level that a patch of the loader belongs to. The build ids must agree, because a patch
@@ -128,11 +136,12 @@ impl View {
         all
     }
 
-    /// A line for each level whose stored patch is damaged.
+    /// A line for each level with a damaged file.
     pub(crate) fn damaged_lines(&self) -> impl Iterator<Item = String> + '_ {
-        let damaged = self.damaged.iter();
-        damaged
-            .map(|level| format!("the stored patch of level {level} is damaged, and is not used"))
+        self.damaged.iter().map(|(level, damage)| {
+            let file = damage.words();
+            format!("the stored {file} of level {level} is damaged, and is not used")
+        })
     }
 
     /// The levels that must not be in effect, whoever says it.

@@ -340,6 +340,7 @@ impl<'a> Verb<'a> {
             let source = format!("files/{}.ko", name.as_str().unwrap());
             assert_eq!(tree[&file], machine.tree("files")[&source], "{}", seen());
         }
+        boots_with_the_loader_of_its_level(machine, &seen());
         let history = machine.json(&["history"]);
         assert!(
             history["damaged"].as_u64().unwrap() <= torn,
@@ -451,6 +452,35 @@ impl<'a> Verb<'a> {
             }
         }
     }
+}
+
+/// The next boot loads the newest level of the list, with the loader of that level.
+fn boots_with_the_loader_of_its_level(machine: &Machine, seen: &str) {
+    let list = std::fs::read_to_string(machine.path(&format!("{STATE}/boot/{RELEASE}/list")));
+    let list = list.unwrap_or_default();
+    let Some(level) = list
+        .lines()
+        .filter_map(|name| name.strip_prefix("level"))
+        .max()
+    else {
+        return;
+    };
+    let rebooted = machine.copy();
+    rebooted.write("proc/sys/kernel/random/boot_id", "rebooted\n");
+    std::fs::remove_dir_all(rebooted.path("sys/kernel/rust_livepatch")).unwrap();
+    let output = rebooted.run(&["boot", "-n"]);
+    for text in [
+        format!("the loader of level {level} would be loaded first\n"),
+        format!("level{level}: would be loaded\n"),
+    ] {
+        assert!(output.out.contains(&text), "{output:?} {seen}");
+    }
+    // The loader is that of the level, and no other.
+    let loader = machine.path(&format!(
+        "{STATE}/level/{level}/{RELEASE}/rust_livepatch.ko"
+    ));
+    let expected = levels::loader(level.parse().unwrap());
+    assert_eq!(std::fs::read(loader).unwrap(), expected, "{seen}");
 }
 
 /// A machine with the files of two patches. No patch is installed.
@@ -568,6 +598,15 @@ fn an_application_of_a_level() {
     let before = levels::canary();
     before.folder("var");
     levels::on_probation(&before, 7);
+    Verb::new(&before, &["level", "apply"], 0).survives();
+}
+
+/// The same with another level, which has another loader, in effect before.
+#[test]
+fn an_application_of_the_next_level() {
+    let before = levels::six_and_seven();
+    levels::install(&before, 8);
+    levels::on_probation(&before, 8);
     Verb::new(&before, &["level", "apply"], 0).survives();
 }
 

@@ -16,9 +16,9 @@ use serde_json::{
 };
 use std::os::unix::fs::PermissionsExt;
 
-const PACKAGE: &str = "usr/share/rlp/level";
-const STATE: &str = "var/lib/rlp/level";
-const VERMAGIC: &str = "7.3.4+test SMP preempt mod_unload";
+pub(crate) const PACKAGE: &str = "usr/share/rlp/level";
+pub(crate) const STATE: &str = "var/lib/rlp/level";
+pub(crate) const VERMAGIC: &str = "7.3.4+test SMP preempt mod_unload";
 
 fn hex(bytes: &[u8]) -> String {
     bytes
@@ -37,16 +37,18 @@ fn patch(level: u32) -> Vec<u8> {
     elf::module(&info, "rlp_enable_patch", b"same")
 }
 
+/// The loader of a level.
+pub(crate) fn loader(level: u32) -> Vec<u8> {
+    let info = [
+        "name=rust_livepatch".to_owned(),
+        format!("vermagic={VERMAGIC}"),
+    ];
+    elf::module(&info, "printk", format!("{level:04}").as_bytes())
+}
+
 /// The description of a level, and its files in the package.
 pub(crate) fn install(machine: &Machine, level: u32) -> Value {
-    let loader = elf::module(
-        &[
-            "name=rust_livepatch".to_owned(),
-            format!("vermagic={VERMAGIC}"),
-        ],
-        "printk",
-        b"load",
-    );
+    let loader = loader(level);
     let described = json!({
         "schema": 1,
         "level": level,
@@ -66,7 +68,7 @@ pub(crate) fn install(machine: &Machine, level: u32) -> Value {
             "loader": {
                 "file": format!("{RELEASE}/rust_livepatch.ko"),
                 "sha256": sha256(&loader),
-                "build_id": hex(b"load"),
+                "build_id": hex(format!("{level:04}").as_bytes()),
             },
         }],
         "fixes": [{
@@ -88,7 +90,7 @@ pub(crate) fn install(machine: &Machine, level: u32) -> Value {
     described
 }
 
-fn describe(machine: &Machine, level: &Value) {
+pub(crate) fn describe(machine: &Machine, level: &Value) {
     machine.write(&format!("{PACKAGE}/level.json"), &level.to_string());
 }
 
@@ -123,7 +125,7 @@ fn check(machine: &Machine, name: &str, script: &str) {
 }
 
 /// The loader removes the folder of a patch that is disabled.
-fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
+pub(crate) fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
     let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
     std::thread::spawn(move || {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
@@ -136,13 +138,13 @@ fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
     })
 }
 
-fn leaves(machine: &Machine, patch: &str) {
+pub(crate) fn leaves(machine: &Machine, patch: &str) {
     let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// A machine on which the levels 6 and 7 were verified, and 7 is in effect.
-fn six_and_seven() -> Machine {
+pub(crate) fn six_and_seven() -> Machine {
     let machine = canary();
     for level in [6, 7] {
         install(&machine, level);

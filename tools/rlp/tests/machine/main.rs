@@ -11,6 +11,7 @@ mod fleet;
 mod hostile;
 mod level;
 mod levels;
+mod loaders;
 mod readers;
 mod report;
 mod report_tampering;
