@@ -19,6 +19,30 @@ units() {
 		grep -qx 'FixedRandomDelay=true' "$top/tools/rlp/systemd/rlp-heartbeat.timer"
 }
 
+# The trigger of the package starts a run only if the timer of the runs is enabled and active.
+trigger() {
+	local fake enabled active expected output
+
+	fake=$(out_dir)/test-rlp-trigger
+	rm -rf "$fake"
+	mkdir -p "$fake"
+	printf '%s\n' '#!/bin/sh' 'case "$*" in' '*is-enabled*) exit "$ENABLED" ;;' \
+		'*is-active*) exit "$ACTIVE" ;;' '*) echo "$*" ;;' 'esac' >"$fake/systemctl"
+	chmod +x "$fake/systemctl"
+	for enabled in 0 1; do
+		for active in 0 3; do
+			expected=''
+			((enabled || active)) || expected='--no-block start rlp-apply.service'
+			output=$(PATH=$fake:$PATH ENABLED=$enabled ACTIVE=$active \
+				sh "$top/debian/rlp.postinst" triggered /usr/share/rlp/level)
+			[[ $output == "$expected" ]] || {
+				echo "is-enabled ends with $enabled, is-active with $active"
+				return 1
+			}
+		done
+	done
+}
+
 # rlp_texts FILE...: print each text in source files of rlp, except in comments, attributes and unit
 # tests. A text is a literal with two words or more, whatever the program does with it: failures,
 # reasons, advice, notes, answers, and what only a person reads.
@@ -87,6 +111,7 @@ missing_messages_are_noticed() {
 }
 
 result "the unit of the boot" units
+result "the trigger of the package" trigger
 result "the guides have every message" same_messages
 result "a message that the guide lacks is noticed" missing_messages_are_noticed
 exit $rc
