@@ -16,6 +16,7 @@ units() {
 		grep -qF '"livepatch.off"' "$top/tools/rlp/src/boot.rs" &&
 		grep -qx 'ExecStart=-/usr/bin/rlp boot' "$unit" &&
 		grep -qx 'ExecStart=/usr/bin/rlp heartbeat' "${unit/boot/heartbeat}" &&
+		grep -qx 'OnSuccess=rlp-heartbeat.service' "${unit/boot/boot-survived}" &&
 		grep -qx 'FixedRandomDelay=true' "$top/tools/rlp/systemd/rlp-heartbeat.timer"
 }
 

@@ -54,6 +54,11 @@ step="each boot loads the level, and the next level replaces it"
 reboot
 booted
 has_level 1
+# A machine that was restarted shows at once that it is protected.
+guest 'systemctl start rlp-boot-survived.service'
+await 60 "rlp history --json | jq -e '.records[-1] | .action == \"heartbeat\" and
+	.boot == \"$boot_id\" and
+	.machine.patches[0].state == \"in-effect\"'"
 install_level 2
 guest 'rlp level apply'
 says '^level 2: level2 is in effect and confirmed'
