@@ -116,6 +116,14 @@ pub fn remove(path: &Path) -> Result {
     }
 }
 
+/// Gives a file another name in the same folder. The new name is on the disk when this returns. If
+/// this is interrupted, the file has one of the two names. A full disk has room for this, because
+/// the new entry takes the place of the old one.
+pub fn rename(from: &Path, to: &Path) -> Result {
+    std::fs::rename(from, to).map_err(io_error_at(from))?;
+    sync_entry(to)
+}
+
 /// Appends a line to a file. The line is on the disk when this returns. If the line cannot be
 /// written, the file gets its old length back, unless that fails too. If a power cut has left a
 /// part of a line at the end of the file, the part is ended first. The caller holds a [`Lock`] if
@@ -225,6 +233,18 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn another_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        replace(&one, b"1").unwrap();
+        replace(&two, b"2").unwrap();
+        rename(&one, &two).unwrap();
+        assert_eq!(std::fs::read(&two).unwrap(), b"1");
+        assert_eq!(names(dir.path()), ["two"]);
+        assert_eq!(rename(&one, &two).unwrap_err().path, one);
     }
 
     #[test]

@@ -69,6 +69,7 @@ use crate::policy::{
 };
 use crate::store::{
     self,
+    Files,
     Intent,
     Phase,
     StoredLoader,
@@ -87,10 +88,7 @@ use serde_json::{
     json,
     Value, //
 };
-use std::path::{
-    Path,
-    PathBuf, //
-};
+use std::path::Path;
 use std::time::{
     Duration,
     Instant, //
@@ -147,10 +145,8 @@ impl Report for Applied {
 
 /// A level that is to be applied.
 struct Target {
-    path: PathBuf,
     module: ModuleFile,
-    /// The loader of the level.
-    loader: Option<PathBuf>,
+    files: Files,
 }
 
 struct Run<'a> {
@@ -261,7 +257,8 @@ impl Run<'_> {
             Decision::TakeBack { level, to, .. } => {
                 self.replace_revoked(level, to, &decision).and(noted)
             }
-            _ => noted,
+            Decision::Hold { .. } => noted,
+            _ => noted.and_then(|()| self.keep_level_of_boot()),
         }
     }
 
@@ -270,8 +267,19 @@ impl Run<'_> {
         self.note_new_level()?;
         self.prove_loader()?;
         self.view.state.write(self.system)?;
-        self.keep_quarantine_of_boot()?;
-        self.keep_level_of_boot()
+        self.note_failed()?;
+        self.keep_quarantine_of_boot()
+    }
+
+    /// Records a quarantine that could not be written when the level failed.
+    fn note_failed(&mut self) -> Result<()> {
+        if let Some(failed) = self.view.failed.take() {
+            let quarantined = self.view.state.quarantined.iter();
+            let mut quarantined = quarantined.filter(|it| it.level == failed.level);
+            let reason = quarantined.next().map(|it| it.reason.clone());
+            self.record_quarantine(failed.level, &failed.patch, &reason.unwrap_or_default());
+        }
+        Intent::remove_failed(self.system)
     }
 
     /// Keeps the quarantines of the boot in the state. When an earlier level is installed for the
@@ -378,13 +386,17 @@ impl Run<'_> {
         }
         self.view.state.quarantine(level, reason);
         let written = self.view.state.write(self.system);
+        self.record_quarantine(level, patch, reason);
+        written
+    }
+
+    fn record_quarantine(&mut self, level: Number, patch: &str, reason: &str) {
         let mut record = Record::new(self.system, RecordPhase::State, "quarantine", patch);
         record.level = Some(level);
         record.detail = Some(format!("level {level}: {reason}"));
         self.record(record);
         self.lines
             .push(format!("level {level} is quarantined: {reason}"));
-        written
     }
 
     /// Finishes or undoes what an earlier run has left.
@@ -459,7 +471,8 @@ impl Run<'_> {
             .collect();
         for old in revoked {
             if boot::has_file(self.system, &old.release, &old.patch, old.sha256)? {
-                boot::uninstall(self.system, &old.release, &old.patch)?;
+                self.lines
+                    .extend(boot::uninstall(self.system, &old.release, &old.patch)?);
                 self.lines.push(format!(
                     "level {} is blocked, and is not loaded at boot any more",
                     old.level
@@ -487,15 +500,15 @@ impl Run<'_> {
         };
         Ok(Target {
             module: ModuleFile::read(&files.patch)?,
-            path: files.patch,
-            loader: files.loader,
+            files,
         })
     }
 
     /// Loads, checks and confirms the patch of a level, or takes it back.
     fn apply_level(&mut self, level: Number, from: Source) -> Result<()> {
         let target = self.target(level, from)?;
-        check::preflight(self.system, &target.path, target.loader.as_deref())?;
+        let Files { patch, loader } = &target.files;
+        check::preflight(self.system, patch, loader.as_deref())?;
         let intent = Intent {
             boot: self.system.boot_id(),
             level,
@@ -503,14 +516,10 @@ impl Run<'_> {
             patch: target.module.name.clone(),
             build_id: target.module.build_id.clone(),
             before: Before::read(self.system),
+            files: Some(target.files.hashes()?),
         };
-        intent.write(self.system).map_err(|failure| {
-            Failure::error(format!(
-                "level {level} is not applied: the next boot could not detect a failure of it"
-            ))
-            .why(failure.what)
-        })?;
-        let detail = format!("level {level}, {}", target.path.display());
+        self.announce(&intent, from)?;
+        let detail = format!("level {level}, {}", patch.display());
         self.begin("apply", level, &target.module.name, &detail);
         let health = self.view.policy.health;
         let plan = Plan {
@@ -523,8 +532,8 @@ impl Run<'_> {
             dry_run: false,
         };
         // The loader of the level is loaded for the level alone, and under its intent.
-        let loaded = modules::load_loader_of(self.system, target.loader.as_deref())
-            .and_then(|()| load::load(self.system, &target.path, &plan, self.progress));
+        let loaded = modules::load_loader_of(self.system, loader.as_deref())
+            .and_then(|()| load::load(self.system, patch, &plan, self.progress));
         match loaded {
             Ok(change) => {
                 let notes = change.notes.into_iter();
@@ -546,6 +555,27 @@ impl Run<'_> {
                 Err(failure)
             }
         }
+    }
+
+    /// Writes the intent. A level that was verified here is applied even if the disk is full: it is
+    /// the way back, and it has been in effect on this machine.
+    fn announce(&mut self, intent: &Intent, from: Source) -> Result<()> {
+        let level = intent.level;
+        let Err(failure) = intent.write(self.system) else {
+            return Ok(());
+        };
+        if from == Source::Store {
+            self.lines.push(format!(
+                "level {level}: the intent was not written, and the level is applied nevertheless, \
+                 because it was verified on this machine: {}",
+                failure.what
+            ));
+            return Ok(());
+        }
+        Err(Failure::error(format!(
+            "level {level} is not applied: the next boot could not detect a failure of it"
+        ))
+        .why(failure.what))
     }
 
     /// Waits until the level has settled, and checks it.
@@ -610,11 +640,38 @@ impl Run<'_> {
             let why = format!("it was confirmed, and is {}", state.words());
             return Err(self.take_back(intent, &why));
         }
+        self.view.patches = loader::patches(self.system)?;
+        let stored = self.store_verified(&mut intent);
+        let why = stored.as_ref().err().map(|failure| failure.what.clone());
+        let result = if why.is_none() {
+            "verified"
+        } else {
+            "confirmed"
+        };
+        self.end("apply", (level, &patch), result, why.as_deref());
+        self.lines.push(match stored {
+            Ok(()) => format!(
+                "level {level}: {patch} is in effect and confirmed, and is loaded at each boot"
+            ),
+            Err(_) => format!(
+                "level {level}: {patch} is in effect and confirmed, and that was not stored"
+            ),
+        });
+        stored
+    }
+
+    /// Stores a level as verified, and lets each boot load it.
+    fn store_verified(&mut self, intent: &mut Intent) -> Result<()> {
+        let level = intent.level;
+        let files =
+            store::files_of(self.system, &self.view.release, intent).map_err(|failure| {
+                // The next run checks the files of the package again.
+                failure.also(Intent::remove(self.system).err().map(|other| other.what))
+            })?;
         intent.phase = Phase::Confirmed;
         intent.write(self.system)?;
-        let path = store::patch_path(self.system, level, &self.view.release, &patch);
-        let bytes = std::fs::read(&path).map_err(on_file(&path))?;
-        let module = ModuleFile::parse(&path, &bytes)?;
+        let bytes = std::fs::read(&files.patch).map_err(on_file(&files.patch))?;
+        let module = ModuleFile::parse(&files.patch, &bytes)?;
         let now = self.view.now();
         let loader = stored_loader::of_level(self.system, level, &self.view.release)?;
         if let Some(loader) = &loader {
@@ -624,7 +681,7 @@ impl Run<'_> {
             level,
             release: self.view.release.clone(),
             kernel_build_id: self.view.build_id.clone().unwrap_or_default(),
-            patch: patch.clone(),
+            patch: intent.patch.clone(),
             build_id: module.build_id.clone(),
             sha256: Digest::of(&bytes),
             time: now,
@@ -635,13 +692,7 @@ impl Run<'_> {
         self.view.state.write(self.system)?;
         self.install_for_boot(level, &module)?;
         store::remove_old(self.system, &self.view.state)?;
-        Intent::remove(self.system)?;
-        self.end("apply", (level, &patch), "verified", None);
-        self.lines.push(format!(
-            "level {level}: {patch} is in effect and confirmed, and is loaded at each boot"
-        ));
-        self.view.patches = loader::patches(self.system)?;
-        Ok(())
+        Intent::remove(self.system)
     }
 
     /// Says that the loader of a level is not the one in the kernel.
@@ -666,8 +717,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// If a boot has loaded an earlier level in the place of one that has failed, the earlier one
-    /// is the level of the next boots.
+    /// The level in effect is the level of the next boots. It may not be, because a boot has loaded
+    /// it in the place of one that has failed, or because nothing could be written when it was
+    /// applied.
     fn keep_level_of_boot(&mut self) -> Result<()> {
         let Some((level, _)) = self.view.in_effect() else {
             return Ok(());
@@ -676,14 +728,13 @@ impl Run<'_> {
             return Ok(());
         };
         let installed = boot::installed(self.system, &verified.release)?;
-        let not_booted = boot::quarantined(self.system)?;
         let mut others = self.view.state.verified.iter();
-        let is_in_its_place = others.any(|other| {
+        let is_other = others.any(|other| {
             other.release == verified.release
+                && other.patch != verified.patch
                 && installed.contains(&other.patch)
-                && not_booted.contains(&other.patch)
         });
-        if !is_in_its_place || installed.contains(&verified.patch) {
+        if installed.contains(&verified.patch) && !is_other {
             return Ok(());
         }
         let path = store::stored_files(self.system, &verified)?.patch;
@@ -719,9 +770,14 @@ impl Run<'_> {
         let quarantined = self.quarantine(level, &patch, reason);
         intent.phase = Phase::TakingBack;
         let noted = quarantined.and_then(|()| intent.write(self.system));
+        // Without the quarantine, the intent is the only word about the failure on the disk. It
+        // must not look like that of a level that was not loaded yet.
+        let noted = noted.or_else(|failure| match Intent::set_failed(self.system) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(failure),
+        });
         let until = wait::deadline_after(LEAVES);
         let unloaded = unload::unload(self.system, &patch, None, until, self.progress);
-        // Without the quarantine, the intent is the only word about the failure on the disk.
         let written = noted.and_then(|()| match &unloaded {
             Ok(_) => Intent::remove(self.system),
             Err(_) => Ok(()),
@@ -798,9 +854,10 @@ impl Run<'_> {
         let patch = patch.name.clone();
         self.begin("take-back", level, &patch, &decision.text());
         let result = match to {
-            Some(to) => self
-                .apply_level(to, Source::Store)
-                .and_then(|()| self.unload_if_in_effect(&patch)),
+            Some(to) => {
+                let applied = self.apply_level(to, Source::Store);
+                self.unload_after(applied, level, &patch)
+            }
             None => self.unload_revoked(&patch),
         };
         let (result_words, why) = match &result {
@@ -817,12 +874,29 @@ impl Run<'_> {
     }
 
     /// A cumulative patch has replaced the revoked one. If the loader says that the revoked patch
-    /// is in effect nevertheless, the new one is not cumulative.
-    fn unload_if_in_effect(&mut self, patch: &str) -> Result<()> {
-        match loader::patch(self.system, patch)? {
-            Some(old) if old.state == State::InEffect => self.unload_revoked(patch),
-            _ => Ok(()),
+    /// is in effect nevertheless, the other one has failed, or is not cumulative. In both cases the
+    /// revoked one does not stay. But a run that was interrupted does nothing more.
+    fn unload_after(&mut self, applied: Result<()>, level: Number, patch: &str) -> Result<()> {
+        if applied.is_err() && interrupt::is_pending() {
+            return applied;
         }
+        let is_left = match loader::patch(self.system, patch) {
+            Ok(old) => old.is_some_and(|old| old.state == State::InEffect),
+            Err(failure) => return applied.and(Err(failure)),
+        };
+        if !is_left {
+            return applied;
+        }
+        let unloaded = self.unload_revoked(patch);
+        let Err(failure) = applied else {
+            return unloaded;
+        };
+        if unloaded.is_ok() {
+            self.lines.push(format!(
+                "level {level} was taken back, and no level is in effect"
+            ));
+        }
+        Err(failure.also(unloaded.err().map(|other| other.what)))
     }
 
     /// Unloads a patch even if it cannot be removed from the boot, because the disk is full.
@@ -834,10 +908,11 @@ impl Run<'_> {
         removed
     }
 
-    fn remove_from_boot(&self, patch: &str) -> Result<()> {
+    fn remove_from_boot(&mut self, patch: &str) -> Result<()> {
         let installed = boot::installed(self.system, &self.view.release)?;
         if installed.iter().any(|name| name == patch) {
-            boot::uninstall(self.system, &self.view.release, patch)?;
+            let note = boot::uninstall(self.system, &self.view.release, patch)?;
+            self.lines.extend(note);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use crate::change::{
 use crate::cli;
 use crate::digest::Digest;
 use crate::failure::{
+    error_text,
     on_file,
     Failure,
     Result, //
@@ -62,6 +63,7 @@ use crate::system::{
     STATE, //
 };
 use crate::units;
+use rustix::io::Errno;
 use serde::{
     Deserialize,
     Serialize, //
@@ -406,22 +408,50 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
             &name,
             detail,
             || {
-                uninstall(system, &release, &name)?;
+                let mut change = change;
+                change.notes.extend(uninstall(system, &release, &name)?);
                 Ok(change)
             },
         )
     })
 }
 
-/// Removes the name from the list, and then the module.
-pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<()> {
+/// Removes the name from the list, and then the module. On a full disk, the list cannot be written,
+/// so the module goes first, and makes room for the list. A boot that finds a name without a module
+/// loads the others. Returns a note if that was so.
+pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<Option<String>> {
     let _lock = lock(system)?;
     let mut names = installed(system, release)?;
+    let mut note = None;
     if names.iter().any(|other| other == name) {
         names.retain(|other| other != name);
-        write_names(system, &list(release), &names)?;
+        let path = system.path(&list(release));
+        let written = durable::replace(&path, lines(&names).as_bytes());
+        if let Err(failed) = written {
+            if !is_full(&failed.error) {
+                return Err(failed.into());
+            }
+            note = Some(format!(
+                "its module was removed before the list of the boot was written: {}",
+                error_text(&failed.error)
+            ));
+            durable::remove(&stored_path(system, release, name))?;
+            durable::replace(&path, lines(&names).as_bytes()).map_err(|failed| {
+                Failure::from(failed)
+                    .why("its module is removed, so it is not loaded at boot any more")
+                    .next("make room on the disk, then give the command again")
+            })?;
+        }
     }
-    remove_file(system, release, name)
+    remove_file(system, release, name)?;
+    Ok(note)
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    let full = [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|errno| full.contains(&errno))
 }
 
 /// Removes the module of a patch that is not in the list any more.

@@ -16,6 +16,7 @@ use crate::output::Outcome;
 use crate::policy_file;
 use crate::store::{
     self,
+    Intent,
     State, //
 };
 use crate::system::System;
@@ -145,13 +146,15 @@ fn release_level(system: &System, level: Number, applied: &mut Applied) -> Resul
     let mut state = State::read(system)?;
     let before = state.quarantined.len();
     state.quarantined.retain(|other| other.level != level);
+    let failed = Intent::read_failed(system)?;
+    let has_failed = failed.is_some_and(|failed| failed.level == level);
     let patches = patches_of(system, level, &state)?;
     let not_booted = boot::quarantined(system)?;
     let of_boot: Vec<_> = patches
         .into_iter()
         .filter(|patch| not_booted.contains(patch))
         .collect();
-    if state.quarantined.len() == before && of_boot.is_empty() {
+    if state.quarantined.len() == before && of_boot.is_empty() && !has_failed {
         applied
             .lines
             .push(format!("level {level} is not quarantined"));
@@ -161,6 +164,9 @@ fn release_level(system: &System, level: Number, applied: &mut Applied) -> Resul
         let detail = format!("level {level}");
         recorded(system, applied, ("release", Some(level)), &detail, || {
             state.write(system)?;
+            if has_failed {
+                Intent::remove_failed(system)?;
+            }
             of_boot
                 .iter()
                 .try_for_each(|patch| boot::release(system, patch))

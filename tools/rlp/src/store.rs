@@ -10,6 +10,8 @@
 //!   files in its own folder. So it changes nothing that a boot loads before it is verified.
 //! - `intent` names the level that is being applied, with the boot. If another boot finds it, the
 //!   machine was started again before the level was confirmed, or before that was stored.
+//! - `failed` is the intent of a level that has failed while the disk was full. The next run
+//!   quarantines the level.
 //!
 //! Each file is replaced as a whole. The files of a level are on the disk before `state` names it
 //! as verified, and are removed after `state` has forgotten it.
@@ -158,6 +160,16 @@ pub(crate) struct Intent {
     pub(crate) patch: String,
     pub(crate) build_id: Option<String>,
     pub(crate) before: crate::health::Before,
+    /// The hashes of the files that were checked. `None`: an earlier version has written this.
+    #[serde(default)]
+    pub(crate) files: Option<Hashes>,
+}
+
+/// The files of a level, as they were when they were checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hashes {
+    patch: Digest,
+    loader: Option<Digest>,
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -376,6 +388,37 @@ pub(crate) struct Files {
     pub(crate) loader: Option<PathBuf>,
 }
 
+impl Files {
+    pub(crate) fn hashes(&self) -> Result<Hashes> {
+        let hash = |path: &PathBuf| {
+            let bytes = std::fs::read(path).map_err(on_file(path))?;
+            Ok::<_, Failure>(Digest::of(&bytes))
+        };
+        Ok(Hashes {
+            patch: hash(&self.patch)?,
+            loader: self.loader.as_ref().map(hash).transpose()?,
+        })
+    }
+}
+
+/// The stored files of the level that an intent names, which must be as they were when they were
+/// checked.
+pub(crate) fn files_of(system: &System, release: &str, intent: &Intent) -> Result<Files> {
+    let loader = loader_path(system, intent.level, release);
+    let files = Files {
+        patch: patch_path(system, intent.level, release, &intent.patch),
+        loader: Some(loader).filter(|path| path.exists()),
+    };
+    std::fs::metadata(&files.patch).map_err(on_file(&files.patch))?;
+    if let Some(hashes) = intent.files {
+        read_checked(&files.patch, hashes.patch)?;
+        if let (Some(path), Some(sha256)) = (&files.loader, hashes.loader) {
+            read_checked(path, sha256)?;
+        }
+    }
+    Ok(files)
+}
+
 /// The files in the package, after a check of the files of the level for that kernel.
 pub(crate) fn checked(system: &System, kernel: &Kernel) -> Result<Files> {
     let package = system.path(level::FOLDER);
@@ -474,9 +517,29 @@ fn intent_path(system: &System) -> PathBuf {
     folder(system).join("intent")
 }
 
+/// The intent of a level that has failed while nothing could be written.
+fn failed_path(system: &System) -> PathBuf {
+    folder(system).join("failed")
+}
+
 impl Intent {
     pub(crate) fn read(system: &System) -> Result<Option<Self>> {
         json(&intent_path(system))
+    }
+
+    /// Makes this intent the one of a level that has failed. On a full disk, a file cannot be
+    /// written, but it can be renamed.
+    pub(crate) fn set_failed(system: &System) -> Result<()> {
+        Ok(durable::rename(&intent_path(system), &failed_path(system))?)
+    }
+
+    /// The level that has failed while nothing could be written.
+    pub(crate) fn read_failed(system: &System) -> Result<Option<Self>> {
+        json(&failed_path(system))
+    }
+
+    pub(crate) fn remove_failed(system: &System) -> Result<()> {
+        Ok(durable::remove(&failed_path(system))?)
     }
 
     pub(crate) fn write(&self, system: &System) -> Result<()> {

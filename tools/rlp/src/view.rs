@@ -27,6 +27,7 @@ use crate::policy_file;
 use crate::store::{
     self,
     Damage,
+    Intent,
     State,
     Verified, //
 };
@@ -49,7 +50,13 @@ pub(crate) struct View {
     damaged: Vec<(Number, Damage)>,
     /// Whether the level of the package was never seen before.
     pub(crate) is_new: bool,
+    /// The level that has failed while its quarantine could not be written. The state has the
+    /// quarantine, and the disk has it as soon as the state is written.
+    pub(crate) failed: Option<Intent>,
 }
+
+/// The reason of a quarantine that could not be written when the level failed.
+const FAILED_UNWRITTEN: &str = "it has failed while nothing could be written to the disk";
 
 impl View {
     /// Reads everything, and changes nothing. The state has the time that has passed, and the level
@@ -58,6 +65,11 @@ impl View {
         let level = store::available(system)?;
         let mut state = State::read(system)?;
         let is_new = state.see(level.as_ref(), Reading::read(system));
+        let failed = Intent::read_failed(system)?;
+        let failed = failed.filter(|failed| !state.is_quarantined(failed.level));
+        if let Some(failed) = &failed {
+            state.quarantine(failed.level, FAILED_UNWRITTEN);
+        }
         let release = system.release();
         let damaged = state.forget_damaged(system, &release);
         Ok(Self {
@@ -71,6 +83,7 @@ impl View {
             not_booted: boot::quarantined(system)?,
             damaged,
             is_new,
+            failed,
         })
     }
 

@@ -240,6 +240,17 @@ impl Machine {
     }
 }
 
+/// The program on a disk that is full: files of more than 100 bytes cannot be written. Files can be
+/// renamed and removed, and small values can be written to files of the loader.
+pub(crate) fn with_full_disk(machine: &Machine, arguments: &[&str]) -> Output {
+    let script = "trap '' XFSZ; exec prlimit --fsize=100 \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_rlp")])
+        .args(arguments);
+    machine.run_with(&mut command)
+}
+
 /// The program under strace, with these options of strace.
 pub(crate) fn traced(options: &[&str], arguments: &[&str]) -> Command {
     let strace = std::env::var_os("RLP_STRACE");

@@ -524,6 +524,32 @@ fn an_uninstall() {
     Verb::new(&before, &["uninstall", "second"], 0).survives();
 }
 
+/// The list cannot be written, because the disk is full. But the module can be removed, and then no
+/// boot loads the patch.
+#[test]
+fn an_uninstall_on_a_full_disk() {
+    let machine = machine();
+    install(&machine, "first");
+    install(&machine, "second");
+    let inject = "inject=rename,renameat,renameat2:error=ENOSPC";
+    let trace = "trace=rename,renameat,renameat2";
+    let options = ["-e", trace, "-e", inject, "-o", "/dev/null"];
+    let output = machine.run_with(&mut traced(&options, &["uninstall", "second"]));
+    output.fails(1, "No space left");
+    output.fails(
+        1,
+        "its module is removed, so it is not loaded at boot any more",
+    );
+    let second = machine.path(&format!("{STATE}/boot/{RELEASE}/second.ko"));
+    assert!(!second.exists());
+    let boot = machine.run(&["boot", "-n"]);
+    boot.says(0, "first: would be loaded\n");
+    assert!(!boot.out.contains("second: would"), "{boot:?}");
+    machine
+        .run(&["uninstall", "second"])
+        .says(0, "second: uninstalled\n");
+}
+
 /// An uninstall that was killed has removed the module, and has not synced the folder. The next
 /// uninstall does that.
 #[test]

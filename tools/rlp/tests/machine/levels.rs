@@ -5,6 +5,7 @@
 
 use crate::common::{
     sha256,
+    with_full_disk,
     Machine,
     KERNEL,
     RELEASE, //
@@ -664,6 +665,102 @@ fn a_revoked_level_does_not_stay_because_the_disk_is_full() {
         loader.join().unwrap();
         output.has("level 7 is taken back: its publisher has revoked it");
     }
+}
+
+/// On a full disk, the way back to a level that was verified is not closed.
+#[test]
+fn a_stored_level_is_applied_although_the_disk_is_full() {
+    let machine = six_and_seven();
+    policy(
+        &machine,
+        "ring = 'canary'\nhealth.settle = 0\nblocked = [7]",
+    );
+    on_probation(&machine, 6);
+    let loader = disables(&machine, "level7");
+    let output = with_full_disk(&machine, &["level", "apply"]);
+    loader.join().unwrap();
+    assert_eq!(output.status, 1, "{output:?}");
+    output.has("level 7 is taken back: the policy of this machine blocks it");
+    output.has(
+        "level 6: the intent was not written, and the level is applied nevertheless, because it \
+         was verified on this machine: ",
+    );
+    output.has("level 6: level6 is in effect and confirmed, and that was not stored\n");
+    assert_eq!(machine.get("level6", "confirmed"), "1");
+    let list = format!("var/lib/rlp/boot/{RELEASE}/list");
+    assert_eq!(machine.read(&list), "");
+    // When there is room again, the next run lets each boot load that level.
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 6 is loaded at each boot from now on\n");
+    assert_eq!(machine.read(&list), "level6\n");
+    let again = machine.run(&["level", "apply"]);
+    assert!(!again.out.contains("from now on"), "{again:?}");
+}
+
+/// The stored level fails its checks, and the loader puts the revoked one in effect again.
+#[test]
+fn a_revoked_level_does_not_stay_because_the_stored_one_fails() {
+    let machine = six_and_seven();
+    check(&machine, "10-not-6", "test $RLP_LEVEL != 6");
+    policy(
+        &machine,
+        "ring = 'canary'\nhealth.settle = 0\nblocked = [7]",
+    );
+    on_probation(&machine, 6);
+    let loaders = ["level6", "level7"].map(|patch| disables(&machine, patch));
+    let output = machine.run(&["level", "apply"]);
+    loaders.map(|loader| loader.join().unwrap());
+    output.has("level 6 is quarantined: the check 10-not-6 has failed");
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["in_effect"], Value::Null);
+}
+
+/// The disk was full when the level failed. So neither its quarantine nor its phase was written.
+#[test]
+fn a_level_that_fails_while_the_disk_is_full() {
+    let machine = canary();
+    check(&machine, "10-bad", "exit 3");
+    on_probation(&machine, 7);
+    intent(&machine, "boot-1", "loading");
+    let loader = disables(&machine, "level7");
+    let output = with_full_disk(&machine, &["level", "apply"]);
+    loader.join().unwrap();
+    output.has("level 7 is quarantined: the check 10-bad has failed");
+    assert!(!machine.path(&format!("{STATE}/intent")).exists());
+    // Nobody applies it again, whether there is room or not.
+    let blocked = "level 7 is blocked: it has failed on this machine: it has failed while nothing \
+                   could be written to the disk";
+    machine.run(&["level", "status"]).says(0, blocked);
+    with_full_disk(&machine, &["level", "apply"]).has(blocked);
+    let released = machine.copy();
+    released
+        .run(&["level", "release", "--level", "7"])
+        .says(0, "level 7 may be applied again");
+    released.run(&["level", "status"]).says(0, "level 7 is due");
+    machine.run(&["level", "apply"]).says(0, blocked);
+    assert!(!machine.path(&format!("{STATE}/failed")).exists());
+    assert!(actions(&machine).contains(&"quarantine state".to_owned()));
+    machine.run(&["level", "apply"]).says(0, blocked);
+    let actions = actions(&machine).into_iter();
+    assert_eq!(actions.filter(|it| it == "quarantine state").count(), 1);
+}
+
+/// The file in the store is not the one that was checked before it was loaded.
+#[test]
+fn a_stored_file_that_was_changed_while_the_level_was_applied() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    intent(&machine, "boot-1", "checking");
+    let path = format!("{STATE}/intent");
+    let mut value: Value = serde_json::from_str(&machine.read(&path)).unwrap();
+    value["files"] = json!({ "patch": sha256("other"), "loader": null });
+    machine.write(&path, &value.to_string());
+    machine
+        .run(&["level", "apply"])
+        .fails(3, "and level.json has");
+    assert_eq!(machine.json(&["level", "status"])["verified"], json!([]));
+    assert!(!machine.path(&path).exists());
 }
 
 #[test]
