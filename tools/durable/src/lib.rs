@@ -12,6 +12,7 @@ use rustix::fs::{
     flock,
     FlockOperation, //
 };
+use rustix::io::Errno;
 use std::fs::{
     File,
     Permissions, //
@@ -31,6 +32,10 @@ use std::os::unix::fs::{
 use std::path::{
     Path,
     PathBuf, //
+};
+use std::time::{
+    Duration,
+    Instant, //
 };
 
 /// The beginning of the names of files that are not complete yet.
@@ -186,13 +191,27 @@ pub struct Lock {
     _file: File,
 }
 
+/// The time between two attempts to get a lock.
+const PAUSE: Duration = Duration::from_millis(50);
+
 impl Lock {
-    /// Waits until nobody else holds the lock whose file is `path`.
-    pub fn take(path: &Path) -> Result<Self> {
+    /// Waits until nobody else holds the lock whose file is `path`. Meanwhile, calls `goes_on`
+    /// again and again, with the time that has passed. Returns `None` as soon as that returns
+    /// false.
+    pub fn take(path: &Path, mut goes_on: impl FnMut(Duration) -> bool) -> Result<Option<Self>> {
         let file = lock_file(path)?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| io_error_at(path)(error.into()))?;
-        Ok(Self { _file: file })
+        let start = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => (),
+                Err(errno) => return Err(io_error_at(path)(errno.into())),
+            }
+            if !goes_on(start.elapsed()) {
+                return Ok(None);
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
@@ -276,10 +295,27 @@ mod tests {
     fn only_the_owner_can_hold_a_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/lock");
-        drop(Lock::take(&path).unwrap());
+        drop(Lock::take(&path, |_| false).unwrap().unwrap());
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        drop(Lock::take(&path).unwrap());
+        drop(Lock::take(&path, |_| false).unwrap().unwrap());
+    }
+
+    #[test]
+    fn a_wait_for_a_lock_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mut first = Lock::take(&path, |_| false).unwrap();
+        assert!(first.is_some());
+        let mut looks = 0;
+        let second = Lock::take(&path, |_| {
+            looks += 1;
+            looks < 3
+        });
+        assert!(second.unwrap().is_none());
+        assert_eq!(looks, 3);
+        let second = Lock::take(&path, |_| first.take().is_some());
+        assert!(second.unwrap().is_some());
     }
 
     #[test]

@@ -41,6 +41,7 @@ use crate::load::{
     Plan, //
 };
 use crate::loader;
+use crate::locks;
 use crate::manager;
 use crate::module_file::{
     is_name,
@@ -174,7 +175,7 @@ pub(crate) fn is_off(system: &System) -> bool {
 /// Takes the lock that a command holds while it changes files below `/var/lib/rlp/boot`. Removes
 /// the files that killed commands have left there.
 fn lock(system: &System) -> Result<durable::Lock> {
-    let lock = durable::Lock::take(&system.path("/run/rlp/boot.lock"))?;
+    let lock = locks::take(system, "boot.lock")?;
     // The folder may not exist yet, and a file that cannot be removed does no harm.
     let _ = durable::remove_partial(&system.path(&format!("{STATE}/boot")));
     Ok(lock)

@@ -17,10 +17,7 @@ use crate::program;
 use crate::publisher::Publisher;
 use crate::time;
 use std::path::Path;
-use std::process::{
-    Command,
-    Stdio, //
-};
+use std::process::Command;
 use std::time::{
     Duration,
     SystemTime, //
@@ -94,18 +91,17 @@ fn set_times(path: &Path, time: SystemTime) -> std::io::Result<()> {
 
 /// Runs dpkg-deb on a folder.
 fn run(stage: &Path, to: &Path, seconds: u64) -> Result<()> {
-    let output = Command::new("dpkg-deb")
+    let mut command = Command::new("dpkg-deb");
+    command
         .env("SOURCE_DATE_EPOCH", seconds.to_string())
         .args(["--root-owner-group", "--threads-max=1", "-Zxz", "--build"])
         .arg(stage)
-        .arg(to)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| {
-            Failure::error("dpkg-deb cannot be run")
-                .why(error_text(&error))
-                .next("install it: apt install dpkg")
-        })?;
+        .arg(to);
+    let output = program::output(&mut command, b"", program::LIMIT).map_err(|error| {
+        Failure::error("dpkg-deb cannot be run")
+            .why(error_text(&error))
+            .next("install it: apt install dpkg")
+    })?;
     if output.status.success() {
         return Ok(());
     }

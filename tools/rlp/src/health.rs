@@ -11,6 +11,7 @@ use crate::interrupt;
 use crate::kmsg;
 use crate::level::Number;
 use crate::output::Progress;
+use crate::program;
 use crate::system::System;
 use crate::trial::{
     self,
@@ -74,15 +75,15 @@ fn failed_units(system: &System) -> Option<Vec<String>> {
     if !system.is_real() || !units::has_systemd(system) {
         return Some(Vec::new());
     }
-    let output = Command::new("systemctl")
-        .args([
-            "list-units",
-            "--state=failed",
-            "--plain",
-            "--no-legend",
-            "--no-pager",
-        ])
-        .output();
+    let mut command = Command::new("systemctl");
+    command.args([
+        "list-units",
+        "--state=failed",
+        "--plain",
+        "--no-legend",
+        "--no-pager",
+    ]);
+    let output = program::output(&mut command, b"", program::LIMIT);
     let output = output.ok().filter(|output| output.status.success())?;
     Some(unit_names(&String::from_utf8_lossy(&output.stdout)))
 }

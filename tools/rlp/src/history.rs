@@ -23,6 +23,7 @@ use crate::lines::{
     self,
     Kept, //
 };
+use crate::locks;
 use crate::output::{
     printable,
     Paint,
@@ -57,7 +58,7 @@ pub(crate) fn path() -> String {
 
 /// Takes the lock of the processes that append to the history.
 pub(crate) fn lock(system: &System) -> Result<durable::Lock> {
-    Ok(durable::Lock::take(&system.path("/run/rlp/history.lock"))?)
+    locks::take(system, "history.lock")
 }
 
 /// The kind of a record.

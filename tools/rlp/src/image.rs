@@ -5,6 +5,7 @@
 //! kernel).
 
 use crate::failure::error_text;
+use crate::program;
 use crate::system;
 use object::elf::FileHeader64;
 use object::read::elf::ElfFile;
@@ -13,15 +14,8 @@ use object::{
     Object,
     ObjectSection, //
 };
-use std::io::{
-    Read,
-    Write, //
-};
 use std::path::Path;
-use std::process::{
-    Command,
-    Stdio, //
-};
+use std::process::Command;
 
 /// The beginning of a compressed kernel, the program that unpacks it, and the bytes after the
 /// compressed data: for all but gzip, the kernel's build appends the unpacked size.
@@ -64,26 +58,9 @@ fn unpack(payload: &[u8]) -> Result<Vec<u8>, String> {
         .find(|(magic, ..)| payload.starts_with(magic));
     let (_, program, tail) = format.ok_or("it is compressed in an unknown way")?;
     let payload = &payload[..payload.len().saturating_sub(*tail)];
-    let failed = |error: std::io::Error| format!("{program}: {}", error_text(&error));
-    let mut child = Command::new(program)
-        .arg("-dc")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let mut kernel = Vec::new();
-    let read = std::thread::scope(|scope| {
-        if let Some(mut stdin) = stdin {
-            // If the program does not read all of it, its output shows that.
-            scope.spawn(move || drop(stdin.write_all(payload)));
-        }
-        stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut kernel))
-    });
-    child.wait().map_err(failed)?;
-    read.map_err(failed)?;
-    Ok(kernel)
+    let output = program::output(Command::new(program).arg("-dc"), payload, program::LIMIT);
+    let output = output.map_err(|error| format!("{program}: {}", error_text(&error)))?;
+    Ok(output.stdout)
 }
 
 /// The build id of the kernel in an image, or why it is not known.

@@ -55,6 +55,7 @@ mod level_status;
 mod lines;
 mod load;
 mod loader;
+mod locks;
 mod manager;
 mod module_file;
 mod modules;

@@ -1,24 +1,165 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs a program of the system that does one thing and asks nothing.
+//! Runs programs of the system that do one thing. Each of them has a limit of time: a program that
+//! waits for ever, for example for a device or a server, must not stop this one.
 
 use crate::failure::error_text;
+use crate::interrupt;
+use crate::manager;
+use crate::output::say;
+use rustix::event::PollFlags;
+use rustix::process::{
+    pidfd_open,
+    Pid,
+    PidfdFlags, //
+};
+use std::io::{
+    Error,
+    ErrorKind,
+    Read,
+    Result,
+    Write, //
+};
 use std::process::{
+    Child,
     Command,
+    ExitStatus,
+    Output,
     Stdio, //
 };
+use std::time::{
+    Duration,
+    Instant, //
+};
+
+/// The limit for programs that usually take a second.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+/// After this time, the wait is announced.
+const ANNOUNCED: Duration = Duration::from_secs(3);
 
 /// Runs a program, and returns its messages. If it fails, the error is the reason.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
+pub(crate) fn run(program: &str, arguments: &[&str]) -> std::result::Result<String, String> {
+    let output = output(Command::new(program).args(arguments), b"", LIMIT)
         .map_err(|error| format!("{program}: {}", error_text(&error)))?;
     let messages = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if output.status.success() {
         Ok(messages)
     } else {
         Err(messages)
+    }
+}
+
+/// Runs a program with an input, and returns its output. After some seconds, says which program it
+/// waits for. If the program is not complete after `limit`, or if a signal arrives, the program is
+/// killed, and the result is an error.
+pub(crate) fn output(command: &mut Command, input: &[u8], limit: Duration) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        // If the program does not read all of its input, its output shows that.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        let stdout = scope.spawn(move || all(stdout));
+        let stderr = scope.spawn(move || all(stderr));
+        // When the program has ended, its pipes are closed, and so the threads end.
+        let status = end(&mut child, &name, limit);
+        let read = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<u8>>>| {
+            let result = thread.join();
+            result.unwrap_or_else(|_| Err(Error::other("its output was not read")))
+        };
+        let (stdout, stderr) = (read(stdout), read(stderr));
+        Ok(Output {
+            status: status?,
+            stdout: stdout?,
+            stderr: stderr?,
+        })
+    })
+}
+
+fn all(pipe: Option<impl Read>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match pipe {
+        Some(mut pipe) => pipe.read_to_end(&mut bytes).map(|_| bytes),
+        None => Ok(bytes),
+    }
+}
+
+/// Waits for the end of a program, and kills it if that takes too long.
+fn end(child: &mut Child, name: &str, limit: Duration) -> Result<ExitStatus> {
+    let exits = pidfd_open(Pid::from_child(child), PidfdFlags::empty());
+    let result = exits
+        .map_err(Error::from)
+        .and_then(|exits| exited(child, &exits, name, limit));
+    if result.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    result
+}
+
+fn exited(
+    child: &mut Child,
+    exits: impl std::os::fd::AsFd,
+    name: &str,
+    limit: Duration,
+) -> Result<ExitStatus> {
+    let start = Instant::now();
+    let mut is_announced = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let waited = start.elapsed();
+        if interrupt::is_pending() {
+            return Err(Error::new(ErrorKind::Interrupted, "rlp was interrupted"));
+        }
+        if waited >= limit {
+            let seconds = limit.as_secs();
+            let text = format!("it was not complete after {seconds} s, and was killed");
+            return Err(Error::new(ErrorKind::TimedOut, text));
+        }
+        if waited >= ANNOUNCED && !is_announced {
+            is_announced = true;
+            let line = format!("waiting for {name}, for at most {} s", limit.as_secs());
+            say(&format!("{line}\n"));
+            manager::status(&line);
+        }
+        let next = if is_announced { limit } else { ANNOUNCED };
+        let pause = next.min(limit).saturating_sub(waited);
+        interrupt::sleep(&exits, PollFlags::IN, Some(pause));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str, input: &[u8], limit: Duration) -> Result<Output> {
+        output(Command::new("sh").args(["-c", script]), input, limit)
+    }
+
+    #[test]
+    fn a_program_has_a_limit() {
+        let start = Instant::now();
+        let limit = Duration::from_millis(100);
+        let error = sh("exec sleep 100", b"", limit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    /// More than a pipe holds goes in and out.
+    #[test]
+    fn a_program_has_its_input_and_output() {
+        let input = vec![b'x'; 300_000];
+        let output = sh("cat; echo no >&2; exit 3", &input, LIMIT).unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.stdout, input);
+        assert_eq!(output.stderr, b"no\n");
+        assert!(sh("exit 0", &input, LIMIT).unwrap().status.success());
     }
 }

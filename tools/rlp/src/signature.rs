@@ -9,12 +9,12 @@ use crate::failure::{
     Failure,
     Result, //
 };
-use std::io::Write;
+use crate::program;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{
     Command,
-    Output,
-    Stdio, //
+    Output, //
 };
 
 /// The purpose that a signature is made for. A signature for another purpose is not valid here.
@@ -23,26 +23,20 @@ pub(crate) const NAMESPACE: &str = "evidence";
 /// The key that a machine signs with.
 pub(crate) const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key";
 
-/// Runs ssh-keygen with an input.
+/// Runs ssh-keygen with an input. It may ask for a passphrase on the terminal.
 fn ssh_keygen(configure: impl FnOnce(&mut Command), input: &[u8]) -> Result<Output> {
     let failed = |error: std::io::Error| {
-        Failure::error("ssh-keygen cannot be run")
-            .why(error_text(&error))
-            .next("install it: apt install openssh-client")
+        let failure = Failure::error("ssh-keygen cannot be run").why(error_text(&error));
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                failure.next("if the key has a passphrase or is on a device, name another key")
+            }
+            _ => failure.next("install it: apt install openssh-client"),
+        }
     };
     let mut command = Command::new("ssh-keygen");
     configure(&mut command);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If ssh-keygen does not read all of its input, it prints the reason.
-        let _ = stdin.write_all(input);
-    }
-    child.wait_with_output().map_err(failed)
+    program::output(&mut command, input, program::LIMIT).map_err(failed)
 }
 
 /// The reason for a failure, from the output of ssh-keygen.

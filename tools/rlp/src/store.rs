@@ -24,7 +24,6 @@ use crate::digest::Digest;
 use crate::failure::{
     on_file,
     Failure,
-    Kind,
     Result, //
 };
 use crate::level::{
@@ -34,6 +33,7 @@ use crate::level::{
     Number, //
 };
 use crate::loader;
+use crate::locks;
 use crate::policy::Quarantined;
 use crate::system::{
     System,
@@ -551,6 +551,8 @@ impl Intent {
     }
 }
 
+const LOCK: &str = "/run/rlp/level.lock";
+
 /// The lock of the commands that change the levels of this machine. Removes the files that killed
 /// commands have left.
 pub(crate) fn lock(system: &System) -> Result<std::fs::File> {
@@ -558,11 +560,13 @@ pub(crate) fn lock(system: &System) -> Result<std::fs::File> {
         flock,
         FlockOperation, //
     };
-    let path = system.path("/run/rlp/level.lock");
+    let path = system.path(LOCK);
     let file = durable::lock_file(&path)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
         if errno == rustix::io::Errno::WOULDBLOCK {
+            let holder = locks::holder(&path);
             return Failure::refused("another rlp applies a level")
+                .also(holder.map(|holder| format!("it is {holder}")))
                 .next("rlp status shows what it does; try again when it has ended");
         }
         on_file(&path)(errno.into())
@@ -572,9 +576,10 @@ pub(crate) fn lock(system: &System) -> Result<std::fs::File> {
     Ok(file)
 }
 
-/// Whether a command holds the lock now.
+/// Whether a command holds the lock now. This only looks: if it took the lock itself, a run that
+/// begins at that moment would fail.
 pub(crate) fn is_busy(system: &System) -> bool {
-    lock(system).is_err_and(|failure| failure.kind == Kind::Refused)
+    locks::holder(&system.path(LOCK)).is_some()
 }
 
 #[cfg(test)]

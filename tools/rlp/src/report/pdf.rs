@@ -7,16 +7,15 @@ use crate::failure::{
     Failure,
     Result, //
 };
-use std::io::{
-    ErrorKind,
-    Write, //
-};
-use std::process::{
-    Command,
-    Stdio, //
-};
+use crate::program;
+use std::io::ErrorKind;
+use std::process::Command;
+use std::time::Duration;
 
 const PROGRAM: &str = "weasyprint";
+
+/// A report about thousands of hosts takes minutes.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// The first bytes of each PDF file.
 const MAGIC: &[u8] = b"%PDF-";
@@ -26,22 +25,18 @@ fn failed(error: &std::io::Error) -> Failure {
         return Failure::refused("weasyprint is not installed, and it makes the PDF")
             .next("install it: apt install weasyprint, or use --format html");
     }
-    Failure::error("weasyprint cannot be run").why(error_text(error))
+    let failure = Failure::error("weasyprint cannot be run").why(error_text(error));
+    match error.kind() {
+        ErrorKind::TimedOut => failure.next("use --format html"),
+        _ => failure,
+    }
 }
 
 pub(crate) fn make(page: &str) -> Result<Vec<u8>> {
-    let mut child = Command::new(PROGRAM)
-        .args(["--encoding", "utf-8", "-", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| failed(&error))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If weasyprint does not read all of its input, it prints the reason.
-        let _ = stdin.write_all(page.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| failed(&error))?;
+    let mut command = Command::new(PROGRAM);
+    command.args(["--encoding", "utf-8", "-", "-"]);
+    let output =
+        program::output(&mut command, page.as_bytes(), LIMIT).map_err(|error| failed(&error))?;
     if output.status.success() && output.stdout.starts_with(MAGIC) {
         return Ok(output.stdout);
     }
