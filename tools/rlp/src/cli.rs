@@ -424,10 +424,13 @@ pub(crate) struct LevelBuild {
     /// Facts about CVEs: severity, disclosed, fixed_in
     #[arg(long, value_name = "FILE")]
     pub(crate) cve_data: Option<PathBuf>,
-    /// level.json of the level before: note each fix, each
-    /// kernel and each block that the new level lacks
+    /// level.json of the level before: refuse to build a level
+    /// that lacks one of its fixes, functions or blocks
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) previous: Option<PathBuf>,
+    /// Build the level nevertheless, with a note of each loss
+    #[arg(long, requires = "previous")]
+    pub(crate) allow_losses: bool,
     /// Take this earlier level back where it is in effect
     #[arg(long, value_name = "N")]
     pub(crate) block: Vec<u32>,

@@ -72,6 +72,10 @@ pub(crate) struct Patch {
     pub(crate) build_id: Option<String>,
     /// The number of functions that it replaces, if a proof says it.
     pub(crate) functions: Option<u32>,
+    /// These functions, sorted: the object, the name, and the position among the functions of that
+    /// name. Levels of earlier versions of this program have no list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaced: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +269,17 @@ impl Kernel {
                 "the file of the patch for {release} has another path"
             ));
         }
+        if self
+            .patch
+            .replaced
+            .iter()
+            .flatten()
+            .any(|name| has_control(name))
+        {
+            return Some(format!(
+                "a function of the patch for {release} has a name that is not valid"
+            ));
+        }
         if self.loader.file != format!("{release}/{}.ko", crate::loader::MODULE) {
             return Some(format!(
                 "the file of the loader for {release} has another path"
@@ -384,7 +399,11 @@ mod tests {
     /// Changes the value at a JSON pointer.
     fn changed(pointer: &str, to: Value) -> Value {
         let mut value = example();
-        *value.pointer_mut(pointer).expect(pointer) = to;
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        match value.pointer_mut(parent).expect(pointer) {
+            Value::Array(all) => all[name.parse::<usize>().unwrap()] = to,
+            parent => parent[name] = to,
+        }
         value
     }
 
@@ -493,6 +512,11 @@ mod tests {
                 "/kernels/0/patch/sha256",
                 json!("00"),
                 "a hash has 64 digits",
+            ),
+            (
+                "/kernels/0/patch/replaced",
+                json!(["vmlinux:a,1\n"]),
+                "a function of the patch for 7.3.4",
             ),
             (
                 "/kernels/0/patch/build_id",

@@ -24,7 +24,7 @@ use crate::level_input::{
     File,
     Input, //
 };
-use crate::level_losses;
+use crate::level_losses::Losses;
 use crate::output::{
     Paint,
     Report, //
@@ -95,7 +95,12 @@ fn fixes(inputs: &[Input], data: &BTreeMap<String, Facts>, notes: &mut Vec<Strin
 }
 
 /// Notes what the level before has, and this one has not.
-fn note_losses(previous: &Path, level: &Level, notes: &mut Vec<String>) -> Result<()> {
+fn note_losses(
+    previous: &Path,
+    level: &Level,
+    are_wanted: bool,
+    notes: &mut Vec<String>,
+) -> Result<()> {
     let before = Level::read(previous)?;
     if before.level >= level.level {
         let (own, other) = (level.level, before.level);
@@ -103,7 +108,7 @@ fn note_losses(previous: &Path, level: &Level, notes: &mut Vec<String>) -> Resul
             .why(format!("level {other} is not before level {own}"))
             .next("name level.json of the level that the machines have: --previous FILE"));
     }
-    notes.extend(level_losses::losses(&before, level));
+    notes.extend(Losses::of(&before, level).into_notes(are_wanted)?);
     Ok(())
 }
 
@@ -185,7 +190,7 @@ pub(crate) fn run(arguments: &cli::LevelBuild) -> Result<Box<dyn Report>> {
         return Err(Failure::refused("the level was not built").why(why));
     }
     if let Some(previous) = &arguments.previous {
-        note_losses(previous, &level, &mut notes)?;
+        note_losses(previous, &level, arguments.allow_losses, &mut notes)?;
     }
 
     let own = File {

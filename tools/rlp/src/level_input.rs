@@ -35,7 +35,6 @@ use object::{
     Object,
     ObjectSection, //
 };
-use serde::de::IgnoredAny;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -72,7 +71,27 @@ struct Proof {
     cves: Vec<String>,
     patch: Digest,
     kernel: ProofKernel,
-    functions: Vec<IgnoredAny>,
+    functions: Vec<ProofFunction>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProofFunction {
+    object: String,
+    name: String,
+    position: u32,
+}
+
+impl Proof {
+    /// The functions that the patch replaces, sorted.
+    fn replaced(&self) -> Vec<String> {
+        let functions = self.functions.iter();
+        let mut names: Vec<_> = functions
+            .map(|it| format!("{}:{},{}", it.object, it.name, it.position))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -303,6 +322,7 @@ impl Input {
                 functions: proof
                     .as_ref()
                     .and_then(|(proof, _)| u32::try_from(proof.functions.len()).ok()),
+                replaced: proof.as_ref().map(|(proof, _)| proof.replaced()),
             },
             loader: Loader {
                 file: loader_file.clone(),

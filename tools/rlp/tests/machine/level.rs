@@ -50,7 +50,10 @@ fn proof(release: &str, cves: &[&str]) -> Value {
         "format": 1, "module": "fix", "description": "a fix", "level": "7", "cves": cves,
         "fixes": [], "patch": sha256("source"),
         "kernel": { "release": release, "build_id": "aa010203", "source": "7", "compiler": "gcc" },
-        "functions": [{}, {}],
+        "functions": [
+            { "object": "vmlinux", "name": "do_it", "position": 1 },
+            { "object": "pktgen", "name": "pg_open", "position": 1 },
+        ],
     })
 }
 
@@ -146,6 +149,7 @@ written: out/rlp-level_7_amd64.deb
                 "sha256": sha256(std::fs::read(old_patch).unwrap()),
                 "build_id": "7061746368",
                 "functions": 2,
+                "replaced": ["pktgen:pg_open,1", "vmlinux:do_it,1"],
             },
             "loader": {
                 "file": "7.3.4+deb13-amd64/rust_livepatch.ko",
@@ -298,20 +302,64 @@ fn what_the_level_before_has_had() {
     let all = [&previous[..], &["--block", "4"], &BOTH].concat();
     let output = build(&machine, &all);
     assert_eq!(output.status, 0, "{output:?}");
-    assert!(!output.out.contains("level 6"), "{output:?}");
+    // The second kernel has no proof.
+    assert_eq!(output.out.matches("level 6").count(), 1, "{output:?}");
+    output.has("the functions for 7.3.5+deb13-amd64 were not compared");
     machine.write_bytes("in/old/fix.ko", &patch(OLD, "CVE-2026-0001"));
     set_proof(&machine, &proof(OLD, &["CVE-2026-0001"]));
-    let output = build(&machine, &[&previous[..], &["in/old"]].concat());
-    for note in [
+    let fewer = [&previous[..], &["in/old"]].concat();
+    let lost = [
         "level 6 fixes CVE-2026-0002 for 7.3.4+deb13-amd64, and this level does not",
-        "level 6 has a patch for 7.3.5+deb13-amd64, and this level has none",
         "level 6 blocks level 4, and this level does not",
-    ] {
+    ];
+    let output = build(&machine, &fewer);
+    for line in lost {
+        output.fails(3, line);
+    }
+    output.fails(3, "--allow-losses");
+    // A kernel that is left out is no loss for a machine.
+    let kernel = "level 6 has a patch for 7.3.5+deb13-amd64, and this level has none";
+    assert!(!output.err.contains(kernel), "{output:?}");
+    let output = build(&machine, &[&fewer[..], &["--allow-losses"]].concat());
+    for note in lost.iter().chain([&kernel]) {
         output.says(0, &format!("note: {note}\n"));
     }
     assert_eq!(output.out.matches("level 6").count(), 3, "{output:?}");
     let same = ["-n", "--previous", "out/level.json", "in/old"];
     build(&machine, &same).fails(3, "level 7 is not before level 7");
+}
+
+/// The new patch has the same CVEs, and does not replace a function that the old one replaces.
+#[test]
+fn a_patch_that_is_not_cumulative() {
+    let machine = machine();
+    build(&machine, &["in/old"]).says(0, "written");
+    let mut before = read_json(&machine, "out/level.json");
+    assert_eq!(
+        before["kernels"][0]["patch"]["replaced"],
+        json!(["pktgen:pg_open,1", "vmlinux:do_it,1"])
+    );
+    before["level"] = json!(6);
+    machine.write("before.json", &before.to_string());
+    let cves = ["CVE-2026-0002", "CVE-2026-0001"];
+    let mut fewer = proof(OLD, &cves);
+    fewer["functions"].as_array_mut().unwrap().pop();
+    set_proof(&machine, &fewer);
+    let previous = ["--previous", "before.json", "-n", "in/old"];
+    let lost = "level 6 replaces pktgen:pg_open,1 for 7.3.4+deb13-amd64, and this level does not";
+    build(&machine, &previous).fails(3, lost);
+    build(&machine, &[&previous[..], &["--allow-losses"]].concat())
+        .says(0, &format!("note: {lost}\n"));
+    // A level of an earlier version of rlp has no list.
+    let patch = before["kernels"][0]["patch"].as_object_mut().unwrap();
+    patch.remove("replaced");
+    machine.write("before.json", &before.to_string());
+    build(&machine, &previous).says(
+        0,
+        "note: the functions for 7.3.4+deb13-amd64 were not compared with those of level 6: one \
+         of the patches has no proof\n",
+    );
+    build(&machine, &["-n", "--allow-losses", "in/old"]).fails(2, "--previous");
 }
 
 #[test]
