@@ -129,6 +129,12 @@ pub fn rename(from: &Path, to: &Path) -> Result {
     sync_entry(to)
 }
 
+/// Removes an empty folder. The removal is on the disk when this returns.
+pub fn remove_folder(folder: &Path) -> Result {
+    std::fs::remove_dir(folder).map_err(io_error_at(folder))?;
+    sync_entry(folder)
+}
+
 /// Appends a line to a file. The line is on the disk when this returns. If the line cannot be
 /// written, the file gets its old length back, unless that fails too. If a power cut has left a
 /// part of a line at the end of the file, the part is ended first. The caller holds a [`Lock`] if

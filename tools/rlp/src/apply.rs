@@ -67,6 +67,7 @@ use crate::policy::{
     Decision,
     Source, //
 };
+use crate::prune;
 use crate::store::{
     self,
     Files,
@@ -242,6 +243,28 @@ impl Decision {
 
 impl Run<'_> {
     fn all(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
+        self.act(at_once, applied)?;
+        self.prune();
+        Ok(())
+    }
+
+    /// Removes files that nothing needs any more. A failure says nothing about the run.
+    fn prune(&mut self) {
+        let in_use = match Intent::read(self.system) {
+            Ok(intent) => intent.map(|intent| intent.level),
+            Err(failure) => return self.lines.push(failure.what),
+        };
+        let package = self.view.level.as_ref().map(|level| level.level);
+        let in_use = in_use.into_iter().chain(package).collect();
+        match prune::run(self.system, &mut self.view.state, &in_use) {
+            Ok(lines) => self.lines.extend(lines),
+            Err(failure) => self
+                .lines
+                .push(format!("old files were not removed: {}", failure.what)),
+        }
+    }
+
+    fn act(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
         // If the disk is full, nothing is applied. A level that was revoked is unloaded even then,
         // if no stored level is to replace it.
         let noted = self.note();
@@ -677,7 +700,7 @@ impl Run<'_> {
         if let Some(loader) = &loader {
             self.note_loader(level, loader);
         }
-        self.view.state.verify(Verified {
+        let verified = Verified {
             level,
             release: self.view.release.clone(),
             kernel_build_id: self.view.build_id.clone().unwrap_or_default(),
@@ -687,11 +710,12 @@ impl Run<'_> {
             time: now,
             stored: true,
             loader,
-        });
+        };
+        let blocked = self.view.blocked();
+        self.view.state.verify(verified, &blocked);
         self.prove_loader()?;
         self.view.state.write(self.system)?;
         self.install_for_boot(level, &module)?;
-        store::remove_old(self.system, &self.view.state)?;
         Intent::remove(self.system)
     }
 

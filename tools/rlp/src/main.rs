@@ -67,6 +67,7 @@ mod policy;
 mod policy_file;
 mod program;
 mod provenance;
+mod prune;
 mod publisher;
 mod reasons;
 mod report;

@@ -54,7 +54,7 @@ use std::path::{
 /// How many verified levels of a kernel keep their patch.
 const KEPT: usize = 3;
 
-fn folder(system: &System) -> PathBuf {
+pub(crate) fn folder(system: &System) -> PathBuf {
     system.path(&format!("{STATE}/level"))
 }
 
@@ -319,9 +319,9 @@ impl State {
     }
 
     /// Adds a verified level, and forgets the files of old ones: those of all but the last ones.
-    /// But there must be a loader that has run here. The files are removed by `remove_old()` when
-    /// the state is on the disk.
-    pub(crate) fn verify(&mut self, level: Verified) {
+    /// But there must be a loader that has run here. A blocked level does not count, because it is
+    /// no way back. The files are removed when the state is on the disk (`prune`).
+    pub(crate) fn verify(&mut self, level: Verified, blocked: &[Number]) {
         let release = level.release.clone();
         let is_same =
             |other: &Verified| other.level == level.level && other.release == level.release;
@@ -331,10 +331,15 @@ impl State {
         self.share_proofs();
         let of_kernel = self.verified.iter_mut().rev();
         let of_kernel = of_kernel.filter(|verified| verified.release == release && verified.stored);
-        let mut has_proven = false;
+        let (mut good, mut has_proven) = (0, false);
         for (nr, level) in of_kernel.enumerate() {
-            level.stored = nr < KEPT || (level.has_proven_loader() && !has_proven);
+            if blocked.contains(&level.level) {
+                level.stored = nr < KEPT;
+                continue;
+            }
+            level.stored = good < KEPT || (level.has_proven_loader() && !has_proven);
             has_proven |= level.has_proven_loader();
+            good += 1;
         }
     }
 }
@@ -502,17 +507,6 @@ pub(crate) fn damage(system: &System, verified: &Verified) -> Option<Damage> {
     (!is_whole(path, loader.sha256)).then_some(Damage::Loader)
 }
 
-/// Removes the files of levels that the state has forgotten.
-pub(crate) fn remove_old(system: &System, state: &State) -> Result<()> {
-    for old in state.verified.iter().filter(|verified| !verified.stored) {
-        let path = patch_path(system, old.level, &old.release, &old.patch);
-        durable::remove(&path.with_extension("proof.json"))?;
-        durable::remove(&path)?;
-        durable::remove(&loader_path(system, old.level, &old.release))?;
-    }
-    Ok(())
-}
-
 fn intent_path(system: &System) -> PathBuf {
     folder(system).join("intent")
 }
@@ -601,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_verified_levels_keep_their_patches() {
+    fn only_the_last_verified_levels_keep_their_files() {
         let folder = tempfile::tempdir().unwrap();
         let system = System::new(folder.path().to_owned());
         let mut state = State::default();
@@ -609,24 +603,27 @@ mod tests {
         for level in 1..=5 {
             let path = patch_path(&system, level, "7.3", &format!("level{level}"));
             durable::replace(&path, b"patch").unwrap();
-            state.verify(verified(level));
+            state.verify(verified(level), &[]);
         }
         assert!(state.quarantined.is_empty());
-        state.verify(verified(4));
-        let stored: Vec<_> = state.stored("7.3", Some("ab")).map(|it| it.level).collect();
-        assert_eq!(stored, [3, 5, 4]);
+        state.verify(verified(4), &[]);
+        let stored = |state: &State| -> Vec<_> {
+            state.stored("7.3", Some("ab")).map(|it| it.level).collect()
+        };
+        assert_eq!(stored(&state), [3, 5, 4]);
         assert_eq!(state.stored("7.3", Some("cd")).count(), 0);
         assert_eq!(state.stored("7.3", None).count(), 0);
         state.write(&system).unwrap();
         assert_eq!(State::read(&system).unwrap(), state);
-        remove_old(&system, &state).unwrap();
-        for old in &state.verified {
-            assert_eq!(stored_files(&system, old).is_ok(), old.stored);
-        }
         let path = stored_files(&system, &verified(5)).unwrap().patch;
         std::fs::write(path, b"other").unwrap();
         assert_eq!(damage(&system, &verified(5)), Some(Damage::Patch));
         assert!(stored_files(&system, &verified(5)).is_err());
+        // Levels that are revoked one after the other do not push out the last good one.
+        for level in 6..=9 {
+            state.verify(verified(level), &[5, 6, 7, 8]);
+        }
+        assert_eq!(stored(&state), [3, 4, 7, 8, 9]);
     }
 
     /// All levels since the last boot are verified with the loader of level 1. That one must stay.
@@ -640,10 +637,11 @@ mod tests {
                 build_id,
                 proven: false,
             };
-            state.verify(Verified {
+            let level = Verified {
                 loader: Some(loader),
                 ..verified(level)
-            });
+            };
+            state.verify(level, &[]);
             state.prove_loader("01");
         }
         let stored = |state: &State| -> Vec<_> {
@@ -656,7 +654,7 @@ mod tests {
         assert_eq!(stored(&state), expected);
         state.prove_loader("08");
         let ninth = state.verified.last().cloned().unwrap();
-        state.verify(ninth);
+        state.verify(ninth, &[]);
         let expected = [(7, false), (8, true), (9, false)];
         assert_eq!(stored(&state), expected);
     }

@@ -208,7 +208,7 @@ impl Disk {
                 let nr = self.names.remove(&from).unwrap();
                 self.names.insert(to, nr);
             }
-            "unlink" | "unlinkat" => match self.below(call.text(0)) {
+            "unlink" | "unlinkat" | "rmdir" => match self.below(call.text(0)) {
                 Some(path) => drop(self.names.remove(&path)),
                 None => return false,
             },

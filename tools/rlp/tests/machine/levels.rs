@@ -763,6 +763,71 @@ fn a_stored_file_that_was_changed_while_the_level_was_applied() {
     assert!(!machine.path(&path).exists());
 }
 
+/// The files for the way back stay. The others are removed.
+#[test]
+fn files_that_nothing_needs_are_removed() {
+    let machine = six_and_seven();
+    machine.folder(&format!("lib/modules/{RELEASE}"));
+    machine.folder("lib/modules/7.2.0");
+    leaves(&machine, "level7");
+    let state =
+        || -> Value { serde_json::from_str(&machine.read(&format!("{STATE}/state"))).unwrap() };
+    let mut changed = state();
+    // Two other kernels have had level 6, and one of them is not installed any more.
+    for release in ["7.2.0", "7.1.0"] {
+        let mut level = changed["verified"][0].clone();
+        level["release"] = json!(release);
+        changed["verified"].as_array_mut().unwrap().push(level);
+        for file in ["level6.ko", "level6.proof.json", "rust_livepatch.ko"] {
+            machine.write(&format!("{STATE}/6/{release}/{file}"), "x");
+        }
+        machine.write(&format!("var/lib/rlp/boot/{release}/level6.ko"), "x");
+        machine.write(&format!("var/lib/rlp/boot/{release}/list"), "level6\nfix\n");
+    }
+    machine.write(&format!("{STATE}/state"), &changed.to_string());
+    // A level that has failed, and the one loader of an earlier version of rlp.
+    machine.write(&format!("{STATE}/5/{RELEASE}/level5.ko"), "x");
+    machine.write(&format!("{STATE}/5/level.json"), "x");
+    machine.write(&format!("{STATE}/loader/{RELEASE}/rust_livepatch.ko"), "x");
+    for level in [8, 9] {
+        install(&machine, level);
+        on_probation(&machine, level);
+        let output = machine.run(&["level", "apply"]);
+        output.says(0, "is in effect and confirmed");
+        if level == 8 {
+            output.has(
+                "the levels for 7.1.0 are removed, because that kernel is not installed any more\n",
+            );
+            leaves(&machine, "level8");
+        }
+    }
+    let tree = machine.tree(STATE);
+    let files = tree.iter().filter(|(_, content)| content.is_some());
+    let files: Vec<_> = files.map(|(path, _)| &path[STATE.len() + 1..]).collect();
+    let mut expected = vec!["5/level.json".to_owned()];
+    for file in ["level6.ko", "level6.proof.json", "rust_livepatch.ko"] {
+        expected.push(format!("6/7.2.0/{file}"));
+    }
+    expected.push("6/level.json".to_owned());
+    for level in [7, 8, 9] {
+        expected.push(format!("{level}/{RELEASE}/level{level}.ko"));
+        expected.push(format!("{level}/{RELEASE}/rust_livepatch.ko"));
+        expected.push(format!("{level}/level.json"));
+    }
+    expected.push("state".to_owned());
+    assert_eq!(files, expected);
+    assert_eq!(machine.read("var/lib/rlp/boot/7.1.0/list"), "fix\n");
+    assert_eq!(machine.read("var/lib/rlp/boot/7.2.0/list"), "level6\nfix\n");
+    let kernels = state()["verified"].clone();
+    let kernels = kernels.as_array().unwrap().iter();
+    assert!(kernels.clone().any(|level| level["release"] == "7.2.0"));
+    assert!(!kernels.clone().any(|level| level["release"] == "7.1.0"));
+    assert_eq!(
+        machine.json(&["level", "status"])["verified"],
+        json!([7, 8, 9])
+    );
+}
+
 #[test]
 fn holds() {
     let machine = canary();
