@@ -197,6 +197,7 @@ fn apply(
         lines: health::notes(system)?,
     };
     run.lines.extend(run.view.damaged_lines());
+    run.lines.extend(run.view.changed_line());
     let result = run.all(arguments.now, applied);
     applied.lines.append(&mut run.lines);
     result
@@ -213,6 +214,7 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
     }
     applied.lines.extend(health::notes(system)?);
     applied.lines.extend(view.damaged_lines());
+    applied.lines.extend(view.changed_line());
     let decision = view.decide(at_once);
     let files = match (&decision, view.entry()) {
         (
@@ -343,10 +345,15 @@ impl Run<'_> {
 
     /// Records that a level is available on this machine, and keeps its description.
     fn note_new_level(&mut self) -> Result<()> {
-        let Some(level) = self.view.level.clone().filter(|_| self.view.is_new) else {
+        let is_noted = self.view.is_new || self.view.is_changed;
+        let Some(level) = self.view.level.clone().filter(|_| is_noted) else {
             return Ok(());
         };
-        store::keep_description(self.system, &level)?;
+        if !self.view.is_changed {
+            store::keep_description(self.system, &level)?;
+        } else if !store::keep_other_description(self.system, &level)? {
+            return Ok(());
+        }
         let patch = self.view.entry().map(|entry| entry.patch.name.clone());
         let patch = patch.unwrap_or_default();
         let mut record = Record::new(self.system, RecordPhase::State, "available", &patch);
@@ -354,7 +361,12 @@ impl Run<'_> {
         let cves: Vec<_> = level.fixes_for(&self.view.release).collect();
         let cves: Vec<_> = cves.iter().map(|fix| fix.cve.as_str()).collect();
         record.detail = Some(format!(
-            "level {} of {}; severity {}; {}",
+            "{} {} of {}; severity {}; {}",
+            if self.view.is_changed {
+                "another level"
+            } else {
+                "level"
+            },
             level.level,
             level.published,
             level.severity(&self.view.release).name(),
@@ -505,10 +517,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The files of a level, checked, and in the store.
+    /// Whether the level was verified here with other files than those of the package.
+    fn is_verified_otherwise(&self, level: Number, entry: &Kernel) -> bool {
+        self.view.stored(level).is_some_and(|verified| {
+            let loader = verified.loader.as_ref();
+            verified.sha256 != entry.patch.sha256
+                || loader.is_some_and(|loader| loader.sha256 != entry.loader.sha256)
+        })
+    }
+
+    /// The files of a level, checked, and in the store. The stored files of a verified level are
+    /// never replaced: the next boot may load them.
     fn target(&self, level: Number, from: Source) -> Result<Target> {
         let files = match (from, self.view.entry()) {
-            (Source::Package, Some(entry)) => {
+            (Source::Package, Some(entry)) if !self.is_verified_otherwise(level, entry) => {
                 let files = store::stage(self.system, level, entry)?;
                 check_entry(&files.patch, level, entry)?;
                 files

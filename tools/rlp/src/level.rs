@@ -229,6 +229,15 @@ impl Level {
         None
     }
 
+    /// Whether another description is of the same level, whenever it was built.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let published = other.published.clone();
+        Self {
+            published,
+            ..self.clone()
+        } == *other
+    }
+
     /// The entry of a kernel's release. The caller compares the build id.
     pub(crate) fn kernel(&self, release: &str) -> Option<&Kernel> {
         self.kernels.iter().find(|kernel| kernel.release == release)

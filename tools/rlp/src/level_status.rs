@@ -48,7 +48,8 @@ struct Status {
     is_doubted: bool,
     /// Nothing runs `rlp level apply`.
     lacks_timer: bool,
-    damaged: Vec<String>,
+    /// Damaged files, and a level that was changed.
+    notes: Vec<String>,
 }
 
 fn read(system: &System) -> Result<Status> {
@@ -77,7 +78,7 @@ fn read(system: &System) -> Result<Status> {
             .as_ref()
             .is_some_and(|clock| clock.doubted_for.is_some()),
         lacks_timer: units::lacks_apply(system),
-        damaged: view.damaged_lines().collect(),
+        notes: view.damaged_lines().chain(view.changed_line()).collect(),
         release: view.release,
     })
 }
@@ -166,7 +167,7 @@ impl Report for Status {
                 "level {level} is being applied, or a run was ended"
             ));
         }
-        lines.extend(self.damaged.iter().cloned());
+        lines.extend(self.notes.iter().cloned());
         if !self.verified.is_empty() {
             lines.push(format!("verified and stored: {}", numbers(&self.verified)));
         }

@@ -71,7 +71,7 @@ fn remove(path: &Path) -> Result<()> {
 /// each kernel that `is_needed` does not want.
 fn remove_level(folder: &Path, is_old: bool, is_needed: impl Fn(&str) -> bool) -> Result<()> {
     for name in names_in(folder)? {
-        let is_left_out = if name == level::FILE {
+        let is_left_out = if name == level::FILE || name == store::OTHER {
             is_old
         } else {
             !is_needed(&name)

@@ -4,7 +4,8 @@
 //!
 //! - `state` has what is known about levels: when each was seen, which are revoked, which have
 //!   failed here, and which were verified here.
-//! - `N/level.json` is the description of each level that was seen.
+//! - `N/level.json` is the description of each level that was seen. `N/level.other.json` is that of
+//!   another level with the same number.
 //! - `N/RELEASE/` has the patch and the loader of a level that was applied here, so that both can
 //!   be loaded again without the package and without the network. A level that is applied has its
 //!   files in its own folder. So it changes nothing that a boot loads before it is verified.
@@ -51,7 +52,10 @@ use std::path::{
     PathBuf, //
 };
 
-/// How many verified levels of a kernel keep their patch.
+/// The description of another level with the same number.
+pub(crate) const OTHER: &str = "level.other.json";
+
+/// How many verified levels of a kernel keep their files, besides one with a loader that has run.
 const KEPT: usize = 3;
 
 pub(crate) fn folder(system: &System) -> PathBuf {
@@ -353,10 +357,30 @@ pub(crate) fn available(system: &System) -> Result<Option<Level>> {
     }
 }
 
+fn description_path(system: &System, level: Number) -> PathBuf {
+    folder(system).join(format!("{level}/{}", level::FILE))
+}
+
 /// Keeps the description of a level, for reports.
 pub(crate) fn keep_description(system: &System, level: &Level) -> Result<()> {
-    let path = folder(system).join(format!("{}/{}", level.level, level::FILE));
+    let path = description_path(system, level.level);
     Ok(durable::replace(&path, &level.text())?)
+}
+
+/// The description of a level that this machine has seen. A damaged one counts as none.
+pub(crate) fn description(system: &System, level: Number) -> Option<Level> {
+    Level::read(&description_path(system, level)).ok()
+}
+
+/// Keeps the description of another level with the same number, beside the first one. Returns
+/// whether it is a new one.
+pub(crate) fn keep_other_description(system: &System, level: &Level) -> Result<bool> {
+    let path = description_path(system, level.level).with_file_name(OTHER);
+    if std::fs::read(&path).is_ok_and(|kept| kept == level.text()) {
+        return Ok(false);
+    }
+    durable::replace(&path, &level.text())?;
+    Ok(true)
 }
 
 /// The stored patch of a level.

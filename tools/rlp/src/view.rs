@@ -50,6 +50,8 @@ pub(crate) struct View {
     damaged: Vec<(Number, Damage)>,
     /// Whether the level of the package was never seen before.
     pub(crate) is_new: bool,
+    /// Whether this machine has seen another level with the number of the package's level.
+    pub(crate) is_changed: bool,
     /// The level that has failed while its quarantine could not be written. The state has the
     /// quarantine, and the disk has it as soon as the state is written.
     pub(crate) failed: Option<Intent>,
@@ -74,7 +76,6 @@ impl View {
         let damaged = state.forget_damaged(system, &release);
         Ok(Self {
             policy: policy_file::read(system)?,
-            level,
             state,
             release,
             build_id: system.kernel_build_id(),
@@ -82,6 +83,11 @@ impl View {
             patches: loader::patches(system)?,
             not_booted: boot::quarantined(system)?,
             damaged,
+            is_changed: level.as_ref().is_some_and(|level| {
+                let first = store::description(system, level.level);
+                first.is_some_and(|first| !first.is_same(level))
+            }),
+            level,
             is_new,
             failed,
         })
@@ -155,6 +161,15 @@ impl View {
             let file = damage.words();
             format!("the stored {file} of level {level} is damaged, and is not used")
         })
+    }
+
+    /// A line if the publisher has published two levels with one number.
+    pub(crate) fn changed_line(&self) -> Option<String> {
+        let level = self.level.as_ref().filter(|_| self.is_changed)?.level;
+        Some(format!(
+            "the package has another level {level} than the one that this machine has seen first: \
+             its publisher must give each level a number of its own"
+        ))
     }
 
     /// The levels that must not be in effect, whoever says it.

@@ -126,8 +126,26 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>, Level)>> 
         let level = Level::parse(&file, &content)?;
         Ok((file, content, level))
     };
-    files::find(paths, is_level)?
-        .into_iter()
-        .map(read)
-        .collect()
+    let all = files::find(paths, is_level)?.into_iter().map(read);
+    let all = all.collect::<Result<Vec<_>>>()?;
+    check_numbers(&all)?;
+    Ok(all)
+}
+
+/// Each number has one level. Copies of a file are no mistake.
+fn check_numbers(all: &[(PathBuf, Vec<u8>, Level)]) -> Result<()> {
+    let mut first: BTreeMap<Number, (&PathBuf, &Level)> = BTreeMap::new();
+    for (file, _, level) in all {
+        let (other, known) = *first.entry(level.level).or_insert((file, level));
+        if known != level {
+            let (nr, other) = (level.level, other.display());
+            return Err(Failure::refused(format!(
+                "two levels have the number {nr}: {other} and {}",
+                file.display()
+            ))
+            .why("a level that was published must not change, because hosts name only its number")
+            .next("leave out the one that no host has had; rlp history shows when each came"));
+        }
+    }
+    Ok(())
 }

@@ -828,6 +828,47 @@ fn files_that_nothing_needs_are_removed() {
     );
 }
 
+/// The publisher has published two levels with the number 7.
+#[test]
+fn another_level_with_the_same_number() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level7 is in effect and confirmed");
+    let text = "the package has another level 7 than the one that this machine has seen first";
+    // The same level, built at another time.
+    let mut seven = install(&machine, 7);
+    seven["published"] = json!("2026-11-30T01:00:00Z");
+    describe(&machine, &seven);
+    let status = machine.run(&["level", "status"]);
+    assert!(!status.out.contains(text), "{status:?}");
+    // Another loader.
+    let other = loader(99);
+    machine.write_bytes(&format!("{PACKAGE}/{RELEASE}/rust_livepatch.ko"), &other);
+    seven["kernels"][0]["loader"]["sha256"] = json!(sha256(&other));
+    describe(&machine, &seven);
+    machine.run(&["level", "status"]).says(0, text);
+    leaves(&machine, "level7");
+    on_probation(&machine, 7);
+    let output = machine.run(&["level", "apply"]);
+    output.says(0, text);
+    output.has("level 7: level7 is in effect and confirmed");
+    // The files that were verified stay.
+    let stored = machine.path(&format!("{STATE}/7/{RELEASE}/rust_livepatch.ko"));
+    assert_eq!(std::fs::read(stored).unwrap(), loader(7));
+    let details = |machine: &Machine| -> Vec<_> {
+        let available = records(machine).into_iter();
+        let available = available.filter(|record| record["action"] == "available");
+        let detail = |record: Value| record["detail"].as_str().unwrap().to_owned();
+        available.map(detail).collect()
+    };
+    assert_eq!(details(&machine).len(), 2);
+    assert!(details(&machine)[1].starts_with("another level 7 of 2026-11-30T01:00:00Z"));
+    machine.run(&["level", "apply"]).says(0, text);
+    assert_eq!(details(&machine).len(), 2);
+}
+
 #[test]
 fn holds() {
     let machine = canary();

@@ -568,6 +568,25 @@ fn without_a_host() {
     fleet::report(&fleet, &["--level", evidence.to_str().unwrap()]).fails(3, "has no level");
 }
 
+#[test]
+fn two_levels_with_one_number() {
+    let fleet = Machine::new();
+    fleet.folder("evidence");
+    fleet.write("levels/a/level.json", &level().to_string());
+    fleet.write("levels/b/level.json", &level().to_string());
+    let levels = fleet.path("levels");
+    let arguments = ["--level", levels.to_str().unwrap()];
+    // A copy is no mistake.
+    assert_eq!(fleet::report(&fleet, &arguments).status, 6);
+    let mut other = level();
+    other["fixes"][0]["severity"] = json!("low");
+    fleet.write("levels/b/level.json", &other.to_string());
+    fleet::report(&fleet, &arguments).fails(
+        3,
+        "two levels have the number 7: /levels/a/level.json and /levels/b/level.json",
+    );
+}
+
 /// A severity that no level names is unknown, and so is the SLA.
 #[test]
 fn without_levels() {
