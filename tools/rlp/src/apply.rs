@@ -239,7 +239,10 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
 impl Decision {
     /// Whether a run changes what is in effect.
     fn is_act(&self) -> bool {
-        matches!(self, Self::Apply { .. } | Self::TakeBack { .. })
+        matches!(
+            self,
+            Self::Apply { .. } | Self::Adopt { .. } | Self::TakeBack { .. }
+        )
     }
 }
 
@@ -277,6 +280,10 @@ impl Run<'_> {
         match decision {
             Decision::Apply { level, from } => {
                 let result = noted.and_then(|()| self.apply_level(level, from));
+                result.or_else(|failure| self.fall_back(level, failure))
+            }
+            Decision::Adopt { level } => {
+                let result = noted.and_then(|()| self.adopt(level));
                 result.or_else(|failure| self.fall_back(level, failure))
             }
             Decision::TakeBack { level, to, .. } => {
@@ -445,12 +452,14 @@ impl Run<'_> {
             .map(|patch| patch.state);
         let is_this_boot = intent.boot == self.system.boot_id();
         match (is_this_boot, intent.phase, state) {
-            (false, Phase::Loading | Phase::Checking, _) => {
+            (false, Phase::Loading | Phase::Checking | Phase::Adopting, _) => {
                 let reason = "the machine was started again before the level was confirmed";
                 self.quarantine(intent.level, &intent.patch, reason)?;
                 let why = Some(reason);
                 self.end("apply", (intent.level, &intent.patch), "quarantined", why);
             }
+            // The decision begins again.
+            (true, Phase::Adopting, _) => (),
             (true, Phase::Loading | Phase::Checking, Some(State::Probation | State::Enabling)) => {
                 self.lines.push(format!(
                     "level {}: an earlier run was ended, and this one continues it",
@@ -598,6 +607,35 @@ impl Run<'_> {
                 let result = failure.kind.words();
                 self.end("apply", (level, &intent.patch), result, Some(&why));
                 Err(failure)
+            }
+        }
+    }
+
+    /// Checks the level of the package, which was loaded and confirmed by hand, as if this run had
+    /// loaded it.
+    fn adopt(&mut self, level: Number) -> Result<()> {
+        let target = self.target(level, Source::Package)?;
+        let intent = Intent {
+            boot: self.system.boot_id(),
+            level,
+            phase: Phase::Adopting,
+            patch: target.module.name.clone(),
+            build_id: target.module.build_id.clone(),
+            before: Before::read(self.system),
+            files: Some(target.files.hashes()?),
+        };
+        self.announce(&intent, Source::Package)?;
+        let detail = format!("level {level}, which was loaded by hand");
+        self.begin("apply", level, &intent.patch, &detail);
+        match self.health(&intent)? {
+            Health::Good => self.finish(intent),
+            Health::Bad(reason) => Err(self.take_back(intent, &reason)),
+            Health::Interrupted => {
+                Intent::remove(self.system)?;
+                let why = Some("rlp was interrupted");
+                self.end("apply", (level, &intent.patch), "interrupted", why);
+                let what = format!("level {level} is in effect, and its checks were interrupted");
+                Err(Failure::in_progress(what).next("the next run checks it again"))
             }
         }
     }

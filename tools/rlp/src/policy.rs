@@ -240,6 +240,8 @@ pub(crate) struct Host<'a> {
     pub(crate) build_id: Option<&'a str>,
     /// The level that the loader says is in effect.
     pub(crate) in_effect: Option<Number>,
+    /// Whether that level was verified on this machine. If not, somebody has loaded it by hand.
+    pub(crate) is_verified: bool,
     /// The CVEs that the loader says are fixed.
     pub(crate) fixed: &'a [String],
     /// The levels that were verified on this machine, and whose patch for this kernel is stored.
@@ -322,6 +324,10 @@ pub(crate) enum Decision {
         level: Number,
         to: Option<Number>,
         by: Block,
+    },
+    /// The level of the package was loaded by hand.
+    Adopt {
+        level: Number,
     },
     InEffect {
         level: Number,
@@ -445,7 +451,11 @@ fn of_package(policy: &Policy, level: Option<&Level>, host: &Host<'_>, zone: Zon
         };
     }
     if host.in_effect == Some(level) {
-        return Decision::InEffect { level, older: None };
+        return if host.is_verified || hold(policy, host).is_some() {
+            Decision::InEffect { level, older: None }
+        } else {
+            Decision::Adopt { level }
+        };
     }
     if let Some((until, reason)) = hold(policy, host) {
         return Decision::Hold {
@@ -552,6 +562,7 @@ impl Decision {
             Self::Hold { .. } => "hold",
             Self::Blocked { .. } => "blocked",
             Self::TakeBack { .. } => "take-back",
+            Self::Adopt { .. } => "adopt",
             Self::InEffect { .. } | Self::NoLevel => "nothing",
             Self::NotCovered { .. } => "not-covered",
         }
@@ -574,6 +585,10 @@ impl Decision {
             Self::TakeBack { level, by, .. } => {
                 format!("level {level} is taken back: {}", by.words())
             }
+            Self::Adopt { level } => format!(
+                "level {level} is in effect, and was not verified on this machine: it was loaded \
+                 by hand"
+            ),
             Self::InEffect { level, older: None } => format!("level {level} is in effect"),
             Self::InEffect {
                 level,
@@ -613,6 +628,9 @@ impl Decision {
             Self::TakeBack { to: Some(to), .. } => format!("level {to} is applied instead"),
             Self::TakeBack { to: None, .. } => {
                 "no earlier level is stored, so its patch is unloaded".to_owned()
+            }
+            Self::Adopt { .. } => {
+                "the next run of rlp-apply.timer checks it, and lets each boot load it".to_owned()
             }
             Self::InEffect { .. } => "the next level is applied when it is installed".to_owned(),
             Self::NoLevel => "apt install rlp-level".to_owned(),

@@ -71,6 +71,7 @@ fn host(clock: &Clock) -> Host<'_> {
         release: RELEASE,
         build_id: Some(BUILD),
         in_effect: None,
+        is_verified: true,
         fixed: &[],
         stored: &[],
         quarantined: &[],
@@ -264,6 +265,18 @@ fn a_level_that_is_in_effect() {
         decide(&canary, Some(&seven), &host, &utc).text(),
         "level 7 is in effect"
     );
+    // Somebody has loaded it by hand.
+    host.is_verified = false;
+    let adopt = Decision::Adopt { level: 7 };
+    assert_eq!(decide(&canary, Some(&seven), &host, &utc), adopt);
+    let held = policy("hold = { until = '2027-01-01', reason = 'x' }");
+    assert_eq!(decide(&held, Some(&seven), &host, &utc).kind(), "nothing");
+    let blocking = policy("blocked = [7]");
+    assert_eq!(
+        decide(&blocking, Some(&seven), &host, &utc).kind(),
+        "take-back"
+    );
+    host.is_verified = true;
     host.in_effect = Some(8);
     let decision = decide(&canary, Some(&seven), &host, &utc);
     assert_eq!(
@@ -324,6 +337,7 @@ fn properties() {
         host.quarantined = &quarantined;
         host.age = random.below(9 * 24) * HOUR;
         host.in_effect = pick(&mut random, 50).then(|| 1 + random.below(9) as Number);
+        host.is_verified = pick(&mut random, 80);
         host.at_once = pick(&mut random, 10);
 
         let decision = decide(&policy, Some(&package), &host, &utc);
@@ -341,6 +355,10 @@ fn properties() {
                         assert!(window.is_open(utc(clock.now)) && clock.doubted_for.is_none());
                     }
                 }
+                assert!(hold(&policy, &host).is_none());
+            }
+            Decision::Adopt { level } => {
+                assert!(host.in_effect == Some(level) && !host.is_verified && !is_bad(level));
                 assert!(hold(&policy, &host).is_none());
             }
             Decision::TakeBack { level, to, .. } => {
@@ -374,7 +392,15 @@ fn properties() {
         }
         assert!(!decision.text().is_empty() && !decision.next().is_empty());
     }
-    let all = ["apply", "blocked", "hold", "nothing", "take-back", "wait"];
+    let all = [
+        "adopt",
+        "apply",
+        "blocked",
+        "hold",
+        "nothing",
+        "take-back",
+        "wait",
+    ];
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all);
 }
 

@@ -146,12 +146,14 @@ pub(crate) enum Phase {
     Confirmed,
     /// The patch has failed, and is being unloaded.
     TakingBack,
+    /// The patch was loaded and confirmed by hand, and is checked.
+    Adopting,
 }
 
 impl Phase {
     /// Whether a boot that ends now says that the level is bad.
     pub(crate) fn is_unconfirmed(self) -> bool {
-        matches!(self, Self::Loading | Self::Checking)
+        matches!(self, Self::Loading | Self::Checking | Self::Adopting)
     }
 }
 

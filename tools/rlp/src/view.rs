@@ -48,6 +48,8 @@ pub(crate) struct View {
     not_booted: Vec<String>,
     /// The levels that are not used, because a stored file is damaged.
     damaged: Vec<(Number, Damage)>,
+    /// The levels that the loader's patches name, for this kernel, as this machine has seen them.
+    described: Vec<(Number, Kernel)>,
     /// Whether the level of the package was never seen before.
     pub(crate) is_new: bool,
     /// Whether this machine has seen another level with the number of the package's level.
@@ -55,6 +57,33 @@ pub(crate) struct View {
     /// The level that has failed while its quarantine could not be written. The state has the
     /// quarantine, and the disk has it as soon as the state is written.
     pub(crate) failed: Option<Intent>,
+}
+
+/// How it is known that a patch belongs to a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It was verified on this machine.
+    Verified,
+    /// A description of the level names it. So somebody has loaded it by hand.
+    ByHand,
+}
+
+/// The descriptions of the levels that some patches name, for a kernel.
+fn described(
+    system: &System,
+    patches: &[Patch],
+    release: &str,
+    build_id: Option<&str>,
+) -> Vec<(Number, Kernel)> {
+    let numbers = patches.iter().filter_map(|patch| patch.level.as_ref());
+    let numbers = numbers.filter_map(|level| level.parse().ok());
+    numbers
+        .filter_map(|number| {
+            let level = store::description(system, number)?;
+            let entry = policy::entry(&level, release, build_id).ok()?;
+            Some((number, entry.clone()))
+        })
+        .collect()
 }
 
 /// The reason of a quarantine that could not be written when the level failed.
@@ -74,13 +103,15 @@ impl View {
         }
         let release = system.release();
         let damaged = state.forget_damaged(system, &release);
+        let (build_id, patches) = (system.kernel_build_id(), loader::patches(system)?);
         Ok(Self {
+            described: described(system, &patches, &release, build_id.as_deref()),
             policy: policy_file::read(system)?,
             state,
             release,
-            build_id: system.kernel_build_id(),
+            build_id,
             host: host::id(system),
-            patches: loader::patches(system)?,
+            patches,
             not_booted: boot::quarantined(system)?,
             damaged,
             is_changed: level.as_ref().is_some_and(|level| {
@@ -106,8 +137,9 @@ impl View {
     }
 
     /// The level that a patch of the loader belongs to. The build ids must agree, because a patch
-    /// that somebody has built by hand may have the name of a level's patch.
-    fn level_of(&self, patch: &Patch) -> Option<Number> {
+    /// that somebody has built by hand may have the name of a level's patch, or the number of a
+    /// level.
+    fn level_of(&self, patch: &Patch) -> Option<(Number, Origin)> {
         let is_same = |name: &str, build_id: Option<&str>| {
             name == patch.name && build_id.is_some() && build_id == patch.build_id.as_deref()
         };
@@ -116,20 +148,31 @@ impl View {
                 && is_same(&verified.patch, verified.build_id.as_deref())
         });
         if let Some(verified) = verified {
-            return Some(verified.level);
+            return Some((verified.level, Origin::Verified));
         }
-        let level = self.level.as_ref()?.level;
-        let entry = self.entry()?;
-        is_same(&entry.patch.name, entry.patch.build_id.as_deref()).then_some(level)
+        let own = self.level.as_ref().map(|level| level.level);
+        let described = own.zip(self.entry()).into_iter();
+        let described = described.chain(self.described.iter().map(|(nr, entry)| (*nr, entry)));
+        let mut described = described
+            .filter(|(_, entry)| is_same(&entry.patch.name, entry.patch.build_id.as_deref()));
+        described.next().map(|(nr, _)| (nr, Origin::ByHand))
+    }
+
+    /// The newest level that the loader says is in effect.
+    fn newest(&self) -> Option<(Number, Origin, &Patch)> {
+        let patches = self.patches.iter();
+        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
+        patches
+            .filter_map(|patch| {
+                let (level, origin) = self.level_of(patch)?;
+                Some((level, origin, patch))
+            })
+            .max_by_key(|(level, ..)| *level)
     }
 
     /// The patch of a level that the loader says is in effect.
     pub(crate) fn in_effect(&self) -> Option<(Number, &Patch)> {
-        let patches = self.patches.iter();
-        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
-        patches
-            .filter_map(|patch| Some((self.level_of(patch)?, patch)))
-            .max_by_key(|(level, _)| *level)
+        self.newest().map(|(level, _, patch)| (level, patch))
     }
 
     /// The levels that have failed on this machine, as an applied level or at boot.
@@ -212,11 +255,13 @@ impl View {
             .level
             .as_ref()
             .and_then(|level| self.state.seen(level.level));
+        let newest = self.newest();
         let host = Host {
             name: self.host.as_deref(),
             release: &self.release,
             build_id: self.build_id.as_deref(),
-            in_effect: self.in_effect().map(|(level, _)| level),
+            in_effect: newest.map(|(level, ..)| level),
+            is_verified: newest.is_some_and(|(_, origin, _)| origin == Origin::Verified),
             fixed: &fixed,
             stored: &stored,
             quarantined: &self.quarantined(),

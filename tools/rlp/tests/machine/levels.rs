@@ -869,6 +869,90 @@ fn another_level_with_the_same_number() {
     assert_eq!(details(&machine).len(), 2);
 }
 
+/// Somebody has loaded the patch of the level with insmod, or with "rlp load".
+#[test]
+fn a_level_that_was_loaded_by_hand() {
+    let by_hand = || {
+        let machine = canary();
+        machine.patch("level7", 1);
+        machine.set("level7", "level", "7");
+        machine.set("level7", "cves", "CVE-2026-0001");
+        machine
+    };
+    let text = "level 7 is in effect, and was not verified on this machine: it was loaded by hand";
+    let machine = by_hand();
+    machine.run(&["level", "status"]).says(0, text);
+    assert_eq!(
+        machine.json(&["level", "status"])["decision"]["kind"],
+        "adopt"
+    );
+    let output = machine.run(&["level", "apply"]);
+    output.says(0, text);
+    output.has("level 7: level7 is in effect and confirmed, and is loaded at each boot\n");
+    assert_eq!(machine.json(&["level", "status"])["verified"], json!([7]));
+    assert!(actions(&machine).contains(&"apply end verified".to_owned()));
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is in effect\n");
+    // A hold keeps everything as it is.
+    let machine = by_hand();
+    policy(&machine, "hold = { until = '2999-01-01', reason = 'x' }");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is in effect\n");
+    assert_eq!(machine.json(&["level", "status"])["verified"], json!([]));
+    // A level whose checks fail does not stay, whoever has loaded it.
+    let machine = by_hand();
+    check(&machine, "10-bad", "exit 3");
+    let loader = disables(&machine, "level7");
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.has("level 7 is quarantined: the check 10-bad has failed");
+    // A run was killed while it checked the level. The next one begins again.
+    let machine = by_hand();
+    intent(&machine, "boot-1", "adopting");
+    let output = machine.run(&["level", "apply"]);
+    output.says(0, text);
+    output.has("level 7: level7 is in effect and confirmed");
+    // The machine did not survive that.
+    let machine = by_hand();
+    intent(&machine, "boot-0", "adopting");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is quarantined: the machine was started again");
+}
+
+/// The package has another level by now. The machine has seen level 7 before.
+#[test]
+fn an_earlier_level_that_was_loaded_by_hand() {
+    let machine = canary();
+    policy(&machine, "ring = 'late'");
+    machine.run(&["level", "apply"]).says(0, "level 7 waits");
+    let mut eight = install(&machine, 8);
+    eight["kernels"][0]["build_id"] = json!("abcd");
+    describe(&machine, &eight);
+    machine.patch("level7", 1);
+    let in_effect = |machine: &Machine| machine.json(&["level", "status"])["in_effect"].clone();
+    assert_eq!(in_effect(&machine), Value::Null);
+    // The loader says which level it is.
+    machine.set("level7", "level", "7");
+    assert_eq!(in_effect(&machine)["level"], json!(7));
+    policy(&machine, "ring = 'late'\nblocked = [7]");
+    let loader = disables(&machine, "level7");
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output.has("level 7 is taken back: the policy of this machine blocks it");
+    // A patch of an operator with the number of a level, and another build.
+    let other = machine.copy();
+    other.patch("level7", 1);
+    other.set("level7", "level", "7");
+    other.write_bytes(
+        "sys/module/level7/notes/.note.gnu.build-id",
+        &elf::build_id_note(b"mine"),
+    );
+    assert_eq!(in_effect(&other), Value::Null);
+}
+
 #[test]
 fn holds() {
     let machine = canary();
