@@ -573,7 +573,11 @@ impl Run<'_> {
             files: Some(target.files.hashes()?),
         };
         self.announce(&intent, from)?;
-        let detail = format!("level {level}, {}", patch.display());
+        let mut detail = format!("level {level}, {}", patch.display());
+        if let Some(lost) = self.lost(&target.module) {
+            self.lines.push(format!("level {level}: {lost}"));
+            detail += &format!("; {lost}");
+        }
         self.begin("apply", level, &target.module.name, &detail);
         let health = self.view.policy.health;
         let plan = Plan {
@@ -609,6 +613,20 @@ impl Run<'_> {
                 Err(failure)
             }
         }
+    }
+
+    /// The CVEs that are fixed now, and that a cumulative patch does not fix, in words.
+    fn lost(&self, module: &ModuleFile) -> Option<String> {
+        let patches = self.view.patches.iter();
+        let patches = patches.filter(|patch| patch.state == State::InEffect);
+        let mut lost: Vec<_> = patches
+            .flat_map(|patch| &patch.cves)
+            .filter(|cve| !module.cves.contains(cve))
+            .map(String::as_str)
+            .collect();
+        lost.sort_unstable();
+        lost.dedup();
+        (!lost.is_empty()).then(|| format!("no longer fixed with it: {}", lost.join(" ")))
     }
 
     /// Checks the level of the package, which was loaded and confirmed by hand, as if this run had

@@ -244,6 +244,8 @@ pub(crate) struct Host<'a> {
     pub(crate) is_verified: bool,
     /// The CVEs that the loader says are fixed.
     pub(crate) fixed: &'a [String],
+    /// Those among them that a patch of no level fixes. An operator has loaded it.
+    pub(crate) own: &'a [String],
     /// The levels that were verified on this machine, and whose patch for this kernel is stored.
     pub(crate) stored: &'a [Number],
     pub(crate) quarantined: &'a [Quarantined],
@@ -263,6 +265,8 @@ pub(crate) enum Block {
     Publisher,
     /// It has failed here.
     Here(String),
+    /// It lacks these CVEs, which patches of an operator fix.
+    Lacks(Vec<String>),
 }
 
 /// The reason of a wait.
@@ -365,7 +369,8 @@ pub(crate) fn decide(
     }
     let is_held = matches!(wanted, Decision::Hold { .. }) || hold(policy, host).is_some();
     match newest_good(policy, host, 0) {
-        Some(level) if !is_held => Decision::Apply {
+        // The stored level may lack what the operator's patches fix.
+        Some(level) if !is_held && host.own.is_empty() => Decision::Apply {
             level,
             from: Source::Store,
         },
@@ -457,6 +462,13 @@ fn of_package(policy: &Policy, level: Option<&Level>, host: &Host<'_>, zone: Zon
             Decision::Adopt { level }
         };
     }
+    let fixes: Vec<_> = package.fixes_for(host.release).map(|it| &it.cve).collect();
+    let lacks = host.own.iter().filter(|cve| !fixes.contains(cve));
+    let lacks: Vec<_> = lacks.cloned().collect();
+    if !lacks.is_empty() && !host.at_once {
+        let by = Block::Lacks(lacks);
+        return Decision::Blocked { level, by };
+    }
     if let Some((until, reason)) = hold(policy, host) {
         return Decision::Hold {
             level,
@@ -508,6 +520,10 @@ impl Block {
             Self::Policy => "the policy of this machine blocks it".to_owned(),
             Self::Publisher => "its publisher has revoked it".to_owned(),
             Self::Here(reason) => format!("it has failed on this machine: {reason}"),
+            Self::Lacks(cves) => format!(
+                "it lacks fixes of an operator's patches that are in effect: {}",
+                cves.join(" ")
+            ),
         }
     }
 }
@@ -624,6 +640,10 @@ impl Decision {
                 level,
                 by: Block::Here(_),
             } => format!("rlp level release --level {level} lets it be applied again"),
+            Self::Blocked {
+                by: Block::Lacks(_),
+                ..
+            } => "unload these patches; or rlp level apply --now replaces them".to_owned(),
             Self::Blocked { .. } => "the next level is applied".to_owned(),
             Self::TakeBack { to: Some(to), .. } => format!("level {to} is applied instead"),
             Self::TakeBack { to: None, .. } => {

@@ -73,6 +73,7 @@ fn host(clock: &Clock) -> Host<'_> {
         in_effect: None,
         is_verified: true,
         fixed: &[],
+        own: &[],
         stored: &[],
         quarantined: &[],
         revoked: &[],
@@ -294,6 +295,36 @@ fn a_level_that_is_in_effect() {
     assert_eq!(decide(&late, Some(&seven), &host, &utc), stored);
     let held = policy("hold = { until = '2027-01-01', reason = 'x' }");
     assert_eq!(decide(&held, Some(&seven), &host, &utc).kind(), "hold");
+}
+
+/// A patch of an operator is in effect, which a cumulative patch would replace.
+#[test]
+fn a_patch_of_an_operator() {
+    let clock = sure(MONDAY);
+    let mut host = host(&clock);
+    let canary = policy("ring = 'canary'");
+    let seven = level(7, "high", &[]);
+    host.stored = &[5, 6];
+    // The level has that fix, too.
+    let known = ["CVE-2026-0001".to_owned()];
+    host.own = &known;
+    assert_eq!(decide(&canary, Some(&seven), &host, &utc), SEVEN);
+    let other = ["CVE-2026-0001".to_owned(), "CVE-2026-4711".to_owned()];
+    host.own = &other;
+    let decision = decide(&canary, Some(&seven), &host, &utc);
+    assert_eq!(
+        decision.text(),
+        "level 7 is blocked: it lacks fixes of an operator's patches that are in effect: \
+         CVE-2026-4711"
+    );
+    assert!(decision.next().contains("--now"));
+    host.at_once = true;
+    assert_eq!(decide(&canary, Some(&seven), &host, &utc), SEVEN);
+    // Without a level in the package, no stored level replaces the patch.
+    host.at_once = false;
+    assert_eq!(decide(&canary, None, &host, &utc), Decision::NoLevel);
+    host.own = &[];
+    assert_eq!(decide(&canary, None, &host, &utc).kind(), "apply");
 }
 
 /// Machines at random. A level that anybody blocks is never applied, nothing is applied early, a

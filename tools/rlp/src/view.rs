@@ -170,6 +170,16 @@ impl View {
             .max_by_key(|(level, ..)| *level)
     }
 
+    /// The CVEs that patches of no level fix.
+    fn fixed_by_own_patches(&self) -> Vec<String> {
+        let patches = self.patches.iter();
+        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
+        patches
+            .filter(|patch| self.level_of(patch).is_none())
+            .flat_map(|patch| patch.cves.clone())
+            .collect()
+    }
+
     /// The patch of a level that the loader says is in effect.
     pub(crate) fn in_effect(&self) -> Option<(Number, &Patch)> {
         self.newest().map(|(level, _, patch)| (level, patch))
@@ -251,6 +261,7 @@ impl View {
         let in_effect = self.patches.iter();
         let in_effect = in_effect.filter(|patch| patch.state == loader::State::InEffect);
         let fixed: Vec<_> = in_effect.flat_map(|patch| patch.cves.clone()).collect();
+        let own = self.fixed_by_own_patches();
         let seen = self
             .level
             .as_ref()
@@ -263,6 +274,7 @@ impl View {
             in_effect: newest.map(|(level, ..)| level),
             is_verified: newest.is_some_and(|(_, origin, _)| origin == Origin::Verified),
             fixed: &fixed,
+            own: &own,
             stored: &stored,
             quarantined: &self.quarantined(),
             revoked: &self.state.revoked,

@@ -953,6 +953,37 @@ fn an_earlier_level_that_was_loaded_by_hand() {
     assert_eq!(in_effect(&other), Value::Null);
 }
 
+/// A cumulative patch of a level would replace what an operator has loaded.
+#[test]
+fn a_fix_of_an_operator_is_not_dropped() {
+    let machine = six_and_seven();
+    leaves(&machine, "level7");
+    machine.patch("hotfix", 1);
+    machine.set("hotfix", "cves", "CVE-2026-4711");
+    machine.write_bytes(
+        "sys/module/hotfix/notes/.note.gnu.build-id",
+        &elf::build_id_note(b"mine"),
+    );
+    let lacks = "it lacks fixes of an operator's patches that are in effect: CVE-2026-4711\n";
+    let output = machine.run(&["level", "apply"]);
+    output.says(0, &format!("level 7 is blocked: {lacks}"));
+    output.has("rlp level apply --now replaces them");
+    on_probation(&machine, 7);
+    let output = machine.run(&["level", "apply", "--now"]);
+    output.says(0, "level 7: no longer fixed with it: CVE-2026-4711\n");
+    output.has("level 7: level7 is in effect and confirmed");
+    let begun = records(&machine).into_iter();
+    let begun = begun.filter(|it| it["action"] == "apply" && it["phase"] == "begin");
+    let detail = begun.last().unwrap()["detail"].clone();
+    assert!(
+        detail
+            .as_str()
+            .unwrap()
+            .ends_with("; no longer fixed with it: CVE-2026-4711"),
+        "{detail}"
+    );
+}
+
 #[test]
 fn holds() {
     let machine = canary();
