@@ -16,6 +16,7 @@ use serde_json::{
     Value, //
 };
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 pub(crate) const PACKAGE: &str = "usr/share/rlp/level";
 pub(crate) const STATE: &str = "var/lib/rlp/level";
@@ -982,6 +983,55 @@ fn a_fix_of_an_operator_is_not_dropped() {
             .ends_with("; no longer fixed with it: CVE-2026-4711"),
         "{detail}"
     );
+}
+
+/// The growth of the history in a year, with a new level and a boot in each week, and 200 CVEs in
+/// each level. evidence.rst has the number.
+#[test]
+fn a_year_of_evidence() {
+    let machine = canary();
+    let cves: Vec<_> = (0..200)
+        .map(|nr| format!("CVE-2026-{:05}", 10_000 + nr))
+        .collect();
+    let mut seven = install(&machine, 7);
+    let fix = seven["fixes"][0].clone();
+    let fixes = cves.iter().map(|cve| {
+        let mut fix = fix.clone();
+        fix["cve"] = json!(cve);
+        fix
+    });
+    seven["fixes"] = fixes.collect();
+    describe(&machine, &seven);
+    on_probation(&machine, 7);
+    machine.set("level7", "cves", &cves.join(" "));
+    let path = machine.path("var/lib/rlp/history.jsonl");
+    let size = || std::fs::metadata(&path).map_or(0, |meta| meta.len());
+    let grows = |by: &dyn Fn()| {
+        let before = size();
+        by();
+        size() - before
+    };
+    let apply = grows(&|| {
+        machine
+            .run(&["level", "apply"])
+            .says(0, "is in effect and confirmed");
+    });
+    let beat = grows(&|| drop(machine.run(&["heartbeat"])));
+    let event = grows(&|| {
+        let mut event = Command::new(env!("CARGO_BIN_EXE_rlp"));
+        event
+            .arg("event")
+            .envs([("PATCH", "level7"), ("EVENT", "complete"), ("US", "11151")])
+            .env("STATE", "probation");
+        assert_eq!(machine.run_with(&mut event).status, 0);
+    });
+    assert!(apply > 0 && beat > 0 && event > 0);
+    // Loading a patch, and replacing the one before, has eight events. A record of "load" has the
+    // CVEs, as the heartbeat has.
+    let week = apply + 2 * beat + 8 * event;
+    let year = 365 * beat + 52 * (beat + week);
+    println!("level {apply}, heartbeat {beat}, event {event} bytes; {year} in a year");
+    assert!(year < 4_000_000, "{year}");
 }
 
 #[test]
