@@ -3,9 +3,10 @@
 //! install, uninstall and boot: the patches that are loaded at each boot of a kernel.
 //!
 //! `/var/lib/rlp/boot/RELEASE/` has the modules, and the file `list` with their names in the order
-//! in which they are loaded. A module without a line in the list is not loaded. `install` stores
-//! the module before it adds the name to the list, and `uninstall` removes the name first. So each
-//! name in the list has its module, even after a power cut between two steps.
+//! in which they are loaded. A module without a line in the list is not loaded. `NAME.kernel` has
+//! the build of the kernel that the module is for (see `installed_for`). `install` stores the
+//! module before it adds the name to the list, and `uninstall` removes the name first. So each name
+//! in the list has its module, even after a power cut between two steps.
 //!
 //! Before patches are loaded at boot, the id of the boot and the names of these patches are written
 //! to `/var/lib/rlp/boot/intent`. That file is removed 3 minutes after the boot, or earlier by a
@@ -35,6 +36,7 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::installed_for;
 use crate::level::Number;
 use crate::load::{
     self,
@@ -85,6 +87,10 @@ const TRANSITION_WAIT: u64 = 15;
 
 /// A transition that was started at boot is reversed if it is not complete after this many seconds.
 const DEADLINE: u32 = 600;
+
+/// The build of the kernel that a patch is installed for is not known.
+pub(crate) const NO_BUILD: &str =
+    "its build of the kernel is not known: a boot compares only the release";
 
 fn folder(release: &str) -> String {
     format!("{STATE}/boot/{release}")
@@ -251,6 +257,9 @@ fn install_file(system: &System, file: &Path, arguments: &cli::Install) -> Resul
     } else if loader::patch(system, &module.name)?.is_none() {
         change = change.note(format!("to load it now: rlp load {}", file.display()));
     }
+    if installed_for::wanted(system, &module).is_none() {
+        change = change.note(NO_BUILD);
+    }
     if !units::has_systemd(system) {
         change = change.note("systemd does not run here: each boot must run rlp boot");
     } else if arguments.dry.dry_run {
@@ -308,14 +317,17 @@ pub(crate) fn stored(system: &System, release: &str, name: String) -> Stored {
     }
 }
 
-/// Whether the same file is installed, and is loaded at boot.
+/// Whether the same file is installed for the same build of the kernel, and is loaded at boot.
 pub(crate) fn is_installed(system: &System, module: &ModuleFile) -> Result<bool> {
     let stored = stored_path(system, &module.release, &module.name);
     let same = match std::fs::read(&stored) {
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         bytes => {
-            bytes.map_err(on_file(&stored))?
-                == std::fs::read(&module.path).map_err(on_file(&module.path))?
+            let bytes = bytes.map_err(on_file(&stored))?;
+            // A file that does not name the module is written again by the installation.
+            let installed_for = installed_for::read(&stored, &bytes).unwrap_or_default();
+            bytes == std::fs::read(&module.path).map_err(on_file(&module.path))?
+                && installed_for == installed_for::wanted(system, module)
         }
     };
     Ok(same
@@ -351,7 +363,10 @@ pub(crate) fn install_in_place_of(
     let _lock = lock(system)?;
     let release = &module.release;
     let bytes = std::fs::read(&module.path).map_err(on_file(&module.path))?;
-    durable::replace(&stored_path(system, release, &module.name), &bytes)?;
+    let stored = stored_path(system, release, &module.name);
+    let build_id = installed_for::wanted(system, module);
+    installed_for::write(&stored, &bytes, build_id.as_deref())?;
+    durable::replace(&stored, &bytes)?;
     let old = installed(system, release)?;
     let mut new = old.clone();
     new.retain(|name| !others.contains(name));
@@ -457,7 +472,9 @@ fn is_full(error: &std::io::Error) -> bool {
 
 /// Removes the module of a patch that is not in the list any more.
 fn remove_file(system: &System, release: &str, name: &str) -> Result<()> {
-    durable::remove(&stored_path(system, release, name))?;
+    let stored = stored_path(system, release, name);
+    durable::remove(&stored)?;
+    durable::remove(&installed_for::file(&stored))?;
     if is_installed_anywhere(system, name)? {
         return Ok(());
     }

@@ -423,6 +423,12 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
                     Some(misfit) => findings.failure(&misfit),
                     None => findings.ok(format!("{name} is installed for this kernel")),
                 }
+                if module.kernel_build_id.is_none() && module.installed_for.is_none() {
+                    findings.note(
+                        format!("{name}: {}", boot::NO_BUILD),
+                        "install the patch again: rlp install FILE",
+                    );
+                }
                 check_signature(system, &module, findings);
             }
             Err(failure) => findings.failure(&failure),

@@ -78,7 +78,11 @@ fn read(system: &System) -> Result<Status> {
             .as_ref()
             .is_some_and(|clock| clock.doubted_for.is_some()),
         lacks_timer: units::lacks_apply(system),
-        notes: view.damaged_lines().chain(view.changed_line()).collect(),
+        notes: view
+            .damaged_lines()
+            .chain(view.changed_line())
+            .chain(view.other_build_lines())
+            .collect(),
         release: view.release,
     })
 }

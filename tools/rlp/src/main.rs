@@ -41,6 +41,7 @@ mod history;
 mod host;
 mod image;
 mod info;
+mod installed_for;
 mod interrupt;
 mod journal;
 mod judge;

@@ -7,6 +7,7 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::installed_for;
 use crate::level::Number;
 use crate::system;
 use crate::trust::{
@@ -61,6 +62,8 @@ pub(crate) struct ModuleFile {
     pub(crate) build_id: Option<String>,
     /// The build id of the kernel that it was proved for, from the proof beside the file.
     pub(crate) kernel_build_id: Option<String>,
+    /// The build id of the kernel that it was installed for, if it is an installed file.
+    pub(crate) installed_for: Option<String>,
 }
 
 impl ModuleFile {
@@ -151,6 +154,7 @@ impl ModuleFile {
                 .collect(),
             build_id: section(".note.gnu.build-id").and_then(system::build_id),
             kernel_build_id: proof_build_id(path)?,
+            installed_for: installed_for::read(path, bytes)?,
         })
     }
 
@@ -183,16 +187,25 @@ impl ModuleFile {
                 .next("get the patch for the running kernel"),
             );
         }
-        match (&self.kernel_build_id, kernel_build_id) {
-            (Some(wanted), Some(running)) if wanted != running => Some(
+        let running = kernel_build_id?;
+        let is_other = |wanted: &&String| *wanted != running;
+        if let Some(wanted) = self.kernel_build_id.as_ref().filter(is_other) {
+            return Some(
                 refused(format!(
                     "its proof is for another build of {release}: the kernel's build id is \
                      {running}, the proof has {wanted}"
                 ))
                 .next("build the patch again for the running kernel"),
-            ),
-            _ => None,
+            );
         }
+        let wanted = self.installed_for.as_ref().filter(is_other)?;
+        Some(
+            refused(format!(
+                "it was installed for another build of {release}: the kernel's build id is \
+                 {running}, and it was installed for {wanted}"
+            ))
+            .next("install the patch for the running kernel: rlp install FILE"),
+        )
     }
 }
 
@@ -256,13 +269,17 @@ mod tests {
             cves: Vec::new(),
             build_id: None,
             kernel_build_id: Some("aa".into()),
+            installed_for: None,
         };
         assert!(module.misfit("7.3", Some("aa")).is_none());
         assert!(module.misfit("7.3", None).is_none());
         let why =
             |module: &ModuleFile, release, id| module.misfit(release, id).unwrap().why.unwrap();
         assert!(why(&module, "7.4", Some("aa")).contains("the kernel is 7.4"));
-        assert!(why(&module, "7.3", Some("ab")).contains("another build"));
+        assert!(why(&module, "7.3", Some("ab")).contains("its proof is for another build"));
+        (module.kernel_build_id, module.installed_for) = (None, Some("aa".into()));
+        assert!(module.misfit("7.3", Some("aa")).is_none());
+        assert!(why(&module, "7.3", Some("ab")).contains("installed for another build"));
         module.target = TargetLoader::InTree;
         assert!(why(&module, "7.3", None).contains("in-tree"));
         module.target = TargetLoader::None;

@@ -145,6 +145,7 @@ impl View {
         };
         let verified = self.state.verified.iter().rev().find(|verified| {
             verified.release == self.release
+                && Some(&verified.kernel_build_id) == self.build_id.as_ref()
                 && is_same(&verified.patch, verified.build_id.as_deref())
         });
         if let Some(verified) = verified {
@@ -183,6 +184,29 @@ impl View {
     /// The patch of a level that the loader says is in effect.
     pub(crate) fn in_effect(&self) -> Option<(Number, &Patch)> {
         self.newest().map(|(level, _, patch)| (level, patch))
+    }
+
+    /// A line for each patch in effect that was verified here for another build of this kernel. It
+    /// counts as no level: nothing shows that it fits the code of the running build.
+    pub(crate) fn other_build_lines(&self) -> impl Iterator<Item = String> + '_ {
+        let in_effect = self.patches.iter();
+        let in_effect = in_effect.filter(|patch| patch.state == loader::State::InEffect);
+        in_effect.filter_map(|patch| {
+            let mut verified = self.state.verified.iter().rev();
+            let other = verified.find(|verified| {
+                verified.release == self.release
+                    && verified.patch == patch.name
+                    && verified.build_id.is_some()
+                    && verified.build_id == patch.build_id
+            })?;
+            let (name, level) = (&patch.name, other.level);
+            (Some(&other.kernel_build_id) != self.build_id.as_ref()).then(|| {
+                format!(
+                    "{name} is loaded, and is level {level} for another build of this kernel: rlp \
+                     unload {name}"
+                )
+            })
+        })
     }
 
     /// The levels that have failed on this machine, as an applied level or at boot.

@@ -516,6 +516,7 @@ fn install_and_uninstall() {
         other["changes"][0]["notes"],
         json!([
             "for the kernel 8.0",
+            "its build of the kernel is not known: a boot compares only the release",
             "systemd does not run here: each boot must run rlp boot"
         ])
     );
@@ -571,6 +572,55 @@ fn install_and_uninstall() {
             .run(&["install", file.to_str().unwrap()])
             .fails(3, why);
     }
+}
+
+/// The kernel was built again, and has the same release. An installed patch without a proof is for
+/// the build that it was installed for.
+#[test]
+fn a_boot_of_another_build_of_the_kernel() {
+    let machine = Machine::new();
+    let file = machine.module("fix", RELEASE, "rlp_enable_patch");
+    let file = file.to_str().unwrap();
+    machine.run(&["install", file]);
+    machine.run(&["boot", "-n"]).is(0, "fix: would be loaded\n");
+    machine
+        .run(&["doctor"])
+        .has("fix is installed for this kernel");
+    machine.write_bytes("sys/kernel/notes", &elf::build_id_note(&[0xbb, 1, 2, 3]));
+    let why = "it was installed for another build of 7.3.4+test: the kernel's build id is \
+               bb010203, and it was installed for aa010203";
+    for boot in [&["boot", "-n"][..], &["boot"]] {
+        machine.run(boot).says(0, why);
+    }
+    machine.run(&["doctor"]).says(6, why);
+    // The operator says that it is for this build, too.
+    machine
+        .run(&["install", "-n", file])
+        .has("fix: would be installed");
+    machine.run(&["install", file]).has("fix: installed");
+    machine.run(&["boot", "-n"]).is(0, "fix: would be loaded\n");
+    // A module that was replaced by hand, and one that an older rlp has installed.
+    let kernel = format!("var/lib/rlp/boot/{RELEASE}/fix.kernel");
+    machine.write(&kernel, "");
+    machine
+        .run(&["boot", "-n"])
+        .has("fix.kernel does not name this file");
+    std::fs::remove_file(machine.path(&kernel)).unwrap();
+    machine
+        .run(&["doctor"])
+        .has("fix: its build of the kernel is not known: a boot compares only the release");
+    machine.run(&["install", file]).has("fix: installed");
+    // With a proof, the build of the kernel is that of the proof.
+    let later = machine.module("later", "8.0", "rlp_enable_patch");
+    machine.write(
+        "files/later.proof.json",
+        r#"{"kernel": {"build_id": "cc01"}}"#,
+    );
+    machine.run(&["install", later.to_str().unwrap()]);
+    let kernel = machine.read("var/lib/rlp/boot/8.0/later.kernel");
+    assert!(kernel.ends_with(" cc01\n"), "{kernel}");
+    machine.write("proc/sys/kernel/osrelease", "8.0\n");
+    machine.run(&["boot", "-n"]).has("installed for cc01");
 }
 
 /// A patch that cannot be loaded does not keep the others from being loaded.

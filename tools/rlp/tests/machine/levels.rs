@@ -247,6 +247,29 @@ fn the_timer_is_missing() {
     assert_eq!(missing(&machine), false);
 }
 
+/// A level is in effect for the build of the kernel that it was verified for, and for no other
+/// build with the same release.
+#[test]
+fn a_level_of_another_build_of_the_kernel() {
+    let machine = six_and_seven();
+    machine
+        .run(&["boot", "-n"])
+        .says(0, "level7: is loaded already");
+    machine.write_bytes("sys/kernel/notes", &elf::build_id_note(&[0xbb, 1, 2, 3]));
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["in_effect"], Value::Null);
+    for command in [&["level", "status"][..], &["level", "apply", "-n"]] {
+        machine.run(command).says(
+            0,
+            "level7 is loaded, and is level 7 for another build of this kernel: rlp unload level7",
+        );
+    }
+    leaves(&machine, "level7");
+    machine
+        .run(&["boot", "-n"])
+        .says(0, "it was installed for another build of 7.3.4+test");
+}
+
 #[test]
 fn a_level_waits_for_the_delay() {
     let machine = canary();
