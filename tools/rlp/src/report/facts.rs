@@ -54,6 +54,13 @@ fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Machine>, D::Error
 }
 
 impl Record {
+    /// Whether the record belongs to a patch that is being loaded. The first records of a boot are
+    /// those of the patches that `rlp boot` loads. They do not show that the machine has run in
+    /// that boot without these patches, so they do not show that no restart was needed.
+    fn is_about_a_load(&self) -> bool {
+        self.action == "load" || self.phase == "event"
+    }
+
     /// The loader's own words about its patches.
     fn patches(&self) -> Option<&[Seen]> {
         self.machine.as_ref()?.patches.as_deref()
@@ -93,7 +100,7 @@ pub(crate) struct Boot {
 #[derive(Debug, Clone, Copy)]
 struct Load {
     at: Moment,
-    /// The boot of the record before.
+    /// The boot of the last record before it that is not about a load.
     boot_before: usize,
 }
 
@@ -109,7 +116,7 @@ pub(crate) struct Gap {
 pub(crate) struct Track {
     /// When the patch was loaded in which the loader first named the CVE.
     pub(crate) applied: Option<Moment>,
-    /// The boot of the record before that one.
+    /// The boot of the last record before that one that is not about a load.
     pub(crate) boot_before: usize,
     /// The first record in which the CVE is fixed.
     pub(crate) verified: Moment,
@@ -141,6 +148,8 @@ pub(crate) struct Facts {
     pub(crate) last_word: Option<Moment>,
     /// How many times the clock was set back.
     pub(crate) set_back: u32,
+    /// The boot of the last record that is not about a load.
+    boot_before: Option<usize>,
     /// The time in the last record.
     clock: u64,
     loads: BTreeMap<String, Load>,
@@ -167,15 +176,18 @@ impl Facts {
         self.clock = time;
         // A record is not older than the records before it, whatever the clock says.
         let time = self.last.map_or(time, |last| time.max(last.time));
-        let boot_before = self.last.map(|last| last.boot);
         let at = self.moment(&record, time);
+        let boot_before = self.boot_before.unwrap_or(at.boot);
         self.last = Some(at);
         if !record.release.is_empty() {
             self.releases.insert(record.release.clone());
         }
         self.losses(&record, at);
         if is_covered {
-            self.gains(&record, at, boot_before.unwrap_or(at.boot));
+            self.gains(&record, at, boot_before);
+        }
+        if !record.is_about_a_load() {
+            self.boot_before = Some(at.boot);
         }
     }
 
@@ -241,7 +253,7 @@ impl Facts {
             fixed.entry(cve).or_default().push(patch);
         }
         for (cve, patches) in fixed {
-            self.fixed(cve, &patches, at);
+            self.fixed(cve, &patches, at, boot_before);
         }
         // A clock that was ahead for a while must not make these words look newer than they are.
         self.last_word = Some(Moment {
@@ -260,9 +272,9 @@ impl Facts {
     }
 
     /// The loader names the CVE in these patches, which are in effect.
-    fn fixed(&mut self, cve: &str, patches: &[&Seen], at: Moment) {
+    fn fixed(&mut self, cve: &str, patches: &[&Seen], at: Moment, boot_before: usize) {
         if !self.cves.contains_key(cve) {
-            let track = self.first(patches, at);
+            let track = self.first(patches, at, boot_before);
             self.cves.insert(cve.to_owned(), track);
         }
         if let Some(track) = self.cves.get_mut(cve) {
@@ -279,7 +291,7 @@ impl Facts {
 
     /// The first record that names a CVE. The patch was loaded earlier in the same boot. If no
     /// record says when, the loader's file says when the transition was complete.
-    fn first(&self, patches: &[&Seen], at: Moment) -> Track {
+    fn first(&self, patches: &[&Seen], at: Moment, boot_before: usize) -> Track {
         let loads = patches
             .iter()
             .filter_map(|patch| self.loads.get(&patch.name));
@@ -288,7 +300,7 @@ impl Facts {
         let since = since.map(|time| Moment { time, ..at });
         Track {
             applied: load.map(|load| load.at).or(since),
-            boot_before: load.map_or(at.boot, |load| load.boot_before),
+            boot_before: load.map_or(boot_before, |load| load.boot_before),
             verified: at,
             last: at,
             lost: None,

@@ -453,6 +453,51 @@ fn a_restart_is_no_protection() {
     assert!(!fleet::report(&fleet, &arguments).out.contains(&no));
 }
 
+/// A machine that was restarted so that the boot loads the patch was not patched without a restart.
+/// A record of the same boot from before the load shows that no restart was needed.
+#[test]
+fn a_restart_to_load_the_patch() {
+    let restarts = |history: &mut History| {
+        let fleet = Machine::new();
+        history
+            .beat("2026-11-29T12:00:00Z", "in-effect", &[CVE])
+            .export(&fleet);
+        row(&json(&fleet, &[]), CVE, 1)["restarts"].clone()
+    };
+    let before = || {
+        let mut history = History::of(1);
+        history
+            .machine("2026-11-02T06:00:00Z", &json!([]))
+            .event("2026-11-03T06:00:00Z", "end", "install", "installed")
+            .restart();
+        history
+    };
+    let loaded = "2026-11-04T06:00:00Z";
+    let complete = |history: &mut History| {
+        history.event(loaded, "event", "complete", "enabled");
+    };
+    assert_eq!(restarts(before().load(loaded)), 1);
+    // The patch before it is loaded by the same boot.
+    let mut two = before();
+    let other = json!({ "phase": "end", "action": "load", "patch": "other", "result": "loaded" });
+    two.add(loaded, &other).load(loaded);
+    complete(&mut two);
+    assert_eq!(restarts(&mut two), 1);
+    // The loader's event is the first record, or no record is about the load.
+    let mut event = before();
+    complete(&mut event);
+    assert_eq!(restarts(&mut event), 1);
+    assert_eq!(restarts(&mut before()), 1);
+    // The machine ran in that boot without the patch.
+    let mut running = before();
+    running
+        .machine("2026-11-04T05:00:00Z", &json!([]))
+        .load(loaded);
+    assert_eq!(restarts(&mut running), 0);
+    // The host has no earlier record.
+    assert_eq!(restarts(History::of(1).load(loaded)), 0);
+}
+
 /// The SLA is missed if the patch was lost at the due time, which is 2026-11-15 here.
 #[test]
 fn a_gap_at_the_due_time() {
