@@ -68,7 +68,8 @@ pub(crate) struct Patch {
     /// The path below the folder of the level.
     pub(crate) file: String,
     pub(crate) sha256: Digest,
-    /// The build id of the module, as its file in sysfs has it.
+    /// The build id of the module, as its file in sysfs has it. [`Level::wrong`] refuses a patch
+    /// without one.
     pub(crate) build_id: Option<String>,
     /// The number of functions that it replaces, if a proof says it.
     pub(crate) functions: Option<u32>,
@@ -293,6 +294,11 @@ impl Kernel {
             return Some(format!(
                 "the file of the loader for {release} has another path"
             ));
+        }
+        // A machine recognises the patch in the loader's files by its build id. Without one, the
+        // patch could be neither replaced nor taken back.
+        if self.patch.build_id.is_none() {
+            return Some(format!("the patch for {release} has no build id"));
         }
         let ids = [&self.patch.build_id, &self.loader.build_id];
         if !ids.into_iter().flatten().all(|id| is_build_id(id)) {
@@ -531,6 +537,11 @@ mod tests {
                 "/kernels/0/patch/build_id",
                 json!("x"),
                 "the build id of a module",
+            ),
+            (
+                "/kernels/0/patch/build_id",
+                json!(null),
+                "the patch for 7.3.4+deb13-amd64 has no build id",
             ),
             (
                 "/kernels/0/loader/file",

@@ -120,6 +120,13 @@ impl Module {
                     .next("strip --strip-debug FILE, and sign it after that"),
             );
         }
+        if info.build_id.is_none() {
+            return Err(refused(
+                path,
+                "it has no build id, so no machine could recognise it when it is loaded",
+            )
+            .next("link it with --build-id, and keep the section .note.gnu.build-id"));
+        }
         Ok(Self { info, content })
     }
 

@@ -165,7 +165,7 @@ pub(crate) fn build_id(notes: &[u8]) -> Option<String> {
         let id_at = name_at.checked_add(padded(name)?)?;
         if kind == TYPE && notes.get(name_at..name_at + 4)? == b"GNU\0" {
             let id = notes.get(id_at..id_at.checked_add(usize::try_from(size).ok()?)?)?;
-            return Some(hex(id));
+            return (!id.is_empty()).then(|| hex(id));
         }
         at = id_at.checked_add(padded(size)?)?;
     }
@@ -195,6 +195,7 @@ mod tests {
         for len in 0..notes.len() - 1 {
             assert_eq!(build_id(&notes[..len]), None, "{len} bytes");
         }
+        assert_eq!(build_id(&note(3, b"GNU\0", &[])), None, "an empty one");
         // A size that does not fit must not be followed.
         let mut huge = note(1, b"GNU\0", b"");
         huge[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());

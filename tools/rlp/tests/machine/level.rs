@@ -28,10 +28,14 @@ fn patch(release: &str, cves: &str) -> Vec<u8> {
 }
 
 fn patch_with(fields: &[&str]) -> Vec<u8> {
+    patch_of(fields, b"patch")
+}
+
+fn patch_of(fields: &[&str], build_id: &[u8]) -> Vec<u8> {
     let mut info = vec!["name=fix".to_owned()];
     info.extend(fields.iter().map(|&field| field.to_owned()));
     let defined = ["rlp_info_level", "rlp_info_cves"];
-    elf::module_with_symbols(&info, &["rlp_enable_patch"], &defined, b"patch")
+    elf::module_with_symbols(&info, &["rlp_enable_patch"], &defined, build_id)
 }
 
 fn loader(release: &str) -> Vec<u8> {
@@ -430,6 +434,10 @@ fn what_does_not_fit_is_refused() {
         (in_tree, "it is built for in-tree livepatch"),
         (no_symbols, "the loader cannot show its field level"),
         (b"\x1f\x8b".to_vec(), "it is compressed"),
+        (
+            patch_of(&[&release, "level=7"], b""),
+            "it has no build id, so no machine could recognise it",
+        ),
         (loader(OLD), "it has 2 modules that are the loader"),
     ] {
         let machine = machine();
