@@ -18,6 +18,7 @@ use crate::failure::{
 use crate::level::{
     self,
     Fix,
+    Kernel,
     Level, //
 };
 use crate::level_input::{
@@ -94,6 +95,16 @@ fn fixes(inputs: &[Input], data: &BTreeMap<String, Facts>, notes: &mut Vec<Strin
     releases.into_iter().map(fix).collect()
 }
 
+/// A patch whose name is that of the level before, for the same kernel. Two modules with one name
+/// cannot be loaded at the same time, and the new patch replaces the old one while both are loaded.
+fn same_name<'a>(before: &Level, level: &'a Level) -> Option<&'a Kernel> {
+    level.kernels.iter().find(|kernel| {
+        before
+            .kernel(&kernel.release)
+            .is_some_and(|old| old.patch.name == kernel.patch.name)
+    })
+}
+
 /// Notes what the level before has, and this one has not.
 fn note_losses(
     previous: &Path,
@@ -108,6 +119,17 @@ fn note_losses(
             .why(format!("level {other} is not before level {own}"))
             .next("name level.json of the level that the machines have: --previous FILE"));
     }
+    if let Some(Kernel { release, patch, .. }) = same_name(&before, level) {
+        let (name, own, other) = (&patch.name, level.level, before.level);
+        return Err(Failure::refused("the level was not built")
+            .why(format!(
+                "the patch for {release} has the name {name}, as in level {other}, so a machine \
+                 with that level could not load it"
+            ))
+            .next(format!(
+                "build the patch with another name, such as level{own}"
+            )));
+    }
     notes.extend(Losses::of(&before, level).into_notes(are_wanted)?);
     Ok(())
 }
@@ -120,11 +142,10 @@ fn document(path: &str, value: &Value) -> File {
     }
 }
 
-/// Writes the files. A level that was published must not change, because a machine would keep the
-/// first one: apt compares numbers only. The package is written last, so that it is never beside
-/// documents of another build. A report needs `level.json` of each level, so each level has its own
-/// folder.
-fn write(out: &Path, level: &Level, documents: &[File], package: &File) -> Result<()> {
+/// Checks the files that are in the folder already. A level that was published must not change,
+/// because a machine would keep the first one: apt compares numbers only. A report needs
+/// `level.json` of each level, so each level has its own folder.
+fn check_out(out: &Path, level: &Level, package: &File) -> Result<()> {
     let own = out.join(level::FILE);
     if let Ok(other) = Level::read(&own) {
         if other.level != level.level {
@@ -139,17 +160,20 @@ fn write(out: &Path, level: &Level, documents: &[File], package: &File) -> Resul
     }
     let path = out.join(&package.path);
     match std::fs::read(&path) {
-        Ok(old) if old != package.content => {
-            return Err(Failure::refused(format!(
-                "{} exists, and has other content",
-                path.display()
-            ))
-            .why("a machine that has a level does not fetch another one with the same number")
-            .next("give the new level the next number, or remove the file if nobody has it"))
-        }
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(on_file(&path)(error)),
-        _ => (),
+        Ok(old) if old != package.content => Err(Failure::refused(format!(
+            "{} exists, and has other content",
+            path.display()
+        ))
+        .why("a machine that has a level does not fetch another one with the same number")
+        .next("give the new level the next number, or remove the file if nobody has it")),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(on_file(&path)(error)),
+        _ => Ok(()),
     }
+}
+
+/// Writes the files. The package is written last, so that it is never beside documents of another
+/// build.
+fn write(out: &Path, documents: &[File], package: &File) -> Result<()> {
     for file in documents.iter().chain([package]) {
         durable::replace(&out.join(&file.path), &file.content)?;
     }
@@ -222,8 +246,9 @@ pub(crate) fn run(arguments: &cli::LevelBuild) -> Result<Box<dyn Report>> {
         path: deb::file_name(&level),
         content: deb::build(&level, &files, &arguments.publisher, seconds)?,
     };
+    check_out(&arguments.out, &level, &package)?;
     if !arguments.dry.dry_run {
-        write(&arguments.out, &level, &documents, &package)?;
+        write(&arguments.out, &documents, &package)?;
     }
     let written = documents.iter().chain([&package]);
     Ok(Box::new(Built {

@@ -290,8 +290,19 @@ fn a_level_is_never_replaced_by_another_one() {
     let machine = machine();
     build(&machine, &BOTH).says(0, "written");
     let before = machine.tree("out");
-    build(&machine, &["in/old"]).fails(3, "rlp-level_7_amd64.deb exists, and has other content");
+    for arguments in [&["in/old"][..], &["-n", "in/old"]] {
+        build(&machine, arguments).fails(3, "rlp-level_7_amd64.deb exists, and has other content");
+    }
     assert!(before == machine.tree("out"));
+}
+
+/// Gives the patches of a level other names than those of level 7.
+fn rename_patches(level: &mut Value) {
+    for kernel in level["kernels"].as_array_mut().unwrap() {
+        let release = kernel["release"].as_str().unwrap().to_owned();
+        kernel["patch"]["name"] = json!("level6");
+        kernel["patch"]["file"] = json!(format!("{release}/level6.ko"));
+    }
 }
 
 /// Level 7 lacks what level 6 has had, or has all of it.
@@ -301,6 +312,12 @@ fn what_the_level_before_has_had() {
     build(&machine, &[&["--block", "4"][..], &BOTH].concat()).says(0, "written");
     let mut before = read_json(&machine, "out/level.json");
     before["level"] = json!(6);
+    machine.write("before.json", &before.to_string());
+    std::fs::rename(machine.path("out"), machine.path("seven")).unwrap();
+    // The machines could not load a patch with the name of the one that they have.
+    let name = "the patch for 7.3.4+deb13-amd64 has the name fix, as in level 6";
+    build(&machine, &["-n", "--previous", "before.json", "in/old"]).fails(3, name);
+    rename_patches(&mut before);
     machine.write("before.json", &before.to_string());
     let previous = ["--previous", "before.json", "-n"];
     let all = [&previous[..], &["--block", "4"], &BOTH].concat();
@@ -329,7 +346,7 @@ fn what_the_level_before_has_had() {
         output.says(0, &format!("note: {note}\n"));
     }
     assert_eq!(output.out.matches("level 6").count(), 3, "{output:?}");
-    let same = ["-n", "--previous", "out/level.json", "in/old"];
+    let same = ["-n", "--previous", "seven/level.json", "in/old"];
     build(&machine, &same).fails(3, "level 7 is not before level 7");
 }
 
@@ -344,7 +361,9 @@ fn a_patch_that_is_not_cumulative() {
         json!(["pktgen:pg_open,1", "vmlinux:do_it,1"])
     );
     before["level"] = json!(6);
+    rename_patches(&mut before);
     machine.write("before.json", &before.to_string());
+    std::fs::remove_dir_all(machine.path("out")).unwrap();
     let cves = ["CVE-2026-0002", "CVE-2026-0001"];
     let mut fewer = proof(OLD, &cves);
     fewer["functions"].as_array_mut().unwrap().pop();
@@ -374,7 +393,9 @@ fn each_level_has_a_folder_of_its_own() {
     other["level"] = json!(6);
     machine.write("out/level.json", &other.to_string());
     let before = machine.tree("out");
-    build(&machine, &BOTH).fails(3, "out/level.json is that of level 6");
+    for arguments in [&BOTH[..], &["-n", "in/old"]] {
+        build(&machine, arguments).fails(3, "out/level.json is that of level 6");
+    }
     assert!(before == machine.tree("out"));
 }
 
