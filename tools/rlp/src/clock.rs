@@ -7,8 +7,8 @@
 //! A window and the end of a hold need the time of day. It is in doubt if it does not agree with
 //! the time that has passed since it was last read. While it is in doubt, nothing is applied that
 //! depends on it. After a day of running time, the machine's clock is believed, because the earlier
-//! reading may have been the wrong one. If the clock is still before the publication of the level,
-//! only one reading is believed, and the doubt begins again.
+//! reading may have been the wrong one. A clock that is before the publication of a level is in
+//! doubt, too, and is believed after the same time: the publisher's clock may be the wrong one.
 
 use crate::system::System;
 use crate::time;
@@ -44,6 +44,10 @@ pub(crate) struct Clock {
     pub(crate) now: u64,
     /// The running time for which the time of day is in doubt, if it is.
     pub(crate) doubted_for: Option<u64>,
+    /// The publication that the time of day is before, if it was believed nevertheless. A later
+    /// publication puts it in doubt again.
+    #[serde(default)]
+    believed_before: Option<u64>,
 }
 
 impl Reading {
@@ -77,6 +81,7 @@ impl Clock {
         Self {
             now: reading.wall.max(if is_early { published } else { 0 }),
             doubted_for: is_early.then_some(0),
+            believed_before: None,
             reading,
         }
     }
@@ -91,19 +96,23 @@ impl Clock {
         } else {
             expected.saturating_add(LONGEST_OFF)
         };
+        let is_early = reading.wall.saturating_add(EARLIEST) < published;
+        let believed_before = self.believed_before.filter(|&before| published <= before);
         let agrees = (expected.saturating_sub(TOLERANCE)..=latest).contains(&reading.wall)
-            && reading.wall.saturating_add(EARLIEST) >= published;
+            && (!is_early || believed_before.is_some());
         let doubted_for = self.doubted_for.map_or(0, |doubted| doubted + elapsed);
         let clock = if agrees || doubted_for >= DOUBT {
             Self {
                 now: reading.wall,
                 doubted_for: None,
+                believed_before: is_early.then_some(believed_before.unwrap_or(published)),
                 reading,
             }
         } else {
             Self {
                 now: expected.max(published),
                 doubted_for: Some(doubted_for),
+                believed_before: None,
                 reading,
             }
         };
@@ -176,6 +185,34 @@ pub(crate) mod tests {
         // The doubt ends as soon as somebody has set the clock right.
         let (right, _) = early.step(reading(NOW + 100, "a", 60), NOW);
         assert_eq!((right.now, right.doubted_for), (NOW + 100, None));
+    }
+
+    /// A clock that stays before the publication is believed after a day, and from then on, until
+    /// a level is published later. So a window opens again each day.
+    #[test]
+    fn a_clock_that_stays_before_the_publication() {
+        let wall = NOW - 3 * 86_400;
+        let at = |hour: u64, published: u64, clock: &Clock| {
+            let reading = reading(wall + hour * 3600, "a", hour * 3600);
+            clock.step(reading, published).0
+        };
+        let mut clock = Clock::first(reading(wall, "a", 0), NOW);
+        for hour in 1..100 {
+            clock = at(hour, NOW, &clock);
+            assert_eq!(clock.doubted_for.is_some(), hour < 24, "{hour}");
+        }
+        assert_eq!(clock.now, wall + 99 * 3600);
+        // The state on the disk keeps that.
+        let text = serde_json::to_string(&clock).unwrap();
+        clock = serde_json::from_str(&text).unwrap();
+        assert_eq!(at(100, NOW - 1, &clock).doubted_for, None);
+        let later = at(100, NOW + 7 * 86_400, &clock);
+        assert_eq!(later.doubted_for, Some(0));
+        assert_eq!(at(101, NOW, &later).doubted_for, Some(3600));
+        // A clock that was set right is compared with the next publication.
+        let mut right = Clock::first(reading(NOW, "a", 0), NOW);
+        right = right.step(reading(NOW + 60, "a", 60), NOW).0;
+        assert_eq!((right.doubted_for, right.believed_before), (None, None));
     }
 
     #[test]
