@@ -82,12 +82,14 @@ fn hold(system: &System, arguments: &cli::LevelHold, applied: &mut Applied) -> R
     );
     if applied.dry_run {
         applied.lines.push(line);
+        applied.lines.extend(longer_hold(system, until));
         return Ok(());
     }
     recorded(system, applied, ("hold", None), &line, || {
         policy_file::write_hold(system, until, reason)
     })?;
     applied.lines.push(line);
+    applied.lines.extend(longer_hold(system, until));
     applied
         .lines
         .push("a level that is revoked is taken back nevertheless".to_owned());
@@ -98,6 +100,19 @@ fn hold(system: &System, arguments: &cli::LevelHold, applied: &mut Applied) -> R
         );
     }
     Ok(())
+}
+
+/// A line about a hold of the policy that ends later than that of this command. If the policy
+/// cannot be read, no level is applied, and there is no line.
+fn longer_hold(system: &System, until: u64) -> Option<String> {
+    let longer = policy_file::other_hold(system).ok()?;
+    let longer = longer.filter(|hold| hold.until > until)?;
+    let file = policy_file::hold_file(system).ok()??;
+    let end = time::readable(longer.until);
+    Some(format!(
+        "{file} has a hold that ends later, and counts: until {end}: {}",
+        longer.reason
+    ))
 }
 
 pub(crate) fn run_release(system: &System, arguments: &cli::LevelRelease) -> Outcome {

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The files of the policy: the one that is built in, /etc/rlp/policy.toml, and the files in
-//! /etc/rlp/policy.d. A later value replaces an earlier one. A key that this program does not know
-//! is refused, because a word with a wrong letter must not change the policy silently.
+//! /etc/rlp/policy.d. A later value replaces an earlier one. Of several holds, the one that ends
+//! last counts: a hold on one machine must not shorten that of the fleet. A key that this program
+//! does not know is refused, because a word with a wrong letter must not change the policy
+//! silently.
 
 use crate::failure::{
     on_file,
     Failure,
     Result, //
 };
-use crate::policy::Policy;
+use crate::policy::{
+    Hold,
+    Policy, //
+};
 use crate::system::System;
 use crate::time;
 use toml::{
@@ -29,10 +34,32 @@ const HOLD: &str = "/etc/rlp/policy.d/zz-hold.toml";
 /// The list that the files add to.
 const JOINED: &str = "blocked";
 
+/// The table with the hold.
+const HOLD_KEY: &str = "hold";
+
+/// The end of a hold, if it is a time.
+fn end_of(hold: &Table) -> Option<u64> {
+    time::moment(hold.get("until")?.as_str()?).ok()
+}
+
+/// Adds the values of a hold to those of an earlier file, unless that one ends later. A hold with a
+/// wrong end replaces the other one, so that the file is refused.
+fn merge_hold(old: &mut Table, new: Table) {
+    let mut joined = old.clone();
+    merge(&mut joined, new, false);
+    let ends = end_of(&joined).zip(end_of(old));
+    if ends.is_none_or(|(new, old)| new >= old) {
+        *old = joined;
+    }
+}
+
 /// Adds the values of a file to those of the files before it.
 fn merge(into: &mut Table, from: Table, is_top: bool) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) if is_top && key == HOLD_KEY => {
+                merge_hold(old, new);
+            }
             (Some(Value::Table(old)), Value::Table(new)) => merge(old, new, false),
             (Some(Value::Array(old)), Value::Array(new)) if is_top && key == JOINED => {
                 old.extend(new);
@@ -94,13 +121,13 @@ pub(crate) fn read(system: &System) -> Result<Policy> {
 const HOLD_COMMENT: &str =
     "# rlp level hold has written this file, and rlp level release removes it.";
 
-/// Writes a hold, which replaces any other.
+/// Writes the hold of `rlp level hold`, which replaces the one that it has written before.
 pub(crate) fn write_hold(system: &System, until: u64, reason: &str) -> Result<()> {
     let mut hold = Table::new();
     hold.insert("until".to_owned(), Value::String(time::rfc3339(until)));
     hold.insert("reason".to_owned(), Value::String(reason.to_owned()));
     let mut all = Table::new();
-    all.insert("hold".to_owned(), Value::Table(hold));
+    all.insert(HOLD_KEY.to_owned(), Value::Table(hold));
     let text = format!("{HOLD_COMMENT}\n{all}");
     Ok(durable::replace(&system.path(HOLD), text.as_bytes())?)
 }
@@ -115,20 +142,30 @@ pub(crate) fn remove_hold(system: &System) -> Result<()> {
     Ok(durable::remove(&system.path(HOLD))?)
 }
 
-/// The file with the hold that is in force, for the advice of an operator who wants to end it.
-pub(crate) fn hold_file(system: &System) -> Result<Option<String>> {
+/// The hold of the other files, which counts without that of `write_hold`.
+pub(crate) fn other_hold(system: &System) -> Result<Option<Hold>> {
     let mut files = files(system)?;
-    files.reverse();
-    for path in files {
+    files.retain(|path| path != HOLD);
+    Ok(read_files(system, &files)?.hold)
+}
+
+/// The file with the hold that counts without that of `write_hold`, for the advice of an operator
+/// who wants to end it.
+pub(crate) fn hold_file(system: &System) -> Result<Option<String>> {
+    let mut last: Option<(u64, String)> = None;
+    for path in files(system)?.into_iter().filter(|path| path != HOLD) {
         let text = system.read(&path).map_err(on_file(&system.path(&path)))?;
-        if text
-            .parse::<Table>()
-            .is_ok_and(|table| table.contains_key("hold"))
-        {
-            return Ok(Some(path));
+        let table: Table = text.parse().unwrap_or_default();
+        let Some(hold) = table.get(HOLD_KEY).and_then(Value::as_table) else {
+            continue;
+        };
+        // A hold without an end takes the end of a file before it.
+        let end = end_of(hold).unwrap_or(0);
+        if last.as_ref().is_none_or(|(other, _)| *other <= end) {
+            last = Some((end, path));
         }
     }
-    Ok(None)
+    Ok(last.map(|(_, path)| path))
 }
 
 #[cfg(test)]
@@ -210,7 +247,7 @@ mod tests {
     fn a_hold_is_written_and_removed() {
         let (_folder, system) = machine(&[(
             "policy.d/50-x.toml",
-            "[hold]\nuntil = '2026-12-01'\nreason = 'a'",
+            "[hold]\nuntil = '2026-11-01'\nreason = 'a'",
         )]);
         write_hold(&system, 1_796_000_523, "say \"no\"\n").unwrap();
         let hold = read(&system).unwrap().hold.unwrap();
@@ -218,13 +255,49 @@ mod tests {
             (hold.until, hold.reason.as_str()),
             (1_796_000_523, "say \"no\"\\n")
         );
-        assert_eq!(hold_file(&system).unwrap().as_deref(), Some(HOLD));
         assert!(has_own_hold(&system));
+        assert_eq!(
+            hold_file(&system).unwrap().as_deref(),
+            Some("/etc/rlp/policy.d/50-x.toml")
+        );
         remove_hold(&system).unwrap();
         assert!(!has_own_hold(&system));
         assert_eq!(
             hold_file(&system).unwrap().as_deref(),
             Some("/etc/rlp/policy.d/50-x.toml")
         );
+    }
+
+    /// The order of the files does not count.
+    #[test]
+    fn the_hold_that_ends_last_counts() {
+        let hold = |until: &str, reason: &str| {
+            format!("hold = {{ until = '{until}', reason = '{reason}' }}")
+        };
+        let (long, short) = (hold("2027-01-10", "fleet"), hold("2026-12-25", "here"));
+        for files in [[&long, &short], [&short, &long]] {
+            let files = [
+                ("policy.d/10-a.toml", files[0].as_str()),
+                ("policy.d/20-b.toml", files[1]),
+            ];
+            let (_folder, system) = machine(&files);
+            assert_eq!(read(&system).unwrap().hold.unwrap().reason, "fleet");
+            let file = hold_file(&system).unwrap().unwrap();
+            assert!(system.read(&file).unwrap().contains("fleet"), "{file}");
+        }
+        // Parts of a hold: a longer end takes the reason of the file before it.
+        let parts = policy(&[
+            ("policy.d/10-a.toml", &short),
+            ("policy.d/20-b.toml", "hold.until = '2026-12-26'"),
+            ("policy.d/30-c.toml", "hold.until = '2026-12-01'"),
+        ]);
+        let parts = parts.unwrap().hold.unwrap();
+        assert_eq!(parts.reason, "here");
+        assert_eq!(parts.until, time::moment("2026-12-26").unwrap());
+        assert!(policy(&[
+            ("policy.d/10-a.toml", &long),
+            ("policy.d/20-b.toml", "hold.until = 'soon'"),
+        ])
+        .is_err());
     }
 }

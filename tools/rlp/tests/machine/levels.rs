@@ -1099,6 +1099,18 @@ fn holds() {
         0,
         "/etc/rlp/policy.d/10-test.toml has a hold: change that file",
     );
+    // A hold of the policy that ends later counts.
+    policy(
+        &machine,
+        "hold = { until = '3000-01-01', reason = 'fleet' }",
+    );
+    let longer = "10-test.toml has a hold that ends later, and counts: until 3000-01-01 00:00:00 \
+                  UTC: fleet\n";
+    machine.run(&[&hold[..], &["-n"]].concat()).says(0, longer);
+    machine.run(&hold).says(0, longer);
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7 is held: fleet");
     let past = ["level", "hold", "--until", "2001-01-01", "--reason", "x"];
     machine
         .run(&past)
