@@ -159,21 +159,24 @@ pub(crate) struct Row {
     pub(crate) sla: Verdict,
     /// The position in the policy's list.
     pub(crate) exception: Option<usize>,
+    /// Whether an exception has not ended at the end of the interval. The host need not be
+    /// protected then.
+    pub(crate) is_excused: bool,
     /// The first and the last boot of the records that prove the application.
     pub(crate) boots: Option<(usize, usize)>,
 }
 
 impl Row {
-    /// Whether this row makes the answer of the report a no.
+    /// Whether this row makes the answer of the report a no. An exception excuses a host that is
+    /// not protected. It does not excuse one whose evidence is missing, before or after the due
+    /// date: an exception for all hosts must not hide such a host.
     pub(crate) fn is_no(&self) -> bool {
-        match self.sla {
-            Verdict::Excepted => false,
-            Verdict::Missed => true,
-            Verdict::Met | Verdict::Open => matches!(
-                self.state,
-                State::Restarted | State::Silent | State::NotVerified | State::NoEvidence
-            ),
-            Verdict::Unknown => !self.state.is_protected(),
+        match (self.state, self.sla) {
+            (State::Silent | State::NotVerified | State::NoEvidence, _) => true,
+            (_, Verdict::Missed) => true,
+            (State::Verified, _) => false,
+            (State::Restarted, _) => !self.is_excused,
+            (State::Lost | State::Open, sla) => sla == Verdict::Unknown,
         }
     }
 
@@ -307,6 +310,7 @@ impl Rules<'_> {
             due,
             sla: self.met(due, protected, exception),
             exception,
+            is_excused: exception.is_some_and(|nr| self.end <= self.policy.exceptions[nr].until),
             boots: track.map(|track| boots(track, available)),
         }
     }

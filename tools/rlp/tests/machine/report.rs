@@ -498,6 +498,51 @@ fn a_restart_to_load_the_patch() {
     assert_eq!(restarts(History::of(1).load(loaded)), 0);
 }
 
+/// An exception excuses a host that is not protected, and not one without evidence. The due time
+/// does not change that.
+#[test]
+fn an_exception_is_no_evidence() {
+    let answer = |history: Option<&mut History>, high: u32, exception: bool| {
+        let fleet = Machine::new();
+        fleet.folder("evidence");
+        if let Some(history) = history {
+            history.export(&fleet);
+        }
+        fleet.write("inventory", &format!("{} web1\n", host(1)));
+        // The other CVE is of another kernel, and of no interest here.
+        let level = level()
+            .to_string()
+            .replace("CVE-2026-0002", "CVE-2026-0003");
+        fleet.write("level.json", &level);
+        let mut policy = format!("[sla]\nhigh = {high}\ncritical = 999\n");
+        for cve in [CVE, "CVE-2026-0003"].into_iter().filter(|_| exception) {
+            policy += &format!(
+                "[[exception]]\ncve = \"{cve}\"\nhosts = [\"*\"]\nreason = \"r\"\n\
+                 approved_by = \"a\"\nend = \"2026-12-31\"\n"
+            );
+        }
+        fleet.write("policy.toml", &policy);
+        full(&fleet, &[]).status
+    };
+    let last = "2026-11-29T12:00:00Z";
+    for high in [14, 60] {
+        assert_eq!(answer(None, high, true), 6, "no evidence, {high}");
+        let mut silent = History::of(1);
+        silent.machine("2026-11-03T06:00:00Z", &json!([]));
+        assert_eq!(answer(Some(&mut silent), high, true), 6, "silent, {high}");
+        let mut open = History::of(1);
+        open.machine(last, &json!([]));
+        assert_eq!(answer(Some(&mut open), high, true), 0, "open, {high}");
+        let mut restarted = good(1);
+        restarted.restart().load("2026-11-30T06:00:00Z");
+        assert_eq!(answer(Some(&mut restarted), high, true), 0, "{high}");
+        assert_eq!(answer(Some(&mut restarted), high, false), 6, "{high}");
+    }
+    let mut open = History::of(1);
+    open.machine(last, &json!([]));
+    assert_eq!(answer(Some(&mut open), 14, false), 6);
+}
+
 /// The SLA is missed if the patch was lost at the due time, which is 2026-11-15 here.
 #[test]
 fn a_gap_at_the_due_time() {
