@@ -3,6 +3,7 @@
 //! level covers: whether the level of the package has a patch for another kernel, which is about to
 //! be installed.
 
+use crate::boot;
 use crate::cli;
 use crate::failure::{
     Result,
@@ -52,6 +53,7 @@ fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
         release,
     };
     let Some(level) = store::available(system)? else {
+        covers.notes.extend(boot_note(system, &covers.release));
         return Ok(covers);
     };
     covers.level = Some(level.level);
@@ -71,6 +73,9 @@ fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
         (Some(_), None) => None,
     };
     covers.gap = gap.map(|gap| gap.words());
+    if covers.gap.is_some() {
+        covers.notes.extend(boot_note(system, &covers.release));
+    }
     covers.notes.extend(stopped_note(system, level.level));
     if covers.gap.is_none() && stored_loader::of_package(system, &covers.release).is_none() {
         covers
@@ -78,6 +83,21 @@ fn covers(system: &System, arguments: &cli::LevelCovers) -> Result<Covers> {
             .push("the loader comes with the level".to_owned());
     }
     Ok(covers)
+}
+
+/// A note about the patches that a boot of that kernel loads nevertheless, such as that of an
+/// earlier level. If that is not known, there is no note.
+fn boot_note(system: &System, release: &str) -> Option<String> {
+    let quarantined = boot::quarantined(system).ok()?;
+    let mut patches = boot::installed(system, release).ok()?;
+    patches.retain(|name| !quarantined.contains(name));
+    (!patches.is_empty()).then(|| {
+        format!(
+            "these installed patches are loaded by a boot into the build of {release} that they \
+             are for: {}",
+            patches.join(" ")
+        )
+    })
 }
 
 /// A note if this machine does not apply the level. If that is not known, there is no note.
@@ -109,11 +129,9 @@ impl Report for Covers {
             (Some(level), None) => format!("level {level} covers {release}\n"),
             (Some(level), Some(gap)) => {
                 format!("level {level} does not cover {release}: {gap}\n")
+                    + &format!("  after a boot into {release}, level {level} is not applied\n")
             }
         };
-        if self.status() != 0 {
-            text += &format!("  after a boot into {release}, no level would be in effect\n");
-        }
         for note in &self.notes {
             text += &format!("  {note}\n");
         }

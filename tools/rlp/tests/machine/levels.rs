@@ -1158,13 +1158,18 @@ fn kernels_that_are_about_to_be_installed() {
     );
     covers("7.4.0").is(
         6,
-        "level 7 does not cover 7.4.0: it has no patch for 7.4.0\n  after a boot into 7.4.0, no \
-         level would be in effect\n",
+        "level 7 does not cover 7.4.0: it has no patch for 7.4.0\n  after a boot into 7.4.0, \
+         level 7 is not applied\n",
     );
     assert_eq!(
         machine.json(&["level", "covers", "7.4.0"])["covered"],
         false
     );
+    // An earlier level is installed for that kernel.
+    machine.write("var/lib/rlp/boot/7.4.0/list", "level6\n");
+    let note = "  these installed patches are loaded by a boot into the build of 7.4.0 that they \
+                are for: level6\n";
+    covers("7.4.0").says(6, note);
     let image = machine.path("proc/cmdline");
     let image = image.to_str().unwrap();
     machine
@@ -1180,4 +1185,5 @@ fn kernels_that_are_about_to_be_installed() {
     );
     std::fs::remove_dir_all(machine.path(PACKAGE)).unwrap();
     covers("7.4.0").says(6, "no level is installed, so none covers 7.4.0");
+    covers("7.4.0").says(6, note);
 }
