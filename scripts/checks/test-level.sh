@@ -270,6 +270,43 @@ two_keys() {
 		repository init "$test/two" --key example.org && [[ ! -e $test/two/conf ]]
 }
 
+# Level 2 comes into canary after promote has looked at the version there, and before it copies.
+promote_race() {
+	mkdir -p "$test/bin"
+	cat >"$test/bin/reprepro" <<-END
+		#!/bin/sh
+		case " \$* " in
+		*" copy"*) /usr/bin/reprepro --silent --basedir "$test/race" --outdir \
+			"$test/race/public" includedeb canary "$test/2/rlp-level_2_amd64.deb" ;;
+		esac
+		exec /usr/bin/reprepro "\$@"
+	END
+	chmod +x "$test/bin/reprepro"
+	repository init "$test/race" --key "$(<"$test/fingerprint")" &&
+		repository add "$test/race" "$test/1/rlp-level_1_amd64.deb" &&
+		refuses 3 'canary has rlp-level 2 now' \
+			with_gpg env PATH="$test/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+			"$top/tools/rlp-repository" promote "$test/race" rlp-level=1 &&
+		refuses 0 'not promoted yet: rlp-level 2' repository status "$test/race"
+}
+
+# The key that signs is a subkey that expires soon. Then it has expired, and then gpg lacks the key.
+key_ends() {
+	local key
+
+	with_gpg gpg --batch --quiet --passphrase '' --quick-generate-key 'sub <sub@example.org>' \
+		ed25519 cert 2y 2>/dev/null
+	key=$(with_gpg gpg --batch --with-colons --list-secret-keys sub@example.org |
+		awk -F : '$1 == "fpr" { print $10; exit }')
+	with_gpg gpg --batch --passphrase '' --quick-add-key "$key" ed25519 sign 30d &&
+		repository init "$test/subkey" --key "$key" &&
+		refuses 6 'the key expires on' repository status "$test/subkey" &&
+		with_gpg gpg --batch --passphrase '' --quick-add-key "$key" ed25519 sign 1y &&
+		refuses 0 'canary: valid for' repository status "$test/subkey" &&
+		with_gpg gpg --batch --yes --delete-secret-and-public-key "$key" &&
+		refuses 6 'no key can sign' repository status "$test/subkey"
+}
+
 # status notices indexes that have expired, and refresh signs them again.
 refreshed() {
 	expired frozen
@@ -325,4 +362,6 @@ result "apt refuses an index without a signature" no_signature
 result "an expired index is noticed and signed again" refreshed
 result "an index that is not signed each day is noticed" noticed_in_time
 result "a name of two keys is refused" two_keys
+result "a level that comes during a promotion is not promoted" promote_race
+result "the end of the key that signs is noticed" key_ends
 exit $rc
