@@ -167,6 +167,36 @@ stable_is_empty() {
 		apt stable "$test/repo" "$test/key.asc" update 'download rlp-level'
 }
 
+# apt takes the packages of levels from the host of the repository, and no other one. apt has the
+# index already, so it need not reach that host.
+pinned() {
+	local index=$test/spoilt/public/dists/canary machine=$test/machine list output
+
+	copy_repository spoilt
+	apt canary "$test/spoilt" "$test/key.asc" >/dev/null
+	list=$machine/state/lists/levels.example.org_dists_canary
+	cp "$index/InRelease" "${list}_InRelease"
+	{
+		cat "$index/main/binary-amd64/Packages"
+		printf '\nPackage: %s\nVersion: 99\nArchitecture: amd64\nFilename: x\nSize: 1\n' \
+			bash rust-livepatch-7.3.4
+	} >"${list}_main_binary-amd64_Packages"
+	sed -i 's,^URIs: .*,URIs: http://levels.example.org,' "$machine/etc/rlp.sources"
+	sed 's/@HOST@/levels.example.org/' "$top/debian/keyring.pref" \
+		>"$machine/etc/preferences.d/rlp.pref"
+	output=$(tool env APT_CONFIG="$machine/apt.conf" apt-cache policy rlp-level \
+		rust-livepatch-7.3.4 bash)
+	echo "$output"
+	diff - <(grep -E '^[a-z]|Candidate' <<<"$output") <<-END
+		rlp-level:
+		  Candidate: 2
+		rust-livepatch-7.3.4:
+		  Candidate: 99
+		bash:
+		  Candidate: (none)
+	END
+}
+
 # copy_repository NAME: copy the files for the web server, to spoil them.
 copy_repository() {
 	rm -rf "${test:?}/$1"
@@ -354,6 +384,7 @@ result "a level that canary has no more is not promoted" refuses 3 'canary has r
 result "stable still has level 1" gets stable 1
 result "an older level is refused" refuses 3 'apt does not go back' \
 	repository add "$test/repo" "$test/1/rlp-level_1_amd64.deb"
+result "apt takes no other package from the repository" pinned
 result "apt refuses an index that was changed" tampered_index
 result "apt refuses a package that was changed" tampered_package
 result "apt refuses an index that has expired" frozen_index
