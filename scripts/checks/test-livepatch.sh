@@ -67,8 +67,11 @@ has_symbol() { # NAME SYMBOL
 }
 
 is_what_it_says() {
-	local ko=$test/src_cmdline.ko proof=$test/src_cmdline.proof.json
+	local ko=$test/src_cmdline.ko proof=$test/src_cmdline.proof.json id
 
+	# A signature and strip keep the build id, so it binds the proof to its module.
+	id=$(tool readelf -n "$ko" | sed -n 's/^ *Build ID: //p')
+	[[ $id ]] && grep -qx "  \"build_id\": \"$id\"," "$proof" || return
 	[[ $(tool modinfo -F cves "$ko") == "CVE-2026-0001 CVE-2026-0002" &&
 		$(tool modinfo -F level "$ko") == 7 &&
 		$(tool modinfo -F description "$ko") == "proc: say what was done" &&

@@ -219,11 +219,12 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let compiler = tree.compiler()?;
     let proof = Proof::new(
         &info,
+        Elf::read(&module)?.build_id(),
         &series.header.fixes,
         &series.hash,
         proof::Kernel {
             release: &tree.release,
-            build_id: kernel.build_id(),
+            build_id: kernel.elf.build_id(),
             source: arguments
                 .kernel
                 .source_version

@@ -9,6 +9,7 @@ use crate::refusal::{
     tool_failure,
     Result, //
 };
+use crate::tree::hex;
 use object::elf::{
     self,
     FileHeader64, //
@@ -144,6 +145,25 @@ pub(crate) struct Elf {
 }
 
 impl Elf {
+    /// The build id in hexadecimal digits.
+    pub(crate) fn build_id(&self) -> Option<String> {
+        const NOTE_GNU_BUILD_ID: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+        self.sections
+            .iter()
+            .enumerate()
+            .find_map(|(index, section)| {
+                if !section.name.starts_with(".note") {
+                    return None;
+                }
+                let bytes = self.bytes(index);
+                let at = bytes
+                    .windows(NOTE_GNU_BUILD_ID.len())
+                    .position(|window| window == NOTE_GNU_BUILD_ID)?;
+                let id = bytes.get(at + NOTE_GNU_BUILD_ID.len()..)?.get(..20)?;
+                Some(hex(id))
+            })
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let data = std::fs::read(path)
             .map_err(|error| tool_failure(format!("{} cannot be read: {error}", path.display())))?;

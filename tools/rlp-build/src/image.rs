@@ -21,7 +21,6 @@ use crate::refusal::{
     tool_failure,
     Result, //
 };
-use crate::tree::hex;
 use object::elf;
 use std::collections::HashMap;
 use std::io::Write;
@@ -98,26 +97,6 @@ impl Image {
     pub(crate) fn is_freed(&self, addr: u64) -> bool {
         let found = self.elf.section_at(addr);
         found.is_some_and(|(section, _)| self.has_freed(&self.elf.sections[section]))
-    }
-
-    /// The build id in hexadecimal digits.
-    pub(crate) fn build_id(&self) -> Option<String> {
-        const NOTE_GNU_BUILD_ID: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
-        self.elf
-            .sections
-            .iter()
-            .enumerate()
-            .find_map(|(index, section)| {
-                if !section.name.starts_with(".note") {
-                    return None;
-                }
-                let bytes = self.elf.bytes(index);
-                let at = bytes
-                    .windows(NOTE_GNU_BUILD_ID.len())
-                    .position(|window| window == NOTE_GNU_BUILD_ID)?;
-                let id = bytes.get(at + NOTE_GNU_BUILD_ID.len()..)?.get(..20)?;
-                Some(hex(id))
-            })
     }
 
     /// The kernel's release, from the banner in its read-only data.

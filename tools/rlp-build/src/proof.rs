@@ -14,6 +14,8 @@ const FORMAT: u32 = 1;
 pub(crate) struct Proof<'a> {
     format: u32,
     module: &'a str,
+    /// The build id of the module. Neither strip nor a signature changes it.
+    build_id: Option<String>,
     description: &'a str,
     level: Option<&'a str>,
     cves: &'a [String],
@@ -55,6 +57,7 @@ struct Compared {
 impl<'a> Proof<'a> {
     pub(crate) fn new(
         info: &'a Info,
+        build_id: Option<String>,
         fixes: &'a [String],
         patch: &'a str,
         kernel: Kernel<'a>,
@@ -80,6 +83,7 @@ impl<'a> Proof<'a> {
         Self {
             format: FORMAT,
             module: &info.name,
+            build_id,
             description: &info.description,
             level: info.level.as_deref(),
             cves: &info.cves,

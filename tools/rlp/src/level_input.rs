@@ -225,8 +225,8 @@ fn check_fields(patch: &ModuleFile, level: Number) -> Result<()> {
     Ok(())
 }
 
-/// Reads the proof beside a patch. It must have the patch's name, release, level and CVEs. A proof
-/// has no hash of the module, so that of another build of the patch is accepted.
+/// Reads the proof beside a patch. It must have the patch's name, release, level and CVEs.
+/// `ModuleFile` has compared the build ids of the module.
 fn proof(patch: &ModuleFile) -> Result<Option<(Proof, Vec<u8>)>> {
     let path = patch.path.with_extension("proof.json");
     let text = match std::fs::read(&path) {

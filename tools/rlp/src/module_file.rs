@@ -120,6 +120,7 @@ impl ModuleFile {
             return Err(refused("its name or its release is not valid".to_owned()));
         }
         let (level, cves) = (field("level"), field("cves"));
+        let build_id = section(".note.gnu.build-id").and_then(system::build_id);
         let mut not_shown = Vec::new();
         for (key, field, symbol) in [
             ("level", &level, "rlp_info_level"),
@@ -152,8 +153,8 @@ impl ModuleFile {
                 .filter(|cve| !cve.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            build_id: section(".note.gnu.build-id").and_then(system::build_id),
-            kernel_build_id: proof_build_id(path)?,
+            kernel_build_id: proof_build_id(path, build_id.as_deref())?,
+            build_id,
             installed_for: installed_for::read(path, bytes)?,
         })
     }
@@ -221,8 +222,10 @@ fn printable_field((key, value): (&str, &str)) -> (String, String) {
     (key.to_owned(), value.replace(char::is_control, "?"))
 }
 
-/// The kernel's build id in the proof that rlp-build writes beside a module, if there is one.
-fn proof_build_id(path: &Path) -> Result<Option<String>> {
+/// The kernel's build id in the proof that rlp-build writes beside a module, if there is one. The
+/// proof must be that of the module: it has the module's build id. A proof of an older version has
+/// none.
+fn proof_build_id(path: &Path, build_id: Option<&str>) -> Result<Option<String>> {
     let proof = path.with_extension("proof.json");
     let text = match std::fs::read_to_string(&proof) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -230,7 +233,20 @@ fn proof_build_id(path: &Path) -> Result<Option<String>> {
     };
     let value: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| Failure::error(format!("{}: {error}", proof.display())))?;
-    Ok(value["kernel"]["build_id"].as_str().map(str::to_owned))
+    match (value["build_id"].as_str(), build_id) {
+        (Some(proved), own) if own != Some(proved) => {
+            let own = own.unwrap_or("none");
+            Err(Failure::refused(format!(
+                "{} is the proof of another build of the patch",
+                proof.display()
+            ))
+            .why(format!(
+                "the module's build id is {own}, and the proof has {proved}"
+            ))
+            .next("use the proof that was written with the patch"))
+        }
+        _ => Ok(value["kernel"]["build_id"].as_str().map(str::to_owned)),
+    }
 }
 
 #[cfg(test)]

@@ -475,6 +475,12 @@ fn what_does_not_fit_is_refused() {
         build(&machine, &["in/old"])
     };
     with_proof(&|proof| proof["format"] = json!(2)).fails(3, "it has the format 2");
+    with_proof(&|proof| proof["build_id"] = json!("aa")).fails(
+        3,
+        "in/old/fix.proof.json is the proof of another build of the patch",
+    );
+    let is_right = with_proof(&|proof| proof["build_id"] = json!("7061746368"));
+    is_right.says(0, "written: out/level.json");
     with_proof(&|proof| proof["module"] = json!("other")).fails(3, "it is the proof of other");
     with_proof(&|proof| proof["level"] = json!("6")).fails(3, "its level is not that of the patch");
     with_proof(&|proof| proof["cves"] = json!([])).fails(3, "its CVEs are not those of the patch");
