@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! openvex.json: the fixes of a level for scanners of vulnerabilities, in the form of OpenVEX
-//! 0.2.0. Its product is the package of the level, and not the kernel's package: a kernel that runs
-//! without the patch has the vulnerability, whatever is installed.
+//! 0.2.0. Its products are the kernel's packages, which have the vulnerability, and the action is
+//! the level. No statement says `fixed`: a kernel that runs without the patch has the
+//! vulnerability, whatever is installed, and a scanner reads the status and not the words.
 
 use crate::level::{
     Fix,
@@ -16,9 +17,6 @@ use serde_json::{
 
 const CONTEXT: &str = "https://openvex.dev/ns/v0.2.0";
 
-/// The condition under which a machine is fixed.
-const NOTE: &str = "The fix is in effect on a machine if rlp info shows the CVE as fixed there.";
-
 /// Writes a name as a part of a package URL.
 fn encoded(name: &str) -> String {
     let mut text = String::new();
@@ -30,6 +28,16 @@ fn encoded(name: &str) -> String {
         }
     }
     text
+}
+
+/// The action that fixes a machine, and how to see that it is fixed.
+fn action(level: &Level, cve: &str) -> String {
+    format!(
+        "Apply level {} of rlp ({}). The fix is in effect on a machine if rlp info {cve} shows it \
+         as fixed there.",
+        level.level,
+        package_url(level)
+    )
 }
 
 /// The package URL of the package of a level.
@@ -54,9 +62,9 @@ fn statement(level: &Level, fix: &Fix) -> Value {
         .collect();
     json!({
         "vulnerability": { "name": fix.cve },
-        "products": [{ "@id": package_url(level), "subcomponents": kernels }],
-        "status": "fixed",
-        "status_notes": NOTE,
+        "products": kernels,
+        "status": "affected",
+        "action_statement": action(level, &fix.cve),
     })
 }
 
