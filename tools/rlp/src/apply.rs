@@ -106,16 +106,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     pub(crate) dry_run: bool,
+    /// Whether rlp-apply.timer runs here.
+    pub(crate) is_timed: bool,
     pub(crate) decision: Option<Decision>,
     pub(crate) lines: Vec<String>,
 }
 
 /// A decision, for programs.
-pub(crate) fn decision_json(decision: &Decision) -> Value {
+pub(crate) fn decision_json(decision: &Decision, is_timed: bool) -> Value {
     json!({
         "kind": decision.kind(),
         "text": decision.text(),
-        "next": decision.next(),
+        "next": decision.next(is_timed),
         "until": decision.until(),
     })
 }
@@ -124,7 +126,10 @@ impl Report for Applied {
     fn json(&self) -> Value {
         json!({
             "dry_run": self.dry_run,
-            "decision": self.decision.as_ref().map(decision_json),
+            "decision": self
+                .decision
+                .as_ref()
+                .map(|decision| decision_json(decision, self.is_timed)),
             "lines": self.lines,
         })
     }
@@ -133,8 +138,9 @@ impl Report for Applied {
         let mut text = String::new();
         if let Some(decision) = &self.decision {
             text += &format!("{}\n", printable(&decision.text()));
-            if self.dry_run || !decision.is_act() {
-                text += &format!("  next: {}\n", decision.next());
+            let next = decision.next(self.is_timed);
+            if let Some(next) = next.filter(|_| self.dry_run || !decision.is_act()) {
+                text += &format!("  next: {next}\n");
             }
         }
         for line in &self.lines {
@@ -164,6 +170,7 @@ pub(crate) fn run(
 ) -> Outcome {
     let mut applied = Applied {
         dry_run: arguments.dry.dry_run,
+        is_timed: units::is_apply_timed(system),
         ..Applied::default()
     };
     progress.show_in_unit();
@@ -740,7 +747,7 @@ impl Run<'_> {
             },
         };
         if state != State::InEffect {
-            let why = format!("it was confirmed, and is {}", state.words());
+            let why = format!("after the confirmation its state is: {}", state.words());
             return Err(self.take_back(intent, &why));
         }
         self.view.patches = loader::patches(self.system)?;

@@ -179,9 +179,9 @@ pub(crate) fn check(
 fn new_failures(before: Option<&[String]>, now: Option<Vec<String>>) -> Health {
     match (before, now) {
         (None, _) => Health::Good,
-        (Some(_), None) => {
-            Health::Bad("systemd has answered before the patch was loaded, and does not now".into())
-        }
+        (Some(_), None) => Health::Bad(
+            "systemd answered before the patch was loaded, and does not answer now".into(),
+        ),
         (Some(before), Some(mut now)) => {
             now.retain(|unit| !before.contains(unit));
             if now.is_empty() {
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(new_failures(None, now(&["a.service"])), Health::Good);
         assert_eq!(
             new_failures(Some(&before), None),
-            bad("systemd has answered before the patch was loaded, and does not now")
+            bad("systemd answered before the patch was loaded, and does not answer now")
         );
     }
 

@@ -80,7 +80,7 @@ fn fixes(inputs: &[Input], data: &BTreeMap<String, Facts>, notes: &mut Vec<Strin
     let fix = |(cve, releases): (&str, Vec<String>)| {
         let facts = data.get(cve).cloned().unwrap_or_else(|| {
             notes.push(format!(
-                "nothing is known about {cve}: its severity is unknown"
+                "{cve}: not in --cve-data, so its severity is unknown"
             ));
             Facts::UNKNOWN
         });

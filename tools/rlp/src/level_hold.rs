@@ -72,7 +72,7 @@ fn hold(system: &System, arguments: &cli::LevelHold, applied: &mut Applied) -> R
     }
     let until = arguments.until;
     if until <= time::now() {
-        return Err(Failure::refused("the hold would be over already")
+        return Err(Failure::refused("the end of the hold is in the past")
             .why(format!("it is {}", time::readable(time::now())))
             .next("--until TIME: the end of the hold, in UTC"));
     }

@@ -46,6 +46,8 @@ struct Status {
     is_off: bool,
     /// The clock is in doubt.
     is_doubted: bool,
+    /// Whether rlp-apply.timer runs here, and `livepatch.off` does not keep it from that.
+    is_timed: bool,
     /// Nothing runs `rlp level apply`.
     lacks_timer: bool,
     /// Damaged files, and a level that was changed.
@@ -77,6 +79,7 @@ fn read(system: &System) -> Result<Status> {
             .clock
             .as_ref()
             .is_some_and(|clock| clock.doubted_for.is_some()),
+        is_timed: units::is_apply_timed(system) && !boot::is_off(system),
         lacks_timer: units::lacks_apply(system),
         notes: view
             .damaged_lines()
@@ -117,7 +120,7 @@ impl Report for Status {
             "verified": self.verified,
             "blocked": self.blocked,
             "quarantined": self.quarantined,
-            "decision": decision_json(&self.decision),
+            "decision": decision_json(&self.decision, self.is_timed),
             "unfinished": self.unfinished.map(|(level, phase)| json!({
                 "level": level,
                 "phase": phase,
@@ -149,7 +152,9 @@ impl Report for Status {
             )),
         }
         lines.push(format!("decision: {}", printable(&self.decision.text())));
-        lines.push(format!("  next: {}", self.decision.next()));
+        if let Some(next) = self.decision.next(self.is_timed) {
+            lines.push(format!("  next: {next}"));
+        }
         if let Some(ring) = self.ring {
             lines.push(format!("ring: {ring}"));
         }

@@ -617,9 +617,11 @@ impl Decision {
         }
     }
 
-    /// The next step, and its time.
-    pub(crate) fn next(&self) -> String {
-        match self {
+    /// The next step, and its time. If rlp-apply.timer does not run here (`is_timed`), its next run
+    /// is no step.
+    pub(crate) fn next(&self, is_timed: bool) -> Option<String> {
+        Some(match self {
+            Self::Apply { .. } | Self::Wait { .. } if !is_timed => return None,
             Self::Apply { .. } => "the next run of rlp-apply.timer applies it".to_owned(),
             Self::Wait { until, .. } => format!(
                 "it is applied by the first run of rlp-apply.timer after {}, if the machine runs",
@@ -644,7 +646,7 @@ impl Decision {
                 by: Block::Lacks(_),
                 ..
             } => "unload these patches; or rlp level apply --now replaces them".to_owned(),
-            Self::Blocked { .. } => "the next level is applied".to_owned(),
+            Self::Blocked { .. } => "only a level with a higher number is applied".to_owned(),
             Self::TakeBack { to: Some(to), .. } => format!("level {to} is applied instead"),
             Self::TakeBack { to: None, .. } => {
                 "no earlier level is stored, so its patch is unloaded".to_owned()
@@ -657,7 +659,7 @@ impl Decision {
             Self::NotCovered { .. } => {
                 "a level for this kernel is applied when it is installed".to_owned()
             }
-        }
+        })
     }
 
     /// When the decision may change by itself, in seconds since the epoch.

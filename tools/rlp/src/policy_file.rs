@@ -73,7 +73,7 @@ fn merge(into: &mut Table, from: Table, is_top: bool) {
 /// the file with the wrong value.
 fn read_files(system: &System, files: &[String]) -> Result<Policy> {
     let wrong = |path: &str, why: String| {
-        Failure::refused(format!("{path} is no part of a policy"))
+        Failure::refused(format!("{path} is not a valid policy file"))
             .why(why)
             .next("correct the file; until then, no level is applied or taken back")
     };

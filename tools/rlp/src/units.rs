@@ -81,6 +81,11 @@ pub(crate) fn lacks_apply(system: &System) -> bool {
     lacks(system, APPLY)
 }
 
+/// Whether systemd runs `rlp level apply` once an hour.
+pub(crate) fn is_apply_timed(system: &System) -> bool {
+    has_systemd(system) && is_enabled(system, APPLY)
+}
+
 /// Enables both units, if systemd runs. They are enabled on the disk when this returns.
 pub(crate) fn enable(system: &System) -> Result<()> {
     if !has_systemd(system) {

@@ -129,7 +129,7 @@ fn restarted(sheet: &Sheet) -> BTreeSet<String> {
     sheet.rows.iter().filter(has_restarted).map(words).collect()
 }
 
-/// Whether a row is not as it should be, and its host has evidence that is whole. The page lists
+/// Whether a row needs attention, and its host has evidence that is whole. The page lists
 /// the other hosts once, and not for each CVE.
 fn is_wrong(row: &Row) -> bool {
     row.is_no() && !matches!(row.state, State::NotVerified | State::NoEvidence)

@@ -78,7 +78,9 @@ pub(crate) fn population(sheet: &Sheet) -> Vec<String> {
     ));
     if sheet.silent() != 0 {
         let count = sheet.silent();
-        lines.push(format!("hosts without recent words of the loader: {count}"));
+        lines.push(format!(
+            "hosts whose loader has reported nothing recently: {count}"
+        ));
     }
     lines.push(if sheet.checks_signatures {
         "signatures: the newest head of each host is signed by a key of the list".to_owned()
@@ -147,7 +149,7 @@ pub(crate) fn answer(sheet: &Sheet) -> &'static str {
     } else if sheet.is_yes() {
         "each host was protected in time, or has time left, or an exception"
     } else {
-        "not each host is shown to be protected in time"
+        "not every host is shown to have been protected in time"
     }
 }
 
@@ -216,7 +218,7 @@ pub(crate) fn text(sheet: &Sheet, paint: &Paint) -> String {
     text.push('\n');
     let label = |nr: &Row| format!("{} {}", sheet.cve(nr).name, row(sheet, nr));
     let noes = sheet.rows.iter().filter(|row| row.is_no());
-    list(&mut text, "not as it should be", noes.map(label));
+    list(&mut text, "needs attention", noes.map(label));
     let excepted = sheet.rows.iter().filter(|row| row.sla == Verdict::Excepted);
     list(&mut text, "excepted", excepted.map(label));
     let broken = sheet.hosts.iter().filter_map(|host| match &host.evidence {
@@ -233,7 +235,7 @@ pub(crate) fn text(sheet: &Sheet, paint: &Paint) -> String {
         .others
         .iter()
         .map(|path| printable(&path.display().to_string()));
-    list(&mut text, "files that are of no host", others);
+    list(&mut text, "files that belong to no host", others);
     let style = if sheet.is_yes() {
         paint.good
     } else {

@@ -131,7 +131,7 @@ note: in/old/fix.ko is not signed: machines with Secure Boot refuse it
 note: in/new/rust_livepatch.ko is not signed: machines with Secure Boot refuse it
 note: in/new/fix.ko is not signed: machines with Secure Boot refuse it
 note: in/new/fix.ko has no proof beside it
-note: nothing is known about CVE-2026-0002: its severity is unknown
+note: CVE-2026-0002: not in --cve-data, so its severity is unknown
 written: out/level.json
 written: out/openvex.json
 written: out/provenance.json

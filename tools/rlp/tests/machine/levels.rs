@@ -184,6 +184,7 @@ fn actions(machine: &Machine) -> Vec<String> {
 #[test]
 fn decisions_are_shown_and_change_nothing() {
     let machine = canary();
+    timed(&machine);
     let shows = |text: &str, kind: &str| {
         let before = machine.tree("");
         let status = machine.run(&["level", "status"]);
@@ -232,6 +233,12 @@ fn decisions_are_shown_and_change_nothing() {
     shows("no level is installed", "nothing");
 }
 
+/// systemd runs, and rlp-apply.timer is enabled.
+fn timed(machine: &Machine) {
+    machine.folder("run/systemd/system");
+    machine.write("etc/systemd/system/timers.target.wants/rlp-apply.timer", "");
+}
+
 /// Without the timer, nothing happens by itself. That is said.
 #[test]
 fn the_timer_is_missing() {
@@ -240,9 +247,21 @@ fn the_timer_is_missing() {
     assert_eq!(missing(&machine), false, "without systemd");
     machine.folder("run/systemd/system");
     let text = "rlp-apply.timer is not enabled: no run applies or takes back levels";
-    machine.run(&["level", "status"]).says(0, text);
+    // The next run of the timer is no next step then.
+    let applies = "the next run of rlp-apply.timer applies it";
+    let output = machine.run(&["level", "status"]);
+    output.says(0, text);
+    assert!(!output.out.contains(applies), "{output:?}");
+    assert!(!machine.run(&["level", "apply", "-n"]).out.contains("next:"));
+    let decision = machine.json(&["level", "apply", "-n"])["decision"].clone();
+    assert_eq!(decision["next"], Value::Null);
     assert_eq!(missing(&machine), true);
-    machine.write("etc/systemd/system/timers.target.wants/rlp-apply.timer", "");
+    timed(&machine);
+    machine.run(&["level", "status"]).says(0, applies);
+    machine.run(&["level", "apply", "-n"]).says(0, applies);
+    machine.write("proc/cmdline", "quiet livepatch.off\n");
+    assert!(!machine.run(&["level", "status"]).out.contains(applies));
+    machine.write("proc/cmdline", "quiet\n");
     assert!(!machine.run(&["level", "status"]).out.contains(text));
     assert_eq!(missing(&machine), false);
 }
@@ -1114,7 +1133,7 @@ fn holds() {
     let past = ["level", "hold", "--until", "2001-01-01", "--reason", "x"];
     machine
         .run(&past)
-        .fails(3, "the hold would be over already");
+        .fails(3, "the end of the hold is in the past");
     let empty = ["level", "hold", "--until", "2999-01-01", "--reason", " "];
     machine.run(&empty).fails(3, "a hold needs a reason");
     let wrong = ["level", "hold", "--until", "tomorrow", "--reason", "x"];
@@ -1127,7 +1146,10 @@ fn a_wrong_policy_stops_everything() {
     policy(&machine, "rnig = 'late'");
     for arguments in [&["level", "apply"][..], &["level", "status"]] {
         let output = machine.run(arguments);
-        output.fails(3, "/etc/rlp/policy.d/10-test.toml is no part of a policy");
+        output.fails(
+            3,
+            "/etc/rlp/policy.d/10-test.toml is not a valid policy file",
+        );
         assert!(output.err.contains("unknown field `rnig`"), "{output:?}");
     }
     assert_eq!(machine.json(&["level", "apply"])["decision"], Value::Null);

@@ -640,7 +640,7 @@ fn without_a_cve() {
     History::of(1)
         .machine("2026-11-02T12:00:00Z", &json!([]))
         .export(&fleet);
-    fleet::report(&fleet, &[]).says(6, "hosts without recent words of the loader: 1");
+    fleet::report(&fleet, &[]).says(6, "hosts whose loader has reported nothing recently: 1");
 }
 
 /// Nothing that was collected is no good news.
