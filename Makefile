@@ -34,7 +34,8 @@ endif
 demo shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug check-system selftests bench bench-table livepatch livepatch-corpus triage deb:
+check check-debug check-ops check-system selftests bench bench-table livepatch livepatch-corpus \
+triage deb:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -61,9 +62,10 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug check-system shell patch livepatch livepatch-corpus triage \
-	torture fuzz everything kselftest-upstream selftests bench bench-table rustfmt clippy \
-	shellcheck host-tests litmus install programs deb update distclean doc-tables help
+.PHONY: modules demo check check-debug check-ops check-system shell patch livepatch \
+	livepatch-corpus triage torture fuzz everything kselftest-upstream selftests bench \
+	bench-table rustfmt clippy shellcheck host-tests litmus install programs deb update \
+	distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -82,6 +84,7 @@ help:
 #: make check-system
 #:                 run the tests in a guest with Debian and systemd on a disk;
 #:                 T=name[,name...]: only these (selftests/system/TESTS)
+#: make check-ops  check the rules and alerts for Prometheus
 #: make check SECUREBOOT=1
 #:                 run the selftests in guests with Secure Boot, with signed modules; T=x: that
 #:                 test only. Also for demo, shell, torture and fuzz

@@ -96,6 +96,10 @@ rlp_is_installed() {
 			"$usr/lib/systemd/system/rlp-heartbeat.service" &&
 		grep -qx 'ExecStart=/usr/bin/rlp level apply' \
 			"$usr/lib/systemd/system/rlp-apply.service" &&
+		grep -qx 'ExecStart=-/usr/bin/rlp metrics --output .*/rlp.prom' \
+			"$usr/lib/systemd/system/rlp-metrics.service" &&
+		[[ -x $usr/share/rlp/rlp.fact && -s $usr/share/rlp/prometheus/rlp.rules.yml ]] &&
+		[[ -s $usr/lib/systemd/system/rlp-metrics.timer ]] &&
 		[[ -s $usr/lib/systemd/system/rlp-heartbeat.timer ]] &&
 		[[ -s $usr/lib/systemd/system/rlp-apply.timer && -s $usr/share/rlp/policy.toml ]] &&
 		[[ -x $test/root/etc/kernel/postinst.d/rlp ]] &&

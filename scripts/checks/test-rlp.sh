@@ -57,7 +57,7 @@ rlp_texts() {
 }
 
 # not_in GUIDE FILE...: print each text of these files that no guide for users of rlp has in a
-# literal: this one, those of auditors, that of operators of many machines, and that of those who
+# literal: this one, those of auditors, those of operators of many machines, and that of those who
 # run the repository. Formatted values match anything. Texts that only tests see (--root) are left
 # out. Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors
 # of the standard library, and for the other in the log of a panic.
@@ -66,7 +66,7 @@ not_in() {
 	shift
 
 	literals=$(cat "$guide" \
-		"${guide%/*}"/{evidence,fleet,report,repository,tables/messages}.rst |
+		"${guide%/*}"/{evidence,fleet,monitoring,report,repository,tables/messages}.rst |
 		tr '\n' ' ' | tr -s ' ' | grep -oP '``\K.*?(?=``)')
 	while IFS= read -r text; do
 		pattern=$(perl -e 'print join ".*", map { s/[][().*+?^\$|\\]/\\$&/gr } split /\{[^}]*\}/, $ARGV[0], -1' -- "$text")

@@ -116,6 +116,14 @@ enum Tail {
 const NEAR: u64 = 1 << 16;
 
 impl Tail {
+    /// Looks at the last lines of a file, and at all lines if the end of the chain is not there.
+    fn of(file: &mut File) -> std::io::Result<Self> {
+        match Self::near(file)? {
+            Self::Ended => rewound(file).and_then(Self::read),
+            tail => Ok(tail),
+        }
+    }
+
     /// Looks at the last lines of a file. The result `Ended` is not final: the last record of the
     /// chain may be before these lines.
     fn near(file: &mut File) -> std::io::Result<Self> {
@@ -161,6 +169,18 @@ impl Tail {
     }
 }
 
+/// The number and the hash of the last record of the chain in a file, if it has one.
+pub(crate) fn last(path: &Path) -> Result<Option<(u64, Digest)>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(on_file(path))?,
+    };
+    Ok(match Tail::of(&mut file).map_err(on_file(path))? {
+        Tail::Continues(last, _) => Some((last.seq, last.sha256)),
+        Tail::Ended => None,
+    })
+}
+
 fn rewound(file: &mut File) -> std::io::Result<BufReader<&mut File>> {
     file.seek(SeekFrom::Start(0))?;
     Ok(BufReader::new(file))
@@ -175,13 +195,7 @@ pub(crate) fn next(path: &Path, host: Option<String>) -> Result<Link> {
         }
         file => file.map_err(on_file(path))?,
     };
-    let mut tail = Tail::near(&mut file).map_err(on_file(path))?;
-    if tail == Tail::Ended {
-        tail = rewound(&mut file)
-            .and_then(Tail::read)
-            .map_err(on_file(path))?;
-    }
-    match tail {
+    match Tail::of(&mut file).map_err(on_file(path))? {
         // The chain also continues if the machine has no id now, or had none when the last record
         // was written.
         Tail::Continues(last, torn)

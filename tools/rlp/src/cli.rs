@@ -65,6 +65,8 @@ pub(crate) enum Command {
     /// Export the records for auditors
     #[command(subcommand)]
     Evidence(Evidence),
+    /// Print metrics for Prometheus
+    Metrics(Metrics),
     /// Build, apply and show levels: a patch for each kernel
     #[command(subcommand)]
     Level(Level),
@@ -113,6 +115,7 @@ impl Command {
             Self::History(_) => "history",
             Self::Verify(_) => "verify",
             Self::Evidence(_) => "evidence",
+            Self::Metrics(_) => "metrics",
             Self::Level(level) => level.name(),
             Self::Report(_) => "report",
             Self::Install(_) => "install",
@@ -369,6 +372,14 @@ pub(crate) struct Report {
     pub(crate) format: Format,
     /// Write the report to this file
     #[arg(long, value_name = "FILE", required_if_eq("format", "pdf"))]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Metrics {
+    /// Write them to this file, which node_exporter's
+    /// textfile collector reads
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) output: Option<PathBuf>,
 }
 

@@ -279,6 +279,17 @@ pub(crate) fn damaged(system: &System) -> Result<usize> {
     each(system, drop)
 }
 
+/// When the last heartbeat was recorded, in seconds since the epoch.
+pub(crate) fn last_heartbeat(system: &System) -> Result<Option<u64>> {
+    let mut last = None;
+    each(system, |record| {
+        if record.action == "heartbeat" {
+            last = time::seconds(&record.time).or(last);
+        }
+    })?;
+    Ok(last)
+}
+
 /// Whether the history says that a transition was forced in this boot. The result is false if the
 /// history cannot be read.
 pub(crate) fn has_forced(system: &System) -> bool {

@@ -10,9 +10,9 @@
 //! `export` check the chain with `judge`, `head` and `signature`; `heartbeat` adds a record each
 //! day. `report` judges the exports of many hosts. `level` describes a level of patches. `policy`
 //! decides about it, with `view`, `clock`, `window` and `policy_file`; `apply` does what was
-//! decided, with `store`, `health` and `trial`. Each command returns one report, which `output`
-//! prints as text or as JSON. `usage` answers wrong arguments, and `peers` answers words of other
-//! tools.
+//! decided, with `store`, `health` and `trial`. `metrics` shows the machine to Prometheus, with the
+//! `feed`. Each command returns one report, which `output` prints as text or as JSON. `usage`
+//! answers wrong arguments, and `peers` answers words of other tools.
 //!
 //! For publishers, `level_build` makes the package of a `level` from `level_input` and `cve_data`,
 //! with `vex`, `provenance` and `deb`.
@@ -34,6 +34,7 @@ mod digest;
 mod events;
 mod export;
 mod failure;
+mod feed;
 mod head;
 mod health;
 mod heartbeat;
@@ -58,6 +59,7 @@ mod load;
 mod loader;
 mod locks;
 mod manager;
+mod metrics;
 mod module_file;
 mod modules;
 mod output;
@@ -184,6 +186,7 @@ fn run(system: &System, cli: &Cli) -> Outcome {
         Command::Install(arguments) => boot::run_install(system, arguments),
         Command::Uninstall(arguments) => boot::run_uninstall(system, arguments),
         Command::Boot(arguments) => boot::run(system, *arguments, &mut progress),
+        Command::Metrics(arguments) => metrics::run(system, arguments),
         Command::Heartbeat(arguments) => heartbeat::run(system, *arguments),
         Command::Event => silent(history::record_event(system)),
         Command::Completion { shell } => silent(pages::completion(*shell)),

@@ -64,7 +64,7 @@ pub(crate) const NO_MODULES_NEXT: &str =
 pub(crate) const UNKNOWN: u8 = 3;
 
 impl Verdict {
-    fn status(self) -> u8 {
+    pub(crate) fn status(self) -> u8 {
         match self {
             Self::Ok => 0,
             Self::Warning => 1,
@@ -396,7 +396,7 @@ impl Status {
         }
     }
 
-    fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         let verdicts = self.reasons.iter().map(|reason| reason.verdict);
         verdicts.max().unwrap_or(Verdict::Ok)
     }

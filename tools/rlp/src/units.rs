@@ -86,6 +86,18 @@ pub(crate) fn is_apply_timed(system: &System) -> bool {
     has_systemd(system) && is_enabled(system, APPLY)
 }
 
+/// Each unit that systemd has to start by itself, and whether it does. Empty without systemd.
+pub(crate) fn all_enabled(system: &System) -> Vec<(&'static str, bool)> {
+    if !has_systemd(system) {
+        return Vec::new();
+    }
+    let units = [BOOT, SURVIVED, HEARTBEAT, APPLY];
+    units
+        .into_iter()
+        .map(|unit| (unit, is_enabled(system, unit)))
+        .collect()
+}
+
 /// Enables both units, if systemd runs. They are enabled on the disk when this returns.
 pub(crate) fn enable(system: &System) -> Result<()> {
     if !has_systemd(system) {

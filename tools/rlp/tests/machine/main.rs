@@ -12,6 +12,7 @@ mod hostile;
 mod level;
 mod levels;
 mod loaders;
+mod metrics;
 mod readers;
 mod report;
 mod report_tampering;
