@@ -84,7 +84,8 @@ help:
 #: make check-system
 #:                 run the tests in a guest with Debian and systemd on a disk;
 #:                 T=name[,name...]: only these (selftests/system/TESTS)
-#: make check-ops  check the rules and alerts for Prometheus
+#: make check-ops  check the rules and alerts for Prometheus, and the Ansible role, which is
+#:                 applied to a copy of a root of Debian
 #: make check SECUREBOOT=1
 #:                 run the selftests in guests with Secure Boot, with signed modules; T=x: that
 #:                 test only. Also for demo, shell, torture and fuzz
