@@ -109,7 +109,29 @@ dead_links_are_found() {
 
 rm -rf "$out"
 mkdir -p "$out"
+# peers.rst claims nothing without a test: each test that it names must exist.
+named_tests_exist() {
+	local names name missing=0
+
+	mapfile -t names < <(tr '\n' ' ' <"$top/Documentation/peers.rst" |
+		grep -oP '``make check(-system)? T=\K[a-z,-]+|``scripts/part \K[a-z.-]+' |
+		tr ',' '\n' | sort -u)
+	((${#names[@]} >= 12)) || {
+		echo "there must be more names than these: ${names[*]}"
+		return 1
+	}
+	for name in "${names[@]}"; do
+		[[ -x $scripts/checks/$name ]] || grep -qxE "([a-z]+/)?$name" \
+			"$top"/selftests/TESTS "$top"/selftests/system/TESTS || {
+			echo "there is no test: $name"
+			missing=1
+		}
+	done
+	((missing == 0))
+}
+
 result "tables agree with the source" same_tables
+result "the tests in the comparison with peers exist" named_tests_exist
 result "unsafe code without a reason is found" missing_safety_is_noticed
 result "ABI has every file and parameter" same_abi_entries
 result "the user guide has every message" same_messages
