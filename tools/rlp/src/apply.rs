@@ -480,7 +480,9 @@ impl Run<'_> {
                 let reason = "an earlier run was ended while it took the level back";
                 return Err(self.take_back(intent, reason));
             }
-            (true, _, Some(State::InEffect)) => {
+            // Another boot has loaded the patch after a power cut: the list of the boot has it, and
+            // perhaps the patch of the level before, too.
+            (true, _, Some(State::InEffect)) | (false, Phase::Confirmed, Some(State::InEffect)) => {
                 let level = intent.level;
                 self.finish(intent)?;
                 self.lines.push(format!(

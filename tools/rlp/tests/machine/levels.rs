@@ -527,6 +527,22 @@ fn a_boot_that_was_not_survived() {
     machine.run(&["level", "status"]).says(0, "level 7 is due");
 }
 
+/// The power was cut while the patch of the level replaced the one before in the list of the boot.
+/// The boot has loaded both, and the next run removes the old one.
+#[test]
+fn a_boot_that_has_loaded_two_levels() {
+    let machine = six_and_seven();
+    let boot = format!("var/lib/rlp/boot/{RELEASE}");
+    machine.write_bytes(&format!("{boot}/level6.ko"), &patch(6));
+    machine.write(&format!("{boot}/list"), "level6\nlevel7\n");
+    intent(&machine, "boot-0", "confirmed");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7: an earlier run was ended, and is finished");
+    assert_eq!(machine.read(&format!("{boot}/list")), "level7\n");
+    assert!(!machine.path(&format!("{STATE}/intent")).exists());
+}
+
 /// A level that does not fit is refused, with the same words in a dry run as far as that looks.
 #[test]
 fn wrong_files_are_refused() {
