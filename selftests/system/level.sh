@@ -7,25 +7,8 @@
 # apply it again.
 
 . "$(dirname "$0")/machine.sh"
+. "$(dirname "$0")/levels.sh"
 expected='Failed to start .*rlp-apply'
-
-# install_level NUMBER: build the package of that level, and install it.
-install_level() {
-	guest "rm -rf /root/kernel /root/level && mkdir -p /root/kernel /root/level &&
-		cp /root/modules/level$1.ko /root/kernel/ &&
-		cp /usr/lib/modules/$release/updates/rust_livepatch.ko /root/kernel/ &&
-		cat /sys/kernel/notes >/root/kernel/notes &&
-		rlp level build --level $1 --out /root/level /root/kernel &&
-		dpkg -i /root/level/rlp-level_$1_*.deb"
-}
-
-# has_level NUMBER: the kernel runs the code of that level, and rlp says so.
-has_level() {
-	guest 'cat /proc/version'
-	says "^level $1\$"
-	guest 'rlp level status'
-	says "^level $1 is in effect \\(level$1\\)\$"
-}
 
 step="rlp-apply.service applies a level, and confirms it"
 new_disk
