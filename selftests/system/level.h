@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The patch of level LEVEL, for level.sh: cumulative, as the patch of each level is. /proc/version
- * reads "level LEVEL". FIXED has the CVEs that it fixes.
+ * The patch of level LEVEL: cumulative, as the patch of each level is. /proc/version reads
+ * "level LEVEL". FIXED has the CVEs that it fixes.
+ *
+ * ON_INIT, ON_EXIT: what the module does after its patch was enabled, and when it is unloaded.
  */
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -32,11 +34,20 @@ static struct klp_patch patch = {
 
 static int __init level_init(void)
 {
-	return klp_enable_patch(&patch);
+	int err = klp_enable_patch(&patch);
+
+#ifdef ON_INIT
+	if (!err)
+		ON_INIT;
+#endif
+	return err;
 }
 
 static void __exit level_exit(void)
 {
+#ifdef ON_EXIT
+	ON_EXIT;
+#endif
 }
 
 module_init(level_init);
