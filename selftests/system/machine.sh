@@ -70,6 +70,22 @@ new_disk() {
 		-b "$("$scripts/guest/system-disk")" -F raw "$disk"
 }
 
+# new_layer: QEMU does not run. Keep what is on the disk, and let the next start write to blocks
+# that QEMU has not allocated yet. QEMU writes the position of a new block to its file when the
+# guest flushes the disk. So blocks that the guest writes and does not flush are lost if QEMU is
+# killed, as in a disk's own cache.
+new_layer() {
+	local base=$work/base.qcow2
+
+	if [[ -e $base ]]; then
+		"$scripts/root/with-list" packages-disk qemu-img commit -q "$disk"
+	else
+		mv "$disk" "$base"
+	fi
+	"$scripts/root/with-list" packages-disk qemu-img create -q -f qcow2 -b "$base" -F qcow2 \
+		"$disk"
+}
+
 # start_machine [PARAMETER...]: boot the guest with these parameters of the kernel, and wait for its
 # shell.
 start_machine() {
