@@ -42,6 +42,8 @@ struct Record {
     #[serde(default)]
     result: Option<String>,
     #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
     level: Option<Number>,
     #[serde(default, deserialize_with = "known")]
     machine: Option<Machine>,
@@ -141,6 +143,8 @@ pub(crate) struct Facts {
     pub(crate) releases: BTreeSet<String>,
     /// When each level was first seen on the host.
     pub(crate) available: BTreeMap<Number, Moment>,
+    /// The levels that have failed on the host, and why.
+    pub(crate) failed: BTreeMap<Number, String>,
     pub(crate) cves: BTreeMap<String, Track>,
     /// The last record.
     pub(crate) last: Option<Moment>,
@@ -182,6 +186,7 @@ impl Facts {
         if !record.release.is_empty() {
             self.releases.insert(record.release.clone());
         }
+        self.failures(&record);
         self.losses(&record, at);
         if is_covered {
             self.gains(&record, at, boot_before);
@@ -207,6 +212,23 @@ impl Facts {
         Moment {
             time,
             boot: self.boots.len() - 1,
+        }
+    }
+
+    /// Notes which levels have failed, and may not be applied on this host.
+    fn failures(&mut self, record: &Record) {
+        let Some(level) = record.level else {
+            return;
+        };
+        match (record.phase.as_str(), record.action.as_str()) {
+            ("state", "quarantine") => {
+                let why = record.detail.clone().unwrap_or_default();
+                self.failed.insert(level, why);
+            }
+            ("end", "release") if record.result.as_deref() == Some("done") => {
+                self.failed.remove(&level);
+            }
+            _ => (),
         }
     }
 

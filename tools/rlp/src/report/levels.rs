@@ -55,7 +55,7 @@ impl Known {
     pub(crate) fn releases<'a>(
         &'a self,
         kernels: Option<&'a BTreeSet<String>>,
-    ) -> impl Iterator<Item = &'a Release> {
+    ) -> impl DoubleEndedIterator<Item = &'a Release> {
         self.releases.iter().filter(move |release| {
             kernels.is_none_or(|known| release.kernels.iter().any(|kernel| known.contains(kernel)))
         })

@@ -168,6 +168,7 @@ pub(crate) fn make(sheet: &Sheet) -> String {
         ("left_out", text(&sheet.left_out.to_string())),
         ("plot", plot::plot(sheet)),
         ("noes", rows(sheet, is_wrong)),
+        ("early", rows(sheet, Row::has_time)),
         ("missing", list(missing.map(name))),
         ("excepted", rows(sheet, |row| row.sla == Verdict::Excepted)),
         ("broken", list(sheet.hosts.iter().filter_map(broken))),

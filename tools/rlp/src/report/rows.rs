@@ -184,6 +184,11 @@ impl Row {
         self.state.is_protected()
     }
 
+    /// Whether the host is not protected, and there is time left until the SLA ends.
+    pub(crate) fn has_time(&self) -> bool {
+        self.sla == Verdict::Open && !self.is_no()
+    }
+
     /// The number of restarts between the record before the application and the verification.
     pub(crate) fn restarts(&self) -> Option<usize> {
         self.boots.map(|(first, last)| last - first)

@@ -178,8 +178,18 @@ impl Sheet {
             (_, State::Open) if row.published.is_none() && self.cve(row).known.is_fixed() => {
                 "no level fixes it for a kernel of this host".to_owned()
             }
+            (_, State::Open | State::Lost) => self.failure(row).unwrap_or_default(),
             _ => String::new(),
         }
+    }
+
+    /// The newest level that would protect the host, and has failed there.
+    fn failure(&self, row: &Row) -> Option<String> {
+        let facts = self.host(row).facts()?;
+        let mut levels = self.cve(row).known.releases(Some(&facts.releases));
+        let why = levels.rfind(|release| facts.failed.contains_key(&release.level));
+        let why = &facts.failed[&why?.level];
+        Some(format!("it has failed on this host: {}", printable(why)))
     }
 
     /// The ids of the boots that prove the number of restarts.

@@ -219,6 +219,8 @@ pub(crate) fn text(sheet: &Sheet, paint: &Paint) -> String {
     let label = |nr: &Row| format!("{} {}", sheet.cve(nr).name, row(sheet, nr));
     let noes = sheet.rows.iter().filter(|row| row.is_no());
     list(&mut text, "needs attention", noes.map(label));
+    let early = sheet.rows.iter().filter(|row| row.has_time());
+    list(&mut text, "not protected yet", early.map(label));
     let excepted = sheet.rows.iter().filter(|row| row.sla == Verdict::Excepted);
     list(&mut text, "excepted", excepted.map(label));
     let broken = sheet.hosts.iter().filter_map(|host| match &host.evidence {

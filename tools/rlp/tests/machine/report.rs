@@ -871,3 +871,43 @@ fn pdf_by_weasyprint() {
     assert!(fleet.read("page").starts_with("<!DOCTYPE html>"));
     assert!(fleet.read("page").ends_with("</html>\n"));
 }
+
+/// A host that has taken a level back is not protected. The report says so, and why, although there
+/// is time left.
+#[test]
+fn a_level_that_has_failed() {
+    let fleet = Machine::new();
+    let quarantine = json!({
+        "phase": "state", "action": "quarantine", "level": 7,
+        "detail": "level 7: the check 10-web has failed: exit status: 1",
+    });
+    let release = json!({
+        "phase": "end", "action": "release", "level": 7, "result": "done",
+    });
+    let mut level = level();
+    level["fixes"][0]["disclosed"] = json!("2026-11-25T00:00:00Z");
+    fleet.write("level.json", &level.to_string());
+    let path = fleet.path("level.json");
+    let arguments = ["--level", path.to_str().unwrap()];
+    let mut history = History::of(1);
+    history
+        .available("2026-11-26T00:00:00Z", 7)
+        .add("2026-11-26T01:00:00Z", &quarantine)
+        .beat("2026-11-29T00:00:00Z", "in-effect", &[])
+        .export(&fleet);
+    let why = "it has failed on this host: level 7: the check 10-web has failed: exit status: 1";
+    let text = fleet::report(&fleet, &arguments).out;
+    let line = format!(
+        "not protected yet:\n  {CVE} {}: open ({why}), SLA open\n",
+        host(1)
+    );
+    assert!(text.contains(&line), "{text}");
+    let report = json(&fleet, &arguments);
+    assert_eq!(row(&report, CVE, 1)["reason"], why);
+    // An operator has released the level.
+    history.add("2026-11-29T01:00:00Z", &release).export(&fleet);
+    assert_eq!(
+        row(&json(&fleet, &arguments), CVE, 1)["reason"],
+        Value::Null
+    );
+}
