@@ -10,6 +10,7 @@ use crate::failure::{
     Result,
     ANSWER_IS_NO, //
 };
+use crate::feed::Feeds;
 use crate::leftovers::{
     self,
     Leftover, //
@@ -32,6 +33,7 @@ use crate::system::{
     System,
     STATE, //
 };
+use crate::time;
 use crate::trust;
 use crate::units;
 use serde::Serialize;
@@ -336,8 +338,19 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     if let Err(failure) = check_store(system, &mut findings) {
         findings.failure(&failure);
     }
+    check_feeds(system, &mut findings);
     check_log(system, &mut findings);
     Outcome::of(findings)
+}
+
+/// Adds the feeds that work. Those that do not are reasons of the status.
+fn check_feeds(system: &System, findings: &mut Findings) {
+    let feeds = Feeds::read(system);
+    if !feeds.known().is_empty() && feeds.problems(time::now()).is_empty() {
+        for line in feeds.lines(time::now()) {
+            findings.ok(line);
+        }
+    }
 }
 
 /// Notes what the loader has logged since the boot. The problems in the log may be solved already.

@@ -8,6 +8,10 @@ use crate::failure::{
     Failure,
     Result, //
 };
+use crate::feed::{
+    Feed,
+    Feeds, //
+};
 use crate::history::{
     Phase,
     Record, //
@@ -56,6 +60,10 @@ pub(crate) struct Machine {
     pub(crate) loader_loaded: bool,
     /// `None` if the loader's files cannot be read. Then nothing is known to be in effect.
     pub(crate) patches: Option<Vec<Seen>>,
+    /// The indexes of levels that apt has accepted. The machine knows no level that was published
+    /// later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) feeds: Vec<Feed>,
 }
 
 impl From<Patch> for Seen {
@@ -89,6 +97,7 @@ impl Machine {
             tainted: first("/proc/sys/kernel/tainted", ' '),
             loader_loaded: loader::is_loaded(system),
             patches,
+            feeds: Feeds::read(system).known().to_vec(),
         };
         (machine, failure)
     }
@@ -152,6 +161,7 @@ impl Machine {
                 format!("{}: {}{fixes}", patch.name, patch.state.words())
             })),
         }
+        lines.extend(self.feeds.iter().map(Feed::record_line));
         lines
     }
 }

@@ -6,6 +6,7 @@
 use crate::apply::decision_json;
 use crate::boot;
 use crate::failure::Result;
+use crate::feed::Feeds;
 use crate::level::Number;
 use crate::output::{
     printable,
@@ -52,6 +53,7 @@ struct Status {
     lacks_timer: bool,
     /// Damaged files, and a level that was changed.
     notes: Vec<String>,
+    feeds: Feeds,
 }
 
 fn read(system: &System) -> Result<Status> {
@@ -86,6 +88,7 @@ fn read(system: &System) -> Result<Status> {
             .chain(view.changed_line())
             .chain(view.other_build_lines())
             .collect(),
+        feeds: Feeds::read(system),
         release: view.release,
     })
 }
@@ -128,6 +131,7 @@ impl Report for Status {
             "off": self.is_off,
             "clock_in_doubt": self.is_doubted,
             "timer_missing": self.lacks_timer,
+            "feeds": self.feeds.json(time::now()),
         })
     }
 
@@ -158,6 +162,7 @@ impl Report for Status {
         if let Some(ring) = self.ring {
             lines.push(format!("ring: {ring}"));
         }
+        lines.extend(self.feeds.lines(time::now()));
         if self.is_off {
             lines.push(boot::off_line());
         }

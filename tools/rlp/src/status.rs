@@ -13,6 +13,7 @@ use crate::failure::{
     on_file,
     Result, //
 };
+use crate::feed::Feeds;
 use crate::kmsg;
 use crate::leftovers::{
     self,
@@ -231,6 +232,7 @@ pub(crate) fn read(system: &System) -> Result<Status> {
     status.unseen = unseen;
     status.add_reasons(boot::is_off(system), &quarantined);
     status.add_kernel_reasons(system);
+    status.add_feed_reasons(&Feeds::read(system));
     for panic in panics {
         let next = Some(panics::ADVICE.to_owned());
         status.reason(Verdict::Critical, panic.words(), next);
@@ -358,6 +360,18 @@ impl Status {
                 NO_MODULES.to_owned(),
                 Some(NO_MODULES_NEXT.to_owned()),
             );
+        }
+    }
+
+    /// Adds the feeds from which no newer level arrives.
+    fn add_feed_reasons(&mut self, feeds: &Feeds) {
+        for problem in feeds.problems(time::now()) {
+            let verdict = if problem.is_expired {
+                Verdict::Critical
+            } else {
+                Verdict::Warning
+            };
+            self.reason(verdict, problem.text, Some(problem.next.to_owned()));
         }
     }
 

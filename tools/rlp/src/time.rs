@@ -56,19 +56,32 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
     )
 }
 
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
 /// "Mon, 30 Nov 2026 01:02:03 +0000", as in RFC 5322 and in changelogs of Debian.
 pub(crate) fn rfc5322(seconds: u64) -> String {
     // 1970-01-01 was a Thursday.
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
     let days = seconds / 86_400;
     let (year, month, day) = date(days);
     let weekday = DAYS[(days % 7) as usize];
     let month = MONTHS[(month - 1) as usize];
     let clock = &rfc3339(seconds)[11..19];
     format!("{weekday}, {day:02} {month} {year} {clock} +0000")
+}
+
+/// The seconds since the Unix epoch, of a time in UTC in the format of RFC 5322, as the indexes of
+/// an apt repository have it: "Mon, 30 Nov 2026 01:02:03 UTC". The weekday is not checked.
+pub(crate) fn of_rfc5322(text: &str) -> Option<u64> {
+    let mut words = text.split_whitespace();
+    let mut next = || words.next();
+    let (_weekday, day, month, year, clock, zone) =
+        (next()?, next()?, next()?, next()?, next()?, next()?);
+    let month = 1 + MONTHS.iter().position(|name| *name == month)?;
+    let is_utc = ["UTC", "GMT", "+0000"].contains(&zone) && next().is_none();
+    seconds(&format!("{year}-{month:02}-{day:0>2}T{clock}Z")).filter(|_| is_utc)
 }
 
 /// Checks that a text is a time in the format of `rfc3339`, or the beginning of one with at least
@@ -165,6 +178,30 @@ mod tests {
         assert_eq!(rfc5322(1_796_000_523), "Mon, 30 Nov 2026 01:02:03 +0000");
         assert_eq!(rfc5322(951_782_400), "Tue, 29 Feb 2000 00:00:00 +0000");
         assert_eq!(readable(1_796_000_523), "2026-11-30 01:02:03 UTC");
+    }
+
+    #[test]
+    fn times_of_indexes() {
+        for time in [0, 951_782_400, 1_796_000_523] {
+            assert_eq!(of_rfc5322(&rfc5322(time)), Some(time));
+            let utc = rfc5322(time).replace("+0000", "UTC");
+            assert_eq!(of_rfc5322(&utc), Some(time));
+        }
+        assert_eq!(
+            of_rfc5322("Tue, 1 Dec 2026 00:00:00 GMT"),
+            seconds("2026-12-01T00:00:00Z")
+        );
+        for other in [
+            "",
+            "Mon, 30 Nov 2026 01:02:03",
+            "Mon, 30 Nov 2026 01:02:03 +0100",
+            "Mon, 31 Nov 2026 01:02:03 UTC",
+            "Mon, 30 November 2026 01:02:03 UTC",
+            "Mon, 30 Nov 2026 01:02 UTC",
+            "Mon, 30 Nov 2026 01:02:03 UTC UTC",
+        ] {
+            assert_eq!(of_rfc5322(other), None, "{other}");
+        }
     }
 
     #[test]

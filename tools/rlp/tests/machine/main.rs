@@ -7,6 +7,7 @@ mod common;
 mod cut;
 mod elf;
 mod evidence;
+mod feeds;
 mod fleet;
 mod hostile;
 mod level;
