@@ -17,7 +17,8 @@
 
 #include <linux/livepatch.h>
 
-#if !IS_ENABLED(CONFIG_LIVEPATCH)
+/* If the loader is part of the kernel, the kernel's header always has the structures. */
+#if !IS_ENABLED(CONFIG_LIVEPATCH) && !IS_ENABLED(CONFIG_RUST_LIVEPATCH)
 
 #include <linux/completion.h>
 #include <linux/kobject.h>
@@ -104,10 +105,12 @@ struct klp_patch {
 typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
 typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
 
-/* See MODULE_INFO() below. */
-#define __RLP_TAG_livepatch 0, rust_livepatch,
+#endif /* !CONFIG_LIVEPATCH && !CONFIG_RUST_LIVEPATCH */
 
-#endif /* !CONFIG_LIVEPATCH */
+/* See MODULE_INFO() below. */
+#if !IS_ENABLED(CONFIG_LIVEPATCH)
+#define __RLP_TAG_livepatch 0, rust_livepatch,
+#endif
 
 /*
  * MODULE_INFO() is that of the kernel, except for these tags:

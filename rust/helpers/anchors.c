@@ -8,12 +8,12 @@
  */
 #include "helpers.h"
 
-void noinline rlp_anchor_handler(void)
+noinline void rlp_anchor_handler(void)
 {
 	barrier();
 }
 
-void noinline rlp_anchor_jump(void)
+noinline void rlp_anchor_jump(void)
 {
 	barrier();
 }

@@ -5,6 +5,8 @@
 
 #include "helpers.h"
 
+#ifdef CONFIG_AUDIT
+
 /*
  * Whether @name can be quoted in an audit record. If not, the record has the name in hexadecimal.
  * The rule is that of audit_string_contains_control(), which is not exported: each byte is a
@@ -21,6 +23,8 @@ static bool is_plain(const char *name)
 	}
 	return true;
 }
+
+#endif
 
 /**
  * rlp_audit() - write an audit record of an event of a patch

@@ -18,6 +18,7 @@
 #include <linux/ftrace.h>
 #include <linux/rcupdate.h>
 
+#include "bpf.h"
 #include "gate.h"
 #include "helpers.h"
 
@@ -39,10 +40,6 @@ static void call_loader(unsigned long function)
 	/* Release, pairs with the acquire in rlp_bpf_wait(): the loader is not in use any more. */
 	(void)atomic_fetch_dec_release(&callers);
 }
-
-/* Called by the stubs alone. */
-void rlp_before_link(void *node, const struct bpf_trampoline *trampoline);
-void rlp_before_multi_attach(void);
 
 /*
  * The arguments are those of bpf_trampoline_link_prog(). bpf_trampoline_get() has set the
@@ -66,7 +63,6 @@ void rlp_before_multi_attach(void)
  * replacement there.
  */
 #define DEFINE_STUB(stub, callee)					\
-	void stub(void);						\
 	asm("	.pushsection .text, \"ax\", @progbits\n"		\
 	    "	.type	" #stub ", @function\n"				\
 	    "	.globl	" #stub "\n"					\
@@ -206,7 +202,7 @@ void rlp_bpf_wait(void)
 	synchronize_rcu_tasks();
 	/* Acquire, pairs with the release in call_loader(). */
 	while (atomic_read_acquire(&callers))
-		msleep(1);
+		fsleep(1000);
 	synchronize_rcu_tasks();
 }
 

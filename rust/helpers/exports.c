@@ -2,19 +2,7 @@
 /* The interface for patch modules: exported C functions that call the Rust ones. */
 #include <linux/export.h>
 
-#include "rust_livepatch.h"
-
-int rlp_rust_enable_patch(struct klp_patch *patch);
-struct klp_state *rlp_rust_get_state(struct klp_patch *patch, unsigned long id);
-struct klp_state *rlp_rust_get_prev_state(unsigned long id);
-void *rlp_rust_shadow_get(void *obj, unsigned long id);
-void *rlp_rust_shadow_alloc(void *obj, unsigned long id, size_t size, gfp_t gfp_flags,
-			    klp_shadow_ctor_t ctor, void *ctor_data);
-void *rlp_rust_shadow_get_or_alloc(void *obj, unsigned long id, size_t size,
-				   gfp_t gfp_flags, klp_shadow_ctor_t ctor,
-				   void *ctor_data);
-void rlp_rust_shadow_free(void *obj, unsigned long id, klp_shadow_dtor_t dtor);
-void rlp_rust_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor);
+#include "exports.h"
 
 int rlp_enable_patch(struct klp_patch *patch)
 {

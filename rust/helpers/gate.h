@@ -41,11 +41,11 @@ int rlp_x86_insn_decode(struct insn *insn, const void *code, int len);
 #endif
 
 #ifdef CONFIG_LIVEPATCH
-int rlp_klp_apply_section_relocs(struct module *pmod, Elf_Shdr *sechdrs,
+int rlp_klp_apply_section_relocs(struct module *pmod, struct elf64_shdr *sechdrs,
 				 const char *shstrtab, const char *strtab,
 				 unsigned int symindex, unsigned int secindex,
 				 const char *objname);
-void rlp_clear_relocate_add(Elf_Shdr *sechdrs, const char *strtab,
+void rlp_clear_relocate_add(struct elf64_shdr *sechdrs, const char *strtab,
 			    unsigned int symindex, unsigned int relsec,
 			    struct module *me);
 #endif

@@ -14,7 +14,7 @@
 #include <linux/sched.h>
 #include <linux/workqueue.h>
 
-/* gate.c: symbols that vmlinux has but does not export */
+/* gate.c and gate_calls.c: symbols that vmlinux has but does not export */
 struct rlp_gate_symbol {
 	const char *name;
 	const char *without;	/* what is lost without it; NULL: required */
@@ -78,15 +78,14 @@ bool rlp_param_require_signed(void);
 bool rlp_param_promote(void);
 unsigned int rlp_param_deadline(void);
 unsigned int rlp_param_probation(void);
-bool rlp_param_without(const char *symbol);
 void rlp_params_set_registered(bool on);
 void rlp_rust_params_changed(void);
 
 /* task.c */
 void rlp_tasklist_read_lock(void);
 void rlp_tasklist_read_unlock(void);
-void rlp_for_each_task(bool (*fn)(void *cookie, struct task_struct *task),
-		       void *cookie);
+void rlp_visit_tasks(bool (*fn)(void *cookie, struct task_struct *task),
+		     void *cookie);
 bool rlp_task_is_dead(struct task_struct *task);
 bool rlp_task_is_exiting(struct task_struct *task);
 int rlp_exiting_on(void);
@@ -97,7 +96,8 @@ void rlp_task_nudge(struct task_struct *task);
 void rlp_task_get(struct task_struct *task);
 unsigned long rlp_new_tasks_lock(void);
 void rlp_new_tasks_unlock(unsigned long flags);
-struct tracepoint *rlp_tracepoint(const char *name);
+
+/* tracepoint.c */
 void rlp_tracepoint_synchronize(void);
 
 /* module.c */

@@ -119,4 +119,4 @@ bool rlp_module_is_init_text(const char *name, unsigned long addr)
 /* Check the constants in rust/kernel/module.rs and kallsyms.rs. */
 static_assert(MODULE_NAME_LEN == 64 - sizeof(unsigned long));
 static_assert(KSYM_NAME_LEN == 512);
-static_assert(KSYM_SYMBOL_LEN <= KSYM_NAME_LEN + 192);
+static_assert(KSYM_NAME_LEN + 192 >= KSYM_SYMBOL_LEN);

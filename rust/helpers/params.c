@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module's parameters. They are in C because those of module!{} cannot change at run time. */
-#include <linux/glob.h>
 #include <linux/module.h>
 
 #include "helpers.h"
@@ -63,16 +62,6 @@ static unsigned int probation;
 module_param(probation, uint, 0644);
 MODULE_PARM_DESC(probation,
 		 "Seconds within which a patch must be confirmed, or it is taken back; 0: no probation (default: 0)");
-
-static char *without = "";
-module_param(without, charp, 0444);
-MODULE_PARM_DESC(without,
-		 "Do not use the kernel symbols that match this pattern (default: none)");
-
-bool rlp_param_without(const char *symbol)
-{
-	return glob_match(without, symbol);
-}
 
 bool rlp_param_debug(void)
 {

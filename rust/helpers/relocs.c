@@ -52,7 +52,7 @@ static int relocate(struct module *patch, unsigned int nr, const char *object, b
  * failed were applied.
  *
  * Context: process context, may sleep.
- * Return: 0; -ENOSYS if the kernel lacks klp_apply_section_relocs(); or the error of that
+ * Return: 0; -EOPNOTSUPP if the kernel lacks klp_apply_section_relocs(); or the error of that
  * function, which logs the reason.
  */
 int rlp_module_relocate(struct module *patch, const char *object, bool apply)

@@ -29,23 +29,24 @@ void notrace rlp_tasklist_read_unlock(void)
  * Call @fn for every visible task, threads included, until it returns false. Idle tasks are
  * not visible. Context: tasklist_lock or RCU read lock held.
  */
-void notrace rlp_for_each_task(bool (*fn)(void *, struct task_struct *),
-			       void *cookie)
+void notrace rlp_visit_tasks(bool (*fn)(void *, struct task_struct *),
+			     void *cookie)
 {
 	struct task_struct *process, *task;
 
-	for_each_process_thread(process, task)
+	for_each_process_thread(process, task) {
 		if (!fn(cookie, task))
 			return;
+	}
 }
 
-/*
- * Check whether a task has left its CPU for the last time, see do_task_dead(). The acquire
- * pairs with the release of on_cpu in finish_task(): all that the task did on the CPU is
- * visible.
- */
+/* Check whether a task has left its CPU for the last time, see do_task_dead(). */
 bool notrace rlp_task_is_dead(struct task_struct *task)
 {
+	/*
+	 * Pairs with the release of on_cpu in finish_task(): all that the task did on the CPU is
+	 * visible.
+	 */
 	return READ_ONCE(task->__state) == TASK_DEAD && !smp_load_acquire(&task->on_cpu);
 }
 
@@ -66,14 +67,15 @@ int notrace rlp_exiting_on(void)
 }
 
 /*
- * The acquire pairs with the release in finish_task(): if the task is off its CPU, all that it
- * has written to its stack is visible.
- *
  * Context: @fn of rlp_task_call_func(), which keeps a task from leaving its CPU.
  * Return: the CPU on which the task runs, or -1 if it is off the CPU.
  */
 int notrace rlp_task_runs_on(struct task_struct *task)
 {
+	/*
+	 * Pairs with the release in finish_task(): if the task is off its CPU, all that it has
+	 * written to its stack is visible.
+	 */
 	return smp_load_acquire(&task->on_cpu) ? task_cpu(task) : -1;
 }
 
@@ -135,19 +137,6 @@ void notrace rlp_new_tasks_unlock(unsigned long flags)
 	raw_spin_unlock_irqrestore(&new_tasks, flags);
 }
 
-struct search {
-	const char *name;
-	struct tracepoint *found;
-};
-
-static void match(struct tracepoint *tp, void *data)
-{
-	struct search *search = data;
-
-	if (!strcmp(tp->name, search->name))
-		search->found = tp;
-}
-
 /* Check the types of the probes in rust/kernel/sched.rs. */
 static inline void __maybe_unused check_probes(void)
 {
@@ -163,17 +152,3 @@ static inline void __maybe_unused check_probes(void)
 
 /* Check the constant in rust/kernel/task.rs. */
 static_assert(TASK_COMM_LEN == 16);
-
-/* Tracepoints of vmlinux are not exported, but modules can walk them. */
-struct tracepoint *rlp_tracepoint(const char *name)
-{
-	struct search search = { .name = name };
-
-	for_each_kernel_tracepoint(match, &search);
-	return search.found;
-}
-
-void rlp_tracepoint_synchronize(void)
-{
-	tracepoint_synchronize_unregister();
-}

@@ -58,6 +58,10 @@ pub struct CpuSet(CpumaskVar);
 // SAFETY: The set owns its mask, and any thread may free the mask.
 unsafe impl Send for CpuSet {}
 
+// The mask may be moved, because nothing keeps its address. Without CONFIG_CPUMASK_OFFSTACK it is
+// part of the set, and not Unpin.
+impl Unpin for CpuSet {}
+
 impl CpuSet {
     /// Makes an empty set.
     ///

@@ -176,8 +176,10 @@ impl Drop for Batches {
             return;
         }
         let (anchor, target) = self.anchor;
-        // SAFETY: As in `watch_bpf()`.
-        let stop = || change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), false) });
+        let stop = || {
+            // SAFETY: As in `watch_bpf()`.
+            change_result(unsafe { rlp_bindings::rlp_bpf_watch(self.ops.get(), false) })
+        };
         let result = retry_enomem(stop)
             .and_then(|()| retry_enomem(|| change(&self.ops, &[anchor], &[target], false)));
         match result {

@@ -13,8 +13,12 @@ use crate::{
         Ordering, //
     },
     cpu,
-    kobject,
-    sched, //
+    kobject::{
+        Parent,
+        Releases, //
+    },
+    rcu,
+    tracepoint_probe, //
 };
 use kernel::{
     error::to_result,
@@ -26,6 +30,16 @@ use kernel::{
 /// the contract of [`open`].
 #[derive(Clone, Copy)]
 pub struct Gate(());
+
+impl Gate {
+    /// Returns `/sys/kernel`, as the parent of a directory of this module.
+    pub fn sysfs(self) -> Parent<'static> {
+        // SAFETY: The drop of `OpenGate` waits, before the module's text is freed.
+        unsafe { Parent::kernel(&RELEASES) }
+    }
+}
+
+static RELEASES: Releases = Releases::new();
 
 /// The open gate.
 ///
@@ -48,8 +62,10 @@ impl OpenGate {
 impl Drop for OpenGate {
     fn drop(&mut self) {
         cpu::wait_for_reschedules();
-        sched::wait_for_probes();
-        kobject::wait_for_releases();
+        tracepoint_probe::synchronize();
+        RELEASES.wait();
+        // The last release may have been preempted between its decrement and its return.
+        rcu::synchronize_tasks();
     }
 }
 

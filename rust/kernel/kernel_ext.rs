@@ -2,9 +2,9 @@
 
 //! Safe wrappers that the `kernel` crate does not have yet.
 //!
-//! Nearly all unsafe code of the loader is here and in the C helpers; `Documentation/design.rst`
-//! lists the rest. Each file is shaped so that it could become the module of the same name in the
-//! `kernel` crate.
+//! Nearly all unsafe code of the loader is here and in the C helpers.
+//! `Documentation/design.rst` lists the rest. Each file is shaped so that it could become
+//! the module of the same name in the `kernel` crate.
 
 #![warn(clippy::match_bool)]
 
@@ -25,10 +25,12 @@ mod klp_check;
 pub mod klp_shadow;
 pub mod kobject;
 pub mod module;
+pub mod module_notifier;
 mod nofault;
 pub mod panic_mark;
 pub mod params;
 pub mod rcu;
+pub mod rcu_box;
 pub mod sched;
 pub mod side_table;
 pub mod sort;
@@ -36,4 +38,5 @@ pub mod stack;
 pub mod statics;
 pub mod task;
 pub mod task_slot;
+pub mod tracepoint_probe;
 pub mod worker;

@@ -4,12 +4,9 @@
 //!
 //! C header: [`include/linux/kobject.h`](srctree/include/linux/kobject.h)
 
-use crate::{
-    atomic::{
-        AtomicUsize,
-        Ordering, //
-    },
-    gate::Gate, //
+use crate::atomic::{
+    AtomicUsize,
+    Ordering, //
 };
 use core::{
     fmt,
@@ -29,7 +26,10 @@ use kernel::{
     ffi::c_char,
     prelude::*,
     str::CStr,
-    time::Delta,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
@@ -198,12 +198,67 @@ impl<T: Entry> LongText<T> {
     }
 }
 
-/// The number of nodes whose `release` has not run yet.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// Counts the directories of a module whose memory is not released yet.
+///
+/// Another user may have the last reference to a kobject, and `CONFIG_DEBUG_KOBJECT_RELEASE` delays
+/// the release on purpose. The release needs code of the module.
+pub struct Releases(AtomicUsize);
+
+impl Releases {
+    /// Makes a counter, for a `static` of the module.
+    pub const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Waits until no directory that was dropped needs code of the module.
+    ///
+    /// # Context
+    ///
+    /// May sleep.
+    pub fn wait(&self) {
+        // ORDERING: Acquire, pairs with Release in `release()`.
+        while self.0.load(Ordering::Acquire) != 0 {
+            fsleep(Delta::from_millis(1));
+        }
+    }
+}
+
+impl Default for Releases {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The part of a [`Node`] that does not depend on its data.
+#[repr(C)]
+struct Header {
+    kobj: Opaque<bindings::kobject>,
+    releases: &'static Releases,
+    /// Frees the node that this is the first member of. The node came from a box, and nothing may
+    /// use it any more.
+    free: unsafe fn(*mut Header),
+}
+
+/// Frees a node. It is not generic, so that it is in this crate, and not in the crate of the data:
+/// when the counter reads zero, no code of that crate is needed any more.
+///
+/// # Safety
+///
+/// The last reference to `kobj`, the first member of a [`Header`], was put.
+#[inline(never)]
+unsafe extern "C" fn release(kobj: *mut bindings::kobject) {
+    let header = kobj.cast::<Header>();
+    // SAFETY: By the contract.
+    let (releases, free) = unsafe { ((*header).releases, (*header).free) };
+    // SAFETY: By the contract. `Directory::new()` has made the node.
+    unsafe { free(header) };
+    // ORDERING: Release, pairs with Acquire in `Releases::wait()`.
+    releases.0.fetch_sub(1, Ordering::Release);
+}
 
 #[repr(C)]
 struct Node<T> {
-    kobj: Opaque<bindings::kobject>,
+    header: Header,
     data: T,
 }
 
@@ -214,7 +269,7 @@ impl<T: Entry> Node<T> {
     };
 
     const KTYPE: &'static bindings::kobj_type = &bindings::kobj_type {
-        release: Some(Self::release),
+        release: Some(release),
         sysfs_ops: Self::SYSFS_OPS,
         // SAFETY: The other members are pointers and optional functions, for which zero is valid.
         ..unsafe { zeroed() }
@@ -271,12 +326,10 @@ impl<T: Entry> Node<T> {
 
     /// # Safety
     ///
-    /// The last reference to `kobj`, the first member of a `Self` from a box, was put.
-    unsafe extern "C" fn release(kobj: *mut bindings::kobject) {
-        // SAFETY: By the contract; the node came from `KBox::into_raw()`.
-        drop(unsafe { KBox::from_raw(kobj.cast::<Self>()) });
-        // ORDERING: Release, pairs with Acquire in `wait_for_releases()`.
-        LIVE.fetch_sub(1, Ordering::Release);
+    /// `header` is the first member of a `Self` from a box, which nothing uses any more.
+    unsafe fn free(header: *mut Header) {
+        // SAFETY: By the contract.
+        drop(unsafe { KBox::from_raw(header.cast::<Self>()) });
     }
 }
 
@@ -285,21 +338,29 @@ impl<T: Entry> Node<T> {
 /// # Invariants
 ///
 /// `kobj` was added to sysfs, and lives for `'a`. `kset` is null, or the set of `kobj`'s children,
-/// which lives for `'a`.
+/// which lives for `'a`. The promise of [`Parent::kernel`] was made for `releases`.
 pub struct Parent<'a> {
     kobj: *mut bindings::kobject,
     kset: *mut bindings::kset,
+    releases: &'static Releases,
     _lives: PhantomData<&'a ()>,
 }
 
 impl Parent<'_> {
-    /// Returns `/sys/kernel`.
-    pub fn kernel(_gate: Gate) -> Parent<'static> {
-        // INVARIANT: The directory exists since boot. Its children have no set.
+    /// Returns `/sys/kernel`. `releases` counts the directories that are made below it.
+    ///
+    /// # Safety
+    ///
+    /// After the last of these directories was dropped, [`Releases::wait`] is called before the
+    /// code and the data of the module are freed.
+    pub unsafe fn kernel(releases: &'static Releases) -> Parent<'static> {
+        // INVARIANT: The directory exists since boot. Its children have no set. The caller has made
+        // the promise.
         Parent {
             // SAFETY: The variable is set at boot, and never changes.
             kobj: unsafe { bindings::kernel_kobj },
             kset: core::ptr::null_mut(),
+            releases,
             _lives: PhantomData,
         }
     }
@@ -325,7 +386,10 @@ impl Parent<'_> {
 ///
 /// The kernel sends a uevent for a kobject only if the kobject or a parent belongs to a kset. The
 /// name of the set is the uevent's subsystem.
-pub struct EventRoot(NonNull<bindings::kset>);
+pub struct EventRoot {
+    kset: NonNull<bindings::kset>,
+    releases: &'static Releases,
+}
 
 // SAFETY: Any thread may use a kset, which has a lock, and unregister it.
 unsafe impl Send for EventRoot {}
@@ -352,7 +416,10 @@ impl EventRoot {
         let kset = unsafe {
             bindings::kset_create_and_add(name.as_char_ptr(), core::ptr::null(), parent.kobj)
         };
-        Ok(Self(NonNull::new(kset).ok_or(ENOMEM)?))
+        Ok(Self {
+            kset: NonNull::new(kset).ok_or(ENOMEM)?,
+            releases: parent.releases,
+        })
     }
 
     /// Returns this directory as the parent of another.
@@ -360,8 +427,9 @@ impl EventRoot {
         // INVARIANT: `kset_create_and_add()` has added the kobject, and `self` has the reference.
         Parent {
             // SAFETY: The set lives for as long as `self`.
-            kobj: unsafe { &raw mut (*self.0.as_ptr()).kobj },
-            kset: self.0.as_ptr(),
+            kobj: unsafe { &raw mut (*self.kset.as_ptr()).kobj },
+            kset: self.kset.as_ptr(),
+            releases: self.releases,
             _lives: PhantomData,
         }
     }
@@ -371,7 +439,7 @@ impl Drop for EventRoot {
     fn drop(&mut self) {
         // SAFETY: `self` has the reference, and does not use it after this. Each child has a
         // reference of its own.
-        unsafe { bindings::kset_unregister(self.0.as_ptr()) };
+        unsafe { bindings::kset_unregister(self.kset.as_ptr()) };
     }
 }
 
@@ -385,16 +453,16 @@ impl Drop for EventRoot {
 /// # Examples
 ///
 /// ```
-/// use kernel_ext::{
-///     gate::Gate,
-///     kobject::{
-///         Attribute,
-///         Directory,
-///         Entry,
-///         Page,
-///         Parent, //
-///     }, //
+/// use kernel_ext::kobject::{
+///     Attribute,
+///     Directory,
+///     Entry,
+///     Page,
+///     Parent,
+///     Releases, //
 /// };
+///
+/// static RELEASES: Releases = Releases::new();
 ///
 /// struct Counter(u32);
 ///
@@ -406,12 +474,16 @@ impl Drop for EventRoot {
 ///     page.print(fmt!("{}\n", counter.0))
 /// }
 ///
+/// // SAFETY: `RELEASES.wait()` is called below.
+/// let parent = unsafe { Parent::kernel(&RELEASES) };
 /// // Makes `/sys/kernel/counter/count`.
-/// fn make_directory(gate: Gate) -> Result<Directory<Counter>> {
-///     let directory = Directory::new(Parent::kernel(gate), c"counter", Counter(7))?;
-///     directory.add_files(&[&COUNT])?;
-///     Ok(directory)
-/// }
+/// let directory = Directory::new(parent, c"counter", Counter(7))?;
+/// directory.add_files(&[&COUNT])?;
+///
+/// // A module does this when it is unloaded.
+/// drop(directory);
+/// RELEASES.wait();
+/// # Ok::<(), Error>(())
 /// ```
 pub struct Directory<T: Entry> {
     node: NonNull<Node<T>>,
@@ -447,21 +519,25 @@ impl<T: Entry> Directory<T> {
         }
         let node = KBox::new(
             Node {
-                kobj: Opaque::new(bindings::kobject::default()),
+                header: Header {
+                    kobj: Opaque::new(bindings::kobject::default()),
+                    releases: parent.releases,
+                    free: Node::<T>::free,
+                },
                 data,
             },
             GFP_KERNEL,
         )?;
         // ORDERING: Relaxed, a counter; `new()` does not race with the unload of the module.
-        LIVE.fetch_add(1, Ordering::Relaxed);
+        parent.releases.0.fetch_add(1, Ordering::Relaxed);
         let node = KBox::into_raw(node);
         // SAFETY: The kobject is zeroed and in memory that `release` frees; the type is static. The
         // set is null or alive, and the kobject gets a reference to it. The format takes one
         // string. This function has the reference even if the call fails.
         let ret = unsafe {
-            (*(*node).kobj.get()).kset = parent.kset;
+            (*(*node).header.kobj.get()).kset = parent.kset;
             bindings::kobject_init_and_add(
-                (*node).kobj.get(),
+                (*node).header.kobj.get(),
                 Node::<T>::KTYPE,
                 parent.kobj,
                 c"%s".as_char_ptr(),
@@ -471,7 +547,7 @@ impl<T: Entry> Directory<T> {
         if ret != 0 {
             // SAFETY: As above. A kobject that was not added is not in the set, and has no
             // reference to the set. kobject_del() would put one.
-            unsafe { (*(*node).kobj.get()).kset = core::ptr::null_mut() };
+            unsafe { (*(*node).header.kobj.get()).kset = core::ptr::null_mut() };
         }
         // From here on the drop releases the kobject: kobject_del() accepts a kobject that was not
         // added.
@@ -532,6 +608,8 @@ impl<T: Entry> Directory<T> {
         Parent {
             kobj: self.raw(),
             kset: core::ptr::null_mut(),
+            // SAFETY: The node lives for as long as `self`, which has a reference to it.
+            releases: unsafe { (*self.node.as_ptr()).header.releases },
             _lives: PhantomData,
         }
     }
@@ -584,7 +662,7 @@ impl<T: Entry> Directory<T> {
 
     fn raw(&self) -> *mut bindings::kobject {
         // SAFETY: The node lives for as long as `self`, which has a reference to it.
-        unsafe { (*self.node.as_ptr()).kobj.get() }
+        unsafe { (*self.node.as_ptr()).header.kobj.get() }
     }
 }
 
@@ -596,22 +674,4 @@ impl<T: Entry> Drop for Directory<T> {
             bindings::kobject_put(self.raw());
         }
     }
-}
-
-/// Waits until no directory that was dropped needs code of this module.
-///
-/// Another user may have the last reference to a kobject, and `CONFIG_DEBUG_KOBJECT_RELEASE` delays
-/// the release on purpose. The drop of [`OpenGate`](crate::gate::OpenGate) calls this, before the
-/// module's text is freed.
-///
-/// # Context
-///
-/// May sleep.
-pub(crate) fn wait_for_releases() {
-    // ORDERING: Acquire, pairs with Release in `Node::release()`.
-    while LIVE.load(Ordering::Acquire) != 0 {
-        kernel::time::delay::fsleep(Delta::from_millis(1));
-    }
-    // The last release may have been preempted between its decrement and its return.
-    crate::rcu::synchronize_tasks();
 }

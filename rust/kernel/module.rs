@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Modules: references, members, and a notifier for modules that are loaded and unloaded.
+//! Modules: references and members.
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
@@ -9,7 +9,6 @@ use crate::{
     nofault, //
 };
 use core::{
-    ffi::c_void,
     marker::PhantomData,
     ptr::NonNull, //
 };
@@ -21,8 +20,13 @@ use kernel::{
         c_ulong, //
     },
     prelude::*,
-    str::CStr,
-    types::Opaque, //
+    str::CStr, //
+};
+
+pub use crate::module_notifier::{
+    Events,
+    NotifiedModule,
+    Notifier, //
 };
 
 /// `MODULE_NAME_LEN`, with the terminator.
@@ -53,14 +57,6 @@ impl<'a> Module<'a> {
     /// # Safety
     ///
     /// `ptr` is a module that is not freed during `'a`.
-    pub(crate) unsafe fn from_raw(ptr: *mut bindings::module) -> Option<Self> {
-        // SAFETY: By the contract.
-        (!ptr.is_null()).then(|| unsafe { Self::of(ptr) })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`from_raw`](Self::from_raw); and `ptr` is not null.
     pub(crate) unsafe fn of(ptr: *mut bindings::module) -> Self {
         // SAFETY: By the contract.
         Self(unsafe { NonNull::new_unchecked(ptr) }, PhantomData)
@@ -192,7 +188,7 @@ impl<'a> Module<'a> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`, with a line in the log; `ENOSYS` if the kernel cannot apply any. No relocation
+    /// `EINVAL`, with a line in the log; `EOPNOTSUPP` if the kernel cannot apply any. No relocation
     /// stays applied then. `ENOEXEC`, with a line in the log, if one relocation fails, for example
     /// because its value does not fit: the relocations before it in its section stay applied, and
     /// this cannot be retried.
@@ -230,7 +226,7 @@ impl<'a> Module<'a> {
     }
 
     /// Keeps the kernel from freeing the module, which is being unloaded: see [`Stall`]. The caller
-    /// is [`Events::going`] for this module. Returns `None` if the load of the module failed before
+    /// is `Events::going` for this module. Returns `None` if the load of the module failed before
     /// its init was called: the kernel cannot be made to wait then.
     ///
     /// # Context
@@ -257,6 +253,13 @@ impl<'a> Module<'a> {
         } else {
             Err(ENODEV)
         }
+    }
+}
+
+impl<'a> From<NotifiedModule<'a>> for Module<'a> {
+    fn from(module: NotifiedModule<'a>) -> Self {
+        // SAFETY: The module is not freed during `'a`, and the pointer is not null.
+        unsafe { Self::of(module.as_ptr()) }
     }
 }
 
@@ -334,9 +337,9 @@ pub struct FoundModule {
 
 /// Finds the module `name`.
 ///
-/// The module may be freed when this returns, unless the caller holds a lock that [`Events::going`]
+/// The module may be freed when this returns, unless the caller holds a lock that `Events::going`
 /// takes, too. While that lock is held, a module stays loaded if it is `Live`, or if
-/// [`Events::coming`] was called for it and [`Events::going`] was not.
+/// `Events::coming` was called for it and `Events::going` was not.
 ///
 /// # Context
 ///
@@ -386,110 +389,4 @@ pub(crate) unsafe fn loaded_at<'a>(ptr: *mut bindings::module) -> Option<Module<
 pub fn is_init_text(name: &CStr, addr: usize) -> bool {
     // SAFETY: `name` is terminated.
     unsafe { rlp_bindings::rlp_module_is_init_text(name.as_char_ptr(), addr) }
-}
-
-/// Functions that are called when modules are loaded and unloaded.
-pub trait Events {
-    /// Called before the module's init runs. ftrace has the records of the module.
-    ///
-    /// # Errors
-    ///
-    /// An error refuses the module with that errno.
-    fn coming(module: Module<'_>) -> Result;
-    /// Called after the module's exit has run, or its init has failed, or a later notifier has
-    /// refused it. The module's text is still there, and ftrace still has its records.
-    fn going(module: Module<'_>);
-}
-
-/// A registered module notifier, which is called before all others. The drop unregisters it, and
-/// waits for calls in progress.
-///
-/// # Examples
-///
-/// ```
-/// use kernel_ext::module::{
-///     Events,
-///     Module,
-///     Notifier, //
-/// };
-///
-/// struct Refuse;
-///
-/// impl Events for Refuse {
-///     fn coming(module: Module<'_>) -> Result {
-///         if module.name().to_bytes().starts_with(b"bad_") {
-///             return Err(EPERM);
-///         }
-///         Ok(())
-///     }
-///
-///     fn going(_module: Module<'_>) {}
-/// }
-///
-/// // No module whose name begins with "bad_" can be loaded while this lives.
-/// let notifier = Notifier::<Refuse>::register()?;
-/// # Ok::<(), Error>(())
-/// ```
-pub struct Notifier<T: Events>(Pin<KBox<Opaque<bindings::notifier_block>>>, PhantomData<T>);
-
-// SAFETY: The notifier chain locks its accesses to a block.
-unsafe impl<T: Events> Send for Notifier<T> {}
-// SAFETY: Shared references to a notifier give no access to the block.
-unsafe impl<T: Events> Sync for Notifier<T> {}
-
-impl<T: Events> Notifier<T> {
-    /// Registers the notifier.
-    ///
-    /// # Context
-    ///
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub fn register() -> Result<Self> {
-        let block = bindings::notifier_block {
-            notifier_call: Some(Self::call),
-            priority: c_int::MAX,
-            ..Default::default()
-        };
-        let this = Self(KBox::pin(Opaque::new(block), GFP_KERNEL)?, PhantomData);
-        // SAFETY: The block is pinned and initialised until the drop unregisters it.
-        to_result(unsafe { bindings::register_module_notifier(this.0.get()) })?;
-        Ok(this)
-    }
-
-    /// # Safety
-    ///
-    /// The chain of module notifiers calls this.
-    unsafe extern "C" fn call(
-        _block: *mut bindings::notifier_block,
-        event: c_ulong,
-        module: *mut c_void,
-    ) -> c_int {
-        // SAFETY: The chain passes a module that it keeps for the call.
-        let Some(module) = (unsafe { Module::from_raw(module.cast()) }) else {
-            return 0;
-        };
-        match event as bindings::module_state {
-            bindings::module_state_MODULE_STATE_COMING => match T::coming(module) {
-                Ok(()) => bindings::NOTIFY_OK as c_int,
-                // notifier_from_errno()
-                Err(e) => bindings::NOTIFY_STOP_MASK as c_int | (1 - e.to_errno()),
-            },
-            bindings::module_state_MODULE_STATE_GOING => {
-                T::going(module);
-                bindings::NOTIFY_OK as c_int
-            }
-            _ => 0,
-        }
-    }
-}
-
-impl<T: Events> Drop for Notifier<T> {
-    fn drop(&mut self) {
-        // SAFETY: The block was registered in `register()`. If that failed, the chain does not have
-        // it, and this returns an error.
-        unsafe { bindings::unregister_module_notifier(self.0.get()) };
-    }
 }

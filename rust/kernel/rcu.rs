@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A pointer that is read under RCU and replaced as a whole.
+//! Sections that read a pointer under RCU, also where RCU does not watch the CPU.
 //!
 //! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
 
-use crate::atomic::{
-    AtomicPtr,
-    AtomicUsize,
-    Ordering, //
+use crate::{
+    atomic::{
+        AtomicUsize,
+        Ordering, //
+    },
+    rcu_box::{
+        self,
+        Domain, //
+    }, //
 };
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::marker::PhantomData;
 use kernel::{
     bindings,
-    prelude::*,
     sync::rcu,
     time::{
         delay::fsleep,
@@ -51,12 +52,19 @@ impl<'a> From<&'a rcu::Guard> for ReadSide<'a> {
     }
 }
 
-/// An owned value that is read under RCU.
-///
-/// # Invariants
-///
-/// `ptr` is null or was returned by [`KBox::into_raw`]. A value is not freed before a grace period
-/// has passed since `ptr` last pointed to it.
+/// The sections that [`synchronize`] waits for: those that a [`ReadSide`] proves.
+pub enum Watched {}
+
+// SAFETY: A `ReadSide` proves a section that `synchronize()` waits for.
+unsafe impl Domain for Watched {
+    type Proof<'a> = ReadSide<'a>;
+
+    fn synchronize() {
+        synchronize();
+    }
+}
+
+/// An owned value that is read in the sections of [`Watched`].
 ///
 /// # Examples
 ///
@@ -69,7 +77,6 @@ impl<'a> From<&'a rcu::Guard> for ReadSide<'a> {
 ///
 /// static LIMIT: RcuBox<u32> = RcuBox::empty();
 ///
-/// // Waits for the readers of the old value, and frees it.
 /// drop(LIMIT.publish(Some(KBox::new(10, GFP_KERNEL)?)));
 ///
 /// let guard = rcu::read_lock();
@@ -77,73 +84,7 @@ impl<'a> From<&'a rcu::Guard> for ReadSide<'a> {
 /// assert_eq!(limit, Some(10));
 /// # Ok::<(), Error>(())
 /// ```
-pub struct RcuBox<T> {
-    ptr: AtomicPtr<T>,
-    _owns: PhantomData<KBox<T>>,
-}
-
-// SAFETY: Readers on any CPU share the value, and the thread that replaces a value drops it.
-unsafe impl<T: Send + Sync> Sync for RcuBox<T> {}
-
-impl<T> RcuBox<T> {
-    /// Makes a cell without a value.
-    pub const fn empty() -> Self {
-        Self {
-            ptr: AtomicPtr::new(ptr::null_mut()),
-            _owns: PhantomData,
-        }
-    }
-
-    /// Returns the current value.
-    ///
-    /// # Context
-    ///
-    /// Any. Inlines to a load, which ftrace cannot trace.
-    #[inline(always)]
-    pub fn read<'a>(&'a self, _proof: &'a ReadSide<'_>) -> Option<&'a T> {
-        // ORDERING: Acquire, pairs with the swap in `publish()`: a reader that sees the pointer
-        // sees the value that it points to.
-        let ptr = self.ptr.load(Ordering::Acquire);
-        // SAFETY: By the type invariant the value lives until a grace period has passed, and
-        // `_proof` shows that none can end while the reference is in use.
-        unsafe { ptr.as_ref() }
-    }
-
-    /// Replaces the value. The old value is freed when the returned [`Retired`] is dropped.
-    ///
-    /// # Context
-    ///
-    /// Any. The drop of the returned value may sleep.
-    pub fn publish(&self, new: Option<KBox<T>>) -> Retired<T> {
-        let new = new.map_or(ptr::null_mut(), KBox::into_raw);
-        // ORDERING: AcqRel. Release pairs with the load in `read()`. Acquire pairs with the Release
-        // of the swap that stored the old value, which this thread is about to drop.
-        let old = self.ptr.swap(new, Ordering::AcqRel);
-        Retired(if old.is_null() {
-            None
-        } else {
-            // SAFETY: By the type invariant `KBox::into_raw` returned the pointer; the swap made
-            // this thread its only owner.
-            Some(unsafe { KBox::from_raw(old) })
-        })
-    }
-}
-
-/// A replaced value that readers may still use. The drop waits for them and frees the value.
-///
-/// # Context
-///
-/// The drop: process context, sleeps for a grace period.
-#[must_use = "dropping this at once waits for a grace period"]
-pub struct Retired<T>(Option<KBox<T>>);
-
-impl<T> Drop for Retired<T> {
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            synchronize();
-        }
-    }
-}
+pub type RcuBox<T> = rcu_box::RcuBox<T, Watched>;
 
 /// The number of [`UnwatchedSection`]s that exist.
 static UNWATCHED: AtomicUsize = AtomicUsize::new(0);

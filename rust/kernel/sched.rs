@@ -13,16 +13,18 @@ use crate::{
     task::{
         Quiescent,
         TaskId, //
+    },
+    tracepoint_probe::{
+        Probe,
+        Tracepoint, //
     }, //
 };
 use core::{
     ffi::c_void,
-    marker::PhantomData,
-    ptr::null_mut, //
+    marker::PhantomData, //
 };
 use kernel::{
     bindings,
-    error::to_result,
     ffi::{
         c_long,
         c_uint, //
@@ -32,66 +34,21 @@ use kernel::{
     task::Task, //
 };
 
-/// A probe on a tracepoint, without data of its own.
+/// A probe that is never freed while a call of it may be in progress: a [`Gate`] is needed to
+/// register one, and the drop of [`OpenGate`](crate::gate::OpenGate) waits for the calls.
 ///
-/// After the drop, calls of the probe may be in progress until [`wait_for_probes`] has returned.
-/// The drop does not wait for them: a task that sleeps in another probe on a system call would
-/// delay the wait, and the caller may hold locks.
-struct Registered {
-    tracepoint: *mut bindings::tracepoint,
-    probe: *mut c_void,
-}
-
-// SAFETY: Tracepoints may be unregistered by any thread.
-unsafe impl Send for Registered {}
-
-// SAFETY: A shared reference gives access to nothing.
-unsafe impl Sync for Registered {}
-
-impl Registered {
-    /// Registers `probe` on the tracepoint `name` of vmlinux.
-    ///
-    /// # Context
-    ///
-    /// Process context, sleeps.
-    ///
-    /// # Errors
-    ///
-    /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
-    ///
-    /// # Safety
-    ///
-    /// `probe` has the type of `TP_PROTO` of the tracepoint, with the data pointer in front.
-    unsafe fn new(name: &CStr, probe: *mut c_void) -> Result<Self> {
-        // SAFETY: Process context; a C string.
-        let tracepoint = unsafe { rlp_bindings::rlp_tracepoint(name.as_char_ptr()) };
-        if tracepoint.is_null() {
-            return Err(ENOENT);
-        }
-        // SAFETY: A tracepoint of vmlinux is never freed; `probe` has its type by the contract.
-        to_result(unsafe { bindings::tracepoint_probe_register(tracepoint, probe, null_mut()) })?;
-        Ok(Self { tracepoint, probe })
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        // SAFETY: Registered in `new()`, with these arguments.
-        unsafe {
-            bindings::tracepoint_probe_unregister(self.tracepoint, self.probe, null_mut());
-        }
-    }
-}
-
-/// Waits until no call of a probe that was dropped is in progress. The drop of
-/// [`OpenGate`](crate::gate::OpenGate) calls this, before the module's text is freed.
+/// # Errors
 ///
-/// # Context
+/// `ENOENT` if there is no such tracepoint; `ENOMEM`.
 ///
-/// Process context, sleeps. The caller must not hold a lock that another task needs.
-pub(crate) fn wait_for_probes() {
-    // SAFETY: Process context.
-    unsafe { rlp_bindings::rlp_tracepoint_synchronize() }
+/// # Safety
+///
+/// `probe` has the type of `TP_PROTO` of the tracepoint, with the data pointer in front.
+unsafe fn register(name: &CStr, probe: *mut c_void, _gate: Gate) -> Result<Probe> {
+    let tracepoint = Tracepoint::find(name).ok_or(ENOENT)?;
+    // SAFETY: The type is the contract. The gate is open, so the module's text stays until the
+    // calls have ended.
+    unsafe { Probe::register(tracepoint, probe) }
 }
 
 /// A probe for tasks that leave the CPU.
@@ -142,7 +99,7 @@ pub trait SwitchOut {
 /// }
 /// ```
 pub struct SchedSwitch<P: SwitchOut> {
-    _registered: Registered,
+    _registered: Probe,
     _probe: PhantomData<fn() -> P>,
 }
 
@@ -156,10 +113,10 @@ impl<P: SwitchOut> SchedSwitch<P> {
     /// # Errors
     ///
     /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
-    pub fn register(_gate: Gate) -> Result<Self> {
+    pub fn register(gate: Gate) -> Result<Self> {
         Ok(Self {
             // SAFETY: `probe` has the type that check_probes() in rust/helpers/task.c checks.
-            _registered: unsafe { Registered::new(c"sched_switch", Self::probe as *mut c_void)? },
+            _registered: unsafe { register(c"sched_switch", Self::probe as *mut c_void, gate)? },
             _probe: PhantomData,
         })
     }
@@ -195,7 +152,7 @@ pub trait LeaveSyscall {
 /// the slow path. Dropping it unregisters the probe. The module's text must stay until
 /// [`OpenGate`](crate::gate::OpenGate) is dropped.
 pub struct SyscallExit<P: LeaveSyscall> {
-    _registered: Registered,
+    _registered: Probe,
     _probe: PhantomData<fn() -> P>,
 }
 
@@ -209,10 +166,10 @@ impl<P: LeaveSyscall> SyscallExit<P> {
     /// # Errors
     ///
     /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
-    pub fn register(_gate: Gate) -> Result<Self> {
+    pub fn register(gate: Gate) -> Result<Self> {
         Ok(Self {
             // SAFETY: As in `SchedSwitch::register()`.
-            _registered: unsafe { Registered::new(c"sys_exit", Self::probe as *mut c_void)? },
+            _registered: unsafe { register(c"sys_exit", Self::probe as *mut c_void, gate)? },
             _probe: PhantomData,
         })
     }
@@ -248,7 +205,7 @@ pub trait NewTask {
 /// A registered [`NewTask`] probe. Dropping it unregisters the probe. The module's text must stay
 /// until [`OpenGate`](crate::gate::OpenGate) is dropped.
 pub struct TaskNewtask<P: NewTask> {
-    _registered: Registered,
+    _registered: Probe,
     _probe: PhantomData<fn() -> P>,
 }
 
@@ -262,10 +219,10 @@ impl<P: NewTask> TaskNewtask<P> {
     /// # Errors
     ///
     /// `ENOENT` if there is no such tracepoint; `ENOMEM`.
-    pub fn register(_gate: Gate) -> Result<Self> {
+    pub fn register(gate: Gate) -> Result<Self> {
         Ok(Self {
             // SAFETY: As in `SchedSwitch::register()`.
-            _registered: unsafe { Registered::new(c"task_newtask", Self::probe as *mut c_void)? },
+            _registered: unsafe { register(c"task_newtask", Self::probe as *mut c_void, gate)? },
             _probe: PhantomData,
         })
     }

@@ -18,6 +18,17 @@ use kernel::ffi::c_int;
 /// # Context
 ///
 /// May sleep.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::sort;
+///
+/// let mut pairs = [(3, 'c'), (1, 'a'), (2, 'b')];
+/// sort::by_key(&mut pairs, |&(number, _)| number);
+/// assert_eq!(pairs, [(1, 'a'), (2, 'b'), (3, 'c')]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn by_key<T, K: Ord, F: Fn(&T) -> K>(items: &mut [T], key: F) {
     /// # Safety
     ///

@@ -111,7 +111,7 @@ impl TaskList {
             visit(task)
         }
         // SAFETY: The lock is held as `self` shows; the closure outlives the call.
-        unsafe { rlp_bindings::rlp_for_each_task(Some(thunk::<F>), (&raw mut visit).cast()) }
+        unsafe { rlp_bindings::rlp_visit_tasks(Some(thunk::<F>), (&raw mut visit).cast()) }
     }
 }
 

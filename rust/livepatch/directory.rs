@@ -29,8 +29,7 @@ use kernel_ext::{
         Directory,
         Entry,
         EventRoot,
-        LongText,
-        Parent, //
+        LongText, //
     }, //
 };
 
@@ -86,7 +85,7 @@ impl Files {
 ///
 /// `ENOMEM`, `EEXIST`.
 pub(crate) fn root(gate: Gate) -> Result<Root> {
-    Root::new(Parent::kernel(gate), c"rust_livepatch")
+    Root::new(gate.sysfs(), c"rust_livepatch")
 }
 
 /// The directory of a patch with all directories below it. The fields are in the order of removal.

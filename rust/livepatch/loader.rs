@@ -144,7 +144,8 @@ impl RustLivepatch {
         let worker = worker::WORKER.start(work)?;
         let this = Self {
             _new_tasks: transition::watch_new_tasks(gate.gate())?,
-            _notifier: Notifier::register()?,
+            // Before all others: no other notifier sees a module that is only partly patched.
+            _notifier: Notifier::register(i32::MAX)?,
             _parameters: params::Registration::register(),
             _worker: worker,
             _retirer: retirer,

@@ -9,18 +9,19 @@ use crate::{
 use kernel::prelude::*;
 use kernel_ext::module::{
     Events,
-    Module, //
+    NotifiedModule, //
 };
 
 /// The callbacks of the notifier.
 pub(crate) struct Watcher;
 
 impl Events for Watcher {
-    fn coming(module: Module<'_>) -> Result {
-        modules::patch_coming(module)
+    fn coming(module: NotifiedModule<'_>) -> Result {
+        modules::patch_coming(module.into())
     }
 
-    fn going(module: Module<'_>) {
+    fn going(module: NotifiedModule<'_>) {
+        let module = module.into();
         // If this is the module of a patch, the patch is removed first.
         evict(module);
         modules::unpatch_going(module);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The two universes of a transition. `Documentation/design.rst` defines the word in its glossary.
+//! The two universes of a transition.
+//!
+//! The glossary in `Documentation/design.rst` defines the word.
 
 /// One of the two universes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ same_abi_entries() {
 			sed -n -E 's/.*(Attribute|LongText)::.*c"([a-z_]+)".*/\2/p' \
 				"$rust/livepatch/sysfs.rs"
 			sed -n -E 's/^module_param(_cb)?\(([a-z_]+),.*/\2/p' \
-				"$rust/helpers/params.c"
+				"$rust"/helpers/{gate,params}.c
 		} | sort) \
 		<(sed -n -E 's/^What:\t+//p' "$abi" |
 			sed -n -E 's,^(.*/|rust_livepatch\.)([a-z_]+)( .*)?$,\2,p' |

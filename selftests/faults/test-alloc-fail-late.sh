@@ -15,7 +15,7 @@ choose_faults alloc-fail-late
 load_patch rlp_patch_full
 
 # The loader's notifier, in Rust.
-notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext6module[A-Za-z0-9_]*Notifier[A-Za-z0-9_]*4call[A-Za-z0-9_]*' \
+notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext15module_notifier[A-Za-z0-9_]*Notifier[A-Za-z0-9_]*4call[A-Za-z0-9_]*' \
 	/proc/kallsyms | head -n 1)
 [[ $notifier ]] || fail "the loader's notifier has no symbol"
 inject_within "$notifier"

@@ -200,6 +200,8 @@ pub(crate) mod module {
         false
     }
 
+    pub(crate) type NotifiedModule<'a> = Module<'a>;
+
     pub(crate) trait Events {
         fn coming(module: Module<'_>) -> Result;
         fn going(module: Module<'_>);
