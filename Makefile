@@ -11,7 +11,7 @@ settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MIN
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
 	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS LONG PATCH ALLOW TCG_THREAD \
 	SRCPATCH NAME N SEED SECUREBOOT IBT KEYRING REPOSITORY \
-	MAINTAINER
+	MAINTAINER KERNEL
 export $(settings)
 export RLP_SETTINGS := $(settings)
 
@@ -34,8 +34,8 @@ endif
 demo shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
-check check-debug check-ops check-system selftests bench bench-table livepatch livepatch-corpus \
-triage deb:
+check check-debug check-kernel-patches check-ops check-system selftests bench bench-table \
+	livepatch livepatch-corpus triage deb kernel-patches:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -62,10 +62,10 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug check-ops check-system shell patch livepatch \
-	livepatch-corpus triage torture fuzz everything kselftest-upstream selftests bench \
-	bench-table rustfmt clippy shellcheck host-tests litmus install programs deb update \
-	distclean doc-tables help
+.PHONY: modules demo check check-debug check-kernel-patches check-ops check-system shell patch \
+	livepatch livepatch-corpus triage torture fuzz everything kselftest-upstream selftests \
+	bench bench-table rustfmt clippy shellcheck host-tests litmus install programs deb \
+	kernel-patches update distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -131,6 +131,12 @@ help:
 #:                 MAINTAINER='Name <email>' names their maintainer
 #:                 KEYRING=file REPOSITORY=uri: also a package for machines that get their levels
 #:                 from the repository of that address, which signs with that key
+#: make kernel-patches KERNEL=tree DESTDIR=d
+#:                 write a series of patches for that kernel tree into d, which makes the loader a
+#:                 part of the kernel (default: the source of the newest stock kernel);
+#:                 MAINTAINER='Name <email>' signs them off
+#: make check-kernel-patches
+#:                 build kernels with that series, and run the selftests on them
 #: make doc-tables bring the tables in Documentation/ up to date with the source
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)

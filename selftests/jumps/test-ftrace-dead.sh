@@ -11,6 +11,7 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 [[ ${RLP_GUEST:-} ]] ||
 	skip "it shuts ftrace down, and this machine is not a guest for the tests"
+! loader_is_built_in || skip "the loader is built into this kernel, and is never unloaded"
 # On debug kernels, load the loader without the functions that promote in batches: this tests the
 # jumps that are registered one by one.
 is_loaded rust_livepatch ||

@@ -11,6 +11,7 @@ set -e
 [[ ${RLP_GUEST:-} ]] ||
 	skip "it shuts ftrace down, and this machine is not a guest for the tests"
 own_loader
+needs_gate
 
 # Without this function, each patch has an ops of its own.
 load_module rust_livepatch without=ftrace_find_rec_direct

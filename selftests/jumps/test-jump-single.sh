@@ -8,6 +8,7 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 own_loader
+needs_gate
 load_module bench_target
 load_module rlp_target
 remember_state

@@ -126,7 +126,24 @@ load_loader() {
 
 # For a test that unloads the loader, or loads it with parameters.
 own_loader() {
+	! loader_is_built_in || skip "the loader is built into this kernel"
 	! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+}
+
+# A module has a file with its number of references.
+loader_is_built_in() {
+	is_loaded rust_livepatch && [[ ! -e /sys/module/rust_livepatch/refcnt ]]
+}
+
+# Whether the loader looks up symbols, and can be told not to use some of them. A loader that is
+# part of the kernel uses exports.
+has_gate() {
+	! loader_is_built_in &&
+		tr '\0' '\n' <"$(module_file rust_livepatch)" | grep -a '^parm=without:' >/dev/null
+}
+
+needs_gate() {
+	has_gate || skip "the loader of this kernel looks up no symbols"
 }
 
 # unload_module NAME: retry for a while, since the last user of the module may still hold it.

@@ -20,6 +20,7 @@ test_ends() {
 }
 
 own_loader
+needs_gate
 load_module rlp_target
 
 # The comment of each of the following functions names something that works with all symbols. The

@@ -9,6 +9,7 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 own_loader
+needs_gate
 load_module rlp_target
 
 # lacking PATTERN: print the symbols that the loader lacks according to lines with this pattern.

@@ -11,8 +11,9 @@
 //! day. `report` judges the exports of many hosts. `level` describes a level of patches. `policy`
 //! decides about it, with `view`, `clock`, `window` and `policy_file`; `apply` does what was
 //! decided, with `store`, `health` and `trial`. `feed` shows whether newer levels can arrive, and
-//! `metrics` shows the machine to Prometheus. Each command returns one report, which `output` prints
-//! as text or as JSON. `usage` answers wrong arguments, and `peers` answers words of other tools.
+//! `metrics` shows the machine to Prometheus. Each command returns one report, which `output`
+//! prints as text or as JSON. `usage` answers wrong arguments, and `peers` answers words of other
+//! tools.
 //!
 //! For publishers, `level_build` makes the package of a `level` from `level_input` and `cve_data`,
 //! with `vex`, `provenance` and `deb`.
