@@ -3,6 +3,7 @@
  * The patch of level LEVEL: cumulative, as the patch of each level is. /proc/version reads
  * "level LEVEL". FIXED has the CVEs that it fixes.
  *
+ * TARGET: the patch also replaces sleep_show() of the module rlp_target.
  * ON_INIT, ON_EXIT: what the module does after its patch was enabled, and when it is unloaded.
  */
 #include <linux/module.h>
@@ -21,8 +22,18 @@ static struct klp_func funcs[] = {
 	{ }
 };
 
+#ifdef TARGET
+static struct klp_func target_funcs[] = {
+	{ .old_name = "sleep_show", .new_func = level_show, },
+	{ }
+};
+#endif
+
 static struct klp_object objs[] = {
 	{ .name = NULL /* vmlinux */, .funcs = funcs, },
+#ifdef TARGET
+	{ .name = "rlp_target", .funcs = target_funcs, },
+#endif
 	{ }
 };
 
