@@ -145,13 +145,14 @@ fn note_denied(path: &Path, error: std::io::Error, findings: &mut Findings) {
     }
 }
 
-/// Checks the kernel, and the loader that would be loaded: a given file, or the one that is found.
+/// Checks the kernel, and the loader that would be loaded: that of a package, a given file, or the
+/// one that is found.
 fn check_kernel(system: &System, loader: Option<&Path>, findings: &mut Findings) {
     let release = system.release();
     if loader::is_loaded(system) {
         findings.ok(format!("the loader is loaded in {release}"));
-    } else if let Some(path) = loader
-        .map(Path::to_owned)
+    } else if let Some(path) = stored_loader::of_package(system, &release)
+        .or_else(|| loader.map(Path::to_owned))
         .or_else(|| stored_loader::any(system, &release))
     {
         findings.ok(format!(
