@@ -24,6 +24,7 @@ sent=0       # the number of the last command
 reply=''     # the output of the last command
 boot_id=''   # the number of the current boot
 partial=''   # a part of a line that the shell has sent
+initramfs='' # another initramfs than that of most tests
 expected='^$' # complaints in the console that the test causes on purpose
 
 # The kernel's complaints. Each of them fails the test.
@@ -65,6 +66,10 @@ set -E
 # new_disk: start the test with the disk that scripts/guest/system-disk has made.
 new_disk() {
 	rm -rf "$work"
+	make_disk
+}
+
+make_disk() {
 	mkdir -p "$work"
 	"$scripts/root/with-list" packages-disk qemu-img create -q -f qcow2 \
 		-b "$("$scripts/guest/system-disk")" -F raw "$disk"
@@ -89,16 +94,21 @@ new_layer() {
 # start_machine [PARAMETER...]: boot the guest with these parameters of the kernel, and wait for its
 # shell.
 start_machine() {
+	launch_machine "$@"
+	wait_shell
+}
+
+# launch_machine [PARAMETER...]: boot the guest, and do not wait.
+launch_machine() {
 	boots=$((boots + 1)) partial=''
 	console=$work/console-$boots.log
 	rm -f "$work"/serial.{in,out}
 	mkfifo "$work"/serial.{in,out}
-	DISK=$disk INITRAMFS=$(out_dir)/system/initramfs MEM=${MEM:-1G} \
+	DISK=$disk INITRAMFS=$(out_dir)/system/${initramfs:-initramfs} MEM=${MEM:-1G} \
 		"$scripts/guest/qemu" "$accel" "file:$console" "pipe:$work/serial" \
 		"$@" </dev/null >"$work/qemu.log" 2>&1 &
 	machine=$!
 	exec {to}<>"$work/serial.in" {from}<>"$work/serial.out"
-	wait_shell
 }
 
 # read_line SECONDS: read a line from the guest's shell to $line. Fail if there is none in time, or
@@ -137,9 +147,14 @@ send() {
 # try COMMAND [SECONDS]: run a command in the guest. Its output is in $reply, its status is
 # returned.
 try() {
+	send "$1"
+	answer "$@"
+}
+
+# answer COMMAND [SECONDS]: wait for the end of the command that was sent last.
+answer() {
 	local line output=''
 
-	send "$1"
 	while read_line "${2:-180}"; do
 		case $line in
 		"end $sent "*)
@@ -228,12 +243,17 @@ power_cut() {
 
 # finish_test: stop the guest. The kernel must not have complained.
 finish_test() {
-	local found
-
 	step="the kernel and systemd have not complained"
 	stop_machine
+	no_complaints
+	pass "$step"
+}
+
+# no_complaints: fail if the consoles of the guest have a complaint that the test does not expect.
+no_complaints() {
+	local found
+
 	found=$(cat "$work"/console-*.log | tr -d '\r' | grep -E "$complaints" |
 		grep -vE "$expected" || true)
 	[[ ! $found ]] || fail "in $work/console-*.log: $found"
-	pass "$step"
 }
