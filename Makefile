@@ -31,7 +31,7 @@ else
 endif
 
 # DEBUG= names a debug kernel to use in place of the stock kernel.
-demo shell patch torture fuzz everything kselftest-upstream:
+demo demo-fleet shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
 check check-debug check-kernel-patches check-ops check-system selftests bench bench-table \
@@ -62,13 +62,15 @@ doc-tables:
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
-.PHONY: modules demo check check-debug check-kernel-patches check-ops check-system shell patch \
-	livepatch livepatch-corpus triage torture fuzz everything kselftest-upstream selftests \
-	bench bench-table rustfmt clippy shellcheck host-tests litmus install programs deb \
-	kernel-patches update distclean doc-tables help
+.PHONY: modules demo demo-fleet check check-debug check-kernel-patches check-ops check-system \
+	shell patch livepatch livepatch-corpus triage torture fuzz everything kselftest-upstream \
+	selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install programs \
+	deb kernel-patches update distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
+#: make demo-fleet boot three machines; publish a level to a canary and then to the others, one of
+#:                 which takes it back; print the report
 #: make check      run the tests; the last line is the count
 #: make check T=x  run that selftest only (T=x,y for several; selftests/TESTS
 #:                 lists them)

@@ -108,7 +108,6 @@ unpatch() {
 	[[ $(cat /proc/cmdline) != "$patched" ]] || fail "still patched"
 }
 
-ktap_print_header
 # kinds_without SYMBOL: print the types of programs to try on a kernel without that symbol.
 kinds_without() {
 	if [[ $1 ]] && ! long; then
@@ -124,6 +123,7 @@ tests=$((${#withouts[@]} + 2))
 for without in "${withouts[@]}"; do
 	tests=$((tests + 2 * $(kinds_without "$without" | wc -w)))
 done
+ktap_print_header
 ktap_set_plan $tests
 for without in "${withouts[@]}"; do
 	load_module rust_livepatch ${without:+without=$without}
