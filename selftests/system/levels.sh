@@ -18,9 +18,10 @@ level_files() {
 		cat /sys/kernel/notes >/root/kernel/notes"
 }
 
-# package_level NUMBER: build the package of a level from /root/kernel, and install it.
+# package_level NUMBER [OPTION...]: build the package of a level from /root/kernel, with these
+# options of rlp level build, and install it.
 package_level() {
-	guest "rlp level build --level $1 --out /root/level /root/kernel &&
+	guest "rlp level build --level $1 ${*:2} --out /root/level /root/kernel &&
 		dpkg -i /root/level/rlp-level_$1_*.deb"
 }
 
