@@ -143,7 +143,7 @@ pass "$step"
 step="the feed is tampered with: apt refuses a package that was changed"
 on feed guest 'rm -rf /srv/spoilt && cp -a /srv/levels/public /srv/spoilt &&
 	deb=$(find /srv/spoilt -name rlp-level_2_amd64.deb) &&
-	printf x | dd of=$deb bs=1 seek=3000 conv=notrunc status=none &&
+	dd if=/dev/zero of=$deb bs=1 seek=3000 count=64 conv=notrunc status=none &&
 	! cmp -s $deb /srv/level-2/rlp-level_2_amd64.deb'
 serve /srv/spoilt
 # apt may continue the shorter file that it has refused before, and then fails once more.
