@@ -49,6 +49,8 @@ new_disk
 start_machine
 booted
 policy 10-test 'ring = "canary"' 'health.settle = 1'
+# rlp says when the timer applies a level only if the timer is enabled. It is not started here.
+guest 'systemctl enable rlp-apply.timer'
 install_level 1
 applies_level 1
 policy 20-delay 'delay.canary = { unknown = 72 }'
