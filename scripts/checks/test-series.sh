@@ -31,19 +31,26 @@ with_git() {
 	git -C "$applied" -c user.name=tester -c user.email=tester@example.org "$@"
 }
 
+# The repository begins with the files of the source as they are.
+begins_with_source() {
+	local file
+
+	(cd "$applied" && git ls-files) | while IFS= read -r file; do
+		cmp "$source/$file" "$applied/$file" || return
+	done
+}
+
 # Each patch applies with git am, one after another, to the files of the source.
 applies() {
 	local first
 
 	rm -rf "$applied"
-	git -c advice.detachedHead=false clone -q "$written" "$applied"
-	first=$(with_git rev-list --max-parents=0 HEAD)
-	with_git checkout -q "$first"
-	(cd "$applied" && git ls-files) | while IFS= read -r file; do
-		cmp "$source/$file" "$applied/$file" || return
-	done
-	with_git am -q "$out"/patches/*.patch
-	with_git diff --exit-code --stat origin/series
+	git -c advice.detachedHead=false clone -q "$written" "$applied" &&
+		first=$(with_git rev-list --max-parents=0 HEAD) &&
+		with_git checkout -q "$first" &&
+		begins_with_source &&
+		with_git am -q "$out"/patches/*.patch &&
+		with_git diff --exit-code --stat origin/series
 }
 
 # checkpatch.pl [PATCH...]: print what it says. It exits with an error if it says something.
@@ -73,9 +80,9 @@ gate_is_empty() {
 	exported=$(sed -nE 's/^\+EXPORT_SYMBOL_FOR_MODULES\(([a-z_]+), "rust_livepatch"\);.*/\1/p' \
 		"$out"/patches/*.patch | sort)
 	diff -u - <(echo "$exported") < <("$scripts/doc/gate-table" |
-		sed -n 's/^``\([a-z_]*\)``.*/\1/p' | grep -vx kallsyms_lookup_name | sort)
-	! grep -rE 'static_call|kprobe|kallsyms_lookup_name' \
-		"$written/kernel/livepatch/rust/helpers"
+		sed -n 's/^``\([a-z_]*\)``.*/\1/p' | grep -vx kallsyms_lookup_name | sort) &&
+		! grep -rE 'static_call|kprobe|kallsyms_lookup_name' \
+			"$written/kernel/livepatch/rust/helpers"
 }
 
 second_loader_is_refused() {
