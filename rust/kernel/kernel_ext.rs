@@ -2,9 +2,10 @@
 
 //! Safe wrappers that the `kernel` crate does not have yet.
 //!
-//! Nearly all unsafe code of the loader is here and in the C helpers.
-//! `Documentation/design.rst` lists the rest. Each file is shaped so that it could become
-//! the module of the same name in the `kernel` crate.
+//! Nearly all unsafe code of the loader is here and in the C helpers. The loader itself denies
+//! unsafe code, with a few exceptions that each have a reason.
+//!
+//! Each file is shaped so that it could become the module of the same name in the `kernel` crate.
 
 #![warn(clippy::match_bool)]
 

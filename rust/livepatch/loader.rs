@@ -41,7 +41,8 @@ use kernel_ext::{
 };
 
 // The layers, lowest first. A file imports files of lower layers. It may import files of its own
-// layer, but not in a circle. test-layers.sh checks that.
+// layer, but not in a circle.
+// test-layers.sh checks that.
 
 // Layer: leaves, which import no layer below.
 mod debug;

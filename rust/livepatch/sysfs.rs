@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The files in `/sys/kernel/rust_livepatch/`. See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
+//! The files in `/sys/kernel/rust_livepatch/`.
+//!
+//! See `Documentation/ABI/sysfs-kernel-rust-livepatch`.
 //!
 //! A file has the number of its patch and looks it up in the registry. If the patch is not
 //! registered, the result is `ENODEV`: there is no pointer that could dangle.

@@ -71,8 +71,8 @@ paths='s,rust/helpers/(atomic),rust/HELPERS/\1,g
 	s,rust/helpers/,helpers/,g
 	s,rust/HELPERS/,rust/helpers/,g
 	s,rust/kernel/([a-z_]+\.rs),kernel_ext/\1,g
-	s,Documentation/(design|ordering)\.rst,Documentation/livepatch/rust.rst,g
-	s,`Documentation/ABI/sysfs,`ABI/testing/sysfs,g'
+	s,Documentation/design\.rst,Documentation/livepatch/rust.rst,g
+	s,Documentation/ABI/sysfs,Documentation/ABI/testing/sysfs,g'
 
 # add_c FILE DESTINATION: add a C file.
 add_c() {
@@ -98,10 +98,7 @@ in_kernel_crate() {
 add_rust() {
 	add "$1" "$2"
 	sed -i -E "$paths"'
-		s/\brlp_bindings::/kernel::bindings::/g
-		s/^(.*\.) test-layers\.sh checks that\.$/\1/
-		/^\/\/ layer, but not in a circle/s/ test-layers\.sh$//
-		/^\/\/ checks that\.$/d' "$repo/$2"
+		s/\brlp_bindings::/kernel::bindings::/g' "$repo/$2"
 }
 
 # add_to_crate FILE DESTINATION: add a Rust file to the kernel crate.
