@@ -107,7 +107,6 @@ static stop_result_t closed_stop_one_cpu_nowait(unsigned int cpu, cpu_stop_fn_t 
 	DEFINE_STATIC_CALL(rlp_gate_##sym, closed_##sym);
 RLP_GATE_REQUIRED(DEFINE_REQUIRED)
 
-/* NULL until the symbol is found: callers check with static_call_query(). */
 #define DEFINE_OPTIONAL(sym, lost)					\
 	extern typeof(sym) sym __weak;					\
 	DEFINE_STATIC_CALL_NULL(rlp_gate_##sym, sym);

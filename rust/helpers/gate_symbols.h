@@ -88,9 +88,8 @@ struct ftrace_func_entry *ftrace_lookup_ip(struct ftrace_hash *hash, unsigned lo
 	RLP_GATE_BPF(X)
 
 /*
- * A required static call has the type of its closed function in gate.c, which is that of the
- * symbol. An optional one is NULL until the symbol is found: callers check that with
- * rlp_gate_has().
+ * Each static call has the type of its symbol. An optional one is NULL until the symbol is found:
+ * callers check that with rlp_gate_has().
  */
 #define RLP_GATE_DECLARE(sym, lost)	DECLARE_STATIC_CALL(rlp_gate_##sym, sym);
 RLP_GATE_FUNCTIONS(RLP_GATE_DECLARE)
