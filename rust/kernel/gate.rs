@@ -34,7 +34,8 @@ pub struct Gate(());
 impl Gate {
     /// Returns `/sys/kernel`, as the parent of a directory of this module.
     pub fn sysfs(self) -> Parent<'static> {
-        // SAFETY: The drop of `OpenGate` waits, before the module's text is freed.
+        // SAFETY: By the contract of `open()`, the directories are dropped before `OpenGate`, and
+        // the module is not freed until that drop has called `RELEASES.wait()`.
         unsafe { Parent::kernel(&RELEASES) }
     }
 }

@@ -239,8 +239,8 @@ struct Header {
     free: unsafe fn(*mut Header),
 }
 
-/// Frees a node. It is not generic, so that it is in this crate, and not in the crate of the data:
-/// when the counter reads zero, no code of that crate is needed any more.
+/// Frees a node. This function is not generic, so its code is in this crate, and not in the crate
+/// of the data. When the counter is zero, no code of that crate is needed any more.
 ///
 /// # Safety
 ///
@@ -425,6 +425,7 @@ impl EventRoot {
     /// Returns this directory as the parent of another.
     pub fn as_parent(&self) -> Parent<'_> {
         // INVARIANT: `kset_create_and_add()` has added the kobject, and `self` has the reference.
+        // `releases` is that of the parent.
         Parent {
             // SAFETY: The set lives for as long as `self`.
             kobj: unsafe { &raw mut (*self.kset.as_ptr()).kobj },
@@ -604,7 +605,8 @@ impl<T: Entry> Directory<T> {
 
     /// Returns this directory as the parent of another.
     pub fn as_parent(&self) -> Parent<'_> {
-        // INVARIANT: `new()` has added the kobject, and `self` has the reference.
+        // INVARIANT: `new()` has added the kobject, and `self` has the reference. The children have
+        // no set. `releases` is that of the parent.
         Parent {
             kobj: self.raw(),
             kset: core::ptr::null_mut(),

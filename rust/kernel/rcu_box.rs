@@ -22,8 +22,8 @@ use kernel::{
 ///
 /// # Safety
 ///
-/// When [`synchronize`](Self::synchronize) returns, each section has ended of which a
-/// [`Proof`](Self::Proof) existed when it was called.
+/// When [`synchronize`](Self::synchronize) returns, each section that had a [`Proof`](Self::Proof)
+/// when it was called has ended.
 pub unsafe trait Domain {
     /// The proof that the code runs in such a section.
     type Proof<'a>;
@@ -55,6 +55,10 @@ unsafe impl Domain for Rcu {
 ///
 /// `ptr` is null or was returned by [`KBox::into_raw`]. A value is not freed before
 /// [`Domain::synchronize`] was called, after `ptr` last pointed to it.
+///
+/// # Context
+///
+/// The drop: process context, sleeps for a grace period if there is a value.
 ///
 /// # Examples
 ///

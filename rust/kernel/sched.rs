@@ -34,8 +34,12 @@ use kernel::{
     task::Task, //
 };
 
-/// A probe that is never freed while a call of it may be in progress: a [`Gate`] is needed to
-/// register one, and the drop of [`OpenGate`](crate::gate::OpenGate) waits for the calls.
+/// Registers `probe` on the tracepoint `name` of vmlinux. The gate shows that the drop of
+/// [`OpenGate`](crate::gate::OpenGate) will wait for the calls in progress.
+///
+/// # Context
+///
+/// Process context, sleeps.
 ///
 /// # Errors
 ///
@@ -46,8 +50,8 @@ use kernel::{
 /// `probe` has the type of `TP_PROTO` of the tracepoint, with the data pointer in front.
 unsafe fn register(name: &CStr, probe: *mut c_void, _gate: Gate) -> Result<Probe> {
     let tracepoint = Tracepoint::find(name).ok_or(ENOENT)?;
-    // SAFETY: The type is the contract. The gate is open, so the module's text stays until the
-    // calls have ended.
+    // SAFETY: The type is the contract. By the contract of `gate::open()`, the probe is dropped
+    // before `OpenGate`, and the module's text stays until that drop has called `synchronize()`.
     unsafe { Probe::register(tracepoint, probe) }
 }
 
