@@ -24,7 +24,7 @@ in_repo() {
 		-c user.name="$author" -c user.email="$email" "$@"
 }
 
-# own PATTERN...: print the files of this project that match.
+# own PATTERN: print the files of this project that match.
 own() {
 	(cd "$top" && printf '%s\n' $1)
 }
@@ -36,7 +36,8 @@ edit() {
 	rm "$repo/$1.before"
 }
 
-# edit_new FILE SED-SCRIPT: the same for a file that the series has added.
+# edit_new FILE SED-SCRIPT: the same for a file that the series has added. It has a name of its own
+# because changed_files() looks for "edit".
 edit_new() {
 	edit "$@"
 }
@@ -192,8 +193,7 @@ maintained() {
 
 # Print the files of the kernel that the descriptions change.
 changed_files() {
-	sed -nE 's/^(edit|export_symbol|add_module|kernel_file|\t*export_symbol) ([^ ]+).*/\2/p' \
-		"$patches"/*.sh
+	sed -nE 's/^\t*(edit|export_symbol) ([^ ]+).*/\2/p' "$patches"/*.sh
 	printf '%s\n' MAINTAINERS .rustfmt.toml
 }
 
