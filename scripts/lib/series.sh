@@ -45,7 +45,9 @@ edit_new() {
 # export_symbol FILE SYMBOL [COMMENT]: export a function or a variable to the loader alone, in the
 # line after its definition.
 export_symbol() {
-	awk -v symbol="$2" -v comment="${3:-}" '
+	local text
+
+	text=$(awk -v symbol="$2" -v comment="${3:-}" '
 		{ print }
 		$0 ~ "^[a-z_].*[ *(]" symbol "\\)?[;( ]" || $0 ~ "^" symbol "\\(" {
 			if (/;$/ || /;  \/\*/) found = !/^extern/
@@ -56,9 +58,8 @@ export_symbol() {
 			print "EXPORT_SYMBOL_FOR_MODULES(" symbol ", \"rust_livepatch\");" comment
 			done = 1
 		}
-		END { exit !done }' "$repo/$1" >"$repo/$1.after" || die "$1 does not define $2"
-	cat "$repo/$1.after" >"$repo/$1"
-	rm "$repo/$1.after"
+		END { exit !done }' "$repo/$1") || die "$1 does not define $2"
+	printf '%s\n' "$text" >"$repo/$1"
 }
 
 # add FILE DESTINATION: add a file of this project as it is.
@@ -140,37 +141,37 @@ add_makefile() {
 # add_abi FILE DESTINATION: add the description of the files in sysfs, without the parameter of the
 # gate.
 add_abi() {
+	local text
+
 	add "$1" "$2"
-	sed -i -E '/^What:\t\trust_livepatch\.without/,/^What:/{ /^What:.*without/d; /^What:/!d }
+	text=$(sed -E '/^What:\t\trust_livepatch\.without/,/^What:/{ /^What:.*without/d; /^What:/!d }
 		s/loaded by rust_livepatch\.ko/of the loader in Rust/
-		s/while that module is loaded/while the loader is loaded/' "$repo/$2"
-	sed -i -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$repo/$2"
+		s/while that module is loaded/while the loader is loaded/' "$repo/$2")
+	printf '%s\n' "$text" >"$repo/$2"
 }
 
 # add_guide FILE DESTINATION: add the guide, with the glossary of design.rst.
 add_guide() {
+	local glossary
+
+	glossary=$(sed -n '/^Glossary$/,/^Structure$/p' "$top/Documentation/design.rst" |
+		sed '1,3d; $d')
 	add "$1" "$2"
-	sed -n '/^Glossary$/,/^Structure$/p' "$top/Documentation/design.rst" | sed '1,3d; $d' |
-		sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' >"$repo/glossary"
-	sed -i -e "/@GLOSSARY@/{
-		r $repo/glossary
-		d
-	}" "$repo/$2"
-	rm "$repo/glossary"
+	GLOSSARY=$glossary perl -pi -e 's/\@GLOSSARY\@/$ENV{GLOSSARY}/' "$repo/$2"
 }
 
 # maintained_by ENTRY PATH: add a file to an entry of MAINTAINERS, in the order of the alphabet.
 maintained_by() {
-	awk -v entry="$1" -v line="F:\t$2" '
+	local text
+
+	text=$(awk -v entry="$1" -v line="F:\t$2" '
 		function add() { print line; done = 1 }
 		$0 == entry { inside = 1 }
 		inside && !done && (/^$/ || /^[FX]:/ && (/^X:/ || $0 > line)) { add() }
 		/^$/ { inside = 0 }
 		{ print }
-		END { exit !done }' "$repo/MAINTAINERS" >"$repo/after" ||
-		die "MAINTAINERS has no entry $1"
-	cat "$repo/after" >"$repo/MAINTAINERS"
-	rm "$repo/after"
+		END { exit !done }' "$repo/MAINTAINERS") || die "MAINTAINERS has no entry $1"
+	printf '%s\n' "$text" >"$repo/MAINTAINERS"
 }
 
 # maintained PATH...: add files to the loader's entry in MAINTAINERS, which this makes if it is
