@@ -5,7 +5,7 @@
 # integration/patches/. Sourced after env.sh, with these variables: the kernel's source in $tree,
 # the folder for the patches in $series, the name and address of the author in $author and $email.
 #
-# The patches are commits in a repository of its own, which has only the files of the kernel that
+# The patches are commits in a repository of their own, which has only the files of the kernel that
 # the series changes. Its paths and the checksums of its files are those of the kernel. So the
 # patches apply to the kernel, and git am can merge them.
 
@@ -83,8 +83,8 @@ add_c() {
 		s,#include [<"]rust_livepatch.h[>"],#include <linux/rust_livepatch.h>,' "$repo/$2"
 }
 
-# add_header FILE DESTINATION: add the header for patches. Its end, the functions, is that of this
-# project's header.
+# add_header FILE DESTINATION: add the header for patches. The functions at its end are copied from
+# this project's header.
 add_header() {
 	add "$1" "$2"
 	sed -n '/^#define klp_enable_patch/,$p' "$top/include/rust_livepatch.h" >>"$repo/$2"
@@ -174,8 +174,8 @@ maintained_by() {
 	printf '%s\n' "$text" >"$repo/MAINTAINERS"
 }
 
-# maintained PATH...: add files to the loader's entry in MAINTAINERS, which this makes if it is
-# missing.
+# maintained PATH...: add files to the loader's entry in MAINTAINERS. The first call makes this
+# entry.
 maintained() {
 	local path
 
@@ -232,7 +232,7 @@ write_series() {
 	write_cover
 }
 
-# git am takes each file that it is given for a patch, so the cover letter has another suffix.
+# The cover letter is no patch. Its suffix keeps it out of "git am *.patch".
 write_cover() {
 	local cover=$series/0000-cover-letter.txt
 
