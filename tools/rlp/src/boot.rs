@@ -66,7 +66,6 @@ use crate::system::{
     STATE, //
 };
 use crate::units;
-use rustix::io::Errno;
 use serde::{
     Deserialize,
     Serialize, //
@@ -463,11 +462,13 @@ pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<Op
     Ok(note)
 }
 
+/// Whether the disk or the quota is full. An error of a write to a temporary file keeps only its
+/// kind, and has no number.
 fn is_full(error: &std::io::Error) -> bool {
-    let full = [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
-    error
-        .raw_os_error()
-        .is_some_and(|errno| full.contains(&errno))
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 /// Removes the module of a patch that is not in the list any more.
@@ -878,4 +879,20 @@ fn survived(system: &System, booted: &mut Booted) -> Result<()> {
             .push("this boot has survived its patches".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_full;
+    use rustix::io::Errno;
+    use std::io::Error;
+
+    #[test]
+    fn a_full_disk() {
+        for full in [Errno::NOSPC, Errno::DQUOT].map(Error::from) {
+            assert!(is_full(&full));
+            assert!(is_full(&Error::new(full.kind(), "wrapped by tempfile")));
+        }
+        assert!(!is_full(&Error::from(Errno::IO)));
+    }
 }
