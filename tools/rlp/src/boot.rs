@@ -323,10 +323,10 @@ pub(crate) fn is_installed(system: &System, module: &ModuleFile) -> Result<bool>
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         bytes => {
             let bytes = bytes.map_err(on_file(&stored))?;
-            // A file that does not name the module is written again by the installation.
-            let installed_for = installed_for::read(&stored, &bytes).unwrap_or_default();
+            // If the file beside the module does not name it, the installation writes that again.
             bytes == std::fs::read(&module.path).map_err(on_file(&module.path))?
-                && installed_for == installed_for::wanted(system, module)
+                && installed_for::read(&stored, &bytes)
+                    .is_ok_and(|build_id| build_id == installed_for::wanted(system, module))
         }
     };
     Ok(same
