@@ -617,11 +617,13 @@ impl Decision {
         }
     }
 
-    /// The next step, and its time. If rlp-apply.timer does not run here (`is_timed`), its next run
-    /// is no step.
+    /// The next step, and its time. `is_timed` says whether rlp-apply.timer runs here. If it does
+    /// not, there is no next step that its run would take.
     pub(crate) fn next(&self, is_timed: bool) -> Option<String> {
         Some(match self {
-            Self::Apply { .. } | Self::Wait { .. } if !is_timed => return None,
+            Self::Apply { .. } | Self::Wait { .. } | Self::Adopt { .. } if !is_timed => {
+                return None;
+            }
             Self::Apply { .. } => "the next run of rlp-apply.timer applies it".to_owned(),
             Self::Wait { until, .. } => format!(
                 "it is applied by the first run of rlp-apply.timer after {}, if the machine runs",

@@ -274,6 +274,7 @@ fn a_level_that_is_in_effect() {
     host.is_verified = false;
     let adopt = Decision::Adopt { level: 7 };
     assert_eq!(decide(&canary, Some(&seven), &host, &utc), adopt);
+    assert_eq!(adopt.next(false), None);
     let held = policy("hold = { until = '2027-01-01', reason = 'x' }");
     assert_eq!(decide(&held, Some(&seven), &host, &utc).kind(), "nothing");
     let blocking = policy("blocked = [7]");
