@@ -628,8 +628,7 @@ impl Run<'_> {
 
     /// The CVEs that are fixed now, and that a cumulative patch does not fix, in words.
     fn lost(&self, module: &ModuleFile) -> Option<String> {
-        let patches = self.view.patches.iter();
-        let patches = patches.filter(|patch| patch.state == State::InEffect);
+        let patches = self.view.patches_in_effect();
         let mut lost: Vec<_> = patches
             .flat_map(|patch| &patch.cves)
             .filter(|cve| !module.cves.contains(cve))

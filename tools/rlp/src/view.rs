@@ -136,6 +136,12 @@ impl View {
         stored.find(|verified| verified.level == level)
     }
 
+    /// The patches that the loader says are in effect.
+    pub(crate) fn patches_in_effect(&self) -> impl Iterator<Item = &Patch> {
+        let patches = self.patches.iter();
+        patches.filter(|patch| patch.state == loader::State::InEffect)
+    }
+
     /// The level that a patch of the loader belongs to. The build ids must agree, because a patch
     /// that somebody has built by hand may have the name of a level's patch, or the number of a
     /// level.
@@ -161,9 +167,7 @@ impl View {
 
     /// The newest level that the loader says is in effect.
     fn newest(&self) -> Option<(Number, Origin, &Patch)> {
-        let patches = self.patches.iter();
-        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
-        patches
+        self.patches_in_effect()
             .filter_map(|patch| {
                 let (level, origin) = self.level_of(patch)?;
                 Some((level, origin, patch))
@@ -173,9 +177,7 @@ impl View {
 
     /// The CVEs that patches of no level fix.
     fn fixed_by_own_patches(&self) -> Vec<String> {
-        let patches = self.patches.iter();
-        let patches = patches.filter(|patch| patch.state == loader::State::InEffect);
-        patches
+        self.patches_in_effect()
             .filter(|patch| self.level_of(patch).is_none())
             .flat_map(|patch| patch.cves.clone())
             .collect()
@@ -189,9 +191,7 @@ impl View {
     /// A line for each patch in effect that was verified here for another build of this kernel. It
     /// counts as no level: nothing shows that it fits the code of the running build.
     pub(crate) fn other_build_lines(&self) -> impl Iterator<Item = String> + '_ {
-        let in_effect = self.patches.iter();
-        let in_effect = in_effect.filter(|patch| patch.state == loader::State::InEffect);
-        in_effect.filter_map(|patch| {
+        self.patches_in_effect().filter_map(|patch| {
             let mut verified = self.state.verified.iter().rev();
             let other = verified.find(|verified| {
                 verified.release == self.release
@@ -282,9 +282,8 @@ impl View {
             .stored(&self.release, self.build_id.as_deref())
             .map(|verified| verified.level)
             .collect();
-        let in_effect = self.patches.iter();
-        let in_effect = in_effect.filter(|patch| patch.state == loader::State::InEffect);
-        let fixed: Vec<_> = in_effect.flat_map(|patch| patch.cves.clone()).collect();
+        let fixed = self.patches_in_effect();
+        let fixed: Vec<_> = fixed.flat_map(|patch| patch.cves.clone()).collect();
         let own = self.fixed_by_own_patches();
         let seen = self
             .level
