@@ -203,9 +203,7 @@ fn apply(
         view: View::read(system)?,
         lines: health::notes(system)?,
     };
-    run.lines.extend(run.view.damaged_lines());
-    run.lines.extend(run.view.changed_line());
-    run.lines.extend(run.view.other_build_lines());
+    run.lines.extend(run.view.notes());
     let result = run.all(arguments.now, applied);
     applied.lines.append(&mut run.lines);
     result
@@ -221,9 +219,7 @@ fn plan(system: &System, at_once: bool, applied: &mut Applied) -> Result<()> {
         ));
     }
     applied.lines.extend(health::notes(system)?);
-    applied.lines.extend(view.damaged_lines());
-    applied.lines.extend(view.changed_line());
-    applied.lines.extend(view.other_build_lines());
+    applied.lines.extend(view.notes());
     let decision = view.decide(at_once);
     let files = match (&decision, view.entry()) {
         (

@@ -47,11 +47,11 @@ struct Status {
     is_off: bool,
     /// The clock is in doubt.
     is_doubted: bool,
-    /// Whether rlp-apply.timer runs here, and `livepatch.off` does not keep it from that.
+    /// Whether rlp-apply.timer runs here. With `livepatch.off`, its runs do nothing.
     is_timed: bool,
     /// Nothing runs `rlp level apply`.
     lacks_timer: bool,
-    /// Damaged files, and a level that was changed.
+    /// The lines of [`View::notes`].
     notes: Vec<String>,
     feeds: Feeds,
 }
@@ -83,11 +83,7 @@ fn read(system: &System) -> Result<Status> {
             .is_some_and(|clock| clock.doubted_for.is_some()),
         is_timed: units::is_apply_timed(system) && !boot::is_off(system),
         lacks_timer: units::lacks_apply(system),
-        notes: view
-            .damaged_lines()
-            .chain(view.changed_line())
-            .chain(view.other_build_lines())
-            .collect(),
+        notes: view.notes(),
         feeds: Feeds::read(system),
         release: view.release,
     })

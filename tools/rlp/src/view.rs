@@ -188,9 +188,17 @@ impl View {
         self.newest().map(|(level, _, patch)| (level, patch))
     }
 
+    /// Lines for the reader about things that the operator or the publisher must mend.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.damaged_lines()
+            .chain(self.changed_line())
+            .chain(self.other_build_lines())
+            .collect()
+    }
+
     /// A line for each patch in effect that was verified here for another build of this kernel. It
     /// counts as no level: nothing shows that it fits the code of the running build.
-    pub(crate) fn other_build_lines(&self) -> impl Iterator<Item = String> + '_ {
+    fn other_build_lines(&self) -> impl Iterator<Item = String> + '_ {
         self.patches_in_effect().filter_map(|patch| {
             let mut verified = self.state.verified.iter().rev();
             let other = verified.find(|verified| {
@@ -233,7 +241,7 @@ impl View {
     }
 
     /// A line for each level with a damaged file.
-    pub(crate) fn damaged_lines(&self) -> impl Iterator<Item = String> + '_ {
+    fn damaged_lines(&self) -> impl Iterator<Item = String> + '_ {
         self.damaged.iter().map(|(level, damage)| {
             let file = damage.words();
             format!("the stored {file} of level {level} is damaged, and is not used")
@@ -241,7 +249,7 @@ impl View {
     }
 
     /// A line if the publisher has published two levels with one number.
-    pub(crate) fn changed_line(&self) -> Option<String> {
+    fn changed_line(&self) -> Option<String> {
         let level = self.level.as_ref().filter(|_| self.is_changed)?.level;
         Some(format!(
             "the package has another level {level} than the one that this machine has seen first: \
