@@ -156,6 +156,21 @@ struct Target {
     files: Files,
 }
 
+impl Target {
+    /// The intent of a run in this boot that begins with this phase.
+    fn intent(&self, system: &System, level: Number, phase: Phase) -> Result<Intent> {
+        Ok(Intent {
+            boot: system.boot_id(),
+            level,
+            phase,
+            patch: self.module.name.clone(),
+            build_id: self.module.build_id.clone(),
+            before: Before::read(system),
+            files: Some(self.files.hashes()?),
+        })
+    }
+}
+
 struct Run<'a> {
     system: &'a System,
     progress: &'a mut Progress,
@@ -570,15 +585,7 @@ impl Run<'_> {
         let target = self.target(level, from)?;
         let Files { patch, loader } = &target.files;
         check::preflight(self.system, patch, loader.as_deref())?;
-        let intent = Intent {
-            boot: self.system.boot_id(),
-            level,
-            phase: Phase::Loading,
-            patch: target.module.name.clone(),
-            build_id: target.module.build_id.clone(),
-            before: Before::read(self.system),
-            files: Some(target.files.hashes()?),
-        };
+        let intent = target.intent(self.system, level, Phase::Loading)?;
         self.announce(&intent, from)?;
         let mut detail = format!("level {level}, {}", patch.display());
         if let Some(lost) = self.lost(&target.module) {
@@ -639,15 +646,7 @@ impl Run<'_> {
     /// loaded it.
     fn adopt(&mut self, level: Number) -> Result<()> {
         let target = self.target(level, Source::Package)?;
-        let intent = Intent {
-            boot: self.system.boot_id(),
-            level,
-            phase: Phase::Adopting,
-            patch: target.module.name.clone(),
-            build_id: target.module.build_id.clone(),
-            before: Before::read(self.system),
-            files: Some(target.files.hashes()?),
-        };
+        let intent = target.intent(self.system, level, Phase::Adopting)?;
         self.announce(&intent, Source::Package)?;
         let detail = format!("level {level}, which was loaded by hand");
         self.begin("apply", level, &intent.patch, &detail);
