@@ -80,7 +80,10 @@ use crate::stored_loader;
 use crate::system::System;
 use crate::units;
 use crate::unload;
-use crate::view::View;
+use crate::view::{
+    self,
+    View, //
+};
 use crate::wait::{
     self,
     End, //
@@ -326,10 +329,7 @@ impl Run<'_> {
     /// Records a quarantine that could not be written when the level failed.
     fn note_failed(&mut self) -> Result<()> {
         if let Some(failed) = self.view.failed.take() {
-            let quarantined = self.view.state.quarantined.iter();
-            let mut quarantined = quarantined.filter(|it| it.level == failed.level);
-            let reason = quarantined.next().map(|it| it.reason.clone());
-            self.record_quarantine(failed.level, &failed.patch, &reason.unwrap_or_default());
+            self.record_quarantine(failed.level, &failed.patch, view::FAILED_UNWRITTEN);
         }
         Intent::remove_failed(self.system)
     }

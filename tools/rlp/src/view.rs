@@ -87,7 +87,8 @@ fn described(
 }
 
 /// The reason of a quarantine that could not be written when the level failed.
-const FAILED_UNWRITTEN: &str = "it has failed while nothing could be written to the disk";
+pub(crate) const FAILED_UNWRITTEN: &str =
+    "it has failed while nothing could be written to the disk";
 
 impl View {
     /// Reads everything, and changes nothing. The state has the time that has passed, and the level
