@@ -36,22 +36,13 @@ pub(crate) struct Stored {
     pub(crate) file: PathBuf,
 }
 
-/// The loader that a boot loads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Loader {
-    /// That of a package, or one that is loaded already. Nothing in the store changes it.
-    Given,
-    /// That of a verified level.
-    OfLevel(Box<Verified>),
-    /// There is none.
-    Missing,
-}
-
 /// The patches and the loader of a boot.
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) patches: Vec<Stored>,
-    pub(crate) loader: Loader,
+    /// The verified level whose loader is loaded. `None`: a package has the loader, it is loaded
+    /// already, or there is none.
+    pub(crate) loader: Option<Verified>,
     /// The level that `patches` has.
     pub(crate) level: Option<Verified>,
     /// Remarks for the reader.
@@ -70,38 +61,27 @@ impl Choice {
     /// The patch of the level whose loader has not run here yet. If the machine does not survive
     /// this boot, that level is to blame as well.
     pub(crate) fn loader_on_trial(&self) -> Option<String> {
-        match &self.loader {
-            Loader::OfLevel(level) if !level.has_proven_loader() => Some(level.patch.clone()),
-            _ => None,
-        }
+        let level = self.loader.as_ref()?;
+        (!level.has_proven_loader()).then(|| level.patch.clone())
     }
 
     /// The levels that are not used any more if their loader or their patch is not loaded.
     pub(crate) fn levels(&self) -> Vec<Number> {
-        let of_loader = match &self.loader {
-            Loader::OfLevel(level) => Some(level.level),
-            Loader::Given | Loader::Missing => None,
-        };
-        let of_patch = self.level.as_ref().map(|level| level.level);
-        of_loader.into_iter().chain(of_patch).collect()
+        let levels = self.loader.iter().chain(&self.level);
+        levels.map(|level| level.level).collect()
     }
 
     /// A line about the loader, for a dry run.
     pub(crate) fn loader_line(&self) -> Option<String> {
-        match &self.loader {
-            Loader::OfLevel(level) => Some(format!(
-                "the loader of level {} would be loaded first",
-                level.level
-            )),
-            Loader::Given | Loader::Missing => None,
-        }
+        let level = self.loader.as_ref()?.level;
+        Some(format!("the loader of level {level} would be loaded first"))
     }
 
     /// Loads the loader.
     pub(crate) fn load_loader(&self, system: &System) -> Result<()> {
         match &self.loader {
-            Loader::Given | Loader::Missing => modules::load_loader(system),
-            Loader::OfLevel(level) => {
+            None => modules::load_loader(system),
+            Some(level) => {
                 let path = store::stored_loader(system, level)?;
                 modules::load_loader_of(system, path.as_deref())
             }
@@ -119,7 +99,7 @@ pub(crate) fn choose(
 ) -> Result<Choice> {
     let mut choice = Choice {
         patches: Vec::new(),
-        loader: Loader::Given,
+        loader: None,
         level: None,
         lines: Vec::new(),
     };
@@ -157,15 +137,11 @@ pub(crate) fn choose(
             }
         }
     }
-    if is_packaged || loader::is_loaded(system) {
-        return Ok(choice);
+    if !is_packaged && !loader::is_loaded(system) {
+        let own = choice.level.clone().filter(|level| level.loader.is_some());
+        let of_others = || stored_loader::for_other_patches(system, &state, quarantined, failed);
+        choice.loader = own.or_else(of_others);
     }
-    let of_others = || stored_loader::for_other_patches(system, &state, quarantined, failed);
-    let lender = match &choice.level {
-        Some(level) if level.loader.is_some() => Some(level.clone()),
-        _ => of_others(),
-    };
-    choice.loader = lender.map_or(Loader::Missing, |level| Loader::OfLevel(Box::new(level)));
     Ok(choice)
 }
 
