@@ -127,14 +127,10 @@ pub(crate) fn choose(
         .collect();
 
     let is_packaged = stored_loader::of_package(system, release).is_some();
-    let is_usable = |level: &Verified| !failed.contains(&level.level);
     if choice.level.is_none() && left_out.iter().any(|name| level_of(name).is_some()) {
-        match fallback(system, &state, quarantined) {
+        match fallback(system, &state, quarantined, failed) {
             Err(failure) => choice.lines.push(no_fallback(&failure)),
-            Ok(mut levels) => {
-                levels.retain(is_usable);
-                choice.fall_back(system, best(levels, is_packaged));
-            }
+            Ok(levels) => choice.fall_back(system, best(levels, is_packaged)),
         }
     }
     if !is_packaged && !loader::is_loaded(system) {
@@ -150,9 +146,14 @@ fn no_fallback(failure: &Failure) -> String {
 }
 
 /// The verified levels that may be loaded in the place of one that has failed.
-fn fallback(system: &System, state: &State, quarantined: &[String]) -> Result<Vec<Verified>> {
+fn fallback(
+    system: &System,
+    state: &State,
+    quarantined: &[String],
+    failed: &[Number],
+) -> Result<Vec<Verified>> {
     let policy = policy_file::read(system)?;
-    Ok(usable(system, state, &policy.blocked, quarantined))
+    Ok(usable(system, state, &policy.blocked, quarantined, failed))
 }
 
 impl Choice {

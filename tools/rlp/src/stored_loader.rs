@@ -95,13 +95,14 @@ pub(crate) fn of_level(
     }))
 }
 
-/// The verified levels of the running kernel that may be used: their files are as they were, and
-/// nobody has blocked or quarantined them.
+/// The verified levels of the running kernel that may be used: their files are as they were, nobody
+/// has blocked or quarantined them, and they are not in `failed`.
 pub(crate) fn usable(
     system: &System,
     state: &State,
     blocked: &[Number],
     not_booted: &[String],
+    failed: &[Number],
 ) -> Vec<Verified> {
     let (release, build_id) = (system.release(), system.kernel_build_id());
     let stored = state.stored(&release, build_id.as_deref());
@@ -109,6 +110,7 @@ pub(crate) fn usable(
         let nr = level.level;
         !state.revoked.contains(&nr)
             && !blocked.contains(&nr)
+            && !failed.contains(&nr)
             && !state.is_quarantined(nr)
             && !not_booted.contains(&level.patch)
             && store::damage(system, level).is_none()
@@ -133,7 +135,7 @@ pub(crate) fn for_other_patches(
     failed: &[Number],
 ) -> Option<Verified> {
     let blocked = policy_file::read(system).map_or_else(|_| Vec::new(), |policy| policy.blocked);
-    let mut levels = usable(system, state, &blocked, not_booted);
-    levels.retain(|level| level.loader.is_some() && !failed.contains(&level.level));
+    let mut levels = usable(system, state, &blocked, not_booted, failed);
+    levels.retain(|level| level.loader.is_some());
     best(levels, false)
 }
