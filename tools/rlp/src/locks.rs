@@ -7,10 +7,10 @@ use crate::failure::{
     Result, //
 };
 use crate::interrupt;
-use crate::manager;
 use crate::output::{
+    announce,
     printable,
-    say, //
+    ANNOUNCED, //
 };
 use crate::system::System;
 use rustix::fs::{
@@ -20,9 +20,6 @@ use rustix::fs::{
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
-
-/// After this time, the wait is announced.
-const ANNOUNCED: Duration = Duration::from_secs(3);
 
 /// The holders of these locks write some small files, so they hold a lock for a moment only.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -70,13 +67,11 @@ fn take_within(system: &System, name: &str, limit: Duration) -> Result<durable::
     let lock = durable::Lock::take(&path, |waited| {
         if waited >= ANNOUNCED && !is_announced {
             is_announced = true;
-            let line = format!(
+            announce(&format!(
                 "waiting for {}, which holds {}",
                 holder_or_other(&path),
                 path.display()
-            );
-            say(&format!("{line}\n"));
-            manager::status(&line);
+            ));
         }
         waited < limit && !interrupt::is_pending()
     })?;

@@ -13,7 +13,7 @@ const LONGEST: usize = 1000;
 
 /// Sets the status text of the unit. Does nothing without a service manager. The text is for
 /// readers only, so an error is ignored. This waits if systemd does not read its messages, so only
-/// the unit of the boot uses it.
+/// the commands of units and long waits use it.
 pub(crate) fn status(text: &str) {
     let text = printable(text).chars().take(LONGEST).collect();
     let _ = notify(false, &[NotifyState::Status(text)]);

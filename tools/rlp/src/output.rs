@@ -19,6 +19,7 @@ use std::io::{
     IsTerminal,
     Write, //
 };
+use std::time::Duration;
 
 /// The version of the JSON formats. It changes with a field's meaning, not when a field is added.
 pub(crate) const FORMAT: u32 = 1;
@@ -181,6 +182,15 @@ pub(crate) fn print(text: &str) -> crate::failure::Result<()> {
 /// Prints a text for the user. A terminal that has gone away must not end a change half-way.
 pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// After this time, a wait for another process is announced.
+pub(crate) const ANNOUNCED: Duration = Duration::from_secs(3);
+
+/// Says for what this program waits: to the user, and in the status of the unit.
+pub(crate) fn announce(line: &str) {
+    say(&format!("{line}\n"));
+    manager::status(line);
 }
 
 /// A text from a file, as it is printed for people: without characters that control a terminal or

@@ -5,8 +5,10 @@
 
 use crate::failure::error_text;
 use crate::interrupt;
-use crate::manager;
-use crate::output::say;
+use crate::output::{
+    announce,
+    ANNOUNCED, //
+};
 use rustix::event::PollFlags;
 use rustix::process::{
     pidfd_open,
@@ -34,9 +36,6 @@ use std::time::{
 
 /// The limit for programs that usually take a second.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
-
-/// After this time, the wait is announced.
-const ANNOUNCED: Duration = Duration::from_secs(3);
 
 /// Runs a program, and returns its messages. If it fails, the error is the reason.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> std::result::Result<String, String> {
@@ -125,9 +124,8 @@ fn exited(
         }
         if waited >= ANNOUNCED && !is_announced {
             is_announced = true;
-            let line = format!("waiting for {name}, for at most {} s", limit.as_secs());
-            say(&format!("{line}\n"));
-            manager::status(&line);
+            let seconds = limit.as_secs();
+            announce(&format!("waiting for {name}, for at most {seconds} s"));
         }
         let next = if is_announced { limit } else { ANNOUNCED };
         let pause = next.min(limit).saturating_sub(waited);
