@@ -80,16 +80,16 @@ fn hold(system: &System, arguments: &cli::LevelHold, applied: &mut Applied) -> R
         "no level is applied until {}: {reason}",
         time::readable(until)
     );
-    if applied.dry_run {
-        applied.lines.push(line);
-        applied.lines.extend(longer_hold(system, until));
-        return Ok(());
+    if !applied.dry_run {
+        recorded(system, applied, ("hold", None), &line, || {
+            policy_file::write_hold(system, until, reason)
+        })?;
     }
-    recorded(system, applied, ("hold", None), &line, || {
-        policy_file::write_hold(system, until, reason)
-    })?;
     applied.lines.push(line);
     applied.lines.extend(longer_hold(system, until));
+    if applied.dry_run {
+        return Ok(());
+    }
     applied
         .lines
         .push("a level that is revoked is taken back nevertheless".to_owned());
