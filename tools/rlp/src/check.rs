@@ -346,9 +346,9 @@ pub(crate) fn doctor(system: &System) -> Outcome {
 
 /// Adds the feeds that work. Those that do not are reasons of the status.
 fn check_feeds(system: &System, findings: &mut Findings) {
-    let feeds = Feeds::read(system);
-    if !feeds.known().is_empty() && feeds.problems(time::now()).is_empty() {
-        for line in feeds.lines(time::now()) {
+    let (feeds, now) = (Feeds::read(system), time::now());
+    if feeds.problems(now).is_empty() {
+        for line in feeds.lines(now) {
             findings.ok(line);
         }
     }

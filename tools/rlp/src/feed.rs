@@ -163,6 +163,7 @@ impl Feeds {
             Ok(_) => Self::Unknown,
         }
     }
+
     /// The indexes, for the records.
     pub(crate) fn known(&self) -> &[Feed] {
         match self {

@@ -13,9 +13,7 @@ use crate::report::rows::{
     Host,
     Row, //
 };
-use crate::report::sheet::{
-    Sheet, //
-};
+use crate::report::sheet::Sheet;
 use crate::report::totals::Total;
 use crate::time;
 use serde_json::{
