@@ -99,10 +99,10 @@ pub(crate) fn load_loader(system: &System) -> Result<()> {
 
 /// Loads the loader of a level, if no loader is loaded, and if no package has one.
 pub(crate) fn load_loader_of(system: &System, path: Option<&Path>) -> Result<()> {
-    let is_packaged = stored_loader::of_package(system, &system.release()).is_some();
+    let is_packaged = || stored_loader::of_package(system, &system.release()).is_some();
     match path {
         _ if loader::is_loaded(system) => Ok(()),
-        Some(path) if !is_packaged => load(system, path, loader::MODULE, &[])
+        Some(path) if !is_packaged() => load(system, path, loader::MODULE, &[])
             .map_err(|failure| no_loader(failure.why.unwrap_or(failure.what))),
         _ => load_loader(system),
     }
