@@ -824,9 +824,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The level in effect is the level of the next boots. It may not be, because a boot has loaded
-    /// it in the place of one that has failed, or because nothing could be written when it was
-    /// applied.
+    /// Lets each boot load the level in effect, if the list of the boot has another one, or none. A
+    /// boot may have loaded it in the place of a level that has failed. Or nothing could be written
+    /// when it was applied.
     fn keep_level_of_boot(&mut self) -> Result<()> {
         let Some((level, _)) = self.view.in_effect() else {
             return Ok(());

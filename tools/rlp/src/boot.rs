@@ -433,7 +433,7 @@ pub(crate) fn run_uninstall(system: &System, arguments: &cli::Uninstall) -> Outc
 
 /// Removes the name from the list, and then the module. On a full disk, the list cannot be written,
 /// so the module goes first, and makes room for the list. A boot that finds a name without a module
-/// loads the others. Returns a note if that was so.
+/// loads the others. Returns a note if the module went first.
 pub(crate) fn uninstall(system: &System, release: &str, name: &str) -> Result<Option<String>> {
     let _lock = lock(system)?;
     let mut names = installed(system, release)?;

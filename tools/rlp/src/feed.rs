@@ -46,7 +46,7 @@ pub(crate) struct Feed {
     pub(crate) name: String,
     /// When the publisher has signed it, in seconds since the epoch.
     pub(crate) signed: u64,
-    /// When apt refuses it. `None`: it says no end, so that a frozen feed is accepted for ever.
+    /// When apt refuses it. `None`: the index has no end, and apt accepts a frozen feed for ever.
     pub(crate) valid_until: Option<u64>,
 }
 

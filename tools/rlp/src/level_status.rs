@@ -47,7 +47,7 @@ struct Status {
     is_off: bool,
     /// The clock is in doubt.
     is_doubted: bool,
-    /// Whether rlp-apply.timer runs here. With `livepatch.off`, its runs do nothing.
+    /// Whether rlp-apply.timer runs here, and its runs may act: not with `livepatch.off`.
     is_timed: bool,
     /// Nothing runs `rlp level apply`.
     lacks_timer: bool,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A wait for another command that holds a lock. The wait ends, and it says for what it waits.
+//! Waits for another command that holds a lock. The wait has a limit, and it names that command.
 
 use crate::failure::{
     Failure,

@@ -378,8 +378,8 @@ pub(crate) fn decide(
     }
 }
 
-/// The origin of a revocation. A quarantine is none: a level that has failed here was taken back
-/// when it failed.
+/// The origin of a revocation. A quarantine does not count as a revocation: a level that has failed
+/// here was taken back when it failed.
 fn revoked_by(policy: &Policy, level: Number, host: &Host<'_>) -> Option<Block> {
     if host.revoked.contains(&level) {
         Some(Block::Publisher)

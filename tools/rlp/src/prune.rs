@@ -34,7 +34,7 @@ fn is_installed(system: &System, release: &str) -> bool {
     release == system.release() || !modules.is_dir() || modules.join(release).is_dir()
 }
 
-/// The last entries of a list, and the others that `is_needed` wants.
+/// Removes the old entries of a list, except those that `is_needed` wants.
 fn keep_last<T>(all: &mut Vec<T>, is_needed: impl Fn(&T) -> bool) {
     let old = all.len().saturating_sub(REMEMBERED);
     let mut nr = 0;

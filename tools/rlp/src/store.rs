@@ -7,8 +7,8 @@
 //! - `N/level.json` is the description of each level that was seen. `N/level.other.json` is that of
 //!   another level with the same number.
 //! - `N/RELEASE/` has the patch and the loader of a level that was applied here, so that both can
-//!   be loaded again without the package and without the network. A level that is applied has its
-//!   files in its own folder. So it changes nothing that a boot loads before it is verified.
+//!   be loaded again without the package and without the network. Each level has its own folder.
+//!   So a level changes no file that a boot loads before the level is verified.
 //! - `intent` names the level that is being applied, with the boot. If another boot finds it, the
 //!   machine was started again before the level was confirmed, or before that was stored.
 //! - `failed` is the intent of a level that has failed while the disk was full. The next run
@@ -324,9 +324,9 @@ impl State {
         }
     }
 
-    /// Adds a verified level, and forgets the files of old ones: those of all but the last ones.
-    /// But there must be a loader that has run here. A blocked level does not count, because it is
-    /// no way back. The files are removed when the state is on the disk (`prune`).
+    /// Adds a verified level, and forgets the files of all but the last ones. The newest level with
+    /// a loader that has run here keeps its files, too. Blocked levels do not count, because they
+    /// are no way back. The files are removed when the state is on the disk (`prune`).
     pub(crate) fn verify(&mut self, level: Verified, blocked: &[Number]) {
         let release = level.release.clone();
         let is_same =

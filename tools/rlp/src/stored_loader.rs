@@ -3,8 +3,8 @@
 //! The files of the loader: that of a package of the loader, and those of levels.
 //!
 //! A package of the loader goes first: `modprobe` finds it. Without such a package, each level has
-//! a loader of its own. A level that was not verified is never the reason why a loader is loaded,
-//! except by the run that applies it.
+//! a loader of its own. The loader of a level that was not verified is loaded only by the run that
+//! applies the level.
 
 use crate::digest::Digest;
 use crate::failure::{
@@ -118,8 +118,8 @@ pub(crate) fn usable(
     usable.cloned().collect()
 }
 
-/// The best of some levels. A loader that has run here is better than one that has not, because the
-/// other may be what has failed. If a package has the loader, that makes no difference.
+/// The best of some levels. A level whose loader has run here goes first, because a new loader may
+/// be what has failed. If a package has the loader, the loaders of levels make no difference.
 pub(crate) fn best(levels: Vec<Verified>, is_packaged: bool) -> Option<Verified> {
     levels
         .into_iter()

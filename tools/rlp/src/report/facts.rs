@@ -57,8 +57,8 @@ fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Machine>, D::Error
 
 impl Record {
     /// Whether the record belongs to a patch that is being loaded. The first records of a boot are
-    /// those of the patches that `rlp boot` loads. They do not show that the machine has run in
-    /// that boot without these patches, so they do not show that no restart was needed.
+    /// those of the patches that `rlp boot` loads. Only another record shows that the machine ran
+    /// in this boot before a patch was loaded, so that the patch needed no restart.
     fn is_about_a_load(&self) -> bool {
         self.action == "load" || self.phase == "event"
     }

@@ -129,8 +129,8 @@ fn restarted(sheet: &Sheet) -> BTreeSet<String> {
     sheet.rows.iter().filter(has_restarted).map(words).collect()
 }
 
-/// Whether a row needs attention, and its host has evidence that is whole. The page lists
-/// the other hosts once, and not for each CVE.
+/// Whether a row needs attention, and its host has evidence that is whole. The page lists the other
+/// hosts once, and not for each CVE.
 fn is_wrong(row: &Row) -> bool {
     row.is_no() && !matches!(row.state, State::NotVerified | State::NoEvidence)
 }
