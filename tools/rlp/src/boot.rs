@@ -493,8 +493,8 @@ struct Intent {
 }
 
 impl Intent {
-    /// The patches that are quarantined if the machine does not survive the boot, and a line about
-    /// each of them.
+    /// A line about each patch that is quarantined if the machine does not survive the boot, and
+    /// the name of the patch.
     fn blamed(self) -> Vec<(String, String)> {
         let Self {
             patches, loader, ..
@@ -502,8 +502,7 @@ impl Intent {
         let loader = loader.filter(|name| !patches.contains(name));
         let of_loader = loader.map(|name| (new_loader_line(&name), name));
         let of_patches = patches.into_iter().map(|name| (failed_line(&name), name));
-        let all = of_patches.chain(of_loader);
-        all.map(|(line, name)| (name, line)).collect()
+        of_patches.chain(of_loader).collect()
     }
 }
 
@@ -675,7 +674,7 @@ fn judge_last_boot(system: &System, booted: &mut Booted) -> Result<()> {
         return Ok(durable::remove(&system.path(&intent_path()))?);
     }
     let mut names = quarantined(system)?;
-    for (name, line) in intent.blamed() {
+    for (line, name) in intent.blamed() {
         booted.lines.push(line);
         if !names.contains(&name) {
             names.push(name);
@@ -754,7 +753,7 @@ fn plan_boot(system: &System, booted: &mut Booted, progress: &mut Progress) -> R
         if let Ok(Some(level)) = applied_level(system, &intent) {
             booted.lines.push(applied_line(level));
         } else {
-            for (name, line) in intent.blamed() {
+            for (line, name) in intent.blamed() {
                 booted.lines.push(line);
                 quarantined.push(name);
             }
