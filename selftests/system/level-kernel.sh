@@ -17,8 +17,7 @@ stays() {
 	has_level 1
 	says "$1"
 	guest 'test -e /sys/kernel/rust_livepatch/level1'
-	guest "cat /var/lib/rlp/boot/$release/list"
-	[[ $reply == level1 ]] || fail "each boot loads: $reply"
+	each_boot_loads 1
 }
 
 step="a new kernel is installed before its patch exists: the package manager says so"

@@ -13,8 +13,7 @@ revoked() {
 	has_level 1
 	guest 'rlp info CVE-2026-0001'
 	status 6 'rlp info CVE-2026-0002'
-	guest "cat /var/lib/rlp/boot/$release/list"
-	[[ $reply == level1 ]] || fail "each boot loads: $reply"
+	each_boot_loads 1
 }
 
 step="level 2 has replaced level 1"

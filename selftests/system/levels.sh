@@ -62,6 +62,12 @@ back_to_level() {
 	has_level "$1"
 }
 
+# each_boot_loads NUMBER: each boot of this kernel loads the patch of that level, and nothing else.
+each_boot_loads() {
+	guest "cat /var/lib/rlp/boot/$release/list"
+	[[ $reply == "level$1" ]] || fail "each boot loads: $reply"
+}
+
 # evidence_is_whole: the chain of the records is whole.
 evidence_is_whole() {
 	guest 'rlp verify'
