@@ -14,10 +14,8 @@ step="rlp-apply.service applies a level, and confirms it"
 new_disk
 start_machine
 booted
-guest "mkdir -p /etc/rlp/policy.d /etc/rlp/health.d"
-guest "printf '%s\n' 'ring = \"canary\"' 'health.settle = 2' >/etc/rlp/policy.d/10-test.toml"
-guest "printf '#!/bin/sh\ntest \$RLP_LEVEL != 3\n' >/etc/rlp/health.d/10-not-3 &&
-	chmod +x /etc/rlp/health.d/10-not-3"
+policy 10-test 'ring = "canary"' 'health.settle = 2'
+check_health 10-not-3 'test $RLP_LEVEL != 3'
 install_level 1
 guest 'rlp level apply -n'
 says '^level 1 is due$'
@@ -75,7 +73,7 @@ pass "$step"
 
 step="a level that is blocked is replaced by the level before"
 install_level 2
-guest "echo 'blocked = [2]' >/etc/rlp/policy.d/20-block.toml"
+policy 20-block 'blocked = [2]'
 guest 'rlp level apply'
 says '^level 2 is taken back: the policy of this machine blocks it$'
 says '^level 2 was taken back, and level 1 is in effect$'
@@ -90,8 +88,8 @@ guest "rm /etc/rlp/policy.d/20-block.toml"
 pass "$step"
 
 step="a machine that dies while it applies a level does not apply it again"
-guest "printf '#!/bin/sh\ntouch /run/checks\nsleep 1000\n' >/etc/rlp/health.d/20-slow &&
-	chmod +x /etc/rlp/health.d/20-slow && sync"
+check_health 20-slow 'touch /run/checks; sleep 1000'
+guest sync
 guest 'systemctl start --no-block rlp-apply.service'
 await 60 'test -e /run/checks'
 guest 'cat /proc/version'
@@ -105,19 +103,15 @@ has_level 1
 guest 'rm /etc/rlp/health.d/20-slow && rlp level apply'
 says '^level 2 is quarantined: the machine was started again before the level was confirmed$'
 says '^level 2 is blocked'
-guest 'rlp verify'
-says ' is whole$'
+evidence_is_whole
 guest 'rlp level release --level 2 && rlp level apply'
 says '^level 2: level2 is in effect and confirmed'
 has_level 2
 pass "$step"
 
 step="a run that is killed is continued by the next one"
-guest "echo 'blocked = [2]' >/etc/rlp/policy.d/20-block.toml && rlp level apply"
-has_level 1
-guest "rm /etc/rlp/policy.d/20-block.toml"
-guest "printf '#!/bin/sh\ntouch /run/checks\ntest -e /run/good || sleep 1000\n' \\
-	>/etc/rlp/health.d/20-slow && chmod +x /etc/rlp/health.d/20-slow"
+back_to_level 1 2
+check_health 20-slow 'touch /run/checks; test -e /run/good || sleep 1000'
 guest 'systemctl start --no-block rlp-apply.service'
 await 60 'test -e /run/checks'
 guest 'systemctl kill -s KILL rlp-apply.service; touch /run/good'
@@ -132,8 +126,8 @@ guest 'systemctl reset-failed'
 pass "$step"
 
 step="a run that is stopped takes the level back, and the next one applies it"
-guest "echo 'blocked = [2]' >/etc/rlp/policy.d/20-block.toml && rlp level apply"
-guest "rm /etc/rlp/policy.d/20-block.toml /run/good /run/checks"
+back_to_level 1 2
+guest 'rm /run/good /run/checks'
 guest 'systemctl start --no-block rlp-apply.service'
 await 60 'test -e /run/checks'
 guest 'systemctl stop rlp-apply.service; systemctl reset-failed'

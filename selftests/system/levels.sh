@@ -3,18 +3,19 @@
 #
 # Levels in a guest, for the tests of "make check-system". Sourced by them after machine.sh.
 
-# install_level NUMBER: build the package of that level from its patch and the loader, and install
-# it.
+# install_level NUMBER [LOADER]: build the package of that level from its patch and the installed
+# loader, or this one, and install it.
 install_level() {
-	level_files "$1"
+	level_files "$@"
 	package_level "$1"
 }
 
-# level_files NUMBER: put the files from which a level is built into /root/kernel.
+# level_files NUMBER [LOADER]: put the files from which a level is built into /root/kernel.
 level_files() {
 	guest "rm -rf /root/kernel /root/level && mkdir -p /root/kernel /root/level &&
 		cp /root/modules/level$1.ko /root/kernel/ &&
-		cp /usr/lib/modules/$release/updates/rust_livepatch.ko /root/kernel/ &&
+		cp ${2:-/usr/lib/modules/$release/updates/rust_livepatch.ko} \\
+			/root/kernel/rust_livepatch.ko &&
 		cat /sys/kernel/notes >/root/kernel/notes"
 }
 

@@ -6,25 +6,8 @@
 # package of the loader is installed.
 
 . "$(dirname "$0")/machine.sh"
+. "$(dirname "$0")/levels.sh"
 expected='a loader that panics|Call Trace|end Kernel panic|---\['
-
-# install_level NUMBER LOADER: build the package of that level, with this loader, and install it.
-install_level() {
-	guest "rm -rf /root/kernel /root/level && mkdir -p /root/kernel /root/level &&
-		cp /root/modules/level$1.ko /root/kernel/ &&
-		cp $2 /root/kernel/rust_livepatch.ko &&
-		cat /sys/kernel/notes >/root/kernel/notes &&
-		rlp level build --level $1 --out /root/level /root/kernel &&
-		dpkg -i /root/level/rlp-level_$1_*.deb"
-}
-
-# has_level NUMBER: the kernel runs the code of that level, and rlp says so.
-has_level() {
-	guest 'cat /proc/version'
-	says "^level $1\$"
-	guest 'rlp level status'
-	says "^level $1 is in effect \\(level$1\\)\$"
-}
 
 has_panicked() {
 	grep -q 'Kernel panic.*a loader that panics' "$console"
@@ -46,8 +29,7 @@ start_machine
 booted
 guest "mv /usr/lib/modules/$release/updates/rust_livepatch.ko /root/good.ko && depmod"
 guest "sed s/dead_livepatch/rust_livepatch/g /root/modules/dead_livepatch.ko >/root/dead.ko"
-guest "mkdir -p /etc/rlp/policy.d"
-guest "printf '%s\n' 'ring = \"canary\"' 'health.settle = 2' >/etc/rlp/policy.d/10-test.toml"
+policy 10-test 'ring = "canary"' 'health.settle = 2'
 install_level 1 /root/good.ko
 guest 'rlp level apply'
 says '^level 1: level1 is in effect and confirmed'
@@ -84,8 +66,7 @@ reboot
 booted
 has_level 1
 [[ $(grep -c 'Kernel panic' "$console") == 1 ]] || fail "the machine has panicked again"
-guest 'rlp verify'
-says ' is whole$'
+evidence_is_whole
 pass "$step"
 
 step="a loader that is damaged is not loaded, and the same boot loads the level before"
