@@ -61,11 +61,6 @@ together() {
 	done
 }
 
-# file PATH LINE...: write a file on the current guest.
-file() {
-	guest "mkdir -p ${1%/*} && printf '%s\n' $(printf '%q ' "${@:2}") >$1"
-}
-
 # applies LEVEL HOST...: wait until rlp-apply.service has applied this level on these hosts. The
 # package of rlp starts it, after apt has installed the level.
 applies() {
@@ -132,7 +127,7 @@ repository 'add /srv/levels /srv/rlp_*.deb'
 
 say "the first level has a fix for CVE-2026-0001. The canary and the others get it"
 long_ago=$(date -u -d '-60 days' +%F) recently=$(date -u -d '-10 days' +%F)
-on host1 file /root/cves.json '{' \
+on host1 put_file /root/cves.json '{' \
 	"  \"CVE-2026-0001\": { \"severity\": \"medium\", \"disclosed\": \"$long_ago\" }," \
 	"  \"CVE-2026-0002\": { \"severity\": \"high\", \"disclosed\": \"$recently\" }" '}'
 build_level 1
@@ -143,21 +138,21 @@ say "the policy of each machine: host1 is a canary, host2 and host3 come later"
 for host in "${machines[@]}"; do
 	on "$host"
 	# These are the files of the package rlp-archive-keyring.
-	file /usr/share/keyrings/rlp-archive-keyring.asc "$key"
+	put_file /usr/share/keyrings/rlp-archive-keyring.asc "$key"
 	# shellcheck disable=SC2154 # machine.sh has it
 	mapfile -t source < <(sed -e "s,@REPOSITORY@,http://host1," \
 		-e "s,@KEY@,rlp-archive-keyring.asc," "$top/debian/keyring.sources")
-	file /etc/apt/sources.list.d/rlp.sources "${source[@]}"
+	put_file /etc/apt/sources.list.d/rlp.sources "${source[@]}"
 done
-on host1 file /etc/rlp/policy.d/10-demo.toml 'ring = "canary"' 'health.settle = 5'
+on host1 put_file /etc/rlp/policy.d/10-demo.toml 'ring = "canary"' 'health.settle = 5'
 on host1 guest 'sed -i "s/stable$/canary/" /etc/apt/sources.list.d/rlp.sources'
 for host in host2 host3; do
 	# The built-in policy waits a day for a fix of high severity in this ring.
-	on "$host" file /etc/rlp/policy.d/10-demo.toml 'ring = "early"' 'health.settle = 5' \
+	on "$host" put_file /etc/rlp/policy.d/10-demo.toml 'ring = "early"' 'health.settle = 5' \
 		'delay.early = { critical = 0, high = 0, medium = 0, low = 0, unknown = 0 }'
 done
 # A health check: a program on host3 cannot read what level 2 makes of /proc/version.
-on host3 file /etc/rlp/health.d/10-inventory '#!/bin/sh' '! grep -qx "level 2" /proc/version'
+on host3 put_file /etc/rlp/health.d/10-inventory '#!/bin/sh' '! grep -qx "level 2" /proc/version'
 on host3 guest 'chmod +x /etc/rlp/health.d/10-inventory'
 show host1 'cat /etc/rlp/policy.d/10-demo.toml'
 show host2 'cat /etc/rlp/policy.d/10-demo.toml'

@@ -36,11 +36,6 @@ ExecStart=/usr/local/bin/fill
 [Install]
 WantedBy=sysinit.target'
 
-# write FILE TEXT: write a file in the guest.
-write() {
-	guest "printf '%s\n' $(printf %q "$2") >$1"
-}
-
 # is_full: no block is free.
 is_full() {
 	guest 'df --output=avail / | tail -n 1 | xargs'
@@ -56,8 +51,8 @@ step="level 1 is in effect, and level 2 is due"
 new_disk
 start_machine
 booted
-write /usr/local/bin/fill "$fill"
-write /etc/systemd/system/fill.service "$fill_at_boot"
+put_file /usr/local/bin/fill "$fill"
+put_file /etc/systemd/system/fill.service "$fill_at_boot"
 guest 'chmod +x /usr/local/bin/fill && systemctl enable fill'
 # The journal would make room: it removes old files if the disk is full.
 guest 'rm -r /var/log/journal && systemctl restart systemd-journald'

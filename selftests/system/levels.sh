@@ -28,15 +28,13 @@ package_level() {
 
 # policy FILE LINE...: write a file of the policy.
 policy() {
-	guest "mkdir -p /etc/rlp/policy.d &&
-		printf '%s\n' $(printf '%q ' "${@:2}") >/etc/rlp/policy.d/$1.toml"
+	put_file "/etc/rlp/policy.d/$1.toml" "${@:2}"
 }
 
 # check_health NAME COMMAND: let each run execute a command as a check of a level.
 check_health() {
-	guest "mkdir -p /etc/rlp/health.d &&
-		printf '#!/bin/sh\n%s\n' $(printf %q "$2") >/etc/rlp/health.d/$1 &&
-		chmod +x /etc/rlp/health.d/$1"
+	put_file "/etc/rlp/health.d/$1" '#!/bin/sh' "$2"
+	guest "chmod +x /etc/rlp/health.d/$1"
 }
 
 # has_level NUMBER: the kernel runs the code of that level, and rlp says so.

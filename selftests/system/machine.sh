@@ -174,6 +174,11 @@ guest() {
 	try "$@" || fail "status $?: $1: $reply"
 }
 
+# put_file PATH LINE...: write a file in the guest.
+put_file() {
+	guest "mkdir -p ${1%/*} && printf '%s\n' $(printf '%q ' "${@:2}") >$1"
+}
+
 # status NUMBER COMMAND: run a command in the guest, which must end with this status.
 status() {
 	local rc=0
