@@ -114,7 +114,7 @@ say "host1 gets a repository, with a key of its own and a web server"
 on host1 guest 'dpkg -i debs/rlp_*.deb'
 on host1 guest 'useradd --create-home levels && install -d -o levels /srv/levels /srv/documents'
 publisher "gpg --batch --quiet --passphrase '' --quick-generate-key levels@example.org ed25519 sign 2y"
-on host1 guest 'runuser -l levels -c "gpg --list-secret-keys --with-colons 2>/dev/null" | sed -n "/^fpr/{s/[^0-9A-F]//g;p;q}"'
+on host1 signing_key
 repository "init /srv/levels --key $reply --origin example"
 show host1 'systemd-run -q -u web busybox httpd -f -p 80 -h /srv/levels/public'
 repository 'key /srv/levels levels.asc'
@@ -136,13 +136,7 @@ repository "promote /srv/levels rlp=$version rlp-level=1"
 
 say "the policy of each machine: host1 is a canary, host2 and host3 come later"
 for host in "${machines[@]}"; do
-	on "$host"
-	# These are the files of the package rlp-archive-keyring.
-	put_file /usr/share/keyrings/rlp-archive-keyring.asc "$key"
-	# shellcheck disable=SC2154 # machine.sh has it
-	mapfile -t source < <(sed -e "s,@REPOSITORY@,http://host1," \
-		-e "s,@KEY@,rlp-archive-keyring.asc," "$top/debian/keyring.sources")
-	put_file /etc/apt/sources.list.d/rlp.sources "${source[@]}"
+	on "$host" subscribe host1 "$key"
 done
 on host1 put_file /etc/rlp/policy.d/10-demo.toml 'ring = "canary"' 'health.settle = 5'
 on host1 guest 'sed -i "s/stable$/canary/" /etc/apt/sources.list.d/rlp.sources'

@@ -63,8 +63,7 @@ build_level 2
 on feed shift_clock -9
 on feed guest "runuser -l levels -c 'gpg --batch --quiet --passphrase \"\" \
 	--quick-generate-key levels@example.org ed25519 sign 2y'"
-on feed guest 'runuser -l levels -c "gpg --list-secret-keys --with-colons 2>/dev/null" |
-	sed -n "/^fpr/{s/[^0-9A-F]//g;p;q}"'
+on feed signing_key
 repository init /srv/levels --key "$reply" --origin example --valid 7
 repository add /srv/levels /srv/level-1/rlp-level_1_amd64.deb
 repository promote /srv/levels rlp-level=1
@@ -77,13 +76,9 @@ repository key /srv/levels levels.asc
 on feed guest 'cat ~levels/levels.asc'
 key=$reply
 serve /srv/levels/public
-sources=$(sed -e "s,@REPOSITORY@,http://feed," -e "s,@KEY@,rlp-archive-keyring.asc," \
-	"$top/debian/keyring.sources")
-on host guest "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
-	mkdir -p /etc/rlp/policy.d
-	printf '%s\n' 'ring = \"canary\"' 'health.settle = 2' >/etc/rlp/policy.d/10-test.toml
-	echo '$sources' >/etc/apt/sources.list.d/rlp.sources
-	echo '$key' >/usr/share/keyrings/rlp-archive-keyring.asc"
+on host guest 'rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*'
+put_file /etc/rlp/policy.d/10-test.toml 'ring = "canary"' 'health.settle = 2'
+subscribe feed "$key"
 guest 'rlp level status'
 says '^apt has no index of the repository in /etc/apt/sources.list.d/rlp.sources$'
 guest "$update && apt-get -y install rlp-level && systemctl start rlp-apply.service"

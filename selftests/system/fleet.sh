@@ -90,6 +90,23 @@ start_fleet() {
 	done
 }
 
+# signing_key: set reply to the fingerprint of the publisher's key. The publisher is the user levels
+# of the current guest.
+signing_key() {
+	guest 'runuser -l levels -c "gpg --list-secret-keys --with-colons 2>/dev/null" |
+		sed -n "/^fpr/{s/[^0-9A-F]//g;p;q}"'
+}
+
+# subscribe HOST KEY: the current guest gets its levels from that host, whose publisher has that
+# key. These are the files of the package rlp-archive-keyring.
+subscribe() {
+	local keyring=rlp-archive-keyring.asc
+
+	put_file "/usr/share/keyrings/$keyring" "$2"
+	put_file /etc/apt/sources.list.d/rlp.sources "$(sed -e "s,@REPOSITORY@,http://$1," \
+		-e "s,@KEY@,$keyring," "$top/debian/keyring.sources")"
+}
+
 # The trap of machine.sh calls this when the script ends.
 finish() {
 	local name
