@@ -164,6 +164,14 @@ make_secureboot_disk() {
 		"$CACHE_DIR/log/$checkout-secureboot-disk.log" "$scripts/guest/secureboot-disk"
 }
 
+# Make the disk of the guests with Debian, and the initramfs that copies files to it.
+make_system() {
+	lock "system-$checkout-$(kernel_release)"
+	step "make the initramfs for the disk" "$CACHE_DIR/log/$checkout-system.log" \
+		"$scripts/guest/system-initramfs"
+	"$scripts/guest/system-disk" >/dev/null
+}
+
 # make_loader [VARIABLE=VALUE...]: build the modules with these variables of make. The build root
 # and the kernel are made first if they are missing.
 make_loader() {
