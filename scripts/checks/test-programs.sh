@@ -33,12 +33,18 @@ is_compatible() {
 		exit !($text =~ /\d/ && eval $text);' -- "$1"
 }
 
+# crates FORMAT SELECTION...: print each crate that this selection of the programs uses, in this
+# format of "cargo tree".
+crates() {
+	"$scripts/root/cargo-tools" tree "${@:2}" --edges normal --prefix none --format "$1" |
+		sed 's/ (\*)$//' | grep . | sort -u
+}
+
 # Each crate that rlp and rlp-build are built from must have a compatible licence.
 licences() {
 	local tree line wrong=0
 
-	tree=$("$scripts/root/cargo-tools" tree -p rlp -p rlp-build --edges normal --prefix none \
-		--format '{l}|{p}' | sed 's/ (\*)$//' | grep . | sort -u)
+	tree=$(crates '{l}|{p}' -p rlp -p rlp-build)
 	(($(wc -l <<<"$tree") > 40)) || {
 		echo "there must be more crates than these: $tree"
 		return 1
@@ -73,21 +79,14 @@ wrong_licences_are_noticed() {
 	done
 }
 
-# features_of SELECTION: print each crate that this selection of the programs uses, with its
-# features.
-features_of() {
-	"$scripts/root/cargo-tools" tree "$@" --edges normal --prefix none --format '{p} {f}' |
-		sed 's/ (\*)$//' | grep . | sort -u
-}
-
 # Each program must use its crates with the same features. Otherwise cargo compiles them more than
 # once.
 same_features() {
 	local all program other
 
-	all=$(features_of --workspace)
+	all=$(crates '{p} {f}' --workspace)
 	for program in rlp rlp-build; do
-		other=$(features_of -p $program | grep -vxF "$all" || true)
+		other=$(crates '{p} {f}' -p $program | grep -vxF "$all" || true)
 		[[ ! $other ]] || {
 			echo "$program uses other features: $other"
 			return 1
