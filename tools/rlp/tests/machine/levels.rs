@@ -7,6 +7,7 @@ use crate::common::{
     sha256,
     with_full_disk,
     Machine,
+    Output,
     KERNEL,
     RELEASE, //
 };
@@ -127,7 +128,7 @@ fn check(machine: &Machine, name: &str, script: &str) {
 }
 
 /// The loader removes the folder of a patch that is disabled.
-pub(crate) fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
+fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
     let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
     std::thread::spawn(move || {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
@@ -138,6 +139,14 @@ pub(crate) fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandl
         }
         std::fs::remove_dir_all(folder).unwrap();
     })
+}
+
+/// A run applies what is due, and the loader disables this patch.
+pub(crate) fn apply_and_disable(machine: &Machine, patch: &str) -> Output {
+    let loader = disables(machine, patch);
+    let output = machine.run(&["level", "apply"]);
+    loader.join().unwrap();
+    output
 }
 
 pub(crate) fn leaves(machine: &Machine, patch: &str) {
@@ -390,9 +399,7 @@ fn a_level_that_fails_is_quarantined() {
     on_probation(&machine, 7);
     check(&machine, "10-good", "true");
     check(&machine, "20-bad", "exit 3");
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.fails(1, "level 7 has failed, and was not taken back");
     assert!(
         output
@@ -616,9 +623,7 @@ fn a_level_that_was_revoked() {
     status.says(0, "level 7 is taken back: its publisher has revoked it");
     status.has("no earlier level is stored, so its patch is unloaded");
     // The fake machine unloads nothing. The level is removed from the boot before.
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.has("level 7 is blocked, and is not loaded at boot any more");
     assert_eq!(
         machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
@@ -673,9 +678,7 @@ fn a_revoked_level_does_not_stay_because_the_next_one_is_refused() {
     describe(&machine, &eight);
     machine.write(&format!("{PACKAGE}/{RELEASE}/level8.ko"), "something else");
     on_probation(&machine, 6);
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.fails(3, "and level.json has");
     output.has("level 7 is taken back: its publisher has revoked it");
     output.has("level 6: level6 is in effect and confirmed");
@@ -694,9 +697,7 @@ fn a_stored_patch_that_is_damaged() {
     let status = machine.run(&["level", "status"]);
     status.says(0, "no earlier level is stored, so its patch is unloaded");
     status.has("the stored patch of level 6 is damaged, and is not used");
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.has("the stored patch of level 6 is damaged, and is not used");
 }
 
@@ -719,9 +720,7 @@ fn a_revoked_level_does_not_stay_because_the_disk_is_full() {
         } else {
             machine.write(&format!("{STATE}/8"), "no folder");
         }
-        let loader = disables(&machine, "level7");
-        let output = machine.run(&["level", "apply"]);
-        loader.join().unwrap();
+        let output = apply_and_disable(&machine, "level7");
         output.has("level 7 is taken back: its publisher has revoked it");
     }
 }
@@ -963,9 +962,7 @@ fn a_level_that_was_loaded_by_hand() {
     // A level whose checks fail does not stay, whoever has loaded it.
     let machine = by_hand();
     check(&machine, "10-bad", "exit 3");
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.has("level 7 is quarantined: the check 10-bad has failed");
     // A run was killed while it checked the level. The next one begins again.
     let machine = by_hand();
@@ -997,9 +994,7 @@ fn an_earlier_level_that_was_loaded_by_hand() {
     machine.set("level7", "level", "7");
     assert_eq!(in_effect(&machine)["level"], json!(7));
     policy(&machine, "ring = 'late'\nblocked = [7]");
-    let loader = disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    loader.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.has("level 7 is taken back: the policy of this machine blocks it");
     // A patch of an operator with the number of a level, and another build.
     let other = machine.copy();

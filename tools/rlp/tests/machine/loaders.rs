@@ -10,6 +10,7 @@ use crate::common::{
 };
 use crate::elf;
 use crate::levels::{
+    apply_and_disable,
     canary,
     describe,
     install,
@@ -121,9 +122,7 @@ fn a_level_that_is_not_verified_does_not_change_the_next_boot() {
     machine.write("etc/rlp/health.d/10-bad", "#!/bin/sh\nexit 1\n");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(machine.path("etc/rlp/health.d/10-bad"), mode).unwrap();
-    let patch = crate::levels::disables(&machine, "level7");
-    let output = machine.run(&["level", "apply"]);
-    patch.join().unwrap();
+    let output = apply_and_disable(&machine, "level7");
     output.has("level 7 is quarantined: the check 10-bad has failed");
     assert_eq!(
         std::fs::read(machine.path(&loader_of(7))).unwrap(),
