@@ -21,7 +21,7 @@ use std::process::Command;
 
 pub(crate) const PACKAGE: &str = "usr/share/rlp/level";
 pub(crate) const STATE: &str = "var/lib/rlp/level";
-pub(crate) const VERMAGIC: &str = "7.3.4+test SMP preempt mod_unload";
+const VERMAGIC: &str = "7.3.4+test SMP preempt mod_unload";
 
 fn hex(bytes: &[u8]) -> String {
     bytes
@@ -42,11 +42,16 @@ fn patch(level: u32) -> Vec<u8> {
 
 /// The loader of a level.
 pub(crate) fn loader(level: u32) -> Vec<u8> {
+    loader_with(format!("{level:04}").as_bytes())
+}
+
+/// A loader with this build id.
+pub(crate) fn loader_with(build_id: &[u8]) -> Vec<u8> {
     let info = [
         "name=rust_livepatch".to_owned(),
         format!("vermagic={VERMAGIC}"),
     ];
-    elf::module(&info, "printk", format!("{level:04}").as_bytes())
+    elf::module(&info, "printk", build_id)
 }
 
 /// The description of a level, and its files in the package.
@@ -120,7 +125,8 @@ pub(crate) fn on_probation(machine: &Machine, level: u32) {
     machine.set(&name, "cves", "CVE-2026-0001");
 }
 
-fn check(machine: &Machine, name: &str, script: &str) {
+/// Each run executes this script as a check of a level.
+pub(crate) fn check(machine: &Machine, name: &str, script: &str) {
     let path = format!("etc/rlp/health.d/{name}");
     machine.write(&path, &format!("#!/bin/sh\n{script}\n"));
     let mode = PermissionsExt::from_mode(0o755);
@@ -243,7 +249,7 @@ fn decisions_are_shown_and_change_nothing() {
 }
 
 /// systemd runs, and rlp-apply.timer is enabled.
-fn timed(machine: &Machine) {
+pub(crate) fn timed(machine: &Machine) {
     machine.folder("run/systemd/system");
     machine.write("etc/systemd/system/timers.target.wants/rlp-apply.timer", "");
 }

@@ -12,14 +12,15 @@ use crate::elf;
 use crate::levels::{
     apply_and_disable,
     canary,
+    check,
     describe,
     install,
     leaves,
+    loader_with,
     on_probation,
     policy,
     PACKAGE,
-    STATE,
-    VERMAGIC, //
+    STATE, //
 };
 use serde_json::{
     json,
@@ -29,14 +30,6 @@ use serde_json::{
 const LIST: &str = "var/lib/rlp/boot/7.3.4+test/list";
 const QUARANTINE: &str = "var/lib/rlp/boot/quarantine";
 
-fn loader(build_id: &[u8]) -> Vec<u8> {
-    let info = [
-        "name=rust_livepatch".to_owned(),
-        format!("vermagic={VERMAGIC}"),
-    ];
-    elf::module(&info, "printk", build_id)
-}
-
 fn loader_of(level: u32) -> String {
     format!("{STATE}/{level}/{RELEASE}/rust_livepatch.ko")
 }
@@ -44,10 +37,10 @@ fn loader_of(level: u32) -> String {
 /// The package of a level that brings a loader with this build id.
 fn install_with(machine: &Machine, level: u32, build_id: &[u8]) {
     let mut described = install(machine, level);
-    described["kernels"][0]["loader"]["sha256"] = json!(sha256(loader(build_id)));
+    described["kernels"][0]["loader"]["sha256"] = json!(sha256(loader_with(build_id)));
     machine.write_bytes(
         &format!("{PACKAGE}/{RELEASE}/rust_livepatch.ko"),
-        &loader(build_id),
+        &loader_with(build_id),
     );
     describe(machine, &described);
 }
@@ -119,18 +112,16 @@ fn a_level_that_is_not_verified_does_not_change_the_next_boot() {
     // The files of level 7 are in the store, and its patch is being checked.
     install_with(&machine, 7, b"new!");
     on_probation(&machine, 7);
-    machine.write("etc/rlp/health.d/10-bad", "#!/bin/sh\nexit 1\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(machine.path("etc/rlp/health.d/10-bad"), mode).unwrap();
+    check(&machine, "10-bad", "exit 1");
     let output = apply_and_disable(&machine, "level7");
     output.has("level 7 is quarantined: the check 10-bad has failed");
     assert_eq!(
         std::fs::read(machine.path(&loader_of(7))).unwrap(),
-        loader(b"new!")
+        loader_with(b"new!")
     );
     assert_eq!(
         std::fs::read(machine.path(&loader_of(6))).unwrap(),
-        loader(b"old!")
+        loader_with(b"old!")
     );
     next_boot();
 }
@@ -294,7 +285,7 @@ fn a_package_has_the_loader() {
     let machine = six_and_seven();
     machine.write_bytes(
         &format!("lib/modules/{RELEASE}/updates/rust_livepatch.ko"),
-        &loader(b"pack"),
+        &loader_with(b"pack"),
     );
     reboot(&machine, "boot-2");
     machine

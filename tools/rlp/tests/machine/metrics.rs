@@ -40,8 +40,7 @@ fn metrics(machine: &Machine) -> Output {
 #[test]
 fn metrics_of_a_patched_machine() {
     let machine = levels::canary();
-    machine.folder("run/systemd/system");
-    machine.write("etc/systemd/system/timers.target.wants/rlp-apply.timer", "");
+    levels::timed(&machine);
     machine.patch("level7", 1);
     assert_eq!(machine.run(&["heartbeat"]).status, 0);
     let output = metrics(&machine);
