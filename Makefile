@@ -143,7 +143,7 @@ help:
 #: make update     look for a newer kernel in the archive
 #: make distclean  remove everything that was made (all of it is in CACHE_DIR)
 #:
-#: LONG=1          for check: run the tests in full of which it takes a sample otherwise
+#: LONG=1          for check: run each test in full, not only a sample of its cases
 #:                 (Documentation/testing-long.rst)
 #: FAULTS=all      for check and check-debug: the tests fail-nth and alloc-fail* let each allocation
 #:                 of each operation fail, not only some of them

@@ -11,7 +11,7 @@
 #	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib/common.sh)
 #	RLP_TIMEOUT=seconds a test may take (120); a test that needs more time has a
 #		line "# timeout: seconds"
-#	RLP_LONG=1: run the tests in full that are shortened otherwise (see "long" in lib/common.sh)
+#	RLP_LONG=1: run each test in full, not only a sample of its cases (long() in lib/common.sh)
 #	RLP_SLOW=n: this machine is n times slower; all timeouts are n times longer
 #	RLP_DEBUG=name: the running kernel is this debug kernel; run the tests in debug/ too
 #	RLP_SECUREBOOT=1: Secure Boot has started this machine, and the modules are signed; run the

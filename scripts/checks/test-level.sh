@@ -167,8 +167,8 @@ stable_is_empty() {
 		apt stable "$test/repo" "$test/key.asc" update 'download rlp-level'
 }
 
-# apt takes the packages of levels from the host of the repository, and no other one. apt has the
-# index already, so it need not reach that host.
+# From the host of the repository, apt takes the packages of levels, and no other package. apt has
+# the index already, so it need not reach that host.
 pinned() {
 	local index=$test/spoilt/public/dists/canary machine=$test/machine list output
 
@@ -320,7 +320,8 @@ promote_race() {
 		refuses 0 'not promoted yet: rlp-level 2' repository status "$test/race"
 }
 
-# The key that signs is a subkey that expires soon. Then it has expired, and then gpg lacks the key.
+# The key that signs is a subkey that expires soon. Then a second subkey is valid for longer, and at
+# last gpg has no key.
 key_ends() {
 	local key
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The clock of a machine is wrong: it is set forward and back by a year, and a boot begins in 1970.
-# A delay is neither shorter nor longer because of that, a hold does not end, nothing is applied in
-# a window that nobody knows, and the records stay in their order.
+# A delay is neither shorter nor longer because of that, and a hold does not end. If the policy has
+# a window, nothing is applied. The records stay in their order.
 
 . "$(dirname "$0")/machine.sh"
 . "$(dirname "$0")/levels.sh"

@@ -279,7 +279,8 @@ fn the_way_back_leads_to_a_loader_that_has_run() {
     planned.has("/etc/rlp/policy.d/10-test.toml is ");
 }
 
-/// A package of the loader goes first, and the levels are the same as before.
+/// If a package of the loader is installed, a boot loads no loader of a level. The way back to an
+/// earlier level is the same.
 #[test]
 fn a_package_has_the_loader() {
     let machine = six_and_seven();
