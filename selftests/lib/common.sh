@@ -162,8 +162,8 @@ unload_module() {
 
 # An emulated machine is slow at starting a process; the next two functions do not need one.
 
-# nap SECONDS: sleep. Making the pipe sets $!, which a test may still need when it sleeps. So the
-# pipe is made before the test begins.
+# nap SECONDS: sleep. The line that makes the pipe changes $!, and a test may need $! after a sleep.
+# So the pipe is made here, before the test begins, and not by the first nap().
 exec {nap_fd}<> <(:)
 nap() {
 	read -rt "$1" -u "$nap_fd" || true
