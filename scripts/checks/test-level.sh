@@ -32,7 +32,7 @@ make_inputs() {
 		obj-m := fix1.o fix2.o
 		include $test/root/usr/share/rust_livepatch/livepatch.mk
 	END
-	DESTDIR=$test/root "$scripts/install"
+	install_below "$test/root"
 	# shellcheck disable=SC2046
 	tool make -C "$dir" KDIR="$kernel" $(kernel_vars)
 	tool sh "$(kernel_source)/scripts/extract-vmlinux" "$kernel/vmlinuz" >"$test/vmlinux"

@@ -181,6 +181,12 @@ make_loader() {
 	"$scripts/kernel/build-modules" "$@"
 }
 
+# install_below FOLDER: install the loader and the programs that are built, for another script. The
+# variables that choose the user's folders have no effect, and nothing is printed.
+install_below() {
+	env -u prefix -u moddir -u bindir DESTDIR="$1" "$scripts/install" >/dev/null
+}
+
 # make_guest [VARIABLE=VALUE...]: make everything that a guest boots with. This includes the user's
 # patch in PATCH.
 make_guest() {
