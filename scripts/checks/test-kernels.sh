@@ -112,8 +112,9 @@ result "nothing is left of it" test ! -e "$cache/fetch/$SUITE-$release"
 result "a folder without a kernel is refused" says "has no package linux-binary-RELEASE" \
 	in_cache DEBS="$test/none" "$scripts/kernel/fetch"
 
-# Another kernel must use the same build root, but a link to a tree of its own ($kernel_link) and a
-# folder of fetched files of its own ($fetched). With another mirror, all three must differ.
+# Another kernel must use the same build root. It must have its own link to a prepared tree
+# ($kernel_link) and its own folder of fetched files ($fetched). With another mirror, all three must
+# differ.
 same_place() {
 	local newest other mirror
 

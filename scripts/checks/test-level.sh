@@ -271,8 +271,8 @@ no_signature() {
 	refuses 100 'is not signed' apt canary "$test/spoilt" "$test/key.asc" update
 }
 
-# put_index SIGNED END: change the times in the index of canary: of the signature, and of the end of
-# its validity.
+# put_index SIGNED END: change two times in the index of canary. SIGNED is the time of its
+# signature, and END is the end of its validity.
 put_index() {
 	local dist=$test/repo/public/dists/canary
 

@@ -57,8 +57,8 @@ rlp_texts() {
 }
 
 # not_in GUIDE FILE...: print each text of these files that no guide for users of rlp has in a
-# literal: this one, those of auditors, those of operators of many machines, and that of those who
-# run the repository. Formatted values match anything. Texts that only tests see (--root) are left
+# literal. The guides are this one, and those for auditors, for operators of many machines and for
+# publishers of levels. Formatted values match anything. Texts that only tests see (--root) are left
 # out. Two other texts are no messages of rlp, and are left out, too: rlp searches for one in errors
 # of the standard library, and for the other in the log of a panic.
 not_in() {

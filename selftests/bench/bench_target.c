@@ -7,8 +7,8 @@
  *		duration of the last loop in nanoseconds
  *	sleep	read: sleep in a function that can be patched, until a signal
  *		arrives
- *	deep	read: the same in a function that is not patched, below as many
- *		calls as the stack has room for
+ *	deep	read: the same in a function that is not patched. It calls itself
+ *		until the stack is nearly full, and then sleeps
  */
 #include <linux/debugfs.h>
 #include <linux/ktime.h>

@@ -129,7 +129,8 @@ module_param(replace, bool, 0);
 
 /*
  * Functions of the kernel that are not exported. As in the loader, a kprobe finds the address of
- * kallsyms_lookup_name(), which finds the other functions. Static calls call all of them.
+ * kallsyms_lookup_name(), which finds the other functions. This module calls all of them by static
+ * calls.
  */
 static unsigned long closed_lookup(const char *name)
 {

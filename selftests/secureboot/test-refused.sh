@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The locked-down kernel refuses a loader and a patch without a signature, with the signature of a
-# key that is not enrolled, with a signature that strip has removed, and with one that does not fit
-# the content. The errors and the lines in the log are those of Documentation/user-guide.rst.
+# The locked-down kernel refuses a loader and a patch if they have no signature, if strip has
+# removed the signature, if the key of the signature is not enrolled, and if the signature does not
+# fit the content. The errors and the lines in the log are those of Documentation/user-guide.rst.
 
 set -e
 . "$(dirname "$0")/secureboot.sh"

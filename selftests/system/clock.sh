@@ -49,7 +49,8 @@ new_disk
 start_machine
 booted
 policy 10-test 'ring = "canary"' 'health.settle = 1'
-# rlp says when the timer applies a level only if the timer is enabled. It is not started here.
+# rlp names the time at which the timer applies a level, but only if the timer is enabled. The test
+# does not start the timer.
 guest 'systemctl enable rlp-apply.timer'
 install_level 1
 applies_level 1
@@ -123,7 +124,7 @@ guest 'rlp report --json --from 1970-01-01 --to 2999-12-31 /root/evidence >/run/
 	jq -c ".hosts[0].facts, .rows[]" /run/report.json'
 guest 'jq -e ".hosts[0] | .evidence == \"whole\" and .facts.set_back >= 1 and
 	([.facts.boots[].first] as \$times | \$times == (\$times | sort))" /run/report.json'
-# Each level was applied by a clock that was right, or after a record of that clock.
+# The report dates no level to 1970: a record is not older than the records before it.
 guest 'jq -e "[.rows[] | .state == \"verified\" and .applied <= .verified and .applied > \"2026\"] |
 	length == 3 and all" /run/report.json'
 pass "$step"

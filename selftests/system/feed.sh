@@ -115,7 +115,7 @@ repository promote /srv/levels rlp-level=2
 serve /srv/frozen
 refused 'is expired' "$update"
 says '^feed: example stable, signed [0-9]+ (s|min)'
-# A machine that has no other index accepts none.
+# A machine without an index of the repository does not accept the expired one, either.
 guest 'mv /var/lib/apt/lists /var/lib/apt/kept && mkdir -p /var/lib/apt/lists/partial'
 refused 'is expired' "$update"
 says '^apt has no index of the repository'

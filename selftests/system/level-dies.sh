@@ -55,7 +55,8 @@ applies_level 2
 guest 'test -e /run/checked'
 pass "$step"
 
-# The boot before has loaded the patch of level 2, and nothing says yet that it has survived that.
+# The boot in which the kernel panics has loaded the patch of level 2. No record says that this boot
+# has survived the patch.
 step="the kernel panics 30 s after a level was loaded: the next boot has the level before"
 guest 'systemctl disable --now rlp-boot-survived.timer'
 reboot

@@ -49,7 +49,8 @@ says '^level 2: another loader is loaded, and that of the level is loaded at the
 says '^level 2: level2 is in effect and confirmed'
 has_level 2
 reboot
-# The shell of the tests may run before the loader panics. Then that of the next boot is to come.
+# The shell of the tests may run before the loader panics. Then the test waits for the panic, and
+# for the shell of the next boot.
 if ! has_panicked; then
 	panics_within 120
 	wait_shell

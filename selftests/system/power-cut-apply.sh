@@ -5,9 +5,9 @@
 # kernel has the level before or the new one, and rlp says which. The evidence is whole. The level
 # is then applied, or it is quarantined for a reason that rlp states.
 #
-# The first run is measured. The first eight power cuts are in each of its phases, and the others at
-# any time of it. N=n: n power cuts, and at least eight. FUZZ_SEED=n repeats the times, as far as
-# the host's speed allows.
+# The first run is measured. The first eight power cuts are in the first four phases of a run, two
+# in each. The others are at any time of a run. N=n: n power cuts, and at least eight. FUZZ_SEED=n
+# repeats the times, as far as the host's speed allows.
 
 . "$(dirname "$0")/machine.sh"
 . "$(dirname "$0")/levels.sh"

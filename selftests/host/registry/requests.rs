@@ -76,9 +76,9 @@ pub(crate) enum Op {
     /// The init of the patch's module enables the patch, an operator tries to force each patch, and
     /// then the init fails.
     LoadFails(usize),
-    /// The init of the module of a registered patch fails at last, or `rmmod -f` unloads the
-    /// module. The task's stack does not change while the notifier waits. If affected code is on
-    /// it, the notifier stalls the unload.
+    /// The module of a registered patch is removed: its init fails, some time after it has enabled
+    /// the patch, or `rmmod -f` unloads the module. The task's stack does not change while the
+    /// notifier waits. If affected code is on it, the notifier stalls the unload.
     Remove(usize),
     /// An operator writes to the patch's file `enabled`.
     Enabled(usize, bool),
@@ -353,7 +353,7 @@ impl System for Loader {
             }),
             // The module of a registered patch is loaded already: its init does not run again.
             Op::LoadFails(patch) => self.may(Op::Load(patch)) && !has(patch) && !text::text().dead,
-            // With the transition of another patch, only explored with probation.
+            // If another patch is in transition, this is only explored with probation.
             Op::Remove(patch) => {
                 self.may(Op::Load(patch))
                     && has(patch)

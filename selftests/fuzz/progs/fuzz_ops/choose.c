@@ -2,9 +2,9 @@
 /*
  * The choice of the next step. It depends on the seed and on set[0]: after wait_for_rest(), this is
  * the only state of the set. The choice also depends on two conditions that the seed does not
- * determine: how many pins are left, and whether the loader can be unloaded. Neither condition may
- * decide whether a random number is drawn. So two runs with the same seed draw the same numbers,
- * even if the conditions differ.
+ * determine: how many pins are left, and whether the loader can be unloaded. A force that needs too
+ * many pins is left out, and another operation is chosen instead. So a run can only be repeated
+ * with the same seed and under the same conditions (see main.c).
  */
 #include <errno.h>
 
