@@ -293,8 +293,8 @@ impl Run<'_> {
     }
 
     fn act(&mut self, at_once: bool, applied: &mut Applied) -> Result<()> {
-        // If the disk is full, nothing is applied. A level that was revoked is unloaded even then,
-        // if no stored level is to replace it.
+        // If the disk is full, no new level is applied. A level that was revoked does not stay even
+        // then: a stored level replaces it, or its patch is unloaded.
         let noted = self.note();
         self.recover()?;
         let noted = noted.and(self.remove_revoked_from_boot());
@@ -491,8 +491,9 @@ impl Run<'_> {
                 let reason = "an earlier run was ended while it took the level back";
                 return Err(self.take_back(intent, reason));
             }
-            // Another boot has loaded the patch after a power cut: the list of the boot has it, and
-            // perhaps the patch of the level before, too.
+            // The patch was confirmed, and then the run was killed. Or the power was cut then, and
+            // another boot has loaded the patch. The list of the boot may still have the patch of
+            // the level before, too.
             (true, _, Some(State::InEffect)) | (false, Phase::Confirmed, Some(State::InEffect)) => {
                 let level = intent.level;
                 self.finish(intent)?;
@@ -603,7 +604,8 @@ impl Run<'_> {
             timeout: u64::from(health.deadline.saturating_add(AFTER_DEADLINE)),
             dry_run: false,
         };
-        // The loader of the level is loaded for the level alone, and under its intent.
+        // The loader of a level that is not verified is loaded only here, after the intent was
+        // written.
         let loaded = modules::load_loader_of(self.system, loader.as_deref())
             .and_then(|()| load::load(self.system, patch, &plan, self.progress));
         match loaded {

@@ -323,7 +323,8 @@ pub(crate) fn is_installed(system: &System, module: &ModuleFile) -> Result<bool>
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         bytes => {
             let bytes = bytes.map_err(on_file(&stored))?;
-            // If the file beside the module does not name it, the installation writes that again.
+            // If `NAME.kernel` has no line for this module, or names another build of the kernel,
+            // the installation writes it again.
             bytes == std::fs::read(&module.path).map_err(on_file(&module.path))?
                 && installed_for::read(&stored, &bytes)
                     .is_ok_and(|build_id| build_id == installed_for::wanted(system, module))
@@ -604,9 +605,9 @@ pub(crate) fn is_on_trial(system: &System) -> Result<bool> {
     Ok(read_intent(system)?.is_some_and(|intent| intent.boot == boot))
 }
 
-/// The level that was being applied when that boot has ended. It is to blame, and not the patches
-/// that the boot has loaded. `rlp level apply` quarantines it. If the next boot fails, too, that
-/// one has another id, and its patches are quarantined.
+/// The level that was being applied when that boot ended. It is to blame, and not the patches that
+/// the boot has loaded. `rlp level apply` quarantines it. If the next boot fails, too, that one has
+/// another id, and its patches are quarantined.
 fn applied_level(system: &System, intent: &Intent) -> Result<Option<Number>> {
     let level = store::Intent::read(system)?;
     let level = level.filter(|level| level.boot == intent.boot && level.phase.is_unconfirmed());

@@ -65,7 +65,7 @@ impl Choice {
         (!level.has_proven_loader()).then(|| level.patch.clone())
     }
 
-    /// The levels that are not used any more if their loader or their patch is not loaded.
+    /// The levels that this boot leaves out if it cannot load this loader or this patch.
     pub(crate) fn levels(&self) -> Vec<Number> {
         let levels = self.loader.iter().chain(&self.level);
         levels.map(|level| level.level).collect()

@@ -344,7 +344,7 @@ pub(crate) fn doctor(system: &System) -> Outcome {
     Outcome::of(findings)
 }
 
-/// Adds the feeds that work. Those that do not are reasons of the status.
+/// Adds the feeds if all of them work. Those that do not are reasons of the status.
 fn check_feeds(system: &System, findings: &mut Findings) {
     let (feeds, now) = (Feeds::read(system), time::now());
     if feeds.problems(now).is_empty() {

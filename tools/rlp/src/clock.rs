@@ -42,10 +42,10 @@ pub(crate) struct Clock {
     reading: Reading,
     /// The best estimate of the time of day.
     pub(crate) now: u64,
-    /// The running time for which the time of day is in doubt, if it is.
+    /// The running time for which the time of day has been in doubt, if it is.
     pub(crate) doubted_for: Option<u64>,
-    /// The publication that the time of day is before, if it was believed nevertheless. A later
-    /// publication puts it in doubt again.
+    /// The time of a publication. The clock is believed although it is earlier than that. A later
+    /// publication puts the clock in doubt again.
     #[serde(default)]
     believed_before: Option<u64>,
 }

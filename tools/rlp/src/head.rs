@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    /// A file without an end, which a host may have sent as one with holes, is not read whole.
+    /// A host may send a sparse file of any length. Only its beginning is read.
     #[test]
     fn a_file_that_is_too_long() {
         let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,7 @@ const OWN_UNIT: &str = "rlp-apply.service";
 pub(crate) struct Before {
     /// The number of the last record in the kernel's log, if the log can be read.
     log: Option<u64>,
-    /// The units that had failed already, if systemd has told them.
+    /// The units that had failed already, if systemd has answered.
     failed_units: Option<Vec<String>>,
 }
 
@@ -120,7 +120,8 @@ pub(crate) fn notes(system: &System) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Runs a program. Returns why it says that the level is bad.
+/// Runs a program. Its exit status decides whether the level is good. A program that cannot be run
+/// makes the level bad.
 fn run(system: &System, name: &str, subject: Subject<'_>) -> Health {
     let path = system.path(&format!("{FOLDER}/{name}"));
     let mut command = trial::command();
@@ -130,7 +131,8 @@ fn run(system: &System, name: &str, subject: Subject<'_>) -> Health {
         .env("RLP_PATCH", subject.patch);
     match trial::run(&mut command, Some(subject.limit)) {
         Ok(End::Exited(status)) if status.success() => Health::Good,
-        // systemd stops the checks of a unit, too. Their end then says nothing about the level.
+        // When systemd stops the unit, it ends this check as well. Such an end says nothing about
+        // the level.
         Ok(End::Exited(_)) if interrupt::is_pending() => Health::Interrupted,
         Ok(End::Exited(status)) => Health::Bad(format!("the check {name} has failed: {status}")),
         Ok(End::Late) => Health::Bad(format!(

@@ -105,7 +105,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// The finding in one line, as text of an unknown file.
+    /// The finding in one line, without the name of the file.
     pub(crate) fn words(&self) -> String {
         let kind = self.kind.words();
         match self.lines {
@@ -178,8 +178,8 @@ impl Chain {
         Self::read_with(file, |_, _| ())
     }
 
-    /// Reads a file, and passes each record of a chain to `see`, in the order of the file. What
-    /// `see` has seen counts only after [`Chain::judge`].
+    /// Reads a file, and passes each record of a chain to `see`, in the order of the file. The
+    /// records are not judged yet: the caller must use them only if [`Chain::judge`] finds nothing.
     pub(crate) fn read_with(
         file: impl BufRead,
         mut see: impl FnMut(&Line<'_>, &Link),

@@ -230,7 +230,7 @@ impl Level {
         None
     }
 
-    /// Whether another description is of the same level, whenever it was built.
+    /// Whether another description is of the same level. The time of the build does not count.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let published = other.published.clone();
         Self {

@@ -226,7 +226,7 @@ fn check_fields(patch: &ModuleFile, level: Number) -> Result<()> {
 }
 
 /// Reads the proof beside a patch. It must have the patch's name, release, level and CVEs.
-/// `ModuleFile` has compared the build ids of the module.
+/// `ModuleFile` has compared the build id of the module in the proof with that of the patch.
 fn proof(patch: &ModuleFile) -> Result<Option<(Proof, Vec<u8>)>> {
     let path = patch.path.with_extension("proof.json");
     let text = match std::fs::read(&path) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The fixes, the functions, the kernels and the blocks of the level before that a new level does
-//! not have. A patch of a level replaces that of the level before, so a machine loses what is left
-//! out. A kernel that is left out loses nothing: its machines keep the level before.
+//! The losses that a new level causes: fixes, functions, kernels and blocks that the level before
+//! has, and the new one has not. A patch of a level replaces that of the level before, so a machine
+//! loses what is left out. The machines with a kernel that is left out keep the level before,
+//! unless the new level blocks it.
 
 use crate::failure::{
     Failure,
@@ -13,7 +14,7 @@ use crate::level::{
     Level, //
 };
 
-/// The losses by a new level, in words.
+/// The losses that a new level causes, in words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     /// A machine loses this when it applies the level.

@@ -244,7 +244,7 @@ pub(crate) struct Host<'a> {
     pub(crate) is_verified: bool,
     /// The CVEs that the loader says are fixed.
     pub(crate) fixed: &'a [String],
-    /// Those among them that a patch of no level fixes. An operator has loaded it.
+    /// The CVEs among them that are fixed by an operator's patch, which belongs to no level.
     pub(crate) own: &'a [String],
     /// The levels that were verified on this machine, and whose patch for this kernel is stored.
     pub(crate) stored: &'a [Number],

@@ -65,7 +65,8 @@ pub(crate) fn output(command: &mut Command, input: &[u8], limit: Duration) -> Re
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
         let stdout = scope.spawn(move || all(stdout));
         let stderr = scope.spawn(move || all(stderr));
-        // When the program has ended, its pipes are closed, and so the threads end.
+        // The threads end when the pipes are closed: by the end of the program, and of each process
+        // that it has started with these pipes.
         let status = end(&mut child, &name, limit);
         let read = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<u8>>>| {
             let result = thread.join();

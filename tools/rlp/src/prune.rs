@@ -4,7 +4,8 @@
 //! those of levels that were replaced or have failed, and old descriptions.
 //!
 //! The state forgets a level before its files are removed. So after a power cut between the two,
-//! the next run removes them.
+//! the next run removes the files of the store. It does not remove what `boot` has for a kernel
+//! that is gone.
 
 use crate::boot;
 use crate::failure::Result;

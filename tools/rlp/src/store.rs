@@ -8,7 +8,7 @@
 //!   another level with the same number.
 //! - `N/RELEASE/` has the patch and the loader of a level that was applied here, so that both can
 //!   be loaded again without the package and without the network. Each level has its own folder.
-//!   So a level changes no file that a boot loads before the level is verified.
+//!   So the files of a level that is not verified change nothing for the next boot.
 //! - `intent` names the level that is being applied, with the boot. If another boot finds it, the
 //!   machine was started again before the level was confirmed, or before that was stored.
 //! - `failed` is the intent of a level that has failed while the disk was full. The next run
@@ -395,7 +395,7 @@ pub(crate) fn loader_path(system: &System, level: Number, release: &str) -> Path
     folder(system).join(format!("{level}/{release}/{}.ko", loader::MODULE))
 }
 
-/// Reads a file of the package, which must be the one that level.json names.
+/// Reads a file of the package or of the store, which must have this hash.
 fn read_checked(path: &Path, sha256: Digest) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(on_file(path))?;
     let found = Digest::of(&bytes);

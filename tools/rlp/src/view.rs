@@ -91,8 +91,8 @@ pub(crate) const FAILED_UNWRITTEN: &str =
     "it has failed while nothing could be written to the disk";
 
 impl View {
-    /// Reads everything, and changes nothing. The state has the time that has passed, and the level
-    /// of the package.
+    /// Reads everything, and changes nothing on the disk. The state in the view already counts the
+    /// time since the last run, and the level of the package as seen.
     pub(crate) fn read(system: &System) -> Result<Self> {
         let level = store::available(system)?;
         let mut state = State::read(system)?;
@@ -176,7 +176,7 @@ impl View {
             .max_by_key(|(level, ..)| *level)
     }
 
-    /// The CVEs that patches of no level fix.
+    /// The CVEs that are fixed by patches that belong to no level.
     fn fixed_by_own_patches(&self) -> Vec<String> {
         self.patches_in_effect()
             .filter(|patch| self.level_of(patch).is_none())

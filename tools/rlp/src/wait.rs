@@ -98,7 +98,7 @@ fn wait_for(
                 return Ok(End::Gone);
             };
             watch = again;
-            // Without time for another read, the state below is the last one that is looked at.
+            // If no time is left for another read, the wait ends with the state that is read below.
             if Instant::now() < until && !interrupt::is_pending() {
                 continue;
             }

@@ -95,7 +95,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> Result<Exports> {
     Ok(exports)
 }
 
-/// These paths, and the heads in the folders of those that are files with records.
+/// These paths. For a file with records, also the heads of its host in the same folder.
 fn with_heads(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut all = paths.to_vec();
     for path in paths {

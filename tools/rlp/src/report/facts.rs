@@ -118,7 +118,7 @@ pub(crate) struct Gap {
 pub(crate) struct Track {
     /// When the patch was loaded in which the loader first named the CVE.
     pub(crate) applied: Option<Moment>,
-    /// The boot of the last record before that one that is not about a load.
+    /// The boot of an earlier record: the last one before the load that is not about a load.
     pub(crate) boot_before: usize,
     /// The first record in which the CVE is fixed.
     pub(crate) verified: Moment,

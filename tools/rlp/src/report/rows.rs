@@ -208,7 +208,7 @@ impl Cve {
     }
 }
 
-/// The key that puts CVE numbers into the order in which they were given: CVE-2026-9999 is before
+/// The key that sorts CVE numbers by the year and the number: CVE-2026-9999 is before
 /// CVE-2026-10000.
 fn age(name: &str) -> (&str, usize, &str) {
     let (year, number) = name.split_at(name.len().min("CVE-2026-".len()));

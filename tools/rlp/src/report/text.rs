@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The report for a terminal: the population, a line or two for each CVE, and what is not as it
-//! should be.
+//! The report for a terminal: the population, some lines for each CVE, and what is not as it should
+//! be.
 
 use crate::output::{
     printable,
@@ -156,7 +156,7 @@ pub(crate) fn answer(sheet: &Sheet) -> &'static str {
 /// A row in words, without its CVE.
 pub(crate) fn row(sheet: &Sheet, row: &Row) -> String {
     let mut text = format!("{}: {}", name(sheet.host(row)), row.state.words());
-    // The list of evidence that is not verified has the reasons of that.
+    // Another list names the evidence that is not verified, with the reasons.
     let reason = sheet.reason(row);
     if row.state != State::NotVerified && !reason.is_empty() {
         text += &format!(" ({reason})");

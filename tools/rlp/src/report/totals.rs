@@ -44,7 +44,7 @@ impl Total {
         self.slas.get(&sla).copied().unwrap_or(0)
     }
 
-    /// The time in which this share of the protected hosts was protected, in percent.
+    /// The time in which so many percent of the protected hosts were protected.
     pub(crate) fn seconds(&self, percent: usize) -> Option<u64> {
         let most = self.seconds.len().checked_sub(1)?;
         self.seconds.get((most * percent).div_ceil(100)).copied()

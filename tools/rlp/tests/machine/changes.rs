@@ -426,7 +426,7 @@ fn enable(machine: &Machine, unit: &str, target: &str) {
     .unwrap();
 }
 
-/// The timer of the heartbeat is not enabled by anything but the operator.
+/// rlp does not enable the timer of the heartbeat. Its package or the operator does.
 #[test]
 fn no_heartbeat() {
     let machine = Machine::new();

@@ -112,7 +112,7 @@ fn a_feed_gets_old_and_expires() {
     assert_eq!(status["in_effect"]["level"], 7, "{status}");
 }
 
-/// The records show up to which time the machine knew of all levels.
+/// The records have the feed. A reader can tell which levels the machine could know at that time.
 #[test]
 fn the_records_have_the_feed() {
     let machine = machine();

@@ -556,7 +556,8 @@ fn a_boot_that_has_loaded_two_levels() {
     assert!(!machine.path(&format!("{STATE}/intent")).exists());
 }
 
-/// A level that does not fit is refused, with the same words in a dry run as far as that looks.
+/// A level that does not fit is refused. A dry run refuses it with the same words if it makes the
+/// same check.
 #[test]
 fn wrong_files_are_refused() {
     let ko = format!("{PACKAGE}/{RELEASE}/level7.ko");

@@ -76,7 +76,7 @@ fn metrics_of_a_patched_machine() {
     assert!(output.out.contains("\nrlp_heartbeat_time_seconds 1"));
 }
 
-/// A machine whose patch is less than in effect and confirmed is not counted as patched.
+/// A patch counts as in effect only if it is in effect for all tasks, and confirmed.
 #[test]
 fn less_than_the_loaders_word_is_not_in_effect() {
     for (file, value, other) in [
@@ -211,7 +211,7 @@ fn a_level_that_has_failed() {
     line(&output, "rlp_level_decision{kind=\"blocked\"} 1");
 }
 
-/// Another history with the same number of records has another head.
+/// A history without a chain has no head, and no number of records.
 #[test]
 fn the_head_of_the_evidence() {
     let machine = Machine::new();

@@ -120,7 +120,7 @@ fn each_form() {
     assert_eq!(printed("html"), page);
     // A file has the same content.
     let file = fleet.path("out");
-    // It has the paths as the program has them.
+    // The paths in the file have the root of the machine, which is removed from the output above.
     let root = file.parent().unwrap().to_str().unwrap();
     for (format, content) in [("text", text), ("csv", csv), ("html", page)] {
         let output = full(
@@ -181,7 +181,7 @@ fn each_column_is_defined() {
     assert_eq!(columns, names);
 }
 
-/// A value that begins as a formula is none in a spreadsheet.
+/// A label may begin like a formula. A spreadsheet must not compute it.
 #[test]
 fn a_label_is_no_formula() {
     let csv = full(&fleet(), &["--format", "csv"]).out;
