@@ -122,8 +122,8 @@ pub fn remove(path: &Path) -> Result {
 }
 
 /// Gives a file another name in the same folder. The new name is on the disk when this returns. If
-/// this is interrupted, the file has one of the two names. A full disk has room for this, because
-/// the new entry takes the place of the old one.
+/// this is interrupted, the file has one of the two names. This usually works on a full disk,
+/// because no file is made.
 pub fn rename(from: &Path, to: &Path) -> Result {
     std::fs::rename(from, to).map_err(io_error_at(from))?;
     sync_entry(to)

@@ -483,8 +483,9 @@ mod tests {
         ("data.c", "const int table[2] = { 1, 2 };\n"),
     ];
 
-    /// The reason of a refusal, or the units that are not left out, if the image has these symbols:
-    /// name, type, and whether the bytes are those of `whole.c`.
+    /// Verifies units against an image. Returns the units that are not left out, or the reason of
+    /// the refusal. `shipped` has the image's symbols, each with a name, a type, and whether its
+    /// bytes are those of `whole.c`.
     fn verified(
         source: &str,
         users: &[&str],
@@ -563,7 +564,8 @@ mod tests {
             whole(&[("f", 'T', false), ("g", 't', true)]),
             kept("whole.c")
         );
-        // Its names show that too, but not the name of a local function in another unit.
+        // The name of a global function shows that, too. A local function of that name may be in
+        // another unit.
         assert_eq!(whole(&[("f", 'T', false), ("g", 't', false)]), differs);
         assert_eq!(whole(&[("f", 'W', false)]), differs);
         assert_eq!(whole(&[("f", 't', false), ("g", 't', false)]), absent);

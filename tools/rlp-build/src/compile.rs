@@ -62,7 +62,8 @@ pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
 }
 
 /// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
-/// that kbuild does not compile: such a unit is not in the shipped kernel.
+/// that kbuild does not compile. In most cases such a unit is not in the shipped kernel. A unit is
+/// also left out if its compilation fails for another reason, such as a full disk.
 pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
     compile_into_cache(tree, sources).map(|(units, _)| units)
 }

@@ -3,8 +3,9 @@
 //! The questions about a fix that a person has to decide.
 //!
 //! While the transition runs, some tasks run the old code and some the new code. This program
-//! detects that a fix changes locks, data or callbacks. A person has to decide whether the old and
-//! the new code may then run side by side.
+//! detects that a fix changes data, defines callbacks, or changes calls of locking functions. It
+//! does not detect such a call that only moves. A person has to decide whether the old and the new
+//! code may then run side by side.
 
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -47,7 +47,7 @@ pub(crate) enum Sort {
     Structure,
     /// The typedef of a structure that has no name.
     Typedef,
-    /// A variable that exists as long as its object: a global one, or a static one.
+    /// A global or a static variable, which exists as long as its kernel or module is loaded.
     Variable,
 }
 
@@ -502,7 +502,7 @@ fn type_of(entry: &Entry<'_, '_>) -> gimli::Result<Option<UnitOffset>> {
     })
 }
 
-/// The address of a variable that has one as long as its object exists.
+/// The address of a global or a static variable. `None` for any other variable.
 fn address(entry: &Entry<'_, '_>) -> gimli::Result<Option<u64>> {
     let Some(AttributeValue::Exprloc(expression)) = entry.attr_value(gimli::DW_AT_location)? else {
         return Ok(None);
