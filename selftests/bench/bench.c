@@ -987,9 +987,16 @@ static const struct section {
 	{ "phases", section_phases },
 };
 
+static const struct section *find_section(const char *name)
+{
+	for (unsigned int i = 0; i < sizeof(sections) / sizeof(*sections); i++)
+		if (!strcmp(sections[i].name, name))
+			return &sections[i];
+	die("there is no section %s", name);
+}
+
 int main(int argc, char **argv)
 {
-	int64_t start;
 
 	if (argc > 1 && !strcmp(argv[1], "-q")) {
 		quick = true;
@@ -997,6 +1004,8 @@ int main(int argc, char **argv)
 	}
 	if (argc < 2)
 		die("usage: bench [-q] klp|rlp SECTION...");
+	for (int arg = 2; arg < argc; arg++)
+		find_section(argv[arg]);
 	loader = argv[1];
 	is_rlp = !strcmp(loader, "rlp");
 	patches_dir = is_rlp ? "/sys/kernel/rust_livepatch" : "/sys/kernel/livepatch";
@@ -1007,15 +1016,12 @@ int main(int argc, char **argv)
 	if (is_rlp)
 		load("rust_livepatch", "");
 	for (int arg = 2; arg < argc; arg++) {
-		for (unsigned int i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
-			if (strcmp(sections[i].name, argv[arg]))
-				continue;
-			start = now();
-			sections[i].run();
-			printf("# %s %s: %lld ms\n", loader, argv[arg],
-			       (long long)((now() - start) / MSEC));
-			fflush(stdout);
-		}
+		int64_t start = now();
+
+		find_section(argv[arg])->run();
+		printf("# %s %s: %lld ms\n", loader, argv[arg],
+		       (long long)((now() - start) / MSEC));
+		fflush(stdout);
 	}
 	if (is_rlp)
 		unload("rust_livepatch");
