@@ -83,8 +83,9 @@ replacements_differ() {
 	code=$(tool objdump -d --no-show-raw-insn --disassemble=bare "$patch" &&
 		tool objdump -d --no-show-raw-insn --disassemble=say "$patch")
 	echo "$code"
-	[[ $(grep -A 1 '<bare>:$' <<<"$code") != *endbr64 ]] &&
-		[[ $(grep -A 1 '<say>:$' <<<"$code") == *endbr64 ]]
+	[[ $(grep -A 1 '<say>:$' <<<"$code") == *endbr64 ]] &&
+		[[ $(grep -A 1 '<bare>:$' <<<"$code") == *?$'\n'* ]] &&
+		[[ $(grep -A 1 '<bare>:$' <<<"$code") != *endbr64 ]]
 }
 
 [[ $(uname -m) == x86_64 && -e $module ]] || {
