@@ -11,6 +11,10 @@ table=$top/Documentation/parity.rst
 klp=$source/kernel/livepatch
 header=$source/include/linux/livepatch.h
 
+rc=0
+# The last command of a pipeline is covered(), which sets rc.
+shopt -s lastpipe
+
 # covered WHAT <NAMES: each name must have a row.
 covered() {
 	local what=$1 name missing=() count=0
@@ -21,9 +25,11 @@ covered() {
 	done
 	if ((count == 0)); then
 		echo "not ok - parity: $what # none found in $source"
+		rc=1
 	elif ((${#missing[@]})); then
 		printf '# no row for: %s\n' "${missing[@]}"
 		echo "not ok - parity: $what"
+		rc=1
 	else
 		echo "ok - parity: a row for each of $count $what"
 	fi
@@ -76,6 +82,8 @@ perl -0ne 'while (/\b(?:pr_\w+|WARN)\((?:1, )?\s*((?:"(?:[^"\\]|\\.)*"\s*)+)/g) 
 
 if grep -nE '^   ``.*`` \|[[:space:]]*$' "$table" | sed 's/^/# /' | grep .; then
 	echo "not ok - parity: each row has a text"
+	rc=1
 else
 	echo "ok - parity: each row has a text"
 fi
+exit $rc
