@@ -26,7 +26,9 @@ new_disk
 start_machine
 booted
 guest "rlp install /root/modules/$pair.ko"
-reboot
+power_cut
+new_layer
+start_machine
 booted
 whole_store
 # Record that this boot has survived its patches. Otherwise rlp would not load them at the next
@@ -44,6 +46,7 @@ for ((cut = 1; cut <= ${N:-4}; cut++)); do
 	send "while :; do rlp install /root/modules/$late.ko; rlp uninstall $late; done"
 	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
 	power_cut
+	new_layer
 	start_machine
 	booted
 	whole_store
