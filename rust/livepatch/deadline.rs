@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The deadline of a transition, and the report that it takes long.
+//! A transition that takes long: the report of that, and its reversal at the deadline, or if
+//! another patch has to be taken back.
 
 use crate::{
     blockers,
     events::Event,
+    patch::Patch,
     records::Records,
     registry::Registry,
     step::PatchId,
@@ -17,8 +19,18 @@ use kernel::{
 };
 use kernel_ext::task;
 
-/// The time after which it is reported that a transition waits for tasks.
+/// The time after which it is reported that a transition waits for tasks, and after which another
+/// patch that has to be taken back goes first.
 const LONG: Delta = Delta::from_secs(10);
+
+/// Why the loader reverses a transition.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// The deadline has passed, in seconds.
+    Deadline(u32),
+    /// This patch was not confirmed in time. It can only be taken back when no transition runs.
+    Unconfirmed(PatchId),
+}
 
 /// How many reasons for the delay are logged.
 const REASONS: usize = 3;
@@ -32,36 +44,54 @@ const LONGEST_NAME: usize = 128;
 
 impl Registry {
     /// Reports once that the transition has run for [`LONG`]. Reverses the transition if its
-    /// deadline has passed.
+    /// deadline has passed, or if it has run for [`LONG`] and another patch has to be taken back.
     pub(crate) fn watch_transition(&mut self) {
         let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())
         else {
             return;
         };
-        let (id, deadline_s) = (patch.id, patch.deadline_s);
-        let elapsed = transition.elapsed();
-        let deadline = Delta::from_secs(i64::from(deadline_s));
-        let has_deadline = transition.deadline != Deadline::None && deadline_s != 0;
-        if !transition.reported && elapsed >= LONG {
+        let id = patch.id;
+        if !transition.reported && transition.elapsed() >= LONG {
             self.report(id, Event::Wait);
             if let Some(transition) = self.transition_mut() {
                 transition.reported = true;
             }
         }
-        if has_deadline && elapsed >= deadline {
-            self.reverse_late(id, deadline_s);
+        if let Some(cause) = self.cause_to_reverse() {
+            self.reverse_late(id, cause);
         }
     }
 
-    /// Reverses the transition of the patch `id`, whose deadline has passed. The first call in a
-    /// transition reports that. If the reversal fails, the next sweep calls this again.
-    fn reverse_late(&mut self, id: PatchId, deadline_s: u32) {
+    /// Returns why the transition must be reversed now, if it must.
+    fn cause_to_reverse(&self) -> Option<Cause> {
+        let (transition, patch) = (self.transition()?, self.patch_in_transition()?);
+        if transition.deadline == Deadline::None {
+            return None;
+        }
+        let elapsed = transition.elapsed();
+        let deadline = Delta::from_secs(i64::from(patch.deadline_s));
+        if patch.deadline_s != 0 && elapsed >= deadline {
+            return Some(Cause::Deadline(patch.deadline_s));
+        }
+        if elapsed <= LONG {
+            return None;
+        }
+        let is_late = |other: &&Patch| other.probation_left().is_some_and(Delta::is_zero);
+        let mut others = self.patches().filter(|other| other.id != patch.id);
+        Some(Cause::Unconfirmed(others.find(is_late)?.id))
+    }
+
+    /// Reverses the transition of the patch `id` for `cause`. The first call in a transition logs
+    /// that. If the reversal fails, the next sweep calls this again.
+    fn reverse_late(&mut self, id: PatchId, cause: Cause) {
         let is_first = self.transition_mut().is_some_and(|transition| {
             core::mem::replace(&mut transition.deadline, Deadline::Passed) == Deadline::Ahead
         });
         if is_first {
-            self.log_lateness(deadline_s);
-            self.report(id, Event::Deadline);
+            self.log_reversal(cause);
+            if matches!(cause, Cause::Deadline(_)) {
+                self.report(id, Event::Deadline);
+            }
         }
         if let (Err(e), true, Ok(patch)) = (self.reverse(), is_first, self.patch(id)) {
             pr_warn!(
@@ -92,17 +122,27 @@ impl Registry {
         Ok(())
     }
 
-    /// Logs that the transition is reversed, and which tasks have delayed it.
-    fn log_lateness(&self, deadline_s: u32) {
+    /// Logs why the transition is reversed, and which tasks have delayed it.
+    fn log_reversal(&self, cause: Cause) {
         let (Some(transition), Some(patch)) = (self.transition(), self.patch_in_transition())
         else {
             return;
         };
-        pr_warn!(
-            "patch '{}': the transition is not complete after {} s, and is reversed\n",
-            patch.name(),
-            deadline_s
-        );
+        match cause {
+            Cause::Deadline(seconds) => pr_warn!(
+                "patch '{}': the transition is not complete after {} s, and is reversed\n",
+                patch.name(),
+                seconds
+            ),
+            Cause::Unconfirmed(other) => {
+                let Ok(other) = self.patch(other) else { return };
+                pr_warn!(
+                    "patch '{}': the transition is reversed, because '{}' was not confirmed in time\n",
+                    patch.name(),
+                    other.name()
+                );
+            }
+        }
         let pending = transition.records().iter_pending();
         let Ok(counts) = blockers::count_by_function(pending.map(|record| record.blocker())) else {
             return;

@@ -108,14 +108,15 @@ const FIRST_NUDGE: Delta = Delta::from_secs(3);
 /// (`klp_send_signals()` in `kernel/livepatch/transition.c`).
 const NUDGE_PERIOD: Delta = Delta::from_secs(15);
 
-/// Whether a transition is reversed at the deadline of its patch.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whether the loader reverses a transition at the deadline of its patch, or so that another patch
+/// can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deadline {
     /// The transition is not reversed.
     None,
-    /// The deadline has not passed, if the patch has one.
+    /// The transition need not be reversed yet.
     Ahead,
-    /// The deadline has passed, which was reported. The transition could not be reversed yet.
+    /// The transition must be reversed, which was logged. It could not be reversed yet.
     Passed,
 }
 
@@ -197,7 +198,8 @@ impl Transition {
         let target = self.target.other();
         self.renew(plan, target)?;
         self.target = target;
-        // A reversed transition has no deadline. Otherwise it could be reversed again and again.
+        // A reversed transition is not reversed at a deadline. Otherwise it could be reversed again
+        // and again.
         self.deadline = Deadline::None;
         self.nudge_clock = Instant::now();
         self.nudge_after = FIRST_NUDGE;

@@ -100,6 +100,41 @@ unload_patch rlp_patch_b
 expect_unchanged
 pass "a patch is confirmed while it is taken back"
 
+# Another patch hangs in its transition. It may not keep a patch that nobody confirms in effect.
+reversed="the transition is reversed, because 'rlp_patch_a' was not confirmed in time"
+echo 5 >$probation
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+fall_asleep
+sleeper=$!
+new_log
+load_module rlp_patch_b funcs=rlp_target:sleep_show
+wait_gone rlp_patch_b
+wait_gone rlp_patch_a
+expect_log "patch 'rlp_patch_b': $reversed"
+expect_log "patch 'rlp_patch_b': blocked by cat \\($sleeper\\) inside sleep_show$"
+expect_log "patch 'rlp_patch_a' was not confirmed within 5 s, and is taken back"
+wake_up
+unload_module rlp_patch_b
+unload_module rlp_patch_a
+expect_unchanged
+pass "a patch is taken back although the transition of another one hangs"
+
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+fall_asleep
+new_log
+load_module rlp_patch_b funcs=rlp_target:sleep_show
+echo 1 >$RLP/rlp_patch_a/confirmed
+sleep 13
+expect_file $RLP/rlp_patch_b/transition 1
+! log_has "$reversed" || fail "a transition is reversed although nothing has to be taken back"
+wake_up
+wait_settled rlp_patch_b
+echo 1 >$RLP/rlp_patch_b/confirmed
+unload_patch rlp_patch_b
+unload_patch rlp_patch_a
+expect_unchanged
+pass "a confirmed patch lets the transition of another one go on"
+
 # Patches that break the machine. The first patch breaks execve: while it is enabled, no program can
 # be started, so the shell only uses its builtins.
 refuses_exec() {

@@ -159,6 +159,17 @@ pub(crate) fn other_transition(patch: usize) -> Option<(usize, Deadline)> {
     (other != patch && !is_stalled).then_some((other, deadline))
 }
 
+/// Whether `patch` was not confirmed in time. Another transition is then reversed if it takes long.
+pub(crate) fn is_late(patch: usize) -> bool {
+    let registry = REGISTRY.lock().unwrap();
+    let mut patches = registry.patches().filter(|p| p.desc.0 == patch);
+    patches.any(has_expired)
+}
+
+fn has_expired(patch: &Patch) -> bool {
+    patch.probation_left().is_some_and(|left| left.is_zero())
+}
+
 /// Checks what must hold after each request, whether it succeeded or failed.
 pub(crate) fn check_always() {
     let text = text::text();
@@ -312,6 +323,20 @@ pub(crate) fn check_effect(op: Op, before: &Seen) {
         }
         _ => (),
     }
+}
+
+/// Checks that no transition delays the end of another patch's probation for longer than it may.
+/// Called when the worker has run, and this time has passed.
+pub(crate) fn check_gives_way() {
+    let registry = REGISTRY.lock().unwrap();
+    let Some(transition) = registry.transition().filter(|t| !t.is_done()) else {
+        return;
+    };
+    let moving = registry.patch_in_transition().unwrap().id;
+    let mut others = registry.patches().filter(|patch| patch.id != moving);
+    let is_waiting = others.any(has_expired);
+    let may_go_on = transition.deadline == Deadline::Ahead;
+    assert!(!is_waiting || !may_go_on, "a patch is not taken back");
 }
 
 /// Checks what must hold when no work is left.

@@ -55,7 +55,10 @@ use crate::{
         Broken,
         Fault, //
     },
-    transition::Probe,
+    transition::{
+        Deadline,
+        Probe, //
+    },
     twin::must_fail,
     view::VIEW, //
 };
@@ -114,7 +117,7 @@ enum Failure {
 /// The time within which a patch must be confirmed, in seconds.
 const PROBATION: u32 = 60;
 /// The usual result of `Instant::elapsed()`, for any instant: long enough for all functions to
-/// settle, but shorter than a probation.
+/// settle, but shorter than a probation. A transition does not count as long yet.
 const BEFORE_EXPIRY: time::Delta = time::Delta::from_secs(10);
 /// The result of `Instant::elapsed()` in an operation that waits past the deadline of `evict()`,
 /// but ends no probation.
@@ -219,13 +222,14 @@ impl Loader {
             }
             Op::Remove(patch) => {
                 let before = promise::other_transition(patch);
+                let is_late = promise::is_late(patch);
                 self.set_state(patch, Some(State::Going));
                 time::set_elapsed(LATE);
                 time::delay::set_meanwhile(|| ());
                 Watcher::going(Module(patch, PhantomData));
                 expect_waits_to_end();
                 let after = promise::other_transition(patch);
-                if before.is_some() && after.is_some() {
+                if !is_late && before.is_some() && after.is_some() {
                     assert!(before == after, "another transition has changed");
                 }
                 let module = machine(|machine| machine.modules[patch].clone());
@@ -272,6 +276,7 @@ impl Loader {
             Op::Expire => {
                 time::set_elapsed(AFTER_EXPIRY);
                 let result = self.run(Op::Work);
+                promise::check_gives_way();
                 time::set_elapsed(BEFORE_EXPIRY);
                 result
             }
@@ -300,9 +305,14 @@ fn with_refusal<T>(nth: usize, f: impl FnOnce() -> T) -> (T, usize) {
 impl System for Loader {
     type Op = Op;
     type Failure = Failure;
-    /// The observable state, the machine and its text, whether functions settle, and the number of
-    /// announced modules.
-    type State = (promise::Seen, Machine, text::Text, bool, usize);
+    /// The observable state, the machine and its text. Then whether functions settle, the number of
+    /// announced modules, and the deadline of the transition.
+    type State = (
+        promise::Seen,
+        Machine,
+        text::Text,
+        (bool, usize, Option<Deadline>),
+    );
 
     fn operations() -> Vec<Op> {
         let mut all = vec![
@@ -415,9 +425,11 @@ impl System for Loader {
         let registry = REGISTRY.lock().unwrap();
         let settling = registry.settling().is_some();
         let announced = registry.announced().len();
+        let deadline = registry.transition().map(|transition| transition.deadline);
         drop(registry);
         let machine = machine(|machine| machine.clone());
-        (promise::seen(), machine, text::text(), settling, announced)
+        let others = (settling, announced, deadline);
+        (promise::seen(), machine, text::text(), others)
     }
 
     /// Clears the task's stack, and runs the worker until it has nothing to do.
