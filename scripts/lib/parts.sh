@@ -119,3 +119,20 @@ in_order() {
 ibt_tests() {
 	sed -n "s/^$1: *//p" "$selftests_dir/ibt/TESTS"
 }
+
+# only_skipped NAME...: print a TAP line, which says whether all tests that were skipped are in the
+# list. The kernel lacks something that these tests need. A test that is skipped for another reason
+# counts as a failure. Otherwise nobody may notice that it never runs. A function for which
+# rlp-build refuses a live patch ("corpus") is no test.
+only_skipped() {
+	local others
+
+	others=$(sed -nE 's/^ok (- |[0-9]+ )(.*) # SKIP.*/\2/p' "$tap" | grep -v '^corpus ' |
+		grep -vxF "$(printf '%s\n' "$@")") || true
+	if [[ $others ]]; then
+		echo "not ok - these tests were skipped although the kernel has what they need:"
+		sed 's/^/# /' <<<"$others"
+	else
+		echo "ok - each test that was skipped needs something that this kernel lacks"
+	fi
+}

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The loader's notifier for a panic names the patch that is on probation. The notifiers are called
-# as panic() calls them, but the kernel does not panic. Afterwards RCU reports no stalls.
+# as panic() calls them, but the kernel does not panic. After that, the kernel reports no hung tasks
+# and no RCU stalls.
+# guest: quiet
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
