@@ -698,8 +698,10 @@ impl Run<'_> {
             }
             End::Late(_) | End::Interrupted(_) => return Ok(Health::Interrupted),
         }
+        let mut log = intent.before.log(self.system);
         let until = Instant::now() + Duration::from_secs(u64::from(policy.settle));
         while Instant::now() < until {
+            log.look();
             if interrupt::is_pending() {
                 return Ok(Health::Interrupted);
             }
@@ -714,7 +716,13 @@ impl Run<'_> {
             patch: &intent.patch,
             limit: Duration::from_secs(u64::from(policy.timeout)),
         };
-        health::check(self.system, &intent.before, subject, self.progress)
+        health::check(
+            self.system,
+            &intent.before,
+            &mut log,
+            subject,
+            self.progress,
+        )
     }
 
     /// Checks a patch that is loaded. Confirms it, or takes it back.

@@ -8,7 +8,7 @@ use crate::failure::{
     Result, //
 };
 use crate::interrupt;
-use crate::kmsg;
+use crate::kmsg::Watch;
 use crate::level::Number;
 use crate::output::Progress;
 use crate::program;
@@ -22,6 +22,7 @@ use serde::{
     Deserialize,
     Serialize, //
 };
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
@@ -63,8 +64,38 @@ pub(crate) struct Subject<'a> {
 impl Before {
     pub(crate) fn read(system: &System) -> Self {
         Self {
-            log: kmsg::last_number(system),
+            log: Watch::last_number(system).ok(),
             failed_units: failed_units(system),
+        }
+    }
+
+    /// The kernel's log since then.
+    pub(crate) fn log(&self, system: &System) -> Log {
+        Log(self.log.map(|number| Watch::after(system, number)))
+    }
+}
+
+/// The kernel's log since the patch was loaded, if it could be read before that.
+pub(crate) struct Log(Option<io::Result<Watch>>);
+
+impl Log {
+    /// Reads the new records. To be called often, because new records overwrite old ones.
+    pub(crate) fn look(&mut self) {
+        if let Some(Ok(watch)) = &mut self.0 {
+            watch.look();
+        }
+    }
+
+    /// Why the log does not show that the kernel is well, if it does not.
+    fn trouble(&self) -> Option<String> {
+        match &self.0 {
+            None => None,
+            Some(Ok(watch)) => watch.trouble(),
+            Some(Err(error)) => Some(format!(
+                "the kernel's log could be read before the patch was loaded, and cannot be read \
+                 now: {}",
+                error_text(error)
+            )),
         }
     }
 }
@@ -151,24 +182,23 @@ fn run(system: &System, name: &str, subject: Subject<'_>) -> Health {
 pub(crate) fn check(
     system: &System,
     before: &Before,
+    log: &mut Log,
     subject: Subject<'_>,
     progress: &mut Progress,
 ) -> Result<Health> {
     let (programs, _) = programs(system)?;
     for name in programs {
         progress.update(&format!("level {}: the check {name} runs", subject.level));
-        match run(system, &name, subject) {
+        let health = run(system, &name, subject);
+        log.look();
+        match health {
             Health::Good => (),
             other => return Ok(other),
         }
     }
-    if let Some(complaint) = before
-        .log
-        .and_then(|number| kmsg::complaints_after(system, number).into_iter().next())
-    {
-        return Ok(Health::Bad(format!(
-            "the kernel has complained: {complaint}"
-        )));
+    log.look();
+    if let Some(trouble) = log.trouble() {
+        return Ok(Health::Bad(trouble));
     }
     Ok(new_failures(
         before.failed_units.as_deref(),
@@ -218,7 +248,8 @@ mod tests {
             patch: "fix",
             limit: Duration::from_millis(500),
         };
-        check(system, before, subject, &mut Progress::new(true)).unwrap()
+        let (mut log, mut progress) = (before.log(system), Progress::new(true));
+        check(system, before, &mut log, subject, &mut progress).unwrap()
     }
 
     #[test]
@@ -282,7 +313,7 @@ mod tests {
     #[test]
     fn complaints_of_the_kernel() {
         let (_folder, system) = machine(&[]);
-        let path = system.path(kmsg::DEVICE);
+        let path = system.path(crate::kmsg::DEVICE);
         durable::replace(&path, b"4,6,1,-;WARNING: CPU: 0 PID: 1 at old\n").unwrap();
         let before = Before::read(&system);
         assert_eq!(health(&system, &before), Health::Good);
@@ -293,5 +324,19 @@ mod tests {
         durable::replace(&path, log.as_bytes()).unwrap();
         let bad = "the kernel has complained: WARNING: CPU: 0 PID: 1 at new";
         assert_eq!(health(&system, &before), Health::Bad(bad.to_owned()));
+        // The complaint was overwritten.
+        let lost = "records of the kernel's log were overwritten before they were read";
+        durable::replace(&path, b"6,10,5,-;much\n6,11,6,-;more\n").unwrap();
+        assert_eq!(health(&system, &before), Health::Bad(lost.to_owned()));
+        // A record that was overwritten later was read in time.
+        let log = "6,7,2,-;fine\n4,8,4,-;WARNING: CPU: 0 PID: 1 at new\n";
+        durable::replace(&path, log.as_bytes()).unwrap();
+        let watched = before.log(&system);
+        durable::replace(&path, b"6,9,5,-;much\n6,10,6,-;more\n").unwrap();
+        assert_eq!(watched.trouble().as_deref(), Some(bad));
+        std::fs::remove_file(&path).unwrap();
+        let unreadable = "the kernel's log could be read before the patch was loaded, and cannot \
+                          be read now: No such file or directory";
+        assert_eq!(health(&system, &before), Health::Bad(unreadable.to_owned()));
     }
 }

@@ -93,50 +93,97 @@ const COMPLAINTS: [&str; 14] = [
     "Bad page",
 ];
 
-/// Reads the records of the kernel itself, with their numbers. Records that programs have written
-/// are left out: the higher bits of their priority are not 0.
-fn of_kernel(system: &System) -> std::io::Result<Vec<(u64, u32, String)>> {
-    let mut file = BufReader::with_capacity(LONGEST, open(system)?);
-    let mut line = Vec::new();
-    let mut records = Vec::new();
-    loop {
-        line.clear();
-        match file.read_until(b'\n', &mut line) {
-            Ok(0) => return Ok(records),
-            Ok(_) => {
-                let record = String::from_utf8_lossy(&line);
-                records.extend(kernel_record(record.trim_end()));
-            }
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => (),
-            Err(_) => return Ok(records),
-        }
-    }
+/// A record of the log.
+struct Record {
+    number: u64,
+    /// The level and the text, if the kernel itself has written the record, and not a program. The
+    /// higher bits of the priority of a program's record are not 0.
+    of_kernel: Option<(u32, String)>,
 }
 
-/// The number, the level and the text of a record of the kernel.
-fn kernel_record(record: &str) -> Option<(u64, u32, String)> {
-    let (head, text) = record.split_once(';')?;
+fn record(line: &str) -> Option<Record> {
+    let (head, text) = line.split_once(';')?;
     let mut head = head.split(',');
     let priority: u32 = head.next()?.parse().ok()?;
     let number = head.next()?.parse().ok()?;
-    (priority >> 3 == 0).then(|| (number, priority & 7, text.to_owned()))
+    let is_kernel = priority >> 3 == 0;
+    Some(Record {
+        number,
+        of_kernel: is_kernel.then(|| (priority & 7, text.to_owned())),
+    })
 }
 
-/// The number of the last record of the kernel, or `None` if the log cannot be read.
-pub(crate) fn last_number(system: &System) -> Option<u64> {
-    let records = of_kernel(system).ok()?;
-    Some(records.last().map_or(0, |(number, ..)| *number))
+/// The complaints of the kernel since a record of its log. The log is read again and again, because
+/// new records overwrite old ones.
+pub(crate) struct Watch {
+    file: BufReader<File>,
+    /// The number of the record that was read last.
+    last: u64,
+    complaint: Option<String>,
+    /// Whether records were overwritten before they were read.
+    has_lost: bool,
 }
 
-/// The complaints of the kernel since the record with this number.
-pub(crate) fn complaints_after(system: &System, number: u64) -> Vec<String> {
-    let records = of_kernel(system).unwrap_or_default().into_iter();
-    records
-        .filter(|(nr, level, text)| {
-            *nr > number && *level <= WARNING && COMPLAINTS.iter().any(|words| text.contains(words))
-        })
-        .map(|(.., text)| text)
-        .collect()
+impl Watch {
+    /// Watches the records after the one with this number.
+    pub(crate) fn after(system: &System, number: u64) -> std::io::Result<Self> {
+        let mut watch = Self {
+            file: BufReader::with_capacity(LONGEST, open(system)?),
+            last: number,
+            complaint: None,
+            has_lost: false,
+        };
+        watch.look();
+        Ok(watch)
+    }
+
+    /// The number of the last record of the log.
+    pub(crate) fn last_number(system: &System) -> std::io::Result<u64> {
+        Ok(Self::after(system, 0)?.last)
+    }
+
+    /// Reads the new records.
+    pub(crate) fn look(&mut self) {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match self.file.read_until(b'\n', &mut line) {
+                Ok(0) => return,
+                Ok(_) => {
+                    let new = record(String::from_utf8_lossy(&line).trim_end());
+                    new.into_iter().for_each(|record| self.note(record));
+                }
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => self.has_lost = true,
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn note(&mut self, record: Record) {
+        if record.number <= self.last {
+            return;
+        }
+        self.has_lost |= record.number > self.last + 1;
+        self.last = record.number;
+        let Some((level, text)) = record.of_kernel else {
+            return;
+        };
+        let is_complaint = level <= WARNING && COMPLAINTS.iter().any(|words| text.contains(words));
+        if is_complaint && self.complaint.is_none() {
+            self.complaint = Some(text);
+        }
+    }
+
+    /// Why the log does not show that the kernel is well, if it does not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match &self.complaint {
+            Some(complaint) => Some(format!("the kernel has complained: {complaint}")),
+            None if self.has_lost => Some(
+                "records of the kernel's log were overwritten before they were read".to_owned(),
+            ),
+            None => None,
+        }
+    }
 }
 
 /// The log from a moment on.
