@@ -27,6 +27,12 @@ impl Losses {
     fn of_kernel(&mut self, before: &Level, old: &Kernel, level: &Level) {
         let (nr, release) = (before.level, &old.release);
         let Some(new) = level.kernel(release) else {
+            // The machines with this kernel unload a level that is blocked.
+            if level.blocked.contains(&nr) {
+                return self.lost.push(format!(
+                    "this level blocks level {nr}, which has a patch for {release}, and has none"
+                ));
+            }
             return self.noted.push(format!(
                 "level {nr} has a patch for {release}, and this level has none"
             ));

@@ -340,9 +340,13 @@ fn what_the_level_before_has_had() {
         output.fails(3, line);
     }
     output.fails(3, "--allow-losses");
-    // A kernel that is left out is no loss for a machine.
+    // A kernel that is left out is no loss for a machine, unless the level before is blocked.
     let kernel = "level 6 has a patch for 7.3.5+deb13-amd64, and this level has none";
     assert!(!output.err.contains(kernel), "{output:?}");
+    let blocked = [&previous[..], &["--block", "4", "--block", "6", "in/old"]].concat();
+    let lost_kernel =
+        "this level blocks level 6, which has a patch for 7.3.5+deb13-amd64, and has none";
+    build(&machine, &blocked).fails(3, lost_kernel);
     let output = build(&machine, &[&fewer[..], &["--allow-losses"]].concat());
     for note in lost.iter().chain([&kernel]) {
         output.says(0, &format!("note: {note}\n"));
