@@ -156,15 +156,20 @@ fn describe(module: &ModuleFile) -> String {
 /// disabled nor held.
 fn check_same(module: &ModuleFile, patch: &Patch) -> Result<()> {
     let name = &patch.name;
-    if let (Some(file), Some(loaded)) = (&module.build_id, &patch.build_id) {
-        if file != loaded {
-            return Err(Failure::refused(format!("{name} was not loaded"))
-                .why(format!(
-                    "another build of {name} is loaded: its build id is {loaded}, the file has \
-                     {file}"
-                ))
-                .next(format!("rlp unload {name}, then load the file")));
-        }
+    let difference = match (&module.build_id, &patch.build_id) {
+        (Some(file), Some(loaded)) if file == loaded => None,
+        (Some(file), Some(loaded)) => Some(format!(
+            "another build of {name} is loaded: its build id is {loaded}, the file has {file}"
+        )),
+        _ => Some(format!(
+            "nothing shows that the patch {name} that is loaded is the one in the file, because \
+             one of them has no build id"
+        )),
+    };
+    if let Some(difference) = difference {
+        return Err(Failure::refused(format!("{name} was not loaded"))
+            .why(difference)
+            .next(format!("rlp unload {name}, then load the file")));
     }
     match patch.state {
         State::Disabling => Err(Failure::refused(format!("{name} is being disabled"))

@@ -313,6 +313,12 @@ fn loading_again_is_no_error() {
     machine
         .run(&["load", file])
         .fails(3, "another build of live_fix is loaded");
+    // A module without a build id may be anything.
+    std::fs::remove_file(machine.path("sys/module/live_fix/notes/.note.gnu.build-id")).unwrap();
+    machine.run(&["load", file]).fails(
+        3,
+        "nothing shows that the patch live_fix that is loaded is the one in the file",
+    );
 }
 
 /// Some options have no effect on a patch that is loaded already. `load` names them, and uses the
