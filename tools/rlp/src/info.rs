@@ -138,10 +138,11 @@ impl Report for Patches {
 
 impl Cve {
     /// Whether one of these patches is confirmed, and in effect for all tasks. Such a patch is in
-    /// effect in each of its objects that is loaded.
+    /// effect in each of its objects that is loaded. If tasks were forced, nothing shows that they
+    /// have left the old code.
     fn is_fixed(&self) -> bool {
         let mut patches = self.patches.iter();
-        patches.any(|patch| patch.state == State::InEffect)
+        patches.any(|patch| patch.state == State::InEffect && !patch.forced)
     }
 }
 
@@ -161,6 +162,9 @@ impl Report for Cve {
         };
         for patch in &self.patches {
             let _ = writeln!(text, "  {}: {}", patch.name, state_words(patch, paint));
+            if patch.forced {
+                text.push_str("    tasks were forced, and may still run the old code\n");
+            }
             for object in patch.objects.iter().filter(|object| !object.patched) {
                 let _ = writeln!(text, "    {} is patched when it loads", object.name);
             }

@@ -294,6 +294,13 @@ fn info() {
     machine.set("live_fix", "confirmed", "0");
     assert_eq!(machine.run(&["info", "CVE-2026-0001"]).status, 6);
     assert_eq!(machine.json(&["info", "CVE-2026-0001"])["fixed"], false);
+    machine.set("live_fix", "confirmed", "1");
+    machine.set("live_fix", "transition_forced", "1");
+    let forced = machine.run(&["info", "CVE-2026-0001"]);
+    forced.has("CVE-2026-0001: not fixed\n");
+    forced.has("    tasks were forced, and may still run the old code\n");
+    assert_eq!(forced.status, 6);
+    assert_eq!(machine.json(&["info", "CVE-2026-0001"])["fixed"], false);
     machine
         .run(&["info", "other"])
         .fails(3, "the loader has no patch other");
