@@ -160,7 +160,7 @@ static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	if (READ_ONCE(counted_task) == current)
 		krealloc_by_kvrealloc = kvrealloc;
 	if (!strstarts(caller, "rust_helper_") && !strstarts(caller, "_R") &&
-	    !strstr(caller, "[rust_livepatch]"))
+	    !strstarts(caller, "rlp_rust_") && !strstr(caller, "[rust_livepatch]"))
 		return 1;
 	call->had_memory = regs_get_kernel_argument(regs, 0);
 	call->wants_memory = regs_get_kernel_argument(regs, 1);

@@ -93,7 +93,9 @@ full_is_on
 unload_patch rlp_patch_full
 pass "a transition completes although its reversal failed"
 
-inject_within rust_livepatch:worker_run '*'
+worker=rust_livepatch:worker_run
+! loader_is_built_in || worker=${worker#*:}
+inject_within $worker '*'
 each_fault complete 10 never "transitions are completed"
 load_patch rlp_patch_full
 each_fault mode 10 never "functions are promoted and demoted"

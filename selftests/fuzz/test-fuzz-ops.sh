@@ -16,10 +16,11 @@ set -e
 . "$(dirname "$0")/../lib/patches.sh"
 minutes=${RLP_MINUTES:-} pins=${RLP_PINS:-0}
 
-# Print 1 if the loader has users that cannot be unloaded, else 0. With 1, a round begins with
-# the loader loaded, and never unloads it.
+# Print 1 if the loader has users that cannot be unloaded, or is built in, else 0. With 1, a round
+# begins with the loader loaded, and never unloads it.
 kept() {
 	read_file /sys/module/rust_livepatch/refcnt
+	! loader_is_built_in || REPLY=1
 	echo $((REPLY > 0))
 }
 

@@ -95,7 +95,7 @@ for promote in N Y; do
 	! log_has '\] rust_livepatch:' || fail "our loader has logged a line"
 	case $now in
 	jump) holder $RLP/rlp_patch_a 'direct.*-->.*\[rlp_patch_a\]' ;;
-	*) holder $RLP/rlp_patch_a '->rlp_ftrace_handler.*\[rust_livepatch\]' ;;
+	*) holder $RLP/rlp_patch_a '->rlp_ftrace_handler'".*$(loader_mark)" ;;
 	esac
 	expect_file $TARGET/one patched
 	load_intree funcs=rlp_target:two_show

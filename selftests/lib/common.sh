@@ -135,6 +135,12 @@ loader_is_built_in() {
 	is_loaded rust_livepatch && [[ ! -e /sys/module/rust_livepatch/refcnt ]]
 }
 
+# loader_mark: print the pattern of the text with which the kernel marks the loader's functions. The
+# functions of a built-in loader have no mark.
+loader_mark() {
+	loader_is_built_in || echo '\[rust_livepatch\]'
+}
+
 # Whether the loader looks up symbols, and can be told not to use some of them. A loader that is
 # part of the kernel uses exports.
 has_gate() {

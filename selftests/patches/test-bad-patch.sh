@@ -113,9 +113,13 @@ if [[ $rust ]]; then
 else
 	untested "a Rust function of vmlinux: there is none"
 fi
-rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
-bad EINVAL "$where '$rust': it is a Rust function" \
-	rust_livepatch:"$rust" "a Rust function of a module"
+if ! loader_is_built_in; then
+	rust=$(first '_RNv[A-Za-z0-9_]+[[:space:]]\[rust_livepatch\]')
+	bad EINVAL "$where '$rust': it is a Rust function" \
+		rust_livepatch:"$rust" "a Rust function of a module"
+else
+	untested "a Rust function of a module: the loader is built in"
+fi
 bad EINVAL "(symbol 'start_kernel' not found|$where 'start_kernel')" \
 	:start_kernel "a function of vmlinux that is freed after boot"
 

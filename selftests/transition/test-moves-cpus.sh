@@ -45,6 +45,8 @@ idle_calls() {
 # count_interrupts: set "interrupts" to the number of times that sweeps interrupt each CPU in the
 # next three seconds. In a transition that is older than 1.5 seconds, there is a sweep each second.
 instance=/sys/kernel/tracing/instances/moves_cpus
+# The loader's function that the CPUs call is in Rust. A built-in loader has the only one.
+called="func=_R.*$(loader_mark)"
 count_interrupts() {
 	local cpu
 
@@ -53,7 +55,7 @@ count_interrupts() {
 	sleep 3
 	echo 0 >$instance/events/csd/csd_function_entry/enable
 	for ((cpu = 0; cpu < cpus; cpu++)); do
-		interrupts[cpu]=$(grep -c 'func=.*\[rust_livepatch\]' \
+		interrupts[cpu]=$(grep -c "$called" \
 			$instance/per_cpu/cpu$cpu/trace) || true
 	done
 	rmdir $instance

@@ -136,6 +136,12 @@ struct image {
 
 static struct image patch_image, target_images[NR_TARGETS], loader_image;
 
+bool loader_is_built_in(void)
+{
+	return !access("/sys/module/rust_livepatch", F_OK) &&
+	       access("/sys/module/rust_livepatch/refcnt", F_OK);
+}
+
 static struct image read_image(const char *name)
 {
 	const char *folder = getenv("RLP_MODULES");
@@ -167,7 +173,8 @@ static struct image read_image(const char *name)
 void read_images(void)
 {
 	patch_image = read_image(PATCH);
-	loader_image = read_image("rust_livepatch");
+	if (!loader_is_built_in())
+		loader_image = read_image("rust_livepatch");
 	for (int i = 0; i < NR_TARGETS; i++)
 		target_images[i] = read_image(objects[i]);
 }
@@ -226,6 +233,8 @@ bool find_loader(void)
 		fprintf(stderr, "fuzz_ops: too many modules are pinned\n");
 		exit(2);
 	}
+	if (loader_is_built_in())
+		return true;
 	if (unload("rust_livepatch") != EAGAIN)
 		return false;
 	nr_pinned_before = atoi(read_file("/sys/module/rust_livepatch/refcnt", text, sizeof(text)));

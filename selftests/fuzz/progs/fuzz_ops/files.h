@@ -39,6 +39,9 @@ int load_loader(void);
 int unload(const char *name);
 int unload_slot(int slot);
 
+/* Whether the loader is no module, and so is never loaded, unloaded or referred to. */
+bool loader_is_built_in(void);
+
 /*
  * Finds the modules that were pinned earlier. Returns true if the loader is loaded and cannot be
  * unloaded; it unloads the loader otherwise.

@@ -200,7 +200,7 @@ void expect_refs(const struct state *m, const long *args, char *text)
 
 static void expect_loader_refs(const struct state *m, const long *args, char *text)
 {
-	if (!m->loader)
+	if (!m->loader || loader_is_built_in())
 		strcpy(text, "ENOENT");
 	else
 		sprintf(text, "%d", nr_loaded(m) + nr_pinned_before);

@@ -198,6 +198,8 @@ void wake_sleepers(void)
 
 void set_loader(int loaded)
 {
+	if (loader_is_built_in())
+		return;
 	log_op("%sload the loader", loaded ? "" : "un");
 	check_result(op_loader, (long[]){ loaded },
 		     loaded ? load_loader() : unload("rust_livepatch"));
