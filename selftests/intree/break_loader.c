@@ -24,7 +24,10 @@ static struct klp_func funcs[] = {
 };
 
 static struct klp_object objs[] = {
-	{ .name = "rust_livepatch", .funcs = funcs, },
+	{
+		.name = IS_BUILTIN(CONFIG_RUST_LIVEPATCH) ? NULL : "rust_livepatch",
+		.funcs = funcs,
+	},
 	{ }
 };
 

@@ -30,9 +30,13 @@ die() {
 cd "$suite" || exit 1
 
 if [[ $loader == ours ]]; then
-	[[ ! -d /sys/module/rust_livepatch ]] || rmmod rust_livepatch
-	insmod "$modules/rust_livepatch.ko" debug="${RLP_LOADER_DEBUG:-Y}" ||
-		die "cannot load the loader"
+	if [[ -d /sys/module/rust_livepatch && ! -e /sys/module/rust_livepatch/refcnt ]]; then
+		echo "${RLP_LOADER_DEBUG:-Y}" >/sys/module/rust_livepatch/parameters/debug
+	else
+		[[ ! -d /sys/module/rust_livepatch ]] || rmmod rust_livepatch
+		insmod "$modules/rust_livepatch.ko" debug="${RLP_LOADER_DEBUG:-Y}" ||
+			die "cannot load the loader"
+	fi
 	if [[ ${RLP_BREAK:-} ]]; then
 		insmod "$modules/$RLP_BREAK.ko" || die "cannot load $RLP_BREAK"
 		until [[ $(cat "/sys/kernel/livepatch/$RLP_BREAK/transition") == 0 ]]; do
