@@ -10,7 +10,7 @@ CACHE_DIR ?= build
 settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
 	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS LONG PATCH ALLOW TCG_THREAD \
-	SRCPATCH NAME N SEED SECUREBOOT IBT KEYRING REPOSITORY \
+	SRCPATCH NAME N SEED MUTANT SECUREBOOT IBT KEYRING REPOSITORY \
 	MAINTAINER KERNEL
 export $(settings)
 export RLP_SETTINGS := $(settings)
@@ -35,7 +35,7 @@ demo demo-fleet shell patch torture fuzz everything kselftest-upstream:
 	@$(asroot) $(if $(DEBUG),scripts/kernel/with-debug $(DEBUG)) scripts/$@
 
 check check-debug check-kernel-patches check-ops check-system selftests bench bench-table \
-	livepatch livepatch-corpus triage deb kernel-patches:
+	livepatch livepatch-corpus triage deb kernel-patches mutants:
 	@$(asroot) scripts/$@
 
 rustfmt clippy shellcheck host-tests litmus:
@@ -63,9 +63,9 @@ help:
 	@sed -n 's/^#: \?//p' Makefile
 
 .PHONY: modules demo demo-fleet check check-debug check-kernel-patches check-ops check-system \
-	shell patch livepatch livepatch-corpus triage torture fuzz everything kselftest-upstream \
-	selftests bench bench-table rustfmt clippy shellcheck host-tests litmus install programs \
-	deb kernel-patches update distclean doc-tables help
+	shell patch livepatch livepatch-corpus triage torture fuzz mutants everything \
+	kselftest-upstream selftests bench bench-table rustfmt clippy shellcheck host-tests litmus \
+	install programs deb kernel-patches update distclean doc-tables help
 
 #: make            build rust_livepatch.ko and the samples for the newest stock kernel
 #: make demo       boot that kernel in QEMU; patch and unpatch it while it runs
@@ -118,6 +118,9 @@ help:
 #:                 random operations and patches for n minutes;
 #:                 FUZZ_SEED=n T=x: repeat the test x with the seed n; give it the
 #:                 FUZZ_PINS= and FUZZ_KEPT= that it printed with the seed
+#: make mutants SEED=n N=n
+#:                 draw n changes of the loader's source, and print the test that notices each
+#:                 (default: 60 with the seed 1); MUTANT=name: this change alone
 #: make bench      measure the loader beside in-tree livepatch (BENCH_QUICK=1: roughly);
 #:                 ICOUNT=0 for wall time instead of instructions
 #: make bench-table
