@@ -477,6 +477,18 @@ fn probation_holds() {
     search::explore_at_length(|| Loader::new(true, PROBATION));
 }
 
+#[test]
+fn a_module_without_records_is_refused() {
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    let set = |lacks_sites| machine(|machine| machine.modules[MODULE].lacks_sites = lacks_sites);
+    loader.run(Op::Load(PATCHES[0])).unwrap();
+    set(true);
+    assert_eq!(loader.run(Op::LoadModule), Err(ENOMEM));
+    set(false);
+    assert_eq!(loader.run(Op::LoadModule), Ok(()));
+}
+
 fn explore() {
     search::explore(|| Loader::new(true, 0));
 }

@@ -45,6 +45,8 @@ pub(crate) struct ModuleInfo {
     pub(crate) state: Option<module::State>,
     pub(crate) refs: usize,
     pub(crate) pinned: bool,
+    /// ftrace had no memory for its records of the module.
+    pub(crate) lacks_sites: bool,
     /// The loader delays the freeing of the module by a [`Stall`](module::Stall).
     pub(crate) stalled: bool,
     /// The patch's relocations for the module are applied.

@@ -98,7 +98,7 @@ pub(crate) mod module {
         }
 
         pub(crate) fn lacks_sites(self) -> bool {
-            false
+            machine(|machine| machine.modules[self.0].lacks_sites)
         }
 
         pub(crate) fn check_signature(self) -> Result {
