@@ -17,7 +17,8 @@
  * kernel and user mode. It also does not wait on a CPU that is being brought online and has not
  * passed rcutree_report_cpu_starting() yet, or on a CPU that is going offline and has passed
  * rcutree_report_cpu_dead(). Such a CPU is not in cpu_online_mask (start_secondary() in
- * arch/x86/kernel/smpboot.c, take_cpu_down() in kernel/cpu.c).
+ * arch/x86/kernel/smpboot.c or secondary_start_kernel() in arch/arm64/kernel/smp.c, and
+ * take_cpu_down() in kernel/cpu.c).
  *
  * Only the CPU itself changes what is read here. Within the section, only an interrupt can do so,
  * and it restores what it has changed.

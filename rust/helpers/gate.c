@@ -8,7 +8,7 @@
  * No function of the gate is called through a pointer. With IBT, objtool seals
  * functions whose address the kernel never takes: an indirect call to such a
  * function is a #CP. A static call is patched into a direct call, which needs no
- * ENDBR.
+ * ENDBR. (Where the architecture has no static calls, they are pointers: see arch_arm64.h.)
  *
  * If a kernel exports a symbol, the module loader resolves the weak reference to
  * it, and the symbol is not looked up.
@@ -20,6 +20,7 @@
 #include <linux/moduleparam.h>
 #include <linux/uaccess.h>
 
+#include "arch.h"
 #include "gate.h"
 #include "gate_symbols.h"
 #include "helpers.h"

@@ -2,7 +2,7 @@
 
 //! Decoding instructions of the kernel.
 //!
-//! C header: [`arch/x86/include/asm/insn.h`](srctree/arch/x86/include/asm/insn.h)
+//! `rust/helpers/arch.h` has the decoder of each architecture.
 
 use core::num::NonZeroUsize;
 
@@ -10,7 +10,7 @@ use core::num::NonZeroUsize;
 pub struct Insn {
     /// The length in bytes.
     pub len: NonZeroUsize,
-    /// The target, if this is a direct jump: `jmp` or `jcc`.
+    /// The target, if this is a direct jump, conditional or not.
     pub jump: Option<usize>,
 }
 
