@@ -33,6 +33,8 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "../lib/rlp_arch.h"
+
 static char comm[TASK_COMM_LEN];
 module_param_string(comm, comm, sizeof(comm), 0644);
 
@@ -154,8 +156,7 @@ static int on_realloc(struct kretprobe_instance *ri, struct pt_regs *regs)
 	char caller[KSYM_SYMBOL_LEN];
 	bool kvrealloc;
 
-	/* At a function's first instruction, the stack pointer points to the return address. */
-	sprint_symbol(caller, *(unsigned long *)kernel_stack_pointer(regs));
+	sprint_symbol(caller, rlp_return_address(regs));
 	kvrealloc = strstarts(caller, "kvrealloc_");
 	if (READ_ONCE(counted_task) == current)
 		krealloc_by_kvrealloc = kvrealloc;

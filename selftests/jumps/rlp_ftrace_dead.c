@@ -3,12 +3,14 @@
  * Shuts ftrace down, as ftrace itself does when it finds unexpected code in the kernel's
  * text. The next time that ftrace has to change code, it changes nothing, shuts itself
  * down, and returns no error to its caller (ftrace_replace_code() in
- * arch/x86/kernel/ftrace.c).
+ * arch/x86/kernel/ftrace.c, or in kernel/trace/ftrace.c for other architectures).
  *
  * done		read: whether ftrace has been shut down
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
+
+#include "../lib/rlp_arch.h"
 
 static bool done;
 module_param(done, bool, 0444);
@@ -22,8 +24,7 @@ static int kill_instead(struct kprobe *probe, struct pt_regs *regs)
 	done = true;
 	ftrace_kill_func();
 	/* Return to the caller of ftrace_replace_code(). */
-	regs->ip = *(unsigned long *)regs->sp;
-	regs->sp += sizeof(long);
+	rlp_return(regs);
 	return 1;
 }
 

@@ -66,6 +66,14 @@ site() {
 	grep -A1 "^$1 " /sys/kernel/tracing/enabled_functions | tr '\n' ' '
 }
 
+# syscall_function NAME: print the name of the function that this system call enters.
+syscall_function() {
+	case $(uname -m) in
+	aarch64) echo "__arm64_sys_$1" ;;
+	*) echo "__x64_sys_$1" ;;
+	esac
+}
+
 # long: whether the tests run in full. Otherwise a test that takes long takes a sample of its cases.
 long() {
 	[[ ${RLP_LONG:-} ]]

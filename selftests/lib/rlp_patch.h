@@ -53,12 +53,12 @@
 #include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
-#include <linux/objtool.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
-#include <asm/ibt.h>
+
+#include "rlp_arch.h"
 
 #define MAX_FUNCS 16
 
@@ -99,30 +99,12 @@ static long kill(void)
 	return -ENOSYS;
 }
 
-/*
- * A replacement at an odd address: compilers may place functions there that they consider
- * cold. The int3 instruction in front of it must not be executed.
- */
-asm(".pushsection .text\n"
-    ".balign 16, 0xcc\n"
-    "int3\n"
-    ".type odd, @function\n"
-    "odd:\n"
-    ASM_ENDBR
-    "jmp say\n"
-    ".size odd, . - odd\n"
-    ".popsection\n");
+/* A replacement at an odd address. */
+RLP_ASM_ODD(odd, say);
 int odd(struct seq_file *m, void *v);
 
-/* A replacement without an ENDBR. */
-asm(".pushsection .text\n"
-    ".balign 16, 0xcc\n"
-    ".type bare, @function\n"
-    "bare:\n"
-    ANNOTATE_NOENDBR "\n"
-    "jmp say\n"
-    ".size bare, . - bare\n"
-    ".popsection\n");
+/* A replacement without a landing pad, which is an ENDBR on x86. */
+RLP_ASM_BARE(bare, say);
 int bare(struct seq_file *m, void *v);
 
 /* For functions that return an integer, and that nothing calls while they are patched. */

@@ -142,14 +142,14 @@ refuses_exec() {
 }
 
 echo 5 >$probation
-load_module rlp_patch_a funcs=:__x64_sys_execve=deny
+load_module rlp_patch_a "funcs=:$(syscall_function execve)=deny"
 wait_until refuses_exec || fail "execve still works"
 wait_until "[[ ! -e $RLP/rlp_patch_a ]]" 60 || fail "the patch is not taken back"
 true | cat || fail "execve is still broken"
 unload_module rlp_patch_a
 pass "a patch that breaks execve is taken back"
 
-load_module rlp_patch_a funcs=:__x64_sys_socket=deny
+load_module rlp_patch_a "funcs=:$(syscall_function socket)=deny"
 wait_settled rlp_patch_a
 ! watch_patches uevents >/dev/null 2>&1 || fail "sockets still work"
 wait_gone rlp_patch_a
