@@ -4,10 +4,9 @@
 # kernel's make.
 
 SUITE     ?= trixie
-FLAVOUR   ?= amd64
 CACHE_DIR ?= build
 
-settings := SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
+settings := ARCH SUITE FLAVOUR KERNEL_RELEASE DEBS CACHE_DIR KDIR MIRROR APTOPT T MINUTES DEBUG \
 	SLOW LOADER ACCEL CPUS MEM KERNEL_ARGS DESTDIR ICOUNT BENCH_QUICK BENCH_SECTIONS \
 	BENCH_LOADERS FUZZ_SEED FUZZ_PINS FUZZ_KEPT FAULTS LONG PATCH ALLOW TCG_THREAD \
 	SRCPATCH NAME N SEED MUTANT SECUREBOOT IBT KEYRING REPOSITORY \
@@ -18,6 +17,16 @@ export RLP_SETTINGS := $(settings)
 # Other variables on the command line (LLVM=1, V=1, ...) are passed to the kernel's make.
 export MAKEVARS := $(foreach var,$(filter-out $(settings:%=%=%),$(MAKEOVERRIDES)),\
 	$(if $(findstring =,$(var)),$(var)))
+
+# These targets work for the kernels of another architecture (Documentation/arm64.rst).
+foreign := modules demo shell patch torture fuzz check selftests install update distclean help
+ifneq ($(filter arm64 aarch64,$(ARCH)),)
+unsupported := $(filter-out $(foreign),$(MAKECMDGOALS)) \
+	$(foreach var,SECUREBOOT IBT DEBUG,$(if $($(var)),$(var)=))
+ifneq ($(strip $(unsupported)),)
+$(error ARCH=$(ARCH) does not support $(strip $(unsupported)) yet: see Documentation/arm64.rst)
+endif
+endif
 
 # asroot runs a command as root, or as root of a user namespace.
 asroot := scripts/root/asroot
@@ -42,7 +51,7 @@ rustfmt clippy shellcheck host-tests litmus:
 	@$(asroot) scripts/part $@
 
 # rlp and rlp-build are built in the build root, which a build for KDIR= does not need.
-install: modules $(if $(KDIR),,programs)
+install: modules $(if $(KDIR)$(filter arm64 aarch64,$(ARCH)),,programs)
 	@scripts/install
 
 programs:
@@ -160,7 +169,10 @@ help:
 #:                 loaders: rlp (this loader), klp (in-tree livepatch) or both
 #: KDIR=tree       build for your own prepared kernel tree, with your own compilers.
 #:                 Other variables (LLVM=1, V=1) are passed to the kernel's make
-#: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64
+#: ARCH=arm64      use Debian's kernels for arm64, which QEMU emulates, in place of those for amd64:
+#:                 Documentation/arm64.rst has the targets that work
+#: FLAVOUR=f       amd64 (default), cloud-amd64 or rt-amd64; with ARCH=arm64: arm64 (default),
+#:                 cloud-arm64, rt-arm64 or arm64-16k
 #: KERNEL_RELEASE=r
 #:                 use the kernel of this release instead of the newest one. Either it was
 #:                 fetched before, or the archive still has it

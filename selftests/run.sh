@@ -5,7 +5,8 @@
 # run.sh --check: compare TESTS with the test files.
 #
 # A test passes if its exit status is 0 and the kernel logged no complaint since the previous
-# test. The tests need root, the modules, and the kernel's kselftest helpers:
+# test. On arm64 the tests in arm64/LEFT-OUT are skipped. The tests need root, the modules, and the
+# kernel's kselftest helpers:
 #
 #	RLP_MODULES=folder of the .ko files (../modules)
 #	RLP_KSELFTEST=linux/tools/testing/selftests/kselftest (../kselftest, see lib/common.sh)
@@ -235,6 +236,11 @@ for file in "${files[@]}"; do
 	if [[ ! -f $file ]]; then
 		echo "not ok $number $name # there is no test $file"
 		failed=$((failed + 1)) results=$((results + 1))
+		continue
+	fi
+	if reason=$(left_out "$file"); then
+		echo "ok $number $name # SKIP $reason"
+		results=$((results + 1))
 		continue
 	fi
 	# Print the name first: if the machine crashes, it is the last line.

@@ -113,21 +113,22 @@ result "a folder without a kernel is refused" says "has no package linux-binary-
 	in_cache DEBS="$test/none" "$scripts/kernel/fetch"
 
 # Another kernel must use the same build root. It must have its own link to a prepared tree
-# ($kernel_link) and its own folder of fetched files ($fetched). With another mirror, all three must
-# differ.
+# ($kernel_link) and its own folder of fetched files ($fetched). With another mirror, or another
+# architecture, all three must differ.
 same_place() {
-	local newest other mirror
+	local newest other mirror foreign path
 
 	newest=$(expand '$root $kernel_link $fetched')
 	[[ $newest == "$cache/root/${root##*/} $cache/kernel/${root##*/}-$FLAVOUR $cache/fetch/$SUITE-$FLAVOUR" ]] || return
 	other=$(expand KERNEL_RELEASE=9.9 '$root $kernel_link $fetched')
 	[[ $other == "$cache/root/${root##*/} $cache/kernel/${root##*/}-9.9 $cache/fetch/$SUITE-9.9" ]] || return
 	mirror=$(expand MIRROR=http://snapshot.example.org/ '$root $kernel_link $fetched')
-	for path in $mirror; do
+	foreign=$(expand FLAVOUR= ARCH=arm64 '$root $kernel_link $fetched')
+	for path in $mirror $foreign; do
 		[[ " $newest $other " != *" $path "* ]] || return
 	done
 }
 if [[ ! $MIRROR ]]; then
-	result "another kernel and another mirror have places of their own" same_place
+	result "another kernel, mirror or architecture has places of its own" same_place
 fi
 exit $rc

@@ -15,8 +15,15 @@ scripts=$top/scripts
 # An ordinary user's PATH does not have chroot and similar programs.
 export PATH=$PATH:/usr/sbin:/sbin
 
+die() {
+	printf 'error: %s\n' "$@" >&2
+	exit 1
+}
+
+. "$scripts/lib/arch.sh"
+
 export SUITE=${SUITE:-trixie}
-export FLAVOUR=${FLAVOUR:-amd64}
+export FLAVOUR=${FLAVOUR:-$arch}
 export KDIR=${KDIR:-} MIRROR=${MIRROR:-} MAKEVARS=${MAKEVARS:-}
 # A relative PATCH is relative to the folder that make was called in, which is the current one.
 export PATCH=${PATCH:+$(realpath -m "$PATCH")}
@@ -33,11 +40,18 @@ if [[ $DEBS && ! ${KERNEL_RELEASE:-} ]]; then
 fi
 export KERNEL_RELEASE=${KERNEL_RELEASE:-}
 
-# Each list of packages has a build root of its own, and each kernel a prepared tree. Another mirror
-# may have other compilers and another newest kernel, so it has a root of its own, too. The link to
-# a prepared kernel is made when the kernel is complete.
+# Each list of packages has a build root of its own, and each kernel a prepared tree. The lists are
+# those for the architecture, unless PACKAGES names another one. Another mirror may have other
+# compilers and another newest kernel, so it has a root of its own, too. The link to a prepared
+# kernel is made when the kernel is complete.
+package_lists=("$scripts/root/${PACKAGES:-packages}") root_is_foreign=''
+if [[ ! ${PACKAGES:-} && $arch_packages ]]; then
+	package_lists+=("$scripts/root/$arch_packages")
+	# shellcheck disable=SC2034 # used by make-root
+	root_is_foreign=1
+fi
 root=$CACHE_DIR/root/$SUITE-$({
-	cat "$scripts/root/${PACKAGES:-packages}"
+	cat "${package_lists[@]}"
 	printf %s "$MIRROR"
 } | sha256sum | cut -c1-8)
 kernel_link=$CACHE_DIR/kernel/$(basename "$root")-${KERNEL_RELEASE:-$FLAVOUR}
@@ -54,11 +68,6 @@ fi
 # Several checkouts may share CACHE_DIR. Each builds into a folder of its own.
 checkout=$(basename "$top")-$(printf %s "$top" | sha256sum | cut -c1-8)
 
-die() {
-	printf 'error: %s\n' "$@" >&2
-	exit 1
-}
-
 kernel_release() {
 	cat "$kernel/include/config/kernel.release"
 }
@@ -70,7 +79,7 @@ out_dir() {
 
 # Print the folder of the programs for users that are made from this checkout (scripts/programs).
 programs_dir() {
-	echo "$CACHE_DIR/out/$checkout/programs"
+	echo "$CACHE_DIR/out/$checkout/programs${cross:+-$arch}"
 }
 
 # excerpt LOG: print the first errors in the log, or its end if it has none.
@@ -134,10 +143,10 @@ tool() {
 	$(uses_build_root && echo "$scripts/root/inroot") "$@"
 }
 
-# Print the variables for the kernel's make: the user's, and LLVM=1 if the kernel was built by
-# clang.
+# Print the variables for the kernel's make: those of the architecture, the user's, and LLVM=1 if
+# the kernel was built by clang.
 kernel_vars() {
-	echo "$MAKEVARS"
+	echo "$arch_vars $MAKEVARS"
 	[[ " $MAKEVARS " == *\ LLVM=* ]] || ! grep -qx CONFIG_CC_IS_CLANG=y "$kernel/.config" ||
 		echo LLVM=1
 }

@@ -8,10 +8,10 @@ guest_image() {
 	local image
 
 	# shellcheck disable=SC2154 # set by env.sh
-	for image in "$kernel"/{vmlinuz,arch/x86/boot/bzImage}; do
-		[[ ! -e $image ]] || { echo "$image" && return; }
+	for image in "${arch_images[@]}"; do
+		[[ ! -e $kernel/$image ]] || { echo "$kernel/$image" && return; }
 	done
-	die "there is no kernel to boot: neither vmlinuz nor arch/x86/boot/bzImage in $kernel"
+	die "there is no kernel to boot: neither ${arch_images[0]} nor ${arch_images[1]} in $kernel"
 }
 
 # guest_parameters CONSOLE PARAMETER...: print the kernel's command line. It has the fixed
@@ -21,5 +21,8 @@ guest_parameters() {
 	local console=$1
 	shift
 
+	# Init assumes that the serial ports are called ttyS0 and ttyS1.
+	# shellcheck disable=SC2154 # set by env.sh
+	[[ $serial == ttyS ]] || set -- RLP_SERIAL="$serial" "$@"
 	echo "console=$console panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=20 log_buf_len=8M printk.devkmsg=on ${KERNEL_ARGS:-} $*"
 }

@@ -22,6 +22,16 @@ test_files() {
 	echo "$files"
 }
 
+# left_out FILE: print the reason why this machine's architecture leaves out the test. Fail if it
+# does not.
+left_out() {
+	local list=$selftests_dir/arm64/LEFT-OUT entry
+
+	[[ $(uname -m) == aarch64 ]] || return 1
+	entry=${1%.sh}
+	sed -nE "s|^${entry/\/test-//}[[:space:]]+# (.*)|\1|p" "$list" | grep .
+}
+
 # test_name FILE: print the name of the test, which is part of the name of its file.
 test_name() {
 	local name
@@ -33,11 +43,11 @@ test_name() {
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
 # waiting, quiet, built or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
-# scripts/check-secureboot). Each line of secureboot/LEFT-OUT must name a test and a reason. Each
+# scripts/check-secureboot). Each line of a list LEFT-OUT must name a test and a reason. Each
 # test, except those in debug/ and secureboot/, must be in one line of ibt/TESTS. If something is
 # wrong, print it and fail.
 check_list() {
-	local files
+	local files list
 
 	files=$(cd "$selftests_dir" && compgen -G '*/test-*.sh' | LC_ALL=C sort)
 	diff <(test_files debug secureboot | LC_ALL=C sort) <(echo "$files") |
@@ -50,12 +60,14 @@ check_list() {
 		echo "there is no such guest" && return 1
 	(cd "$selftests_dir" && grep -c '^# guest:' $files) | grep -v ':[01]$' |
 		sed 's/:.*/ has two guests/' | grep . && return 1
-	sed '/^#/d; /^$/d' "$selftests_dir/secureboot/LEFT-OUT" |
-		grep -vE '^[a-z-]+/[a-z-]+[[:space:]]+# .' &&
-		echo "has no reason in LEFT-OUT" && return 1
-	entries "$selftests_dir/secureboot/LEFT-OUT" | sed 's|/|/test-|; s|$|.sh|' |
-		grep -vxF "$files" &&
-		echo "does not exist, and is in LEFT-OUT" && return 1
+	for list in {secureboot,arm64}/LEFT-OUT; do
+		sed '/^#/d; /^$/d' "$selftests_dir/$list" |
+			grep -vE '^[a-z-]+/[a-z-]+[[:space:]]+# .' &&
+			echo "has no reason in $list" && return 1
+		entries "$selftests_dir/$list" | sed 's|/|/test-|; s|$|.sh|' |
+			grep -vxF "$files" &&
+			echo "does not exist, and is in $list" && return 1
+	done
 	diff <(test_files | while IFS= read -r file; do test_name "$file"; done | LC_ALL=C sort) \
 		<(sed -n 's/^[a-z].*: *//p' "$selftests_dir/ibt/TESTS" | tr ' ' '\n' |
 			LC_ALL=C sort) |
