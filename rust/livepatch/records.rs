@@ -159,9 +159,18 @@ impl<'a> Record<'a> {
             0 => Blocker::Unknown,
             1 => Blocker::Running,
             2 => Blocker::Unreliable,
-            low => Blocker::Inside(low as i32 as usize),
+            low => Blocker::Inside(address_near(low)),
         }
     }
+}
+
+/// Returns the address of code that has these lower 32 bits. Calls between the kernel and its
+/// modules reach 2 GiB at most, so all of their code is that near to this file's own data.
+fn address_near(low: u32) -> usize {
+    static HERE: u8 = 0;
+    let here = (&raw const HERE).addr();
+    let distance = low.wrapping_sub(here as u32) as i32;
+    here.wrapping_add_signed(distance as isize)
 }
 
 /// The table is full. The caller makes a larger one.

@@ -203,9 +203,14 @@ fn blockers_are_kept() {
     let records = table(&[(8, Old)], New);
     let record = records.find(8).unwrap();
     assert_eq!(record.blocker(), Blocker::Unknown);
+    // The addresses of the kernel's code are in the upper half on x86, and in the middle on arm64.
+    static CODE: [u8; 2] = [0; 2];
+    let code = (&raw const CODE).addr();
     for blocker in [
         Blocker::Running,
-        Blocker::Inside(0xffff_ffff_8100_0000),
+        Blocker::Inside(code),
+        Blocker::Inside(code + 0x4000_0000),
+        Blocker::Inside(code - 0x4000_0000),
         Blocker::Unreliable,
         Blocker::Unknown,
     ] {
