@@ -177,6 +177,20 @@ not_in_image() {
 	refuses refused_module not-in-image --modules "$test/other-modules"
 }
 
+# Two files of one module, and no list of depmod. The list decides which of them is compared.
+two_modules() {
+	local folder=$test/two-modules
+
+	mkdir -p "$folder/kernel" "$folder/updates"
+	cp "$test/pktgen.ko" "$folder/kernel/"
+	cp "$test/other-modules/pktgen.ko" "$folder/updates/"
+	refuses refused_module two-modules --modules "$folder" || return
+	echo "updates/pktgen.ko:" >"$folder/modules.dep"
+	refuses refused_module not-in-image --modules "$folder" || return
+	echo "kernel/pktgen.ko:" >"$folder/modules.dep"
+	builds src_module --modules "$folder"
+}
+
 release=$(kernel_release)
 rm -rf "$test"
 mkdir -p "$test"
@@ -460,6 +474,8 @@ sed -i 's/linux_proc_banner/another_banner/' "$test/refused_context.patch"
 edit refused_code fs/proc/version.c "s/$shown/\tthis is no C;\n&/"
 edit refused_vdso arch/x86/entry/vdso/vma.c '1s/^/\n/'
 echo "no patch" >"$test/refused_text.patch"
+edit refused_user fs/minix/minix.h \
+	's/return DIV_ROUND_UP_POW2\(bits, blocksize \* 8\);/return DIV_ROUND_UP_POW2(bits, blocksize * 8) + 1;/'
 
 described=(--cve CVE-2026-0002 --level 7)
 result "a unit of vmlinux builds" builds src_cmdline "${described[@]}"
@@ -522,6 +538,10 @@ cp "$test/src_module.patch" "$test/refused_module.patch"
 cp "$test/src_cmdline.patch" "$test/refused_image.patch"
 result "refused: no-module" refuses refused_module no-module --modules "$test/none"
 result "refused: not-in-image" not_in_image
+result "refused: two-modules" two_modules
+# The code of a module changes, because a header changes.
+result "refused: a user of a header, in a module that is missing" \
+	refuses refused_user no-module --modules "$test/none"
 result "refused: inlined" other_inlining
 result "refused: a unit that differs" other_code fs/proc/cmdline.o src_cmdline
 result "refused: a user of a header that differs" other_code fs/proc/fd.o src_header

@@ -149,13 +149,6 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     for (object, units) in &by_object {
         let module = match *object {
             "vmlinux" => None,
-            _ if units.iter().all(|unit| users.contains(&unit.source)) => {
-                // A module that is not shipped needs no patch.
-                match shipped_module(&paths, object) {
-                    Ok(module) => Some(module),
-                    Err(_) => continue,
-                }
-            }
             _ => Some(shipped_module(&paths, object)?),
         };
         let image = module.as_ref().unwrap_or(&kernel);

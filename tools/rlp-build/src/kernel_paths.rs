@@ -4,6 +4,7 @@
 
 use crate::cli::Kernel;
 use crate::image::Image;
+use crate::modules;
 use crate::refusal::{
     io_error_at,
     tool_failure,
@@ -78,32 +79,7 @@ pub(crate) fn open_image(paths: &KernelPaths, tree: &Tree) -> Result<Image> {
     }
 }
 
-/// The shipped module of this name, wherever it is below the folder of modules.
+/// The shipped module of this name, as modprobe loads it.
 pub(crate) fn shipped_module(paths: &KernelPaths, object: &str) -> Result<Image> {
-    let mut folders = vec![paths.modules.clone()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else {
-                continue;
-            };
-            if kind.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = entry.file_name().to_string_lossy().replace('-', "_");
-            if name
-                .split_once(".ko")
-                .is_some_and(|(stem, _)| stem == object)
-            {
-                return Image::module(object, &path);
-            }
-        }
-    }
-    Err(Refusal::NoModule {
-        object: object.into(),
-    }
-    .into())
+    Image::module(object, &modules::file(&paths.modules, object)?)
 }

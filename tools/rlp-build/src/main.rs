@@ -28,6 +28,7 @@ mod kallsyms;
 mod kernel_paths;
 mod layout;
 mod link;
+mod modules;
 mod namespace;
 mod objtool;
 mod output;

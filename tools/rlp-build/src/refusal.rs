@@ -95,6 +95,11 @@ pub(crate) enum Refusal {
     NoModule {
         object: String,
     },
+    TwoModules {
+        object: String,
+        first: String,
+        second: String,
+    },
     NewDependency {
         object: String,
         needs: String,
@@ -137,6 +142,7 @@ impl Refusal {
             Self::ModuleKey { .. } => "module-key",
             Self::Unsupported { .. } => "unsupported",
             Self::NoModule { .. } => "no-module",
+            Self::TwoModules { .. } => "two-modules",
             Self::NewDependency { .. } => "new-dependency",
             Self::WrongCompiler { .. } => "wrong-compiler",
             Self::WrongSource { .. } => "wrong-source",
@@ -277,6 +283,15 @@ impl fmt::Display for Refusal {
                 f,
                 "the shipped module {object} was not found, so nothing can be compared with it: \
                  name its folder with --modules"
+            ),
+            Self::TwoModules {
+                object,
+                first,
+                second,
+            } => write!(
+                f,
+                "{first} and {second} are both the module {object}, and there is no modules.dep \
+                 that says which of them is loaded: run depmod, or remove one of them"
             ),
             Self::NewDependency { object, needs } => write!(
                 f,
