@@ -67,10 +67,12 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes a folder and the folders above it. Each new entry is on the disk before this returns. If
-/// this is interrupted, only some of the folders may exist.
+/// this is interrupted, only some of the folders may exist. The next call then completes them: the
+/// entry of the last folder that exists may not be on the disk yet, so it is synced once more. Each
+/// folder above it was synced before that folder was made.
 pub fn make_folder(folder: &Path) -> Result {
     if folder.is_dir() {
-        return Ok(());
+        return sync_existing(folder);
     }
     make_folder(folder_of(folder))?;
     match std::fs::create_dir(folder) {
@@ -80,12 +82,25 @@ pub fn make_folder(folder: &Path) -> Result {
     sync_entry(folder)
 }
 
+/// Like [`sync_entry()`], for a folder that need not be one of ours. If the folder above it cannot
+/// be read, or is on a file system that knows no sync, then [`make_folder()`] has not made the
+/// folder: it would have failed there.
+fn sync_existing(folder: &Path) -> Result {
+    sync_entry(folder).or_else(|failed| match failed.error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::InvalidInput => Ok(()),
+        _ => Err(failed),
+    })
+}
+
 /// Waits until the entry of `path` in its folder is on the disk.
 fn sync_entry(path: &Path) -> Result {
     let folder = folder_of(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(io_error_at(folder))
+        .map_err(io_error_at(folder))?;
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(path.to_owned()));
+    Ok(())
 }
 
 /// Replaces a file by one with this content. On an error or a power cut, the file has the old
@@ -240,6 +255,32 @@ pub fn remove_partial(folder: &Path) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    thread_local! {
+        /// The paths whose entries were synced.
+        pub(super) static SYNCED: std::cell::RefCell<Vec<PathBuf>> = const {
+            std::cell::RefCell::new(Vec::new())
+        };
+    }
+
+    /// A process was killed after it had made a folder, and before it had synced the entry.
+    #[test]
+    fn an_interrupted_folder_is_completed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (above, below) = (dir.path().join("a"), dir.path().join("a/b"));
+        std::fs::create_dir(&above).unwrap();
+        for (folder, expected) in [
+            (&above, vec![above.clone()]),
+            (&below, vec![above.clone(), below.clone()]),
+            (&below, vec![below.clone()]),
+        ] {
+            SYNCED.take();
+            make_folder(folder).unwrap();
+            assert_eq!(SYNCED.take(), expected);
+        }
+        replace(&below.join("file"), b"").unwrap();
+        assert_eq!(SYNCED.take(), [below.clone(), below.join("file")]);
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
