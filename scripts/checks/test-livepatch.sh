@@ -150,9 +150,9 @@ recompile() {
 
 	key=$release-$({ printf %s "$kernel" && cat "$kernel/.config"; } | sha256sum | cut -c1-8)
 	rm -rf "$test/cache"
-	mkdir -p "$test/cache/$key/units/fs"
-	cp -r "$CACHE_DIR/rlp-build/$key/units/fs/proc" "$test/cache/$key/units/fs/"
-	object=$test/cache/$key/units/$1/$2
+	mkdir -p "$test/cache/$key/compiled/fs"
+	cp -r "$CACHE_DIR/rlp-build/$key/compiled/fs/proc" "$test/cache/$key/compiled/fs/"
+	object=$test/cache/$key/compiled/$1/$2
 	command=$(<"${object%/*}/command")
 	tool sh -c "cd $kernel && ${command/"-c -o $1"/"${*:3} -c -o $object"}"
 }

@@ -144,6 +144,30 @@ pub fn rename(from: &Path, to: &Path) -> Result {
     sync_entry(to)
 }
 
+/// Gives a complete file, or a complete folder with all that is below it, its name on the same file
+/// system. The content is on the disk before the name is. If this is interrupted, the name does not
+/// exist yet, or leads to the old content.
+pub fn install(complete: &Path, path: &Path) -> Result {
+    sync_content(complete)?;
+    make_folder(folder_of(path))?;
+    std::fs::rename(complete, path).map_err(io_error_at(path))?;
+    sync_entry(path)
+}
+
+/// Waits until a file, or all that is in a folder, is on the disk.
+fn sync_content(path: &Path) -> Result {
+    let file = File::open(path).map_err(io_error_at(path))?;
+    if file.metadata().map_err(io_error_at(path))?.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(io_error_at(path))? {
+            sync_content(&entry.map_err(io_error_at(path))?.path())?;
+        }
+    }
+    file.sync_all().map_err(io_error_at(path))?;
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(path.to_owned()));
+    Ok(())
+}
+
 /// Removes an empty folder. The removal is on the disk when this returns.
 pub fn remove_folder(folder: &Path) -> Result {
     std::fs::remove_dir(folder).map_err(io_error_at(folder))?;
@@ -311,6 +335,35 @@ mod tests {
         assert_eq!(std::fs::read(&two).unwrap(), b"1");
         assert_eq!(names(dir.path()), ["two"]);
         assert_eq!(rename(&one, &two).unwrap_err().path, one);
+    }
+
+    #[test]
+    fn content_is_on_the_disk_before_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (partial, place) = (dir.path().join("partial"), dir.path().join("place"));
+        std::fs::create_dir_all(partial.join("below")).unwrap();
+        std::fs::write(partial.join("below/file"), b"1").unwrap();
+        SYNCED.take();
+        install(&partial, &place).unwrap();
+        let below = partial.join("below");
+        assert_eq!(
+            SYNCED.take(),
+            [
+                below.join("file"),
+                below,
+                partial.clone(),
+                dir.path().into(),
+                place.clone()
+            ]
+        );
+        assert_eq!(std::fs::read(place.join("below/file")).unwrap(), b"1");
+
+        // A folder that is there stays as it is, and the error names it.
+        std::fs::create_dir(&partial).unwrap();
+        assert_eq!(install(&partial, &place).unwrap_err().path, place);
+        std::fs::write(partial.join("file"), b"2").unwrap();
+        install(&partial.join("file"), &place.join("below/file")).unwrap();
+        assert_eq!(std::fs::read(place.join("below/file")).unwrap(), b"2");
     }
 
     #[test]

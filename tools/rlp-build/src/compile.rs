@@ -37,7 +37,7 @@ const RUNTIME_CONST: &str = include_str!("runtime_const.h");
 
 /// The folder of a unit in the cache.
 fn cached(tree: &Tree, source: &str) -> PathBuf {
-    tree.cache.join("units").join(output_of(source))
+    tree.cache.join("compiled").join(output_of(source))
 }
 
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
@@ -77,9 +77,7 @@ fn compile_into_cache(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Opt
     let command = |source: &str| cached(tree, source).join("command");
     let missing: Vec<_> = sources
         .iter()
-        .filter(|source| {
-            !command(source).exists() || !generated::has_headers(&cached(tree, source))
-        })
+        .filter(|source| !command(source).exists())
         .collect();
     let mut failure = None;
     if !missing.is_empty() {
@@ -131,13 +129,11 @@ fn copy_to_cache(tree: &Tree, source: &str, to: &Path) -> Result {
     std::fs::copy(&object, partial.path().join("plain.o")).map_err(io_error_at(&object))?;
     std::fs::write(partial.path().join("command"), command).map_err(io_error_at(partial.path()))?;
     generated::save_headers(tree, &text, partial.path())?;
-    // If the folder exists already, its content is the same.
-    let partial = partial.into_path();
-    if std::fs::rename(&partial, to).is_err() {
-        generated::add_headers_to_old_entry(&partial, to);
-        std::fs::remove_dir_all(&partial).map_err(io_error_at(&partial))?;
+    match durable::install(partial.path(), to) {
+        // Another build has made the same folder.
+        Err(_) if to.join("command").exists() => Ok(()),
+        result => Ok(result?),
     }
-    Ok(())
 }
 
 /// Compiles units with each function and each variable in a section of its own.
@@ -210,9 +206,7 @@ pub(crate) fn originals_in_sections(
             let partial =
                 tempfile::NamedTempFile::new_in(&unit.cached).map_err(io_error_at(&unit.cached))?;
             std::fs::copy(&here, partial.path()).map_err(io_error_at(&here))?;
-            partial
-                .persist(&kept)
-                .map_err(|error| tool_failure(format!("{}: {error}", kept.display())))?;
+            durable::install(partial.path(), &kept)?;
         }
     }
     Ok(())

@@ -17,12 +17,6 @@ use std::path::Path;
 /// The folder in the cache of a unit.
 const FOLDER: &str = "generated";
 
-/// Whether the unit's entry in the cache has the headers of the unit. An entry that an earlier
-/// version of this program made does not have them.
-pub(crate) fn has_headers(cached: &Path) -> bool {
-    cached.join(FOLDER).exists()
-}
-
 /// Copies the headers that the saved command of kbuild names, and that this build has made, to the
 /// cache.
 pub(crate) fn save_headers(tree: &Tree, saved: &str, cached: &Path) -> Result {
@@ -37,12 +31,6 @@ pub(crate) fn save_headers(tree: &Tree, saved: &str, cached: &Path) -> Result {
         }
     }
     Ok(())
-}
-
-/// Adds the headers to an entry of an earlier version.
-pub(crate) fn add_headers_to_old_entry(from: &Path, cached: &Path) {
-    // Another build may have added them at the same time.
-    let _ = std::fs::rename(from.join(FOLDER), cached.join(FOLDER));
 }
 
 /// Puts the headers of a unit into the tree.

@@ -51,15 +51,12 @@ pub(crate) fn users_of_sources(
     files: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>> {
     let list = cache.join("includes-of-sources");
-    let text = match std::fs::read_to_string(&list) {
-        Ok(text) => text,
-        Err(_) => {
+    let kept = std::fs::read_to_string(&list).ok();
+    let text = match kept.filter(|text| text.ends_with(END)) {
+        Some(text) => text,
+        None => {
             let text = to_text(&scan(source)?);
-            let partial = tempfile::NamedTempFile::new_in(cache).map_err(io_error_at(cache))?;
-            std::fs::write(partial.path(), &text).map_err(io_error_at(partial.path()))?;
-            partial
-                .persist(&list)
-                .map_err(|error| io_error_at(&list)(error.error))?;
+            durable::replace(&list, text.as_bytes())?;
             text
         }
     };
@@ -68,6 +65,9 @@ pub(crate) fn users_of_sources(
         source.join(path).exists()
     }))
 }
+
+/// The last line of the list. A list without it is torn, or was not written durably.
+const END: &str = "end\n";
 
 /// The #include lines that include a C file: file, path, and whether the path is in quotes.
 fn to_text(includes: &Includes) -> String {
@@ -78,6 +78,7 @@ fn to_text(includes: &Includes) -> String {
         .map(|(file, include)| format!("{file}\t{}\t{}\n", include.path, include.quoted))
         .collect();
     lines.sort_unstable();
+    lines.push(END.to_owned());
     lines.concat()
 }
 
@@ -230,6 +231,26 @@ mod tests {
             !list[1].may_include("fs/proc/x.c", "mm/internal.h", |path| path
                 == "fs/internal.h")
         );
+    }
+
+    /// After a power cut, the list may be empty, or end anywhere.
+    #[test]
+    fn a_torn_list_is_made_again() {
+        let (source, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (file, text) in [("a.c", ""), ("b.c", "#include \"a.c\"\n")] {
+            std::fs::write(source.path().join(file), text).unwrap();
+        }
+        let changed = BTreeSet::from(["a.c".to_owned()]);
+        let users = || users_of_sources(source.path(), cache.path(), &changed).unwrap();
+        let expected = BTreeSet::from(["b.c".to_owned()]);
+        assert_eq!(users(), expected);
+        let list = cache.path().join("includes-of-sources");
+        let whole = std::fs::read_to_string(&list).unwrap();
+        for end in 0..whole.len() {
+            std::fs::write(&list, &whole[..end]).unwrap();
+            assert_eq!(users(), expected, "{end}");
+            assert_eq!(std::fs::read_to_string(&list).unwrap(), whole);
+        }
     }
 
     #[test]

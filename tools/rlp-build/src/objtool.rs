@@ -110,10 +110,7 @@ impl<'a> Objtool<'a> {
             if Elf::read(partial.path())?.section(".orc_unwind").is_none() {
                 self.check(unit.is_module(), partial.path())?;
             }
-            partial
-                .persist(&checked)
-                .map_err(|error| io_error_at(&checked)(error.error))?;
-            Ok(())
+            Ok(durable::install(partial.path(), &checked)?)
         })
     }
 
