@@ -437,6 +437,10 @@ edit refused_variable fs/coredump.c \
 	's/^static unsigned int core_pipe_limit;/static unsigned long core_pipe_limit;/'
 edit refused_entry kernel/trace/trace_clock.c \
 	's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
+# Only through a header that kbuild has made, asm/mmiowb.h, do units include this header.
+edit refused_generated include/asm-generic/mmiowb.h '$s/$/\n/'
+# kbuild makes flask.h from this header.
+edit refused_made security/selinux/include/classmap.h '1s/^/\n/'
 edit refused_users include/linux/sched.h '$s/^/\n/'
 edit refused_weak kernel/kprobes.c '/__weak arch_adjust_kprobe_addr/,/^}/s/^\{/{\n\toffset++;/'
 edit refused_off mm/kmsan/core.c 's/^\treturn /\tbarrier();\n&/'
@@ -510,6 +514,7 @@ done <<-END
 	same changes-nothing
 	assembly unsupported-file
 	vdso unsupported-file
+	made unsupported-file
 	off not-shipped
 	init init
 	data changed-data
@@ -521,6 +526,7 @@ done <<-END
 	weak overridden-weak
 	needs new-dependency
 	users too-many-users
+	generated too-many-users
 	key module-key
 	const runtime-const
 	place unknown-place

@@ -47,6 +47,7 @@ use crate::{
     compile,
     elf::Elf,
     explain,
+    generators,
     headers,
     inlined,
     layout,
@@ -307,7 +308,8 @@ fn header_users(
     sources: &BTreeSet<String>,
     limit: usize,
 ) -> Result<BTreeSet<String>> {
-    let mut users = headers::users(&tree.source, headers)?;
+    generators::refuse_inputs(&tree.source, headers)?;
+    let mut users = headers::users(&tree.source, &tree.dir, headers)?;
     users.retain(|unit| !sources.contains(unit));
     if users.len() > limit {
         let list: Vec<_> = headers.iter().map(String::as_str).collect();

@@ -30,12 +30,21 @@ const SKIPPED_FOLDERS: [&str; 11] = [
     "drivers/firmware/efi/libstub",
 ];
 
+/// Folders of the tree that have headers which kbuild has made.
+const GENERATED_FOLDERS: [&str; 2] = ["include/generated", "arch/x86/include/generated"];
+
 /// The #include lines of each file.
 type Includes = HashMap<String, Vec<Include>>;
 
-/// The units that may include one of the headers, directly or not.
-pub(crate) fn users(source: &Path, headers: &BTreeSet<String>) -> Result<BTreeSet<String>> {
-    let includes = scan(source)?;
+/// The units that may include one of the headers, directly or not. `tree` has the headers that
+/// kbuild has made.
+pub(crate) fn users(
+    source: &Path,
+    tree: &Path,
+    headers: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let mut includes = scan(source)?;
+    includes.extend(scan_generated(tree)?);
     let found = includers(&includes, headers, |path| includes.contains_key(path));
     Ok(found
         .into_iter()
@@ -97,18 +106,47 @@ fn from_text(text: &str) -> Includes {
 
 /// Reads all C files and headers of the source.
 fn scan(source: &Path) -> Result<Includes> {
-    let mut includes = Includes::new();
+    let is_code = |name: &str| name.ends_with(".c") || name.ends_with(".h");
+    read_includes(source, files(source, is_code)?)
+}
+
+/// Reads the headers that kbuild has made in the tree, such as asm/mmiowb.h, which includes
+/// asm-generic/mmiowb.h.
+fn scan_generated(tree: &Path) -> Result<Includes> {
+    let mut found = Vec::new();
+    for folder in GENERATED_FOLDERS {
+        if tree.join(folder).exists() {
+            let below = files(&tree.join(folder), |name| name.ends_with(".h"))?;
+            found.extend(below.into_iter().map(|file| format!("{folder}/{file}")));
+        }
+    }
+    read_includes(tree, found)
+}
+
+fn read_includes(folder: &Path, files: Vec<String>) -> Result<Includes> {
+    let read = |file: String| {
+        let path = folder.join(&file);
+        let text = std::fs::read(&path).map_err(io_error_at(&path))?;
+        Ok((file, parse(&text)))
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The files of the source whose names are wanted.
+pub(crate) fn files(source: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
         let path = source.join(&folder);
         for entry in std::fs::read_dir(&path).map_err(io_error_at(&path))? {
             let entry = entry.map_err(io_error_at(&path))?;
             let kind = entry.file_type().map_err(io_error_at(&path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+            let own = entry.file_name().to_string_lossy().into_owned();
+            let is_wanted = is_wanted(&own);
             let name = if folder.is_empty() {
-                name
+                own
             } else {
-                format!("{folder}/{name}")
+                format!("{folder}/{own}")
             };
             if kind.is_dir() {
                 let other = SKIPPED_FOLDERS.contains(&name.as_str())
@@ -116,13 +154,24 @@ fn scan(source: &Path) -> Result<Includes> {
                 if !other {
                     folders.push(name);
                 }
-            } else if kind.is_file() && (name.ends_with(".c") || name.ends_with(".h")) {
-                let text = std::fs::read(entry.path()).map_err(io_error_at(&entry.path()))?;
-                includes.insert(name, parse(&text));
+            } else if kind.is_file() && is_wanted {
+                found.push(name);
             }
         }
     }
-    Ok(includes)
+    Ok(found)
+}
+
+/// Whether the C file `program` names `file` in an #include with quotes.
+pub(crate) fn quotes(source: &Path, program: &str, file: &str) -> Result<bool> {
+    let path = source.join(program);
+    if !path.exists() {
+        return Ok(false);
+    }
+    let text = std::fs::read(&path).map_err(io_error_at(&path))?;
+    Ok(parse(&text).iter().any(|include| {
+        include.quoted && include.may_include(program, file, |path| source.join(path).exists())
+    }))
 }
 
 /// The files that may include one of the given files, directly or not.
@@ -201,7 +250,7 @@ fn file_name(path: &str) -> &str {
 }
 
 /// A path below a folder, without "." and "..".
-fn resolved(folder: &str, path: &str) -> String {
+pub(crate) fn resolved(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in path.split('/') {
         match part {
@@ -230,6 +279,30 @@ mod tests {
         assert!(
             !list[1].may_include("fs/proc/x.c", "mm/internal.h", |path| path
                 == "fs/internal.h")
+        );
+    }
+
+    #[test]
+    fn a_generated_header_is_on_the_way_to_a_user() {
+        let (source, tree) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (folder, path, text) in [
+            (&source, "include/asm-generic/mmiowb.h", ""),
+            (&source, "kernel/x.c", "#include <asm/mmiowb.h>\n"),
+            (&source, "kernel/y.c", "#include <asm/other.h>\n"),
+            (
+                &tree,
+                "arch/x86/include/generated/asm/mmiowb.h",
+                "#include <asm-generic/mmiowb.h>\n",
+            ),
+        ] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let changed = BTreeSet::from(["include/asm-generic/mmiowb.h".to_owned()]);
+        assert_eq!(
+            users(source.path(), tree.path(), &changed).unwrap(),
+            BTreeSet::from(["kernel/x.c".to_owned()])
         );
     }
 

@@ -21,6 +21,7 @@ mod dwarf;
 mod elf;
 mod explain;
 mod generated;
+mod generators;
 mod headers;
 mod image;
 mod inlined;
