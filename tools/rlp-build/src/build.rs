@@ -80,11 +80,13 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let patched_source = step("apply the patch to a copy", || series.prepare(&tree))?;
     let to_compile = UnitsToCompile::of_series(&tree, &series, arguments.units)?;
     let users = &to_compile.users;
-    let mut units = step("compile the units as they were shipped", || {
+    let (mut units, not_made) = step("compile the units as they were shipped", || {
         let mut units = compile::as_shipped(&tree, &to_compile.sources)?;
-        units.extend(compile::shipped_among(&tree, users)?);
-        Ok(units)
+        let compiled = compile::shipped_among(&tree, users)?;
+        units.extend(compiled.units);
+        Ok((units, compiled.not_made))
     })?;
+    note_left_out("kbuild does not make it for this configuration", &not_made);
 
     let (orig, patched) = (tree.folder("orig")?, tree.folder("patched")?);
     step("compile each function in its own section", || {
@@ -153,10 +155,17 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             _ => Some(shipped_module(&paths, object)?),
         };
         let image = module.as_ref().unwrap_or(&kernel);
-        let (units, verified) = step(&format!("compare with the shipped {object}"), || {
+        let (left, verified) = step(&format!("compare with the shipped {object}"), || {
             let explain = arguments.explain.then_some(&tree);
             verify_units(units, &to_compile, image, explain)
         })?;
+        let absent = to_compile.left_out(units, &left);
+        note_left_out(
+            &format!("the shipped {object} has none of its functions"),
+            &absent,
+        );
+        refuse_vdso(&absent)?;
+        let units = left;
         shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
             continue;
@@ -286,6 +295,16 @@ impl UnitsToCompile {
         })
     }
 
+    /// The units that are not a part of the shipped object. A C file that is compiled as a part of
+    /// other units is not left out.
+    fn left_out(&self, all: &[Unit], left: &[Unit]) -> Vec<String> {
+        let is_left = |unit: &Unit| left.iter().any(|other| other.source == unit.source);
+        all.iter()
+            .filter(|unit| !is_left(unit) && !self.included.contains_key(&unit.source))
+            .map(|unit| unit.source.clone())
+            .collect()
+    }
+
     /// Refuses a C file that is not a part of a unit of the shipped kernel.
     fn check_included_are_shipped(&self, shipped: &BTreeSet<String>) -> Result {
         match self.included.iter().find(|(source, files)| {
@@ -320,6 +339,28 @@ fn header_users(
         .into());
     }
     Ok(users)
+}
+
+/// Says which users of a changed file are left out, and why.
+fn note_left_out(reason: &str, units: &[String]) {
+    for unit in units {
+        note(&format!("{unit} is left out: {reason}"));
+    }
+}
+
+/// Refuses a patch that changes the code of the vDSO by a header. The image has this code as data.
+fn refuse_vdso(absent: &[String]) -> Result {
+    let kind = absent
+        .iter()
+        .find_map(|unit| Some((unit, patch::refused_kind(unit)?)));
+    match kind {
+        Some((unit, kind)) => Err(Refusal::UnsupportedFile {
+            file: unit.clone(),
+            kind,
+        }
+        .into()),
+        None => Ok(()),
+    }
 }
 
 /// The first function that two units replace.

@@ -6,11 +6,11 @@
 
 use crate::command::{
     excerpt,
-    failed,
     output,
     program, //
 };
 use crate::generated;
+use crate::listed;
 use crate::refusal::{
     io_error_at,
     tool_failure,
@@ -25,6 +25,7 @@ use crate::units::{
     saved_command,
     Unit, //
 };
+use std::collections::BTreeMap;
 use std::path::{
     Path,
     PathBuf, //
@@ -40,85 +41,127 @@ fn cached(tree: &Tree, source: &str) -> PathBuf {
     tree.cache.join("compiled").join(output_of(source))
 }
 
+/// Whether the unit is in the cache.
+fn is_cached(tree: &Tree, source: &str) -> bool {
+    cached(tree, source).join("command").exists()
+}
+
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
 /// in the cache is not compiled again.
 pub(crate) fn as_shipped(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    let (units, failure) = compile_into_cache(tree, sources)?;
-    let mut missing = sources
-        .iter()
-        .filter(|source| !units.iter().any(|unit| unit.source == **source));
-    let Some(first) = missing.next() else {
-        return Ok(units);
-    };
-    let not_shipped = |unit: &String| Refusal::NotShipped { unit: unit.clone() }.into();
-    Err(match failure {
-        None => not_shipped(first),
-        Some((text, _)) if text.contains("No rule to make target") => not_shipped(first),
-        Some((text, failure)) => std::iter::once(first)
-            .chain(missing)
-            .find(|source| text.contains(source.as_str()))
-            .map_or(failure, not_shipped),
-    })
+    let compiled = shipped_among(tree, sources)?;
+    match compiled.not_made.into_iter().next() {
+        Some(unit) => Err(Refusal::NotShipped { unit }.into()),
+        None => Ok(compiled.units),
+    }
 }
 
-/// Like `as_shipped()`, for units that may be missing in the shipped kernel. Leaves out each unit
-/// that kbuild does not compile. In most cases such a unit is not in the shipped kernel. A unit is
-/// also left out if its compilation fails for another reason, such as a full disk.
-pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Vec<Unit>> {
-    compile_into_cache(tree, sources).map(|(units, _)| units)
+/// The units that kbuild compiles.
+pub(crate) struct Compiled {
+    pub(crate) units: Vec<Unit>,
+    /// C files that do not compile, and that kbuild does not make in this configuration. So they
+    /// are not in the shipped kernel.
+    pub(crate) not_made: Vec<String>,
 }
 
-/// kbuild's messages, and the failure that they are about.
-type Messages = (String, Failure);
-
-/// The units that kbuild compiles. If it does not compile all of them: also its messages, and the
-/// failure.
-fn compile_into_cache(tree: &Tree, sources: &[String]) -> Result<(Vec<Unit>, Option<Messages>)> {
-    let command = |source: &str| cached(tree, source).join("command");
+/// Like `as_shipped()`, for units that may be missing in the shipped kernel. Fails if a unit of the
+/// shipped kernel cannot be compiled: without the unit, a live patch would be incomplete.
+pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Compiled> {
     let missing: Vec<_> = sources
         .iter()
-        .filter(|source| !command(source).exists())
+        .filter(|source| !is_cached(tree, source))
         .collect();
-    let mut failure = None;
-    if !missing.is_empty() {
-        let mut make = program("make", &tree.dir);
-        make.args(["-s", "-k", &format!("-j{}", tree.jobs)])
-            .args(missing.iter().map(|source| output_of(source)));
-        let result = output(&mut make)?;
-        if !result.status.success() {
-            let text = String::from_utf8_lossy(&result.stderr).into_owned();
-            failure = Some((text, failed(&make, &result)));
-        }
-        for source in missing {
-            if tree.dir.join(output_of(source)).exists() {
-                if let Err(error) = copy_to_cache(tree, source, &cached(tree, source)) {
-                    failure.get_or_insert((String::new(), error));
-                }
-            }
-        }
+    // kbuild may also compile a C file by its own name, with the wrong options, if only a makefile
+    // of another folder lists it. So the list comes first.
+    let listed = if missing.is_empty() {
+        BTreeMap::new()
+    } else {
+        listed::targets(tree, &missing)?
+    };
+    let targets = missing
+        .iter()
+        .map(|source| {
+            let target = listed.get(*source).cloned();
+            (
+                (*source).clone(),
+                target.unwrap_or_else(|| output_of(source)),
+            )
+        })
+        .collect();
+    let said = make_into_cache(tree, &targets)?;
+    let not_made: Vec<_> = missing
+        .into_iter()
+        .filter(|source| !is_cached(tree, source))
+        .cloned()
+        .collect();
+    if let Some(source) = not_made.iter().find(|source| listed.contains_key(*source)) {
+        return Err(not_compiled(source, &said));
     }
     let units = sources
         .iter()
-        .filter(|source| command(source).exists())
+        .filter(|source| !not_made.contains(source))
         .map(|source| {
             generated::restore_headers(tree, &cached(tree, source))?;
-            let path = command(source);
+            let path = cached(tree, source).join("command");
             let text = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
             Unit::new(source, text, cached(tree, source))
         })
         .collect::<Result<_>>()?;
-    Ok((units, failure))
+    Ok(Compiled { units, not_made })
+}
+
+/// The failure for a unit of the shipped kernel that kbuild has not compiled.
+fn not_compiled(source: &str, said: &str) -> Failure {
+    const LINES: usize = 4;
+    let stem = source.strip_suffix(".c").unwrap_or(source);
+    let is_error = |line: &&str| line.to_ascii_lowercase().contains("error");
+    let mut lines: Vec<_> = said.lines().filter(is_error).collect();
+    if lines.iter().any(|line| line.contains(stem)) {
+        lines.retain(|line| line.contains(stem));
+    }
+    lines.truncate(LINES);
+    tool_failure(format!(
+        "{source} is a part of the shipped kernel, and kbuild has not compiled it without the \
+         patch. Without it, the live patch would be incomplete: correct the cause, and build \
+         again\n{}",
+        lines.join("\n")
+    ))
+}
+
+/// Compiles units by their targets, as far as kbuild can, and keeps them in the cache. Returns the
+/// messages of kbuild, if it fails.
+fn make_into_cache(tree: &Tree, targets: &BTreeMap<String, String>) -> Result<String> {
+    if targets.is_empty() {
+        return Ok(String::new());
+    }
+    let mut make = program("make", &tree.dir);
+    make.args(["-s", "-k", &format!("-j{}", tree.jobs)])
+        .args(targets.values());
+    let result = output(&mut make)?;
+    for (source, target) in targets {
+        if tree.dir.join(output_of(source)).exists() {
+            copy_to_cache(tree, source, target, &cached(tree, source))?;
+        }
+    }
+    Ok(if result.status.success() {
+        String::new()
+    } else {
+        String::from_utf8_lossy(&result.stderr).into_owned()
+    })
 }
 
 /// Copies a unit's object and command from kbuild into the cache. Another build may do the same at
 /// the same time.
-fn copy_to_cache(tree: &Tree, source: &str, to: &Path) -> Result {
+fn copy_to_cache(tree: &Tree, source: &str, target: &str, to: &Path) -> Result {
     let object = tree.dir.join(output_of(source));
     let folder = object.parent().unwrap_or(&tree.dir);
     let name = object.file_name().unwrap_or_default().to_string_lossy();
     let saved = folder.join(format!(".{name}.cmd"));
     let text = std::fs::read_to_string(&saved).map_err(io_error_at(&saved))?;
-    let command = saved_command(&text, source)?;
+    let command = saved_command(&text, source)?.replace(
+        &format!(" -c -o {target} "),
+        &format!(" -c -o {} ", output_of(source)),
+    );
 
     let parent = to.parent().unwrap_or(&tree.cache);
     std::fs::create_dir_all(parent).map_err(io_error_at(parent))?;
@@ -131,7 +174,7 @@ fn copy_to_cache(tree: &Tree, source: &str, to: &Path) -> Result {
     generated::save_headers(tree, &text, partial.path())?;
     match durable::install(partial.path(), to) {
         // Another build has made the same folder.
-        Err(_) if to.join("command").exists() => Ok(()),
+        Err(_) if is_cached(tree, source) => Ok(()),
         result => Ok(result?),
     }
 }
@@ -258,6 +301,104 @@ pub(crate) fn kbuild_object(unit: &Unit) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A makefile that does what kbuild does. kbuild lists `a`, `broken` and `far`.
+    const KBUILD: &str = "
+real-obj-y := fs/a.o fs/../virt/far.o
+real-obj-m := fs/broken.o
+fs/a.o fs/off.o fs/../virt/far.o virt/far.o:
+\t@echo object >$@
+\t@echo 'savedcmd_$@ := gcc -DMODFILE=$@ -c -o $@ /s/x.c ' >$(@D)/.$(@F).cmd
+fs/broken.o fs/wrong.o:
+\t@echo 'gcc: fatal error: Killed signal terminated program cc1 ($@)' >&2; exit 1
+";
+
+    /// Compiles units in a tree with this makefile. Returns the units and those that are left out,
+    /// or the sentence of the failure. `prepare` may change the cache before.
+    fn compiled(
+        sources: &[&str],
+        prepare: impl Fn(&Path),
+    ) -> std::result::Result<(Vec<String>, Vec<String>), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        for part in ["fs", "virt", "none", "cache"] {
+            std::fs::create_dir(path.join(part)).unwrap();
+        }
+        std::fs::write(path.join("Makefile"), KBUILD).unwrap();
+        std::fs::write(path.join("fs/Makefile"), "x-y := ../virt/far.o\n").unwrap();
+        prepare(&path.join("cache"));
+        let tree = Tree {
+            dir: path.clone(),
+            source: path.clone(),
+            release: "1".into(),
+            work: path.clone(),
+            cache: path.join("cache"),
+            jobs: 1,
+        };
+        let sources: Vec<_> = sources.iter().map(|source| (*source).to_owned()).collect();
+        match shipped_among(&tree, &sources) {
+            Ok(compiled) => {
+                for unit in &compiled.units {
+                    // The command of `far` is that of the folder that lists it.
+                    let by = match unit.source.as_str() {
+                        "virt/far.c" => "fs/../virt/far.o".to_owned(),
+                        _ => unit.output(),
+                    };
+                    let expected = format!("-DMODFILE={by} -c -o {} ", unit.output());
+                    assert!(unit.command.contains(&expected), "{unit:?}");
+                }
+                let units = compiled.units.into_iter().map(|unit| unit.source).collect();
+                Ok((units, compiled.not_made))
+            }
+            Err(Failure::Tool(sentence)) => Err(sentence),
+            Err(Failure::Refused(refusal)) => panic!("{refusal}"),
+        }
+    }
+
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn only_a_unit_that_kbuild_does_not_make_is_left_out() {
+        let sources = ["fs/a.c", "fs/off.c", "fs/wrong.c", "none/x.c"];
+        assert_eq!(
+            compiled(&sources, |_| ()),
+            Ok((
+                list(&["fs/a.c", "fs/off.c"]),
+                list(&["fs/wrong.c", "none/x.c"])
+            ))
+        );
+    }
+
+    #[test]
+    fn a_unit_of_the_kernel_that_does_not_compile_is_a_failure() {
+        let sentence = compiled(&["fs/a.c", "fs/broken.c"], |_| ()).unwrap_err();
+        assert!(
+            sentence.starts_with("fs/broken.c is a part of"),
+            "{sentence}"
+        );
+        assert!(sentence.contains("Killed signal"), "{sentence}");
+    }
+
+    #[test]
+    fn a_unit_that_cannot_be_kept_is_a_failure() {
+        let place = |cache: &Path| {
+            let folder = cache.join("compiled/fs");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("a.o"), "in the way").unwrap();
+        };
+        let sentence = compiled(&["fs/a.c"], place).unwrap_err();
+        assert!(sentence.contains("compiled/fs/a.o"), "{sentence}");
+    }
+
+    #[test]
+    fn an_object_of_another_folder_is_compiled_by_the_name_that_lists_it() {
+        assert_eq!(
+            compiled(&["virt/far.c"], |_| ()),
+            Ok((list(&["virt/far.c"]), Vec::new()))
+        );
+    }
 
     #[test]
     fn each_unit_has_a_place_of_its_own() {

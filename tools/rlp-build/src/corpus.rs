@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
             .map(|_| sources[random.below(sources.len())].clone())
             .collect();
         tries = tries.saturating_sub(BATCH);
-        for unit in compile::shipped_among(&tree, &batch)? {
+        for unit in compile::shipped_among(&tree, &batch)?.units {
             if drawn.len() == arguments.count {
                 break;
             }

@@ -49,7 +49,7 @@ pub(crate) fn refuse_inputs(source: &Path, changed: &BTreeSet<String>) -> Result
     Ok(())
 }
 
-fn is_makefile(name: &str) -> bool {
+pub(crate) fn is_makefile(name: &str) -> bool {
     name == "Kbuild" || name == "Makefile" || name.starts_with("Makefile.")
 }
 

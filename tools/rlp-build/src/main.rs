@@ -29,6 +29,7 @@ mod kallsyms;
 mod kernel_paths;
 mod layout;
 mod link;
+mod listed;
 mod modules;
 mod namespace;
 mod objtool;

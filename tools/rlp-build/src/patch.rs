@@ -266,6 +266,14 @@ enum Kind {
     Refused(&'static str),
 }
 
+/// Why a file cannot be live patched, if the reason is the kind of the file.
+pub(crate) fn refused_kind(file: &str) -> Option<&'static str> {
+    match kind_of(file) {
+        Kind::Refused(kind) => Some(kind),
+        Kind::Code | Kind::Other => None,
+    }
+}
+
 /// Whether a file has code that can be live patched.
 fn kind_of(file: &str) -> Kind {
     let other = [
