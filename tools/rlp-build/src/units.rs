@@ -5,6 +5,7 @@
 
 use crate::refusal::{
     tool_failure,
+    Refusal,
     Result, //
 };
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ impl Unit {
     pub(crate) fn new(source: &str, command: String, cached: PathBuf) -> Result<Self> {
         let object = if command.contains(" -DMODULE ") {
             module_name(&command)
-                .ok_or_else(|| tool_failure(format!("{source}: its command names no module")))?
+                .ok_or_else(|| tool_failure(format!("{source}: its command names no module")))
+                .and_then(|name| one_module(source, name))?
         } else {
             "vmlinux".to_owned()
         };
@@ -58,9 +60,21 @@ fn module_name(command: &str) -> Option<String> {
     let name: String = after
         .chars()
         .skip_while(|c| matches!(c, '\'' | '"' | '\\'))
-        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':'))
         .collect();
     (!name.is_empty()).then(|| name.replace('-', "_"))
+}
+
+/// Refuses a unit of several modules, such as "one:two": each of them would need the patch.
+fn one_module(source: &str, name: String) -> Result<String> {
+    if name.contains(':') {
+        return Err(Refusal::UnsupportedFile {
+            file: source.into(),
+            kind: "a part of several modules",
+        }
+        .into());
+    }
+    Ok(name)
 }
 
 /// The command in a saved .cmd file, in the syntax of a shell.
@@ -112,6 +126,16 @@ mod tests {
                          -DKBUILD_MODNAME='\"ext4\"' -D__KBUILD_MODNAME=kmod_ext4 -c -o \
                          fs/ext4/dir.o /s/fs/ext4/dir.c ; ./tools/objtool/objtool --x \
                          fs/ext4/dir.o\n\nsource := x\n";
+
+    #[test]
+    fn a_unit_of_several_modules_is_refused() {
+        let of = |name: &str| {
+            let command = format!("gcc -DMODULE -DKBUILD_MODNAME='\"{name}\"' -c");
+            Unit::new("x.c", command, PathBuf::new()).map(|unit| unit.object)
+        };
+        assert_eq!(of("a_b").ok().as_deref(), Some("a_b"));
+        assert!(of("a:b").is_err());
+    }
 
     #[test]
     fn a_saved_command_is_taken_apart() {
