@@ -30,6 +30,7 @@ mod kernel_paths;
 mod layout;
 mod link;
 mod listed;
+mod locks;
 mod modules;
 mod namespace;
 mod objtool;
