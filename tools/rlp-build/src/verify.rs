@@ -233,19 +233,14 @@ impl<'a> Verified<'a> {
         let bytes = self.object.bytes(symbol.section);
 
         if section.is_merged() {
-            let equal = self
-                .merged_at(reloc, symbol, section)
-                .iter()
-                .any(|(offset, place)| {
-                    let Some(mine) = merged(section, bytes, *offset) else {
-                        return false;
-                    };
-                    let back = *offset as u64 - mine.start as u64;
-                    self.image
-                        .elf
-                        .bytes_at(place.wrapping_add(target).wrapping_sub(back), mine.len())
-                        == Some(&bytes[mine])
-                });
+            let (offset, place) = self.merged_at(reloc, symbol, section).ok_or_else(|| {
+                format!("the place of a constant in {} is not known", section.name)
+            })?;
+            let equal = merged(section, bytes, offset).is_some_and(|mine| {
+                let back = offset as u64 - mine.start as u64;
+                let addr = place.wrapping_add(target).wrapping_sub(back);
+                self.image.elf.bytes_at(addr, mine.len()) == Some(&bytes[mine])
+            });
             return if equal {
                 Ok(true)
             } else {
@@ -532,26 +527,26 @@ impl<'a> Verified<'a> {
         })
     }
 
-    /// The possible places of the merged constant that a relocation refers to. Each is a pair: the
-    /// constant's offset in its section of the unit, and its distance in the image from the
-    /// relocation's target. The linker moves each merged constant by itself.
-    fn merged_at(&self, reloc: &Reloc, symbol: &Symbol, section: &Section) -> Vec<(usize, u64)> {
+    /// The place of the merged constant that a relocation refers to: the constant's offset in its
+    /// section of the unit, and its distance in the image from the relocation's target. The linker
+    /// moves each merged constant by itself.
+    ///
+    /// None for a relative relocation that refers to the section. Its addend also counts the rest
+    /// of the instruction, which may have an immediate operand behind the field. A guess could take
+    /// another constant. Compilers make no such relocation: gas keeps the symbol, see
+    /// `tc_i386_fix_adjustable()`.
+    fn merged_at(&self, reloc: &Reloc, symbol: &Symbol, section: &Section) -> Option<(usize, u64)> {
         let relative = reloc.field().is_some_and(|(_, relative)| relative);
-        if relative && !symbol.is_section() {
+        match (relative, symbol.is_section()) {
+            (true, true) => None,
             // The linker moves the symbol with its constant.
-            return vec![(symbol.value as usize, 0)];
+            (true, false) => Some((symbol.value as usize, 0)),
+            // The addend is the offset of the constant from the symbol.
+            (false, _) => {
+                let offset = symbol.value.wrapping_add_signed(reloc.addend);
+                (offset < section.size).then_some((offset as usize, reloc.addend as u64))
+            }
         }
-        // The addend is the offset of the constant in the section. The addend of a relative
-        // relocation is smaller, because the processor counts from the end of the instruction. An
-        // immediate operand of up to four bytes may be between the field and that end.
-        let ends: &[i64] = if relative { &[4, 5, 6, 8] } else { &[0] };
-        ends.iter()
-            .map(|end| reloc.addend + end)
-            .filter_map(|addend| {
-                let offset = symbol.value.wrapping_add_signed(addend);
-                (offset < section.size).then_some((offset as usize, addend as u64))
-            })
-            .collect()
     }
 }
 
@@ -686,6 +681,23 @@ mod tests {
             let identical = Verified::new("x.c", unit(section), &image).identical(0);
             assert_eq!(identical.is_some(), equal, "{shipped:?}");
         }
+    }
+
+    /// A relative relocation that refers to the section of the strings. In the image, the first
+    /// string has another first byte. The rest of the string is equal, and must not be taken for
+    /// the whole string.
+    #[test]
+    fn a_string_is_not_compared_from_its_second_byte_on() {
+        let mut object = unit((".rodata.str1.1", elf::SHF_STRINGS, 1, &b"one\0two\0"[..]));
+        object.symbols[1].kind = elf::STT_SECTION;
+        let image = image(&linked(), b"0ne\0two\0");
+        let verified = Verified::new("x.c", object, &image);
+        assert_eq!(verified.identical(0), None);
+        let detail = verified.difference(0).map(|difference| difference.detail);
+        assert_eq!(
+            detail.as_deref(),
+            Some("the place of a constant in .rodata.str1.1 is not known")
+        );
     }
 
     #[test]
