@@ -28,6 +28,7 @@ use crate::objtool::Objtool;
 use crate::refusal::{
     io_error_at,
     tool_failure,
+    Failure,
     Result, //
 };
 use crate::tree::Tree;
@@ -133,10 +134,11 @@ fn draw(
         return Ok(None);
     }
     let module = if unit.is_module() {
-        let Ok(module) = shipped_module(paths, &unit.object) else {
-            return Ok(None);
-        };
-        Some(module)
+        match shipped_module(paths, &unit.object) {
+            Ok(module) => Some(module),
+            Err(Failure::Refused(_)) => return Ok(None),
+            Err(failure) => return Err(failure),
+        }
     } else {
         None
     };
