@@ -7,6 +7,8 @@
 //! first, so the made files are those of the shipped kernel. A change of the file that they are
 //! made from would have no effect on them.
 //!
+//! kbuild also includes some headers into each unit, such as linux/kconfig.h. No unit names them.
+//!
 //! The makefiles show these files: a rule or a variable names the file, or a program that runs on
 //! the machine of the build includes the file.
 
@@ -26,24 +28,32 @@ pub(crate) fn refuse_inputs(source: &Path, changed: &BTreeSet<String>) -> Result
         let text = std::fs::read(&path).map_err(io_error_at(&path))?;
         let text = String::from_utf8_lossy(&text).replace("\\\n", " ");
         let folder = makefile.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let named = named(&text, folder);
+        let (forced, named): (Vec<_>, Vec<_>) = named(&text, folder)
+            .into_iter()
+            .partition(|(_, is_forced)| *is_forced);
         let programs: Vec<_> = host_sources(&text)
             .iter()
             .map(|program| headers::resolved(folder, program))
             .collect();
+        let is_in =
+            |list: &[(String, bool)], file: &str| list.iter().any(|(name, _)| matches(name, file));
         for file in changed {
-            let mut is_input =
-                named.iter().any(|name| matches(name, file)) || programs.contains(file);
+            let mut is_input = is_in(&named, file) || programs.contains(file);
             for program in &programs {
                 is_input = is_input || headers::quotes(source, program, file)?;
             }
-            if is_input {
-                return Err(Refusal::UnsupportedFile {
-                    file: file.clone(),
-                    kind: "a file from which kbuild makes other source files",
-                }
-                .into());
+            let kind = if is_input {
+                "a file from which kbuild makes other source files"
+            } else if is_in(&forced, file) {
+                "a header that kbuild includes into units by itself"
+            } else {
+                continue;
+            };
+            return Err(Refusal::UnsupportedFile {
+                file: file.clone(),
+                kind,
             }
+            .into());
         }
     }
     Ok(())
@@ -53,9 +63,9 @@ pub(crate) fn is_makefile(name: &str) -> bool {
     name == "Kbuild" || name == "Makefile" || name.starts_with("Makefile.")
 }
 
-/// The C files and headers that a makefile names by their place in the source, except the files
-/// that the compiler gets with -include.
-fn named(text: &str, folder: &str) -> Vec<String> {
+/// The C files and headers that a makefile names by their place in the source, and whether the
+/// compiler gets the file with -include.
+fn named(text: &str, folder: &str) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     let lines = text
         .lines()
@@ -72,7 +82,7 @@ fn named(text: &str, folder: &str) -> Vec<String> {
                     Some(headers::resolved(folder, path))
                 });
             let path = path.filter(|path| path.ends_with(".h") || path.ends_with(".c"));
-            found.extend(path.filter(|_| before != "-include"));
+            found.extend(path.map(|path| (path, before == "-include")));
             before = word;
         }
     }
@@ -102,7 +112,7 @@ fn host_sources(text: &str) -> Vec<String> {
         .collect();
     for (name, words) in &variables {
         let is_program = |program: &&String| name.strip_suffix("-objs") == Some(program.as_str());
-        if programs.iter().any(|program| is_program(program)) {
+        if programs.iter().any(is_program) {
             let objects = words.iter().filter_map(|word| word.strip_suffix(".o"));
             sources.extend(objects.map(|object| format!("{object}.c")));
         }
@@ -168,13 +178,13 @@ mod tests {
             "include/linux/oid.h",
             "lib/gen.h",
             "include/xen/xen-x.h",
+            "include/linux/kconfig.h",
         ] {
             assert!(is_refused(file), "{file}");
         }
         for file in [
             "security/selinux/avc.c",
             "include/linux/x.h",
-            "include/linux/kconfig.h",
             "no/comment.h",
             "include/xen/events.h",
         ] {

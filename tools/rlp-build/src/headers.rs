@@ -229,10 +229,9 @@ impl Include {
 
 fn parse(text: &[u8]) -> Vec<Include> {
     let line = |line: &[u8]| {
-        let line = std::str::from_utf8(line)
-            .ok()?
-            .trim_start()
-            .strip_prefix('#')?;
+        // A comment behind the path may be in another encoding.
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_start().strip_prefix('#')?;
         let rest = line.trim_start().strip_prefix("include")?.trim_start();
         let quoted = rest.starts_with('"');
         let end = if quoted { '"' } else { '>' };
@@ -268,7 +267,8 @@ mod tests {
 
     #[test]
     fn an_include_is_found_by_its_path() {
-        let list = parse(b"#include <linux/fs.h>\n # include \"../internal.h\"\nint x;\n");
+        let list =
+            parse(b"#include <linux/fs.h> /* \xe9 */\n # include \"../internal.h\"\nint x;\n");
         assert_eq!(list.len(), 2);
         assert!(list[0].may_include("fs/x.c", "include/linux/fs.h", |_| false));
         assert!(!list[0].may_include("fs/x.c", "include/linux/xfs.h", |_| false));
