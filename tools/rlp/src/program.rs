@@ -29,10 +29,18 @@ use std::process::{
     Output,
     Stdio, //
 };
+use std::sync::mpsc::{
+    channel,
+    Receiver,
+    RecvTimeoutError, //
+};
 use std::time::{
     Duration,
     Instant, //
 };
+
+/// The time between two looks at whether this program is interrupted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The limit for programs that usually take a second.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -51,7 +59,8 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> std::result::Result<Stri
 
 /// Runs a program with an input, and returns its output. After some seconds, says which program it
 /// waits for. If the program is not complete after `limit`, or if a signal arrives, the program is
-/// killed, and the result is an error.
+/// killed, and the result is an error. The result is an error, too, if the program has ended, and a
+/// process that it has started keeps its output open until `limit`.
 pub(crate) fn output(command: &mut Command, input: &[u8], limit: Duration) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -59,34 +68,52 @@ pub(crate) fn output(command: &mut Command, input: &[u8], limit: Duration) -> Re
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        // If the program does not read all of its input, its output shows that.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
-        let stdout = scope.spawn(move || all(stdout));
-        let stderr = scope.spawn(move || all(stderr));
-        // The threads end when the pipes are closed: by the end of the program, and of each process
-        // that it has started with these pipes.
-        let status = end(&mut child, &name, limit);
-        let read = |thread: std::thread::ScopedJoinHandle<'_, Result<Vec<u8>>>| {
-            let result = thread.join();
-            result.unwrap_or_else(|_| Err(Error::other("its output was not read")))
-        };
-        let (stdout, stderr) = (read(stdout), read(stderr));
-        Ok(Output {
-            status: status?,
-            stdout: stdout?,
-            stderr: stderr?,
-        })
+    let until = Instant::now() + limit;
+    // If the program does not read all of its input, its output shows that.
+    let (stdin, input) = (child.stdin.take(), input.to_vec());
+    std::thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
+    let (stdout, stderr) = (all(child.stdout.take()), all(child.stderr.take()));
+    let status = end(&mut child, &name, limit)?;
+    Ok(Output {
+        status,
+        stdout: received(&stdout, until)?,
+        stderr: received(&stderr, until)?,
     })
 }
 
-fn all(pipe: Option<impl Read>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match pipe {
-        Some(mut pipe) => pipe.read_to_end(&mut bytes).map(|_| bytes),
-        None => Ok(bytes),
+/// Starts to read a pipe to its end. The thread ends when the pipe is closed: by the end of the
+/// program, and of each process that it has started with the pipe. So nothing waits for the thread
+/// without a limit.
+fn all(pipe: Option<impl Read + Send + 'static>) -> Receiver<Result<Vec<u8>>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let result = pipe.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut bytes));
+        // After an error, nobody receives this.
+        let _ = sender.send(result.map(|_| bytes));
+    });
+    receiver
+}
+
+fn received(from: &Receiver<Result<Vec<u8>>>, until: Instant) -> Result<Vec<u8>> {
+    loop {
+        match from.recv_timeout(PAUSE) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::other("its output was not read"));
+            }
+            Err(RecvTimeoutError::Timeout) if interrupt::is_pending() => return Err(interrupted()),
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
+                let text = "it has ended, and a process that it has started has not";
+                return Err(Error::new(ErrorKind::TimedOut, text));
+            }
+            Err(RecvTimeoutError::Timeout) => (),
+        }
     }
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Interrupted, "rlp was interrupted")
 }
 
 /// Waits for the end of a program, and kills it if that takes too long.
@@ -116,7 +143,7 @@ fn exited(
         }
         let waited = start.elapsed();
         if interrupt::is_pending() {
-            return Err(Error::new(ErrorKind::Interrupted, "rlp was interrupted"));
+            return Err(interrupted());
         }
         if waited >= limit {
             let seconds = limit.as_secs();
@@ -146,8 +173,11 @@ mod tests {
     fn a_program_has_a_limit() {
         let start = Instant::now();
         let limit = Duration::from_millis(100);
-        let error = sh("exec sleep 100", b"", limit).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        // The second process keeps the pipes open. The program is killed, or ends by itself.
+        for script in ["exec sleep 100", "sleep 100; true", "sleep 100 &"] {
+            let error = sh(script, b"", limit).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "{script}");
+        }
         assert!(start.elapsed() < Duration::from_secs(20));
     }
 
