@@ -296,18 +296,20 @@ impl Run<'_> {
         // If the disk is full, no new level is applied. A level that was revoked does not stay even
         // then: a stored level replaces it, or its patch is unloaded.
         let noted = self.note();
-        self.recover()?;
+        if let Err(failure) = self.recover() {
+            return self.fall_back(None, failure);
+        }
         let noted = noted.and(self.remove_revoked_from_boot());
         let decision = self.view.decide(at_once);
         applied.decision = Some(decision.clone());
         match decision {
             Decision::Apply { level, from } => {
                 let result = noted.and_then(|()| self.apply_level(level, from));
-                result.or_else(|failure| self.fall_back(level, failure))
+                result.or_else(|failure| self.fall_back(Some(level), failure))
             }
             Decision::Adopt { level } => {
                 let result = noted.and_then(|()| self.adopt(level));
-                result.or_else(|failure| self.fall_back(level, failure))
+                result.or_else(|failure| self.fall_back(Some(level), failure))
             }
             Decision::TakeBack { level, to, .. } => {
                 self.replace_revoked(level, to, &decision).and(noted)
@@ -346,8 +348,9 @@ impl Run<'_> {
     }
 
     /// Uses the stored levels, because another level was not applied: a stored level replaces one
-    /// that was revoked, or is applied if none is in effect. Returns the failure of the run.
-    fn fall_back(&mut self, failed: Number, failure: Failure) -> Result<()> {
+    /// that was revoked, or is applied if none is in effect. If the failure is not about a level
+    /// (`failed`), only a level that was revoked is replaced. Returns the failure of the run.
+    fn fall_back(&mut self, failed: Option<Number>, failure: Failure) -> Result<()> {
         if interrupt::is_pending() {
             return Err(failure);
         }
@@ -361,7 +364,7 @@ impl Run<'_> {
                 self.lines.push(decision.text());
                 self.replace_revoked(level, to, &decision)
             }
-            Decision::Apply { level, from } if level != failed => {
+            Decision::Apply { level, from } if failed.is_some_and(|failed| level != failed) => {
                 self.lines.push(decision.text());
                 self.apply_level(level, from)
             }

@@ -708,10 +708,11 @@ fn a_stored_patch_that_is_damaged() {
     output.has("the stored patch of level 6 is damaged, and is not used");
 }
 
-/// A file that cannot be written, as on a full disk, does not keep a revoked level in effect.
+/// A file that cannot be written, as on a full disk, does not keep a revoked level in effect, and
+/// neither does an earlier run that cannot be finished.
 #[test]
 fn a_revoked_level_does_not_stay_because_the_disk_is_full() {
-    for broken in ["description", "boot"] {
+    for broken in ["description", "boot", "intent"] {
         let machine = canary();
         on_probation(&machine, 7);
         machine
@@ -721,11 +722,13 @@ fn a_revoked_level_does_not_stay_because_the_disk_is_full() {
         eight["blocked"] = json!([7]);
         eight["kernels"][0]["build_id"] = json!("abcd");
         describe(&machine, &eight);
-        if broken == "boot" {
-            std::fs::remove_file(machine.path("run/rlp/boot.lock")).unwrap();
-            machine.folder("run/rlp/boot.lock");
-        } else {
-            machine.write(&format!("{STATE}/8"), "no folder");
+        match broken {
+            "boot" => {
+                std::fs::remove_file(machine.path("run/rlp/boot.lock")).unwrap();
+                machine.folder("run/rlp/boot.lock");
+            }
+            "intent" => machine.write(&format!("{STATE}/intent"), "damaged"),
+            _ => machine.write(&format!("{STATE}/8"), "no folder"),
         }
         let output = apply_and_disable(&machine, "level7");
         output.has("level 7 is taken back: its publisher has revoked it");
