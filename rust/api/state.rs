@@ -121,7 +121,8 @@ impl<T: Send + 'static> State<T> {
     /// version of it.
     ///
     /// To be called only while this patch is being enabled, and not before `post_patch`: until then
-    /// the transition can be reversed, and the other patch would need its data.
+    /// the transition can be reversed, and the other patch would need its data. A patch that calls
+    /// this must not be on probation: if it is taken back, the other patch lacks its data.
     #[inline]
     pub fn take_prev(&self, _cx: &mut Context<'_>) -> Option<KBox<T>> {
         // SAFETY: Callbacks may call this function; the context is the proof of a callback.

@@ -111,8 +111,8 @@ static unsigned long site_of(const struct watch *watch)
 /*
  * Whether the stubs are attached. The caller of rlp_bpf_watch() serializes the writers. A writer
  * sets this after the stubs were attached, and clears it before they are detached. ftrace calls
- * the reader, rlp_bpf_is_watched(), when another user redirects a function that has a stub. While
- * the stubs are attached or detached, the reader may see false: that user gets -EBUSY then.
+ * the reader, rlp_bpf_is_watched(), when another user redirects a function that has a stub. During
+ * a change of the stubs, the reader may see false: that user gets -EBUSY then.
  */
 static bool watching;
 /* Whether the stubs were ever attached. The caller of rlp_bpf_watch() serializes the accesses. */

@@ -85,7 +85,7 @@ static bool has_site(const struct module_memory *mem)
  * loads (ftrace_module_init() in kernel/trace/ftrace.c). Its functions cannot be hooked then.
  *
  * Context: any.
- * Return: true if @mod has fentry sites and ftrace has no record of any.
+ * Return: true if @mod has fentry sites, and none of them has a record in ftrace.
  */
 bool rlp_module_lacks_sites(const struct module *mod)
 {

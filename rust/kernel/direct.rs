@@ -324,8 +324,8 @@ impl AttachRequest {
     }
 }
 
-/// Emits a function that calls `$before_attach(request: AttachRequest)`. It is called before a
-/// bpf program is attached to a function, and the program is attached when it has returned.
+/// Emits a function that calls `$before_attach(request: AttachRequest)`. The emitted function is
+/// called when bpf is about to attach a program to a function. bpf attaches the program afterwards.
 ///
 /// # Context
 ///

@@ -487,7 +487,8 @@ pub(crate) fn change_result(ret: c_int) -> Result {
 
 /// Pins this module if a change of text has failed with `ENODEV`: ftrace has shut itself down, and
 /// may keep calling into this module. The module can never be unloaded then. If the module is being
-/// unloaded already, nothing is hooked except its anchors, which are never called.
+/// unloaded already, it cannot be pinned. Its anchors may stay hooked, but are never called. Its
+/// stubs on functions of bpf (`rust/helpers/bpf.c`) may stay attached, and bpf still calls them.
 fn pin_after_shutdown(error: Error) {
     // ORDERING: Relaxed. The partner is this line itself: one of the threads that reach it finds
     // false.

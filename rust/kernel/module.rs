@@ -112,8 +112,8 @@ impl<'a> Module<'a> {
         unsafe { rlp_bindings::rlp_module_is_live(self.as_ptr()) }
     }
 
-    /// Whether this module, which is being loaded, has fentry sites and ftrace has no record of
-    /// any. The reason is that ftrace had no memory for the records, or has shut itself down.
+    /// Whether this module, which is being loaded, has fentry sites, and none of them has a record
+    /// in ftrace. The reason is that ftrace had no memory for the records, or has shut itself down.
     /// ftrace lets the module load all the same (`ftrace_module_init()` in
     /// `kernel/trace/ftrace.c`).
     ///
@@ -188,10 +188,10 @@ impl<'a> Module<'a> {
     ///
     /// # Errors
     ///
-    /// `EINVAL`, with a line in the log; `EOPNOTSUPP` if the kernel cannot apply any. No relocation
-    /// stays applied then. `ENOEXEC`, with a line in the log, if one relocation fails, for example
-    /// because its value does not fit: the relocations before it in its section stay applied, and
-    /// this cannot be retried.
+    /// - `EINVAL`, with a line in the log, or `EOPNOTSUPP` if the kernel cannot apply any. No
+    ///   relocation stays applied.
+    /// - `ENOEXEC`, with a line in the log, if one relocation fails, for example because its value
+    ///   does not fit. The relocations before it in its section stay applied, so a retry fails.
     ///
     /// # Safety
     ///

@@ -40,7 +40,8 @@ impl<'a> NotifiedModule<'a> {
 
 /// Functions that are called when modules are loaded and unloaded.
 pub trait Events {
-    /// Called before the module's init runs. ftrace has the records of the module.
+    /// Called before the module's init runs. ftrace has the records of the module, unless it had no
+    /// memory for them or has shut itself down.
     ///
     /// # Errors
     ///

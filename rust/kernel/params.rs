@@ -68,8 +68,8 @@ impl Registration {
     ///
     /// This and the drop may sleep, and wait for a writer that is calling the function.
     pub fn register() -> Self {
-        // SAFETY: Process context. Writers of parameters hold the lock, and do not call this. So
-        // the calling thread does not hold the lock.
+        // SAFETY: Process context. The function takes the lock of the parameters. A thread holds
+        // that lock while it reads or writes a parameter, and does not call this function then.
         unsafe { rlp_bindings::rlp_params_set_registered(true) };
         Self(())
     }

@@ -53,8 +53,8 @@ unsafe impl Domain for Rcu {
 ///
 /// # Invariants
 ///
-/// `ptr` is null or was returned by [`KBox::into_raw`]. A value is not freed before
-/// [`Domain::synchronize`] was called, after `ptr` last pointed to it.
+/// `ptr` is null or was returned by [`KBox::into_raw`]. When `ptr` no longer points to a value, the
+/// owner of the value calls [`Domain::synchronize`], and then frees the value.
 ///
 /// # Context
 ///

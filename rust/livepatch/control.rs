@@ -79,8 +79,8 @@ impl Registry {
                 }
             });
         }
-        // A registered patch that is neither held nor in transition is enabled. So the request is
-        // to disable it.
+        // If another patch is in transition, `disable()` returns an error. Otherwise this patch is
+        // enabled, because it is registered and not held. So the request is to disable it.
         self.disable(id).inspect_err(|e| {
             if let Ok(patch) = self.patch(id) {
                 pr_err!(

@@ -26,7 +26,8 @@ pub(crate) enum HandlerReason {
     Original,
     /// The parameter `promote` is off.
     Off,
-    /// The kernel does not support jumps, or not so many of them, or not to this target.
+    /// The kernel does not support jumps, or no jump to this target. Or jumps are registered one by
+    /// one, and the loader has made as many as it allows.
     Unsupported,
     /// Another user of direct targets, such as a bpf program, has the function.
     Taken,

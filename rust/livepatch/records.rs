@@ -9,7 +9,7 @@
 //!
 //! - A new task became visible after the table was filled. It had never run before. If its parent
 //!   was in the target universe, the new task starts there, too, on an empty stack. (If not,
-//!   [`Records::inherit`] makes a record. Only if there is no room for it, the new task starts in
+//!   [`Records::inherit`] makes a record. If there is no room for a record, the new task starts in
 //!   the target universe.)
 //! - An exiting task had left the task list before the table was filled, or was forked during the
 //!   transition and is past `exit_notify()`. It follows its CPU: it is in the universe of the CPU's

@@ -50,9 +50,9 @@ impl Slot {
     #[inline(always)]
     fn targets(&self) -> Targets {
         // ORDERING: Relaxed, both loads. The targets are set before the table is published with
-        // Release. After that only `restore_original()` changes them. Between its two stores a
-        // reader loads one target that is cleared and one that is not. That pair is correct, too: a
-        // call uses only one of the two. The call may also use a target that is being cleared, as
+        // Release. After that only `restore_original()` changes them, with two stores. A reader
+        // between the stores finds one target cleared and the other not. That pair is correct, too:
+        // a call uses only one of the two. The call may also use a target that is being cleared, as
         // long as the caller of `restore_original()` waits for the readers.
         Targets {
             old: self.old.load(Ordering::Relaxed),

@@ -110,7 +110,8 @@ impl Object {
     /// # Errors
     ///
     /// `EINVAL` or `ENOENT` with a line in the log, `ENOMEM`, and those of
-    /// [`Module::apply_relocations`]. The object is then as it was before.
+    /// [`Module::apply_relocations`]. The object is then as it was before. For `ENOEXEC`, some
+    /// relocations of `patch` stay applied.
     ///
     /// # Safety
     ///

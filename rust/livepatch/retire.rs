@@ -85,8 +85,9 @@ impl RetiredPatches {
             .iter_mut()
             .for_each(|object| object.release(callbacks));
         patch.desc.empty_lists(callbacks);
-        // The caller has reserved the room. Without room, the directory would be dropped here, with
-        // the registry locked, and its files wait for that lock.
+        // The caller has reserved the room. Without room, this would drop the directory with the
+        // registry locked. The drop waits for the readers of the files, which may wait for that
+        // lock.
         let _ = self.patches.push_within_capacity(Retired {
             patch,
             directory,

@@ -374,9 +374,9 @@ impl Transition {
     /// Requests the next sweep.
     pub(crate) fn schedule(&mut self) {
         WORKER.after(self.pause_ms);
-        // The CPU that switches the last record kicks the worker. If that was before the line
-        // above, the line has delayed the run, so the run is requested again. A kick after the line
-        // is not delayed.
+        // The CPU that switches the last record kicks the worker. If the request above has replaced
+        // this kick, the run is delayed. So the run is requested again. The request does not delay
+        // a later kick.
         if self.is_done() {
             WORKER.after(0);
         }
