@@ -273,7 +273,12 @@ impl Registry {
                     }
                 }
             }
-            (Step::Restore(_), Universe::Old) if !confirmed => (),
+            // The patches stay held. A task that was forced may be in their code.
+            (Step::Restore(_), Universe::Old) if !confirmed => {
+                if let Some(held) = &mut self.held {
+                    held.forced |= forced;
+                }
+            }
             _ => {
                 let forced = self.held.take().is_some_and(|held| held.forced) || forced;
                 self.retire_outside(universe, step, forced, retired);

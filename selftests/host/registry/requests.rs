@@ -489,6 +489,41 @@ fn a_module_without_records_is_refused() {
     assert_eq!(loader.run(Op::LoadModule), Ok(()));
 }
 
+/// The transition that would restore the held patch is reversed, and tasks are forced back. Such a
+/// task may be in the code of the held patch, so the module of this patch must stay.
+#[test]
+fn a_forced_task_may_be_in_a_held_patch() {
+    let _turn = alone();
+    let loader = Loader::new(true, PROBATION);
+    let [held, cumulative] = PATCHES;
+    let run = |op| loader.run(op).unwrap();
+    let clear = |clear| machine(|machine| machine.clear = clear);
+    let complete = || {
+        clear(true);
+        run(Op::Work);
+        assert!(REGISTRY.lock().unwrap().transition().is_none());
+    };
+    run(Op::Load(held));
+    complete();
+    run(Op::Confirm(held));
+    run(Op::Load(cumulative));
+    complete();
+    assert_eq!(promise::seen().patches, [held, cumulative]);
+    // The task is switched to the held patch, and enters its code.
+    run(Op::Enabled(cumulative, false));
+    clear(false);
+    run(Op::Enabled(cumulative, true));
+    run(Op::Force(cumulative));
+    complete();
+    run(Op::Confirm(cumulative));
+    assert_eq!(promise::seen().patches, [cumulative]);
+    let is_pinned = machine(|machine| machine.modules[held].pinned);
+    assert!(
+        is_pinned,
+        "a forced task may run in a module that can be unloaded"
+    );
+}
+
 fn explore() {
     search::explore(|| Loader::new(true, 0));
 }
