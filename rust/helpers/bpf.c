@@ -206,7 +206,37 @@ void rlp_bpf_wait(void)
 	synchronize_rcu_tasks();
 }
 
+/* Whether the stubs were ever attached. Context: any; serialized as in rlp_bpf_watch(). */
+bool rlp_bpf_was_ever_watched(void)
+{
+	return was_ever_watching;
+}
+
+/**
+ * rlp_bpf_stay() - never return
+ *
+ * Called while the loader is unloaded, if ftrace has shut itself down. ftrace changes no text
+ * then, so the stubs stay attached, and their text must not be freed. The task sleeps like an idle
+ * kthread, so it is not reported as hung.
+ *
+ * Context: process context, sleeps for ever.
+ */
+void rlp_bpf_stay(void)
+{
+	for (;;)
+		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+}
+
 #else
+
+bool rlp_bpf_was_ever_watched(void)
+{
+	return false;
+}
+
+void rlp_bpf_stay(void)
+{
+}
 
 bool rlp_bpf_is_watched(unsigned long ip)
 {

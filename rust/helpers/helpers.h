@@ -69,6 +69,8 @@ int rlp_direct_change(struct ftrace_ops *ops, const unsigned long *sites,
 bool rlp_bpf_is_watched(unsigned long ip);
 int rlp_bpf_watch(struct ftrace_ops *ops, bool on);
 void rlp_bpf_wait(void);
+bool rlp_bpf_was_ever_watched(void);
+void rlp_bpf_stay(void);
 /* @function: the address of a function, or 0 for all functions. */
 void rlp_rust_before_attach(unsigned long function);
 

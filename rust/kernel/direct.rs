@@ -189,10 +189,18 @@ impl Drop for Batches {
                 ManuallyDrop::drop(&mut self.ops);
                 rlp_bindings::rlp_bpf_wait();
             },
-            Err(e) => pr_err!(
-                "the anchor of the jumps was not removed ({})\n",
-                e.to_errno()
-            ),
+            Err(e) => {
+                pr_err!(
+                    "the anchor of the jumps was not removed ({})\n",
+                    e.to_errno()
+                );
+                // SAFETY: Serialized by `&mut self`, as in `watch_bpf()`.
+                if unsafe { rlp_bindings::rlp_bpf_was_ever_watched() } {
+                    pr_err!("the loader is not unloaded, because bpf may still call it\n");
+                    // SAFETY: The drop runs in process context, and may sleep.
+                    unsafe { rlp_bindings::rlp_bpf_stay() };
+                }
+            }
         }
     }
 }

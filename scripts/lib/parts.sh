@@ -95,6 +95,7 @@ stop_parts() {
 #	quiet		the test measures time, so no other guest runs beside it
 #	long		the test takes too long for "make check": "make everything" runs it, or
 #			"make check IBT=1"
+#	alone		the test needs a guest of its own
 #	built		the test loads what test-install.sh and test-livepatch.sh build, or runs rlp
 #	busy		a test without such a line
 #

@@ -42,7 +42,7 @@ test_name() {
 
 # check_list: each line of TESTS must have a file, each test file a line, and no two tests may
 # have the same name. A test may have one line "# guest: NAME" at most, and NAME must be
-# waiting, quiet, built or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
+# waiting, quiet, built, alone or long (see scripts/lib/parts.sh), or confidentiality or kexec (see
 # scripts/check-secureboot). Each line of a list LEFT-OUT must name a test and a reason. Each
 # test, except those in debug/ and secureboot/, must be in one line of ibt/TESTS. If something is
 # wrong, print it and fail.
@@ -56,7 +56,7 @@ check_list() {
 	sed 's|.*/||' <<<"$files" | sort | uniq -d | sed 's/$/ exists in two rooms/' | grep . &&
 		return 1
 	(cd "$selftests_dir" && grep -H '^# guest:' $files) |
-		grep -vE ':# guest: (waiting|quiet|built|long|confidentiality|kexec)$' &&
+		grep -vE ':# guest: (waiting|quiet|built|alone|long|confidentiality|kexec)$' &&
 		echo "there is no such guest" && return 1
 	(cd "$selftests_dir" && grep -c '^# guest:' $files) | grep -v ':[01]$' |
 		sed 's/:.*/ has two guests/' | grep . && return 1

@@ -115,6 +115,7 @@ const REASONS: &[Reason] = &[
     ("ftrace has shut itself down: the loader cannot be unloaded any more", "functions that are hooked stay hooked, and nothing can be patched", REBOOT),
     ("a bpf program cannot be attached to a patched function, because the function still jumps ({})", "the jump was not removed, so the bpf program was not attached", "attach the program again; after -16, first remove the kprobe from the function"),
     ("jumps that were not removed: {}", "ftrace has shut itself down, and these functions stay patched", REBOOT),
+    ("the loader is not unloaded, because bpf may still call it", "ftrace has shut itself down after an error of its own: rmmod does not end", REBOOT),
     ("the anchor of the jumps was not removed ({})", "ftrace has shut itself down after an error of its own", REBOOT),
     ("a jump was not removed ({})", "ftrace has shut itself down, and the function stays patched", REBOOT),
 ];
