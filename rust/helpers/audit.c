@@ -31,8 +31,8 @@ static bool is_plain(const char *name)
  * @patch: the name of the patch
  * @event: the event, one word
  * @state: the state of the patch, one word
- * @us: the time since the start of the transition, or the duration of the last transition if none
- *	runs, in microseconds
+ * @us: the time since the start of the patch's transition in microseconds, or the duration of its
+ *	last transition if none runs
  *
  * Does nothing while auditing is off: the kernel would print the record to its log. The record
  * also describes the current task. For an event that an operator has caused, that is the

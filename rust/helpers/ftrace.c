@@ -68,9 +68,10 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
  * @size: the size of its symbol in bytes
  *
  * A symbol extends to the next symbol. Functions without a symbol (stripped, or weak and
- * overridden) may lie in between. Their sites are farther from @addr than the maximum that
- * ftrace itself accepts for the site of a function (test_for_valid_rec() in
- * kernel/trace/ftrace.c), and are not accepted here either.
+ * overridden) may lie in between. If the architecture has FTRACE_MCOUNT_MAX_OFFSET, as x86 has,
+ * their sites are farther from @addr than ftrace itself accepts for the site of a function
+ * (test_for_valid_rec() in kernel/trace/ftrace.c), and are not accepted here either. Otherwise
+ * such a site may be returned for a function that has none.
  *
  * Context: any.
  * Return: the address of the site, or 0.

@@ -8,9 +8,9 @@
 //! - Its operations are C functions, `rust_helper_atomic_*()` in `rust/helpers/atomic.c` and
 //!   `atomic_ext.c`. They are inlined if `CONFIG_RUST_INLINE_HELPERS` is on, which needs `EXPERT`,
 //!   and clang and rustc with the same LLVM. In other kernels, such as those of distributions, they
-//!   are out-of-line functions of vmlinux, and ftrace can trace them. The handler and the scheduler
-//!   probe must not call a function that can be traced: a tracer, or a patch, would run in the
-//!   middle of the handler or the probe, and the handler would call itself.
+//!   are out-of-line functions of vmlinux, and ftrace can trace them. The handler must not call a
+//!   function that can be traced: a tracer, or a patch, would run in the middle of the handler, and
+//!   the handler would call itself.
 //! - It has no ordering `AcqRel`, which [`RcuBox`](crate::rcu::RcuBox) uses. (`Full`, which is
 //!   stronger, could replace it.)
 //!

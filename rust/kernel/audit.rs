@@ -9,8 +9,8 @@ use kernel::{
 
 /// Writes a record of an event of `patch`, if auditing is on.
 ///
-/// `event` and `state` are one word each. `us` is the time in microseconds since the transition of
-/// the patch started. If no transition of the patch runs, `us` is the duration of its last one.
+/// `event` and `state` are one word each. `us` is the time since the start of the patch's
+/// transition in microseconds, or the duration of its last transition if none runs.
 ///
 /// # Context
 ///

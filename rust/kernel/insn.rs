@@ -17,7 +17,7 @@ pub struct Insn {
 /// Decodes the instruction at `addr`, which may be any address. `room` is the number of bytes from
 /// `addr` that belong to the code.
 ///
-/// Returns `None` if the bytes are not an instruction, or if the kernel cannot decode any.
+/// Returns `None` if the bytes are not an instruction, or if the kernel lacks the decoder.
 ///
 /// # Context
 ///

@@ -234,7 +234,7 @@ impl Default for Releases {
 struct Header {
     kobj: Opaque<bindings::kobject>,
     releases: &'static Releases,
-    /// Frees the node that this is the first member of. The node came from a box, and nothing may
+    /// Frees the node whose first member is this header. The node came from a box, and nothing may
     /// use it any more.
     free: unsafe fn(*mut Header),
 }

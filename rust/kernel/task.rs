@@ -123,7 +123,7 @@ impl Drop for TaskList {
 }
 
 /// The lock of new tasks, a raw spinlock, held with interrupts off. A probe for new tasks takes the
-/// lock before it changes the record of a child. So these records do not change while another
+/// lock before it changes the record of a child. So no such probe changes a record while another
 /// thread holds the lock.
 ///
 /// # Context

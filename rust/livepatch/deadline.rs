@@ -19,8 +19,8 @@ use kernel::{
 };
 use kernel_ext::task;
 
-/// The time after which it is reported that a transition waits for tasks, and after which another
-/// patch that has to be taken back goes first.
+/// The time after which the loader reports that a transition waits for tasks. After this time, the
+/// transition is also reversed if another patch has to be taken back.
 const LONG: Delta = Delta::from_secs(10);
 
 /// Why the loader reverses a transition.

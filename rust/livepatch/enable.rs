@@ -153,9 +153,9 @@ impl Registry {
     /// # Errors
     ///
     /// Those of `check_signature()`, [`states::check_compatible`], [`PatchDirectory::fill`] and
-    /// [`Patch::resolve`], and `EBUSY` while another patch is in transition or on probation. A line
-    /// in the log says why the patch cannot be enabled, unless the error is `ENOMEM`. The caller
-    /// retires `patch` and `directory`.
+    /// [`Patch::resolve`], `EBUSY` while another patch is in transition, and that of
+    /// `check_none_held()`. A line in the log says why the patch cannot be enabled, unless the
+    /// error is `ENOMEM`. The caller retires `patch` and `directory`.
     fn admit(
         &mut self,
         patch: &mut Patch,
@@ -190,7 +190,8 @@ impl Registry {
         self.reserve()
     }
 
-    /// Checks that no patch is held.
+    /// Checks that no patch on probation holds other patches. A cumulative patch that has just been
+    /// enabled counts even if it has replaced none.
     ///
     /// # Errors
     ///

@@ -119,7 +119,7 @@ pub(crate) struct Record<'a> {
     slot: &'a TaskSlot,
     task: &'a Task,
     /// A [`Blocker`]: 0 is unknown, 1 running, 2 unreliable, and any other value the low half of
-    /// the address. The kernel and its modules are in the highest 2 GB, so the high half is known.
+    /// the address. [`address_near`] finds the high half.
     blocker: &'a AtomicU32,
 }
 
