@@ -42,6 +42,7 @@ use crate::output::{
 };
 use crate::time;
 use exports::Evidence;
+use facts::Until;
 use inventory::Inventory;
 use policy::Policy;
 use rows::{
@@ -151,7 +152,7 @@ fn sheet(arguments: &cli::Report) -> Result<Sheet> {
     let (from, end) = interval(arguments, now)?;
     let given = given(arguments)?;
     let exports = exports::find(&arguments.evidence)?;
-    let evidence = exports::judge_all(&exports, arguments.key.as_deref(), end)?;
+    let evidence = exports::judge_all(&exports, arguments.key.as_deref(), Until { end, now })?;
     let hosts = hosts(given.inventory.as_ref(), evidence);
     let rules = Rules {
         from,

@@ -17,7 +17,10 @@ use crate::judge::{
     Chain,
     Head, //
 };
-use crate::report::facts::Facts;
+use crate::report::facts::{
+    Facts,
+    Until, //
+};
 use crate::report::files;
 use crate::signature;
 use std::collections::BTreeMap;
@@ -206,14 +209,14 @@ struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    fn read(path: &'a Path, newest: &HeadFile, end: u64) -> std::result::Result<Self, Reason> {
+    fn read(path: &'a Path, newest: &HeadFile, until: Until) -> std::result::Result<Self, Reason> {
         let broken = |failure: Failure| failure.what;
         let file = File::open(path).map_err(on_file(path)).map_err(broken)?;
         let mut facts = Facts::default();
         let (mut is_covered, mut is_named) = (true, false);
         let chain = Chain::read_with(BufReader::new(file), |line, link| {
             is_named |= link.host.is_some();
-            facts.add(line.text, end, is_covered);
+            facts.add(line.text, until, is_covered);
             is_covered &= line.sha256 != newest.sha256;
         });
         Ok(Self {
@@ -236,12 +239,12 @@ impl<'a> History<'a> {
 }
 
 impl Export {
-    fn judge(&self, host: &str, allowed: Option<&Path>, end: u64) -> Result<Evidence> {
+    fn judge(&self, host: &str, allowed: Option<&Path>, until: Until) -> Result<Evidence> {
         let heads = match heads(host, &self.heads, allowed)? {
             Ok(heads) => heads,
             Err(why) => return Ok(Evidence::NotVerified(why)),
         };
-        Ok(match self.longest(host, &heads, end) {
+        Ok(match self.longest(host, &heads, until) {
             Ok((facts, head)) => Evidence::Whole(Box::new(Whole {
                 facts,
                 head,
@@ -257,12 +260,12 @@ impl Export {
         &self,
         host: &str,
         heads: &Heads,
-        end: u64,
+        until: Until,
     ) -> std::result::Result<(Facts, Head), Reason> {
         let mut longest: Option<(u64, History<'_>)> = None;
         let mut anchors = heads.anchors.clone();
         for path in &self.records {
-            let history = History::read(path, &heads.newest, end)?;
+            let history = History::read(path, &heads.newest, until)?;
             let Head { seq, sha256, .. } = history.judge(host, &[])?;
             anchors.push(Anchor {
                 seq: Some(seq),
@@ -285,12 +288,13 @@ impl Export {
 pub(crate) fn judge_all(
     exports: &Exports,
     allowed: Option<&Path>,
-    end: u64,
+    until: Until,
 ) -> Result<BTreeMap<String, Evidence>> {
     if let Some(allowed) = allowed {
         std::fs::read(allowed).map_err(on_file(allowed))?;
     }
-    let judge =
-        |(host, export): (&String, &Export)| Ok((host.clone(), export.judge(host, allowed, end)?));
+    let judge = |(host, export): (&String, &Export)| {
+        Ok((host.clone(), export.judge(host, allowed, until)?))
+    };
     exports.hosts.iter().map(judge).collect()
 }

@@ -154,16 +154,25 @@ pub(crate) struct Facts {
     pub(crate) set_back: u32,
     /// The boot of the last record that is not about a load.
     boot_before: Option<usize>,
+    /// Whether a record was after the interval.
+    is_past_end: bool,
     /// The time in the last record.
     clock: u64,
     loads: BTreeMap<String, Load>,
 }
 
+/// The end of the interval, and the time of the report, in seconds since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Until {
+    pub(crate) end: u64,
+    pub(crate) now: u64,
+}
+
 impl Facts {
-    /// Adds a record. Records after `end` are left out. A record that no head covers may have been
-    /// added or written anew after the export. So it can show that a CVE is not fixed any more, and
-    /// cannot show that it is fixed.
-    pub(crate) fn add(&mut self, text: &[u8], end: u64, is_covered: bool) {
+    /// Adds a record. Records after the end are left out. A record that no head covers may have
+    /// been added or written anew after the export. So it can show that a CVE is not fixed any
+    /// more, and cannot show that it is fixed.
+    pub(crate) fn add(&mut self, text: &[u8], until: Until, is_covered: bool) {
         let record = serde_json::from_slice::<Record>(text).ok();
         let time = record
             .as_ref()
@@ -172,7 +181,12 @@ impl Facts {
             self.unread += 1;
             return;
         };
-        if time > end {
+        if time > until.now {
+            self.add_from_the_future(&record);
+            return;
+        }
+        if time > until.end {
+            self.is_past_end = true;
             return;
         }
         self.records += 1;
@@ -194,6 +208,20 @@ impl Facts {
         if !record.is_about_a_load() {
             self.boot_before = Some(at.boot);
         }
+    }
+
+    /// A record from the future has a wrong time, and is not older than the record before it. So it
+    /// can show that a patch is not in effect any more, and cannot show that it is in effect.
+    fn add_from_the_future(&mut self, record: &Record) {
+        let Some(last) = self.last else {
+            return;
+        };
+        if self.is_past_end {
+            return;
+        }
+        let at = self.moment(record, last.time);
+        self.last = Some(at);
+        self.losses(record, at);
     }
 
     fn moment(&mut self, record: &Record, time: u64) -> Moment {

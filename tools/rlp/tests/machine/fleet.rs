@@ -170,10 +170,18 @@ pub(crate) fn level() -> Value {
 /// The time at which the reports are made.
 pub(crate) const NOW: &str = "1796083199"; // 2026-11-30 23:59:59
 
+/// The same time one day later.
+pub(crate) const NEXT_DAY: &str = "1796169599";
+
 /// Runs rlp report on the folder evidence, for November 2026.
 pub(crate) fn report(fleet: &Machine, arguments: &[&str]) -> Output {
+    report_at(fleet, NOW, arguments)
+}
+
+fn report_at(fleet: &Machine, now: &str, arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_rlp"));
-    fleet.run_with(with_arguments(&mut program, fleet, arguments))
+    let program = with_arguments(&mut program, fleet, arguments);
+    fleet.run_with(program.env("SOURCE_DATE_EPOCH", now))
 }
 
 /// Adds the arguments of a report to the program.
@@ -191,7 +199,12 @@ pub(crate) fn with_arguments<'a>(
 
 /// The report as JSON.
 pub(crate) fn json(fleet: &Machine, arguments: &[&str]) -> Value {
-    let output = report(fleet, &[arguments, &["--json"]].concat());
+    json_at(fleet, NOW, arguments)
+}
+
+/// The same, if the report is made at this time.
+pub(crate) fn json_at(fleet: &Machine, now: &str, arguments: &[&str]) -> Value {
+    let output = report_at(fleet, now, &[arguments, &["--json"]].concat());
     let value: Value =
         serde_json::from_str(&output.out).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert_eq!(value["status"], output.status, "{output:?}");

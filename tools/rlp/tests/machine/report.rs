@@ -10,10 +10,13 @@ use crate::fleet::{
     self,
     host,
     json,
+    json_at,
     level,
     report,
     row,
-    History, //
+    History,
+    NEXT_DAY,
+    NOW, //
 };
 use serde_json::{
     json,
@@ -299,12 +302,12 @@ fn the_answer_is_yes() {
 /// Only the loader's own words count, and only those about a patch in effect.
 #[test]
 fn what_protects() {
-    let seen = |history: &mut History| {
+    let seen_at = |now: &str, history: &mut History| {
         let fleet = Machine::new();
         history.export(&fleet);
         fleet.write("level.json", &level().to_string());
         let level = fleet.path("level.json");
-        let report = json(&fleet, &["--level", level.to_str().unwrap()]);
+        let report = json_at(&fleet, now, &["--level", level.to_str().unwrap()]);
         let row = row(&report, CVE, 1);
         (
             row["state"].as_str().unwrap().to_owned(),
@@ -312,6 +315,7 @@ fn what_protects() {
             row.clone(),
         )
     };
+    let seen = |history: &mut History| seen_at(NOW, history);
     let last = "2026-11-29T12:00:00Z";
     for state in ["enabling", "disabling", "probation", "held"] {
         assert_eq!(
@@ -365,18 +369,27 @@ fn what_protects() {
         seen(good(1).event(last, "end", "unload", "refused")).0,
         "verified"
     );
+    // The clock was ahead when the patch was unloaded, or when the machine was restarted.
+    let ahead = "2036-01-01T00:00:00Z";
+    let mut history = good(1);
+    history.event(ahead, "end", "unload", "unloaded");
+    let (state, _, row) = seen(&mut history);
+    assert_eq!(state, "lost");
+    assert_eq!(row["lost"], "2026-11-29T12:00:00Z");
+    assert_eq!(seen(good(1).beat(ahead, "in-effect", &[])).0, "lost");
+    assert_eq!(seen(good(1).restart().load(ahead)).0, "restarted");
+    // The loader's words from the future show no protection.
+    let mut history = good(1);
+    history.event(last, "end", "unload", "unloaded");
+    assert_eq!(seen(history.beat(ahead, "in-effect", &[CVE])).0, "lost");
     // A record after the interval does not count.
     let late = "2026-12-01T00:00:00Z";
-    assert_eq!(
-        seen(
-            History::of(1)
-                .machine(last, &json!([]))
-                .beat(late, "in-effect", &[CVE])
-        )
-        .0,
-        "open"
-    );
-    assert_eq!(seen(good(1).machine(late, &json!([]))).0, "verified");
+    let mut open = History::of(1);
+    open.machine(last, &json!([]))
+        .beat(late, "in-effect", &[CVE]);
+    assert_eq!(seen_at(NEXT_DAY, &mut open).0, "open");
+    let state = seen_at(NEXT_DAY, good(1).machine(late, &json!([]))).0;
+    assert_eq!(state, "verified");
     // Without a record of the load, the loader's file says when the transition was complete.
     let since = json!([{
         "name": "fix", "state": "in-effect", "since": 1_796_000_523, "level": null,
