@@ -69,11 +69,13 @@ fn write(arguments: &cli::Export, name: &str, content: &[u8]) -> Result<PathBuf>
 }
 
 /// The head of an earlier export at this path, if it has the same record. It is signed again, and
-/// not replaced, so that its earlier signature stays valid.
+/// not replaced, so that its earlier signature stays valid. Others may have written the file, so
+/// its text must be what an earlier export has written: a time that has passed, and nothing more.
 fn existing(path: &Path, new: &HeadFile) -> Option<Vec<u8>> {
     let (old, text) = HeadFile::read(path).ok()?;
     let is_same = (&old.host, old.seq, old.sha256) == (&new.host, new.seq, new.sha256);
-    is_same.then_some(text)
+    let is_past = time::seconds(&old.time).is_some_and(|time| time <= time::now());
+    (is_same && is_past && old.text() == text).then_some(text)
 }
 
 pub(crate) fn run(system: &System, arguments: &cli::Export) -> Result<Box<dyn Report>> {

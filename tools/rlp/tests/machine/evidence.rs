@@ -618,13 +618,26 @@ fn exports_that_fail() {
     // Another export of the same record leaves its head as it is.
     let old = machine
         .read(&head(4))
-        .replace("\"time\":\"2", "\"time\":\"1");
+        .replace("\"time\":\"20", "\"time\":\"19");
+    let old = old.replace("\"time\":\"192", "\"time\":\"199");
     machine.write(&head(4), &old);
     machine.json(&[&export[..], &["--unsigned"]].concat());
     assert_eq!(
         [machine.read(&head(2)), machine.read(&head(4))],
-        [first, old]
+        [first, old.clone()]
     );
+    // A file that no export has written is not signed: its time is in the future, or it has more.
+    for (from, to) in [
+        ("\"time\":\"1", "\"time\":\"2"),
+        ("\"time\":", "\"more\":1,\"time\":"),
+        ("\"time\":\"1", "\"time\":\"x1"),
+    ] {
+        let foreign = old.replace(from, to);
+        assert_ne!(foreign, old);
+        machine.write(&head(4), &foreign);
+        machine.json(&[&export[..], &["--unsigned"]].concat());
+        assert_ne!(machine.read(&head(4)), foreign);
+    }
     machine
         .run(&["verify", "--signature", "x.head.sig"])
         .fails(2, "--key");
