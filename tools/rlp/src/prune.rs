@@ -3,9 +3,8 @@
 //! Removes files of levels that nothing needs any more: those of kernels that are not installed,
 //! those of levels that were replaced or have failed, and old descriptions.
 //!
-//! The state forgets a level before its files are removed. So after a power cut between the two,
-//! the next run removes the files of the store. It does not remove what `boot` has for a kernel
-//! that is gone.
+//! The boot forgets the level of a kernel that is gone first. Then the state forgets it, and then
+//! its files are removed. So after a power cut or a failure, the next run does the rest.
 
 use crate::boot;
 use crate::failure::Result;
@@ -94,11 +93,8 @@ pub(crate) fn run(
     state: &mut State,
     in_use: &BTreeSet<Number>,
 ) -> Result<Vec<String>> {
-    let before = state.clone();
-    let gone = forget(system, state);
-    if *state != before {
-        state.write(system)?;
-    }
+    let mut next = state.clone();
+    let gone = forget(system, &mut next);
     let mut lines = BTreeSet::new();
     for level in gone {
         if boot::is_stored(system, &level.release, &level.patch) {
@@ -108,6 +104,10 @@ pub(crate) fn run(
             "the levels for {} are removed, because that kernel is not installed any more",
             level.release
         ));
+    }
+    if next != *state {
+        next.write(system)?;
+        *state = next;
     }
     let folder = store::folder(system);
     let mut levels = BTreeSet::new();

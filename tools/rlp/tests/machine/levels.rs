@@ -857,16 +857,24 @@ fn files_that_nothing_needs_are_removed() {
     machine.write(&format!("{STATE}/5/{RELEASE}/level5.ko"), "x");
     machine.write(&format!("{STATE}/5/level.json"), "x");
     machine.write(&format!("{STATE}/loader/{RELEASE}/rust_livepatch.ko"), "x");
+    // A later run removes a module that this run cannot remove.
+    let module = machine.path("var/lib/rlp/boot/7.1.0/level6.ko");
+    std::fs::remove_file(&module).unwrap();
+    std::fs::create_dir(&module).unwrap();
     for level in [8, 9] {
         install(&machine, level);
         on_probation(&machine, level);
         let output = machine.run(&["level", "apply"]);
         output.says(0, "is in effect and confirmed");
         if level == 8 {
+            output.has("old files were not removed: ");
+            std::fs::remove_dir(&module).unwrap();
+            machine.write("var/lib/rlp/boot/7.1.0/level6.ko", "x");
+            leaves(&machine, "level8");
+        } else {
             output.has(
                 "the levels for 7.1.0 are removed, because that kernel is not installed any more\n",
             );
-            leaves(&machine, "level8");
         }
     }
     let tree = machine.tree(STATE);
