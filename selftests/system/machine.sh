@@ -52,11 +52,16 @@ finish() {
 	stop_machine
 }
 
-# stop_machine: QEMU is killed, so that the guest has a power cut.
+# stop_machine: QEMU is killed, so that the guest has a power cut. $machine is the process that has
+# started QEMU in the build root. QEMU ends a moment after it, and locks the disk until then.
 stop_machine() {
+	local qemu
+
 	[[ $machine ]] || return 0
+	qemu=$(pgrep -P "$machine") || true
 	kill -KILL "$machine" 2>/dev/null || true
 	wait "$machine" 2>/dev/null || true
+	[[ ! $qemu ]] || tail -f -s 0.05 --pid="$qemu" /dev/null
 	machine=''
 }
 trap finish EXIT
@@ -124,6 +129,12 @@ read_line() {
 		partial+=$piece
 		if ((SECONDS > until)) || ! kill -0 "$machine" 2>/dev/null; then return 1; fi
 	done
+}
+
+# forget_lines: drop the lines that the guest's shell has sent and nobody has read.
+forget_lines() {
+	while IFS= read -r -t 0.2 -u "$from" _; do :; done
+	partial=''
 }
 
 # wait_shell: wait until the guest's shell runs.
