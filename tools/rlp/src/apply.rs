@@ -522,9 +522,17 @@ impl Run<'_> {
             | (true, Phase::Confirmed, None)
             | (true, _, Some(State::Held | State::Probation | State::Enabling)) => (),
         }
-        Intent::remove(self.system)?;
+        self.remove_intent()?;
         self.view.patches = loader::patches(self.system)?;
         Ok(())
+    }
+
+    /// Removes the intent. If that fails, the next run finds it, and has nothing more to do for it.
+    fn remove_intent(&self) -> Result<()> {
+        Intent::remove(self.system).map_err(|failure| Failure {
+            what: format!("the intent was not removed: {}", failure.what),
+            ..failure
+        })
     }
 
     fn has_leftover(&self, patch: &str) -> Result<bool> {
@@ -625,11 +633,11 @@ impl Run<'_> {
                 Err(self.stop(&intent, failure.why.as_deref()))
             }
             Err(failure) => {
-                Intent::remove(self.system)?;
+                let removed = self.remove_intent();
                 let why = failure.why.clone().unwrap_or_else(|| failure.what.clone());
                 let result = failure.kind.words();
                 self.end("apply", (level, &intent.patch), result, Some(&why));
-                Err(failure)
+                Err(failure.also(removed.err().map(|other| other.what)))
             }
         }
     }
@@ -659,11 +667,12 @@ impl Run<'_> {
             Health::Good => self.finish(intent),
             Health::Bad(reason) => Err(self.take_back(intent, &reason)),
             Health::Interrupted => {
-                Intent::remove(self.system)?;
+                let removed = self.remove_intent();
                 let why = Some("rlp was interrupted");
                 self.end("apply", (level, &intent.patch), "interrupted", why);
                 let what = format!("level {level} is in effect, and its checks were interrupted");
-                Err(Failure::in_progress(what).next("the next run checks it again"))
+                let failure = Failure::in_progress(what).next("the next run checks it again");
+                Err(failure.also(removed.err().map(|other| other.what)))
             }
         }
     }
@@ -733,8 +742,9 @@ impl Run<'_> {
         intent.phase = Phase::Checking;
         // If this cannot be written, the intent still says that the patch is being loaded. If the
         // boot ends then, the level is quarantined in the same way.
-        let written = intent.write(self.system);
-        self.note_unwritten(written);
+        if let Err(failure) = intent.write(self.system) {
+            self.lines.push(intent_unwritten(&failure));
+        }
         match self.health(&intent)? {
             Health::Good => self.finish(intent),
             Health::Bad(reason) => Err(self.take_back(intent, &reason)),
@@ -776,7 +786,7 @@ impl Run<'_> {
                 "level {level}: {patch} is in effect and confirmed, and that was not stored"
             ),
         });
-        stored
+        stored.and_then(|()| self.remove_intent())
     }
 
     /// Stores a level as verified, and lets each boot load it.
@@ -785,7 +795,7 @@ impl Run<'_> {
         let files =
             store::files_of(self.system, &self.view.release, intent).map_err(|failure| {
                 // The next run checks the files of the package again.
-                failure.also(Intent::remove(self.system).err().map(|other| other.what))
+                failure.also(self.remove_intent().err().map(|other| other.what))
             })?;
         intent.phase = Phase::Confirmed;
         intent.write(self.system)?;
@@ -811,8 +821,7 @@ impl Run<'_> {
         self.view.state.verify(verified, &blocked);
         self.prove_loader()?;
         self.view.state.write(self.system)?;
-        self.install_for_boot(level, &module)?;
-        Intent::remove(self.system)
+        self.install_for_boot(level, &module)
     }
 
     /// Says that the loader of a level is not the one in the kernel.
@@ -889,22 +898,21 @@ impl Run<'_> {
         let Intent { level, patch, .. } = intent.clone();
         let quarantined = self.quarantine(level, &patch, reason);
         intent.phase = Phase::TakingBack;
-        let noted = quarantined.and_then(|()| intent.write(self.system));
-        // Without the quarantine, the intent is the only word about the failure on the disk. It
-        // must not look like that of a level that was not loaded yet.
-        let noted = noted.or_else(|failure| match Intent::set_failed(self.system) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(failure),
-        });
+        let noted = self.note_taking_back(&intent, quarantined);
         let until = wait::deadline_after(LEAVES);
         let unloaded = unload::unload(self.system, &patch, None, until, self.progress);
-        let written = noted.and_then(|()| match &unloaded {
-            Ok(_) => Intent::remove(self.system),
-            Err(_) => Ok(()),
-        });
+        // Without the quarantine, the intent stays. It is the only word about the failure.
+        let unwritten = match (noted, &unloaded) {
+            (Noted::Nothing(failure), _) => {
+                Some(format!("the quarantine was not written: {}", failure.what))
+            }
+            (_, Ok(_)) => self.remove_intent().err().map(|failure| failure.what),
+            (Noted::Quarantine(failure), Err(_)) => Some(intent_unwritten(&failure)),
+            (Noted::All, Err(_)) => None,
+        };
         let mut why = reason.to_owned();
-        if let Err(failure) = written {
-            why += &format!("\nthe quarantine was not written: {}", failure.what);
+        if let Some(line) = unwritten {
+            why += &format!("\n{line}");
         }
         match unloaded {
             Ok(_) => {
@@ -928,6 +936,23 @@ impl Run<'_> {
         }
     }
 
+    /// Notes on the disk that the level has failed, and is taken back. If one of the two cannot be
+    /// written, the intent becomes that of a failed level. It must not look like that of a level
+    /// that was not loaded yet.
+    fn note_taking_back(&self, intent: &Intent, quarantined: Result<()>) -> Noted {
+        let unwritten = match quarantined {
+            Ok(()) => match intent.write(self.system) {
+                Ok(()) => return Noted::All,
+                Err(failure) => Noted::Quarantine(failure),
+            },
+            Err(failure) => Noted::Nothing(failure),
+        };
+        match Intent::set_failed(self.system) {
+            Ok(()) => Noted::All,
+            Err(_) => unwritten,
+        }
+    }
+
     /// Names the level that is in effect after another one was taken back.
     fn note_what_stays(&mut self) {
         match loader::patches(self.system) {
@@ -948,7 +973,7 @@ impl Run<'_> {
         let until = wait::deadline_after(LEAVES);
         // If this is interrupted, the patch leaves without this program, or its probation ends.
         let unloaded = unload::unload(self.system, patch, None, until, self.progress);
-        let removed = Intent::remove(self.system);
+        let removed = self.remove_intent();
         let mut why = why.unwrap_or("rlp was interrupted").to_owned();
         for failure in [unloaded.err(), removed.err()].into_iter().flatten() {
             why += &format!("\n{}", failure.what);
@@ -1036,6 +1061,20 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The words on the disk about a level that has failed.
+enum Noted {
+    /// The level has failed, and is being taken back.
+    All,
+    /// The quarantine is written. The intent still says that the level is being applied.
+    Quarantine(Failure),
+    /// Only the old intent is there, if it could be written at all.
+    Nothing(Failure),
+}
+
+fn intent_unwritten(failure: &Failure) -> String {
+    format!("the intent was not written: {}", failure.what)
 }
 
 /// Checks that a patch is the one that level.json describes.

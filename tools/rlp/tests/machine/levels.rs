@@ -5,6 +5,7 @@
 
 use crate::common::{
     sha256,
+    traced,
     with_full_disk,
     Machine,
     Output,
@@ -812,6 +813,67 @@ fn a_level_that_fails_while_the_disk_is_full() {
     machine.run(&["level", "apply"]).says(0, blocked);
     let actions = actions(&machine).into_iter();
     assert_eq!(actions.filter(|it| it == "quarantine state").count(), 1);
+}
+
+/// A run whose calls with this name fail if they are about the intent.
+fn with_broken_intent(machine: &Machine, call: &str) -> Output {
+    let path = machine.path(&format!("{STATE}/intent"));
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:error=EIO");
+    let options = ["-P", path.to_str().unwrap(), "-e", &trace, "-e", &inject];
+    let options = [&options[..], &["-o", "/dev/null"]].concat();
+    machine.run_with(&mut traced(&options, &["level", "apply"]))
+}
+
+const RENAMES: &str = "rename,renameat,renameat2";
+
+/// The quarantine is written, and the intent is not. The run names the one that is not.
+#[test]
+fn a_level_that_fails_while_its_intent_cannot_be_written() {
+    let machine = canary();
+    check(&machine, "10-bad", "exit 3");
+    on_probation(&machine, 7);
+    intent(&machine, "boot-1", "loading");
+    let loader = disables(&machine, "level7");
+    let output = with_broken_intent(&machine, RENAMES);
+    loader.join().unwrap();
+    output.fails(1, "the intent was not written: ");
+    output.has("the intent was not written: ");
+    for text in [&output.out, &output.err] {
+        assert!(
+            !text.contains("the quarantine was not written"),
+            "{output:?}"
+        );
+        assert!(!text.contains("the history was not written"), "{output:?}");
+    }
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["quarantined"][0]["level"], 7);
+    // The next run finishes the rest.
+    machine.run(&["level", "apply"]).says(
+        0,
+        "level 7 is blocked: it has failed on this machine: the check 10-bad has failed",
+    );
+}
+
+/// Everything is stored, and only the intent stays.
+#[test]
+fn an_intent_that_cannot_be_removed() {
+    let machine = canary();
+    on_probation(&machine, 7);
+    let output = with_broken_intent(&machine, "unlink,unlinkat");
+    output.fails(1, "the intent was not removed: ");
+    output.has("level 7: level7 is in effect and confirmed, and is loaded at each boot\n");
+    assert!(actions(&machine).contains(&"apply end verified".to_owned()));
+    assert_eq!(machine.json(&["level", "status"])["verified"], json!([7]));
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level 7: an earlier run was ended, and is finished");
+    // The load is refused, and the reason stays the first one.
+    let machine = canary();
+    let output = with_broken_intent(&machine, "unlink,unlinkat");
+    output.fails(3, "with --root no module is loaded");
+    output.fails(3, "the intent was not removed: ");
+    assert!(actions(&machine).contains(&"apply end refused".to_owned()));
 }
 
 /// The file in the store is not the one that was checked before it was loaded.
