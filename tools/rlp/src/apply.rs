@@ -39,6 +39,7 @@ use crate::history::{
     Record, //
 };
 use crate::interrupt;
+use crate::kmsg;
 use crate::leftovers;
 use crate::level::{
     self,
@@ -68,6 +69,7 @@ use crate::policy::{
     Source, //
 };
 use crate::prune;
+use crate::reasons;
 use crate::store::{
     self,
     Files,
@@ -104,6 +106,8 @@ const AFTER_DEADLINE: u32 = 60;
 const LEAVES: u64 = 60;
 /// The time between two looks while a level settles.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Why a run that a signal has ended says nothing about its level.
+const INTERRUPTED: &str = "rlp was interrupted";
 
 /// The results of a run.
 #[derive(Debug, Default)]
@@ -612,7 +616,7 @@ impl Run<'_> {
             probation: Some(health.probation),
             deadline: Some(health.deadline),
             parameters: &[],
-            timeout: u64::from(health.deadline.saturating_add(AFTER_DEADLINE)),
+            timeout: self.patience(),
             dry_run: false,
         };
         // The loader of a level that is not verified is loaded only here, after the intent was
@@ -630,7 +634,12 @@ impl Run<'_> {
                 self.check_and_finish(intent)
             }
             Err(failure) if failure.kind == Kind::InProgress => {
-                Err(self.stop(&intent, failure.why.as_deref()))
+                let end = if interrupt::is_pending() {
+                    NoVerdict::Interrupted(failure.why)
+                } else {
+                    NoVerdict::TooLong(too_long(self.patience(), failure.why))
+                };
+                Err(self.stop(&intent, &end))
             }
             Err(failure) => {
                 let removed = self.remove_intent();
@@ -666,15 +675,27 @@ impl Run<'_> {
         match self.health(&intent)? {
             Health::Good => self.finish(intent),
             Health::Bad(reason) => Err(self.take_back(intent, &reason)),
-            Health::Interrupted => {
-                let removed = self.remove_intent();
-                let why = Some("rlp was interrupted");
-                self.end("apply", (level, &intent.patch), "interrupted", why);
-                let what = format!("level {level} is in effect, and its checks were interrupted");
-                let failure = Failure::in_progress(what).next("the next run checks it again");
-                Err(failure.also(removed.err().map(|other| other.what)))
-            }
+            Health::Interrupted => Err(self.leave(&intent, &NoVerdict::Interrupted(None))),
+            Health::Late(why) => Err(self.leave(&intent, &NoVerdict::TooLong(why))),
         }
+    }
+
+    /// Leaves a patch that was loaded by hand as it is, because it could not be checked.
+    fn leave(&mut self, intent: &Intent, end: &NoVerdict) -> Failure {
+        let Intent { level, patch, .. } = intent;
+        let removed = self.remove_intent();
+        let why = end.why();
+        self.end("apply", (*level, patch), end.result(), Some(&why));
+        let what = match end {
+            NoVerdict::Interrupted(_) => {
+                format!("level {level} is in effect, and its checks were interrupted")
+            }
+            NoVerdict::TooLong(_) => format!("level {level} is in transition, and was not checked"),
+        };
+        Failure::in_progress(what)
+            .why(why)
+            .next("the next run checks it again")
+            .also(removed.err().map(|other| other.what))
     }
 
     /// Writes the intent. A level that was verified here is applied even if the disk is full: it is
@@ -698,24 +719,45 @@ impl Run<'_> {
         .why(failure.what))
     }
 
-    /// Waits until the level has settled, and checks it.
+    /// How long a run waits for a transition, in seconds.
+    fn patience(&self) -> u64 {
+        let deadline = self.view.policy.health.deadline;
+        u64::from(deadline.saturating_add(AFTER_DEADLINE))
+    }
+
+    /// Waits until the level has settled, and checks it. The loader may take it back meanwhile.
     fn health(&mut self, intent: &Intent) -> Result<Health> {
+        let mut messages = kmsg::Log::from_now(self.system);
+        let health = match self.settled_health(intent)? {
+            Some(Health::Good | Health::Late(_))
+                if loader::patch(self.system, &intent.patch)?.is_none() =>
+            {
+                None
+            }
+            health => health,
+        };
+        Ok(health.unwrap_or_else(|| gone(&messages.problems(&intent.patch))))
+    }
+
+    /// The same. The result is `None` if the patch has left before it has settled.
+    fn settled_health(&mut self, intent: &Intent) -> Result<Option<Health>> {
         let policy = self.view.policy.health;
-        let until = wait::deadline_after(u64::from(policy.deadline.saturating_add(AFTER_DEADLINE)));
+        let until = wait::deadline_after(self.patience());
         match wait::until_settled(self.system, &intent.patch, until, self.progress)? {
             End::Settled(_) => (),
-            End::Gone => {
-                let why = "its transition was reversed, or the loader has taken it back";
-                return Ok(Health::Bad(why.to_owned()));
+            End::Gone => return Ok(None),
+            End::Late(patch) => {
+                let why = control::timed_out(self.system, &patch, "apply").why;
+                return Ok(Some(Health::Late(too_long(self.patience(), why))));
             }
-            End::Late(_) | End::Interrupted(_) => return Ok(Health::Interrupted),
+            End::Interrupted(_) => return Ok(Some(Health::Interrupted)),
         }
         let mut log = intent.before.log(self.system);
         let until = Instant::now() + Duration::from_secs(u64::from(policy.settle));
         while Instant::now() < until {
             log.look();
             if interrupt::is_pending() {
-                return Ok(Health::Interrupted);
+                return Ok(Some(Health::Interrupted));
             }
             self.progress.update(&format!(
                 "level {}: it settles for {} s before its checks",
@@ -728,13 +770,14 @@ impl Run<'_> {
             patch: &intent.patch,
             limit: Duration::from_secs(u64::from(policy.timeout)),
         };
-        health::check(
+        let health = health::check(
             self.system,
             &intent.before,
             &mut log,
             subject,
             self.progress,
-        )
+        );
+        health.map(Some)
     }
 
     /// Checks a patch that is loaded. Confirms it, or takes it back.
@@ -748,7 +791,8 @@ impl Run<'_> {
         match self.health(&intent)? {
             Health::Good => self.finish(intent),
             Health::Bad(reason) => Err(self.take_back(intent, &reason)),
-            Health::Interrupted => Err(self.stop(&intent, None)),
+            Health::Interrupted => Err(self.stop(&intent, &NoVerdict::Interrupted(None))),
+            Health::Late(why) => Err(self.stop(&intent, &NoVerdict::TooLong(why))),
         }
     }
 
@@ -968,17 +1012,17 @@ impl Run<'_> {
 
     /// Unloads a patch because a signal has arrived, or because its transition has taken too long.
     /// That says nothing about the level, so it is not quarantined.
-    fn stop(&mut self, intent: &Intent, why: Option<&str>) -> Failure {
+    fn stop(&mut self, intent: &Intent, end: &NoVerdict) -> Failure {
         let Intent { level, patch, .. } = intent;
         let until = wait::deadline_after(LEAVES);
         // If this is interrupted, the patch leaves without this program, or its probation ends.
         let unloaded = unload::unload(self.system, patch, None, until, self.progress);
         let removed = self.remove_intent();
-        let mut why = why.unwrap_or("rlp was interrupted").to_owned();
+        let mut why = end.why();
         for failure in [unloaded.err(), removed.err()].into_iter().flatten() {
             why += &format!("\n{}", failure.what);
         }
-        self.end("apply", (*level, patch), "interrupted", Some(&why));
+        self.end("apply", (*level, patch), end.result(), Some(&why));
         Failure::taken_back(format!(
             "level {level} was not confirmed, and is taken back"
         ))
@@ -1061,6 +1105,56 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Why a run ends without a verdict on its level.
+enum NoVerdict {
+    /// A signal has arrived. A reason has the tasks that were not switched then.
+    Interrupted(Option<String>),
+    /// The transition was not complete in time.
+    TooLong(String),
+}
+
+impl NoVerdict {
+    /// The result in the record.
+    fn result(&self) -> &'static str {
+        match self {
+            Self::Interrupted(_) => "interrupted",
+            Self::TooLong(_) => Kind::InProgress.words(),
+        }
+    }
+
+    fn why(&self) -> String {
+        match self {
+            Self::Interrupted(None) => INTERRUPTED.to_owned(),
+            Self::Interrupted(Some(more)) => format!("{INTERRUPTED}\n{more}"),
+            Self::TooLong(why) => why.clone(),
+        }
+    }
+}
+
+/// Why the transition of a level has taken too long. The reason of the wait names the tasks.
+fn too_long(seconds: u64, why: Option<String>) -> String {
+    let line = format!("the transition was not complete after {seconds} s");
+    why.map_or(line.clone(), |why| format!("{line}\n{why}"))
+}
+
+/// The health of a level that the loader does not have any more. The loader's messages say why.
+fn gone(messages: &[String]) -> Health {
+    let has = |pattern: &str| {
+        let mut found = messages.iter().filter_map(|message| reasons::find(message));
+        found.any(|(found, ..)| *found == pattern)
+    };
+    if has(reasons::REVERSED_LATE) {
+        let why = "the loader has reversed the transition, because it was not complete in time";
+        return Health::Late(why.to_owned());
+    }
+    let why = if has(reasons::UNCONFIRMED) {
+        "its probation was over before its checks were complete"
+    } else {
+        "its transition was reversed, or the loader has taken it back"
+    };
+    Health::Bad(why.to_owned())
 }
 
 /// The words on the disk about a level that has failed.

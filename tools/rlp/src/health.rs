@@ -50,6 +50,8 @@ pub(crate) enum Health {
     Bad(String),
     /// A signal has ended the checks.
     Interrupted,
+    /// The transition was not complete in time, and why. That says nothing about the level.
+    Late(String),
 }
 
 /// The object of the checks.

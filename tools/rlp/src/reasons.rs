@@ -13,6 +13,11 @@ const OTHER_BUILD: &str = "get the patch that was built for this kernel (rlp che
 const AGAIN: &str = "try again when memory is free";
 const REBOOT: &str = "plan a reboot";
 
+/// The messages in the table that say why the loader has taken a patch back by itself.
+pub(crate) const UNCONFIRMED: &str = "patch '{}' was not confirmed within {} s, and is taken back";
+pub(crate) const REVERSED_LATE: &str =
+    "patch '{}': the transition is not complete after {} s, and is reversed";
+
 #[rustfmt::skip]
 const REASONS: &[Reason] = &[
     // The loader does not load.
@@ -276,6 +281,13 @@ mod tests {
             stale.is_empty(),
             "the loader has no such message: {stale:#?}"
         );
+    }
+
+    #[test]
+    fn the_messages_that_are_looked_for_are_in_the_table() {
+        for wanted in [UNCONFIRMED, REVERSED_LATE] {
+            assert!(REASONS.iter().any(|(pattern, ..)| *pattern == wanted));
+        }
     }
 
     #[test]

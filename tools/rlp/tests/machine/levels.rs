@@ -138,7 +138,7 @@ pub(crate) fn check(machine: &Machine, name: &str, script: &str) {
 fn disables(machine: &Machine, patch: &str) -> std::thread::JoinHandle<()> {
     let folder = machine.path(&format!("sys/kernel/rust_livepatch/{patch}"));
     std::thread::spawn(move || {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(300);
         let enabled = folder.join("enabled");
         while std::fs::read_to_string(&enabled).unwrap().trim() != "0" {
             assert!(std::time::Instant::now() < until, "{folder:?} is enabled");
@@ -874,6 +874,94 @@ fn an_intent_that_cannot_be_removed() {
     output.fails(3, "with --root no module is loaded");
     output.fails(3, "the intent was not removed: ");
     assert!(actions(&machine).contains(&"apply end refused".to_owned()));
+}
+
+/// A transition that does not end. A run waits for a minute longer than the deadline.
+fn endless() -> Machine {
+    let machine = canary();
+    policy(
+        &machine,
+        "ring = 'canary'\nhealth.settle = 0\nhealth.deadline = 1\n",
+    );
+    on_probation(&machine, 7);
+    machine.set("level7", "transition", "1");
+    machine.set("level7", "progress", "3 8");
+    machine
+}
+
+fn takes_too_long(machine: &Machine) {
+    let output = apply_and_disable(machine, "level7");
+    output.fails(5, "level 7 was not confirmed, and is taken back");
+    output.fails(5, "the transition was not complete after 61 s\n");
+    output.fails(5, "3 of 8 tasks are switched");
+    assert!(!output.err.contains("rlp was interrupted"), "{output:?}");
+    assert!(actions(machine).contains(&"apply end not complete".to_owned()));
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["quarantined"], json!([]));
+}
+
+/// No signal has arrived, so none is recorded.
+#[test]
+fn a_transition_that_takes_too_long() {
+    takes_too_long(&endless());
+}
+
+#[test]
+fn a_transition_of_an_earlier_run_that_takes_too_long() {
+    let machine = endless();
+    intent(&machine, "boot-1", "loading");
+    takes_too_long(&machine);
+}
+
+/// The loader has a deadline and a probation of its own, and logs which of them has passed.
+#[test]
+fn a_level_that_the_loader_takes_back() {
+    // The patch leaves while a check runs.
+    let leaves = "root=${0%/*}/../../..; rm -r $root/sys/kernel/rust_livepatch/level7";
+    let log = "echo \"4,2,2,-;rust_livepatch: patch 'level7' was not confirmed within 900 s, and \
+               is taken back\" >>$root/dev/kmsg";
+    for (script, reason) in [
+        (
+            format!("{leaves}; {log}"),
+            "its probation was over before its checks were complete",
+        ),
+        (
+            leaves.to_owned(),
+            "its transition was reversed, or the loader has taken it back",
+        ),
+    ] {
+        let machine = canary();
+        on_probation(&machine, 7);
+        intent(&machine, "boot-1", "checking");
+        machine.write("dev/kmsg", "6,1,1,-;fine\n");
+        check(&machine, "10-slow", &script);
+        machine
+            .run(&["level", "apply"])
+            .has(&format!("level 7 is quarantined: {reason}\n"));
+    }
+    // The transition was not complete when the deadline had passed.
+    let machine = endless();
+    intent(&machine, "boot-1", "loading");
+    machine.write("dev/kmsg", "6,1,1,-;fine\n");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_rlp"));
+    run.args(["level", "apply"]);
+    let reversed = "6,1,1,-;fine\n4,2,2,-;rust_livepatch: patch 'level7': the transition is not \
+                    complete after 1 s, and is reversed\n";
+    let output = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            machine.write("dev/kmsg", reversed);
+            self::leaves(&machine, "level7");
+        });
+        machine.run_with(&mut run)
+    });
+    output.fails(
+        5,
+        "the loader has reversed the transition, because it was not complete in time",
+    );
+    assert!(actions(&machine).contains(&"apply end not complete".to_owned()));
+    let status = machine.json(&["level", "status"]);
+    assert_eq!(status["quarantined"], json!([]));
 }
 
 /// The file in the store is not the one that was checked before it was loaded.
