@@ -487,7 +487,13 @@ impl Run<'_> {
             }
             // The decision begins again.
             (true, Phase::Adopting, _) => (),
-            (true, Phase::Loading | Phase::Checking, Some(State::Probation | State::Enabling)) => {
+            // An operator may have confirmed the patch meanwhile. That says nothing about its
+            // checks.
+            (
+                true,
+                Phase::Loading | Phase::Checking,
+                Some(State::Probation | State::Enabling | State::InEffect),
+            ) => {
                 self.lines.push(format!(
                     "level {}: an earlier run was ended, and this one continues it",
                     intent.level
@@ -498,10 +504,10 @@ impl Run<'_> {
                 let reason = "an earlier run was ended while it took the level back";
                 return Err(self.take_back(intent, reason));
             }
-            // The patch was confirmed, and then the run was killed. Or the power was cut then, and
-            // another boot has loaded the patch. The list of the boot may still have the patch of
-            // the level before, too.
-            (true, _, Some(State::InEffect)) | (false, Phase::Confirmed, Some(State::InEffect)) => {
+            // The checks have succeeded, the patch was confirmed, and then the run was killed. Or
+            // the power was cut then, and another boot has loaded the patch. The list of the boot
+            // may still have the patch of the level before, too.
+            (_, Phase::Confirmed, Some(State::InEffect)) => {
                 let level = intent.level;
                 self.finish(intent)?;
                 self.lines.push(format!(
@@ -672,15 +678,28 @@ impl Run<'_> {
         self.announce(&intent, Source::Package)?;
         let detail = format!("level {level}, which was loaded by hand");
         self.begin("apply", level, &intent.patch, &detail);
-        match self.health(&intent)? {
-            Health::Good => self.finish(intent),
-            Health::Bad(reason) => Err(self.take_back(intent, &reason)),
-            Health::Interrupted => Err(self.leave(&intent, &NoVerdict::Interrupted(None))),
-            Health::Late(why) => Err(self.leave(&intent, &NoVerdict::TooLong(why))),
-        }
+        self.judge(intent)
     }
 
-    /// Leaves a patch that was loaded by hand as it is, because it could not be checked.
+    /// Checks a patch that is loaded. Stores its level, or takes the patch back.
+    fn judge(&mut self, intent: Intent) -> Result<()> {
+        let end = match self.health(&intent)? {
+            Health::Good => return self.finish(intent),
+            Health::Bad(reason) => return Err(self.take_back(intent, &reason)),
+            Health::Interrupted => NoVerdict::Interrupted(None),
+            Health::Late(why) => NoVerdict::TooLong(why),
+        };
+        let patch = loader::patch(self.system, &intent.patch);
+        let is_in_effect = matches!(patch, Ok(Some(patch)) if patch.state == State::InEffect);
+        Err(if is_in_effect || intent.phase == Phase::Adopting {
+            self.leave(&intent, &end)
+        } else {
+            self.stop(&intent, &end)
+        })
+    }
+
+    /// Leaves a patch that an operator has loaded or confirmed as it is, because it could not be
+    /// checked.
     fn leave(&mut self, intent: &Intent, end: &NoVerdict) -> Failure {
         let Intent { level, patch, .. } = intent;
         let removed = self.remove_intent();
@@ -780,7 +799,7 @@ impl Run<'_> {
         health.map(Some)
     }
 
-    /// Checks a patch that is loaded. Confirms it, or takes it back.
+    /// Checks a patch that a run has loaded. Confirms it, or takes it back.
     fn check_and_finish(&mut self, mut intent: Intent) -> Result<()> {
         intent.phase = Phase::Checking;
         // If this cannot be written, the intent still says that the patch is being loaded. If the
@@ -788,12 +807,7 @@ impl Run<'_> {
         if let Err(failure) = intent.write(self.system) {
             self.lines.push(intent_unwritten(&failure));
         }
-        match self.health(&intent)? {
-            Health::Good => self.finish(intent),
-            Health::Bad(reason) => Err(self.take_back(intent, &reason)),
-            Health::Interrupted => Err(self.stop(&intent, &NoVerdict::Interrupted(None))),
-            Health::Late(why) => Err(self.stop(&intent, &NoVerdict::TooLong(why))),
-        }
+        self.judge(intent)
     }
 
     /// Confirms the patch, stores the level as verified, and lets each boot load it.

@@ -476,9 +476,12 @@ fn a_run_that_was_killed() {
         on_probation(&machine, 7);
         machine.set("level7", "confirmed", "1");
         intent(&machine, "boot-1", phase);
-        machine
-            .run(&["level", "apply"])
-            .says(0, "an earlier run was ended, and is finished");
+        let line = if phase == "confirmed" {
+            "an earlier run was ended, and is finished"
+        } else {
+            "an earlier run was ended, and this one continues it"
+        };
+        machine.run(&["level", "apply"]).says(0, line);
         assert_eq!(machine.json(&["level", "status"])["verified"], json!([7]));
         assert_eq!(
             machine.read(&format!("var/lib/rlp/boot/{RELEASE}/list")),
@@ -508,6 +511,48 @@ fn a_run_that_was_killed() {
     intent(&machine, "boot-1", "loading");
     machine.run(&["level", "apply"]).says(0, "level 7 waits");
     assert!(!machine.path(&format!("{STATE}/intent")).exists());
+}
+
+/// A run was killed during its checks, and an operator has confirmed the patch. The next run makes
+/// the checks before it stores the level.
+#[test]
+fn a_level_that_was_confirmed_by_hand() {
+    let confirmed = || {
+        let machine = canary();
+        on_probation(&machine, 7);
+        intent(&machine, "boot-1", "checking");
+        machine
+            .run(&["confirm", "level7"])
+            .says(0, "level7: confirmed");
+        machine
+    };
+    let verified = |machine: &Machine| machine.json(&["level", "status"])["verified"].clone();
+    let machine = confirmed();
+    check(&machine, "10-good", "echo ran >${0%/*}/../ran");
+    let output = machine.run(&["level", "apply"]);
+    output.says(0, "level7 is in effect and confirmed");
+    assert_eq!(machine.read("etc/rlp/ran"), "ran\n");
+    assert_eq!(verified(&machine), json!([7]));
+    // A check fails.
+    let machine = confirmed();
+    check(&machine, "10-bad", "exit 3");
+    let output = apply_and_disable(&machine, "level7");
+    output.has("level 7 is quarantined: the check 10-bad has failed");
+    assert_eq!(verified(&machine), json!([]));
+    // A signal says nothing about the level, and does not undo what the operator has done.
+    let machine = confirmed();
+    check(&machine, "10-signal", "kill -TERM $PPID; sleep 9");
+    let output = machine.run(&["level", "apply"]);
+    output.fails(4, "level 7 is in effect, and its checks were interrupted");
+    assert_eq!(machine.get("level7", "confirmed"), "1");
+    assert_eq!(machine.get("level7", "enabled"), "1");
+    assert_eq!(verified(&machine), json!([]));
+    assert!(actions(&machine).contains(&"apply end interrupted".to_owned()));
+    check(&machine, "10-signal", "exit 0");
+    machine
+        .run(&["level", "apply"])
+        .says(0, "level7 is in effect and confirmed");
+    assert_eq!(verified(&machine), json!([7]));
 }
 
 #[test]
