@@ -289,6 +289,20 @@ impl Metrics {
 
     fn add_feed(&mut self, system: &System) {
         let feeds = Feeds::read(system);
+        self.one(
+            "rlp_feed_readable",
+            "Whether the indexes of apt can be read",
+            Some((!matches!(feeds, Feeds::Unreadable(_))).into()),
+        );
+        let count = match &feeds {
+            Feeds::Unknown | Feeds::Unreadable(_) => None,
+            Feeds::Never | Feeds::Known(_) => Some(feeds.known().len() as u64),
+        };
+        self.one(
+            "rlp_feed_indexes",
+            "The indexes of the repository that apt has accepted; 0 is none",
+            count,
+        );
         let feeds = feeds.known().iter();
         self.add(
             "rlp_feed_signed_time_seconds",

@@ -198,6 +198,32 @@ fn the_feed() {
     );
 }
 
+/// A machine that never gets a level must not look like one that needs none.
+#[test]
+fn a_feed_that_has_never_arrived() {
+    let machine = Machine::new();
+    let output = metrics(&machine);
+    line(&output, "rlp_feed_readable 1");
+    none(&output, "rlp_feed_indexes");
+    machine.write("etc/apt/sources.list.d/rlp.sources", "Types: deb\n");
+    let output = metrics(&machine);
+    line(&output, "rlp_feed_readable 1");
+    line(&output, "rlp_feed_indexes 0");
+    let index = "var/lib/apt/lists/levels.example.org_InRelease";
+    machine.folder(index);
+    let output = metrics(&machine);
+    line(&output, "rlp_feed_readable 0");
+    for metric in ["rlp_feed_indexes", "rlp_feed_signed_time_seconds"] {
+        none(&output, metric);
+    }
+    std::fs::remove_dir(machine.path(index)).unwrap();
+    machine.write(
+        index,
+        "Origin: example\nLabel: rlp\nSuite: canary\nDate: Mon, 30 Nov 2026 01:02:03 UTC\n",
+    );
+    line(&metrics(&machine), "rlp_feed_indexes 1");
+}
+
 #[test]
 fn a_level_that_has_failed() {
     let machine = levels::canary();
