@@ -37,6 +37,7 @@ use serde_json::{
     Map,
     Value, //
 };
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -307,16 +308,27 @@ impl Metrics {
         self.add(
             "rlp_feed_signed_time_seconds",
             "When the index of the repository that apt has accepted last was signed",
-            feeds
-                .clone()
-                .map(|feed| (label("feed", &feed.name), feed.signed)),
+            oldest(feeds.clone().map(|feed| (&*feed.name, feed.signed))),
         );
         self.add(
             "rlp_feed_valid_until_time_seconds",
             "When the index of the repository that apt has accepted last expires",
-            feeds.filter_map(|feed| Some((label("feed", &feed.name), feed.valid_until?))),
+            oldest(feeds.filter_map(|feed| Some((&*feed.name, feed.valid_until?)))),
         );
     }
+}
+
+/// The earliest time of each feed. Two indexes may have the same origin and ring, and
+/// node_exporter drops the whole file if a series is in it twice.
+fn oldest<'a>(feeds: impl Iterator<Item = (&'a str, u64)>) -> Vec<(Labels, u64)> {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, time) in feeds {
+        let earliest = all.entry(name).or_insert(time);
+        *earliest = time.min(*earliest);
+    }
+    all.into_iter()
+        .map(|(name, time)| (label("feed", name), time))
+        .collect()
 }
 
 /// A value of a label, as the text format has it.

@@ -32,9 +32,17 @@ fn none(output: &Output, metric: &str) {
     line(output, &format!("# TYPE {metric} gauge"));
 }
 
+/// The metrics. node_exporter drops a file that has a series twice.
 fn metrics(machine: &Machine) -> Output {
     machine.json(&["metrics"]);
-    machine.run(&["metrics"])
+    let output = machine.run(&["metrics"]);
+    let samples = output.out.lines().filter(|line| !line.starts_with('#'));
+    let mut series = BTreeSet::new();
+    for sample in samples {
+        let (name, _number) = sample.rsplit_once(' ').unwrap();
+        assert!(series.insert(name), "twice: {name}: {output:?}");
+    }
+    output
 }
 
 #[test]
@@ -196,6 +204,27 @@ fn the_feed() {
         &output,
         "rlp_feed_valid_until_time_seconds{feed=\"example canary\"} 1796605323",
     );
+}
+
+/// Two mirrors of one repository. A mirror that is old must not hide behind the other.
+#[test]
+fn two_indexes_of_one_feed() {
+    let machine = Machine::new();
+    for (mirror, day) in [("one", 28), ("two", 30), ("three", 29)] {
+        machine.write(
+            &format!("var/lib/apt/lists/{mirror}.example.org_InRelease"),
+            &format!(
+                "Origin: example\nLabel: rlp\nSuite: canary\nDate: Mon, {day} Nov 2026 01:02:03 \
+                 UTC\nValid-Until: Mon, 07 Dec 2026 01:02:{day} UTC\n"
+            ),
+        );
+    }
+    let output = metrics(&machine);
+    line(&output, "rlp_feed_indexes 3");
+    for (name, time) in [("signed", 1_795_827_723), ("valid_until", 1_796_605_348)] {
+        let series = format!("rlp_feed_{name}_time_seconds{{feed=\"example canary\"}} {time}");
+        line(&output, &series);
+    }
 }
 
 /// A machine that never gets a level must not look like one that needs none.
