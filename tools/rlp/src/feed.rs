@@ -38,6 +38,8 @@ const LABEL: &str = "rlp";
 const FRONT: u64 = 4096;
 /// The age at which a feed is old, in seconds: two of the daily signatures are missing.
 const OLD: u64 = 2 * 86_400;
+/// How far ahead the clock of the publisher may be, in seconds.
+const AHEAD: u64 = 3600;
 
 /// An index of a ring of the repository, which apt has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,8 @@ pub(crate) enum Feeds {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Age {
     Fresh,
+    /// One of the two clocks is wrong, and nothing shows how old the index is.
+    Future,
     Old,
     Expired,
 }
@@ -81,6 +85,7 @@ pub(crate) struct Problem {
 }
 
 const NEXT: &str = "apt update says why; the publisher's repository status shows the other end";
+const NEXT_CLOCK: &str = "timedatectl shows the clock of this machine";
 
 impl Feed {
     /// Reads the fields of an index. `None` if it is not that of a repository of levels.
@@ -107,6 +112,8 @@ impl Feed {
     pub(crate) fn age(&self, now: u64) -> Age {
         if self.valid_until.is_some_and(|until| until <= now) {
             Age::Expired
+        } else if self.signed.saturating_sub(now) > AHEAD {
+            Age::Future
         } else if now.saturating_sub(self.signed) > OLD {
             Age::Old
         } else {
@@ -119,6 +126,10 @@ impl Feed {
         let signed = time::readable(self.signed);
         let text = match self.age(now) {
             Age::Fresh => return None,
+            Age::Future => format!(
+                "the feed {name} is from the future: its index was signed at {signed}, by the \
+                 clock of its publisher"
+            ),
             Age::Old => format!(
                 "the feed {name} is old: its index was signed at {signed}, and is signed each day"
             ),
@@ -129,7 +140,11 @@ impl Feed {
         };
         Some(Problem {
             text,
-            next: NEXT,
+            next: if self.age(now) == Age::Future {
+                NEXT_CLOCK
+            } else {
+                NEXT
+            },
             is_expired: self.age(now) == Age::Expired,
         })
     }
@@ -145,6 +160,9 @@ impl Feed {
             Some(until) => format!("valid until {}", time::readable(until)),
             None => "without an end, so a frozen feed would not be noticed".to_owned(),
         };
+        if self.signed > now {
+            return format!("{}, {until}", self.record_line());
+        }
         format!(
             "feed: {}, signed {} ago, {until}",
             printable(&self.name),
@@ -292,8 +310,11 @@ mod tests {
             assert_eq!(feed.age(NOW + after), age, "{after}");
             assert_eq!(feed.problem(NOW + after).is_some(), age != Age::Fresh);
         }
-        // The clock of the publisher is ahead.
-        assert_eq!(feed.age(NOW - DAY), Age::Fresh);
+        // The clock of the publisher is ahead, or that of the machine is behind.
+        assert_eq!(feed.age(NOW - 3600), Age::Fresh);
+        assert_eq!(feed.age(NOW - 3601), Age::Future);
+        let problem = feed.problem(NOW - DAY).unwrap();
+        assert!(!problem.is_expired, "{problem:?}");
     }
 
     #[test]

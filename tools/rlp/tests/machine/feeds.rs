@@ -99,6 +99,13 @@ fn a_feed_gets_old_and_expires() {
     machine.run(&["status"]).has(old);
     machine.run(&["status", "--nagios"]).says(1, old);
 
+    accept(&machine, file, "rlp", now() + DAY);
+    assert_eq!(age(&machine), "future");
+    let future = "the feed example stable is from the future";
+    machine.run(&["level", "status"]).has(future);
+    machine.run(&["doctor"]).has(&format!("note   {future}"));
+    machine.run(&["status", "--nagios"]).says(1, future);
+
     accept(&machine, file, "rlp", now() - 8 * DAY);
     assert_eq!(age(&machine), "expired");
     let expired = "the feed example stable has expired";
