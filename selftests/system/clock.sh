@@ -49,9 +49,18 @@ new_disk
 start_machine
 booted
 policy 10-test 'ring = "canary"' 'health.settle = 1'
-# rlp names the time at which the timer applies a level, but only if the timer is enabled. The test
-# does not start the timer.
-guest 'systemctl enable rlp-apply.timer'
+# rlp names the time at which the timer applies a level, but only if the timer is enabled and runs.
+# In this test, the timer runs and starts nothing.
+guest "rlp level status"
+says '^rlp-apply.timer is not enabled: no run applies or takes back levels$'
+never=/etc/systemd/system/rlp-apply.timer.d/never.conf
+guest "mkdir ${never%/*} && printf '[Timer]\nOnCalendar=\nOnCalendar=2099-01-01\n' >$never"
+guest 'systemctl daemon-reload && systemctl enable rlp-apply.timer'
+guest 'rlp level status'
+says '^rlp-apply.timer is stopped: no run applies or takes back levels$'
+guest 'systemctl start rlp-apply.timer'
+guest 'rlp level status'
+says_not 'no run applies or takes back levels'
 install_level 1
 applies_level 1
 policy 20-delay 'delay.canary = { unknown = 72 }'

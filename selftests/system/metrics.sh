@@ -60,6 +60,25 @@ guest "cat $folder/rlp.prom"
 says "^rlp_evidence_head\{seq=\"[0-9]+\",sha256=\"$hash\"\} 1$"
 pass "$step"
 
+step="a timer that is stopped or masked does not count as running"
+metrics
+says '^rlp_unit_enabled\{unit="rlp-heartbeat.timer"\} 0$'
+guest 'systemctl enable rlp-heartbeat.timer'
+metrics
+says '^rlp_unit_enabled\{unit="rlp-heartbeat.timer"\} 0$'
+guest 'rlp doctor || true'
+says '^note +rlp-heartbeat.timer is stopped: days without a change have no record$'
+guest 'systemctl start rlp-heartbeat.timer'
+metrics
+says '^rlp_unit_enabled\{unit="rlp-heartbeat.timer"\} 1$'
+guest 'systemctl mask --runtime rlp-heartbeat.timer'
+metrics
+says '^rlp_unit_enabled\{unit="rlp-heartbeat.timer"\} 0$'
+guest 'rlp doctor || true'
+says '^note +rlp-heartbeat.timer is masked: days without a change have no record$'
+guest 'systemctl unmask --runtime rlp-heartbeat.timer && systemctl disable --now rlp-heartbeat.timer'
+pass "$step"
+
 step="the timer writes the metrics"
 guest "rm $folder/rlp.prom"
 guest 'systemctl start rlp-metrics.timer'

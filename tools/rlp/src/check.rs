@@ -414,10 +414,10 @@ fn check_store(system: &System, findings: &mut Findings) -> Result<()> {
         ),
         Err(failure) => findings.failure(&failure),
     }
-    if units::lacks_heartbeat(system) {
+    if let Some((problem, next)) = units::heartbeat_problem(system) {
         findings.note(
-            "rlp-heartbeat.timer is not enabled: days without a change have no record",
-            "systemctl enable --now rlp-heartbeat.timer",
+            format!("{problem}: days without a change have no record"),
+            &next,
         );
     }
     // If this user may not see the list, the status notes that.

@@ -49,8 +49,8 @@ struct Status {
     is_doubted: bool,
     /// Whether rlp-apply.timer runs here, and its runs may act: not with `livepatch.off`.
     is_timed: bool,
-    /// Nothing runs `rlp level apply`.
-    lacks_timer: bool,
+    /// Why nothing runs `rlp level apply`, and the remedy.
+    timer_problem: Option<(String, String)>,
     /// The lines of [`View::notes`].
     notes: Vec<String>,
     feeds: Feeds,
@@ -82,7 +82,7 @@ fn read(system: &System) -> Result<Status> {
             .as_ref()
             .is_some_and(|clock| clock.doubted_for.is_some()),
         is_timed: units::is_apply_timed(system) && !boot::is_off(system),
-        lacks_timer: units::lacks_apply(system),
+        timer_problem: units::apply_problem(system),
         notes: view.notes(),
         feeds: Feeds::read(system),
         release: view.release,
@@ -126,7 +126,7 @@ impl Report for Status {
             })),
             "off": self.is_off,
             "clock_in_doubt": self.is_doubted,
-            "timer_missing": self.lacks_timer,
+            "timer_missing": self.timer_problem.is_some(),
             "feeds": self.feeds.json(time::now()),
         })
     }
@@ -162,12 +162,12 @@ impl Report for Status {
         if self.is_off {
             lines.push(boot::off_line());
         }
-        if self.lacks_timer {
+        if let Some((problem, next)) = &self.timer_problem {
             lines.push(format!(
-                "{}rlp-apply.timer is not enabled: no run applies or takes back levels{:#}",
+                "{}{problem}: no run applies or takes back levels{:#}",
                 paint.warn, paint.warn
             ));
-            lines.push("  next: systemctl enable --now rlp-apply.timer".to_owned());
+            lines.push(format!("  next: {next}"));
         }
         if self.is_doubted {
             lines.push("the clock does not agree with the time that has passed".to_owned());

@@ -203,7 +203,7 @@ impl Metrics {
     }
 
     fn add_units(&mut self, system: &System) {
-        let units = units::all_enabled(system).into_iter();
+        let units = units::all(system).into_iter();
         self.add(
             "rlp_unit_enabled",
             "Whether systemd starts the unit by itself",

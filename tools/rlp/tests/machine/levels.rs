@@ -545,7 +545,7 @@ fn a_level_that_was_confirmed_by_hand() {
     let output = machine.run(&["level", "apply"]);
     output.fails(4, "level 7 is in effect, and its checks were interrupted");
     assert_eq!(machine.get("level7", "confirmed"), "1");
-    assert_eq!(machine.get("level7", "enabled"), "1");
+    assert_eq!(machine.get("level7", "enabled"), "1\n");
     assert_eq!(verified(&machine), json!([]));
     assert!(actions(&machine).contains(&"apply end interrupted".to_owned()));
     check(&machine, "10-signal", "exit 0");

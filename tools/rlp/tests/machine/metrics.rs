@@ -84,6 +84,23 @@ fn metrics_of_a_patched_machine() {
     assert!(output.out.contains("\nrlp_heartbeat_time_seconds 1"));
 }
 
+/// "systemctl mask --runtime" makes a link in /run. A guest shows a timer that is stopped.
+#[test]
+fn a_timer_that_is_masked_until_the_next_boot() {
+    let machine = levels::canary();
+    levels::timed(&machine);
+    let path = "run/systemd/system/rlp-apply.timer";
+    std::os::unix::fs::symlink("/dev/null", machine.path(path)).unwrap();
+    line(
+        &metrics(&machine),
+        "rlp_unit_enabled{unit=\"rlp-apply.timer\"} 0",
+    );
+    let status = machine.run(&["level", "status"]);
+    status.has("rlp-apply.timer is masked: no run applies or takes back levels\n");
+    status.has("  next: systemctl unmask rlp-apply.timer; systemctl enable --now rlp-apply.timer");
+    assert_eq!(machine.json(&["level", "status"])["timer_missing"], true);
+}
+
 /// A patch counts as in effect only if it is in effect for all tasks, and confirmed.
 #[test]
 fn less_than_the_loaders_word_is_not_in_effect() {
