@@ -4,7 +4,8 @@
 //! looked at once, in the order of the file, and only these facts are kept.
 //!
 //! A CVE counts as fixed only in a record in which the loader itself names it, in a patch that is
-//! in effect for all tasks, and confirmed.
+//! in effect for all tasks, and confirmed, and whose tasks were not forced to switch: a task that
+//! was forced may still run the old code.
 
 use crate::heartbeat::{
     Machine,
@@ -69,9 +70,9 @@ impl Record {
     }
 }
 
-/// Each CVE with the patch that fixes it. Only a patch that is in effect for all tasks, and
-/// confirmed, fixes anything.
-fn fixes(patches: &[Seen]) -> impl Iterator<Item = (&String, &Seen)> {
+/// Each CVE with each patch that names it. Only a patch that is in effect for all tasks, and
+/// confirmed, counts.
+fn named(patches: &[Seen]) -> impl Iterator<Item = (&String, &Seen)> {
     let in_effect = patches
         .iter()
         .filter(|patch| patch.state == State::InEffect);
@@ -79,6 +80,11 @@ fn fixes(patches: &[Seen]) -> impl Iterator<Item = (&String, &Seen)> {
         let cves = patch.cves.iter().filter(|cve| is_cve(cve));
         cves.map(move |cve| (cve, patch))
     })
+}
+
+/// Each CVE with the patch that fixes it.
+fn fixes(patches: &[Seen]) -> impl Iterator<Item = (&String, &Seen)> {
+    named(patches).filter(|(_, patch)| !patch.forced)
 }
 
 /// A time, and the boot in which it was.
@@ -128,9 +134,15 @@ pub(crate) struct Track {
     pub(crate) lost: Option<u64>,
     /// The times between such a loss and the next record in which it is fixed.
     pub(crate) gaps: Vec<Gap>,
-    /// Whether tasks were switched to such a patch without proof.
-    pub(crate) forced: bool,
     /// The patches that have the fix, in the last such record.
+    patches: BTreeSet<String>,
+}
+
+/// A CVE that only patches name whose tasks were forced to switch.
+#[derive(Debug, Clone)]
+pub(crate) struct Forced {
+    /// When the first of these patches was loaded.
+    pub(crate) applied: Option<Moment>,
     patches: BTreeSet<String>,
 }
 
@@ -146,6 +158,10 @@ pub(crate) struct Facts {
     /// The levels that have failed on the host, and why.
     pub(crate) failed: BTreeMap<Number, String>,
     pub(crate) cves: BTreeMap<String, Track>,
+    /// The CVEs that are not fixed for sure, because tasks were forced to switch.
+    pub(crate) forced: BTreeMap<String, Forced>,
+    /// The CVEs of each patch whose tasks were forced to switch at any time.
+    pub(crate) ever_forced: BTreeSet<String>,
     /// The last record.
     pub(crate) last: Option<Moment>,
     /// The last record with the loader's own words.
@@ -169,6 +185,15 @@ pub(crate) struct Until {
 }
 
 impl Facts {
+    /// The CVEs that the loader has named in a patch in effect.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &String> {
+        self.cves.keys().chain(&self.ever_forced)
+    }
+
+    pub(crate) fn has_named(&self, cve: &str) -> bool {
+        self.cves.contains_key(cve) || self.ever_forced.contains(cve)
+    }
+
     /// Adds a record. Records after the end are left out. A record that no head covers may have
     /// been added or written anew after the export. So it can show that a CVE is not fixed any
     /// more, and cannot show that it is fixed.
@@ -230,6 +255,7 @@ impl Facts {
             _ => {
                 // No patch outlives its boot.
                 self.loads.clear();
+                self.forced.clear();
                 self.boots.push(Boot {
                     id: record.boot.clone(),
                     first: time,
@@ -279,6 +305,28 @@ impl Facts {
                 track.lost.get_or_insert(at.time);
             }
         }
+        self.note_forced(patches, &fixed, at);
+    }
+
+    /// Notes which CVEs only patches name whose tasks were forced to switch.
+    fn note_forced(&mut self, patches: &[Seen], fixed: &BTreeSet<&String>, at: Moment) {
+        let mut forced: BTreeMap<&String, Vec<&Seen>> = BTreeMap::new();
+        for (cve, patch) in named(patches).filter(|(_, patch)| patch.forced) {
+            self.ever_forced.insert(cve.clone());
+            if !fixed.contains(cve) {
+                forced.entry(cve).or_default().push(patch);
+            }
+        }
+        self.forced = forced
+            .into_iter()
+            .map(|(cve, patches)| {
+                let forced = Forced {
+                    applied: self.applied(&patches, at),
+                    patches: patches.iter().map(|patch| patch.name.clone()).collect(),
+                };
+                (cve.clone(), forced)
+            })
+            .collect();
     }
 
     /// Notes levels, patches that were loaded, and patches in effect.
@@ -314,6 +362,10 @@ impl Facts {
 
     fn gone(&mut self, patch: &str, at: Moment) {
         self.loads.remove(patch);
+        self.forced.retain(|_, forced| {
+            forced.patches.remove(patch);
+            !forced.patches.is_empty()
+        });
         for track in self.cves.values_mut() {
             if track.patches.remove(patch) && track.patches.is_empty() {
                 track.lost.get_or_insert(at.time);
@@ -334,28 +386,36 @@ impl Facts {
                 fixed: at.time,
             }));
             track.last = at;
-            track.forced |= patches.iter().any(|patch| patch.forced);
             track.patches = patches.iter().map(|patch| patch.name.clone()).collect();
         }
     }
 
-    /// The first record that names a CVE. The patch was loaded earlier in the same boot. If no
-    /// record says when, the loader's file says when the transition was complete.
-    fn first(&self, patches: &[&Seen], at: Moment, boot_before: usize) -> Track {
+    /// The first load of these patches in this boot, if a record has it.
+    fn load(&self, patches: &[&Seen]) -> Option<Load> {
         let loads = patches
             .iter()
             .filter_map(|patch| self.loads.get(&patch.name));
-        let load = loads.min_by_key(|load| load.at.time).copied();
+        loads.min_by_key(|load| load.at.time).copied()
+    }
+
+    /// When the first of these patches was loaded. If no record says when, the loader's file says
+    /// when the transition was complete.
+    fn applied(&self, patches: &[&Seen], at: Moment) -> Option<Moment> {
         let since = patches.iter().filter_map(|patch| patch.since).min();
         let since = since.map(|time| Moment { time, ..at });
+        self.load(patches).map(|load| load.at).or(since)
+    }
+
+    /// The first record in which a CVE is fixed. The patch was loaded earlier in the same boot.
+    fn first(&self, patches: &[&Seen], at: Moment, boot_before: usize) -> Track {
+        let load = self.load(patches);
         Track {
-            applied: load.map(|load| load.at).or(since),
+            applied: self.applied(patches, at),
             boot_before: load.map_or(boot_before, |load| load.boot_before),
             verified: at,
             last: at,
             lost: None,
             gaps: Vec::new(),
-            forced: false,
             patches: BTreeSet::new(),
         }
     }

@@ -34,6 +34,8 @@ pub(crate) enum State {
     Verified,
     /// The same, but the machine was restarted since. No patch outlives its boot.
     Restarted,
+    /// The same, but tasks were forced to switch to the patch, and may still run the old code.
+    Forced,
     /// The loader's last words, whether they name the CVE or not, are older than the policy allows.
     Silent,
     /// It was in effect, and is not any more.
@@ -47,9 +49,10 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Verified,
         Self::Restarted,
+        Self::Forced,
         Self::Silent,
         Self::Lost,
         Self::Open,
@@ -61,6 +64,7 @@ impl State {
         match self {
             Self::Verified => "verified",
             Self::Restarted => "restarted",
+            Self::Forced => "forced",
             Self::Silent => "silent",
             Self::Lost => "lost",
             Self::Open => "open",
@@ -176,7 +180,7 @@ impl Row {
             (_, Verdict::Missed) => true,
             (State::Verified, _) => false,
             (State::Restarted, _) => !self.is_excused,
-            (State::Lost | State::Open, sla) => sla == Verdict::Unknown,
+            (State::Forced | State::Lost | State::Open, sla) => sla == Verdict::Unknown,
         }
     }
 
@@ -220,7 +224,7 @@ fn age(name: &str) -> (&str, usize, &str) {
 /// the end is left out.
 pub(crate) fn cves(data: &Data, hosts: &[Host], end: u64) -> Vec<Cve> {
     let facts = hosts.iter().filter_map(Host::facts);
-    let mut names: BTreeSet<&String> = facts.flat_map(|facts| facts.cves.keys()).collect();
+    let mut names: BTreeSet<&String> = facts.flat_map(Facts::named).collect();
     names.extend(data.keys());
     let mut names: Vec<_> = names.into_iter().collect();
     names.sort_by(|one, other| age(one).cmp(&age(other)));
@@ -234,7 +238,7 @@ pub(crate) fn cves(data: &Data, hosts: &[Host], end: u64) -> Vec<Cve> {
             hosts
                 .iter()
                 .filter_map(Host::facts)
-                .any(|facts| facts.cves.contains_key(&cve.name))
+                .any(|facts| facts.has_named(&cve.name))
         };
         first.is_some_and(|first| first > end) && !is_seen()
     };
@@ -278,7 +282,8 @@ impl Rules<'_> {
             .map(|facts| &facts.releases)
             .filter(|known| !known.is_empty());
         let published = cve.known.published(releases);
-        let state = self.state(&host.evidence, track);
+        let forced = facts.and_then(|facts| facts.forced.get(&cve.name));
+        let state = self.state(&host.evidence, Some(&cve.name));
         let start = match self.policy.sla.start {
             Start::Disclosed => cve.known.disclosed,
             Start::Published => published,
@@ -303,12 +308,14 @@ impl Rules<'_> {
             state,
             published,
             available: available.map(|at| at.time),
-            applied: track.and_then(|track| track.applied).map(|at| at.time),
+            applied: track
+                .map_or_else(|| forced?.applied, |track| track.applied)
+                .map(|at| at.time),
             verified,
             last: track.map(|track| track.last.time),
             lost: track.and_then(|track| track.lost),
             gaps: gaps.len(),
-            forced: track.is_some_and(|track| track.forced),
+            forced: facts.is_some_and(|facts| facts.ever_forced.contains(&cve.name)),
             seconds: start
                 .zip(verified)
                 .map(|(start, at)| at.saturating_sub(start)),
@@ -320,7 +327,8 @@ impl Rules<'_> {
         }
     }
 
-    pub(crate) fn state(&self, evidence: &Evidence, track: Option<&Track>) -> State {
+    /// The state of a CVE on a host, or of a host for which no CVE is known.
+    pub(crate) fn state(&self, evidence: &Evidence, cve: Option<&String>) -> State {
         let facts = match evidence {
             Evidence::None => return State::NoEvidence,
             Evidence::NotVerified(_) => return State::NotVerified,
@@ -328,9 +336,12 @@ impl Rules<'_> {
         };
         let silence = u64::from(self.policy.silent_days) * DAY;
         let is_fresh = |at: Moment| at.time + silence >= self.end;
-        match track {
+        let is_silent = !facts.last_word.is_some_and(is_fresh);
+        let is_forced = cve.is_some_and(|cve| facts.forced.contains_key(cve));
+        match cve.and_then(|cve| facts.cves.get(cve)) {
+            _ if is_forced && !is_silent => State::Forced,
             Some(track) if track.lost.is_some() => State::Lost,
-            _ if !facts.last_word.is_some_and(is_fresh) => State::Silent,
+            _ if is_silent => State::Silent,
             None => State::Open,
             Some(track) if facts.last.is_some_and(|last| last.boot > track.last.boot) => {
                 State::Restarted

@@ -175,6 +175,7 @@ impl Sheet {
                     at(row.last)
                 )
             }
+            (_, State::Forced) => "tasks were forced, and may still run the old code".to_owned(),
             (_, State::Open) if row.published.is_none() && self.cve(row).known.is_fixed() => {
                 "no level fixes it for a kernel of this host".to_owned()
             }
@@ -227,7 +228,9 @@ impl Sheet {
             at(row.last),
             at(row.lost),
             known.then(|| row.gaps.to_string()).unwrap_or_default(),
-            known.then(|| yes(row.forced)).unwrap_or_default(),
+            (known || row.forced)
+                .then(|| yes(row.forced))
+                .unwrap_or_default(),
             row.seconds.map(days).unwrap_or_default(),
             date(row.due),
             row.sla.words().to_owned(),

@@ -15,7 +15,7 @@ pub(crate) struct Total {
     pub(crate) protected: usize,
     pub(crate) states: BTreeMap<State, usize>,
     pub(crate) slas: BTreeMap<Verdict, usize>,
-    /// The hosts on which the loader has named the CVE at all.
+    /// The hosts on which the CVE was verified at all.
     pub(crate) applied: usize,
     /// Those of them that were not restarted for it.
     pub(crate) without_restart: usize,

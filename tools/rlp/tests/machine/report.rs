@@ -396,11 +396,113 @@ fn what_protects() {
         "cves": [CVE], "build_id": null, "forced": true,
     }]);
     let (state, _, row) = seen(History::of(1).machine("2026-11-30T02:00:00Z", &since));
-    assert_eq!(state, "verified");
+    assert_eq!(state, "forced");
     assert_eq!(
-        (&row["applied"], &row["forced"]),
-        (&json!("2026-11-30T01:02:03Z"), &json!(true))
+        (&row["applied"], &row["forced"], &row["verified"]),
+        (&json!("2026-11-30T01:02:03Z"), &json!(true), &Value::Null)
     );
+}
+
+/// A task that was forced may still run the old code. So no number of the report counts the host as
+/// protected.
+#[test]
+fn a_forced_transition_is_no_protection() {
+    let fleet = Machine::new();
+    let patch = |name: &str, forced: bool| {
+        json!({
+            "name": name, "state": "in-effect", "since": null, "level": null, "cves": [CVE],
+            "build_id": null, "forced": forced,
+        })
+    };
+    let last = "2026-11-29T12:00:00Z";
+    good(1).export(&fleet);
+    // Verified, and then forced; forced from the beginning; and forced beside a patch that is not.
+    good(2)
+        .machine(last, &json!([patch("other", true)]))
+        .export(&fleet);
+    History::of(3)
+        .load("2026-11-03T06:00:00Z")
+        .machine(last, &json!([patch("fix", true)]))
+        .export(&fleet);
+    History::of(4)
+        .machine(last, &json!([patch("fix", true), patch("other", false)]))
+        .export(&fleet);
+    // The forced patch has left, and nobody has said what is in effect since.
+    History::of(5)
+        .machine(last, &json!([patch("fix", true)]))
+        .event(last, "end", "unload", "unloaded")
+        .export(&fleet);
+    // The clock was ahead when the tasks were forced.
+    good(6)
+        .machine("2036-01-01T00:00:00Z", &json!([patch("fix", true)]))
+        .export(&fleet);
+    fleet.write("level.json", &level().to_string());
+    let level = fleet.path("level.json");
+    let arguments = ["--level", level.to_str().unwrap()];
+    let report = json(&fleet, &arguments);
+    let shown = |nr: u8| {
+        let row = row(&report, CVE, nr);
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        (text("state"), text("sla"), row["forced"] == true)
+    };
+    for (nr, state, sla, forced) in [
+        (1, "verified", "met", false),
+        (2, "forced", "open", true),
+        (3, "forced", "open", true),
+        (4, "verified", "met", true),
+        (5, "open", "open", true),
+        (6, "forced", "open", true),
+    ] {
+        let expected = (state.to_owned(), sla.to_owned(), forced);
+        assert_eq!(shown(nr), expected, "host {nr}: {report:#}");
+    }
+    assert_eq!(row(&report, CVE, 2)["lost"], last);
+    assert_eq!(row(&report, CVE, 3)["applied"], "2026-11-03T06:00:00Z");
+    let cves = report["cves"].as_array().unwrap();
+    let cve = cves.iter().find(|cve| cve["cve"] == CVE).unwrap();
+    assert_eq!((&cve["protected"], &cve["hosts"]), (&json!(2), &json!(6)));
+    assert_eq!(cve["states"]["forced"], 3);
+    assert_eq!(cve["slas"], json!({ "met": 2, "open": 4 }));
+    let text = fleet::report(&fleet, &arguments).out;
+    for line in [
+        "  protected: 2 of 6 hosts (verified 2, forced 3, open 1)\n".to_owned(),
+        "  SLA: met 2, open 4\n".to_owned(),
+        format!(
+            "  {CVE} {}: forced (tasks were forced, and may still run the old code), SLA open\n",
+            host(2)
+        ),
+    ] {
+        assert!(text.contains(&line), "no {line} in {text}");
+    }
+    let csv = fleet::report(&fleet, &[&arguments[..], &["--format", "csv"]].concat()).out;
+    let is_forced = |nr: u8| {
+        let mut lines = csv.lines();
+        lines.any(|line| {
+            line.starts_with(CVE)
+                && line.contains(&format!(
+                    ",{},,no,forced,\"tasks were forced, and may",
+                    host(nr)
+                ))
+        })
+    };
+    assert!(is_forced(2) && is_forced(3) && !is_forced(4), "{csv}");
+    // The table and the plot of the page, which is the PDF, too.
+    let html = fleet::report(&fleet, &[&arguments[..], &["--format", "html"]].concat()).out;
+    assert_eq!(html.matches("2 of 6</").count(), 2, "{html}");
+    // After a restart without a forced transition, the host is protected again.
+    std::fs::remove_dir_all(fleet.path("evidence")).unwrap();
+    good(2)
+        .machine(last, &json!([patch("other", true)]))
+        .restart()
+        .beat("2026-11-30T07:00:00Z", "in-effect", &[CVE])
+        .export(&fleet);
+    let report = json(&fleet, &arguments);
+    let row = row(&report, CVE, 2);
+    assert_eq!(
+        (&row["state"], &row["gaps"]),
+        (&json!("verified"), &json!(1))
+    );
+    assert_eq!(row["forced"], true);
 }
 
 /// A clock that was set back makes no record older than those before it.
