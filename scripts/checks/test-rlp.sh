@@ -20,6 +20,20 @@ units() {
 		grep -qx 'FixedRandomDelay=true' "$top/tools/rlp/systemd/rlp-heartbeat.timer"
 }
 
+# The kernel of a container is that of its host, so no unit does anything there.
+not_in_containers() {
+	local services service
+
+	services=("$top"/tools/rlp/systemd/*.service)
+	((${#services[@]} >= 5)) || return
+	for service in "${services[@]}"; do
+		grep -qx 'ConditionVirtualization=!container' "$service" || {
+			echo "runs in a container: $service"
+			return 1
+		}
+	done
+}
+
 # The trigger of the package starts a run only if the timer of the runs is enabled and active.
 trigger() {
 	local fake enabled active expected output
@@ -112,6 +126,7 @@ missing_messages_are_noticed() {
 }
 
 result "the unit of the boot" units
+result "no unit does anything in a container" not_in_containers
 result "the trigger of the package" trigger
 result "the guides have every message" same_messages
 result "a message that the guide lacks is noticed" missing_messages_are_noticed
