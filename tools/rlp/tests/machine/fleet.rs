@@ -78,7 +78,7 @@ impl History {
     pub(crate) fn available(&mut self, time: &str, level: u32) -> &mut Self {
         self.add(
             time,
-            &json!({ "phase": "event", "action": "available", "level": level }),
+            &json!({ "phase": "state", "action": "available", "level": level }),
         )
     }
 

@@ -291,6 +291,31 @@ fn the_head_of_the_evidence() {
     none(&metrics(&machine), "rlp_heartbeat_time_seconds");
     machine.write(HISTORY, "{\"a line of another program\n");
     none(&metrics(&machine), "rlp_evidence_records");
+    // Two machines with as many records have two heads. Each record makes a new head.
+    let head = |machine: &Machine| {
+        let output = metrics(machine);
+        let mut lines = output.out.lines();
+        let head = lines.find_map(|line| line.strip_prefix("rlp_evidence_head{seq=\""));
+        let (seq, rest) = head.unwrap().split_once("\",sha256=\"").unwrap();
+        (
+            seq.to_owned(),
+            rest.strip_suffix("\"} 1").unwrap().to_owned(),
+        )
+    };
+    let [one, other] = [Machine::new(), Machine::new()];
+    other.patch("live_fix", 1);
+    for machine in [&one, &other] {
+        assert_eq!(machine.run(&["heartbeat"]).status, 0);
+    }
+    let (first, others) = (head(&one), head(&other));
+    assert_eq!((&*first.0, &*others.0), ("1", "1"));
+    assert_ne!(first.1, others.1);
+    let copy = one.copy();
+    assert_eq!(one.run(&["heartbeat"]).status, 0);
+    let second = head(&one);
+    assert_eq!(second.0, "2");
+    assert_ne!(second.1, first.1);
+    assert_eq!(head(&copy), first, "the machine was restored from a copy");
 }
 
 /// The words in a text that begin with `prefix` and continue with these characters.
