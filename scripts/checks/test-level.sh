@@ -320,6 +320,66 @@ promote_race() {
 		refuses 0 'not promoted yet: rlp-level 2' repository status "$test/race"
 }
 
+# fails_at NR COMMAND...: the NR-th look of the command at a package fails, for example because the
+# disk cannot be read. The command must end with 1, and must claim nothing about the package.
+fails_at() {
+	local nr=$1 output rc=0
+	shift
+
+	mkdir -p "$test/broken"
+	rm -f "$test/broken/looks"
+	cat >"$test/broken/reprepro" <<-END
+		#!/bin/sh
+		case " \$* " in
+		*" list canary rlp"* | *" list stable rlp"*)
+			echo >>"$test/broken/looks"
+			[ "\$(wc -l <"$test/broken/looks")" -ne $nr ] || {
+				echo 'reprepro cannot read' >&2
+				exit 254
+			} ;;
+		esac
+		exec /usr/bin/reprepro "\$@"
+	END
+	chmod +x "$test/broken/reprepro"
+	output=$(with_gpg env PATH="$test/broken:/usr/sbin:/usr/bin:/sbin:/bin" \
+		"$top/tools/rlp-repository" "$@" 2>&1) || rc=$?
+	echo "$output"
+	((rc == 1)) && grep -qx 'reprepro cannot read' <<<"$output" &&
+		! grep -E '^(refused|promoted|not promoted)' <<<"$output"
+}
+
+# Each look of promote and of status fails once.
+broken_looks() {
+	local nr
+
+	repository init "$test/looks" --key "$(<"$test/fingerprint")" >/dev/null &&
+		repository add "$test/looks" "$test/1/rlp-level_1_amd64.deb" >/dev/null || return
+	for nr in 1 2; do
+		fails_at $nr status "$test/looks" || return
+	done
+	for nr in 1 2 3 4; do
+		fails_at $nr promote "$test/looks" rlp-level=1 || return
+		# The third look comes after the copy.
+		with_gpg reprepro --silent --basedir "$test/looks" \
+			--outdir "$test/looks/public" remove stable rlp-level || return
+	done
+}
+
+# The pin of apt needs the name of a host. An address in brackets is refused before anything is
+# built, and a name is not. There is no key in that case, so nothing is built then, either.
+ipv6() {
+	local uri
+
+	for uri in 'https://[2001:db8::1]/levels' 'http://[::1]:8080/' 'https://me:x@[::1]/'; do
+		refuses 1 'REPOSITORY= has an IPv6 address' env KEYRING="$test/key.asc" \
+			REPOSITORY="$uri" "$scripts/deb" --built || return
+	done
+	for uri in https://levels.example.org 'file:/srv/[old]/levels'; do
+		refuses 1 'No such file or directory' env KEYRING="$test/no/folder/key.asc" \
+			REPOSITORY="$uri" "$scripts/deb" --built || return
+	done
+}
+
 # The key that signs is a subkey that expires soon. Then a second subkey is valid for longer, and at
 # last gpg has no key.
 key_ends() {
@@ -395,5 +455,7 @@ result "an expired index is noticed and signed again" refreshed
 result "an index that is not signed each day is noticed" noticed_in_time
 result "a name of two keys is refused" two_keys
 result "a level that comes during a promotion is not promoted" promote_race
+result "a failing look at a package is no answer" broken_looks
+result "a repository with an IPv6 address is refused" ipv6
 result "the end of the key that signs is noticed" key_ends
 exit $rc
