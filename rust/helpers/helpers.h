@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/timer.h>
 #include <linux/workqueue.h>
 
 /* gate.c and gate_calls.c: symbols that vmlinux has but does not export */
@@ -125,7 +126,8 @@ int rlp_module_relocate(struct module *patch, const char *object, bool apply);
 
 /* worker.c: runs one function in process context, at the request of any context */
 struct rlp_worker {
-	struct delayed_work work;
+	struct work_struct work;
+	struct timer_list timer;
 	struct irq_work kick;
 	void (*run)(void);
 	bool started;

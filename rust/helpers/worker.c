@@ -6,17 +6,23 @@
 
 static void worker_run(struct work_struct *work)
 {
-	struct rlp_worker *worker = container_of(to_delayed_work(work),
-						 struct rlp_worker, work);
+	struct rlp_worker *worker = container_of(work, struct rlp_worker, work);
 
 	worker->run();
+}
+
+static void worker_due(struct timer_list *timer)
+{
+	struct rlp_worker *worker = container_of(timer, struct rlp_worker, timer);
+
+	queue_work(system_dfl_wq, &worker->work);
 }
 
 static void worker_kicked(struct irq_work *kick)
 {
 	struct rlp_worker *worker = container_of(kick, struct rlp_worker, kick);
 
-	mod_delayed_work(system_dfl_wq, &worker->work, 0);
+	queue_work(system_dfl_wq, &worker->work);
 }
 
 /**
@@ -28,7 +34,8 @@ static void worker_kicked(struct irq_work *kick)
  */
 void rlp_worker_start(struct rlp_worker *worker, void (*run)(void))
 {
-	INIT_DELAYED_WORK(&worker->work, worker_run);
+	INIT_WORK(&worker->work, worker_run);
+	timer_setup(&worker->timer, worker_due, 0);
 	/*
 	 * The irq_work is hard: PREEMPT_RT leaves soft irq_works to a thread of the
 	 * CPU, which may be parked, or starved by a real-time task.
@@ -64,17 +71,24 @@ void notrace rlp_worker_kick(struct rlp_worker *worker)
 }
 
 /**
- * rlp_worker_after() - request a run later, in place of an earlier request
+ * rlp_worker_after() - request a run after this time at the latest
  * @worker: started, or the request is ignored
  * @ms: milliseconds from now
+ *
+ * The timer is only ever moved to an earlier time, and no request cancels it. A delayed_work cannot
+ * do that: mod_delayed_work() also replaces an earlier request by a later one.
  *
  * Context: process or soft interrupt.
  */
 void rlp_worker_after(struct rlp_worker *worker, unsigned int ms)
 {
 	guard(preempt_notrace)();
-	if (is_started(worker))
-		mod_delayed_work(system_dfl_wq, &worker->work, msecs_to_jiffies(ms));
+	if (!is_started(worker))
+		return;
+	if (ms)
+		timer_reduce(&worker->timer, jiffies + msecs_to_jiffies(ms));
+	else
+		queue_work(system_dfl_wq, &worker->work);
 }
 
 /**
@@ -92,7 +106,7 @@ void rlp_worker_close(struct rlp_worker *worker)
 }
 
 /**
- * rlp_worker_stop() - wait for a run in progress, and cancel a request
+ * rlp_worker_stop() - wait for a run in progress, and cancel all requests
  * @worker: closed, and a grace period has passed since
  *
  * Context: may sleep. No part of the worker runs when this returns.
@@ -100,5 +114,6 @@ void rlp_worker_close(struct rlp_worker *worker)
 void rlp_worker_stop(struct rlp_worker *worker)
 {
 	irq_work_sync(&worker->kick);
-	cancel_delayed_work_sync(&worker->work);
+	timer_delete_sync(&worker->timer);
+	cancel_work_sync(&worker->work);
 }

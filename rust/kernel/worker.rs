@@ -2,7 +2,7 @@
 
 //! A function that runs in process context, at the request of any context.
 //!
-//! See `rust/helpers/worker.c`: an `irq_work` in front of a `delayed_work`.
+//! See `rust/helpers/worker.c`: an `irq_work` and a timer in front of a work item.
 
 use crate::{
     atomic::{
@@ -91,8 +91,8 @@ impl Worker {
         unsafe { rlp_bindings::rlp_worker_kick(self.inner.get()) }
     }
 
-    /// Requests a run in `ms` milliseconds, and replaces an earlier request. Does nothing unless
-    /// the worker is started.
+    /// Requests a run in `ms` milliseconds. A run that was requested for an earlier time is not
+    /// delayed. Does nothing unless the worker is started.
     ///
     /// # Context
     ///

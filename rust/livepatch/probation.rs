@@ -138,8 +138,7 @@ impl Registry {
         };
         drop(patches);
         if !left.is_zero() {
-            let settle = self.time_to_settle().map_or(i64::MAX, Delta::as_millis);
-            let ms = left.as_millis().min(settle).clamp(0, LONGEST_SLEEP_MS);
+            let ms = left.as_millis().clamp(0, LONGEST_SLEEP_MS);
             WORKER.after(u32::try_from(ms).unwrap_or(0).saturating_add(1));
             return;
         }

@@ -47,8 +47,7 @@ impl Registry {
 
     fn settle_after(&mut self, quiet: Delta) {
         self.start_settling(quiet);
-        // During a transition the worker has been requested already, maybe without a delay. A
-        // request here would delay that run. The completion calls this function again.
+        // During a transition nothing settles, and the completion calls this function again.
         if self.transition().is_none() {
             WORKER.after(millis(quiet));
         }

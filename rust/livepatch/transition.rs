@@ -371,15 +371,10 @@ impl Transition {
         }
     }
 
-    /// Requests the next sweep.
+    /// Requests the next sweep. This does not delay the run that is requested by the CPU that
+    /// switches the last record.
     pub(crate) fn schedule(&mut self) {
         WORKER.after(self.pause_ms);
-        // The CPU that switches the last record kicks the worker. If the request above has replaced
-        // this kick, the run is delayed. So the run is requested again. The request does not delay
-        // a later kick.
-        if self.is_done() {
-            WORKER.after(0);
-        }
         self.pause_ms = self.pause_ms.saturating_mul(2).min(LONGEST_PAUSE_MS);
     }
 

@@ -29,6 +29,18 @@ unload_module rlp_patch_a
 expect_unchanged
 pass "a patch that nobody confirms is taken back"
 
+# Each write makes functions settle again. It may not delay the end of a probation.
+load_patch rlp_patch_a funcs=rlp_target:one_show says=a
+for ((i = 0; i < 150; i++)); do
+	[[ -e $RLP/rlp_patch_a ]] || break
+	echo Y >/sys/module/rust_livepatch/parameters/promote
+	nap 0.1
+done
+[[ ! -e $RLP/rlp_patch_a ]] || fail "writes to the parameter promote keep the patch in effect"
+unload_module rlp_patch_a
+expect_unchanged
+pass "writes to the parameter promote do not delay the end of a probation"
+
 load_patch rlp_patch_a funcs=rlp_target:one_show,rlp_target:two_show says=a
 expect_fail EINVAL write 0 $RLP/rlp_patch_a/confirmed
 expect_fail EINVAL write junk $RLP/rlp_patch_a/confirmed
