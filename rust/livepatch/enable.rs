@@ -190,8 +190,8 @@ impl Registry {
         self.reserve()
     }
 
-    /// Checks that no patch on probation holds other patches. A cumulative patch that has just been
-    /// enabled counts even if it has replaced none.
+    /// Checks that no patch on probation holds other patches. A cumulative patch that has replaced
+    /// none holds none.
     ///
     /// # Errors
     ///

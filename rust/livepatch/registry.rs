@@ -110,7 +110,8 @@ pub(crate) struct Registry {
     /// The retired patches that the second worker has not taken yet.
     unreleased: RetiredPatches,
     transition: Option<Transition>,
-    /// `Some` if a patch on probation has replaced all other patches, which are held.
+    /// `Some` if a patch on probation has replaced all other patches, which are held. There is at
+    /// least one such patch.
     held: Option<Held>,
     hooks: Hooks,
     /// Keeps ftrace from being switched off, from the first hook until the last patch is released.
@@ -252,8 +253,8 @@ impl Registry {
     /// Ends `step`: every task is in `universe`. The patches that do not belong to `universe` are
     /// moved to `retired`, which has room for them, or are held.
     ///
-    /// A patch that is not `confirmed` may be taken back. So the patches that it has replaced are
-    /// held until this patch is confirmed or taken back.
+    /// A patch that is not `confirmed` may be taken back. So the patches that it has replaced, if
+    /// any, are held until this patch is confirmed or taken back.
     pub(crate) fn end_step(
         &mut self,
         step: Step,
@@ -263,7 +264,7 @@ impl Registry {
         retired: &mut RetiredPatches,
     ) {
         match (step, universe) {
-            (Step::Replace(by), Universe::New) if !confirmed => {
+            (Step::Replace(by), Universe::New) if !confirmed && self.has_others(by) => {
                 self.held = Some(Held { by, forced });
                 // A held patch is not in effect. If it is restored, its probation begins again.
                 let patches = self.entries.iter_mut().map(|entry| &mut entry.patch);
@@ -300,6 +301,15 @@ impl Registry {
         if let Some(entry) = self.remove(id) {
             self.retire(entry, forced, retired);
         }
+        // Without a held patch, nothing keeps other patches from being enabled.
+        if self.held.is_some_and(|held| !self.has_others(held.by)) {
+            self.held = None;
+        }
+    }
+
+    /// Whether there is a patch other than `id`.
+    fn has_others(&self, id: PatchId) -> bool {
+        self.patches().any(|patch| patch.id != id)
     }
 
     /// Returns the patch on probation for which other patches are held.

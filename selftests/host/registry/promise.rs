@@ -220,6 +220,11 @@ pub(crate) fn check_always() {
     let on_probation = registry.patches().any(|p| p.probation_left().is_some());
     let waits = in_transition || on_probation || registry.settling().is_some();
     assert!(!waits || machine.worker_queued, "the worker is not queued");
+    let others = registry.patches().len().saturating_sub(1);
+    assert!(
+        registry.held_by().is_none() || others != 0,
+        "a patch holds others, but there are none"
+    );
     let hooked = FUNCTIONS
         .iter()
         .any(|&function| registry.mode(site_of(function)).is_some());

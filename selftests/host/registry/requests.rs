@@ -524,6 +524,27 @@ fn a_forced_task_may_be_in_a_held_patch() {
     );
 }
 
+/// A cumulative patch on probation keeps other patches from being enabled only if it holds patches.
+#[test]
+fn a_patch_that_holds_none_is_in_no_way() {
+    let _turn = alone();
+    let loader = Loader::new(true, PROBATION);
+    let [other, cumulative] = PATCHES;
+    let run = |op| loader.run(op).unwrap();
+    machine(|machine| machine.clear = true);
+    run(Op::Load(cumulative));
+    run(Op::Work);
+    run(Op::Load(other));
+    run(Op::Work);
+    assert_eq!(promise::seen().patches, [cumulative, other]);
+    // Both are on probation, and both are taken back.
+    run(Op::Expire);
+    run(Op::Expire);
+    run(Op::Expire);
+    run(Op::Work);
+    assert!(promise::seen().patches.is_empty());
+}
+
 fn explore() {
     search::explore(|| Loader::new(true, 0));
 }
