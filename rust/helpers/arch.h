@@ -5,6 +5,9 @@
  * unsigned int rlp_arch_insn_decode(unsigned long addr, unsigned long room, unsigned long *target)
  *	as rlp_insn_decode() in insn.c.
  *
+ * RLP_ARCH_MAX_SITE_OFFSET
+ *	the greatest distance of a function's fentry site from the start of the function, in bytes.
+ *
  * The header also refuses, with #error, kernels of its architecture on which the gate cannot work.
  */
 #ifndef _RLP_ARCH_H

@@ -18,6 +18,12 @@
 #endif
 
 /*
+ * The site is the second instruction. With landing pads it would be the third one, at some
+ * functions (ftrace_call_adjust() in arch/arm64/kernel/ftrace.c).
+ */
+#define RLP_ARCH_MAX_SITE_OFFSET AARCH64_INSN_SIZE
+
+/*
  * Each instruction has four bytes. The offset of a branch is a signed number of instructions.
  * Constants in the text are decoded, too: a constant that looks like a branch may add code to what
  * the caller finds, and hides none.

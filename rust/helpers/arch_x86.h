@@ -3,10 +3,14 @@
 #ifndef _RLP_ARCH_X86_H
 #define _RLP_ARCH_X86_H
 
+#include <linux/ftrace.h>
 #include <linux/uaccess.h>
 #include <asm/insn.h>
 
 #include "gate.h"
+
+/* The site is at the first instruction, or behind the landing pad for indirect branches. */
+#define RLP_ARCH_MAX_SITE_OFFSET FTRACE_MCOUNT_MAX_OFFSET
 
 static inline unsigned int rlp_arch_insn_decode(unsigned long addr, unsigned long room,
 						unsigned long *target)

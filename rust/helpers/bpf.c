@@ -18,6 +18,7 @@
 #include <linux/ftrace.h>
 #include <linux/rcupdate.h>
 
+#include "arch.h"
 #include "bpf.h"
 #include "gate.h"
 #include "helpers.h"
@@ -105,7 +106,7 @@ static unsigned long site_of(const struct watch *watch)
 {
 	unsigned long addr = (unsigned long)*watch->function;
 
-	return addr ? rlp_ftrace_site(addr, FTRACE_MCOUNT_MAX_OFFSET + 1) : 0;
+	return addr ? rlp_ftrace_site(addr, RLP_ARCH_MAX_SITE_OFFSET + 1) : 0;
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <linux/smp.h>
 #include <linux/version.h>
 
+#include "arch.h"
 #include "gate.h"
 #include "helpers.h"
 
@@ -68,19 +69,16 @@ void notrace rlp_ftrace_handler(unsigned long ip, unsigned long parent_ip,
  * @size: the size of its symbol in bytes
  *
  * A symbol extends to the next symbol. Functions without a symbol (stripped, or weak and
- * overridden) may lie in between. If the architecture has FTRACE_MCOUNT_MAX_OFFSET, as x86 has,
- * their sites are farther from @addr than ftrace itself accepts for the site of a function
- * (test_for_valid_rec() in kernel/trace/ftrace.c), and are not accepted here either. Otherwise
- * such a site may be returned for a function that has none.
+ * overridden) may lie in between. Their sites are farther from @addr than the function's own site
+ * can be, and are not accepted. ftrace does the same where it has FTRACE_MCOUNT_MAX_OFFSET
+ * (test_for_valid_rec() in kernel/trace/ftrace.c). ftrace has no such limit for arm64.
  *
  * Context: any.
  * Return: the address of the site, or 0.
  */
 unsigned long rlp_ftrace_site(unsigned long addr, unsigned long size)
 {
-#ifdef FTRACE_MCOUNT_MAX_OFFSET
-	size = min(size, FTRACE_MCOUNT_MAX_OFFSET + 1UL);
-#endif
+	size = min(size, RLP_ARCH_MAX_SITE_OFFSET + 1UL);
 	return rlp_ftrace_location_range(addr, addr + max(size, 1UL) - 1);
 }
 

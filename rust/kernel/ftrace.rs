@@ -157,8 +157,8 @@ impl AtomicCallTarget {
 /// Returns the fentry site of the function of `size` bytes at `addr`, or `None` if ftrace has none.
 ///
 /// Rust functions and functions that are marked `notrace` have no site. The range of a symbol may
-/// include later functions that have no symbol. On x86 the sites of those functions are not
-/// returned; see `rlp_ftrace_site()`.
+/// include later functions that have no symbol. The sites of those functions are not returned; see
+/// `rlp_ftrace_site()`.
 ///
 /// # Context
 ///

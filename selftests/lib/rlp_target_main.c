@@ -10,7 +10,8 @@
  *	cold		a function whose unlikely part calls a function that sleeps.
  *			The compiler moves the unlikely part to the symbol
  *			cold_show.cold. With awake=Y there is no sleep
- *	notrace		a function without an fentry site
+ *	notrace		a function without an fentry site. A function without a symbol
+ *			follows it in memory, and has a site
  *
  * Module parameters:
  *
@@ -106,9 +107,27 @@ static noinline __noclone int cold_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-static noinline __noclone notrace int notrace_show(struct seq_file *m, void *v)
+/* Without this attribute, GCC may change the order of the next two functions. */
+#if __has_attribute(no_reorder)
+#define __in_order __attribute__((no_reorder))
+#else
+#define __in_order
+#endif
+
+static noinline __noclone notrace int __in_order
+notrace_show(struct seq_file *m, void *v)
 {
 	seq_puts(m, "notrace\n");
+	return 0;
+}
+
+/* The assembler makes no symbol of a name that begins with ".L". */
+static noinline __noclone int __used __in_order
+hidden_show(struct seq_file *m, void *v) __asm__(".Lhidden_show");
+
+static int hidden_show(struct seq_file *m, void *v)
+{
+	seq_puts(m, "hidden\n");
 	return 0;
 }
 
