@@ -65,10 +65,30 @@ impl Ranges {
     /// Any. Takes no lock, and does not panic.
     #[inline]
     pub(crate) fn contains(&self, addr: usize) -> bool {
+        self.find(addr).is_some()
+    }
+
+    /// Returns an address in the instruction to which `addr` belongs. `addr` is in the set, and was
+    /// found on a stack.
+    ///
+    /// A return address is behind the call, so it may be behind the function, where another one
+    /// begins. The result is in the call, as for the format `%pB` of the kernel. Only at the start
+    /// of a range `addr` itself is returned: a task was interrupted there.
+    ///
+    /// # Context
+    ///
+    /// As for [`contains`](Self::contains).
+    pub(crate) fn instruction_of(&self, addr: usize) -> usize {
+        match self.find(addr) {
+            Some(range) if range.start < addr => addr.saturating_sub(1),
+            _ => addr,
+        }
+    }
+
+    #[inline]
+    fn find(&self, addr: usize) -> Option<&Range> {
         let after = self.0.partition_point(|range| range.start <= addr);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.0.get(at))
-            .is_some_and(|range| addr <= range.end)
+        let range = after.checked_sub(1).and_then(|at| self.0.get(at))?;
+        (addr <= range.end).then_some(range)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum Blocker {
     Running,
     /// The unwinder could not vouch for the stack trace.
     Unreliable,
-    /// This address on the task's stack is in affected code.
+    /// The task is in affected code: at this address, or in a call that is there.
     Inside(usize),
 }
 

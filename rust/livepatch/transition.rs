@@ -616,7 +616,7 @@ fn try_switch(task: &Quiescent<'_>, dead: bool, proof: &ReadSide<'_>) -> Checked
 fn walk(task: &Quiescent<'_>, running: &RunningTransition) -> Result<(), Blocker> {
     match stack::walk(task, |addr| running.affected.contains(addr)) {
         Verdict::Clear => Ok(()),
-        Verdict::Hit(addr) => Err(Blocker::Inside(addr)),
+        Verdict::Hit(addr) => Err(Blocker::Inside(running.affected.instruction_of(addr))),
         Verdict::Unreliable => Err(Blocker::Unreliable),
     }
 }

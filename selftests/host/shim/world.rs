@@ -409,6 +409,21 @@ impl Task {
         self.start();
     }
 
+    /// Sleeps in a call with the return address `addr`, until [`return_and_exit`].
+    ///
+    /// [`return_and_exit`]: Self::return_and_exit
+    pub(crate) fn sleep_in_call(&self, addr: usize) {
+        self.step(|stack| stack.push(addr));
+        self.leave(false);
+    }
+
+    /// Returns from that call, and exits.
+    pub(crate) fn return_and_exit(&self) {
+        self.start();
+        self.step(|stack| stack.pop());
+        self.exit();
+    }
+
     /// Exits. The task stays on the list as a zombie.
     pub(crate) fn exit(&self) {
         self.leave(true);

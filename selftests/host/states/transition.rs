@@ -7,9 +7,14 @@ use crate::{
     gate::Gate,
     length,
     must_fail,
-    patch::Patch,
+    patch::{
+        code_of,
+        Patch,
+        STRIDE, //
+    },
     plan::Plan,
     prelude::*,
+    records::Blocker,
     step::{
         PatchId,
         Step, //
@@ -40,7 +45,7 @@ fn bound() -> Option<usize> {
 }
 
 /// The violations: the panic of a twin must contain one of these words.
-const FOUND: [&str; 4] = ["mixed", "freed", "gone", "Causality violation"];
+const FOUND: [&str; 5] = ["mixed", "freed", "gone", "Causality violation", "switched"];
 
 struct Machine {
     patches: Vec<Patch>,
@@ -177,6 +182,30 @@ fn asleep_inside() {
     });
     let transition = machine.start();
     machine.finish(transition, vec![thread]);
+}
+
+/// A task sleeps in the call at the end of the function. The return address is behind the function,
+/// maybe in another one, but the transition must name this function.
+fn asleep_in_last_call() {
+    let machine = Machine::coming();
+    let task = listed();
+    let end = code_of(CALLER) + STRIDE / 2;
+    task.sleep_in_call(end);
+    let mut transition = machine.start();
+    transition.sweep();
+    let blockers: Vec<_> = transition.records().iter_pending().collect();
+    let [record] = blockers.as_slice() else {
+        panic!("the task was switched");
+    };
+    // A record has the lower half of the address.
+    let Blocker::Inside(addr) = record.blocker() else {
+        panic!("not inside a function");
+    };
+    let call = (end - 1) as u32;
+    assert_eq!(addr as u32, call, "the function behind is named");
+    drop(blockers);
+    task.return_and_exit();
+    machine.finish(transition, vec![]);
 }
 
 /// A task with a pair of calls in a section that is not preempted.
@@ -400,6 +429,7 @@ explored!(coming: not_without_grace_period = GracePeriod, not_without_walk = Wal
 explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = Walk,
     not_completed_early = CompleteEarly);
 explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
+explored!(asleep_in_last_call: not_without_walk = Walk);
 explored!(pairs: not_switched_busy = Busy);
 explored!(pairs_reversal: not_switched_busy = Busy);
 explored!(dying_pairs: not_switched_busy = Busy);

@@ -54,6 +54,20 @@ fn range_inside_another_does_not_shorten_it() {
 }
 
 #[test]
+fn a_return_address_belongs_to_the_call_before() {
+    let two = set(&[(10, 20), (30, 40)]);
+    let calls = [20, 15, 11].map(|addr| two.instruction_of(addr));
+    assert_eq!(calls, [19, 14, 10]);
+    assert_eq!(two.instruction_of(40), 39);
+}
+
+#[test]
+fn a_task_that_was_interrupted_at_the_start_is_there() {
+    let two = set(&[(10, 20), (30, 40)]);
+    assert_eq!([10, 30].map(|addr| two.instruction_of(addr)), [10, 30]);
+}
+
+#[test]
 fn same_as_a_naive_set() {
     // With few addresses, ranges often touch, overlap, repeat and contain each other.
     check(vec((0usize..60, 0usize..12), 0..24), |cases| {
