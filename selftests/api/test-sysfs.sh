@@ -95,6 +95,8 @@ load_module rlp_patch_a replace=Y funcs=rlp_target:sleep_show,rlp_target:one_sho
 wait_until "[[ \$(wc -l <$here/blockers) == 2 ]]" || fail "blockers: $(cat $here/blockers)"
 expect_file $here/enabled 1
 expect_file $here/transition 1
+expect_file $here/confirmed 1
+expect_file $here/probation 0
 expect_file $here/replace 1
 expect_file $here/transition_end 0.000000
 expect_file $here/blockers "tasks 1 inside sleep_show"$'\n'"$(pgrep -x cat) cat inside sleep_show"

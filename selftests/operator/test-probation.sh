@@ -46,6 +46,7 @@ expect_fail EINVAL write 0 $RLP/rlp_patch_a/confirmed
 expect_fail EINVAL write junk $RLP/rlp_patch_a/confirmed
 echo 1 >$RLP/rlp_patch_a/confirmed
 expect_seen uevents '^uevent confirm enabled rlp_patch_a '
+expect_log "'rlp_patch_a': confirmed"
 expect_file $RLP/rlp_patch_a/confirmed 1
 expect_file $RLP/rlp_patch_a/probation 0
 echo 1 >$RLP/rlp_patch_a/confirmed
@@ -120,6 +121,7 @@ fall_asleep
 sleeper=$!
 new_log
 load_module rlp_patch_b funcs=rlp_target:sleep_show
+expect_file $RLP/rlp_patch_b/confirmed 0
 wait_gone rlp_patch_b
 wait_gone rlp_patch_a
 expect_log "patch 'rlp_patch_b': $reversed"

@@ -134,6 +134,10 @@ expect_refused EINVAL "klp_enable_patch\(\) was called with a patch that has no 
 pass "no module"
 expect_refused EINVAL "pre-patch callback failed for object 'rlp_target'" \
 	rlp_patch_a shape=veto funcs=rlp_target:one_show
+expect "$(log | sed -n 's/.*rust_livepatch: //p')" "enabling patch 'rlp_patch_a'
+pre-patch callback failed for object 'rlp_target'
+failed to enable patch 'rlp_patch_a'
+'rlp_patch_a': unpatching complete" "messages of a patch whose callback fails"
 pass "a callback that returns 1"
 
 expect_refused EINVAL "klp_enable_patch\(\) was called with a NULL pointer" \

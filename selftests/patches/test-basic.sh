@@ -84,8 +84,14 @@ else
 	untested "one of several functions with the same name in vmlinux"
 fi
 
+new_log
 load_patch rlp_patch_a funcs=rlp_target:one_show
 patch_off rlp_patch_a
+expect "$(log | sed -n 's/.*rust_livepatch: //p')" "enabling patch 'rlp_patch_a'
+'rlp_patch_a': starting patching transition
+'rlp_patch_a': patching complete
+'rlp_patch_a': starting unpatching transition
+'rlp_patch_a': unpatching complete" "messages of a patch that is enabled and disabled"
 is_loaded rlp_patch_a || fail "the module of a disabled patch is not loaded any more"
 unload_module rlp_patch_a
 load_patch rlp_patch_a says=again funcs=rlp_target:one_show

@@ -20,6 +20,7 @@ use crate::{
         State, //
     },
     notifier::Watcher,
+    patch::Presence,
     prelude::*,
     probation,
     promise,
@@ -63,6 +64,7 @@ use crate::{
     view::VIEW, //
 };
 use std::{
+    cell::Cell,
     marker::PhantomData,
     sync::{
         Mutex,
@@ -542,6 +544,61 @@ fn a_patch_that_holds_none_is_in_no_way() {
     run(Op::Expire);
     run(Op::Expire);
     run(Op::Work);
+    assert!(promise::seen().patches.is_empty());
+}
+
+/// Tasks are nudged 3 s after the start, and each 15 s from then on.
+#[test]
+fn nudges_come_at_their_times() {
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    let [patch, _] = PATCHES;
+    let now = time::Delta::ZERO;
+    let nudges_after = |millis| {
+        let before = small::NUDGES.get();
+        time::set_elapsed(time::Delta::from_millis(millis));
+        loader.run(Op::Work).unwrap();
+        time::set_elapsed(now);
+        small::NUDGES.get() - before
+    };
+    time::set_elapsed(now);
+    loader.run(Op::Load(patch)).unwrap();
+    assert_eq!([3000, 3001].map(nudges_after), [0, 1], "the first nudge");
+    let later = [3001, 15_000, 15_001].map(nudges_after);
+    assert_eq!(later, [0, 0, 1], "the second nudge");
+}
+
+/// The module is being loaded, and was not announced. A patch for it waits with the registry
+/// unlocked, so that the notifier can announce the module.
+#[test]
+fn a_module_that_is_not_announced_is_awaited() {
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    loader.set_module(Some(State::Coming));
+    time::delay::set_meanwhile(|| {
+        let announced = REGISTRY.lock().unwrap().announced().len();
+        if announced == 0 {
+            Watcher::coming(Module(MODULE, PhantomData)).unwrap();
+        }
+    });
+    loader.run(Op::Load(PATCHES[0])).unwrap();
+    let presence = REGISTRY.lock().unwrap().patches().next().unwrap().objects[1].presence;
+    assert!(presence != Presence::Absent, "the module is not patched");
+}
+
+/// The same, but the module is never announced. The patch is refused after ten seconds.
+#[test]
+fn a_module_that_hangs_in_its_load_is_awaited_for_ten_seconds() {
+    thread_local! {
+        static PAUSES: Cell<usize> = const { Cell::new(0) };
+    }
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    loader.set_module(Some(State::Coming));
+    time::delay::set_meanwhile(|| PAUSES.set(PAUSES.get() + 1));
+    assert_eq!(loader.run(Op::Load(PATCHES[0])), Err(EBUSY));
+    // Pauses of 50 ms are between 200 look-ups.
+    assert_eq!(PAUSES.get(), 199);
     assert!(promise::seen().patches.is_empty());
 }
 

@@ -94,6 +94,8 @@ pub(crate) const TASK: task::Task = task::Task;
 
 thread_local! {
     static MACHINE: RefCell<Machine> = RefCell::default();
+    /// The number of nudges. It is no part of the state that is searched: it only rises.
+    pub(crate) static NUDGES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Reads or changes the machine.
