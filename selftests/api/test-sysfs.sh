@@ -99,6 +99,7 @@ expect_file $here/confirmed 1
 expect_file $here/probation 0
 expect_file $here/replace 1
 expect_file $here/transition_end 0.000000
+expect_file $here/transition_us 0
 expect_file $here/blockers "tasks 1 inside sleep_show"$'\n'"$(pgrep -x cat) cat inside sleep_show"
 # In-tree livepatch has no transition.
 state=/proc/$(pgrep -x cat)/patch_state

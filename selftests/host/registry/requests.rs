@@ -26,9 +26,11 @@ use crate::{
     promise,
     rcu::ReadSide,
     registry::{
+        self,
         Registry,
         REGISTRY, //
     },
+    retire::RetiredPatches,
     sched::SwitchOut,
     search::{
         self,
@@ -566,6 +568,40 @@ fn nudges_come_at_their_times() {
     assert_eq!([3000, 3001].map(nudges_after), [0, 1], "the first nudge");
     let later = [3001, 15_000, 15_001].map(nudges_after);
     assert_eq!(later, [0, 0, 1], "the second nudge");
+}
+
+/// A function with a bpf program cannot jump. The loader tries again after 10 s.
+#[test]
+fn a_function_of_bpf_is_tried_again_after_ten_seconds() {
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    machine(|machine| machine.clear = true);
+    text::disturb(|text| assert!(text.attach(promise::site_of(0)), "bpf is refused"));
+    loader.run(Op::Load(PATCHES[0])).unwrap();
+    for _ in 0..3 {
+        loader.run(Op::Work).unwrap();
+    }
+    let (_, quiet) = REGISTRY.lock().unwrap().settling().unwrap();
+    assert!(quiet == time::Delta::from_secs(10));
+}
+
+/// A patch counts as retired until it is released, once. Releasing none changes nothing.
+#[test]
+fn a_patch_is_retired_until_it_is_released() {
+    let _turn = alone();
+    let loader = Loader::new(true, 0);
+    let has_retired = || REGISTRY.lock().unwrap().has_retired();
+    machine(|machine| machine.clear = true);
+    loader.run(Op::Load(PATCHES[0])).unwrap();
+    loader.run(Op::Work).unwrap();
+    loader.run(Op::Enabled(PATCHES[0], false)).unwrap();
+    assert!(!has_retired());
+    complete::advance();
+    assert!(has_retired());
+    registry::release(RetiredPatches::empty());
+    assert!(has_retired());
+    complete::release_retired();
+    assert!(!has_retired());
 }
 
 /// The module is being loaded, and was not announced. A patch for it waits with the registry

@@ -241,7 +241,10 @@ pub(crate) mod task {
         task.0.dead.load(Ordering::Acquire)
     }
 
-    pub(crate) fn nudge(_task: &Task) {}
+    pub(crate) fn nudge(_task: &Task) {
+        let nudges = &world().nudges;
+        nudges.set(nudges.get() + 1);
+    }
 }
 
 /// `kernel_ext::stack`

@@ -138,6 +138,8 @@ pub(crate) struct World {
     /// The patches whose text was freed.
     pub(crate) gone: RefCell<Vec<PatchId>>,
     pub(crate) mixed: Cell<bool>,
+    /// The number of nudges.
+    pub(crate) nudges: Cell<usize>,
     /// The lock of new tasks.
     pub(crate) new_tasks: Mutex<()>,
 }
@@ -180,6 +182,7 @@ pub(crate) fn run(f: impl FnOnce()) {
         boxes: RefCell::default(),
         gone: RefCell::default(),
         mixed: Cell::new(false),
+        nudges: Cell::new(0),
         new_tasks: Mutex::new(()),
     };
     WORLD.set(Some(std::rc::Rc::new(world)));
@@ -409,19 +412,18 @@ impl Task {
         self.start();
     }
 
-    /// Sleeps in a call with the return address `addr`, until [`return_and_exit`].
+    /// Sleeps in a call with the return address `addr`, until [`return_from_call`].
     ///
-    /// [`return_and_exit`]: Self::return_and_exit
+    /// [`return_from_call`]: Self::return_from_call
     pub(crate) fn sleep_in_call(&self, addr: usize) {
         self.step(|stack| stack.push(addr));
         self.leave(false);
     }
 
-    /// Returns from that call, and exits.
-    pub(crate) fn return_and_exit(&self) {
+    /// Returns from that call, and runs.
+    pub(crate) fn return_from_call(&self) {
         self.start();
         self.step(|stack| stack.pop());
-        self.exit();
     }
 
     /// Exits. The task stays on the list as a zombie.

@@ -9,6 +9,7 @@ use crate::{
     must_fail,
     patch::{
         code_of,
+        replacement_of,
         Patch,
         STRIDE, //
     },
@@ -19,6 +20,7 @@ use crate::{
         PatchId,
         Step, //
     },
+    time,
     transition::Transition,
     universe::Universe,
     view::{
@@ -204,7 +206,33 @@ fn asleep_in_last_call() {
     let call = (end - 1) as u32;
     assert_eq!(addr as u32, call, "the function behind is named");
     drop(blockers);
-    task.return_and_exit();
+    task.return_from_call();
+    machine.finish(transition, vec![]);
+}
+
+/// A reversal starts the time until the first nudge again, also if tasks were nudged before.
+fn nudged_after_reversal() {
+    let machine = Machine::coming();
+    let [old, new] = [listed(), listed()];
+    old.sleep_in_call(code_of(CALLER) + 0x20);
+    new.sleep_in_call(0);
+    let nudges_after = |transition: &mut Transition, millis| {
+        let before = world().nudges.get();
+        time::set_elapsed(time::Delta::from_millis(millis));
+        transition.sweep();
+        time::set_elapsed(time::Delta::ZERO);
+        world().nudges.get() - before
+    };
+    let mut transition = machine.start();
+    assert_eq!(nudges_after(&mut transition, 3001), 1, "the first nudge");
+    assert_eq!(nudges_after(&mut transition, 3001), 0, "the second nudge");
+    // The sweeps have switched this task. It sleeps in the new code at the reversal.
+    new.return_from_call();
+    new.sleep_in_call(replacement_of(1, CALLER) + 0x20);
+    transition.reverse(&machine.plan()).unwrap();
+    assert_eq!(nudges_after(&mut transition, 3000), 0, "too early");
+    assert_eq!(nudges_after(&mut transition, 3001), 1, "after the reversal");
+    new.return_from_call();
     machine.finish(transition, vec![]);
 }
 
@@ -430,6 +458,7 @@ explored!(replacing: not_without_grace_period = GracePeriod, not_without_walk = 
     not_completed_early = CompleteEarly);
 explored!(asleep_inside: not_without_walk = Walk, not_completed_early = CompleteEarly);
 explored!(asleep_in_last_call: not_without_walk = Walk);
+explored!(nudged_after_reversal:);
 explored!(pairs: not_switched_busy = Busy);
 explored!(pairs_reversal: not_switched_busy = Busy);
 explored!(dying_pairs: not_switched_busy = Busy);
