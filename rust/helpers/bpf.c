@@ -16,6 +16,7 @@
 #include <linux/bpf.h>
 #include <linux/delay.h>
 #include <linux/ftrace.h>
+#include <linux/linkage.h>
 #include <linux/rcupdate.h>
 
 #include "arch.h"
@@ -62,9 +63,13 @@ void rlp_before_multi_attach(void)
  * returns to that function, with the same arguments. The stub returns to the address on the
  * stack. If the watched function is live patched, ftrace has put the address of the
  * replacement there.
+ *
+ * The address must be even. ftrace takes the lowest bit for a flag: the watched function would
+ * jump to the stub, which would return to the caller of that function.
  */
 #define DEFINE_STUB(stub, callee)					\
 	asm("	.pushsection .text, \"ax\", @progbits\n"		\
+	    "	" ASM_FUNC_ALIGN "\n"					\
 	    "	.type	" #stub ", @function\n"				\
 	    "	.globl	" #stub "\n"					\
 	    #stub ":\n"							\

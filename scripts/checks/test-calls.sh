@@ -88,6 +88,16 @@ replacements_differ() {
 		[[ $(grep -A 1 '<bare>:$' <<<"$code") != *endbr64 ]]
 }
 
+# ftrace takes the lowest bit of the address of a stub for a flag. Without an alignment, the address
+# may be even by chance.
+stubs_are_aligned() {
+	local addresses
+
+	addresses=$(tool nm "$module" | sed -nE 's/^0*([0-9a-f]+) T rlp_stub_.*/\1/p')
+	echo "$addresses"
+	[[ $(wc -l <<<"$addresses") == 2 ]] && ! grep -v '0$' <<<"$addresses"
+}
+
 [[ $(uname -m) == x86_64 && -e $module ]] || {
 	echo "not ok - calls: there is no $module"
 	exit 1
@@ -101,4 +111,5 @@ else
 	echo "ok - calls: functions called through a pointer # SKIP the kernel has no IBT"
 fi
 result "a guest with IBT runs each test of the list" tests_run
+result "the address of each stub for ftrace is aligned" stubs_are_aligned
 exit $rc
