@@ -4,6 +4,7 @@ suite=tools/testing/selftests/livepatch-rust
 for file in Makefile config settings test-rust-livepatch.sh test_modules/Makefile; do
 	add integration/selftests/$file $suite/$file
 done
+add integration/selftests/gitignore $suite/.gitignore
 add selftests/upstream/bin/dmesg $suite/dmesg
 chmod 644 "$repo/$suite/dmesg"
 edit tools/testing/selftests/Makefile 's/^TARGETS \+= livepatch$/&\nTARGETS += livepatch-rust/'
