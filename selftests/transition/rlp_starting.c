@@ -44,9 +44,18 @@ static int spin(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+/*
+ * The kernel makes no jump of a kprobe with such a handler. The code behind the jump reads a list
+ * under RCU, and RCU does not watch the CPU yet. At an int3, it does.
+ */
+static void no_jump(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
 static struct kprobe probe = {
 	.symbol_name = "rlp_ftrace_target",
 	.pre_handler = spin,
+	.post_handler = no_jump,
 };
 
 static int __init rlp_starting_init(void)
