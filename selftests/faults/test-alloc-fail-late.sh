@@ -14,8 +14,9 @@ load_faults
 choose_faults alloc-fail-late
 load_patch rlp_patch_full
 
-# The loader's notifier, in Rust.
-notifier=$(grep -oE '_R[A-Za-z0-9_]*kernel_ext15module_notifier[A-Za-z0-9_]*Notifier[A-Za-z0-9_]*4call[A-Za-z0-9_]*' \
+# The loader's notifier, in Rust. In a kernel tree, its type is in the kernel crate.
+name='[A-Za-z0-9_]*'
+notifier=$(grep -oE "_R${name}kernel(_ext)?15module_notifier${name}6loader8notifier${name}4call$name" \
 	/proc/kallsyms | head -n 1)
 [[ $notifier ]] || fail "the loader's notifier has no symbol"
 inject_within "$notifier"
