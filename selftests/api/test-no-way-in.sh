@@ -9,7 +9,6 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-own_loader
 
 loader_parameters=/sys/module/rust_livepatch/parameters
 here=$RLP/rlp_patch_a
@@ -75,7 +74,7 @@ module_parameters() {
 
 new_log
 whole_log=$log_mark
-load_module rust_livepatch debug=Y
+start_loader debug=Y
 load_module rlp_target
 remember_state
 load_patch rlp_patch_a funcs=:cmdline_proc_show,rlp_target:one_show,absent:any
@@ -215,7 +214,7 @@ wait_settled rlp_patch_a
 unload_patch rlp_patch_a
 pass "the name of a task does not forge a line of blockers"
 
-unload_module rust_livepatch
+stop_loader
 log_mark=$whole_log
 [[ $(pointer_in "$(grep -m 1 ' one_show' /proc/kallsyms)") ]] ||
 	fail "pointer_in does not find an address"

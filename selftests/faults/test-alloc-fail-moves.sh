@@ -93,9 +93,7 @@ full_is_on
 unload_patch rlp_patch_full
 pass "a transition completes although its reversal failed"
 
-worker=rust_livepatch:worker_run
-! loader_is_built_in || worker=${worker#*:}
-inject_within $worker '*'
+inject_within "$(loader_symbol worker_run)" '*'
 each_fault complete 10 never "transitions are completed"
 load_patch rlp_patch_full
 each_fault mode 10 never "functions are promoted and demoted"

@@ -7,8 +7,7 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-own_loader
-load_module rust_livepatch probation=600
+start_loader probation=600
 load_module rlp_target
 remember_state
 patch=$RLP/rlp_patch_a

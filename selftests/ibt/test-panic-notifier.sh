@@ -9,8 +9,7 @@
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
 [[ ${RLP_GUEST:-} ]] || skip "it calls the notifiers of a panic"
-own_loader
-load_module rust_livepatch probation=300
+start_loader probation=300
 load_module rlp_target
 message="the kernel panics while patch 'rlp_patch_a' is on probation"
 

@@ -7,9 +7,8 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-own_loader
 tracing=/sys/kernel/tracing
-load_module rust_livepatch promote=N
+start_loader promote=N
 load_module rlp_target
 remember_state
 modes=$RLP/rlp_patch_a/rlp_target

@@ -13,7 +13,6 @@ set -e
 
 [[ -e /sys/kernel/btf/vmlinux ]] || skip "the kernel has no BTF"
 command -v bpf_trace >/dev/null || skip "bpf_trace is not built"
-own_loader
 
 patch=rust_livepatch_cmdline
 function=cmdline_proc_show
@@ -126,7 +125,7 @@ done
 ktap_print_header
 ktap_set_plan $tests
 for without in "${withouts[@]}"; do
-	load_module rust_livepatch ${without:+without=$without}
+	start_loader ${without:+without=$without}
 	for kind in $(kinds_without "$without"); do
 		program_first $kind
 		ktap_test_pass \
@@ -136,10 +135,10 @@ for without in "${withouts[@]}"; do
 			"the patch, then a program of type $kind ${without:+(without $without)}"
 		unpatch
 	done
-	unload_module rust_livepatch
+	stop_loader
 done
 
-load_module rust_livepatch
+start_loader
 load_module $patch
 wait_mode jump
 attach fexit
@@ -183,14 +182,14 @@ for ((round = 0; round < 6; round++)); do
 done
 promote_again
 unpatch
-unload_module rust_livepatch
-[[ -z $(grep -E "rlp|direct" $tracing/enabled_functions) ]] ||
+stop_loader
+[[ -z $(hooks_left 'rlp|direct') ]] ||
 	fail "the loader left hooks behind: $(cat $tracing/enabled_functions)"
 ktap_test_pass "programs are attached and detached while the function is promoted and demoted"
 
 has_gate || ktap_finished
 # A kernel without bpf_trampoline_link_prog(): a program is refused while the function jumps.
-load_module rust_livepatch without='bpf_trampoline_*'
+start_loader without='bpf_trampoline_*'
 load_module $patch
 wait_mode jump
 if bpf_trace fentry $function </dev/null >"$work/refused" 2>&1; then
@@ -206,6 +205,6 @@ read_patched "with promote=N"
 detach 3
 echo Y >$promote
 unpatch
-unload_module rust_livepatch
+stop_loader
 ktap_test_pass "without bpf_trampoline_link_prog(), a program is refused while the function jumps"
 ktap_finished

@@ -23,8 +23,7 @@ is_off() {
 	[[ $REPLY == 0 ]]
 }
 
-own_loader
-load_loader
+start_loader
 if write 0 $switch 2>/dev/null; then errno=EBUSY; else errno=EOPNOTSUPP; fi
 
 if [[ $errno == EBUSY ]]; then
@@ -42,8 +41,8 @@ if [[ $errno == EBUSY ]]; then
 	unload_patch rlp_patch_a
 	pass "no late module of a patch can be loaded while ftrace is off"
 
-	unload_module rust_livepatch
-	load_loader
+	stop_loader
+	start_loader
 	echo 1 >$switch
 	pass "the loader can be unloaded and loaded while ftrace is off"
 fi

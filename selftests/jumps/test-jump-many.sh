@@ -7,8 +7,7 @@
 
 set -e
 . "$(dirname "$0")/../lib/patches.sh"
-own_loader
-load_loader
+start_loader
 load_module bench_target
 first=bench_rlp_1000 second=bench_rlp_again
 calls=/sys/kernel/debug/bench_target/calls
@@ -88,7 +87,8 @@ pass "$rounds times, a patch or its target is unloaded while functions are promo
 load_patch $first
 sleep "$(printf '%d.%03d' $(((settles - 200) / 1000)) $(((settles - 200) % 1000)))"
 unload_patch $first
-unload_module rust_livepatch
-! grep -E 'rlp|direct\(jmp\)' /sys/kernel/tracing/enabled_functions || fail "hooks are left"
+stop_loader
+left=$(hooks_left 'rlp|direct[(]jmp[)]')
+expect "$left" "" "the list of hooks that are left"
 pass "a patch is unloaded while functions are promoted, and the loader right afterwards"
 finish

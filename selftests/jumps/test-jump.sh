@@ -48,8 +48,7 @@ undo_tracing() {
 
 ktap_print_header
 ktap_set_plan 9
-own_loader
-load_loader
+start_loader promote=Y
 
 load_module $patch
 wait_settled $patch
@@ -158,8 +157,8 @@ grep -q "greetings from Rust" /proc/livepatch_sample/greeting
 disable_patch rust_livepatch_late
 unload_module rust_livepatch_late
 unload_module livepatch_sample_target
-unload_module rust_livepatch
-[[ -z $(grep -E "rlp|direct\(jmp\)" $tracing/enabled_functions) ]] ||
+stop_loader
+[[ -z $(hooks_left 'rlp|direct[(]jmp[)]') ]] ||
 	fail "the loader left hooks behind: $(cat $tracing/enabled_functions)"
 ktap_test_pass "a module is unloaded while its function jumps, then the loader"
 ktap_finished

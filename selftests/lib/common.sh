@@ -15,6 +15,7 @@ RLP_MODULES=${RLP_MODULES:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")/mo
 test_name=$(basename "${0#*test-}" .sh)
 log_mark="rust_livepatch selftest: log of $test_name $$"
 loaded=()
+parameters_before=() # NAME=VALUE, of a loader that is built in
 
 for dir in "${RLP_KSELFTEST:-}" "$(dirname "${BASH_SOURCE[0]}")/../../kselftest" \
 	"/lib/modules/$(uname -r)/source/tools/testing/selftests/kselftest"; do
@@ -138,6 +139,43 @@ own_loader() {
 	! is_loaded rust_livepatch || skip "the loader is in use on this machine"
 }
 
+# start_loader [PARAMETER=VALUE...]: load the loader with these parameters. A loader that is built
+# in runs already, so the parameters are written: it must be possible to write them.
+start_loader() {
+	local parameter file
+
+	if ! loader_is_built_in; then
+		! is_loaded rust_livepatch || skip "the loader is in use on this machine"
+		load_module rust_livepatch "$@"
+		return
+	fi
+	for parameter; do
+		file=/sys/module/rust_livepatch/parameters/${parameter%%=*}
+		parameters_before+=("${parameter%%=*}=$(<"$file")")
+		echo "${parameter#*=}" >"$file"
+	done
+}
+
+# stop_loader: unload the loader. A loader that is built in gets its parameters back.
+stop_loader() {
+	if loader_is_built_in; then
+		parameters_back
+	else
+		unload_module rust_livepatch
+	fi
+}
+
+# The first value that was recorded is the oldest one.
+parameters_back() {
+	local i
+
+	for ((i = ${#parameters_before[@]} - 1; i >= 0; i--)); do
+		echo "${parameters_before[i]#*=}" \
+			>"/sys/module/rust_livepatch/parameters/${parameters_before[i]%%=*}"
+	done
+	parameters_before=()
+}
+
 # A module has a file with its number of references.
 loader_is_built_in() {
 	is_loaded rust_livepatch && [[ ! -e /sys/module/rust_livepatch/refcnt ]]
@@ -147,6 +185,20 @@ loader_is_built_in() {
 # functions of a built-in loader have no mark.
 loader_mark() {
 	loader_is_built_in || echo '\[rust_livepatch\]'
+}
+
+# loader_symbol FUNCTION: print the name of this function of the loader for kallsyms.
+loader_symbol() {
+	loader_is_built_in && echo "$1" || echo "rust_livepatch:$1"
+}
+
+# hooks_left PATTERN: print the lines of enabled_functions that match. A loader that is built in
+# keeps those of its anchors, and those on two functions of bpf.
+hooks_left() {
+	awk -v pattern="$1" -v kept="$(loader_is_built_in &&
+		echo '^(rlp_anchor_(handler|jump)|bpf_trampoline_(link_prog|multi_attach)) ')" '
+		/^[^ \t]/ { skipped = kept && $0 ~ kept }
+		!skipped && $0 ~ pattern' /sys/kernel/tracing/enabled_functions
 }
 
 # Whether the loader looks up symbols, and can be told not to use some of them. A loader that is
@@ -324,6 +376,7 @@ cleanup() {
 		done
 		wait_until loaded_gone 1 && break
 	done
+	parameters_back
 	if ! loaded_gone; then
 		echo "# left behind: $(lsmod | tail -n +2 | cut -d' ' -f1 | xargs)"
 		((status)) || status=$KSFT_FAIL

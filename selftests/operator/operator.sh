@@ -70,9 +70,8 @@ watchers_end() {
 }
 trap watchers_end EXIT
 
-# own_loader_with PARAMETER=VALUE...: load the loader with these parameters, and the target.
-own_loader_with() {
-	own_loader
-	load_module rust_livepatch "$@"
+# start_with PARAMETER=VALUE...: start the loader with these parameters, and load the target.
+start_with() {
+	start_loader "$@"
 	load_module rlp_target
 }

@@ -10,7 +10,7 @@ set -e
 # shellcheck disable=SC1091
 . "$(dirname "$0")/../faults/inject.sh"
 
-own_loader_with deadline=2
+start_with deadline=2
 watch uevents uevents
 remember_state
 
@@ -80,7 +80,7 @@ load_faults
 fall_asleep
 new_log
 load_module rlp_patch_a funcs=rlp_target:sleep_show
-inject_within rust_livepatch:worker_run '*'
+inject_within "$(loader_symbol worker_run)" '*'
 echo Y >$FAIL/all_from_nth
 arm 1
 wait_until "log_has 'is reversed'" 30 || fail "the deadline is not noticed"

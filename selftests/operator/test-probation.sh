@@ -8,7 +8,7 @@
 set -e
 . "$(dirname "$0")/operator.sh"
 
-own_loader_with probation=3
+start_with probation=3
 probation=/sys/module/rust_livepatch/parameters/probation
 watch uevents uevents
 remember_state

@@ -22,9 +22,8 @@ test_ends() {
 cpus=(/sys/devices/system/cpu/cpu[1-9]*)
 cpu=${cpus[-1]}
 [[ -e $cpu/online ]] || skip "no CPU can go offline"
-own_loader
 # A function that jumps does not read the view, so no function may be promoted.
-load_module rust_livepatch promote=N
+start_loader promote=N
 load_module rlp_starting
 # load_ucode_ap() loads microcode on a CPU that starts. In a guest it does nothing.
 load_patch rlp_patch_a says=late funcs=:load_ucode_ap=nothing,rlp_target:one_show
@@ -70,5 +69,5 @@ pass "the view is kept for a CPU that starts"
 unload_patch rlp_patch_a
 unload_module rlp_target
 unload_module rlp_starting
-unload_module rust_livepatch
+stop_loader
 finish
