@@ -81,11 +81,14 @@ pass "$step"
 
 step="the timer writes the metrics"
 guest "rm $folder/rlp.prom"
-guest 'systemctl start rlp-metrics.timer'
+# The timer would wait for up to 10 minutes. If the clock is set, systemd looks for the next time
+# after it. So the clock is set to two seconds before that time, and the random delay is left out.
+put_file /run/systemd/system/rlp-metrics.timer.d/test.conf \
+	'[Timer]' 'RandomizedDelaySec=0' 'AccuracySec=1s'
+guest 'systemctl daemon-reload && systemctl start rlp-metrics.timer'
 guest 'systemctl list-timers --no-legend rlp-metrics.timer'
 says 'rlp-metrics\.service'
-# The timer may wait for 10 minutes, so the clock is set forward.
-guest 'date -s "+11 minutes"'
+guest 'date -s "@$((($(date +%s) / 300 + 1) * 300 - 2))"'
 await 60 "test -s $folder/rlp.prom"
 pass "$step"
 
