@@ -289,6 +289,14 @@ edit src_clones kernel/sys.c \
 edit src_clones fs/filesystems.c \
 	'/^static int filesystems_proc_show/,/^}/s/^\tfor \(;;\) \{/\tseq_puts(m, "patched\\n");\n&/'
 
+# The code of these functions does not change. Only the key of a static branch does, and the flags
+# of a warning.
+edit src_beside kernel/rseq.c \
+	's/^\tbool on = static_branch_unlikely\(&rseq_debug_enabled\);/\
+	extern struct static_key_false sched_schedstats;\
+	bool on = static_branch_unlikely(\&sched_schedstats);/'
+edit src_beside fs/proc/proc_sysctl.c '/^void retire_sysctl_set/,/^}/s/WARN_ON\(/WARN_ON_ONCE(/'
+
 # The same code in a unit of vmlinux and in a unit of a module. Most of its statements make an entry
 # in one of the kernel's special sections.
 cat >"$test/declarations" <<'END'
@@ -495,6 +503,7 @@ result "src_clones builds" replaces src_clones vmlinux collect_sigign_sigcatch.c
 for name in do_sysinfo.isra.0 filesystems_proc_show; do
 	result "the new $name has a cold part" has_symbol src_clones $name.cold
 done
+result "src_beside builds" replaces src_beside vmlinux rseq_debug_show retire_sysctl_set
 result "src_sections builds" replaces src_sections pktgen pgctrl_show
 result "src_sections replaces functions of two objects" grep -q '"version_proc_show"' \
 	"$test/src_sections.proof.json"

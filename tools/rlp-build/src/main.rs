@@ -46,6 +46,7 @@ mod tree;
 mod triage;
 mod unified;
 mod units;
+mod unnoticed;
 mod verify;
 
 use clap::Parser;

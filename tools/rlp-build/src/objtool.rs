@@ -26,6 +26,7 @@ use crate::refusal::{
 };
 use crate::tree::Tree;
 use crate::units::Unit;
+use crate::unnoticed;
 use std::collections::{
     BTreeMap,
     BTreeSet, //
@@ -176,6 +177,10 @@ impl<'a> Objtool<'a> {
             )?;
             self.check(module, file)?;
             run(self.klp("checksum").arg(file))?;
+        }
+        let mut marked = Elf::read(&patched_file)?;
+        if unnoticed::mark(&Elf::read(&original_file)?, &mut marked) {
+            std::fs::write(&patched_file, &marked.data).map_err(io_error_at(&patched_file))?;
         }
 
         // For the units of a module, symbols that the kernel does not export are listed as if
