@@ -445,6 +445,9 @@ edit refused_variable fs/coredump.c \
 	's/^static unsigned int core_pipe_limit;/static unsigned long core_pipe_limit;/'
 edit refused_entry kernel/trace/trace_clock.c \
 	's/clock = sched_clock\(\);/clock = sched_clock() + 1;/'
+# A copy. fs/proc/fd.h itself stays as it is.
+edit refused_copy fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)->fd ^ 1;/'
+sed -i 's:^+++ b/fs/proc/fd.h:+++ b/fs/proc/other.h:' "$test/refused_copy.patch"
 # Only through a header that kbuild has made, asm/mmiowb.h, do units include this header.
 edit refused_generated include/asm-generic/mmiowb.h '$s/$/\n/'
 # kbuild makes flask.h from this header.
@@ -524,6 +527,7 @@ done <<-END
 	assembly unsupported-file
 	vdso unsupported-file
 	made unsupported-file
+	copy unsupported-file
 	off not-shipped
 	init init
 	data changed-data

@@ -72,6 +72,7 @@ impl Series {
         for (path, content) in &patches {
             hash.update(content);
             header.add(&String::from_utf8_lossy(content));
+            refuse_copies(path, content)?;
             for file in touched(path, content)? {
                 match kind_of(&file) {
                     Kind::Code => {
@@ -255,6 +256,23 @@ fn names(patch: &FilePatch) -> Vec<String> {
         .collect()
 }
 
+/// Refuses a file of code whose name changes. git writes such a part for a copy, too, and `patch`
+/// would change the file with the old name.
+fn refuse_copies(path: &Path, content: &[u8]) -> Result {
+    for patch in parse(path, content)? {
+        if let [old, new] = &names(&patch)[..] {
+            if old != new && matches!(kind_of(new), Kind::Code) {
+                return Err(Refusal::UnsupportedFile {
+                    file: new.clone(),
+                    kind: "a copy of another file, or has another name with the patch",
+                }
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn touched(path: &Path, content: &[u8]) -> Result<BTreeSet<String>> {
     Ok(parse(path, content)?.iter().flat_map(names).collect())
 }
@@ -432,6 +450,20 @@ mod tests {
         let expected = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,4 @@ f\n a\n-b\n+c\n+#line 3\n d\n\
                         @@ -10,2 +11,4 @@\n a\n+b\n+#line 11\n c\n";
         assert_eq!(recount(text), expected);
+    }
+
+    #[test]
+    fn a_copy_is_refused() {
+        let read = |old: &str, new: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.patch");
+            let text = format!("--- {old}\n+++ {new}\n@@ -1 +1 @@\n-a\n+b\n");
+            std::fs::write(&path, text).unwrap();
+            Series::read(&[path]).map(|series| series.files.len()).ok()
+        };
+        assert_eq!(read("a/fs/x.h", "b/fs/x.h"), Some(1));
+        assert_eq!(read("/dev/null", "b/fs/x.h"), Some(1));
+        assert_eq!(read("a/fs/x.h", "b/fs/y.h"), None);
     }
 
     #[test]
