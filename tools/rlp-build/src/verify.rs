@@ -123,11 +123,35 @@ impl<'a> Verified<'a> {
         }
 
         // A function with one candidate yields the addresses of the symbols that it refers to.
-        // These addresses decide between the candidates of the other functions.
-        for (index, _) in &functions {
+        // These addresses decide between the candidates of the other functions. A weak function may
+        // be overridden by one that differs in a relocation only, so it comes last.
+        let is_weak = |symbol: &Symbol| symbol.bind == object::elf::STB_WEAK;
+        for (index, symbol) in &functions {
+            if is_weak(symbol) {
+                continue;
+            }
             if let [candidate] = &self.comparisons[index].candidates[..] {
                 let candidate = candidate.clone();
                 self.record_candidate(*index, &candidate);
+            }
+        }
+        for (index, symbol) in functions.iter().filter(|(_, symbol)| is_weak(symbol)) {
+            let (fitting, others): (Vec<_>, Vec<_>) = self.comparisons[index]
+                .candidates
+                .iter()
+                .cloned()
+                .partition(|candidate| self.agrees_with_known(*index, symbol, candidate));
+            if let [candidate] = &fitting[..] {
+                self.record_candidate(*index, candidate);
+            }
+            if let Some(comparison) = self.comparisons.get_mut(index) {
+                if let Some(other) = others.last() {
+                    comparison.difference = Some(Difference {
+                        addr: Some(other.addr),
+                        detail: "it refers to other symbols".into(),
+                    });
+                }
+                comparison.candidates = fitting;
             }
         }
         loop {
@@ -749,6 +773,52 @@ mod tests {
         )));
         // A jump instead of the call.
         assert!(!has_entry(entered(&[0xe9, 0, 0, 0, 0, 0xc3], 0)));
+    }
+
+    /// Two functions that jump to `thunk`. In the image, the jump of the weak function leads
+    /// elsewhere: another function overrides it.
+    #[test]
+    fn an_overridden_weak_function_does_not_move_a_symbol() {
+        let jump = |offset: u64| Reloc {
+            offset: offset + 1,
+            kind: elf::R_X86_64_PLT32,
+            symbol: 2,
+            addend: -4,
+        };
+        let code = [0xe9, 0, 0, 0, 0];
+        let object = |weak_first: bool| {
+            let mut weak = symbol("w", elf::STT_FUNC, 1, 5);
+            let mut other = symbol("f", elf::STT_FUNC, 1, 5);
+            weak.bind = elf::STB_WEAK;
+            other.value = 5;
+            let list = if weak_first {
+                [weak, other]
+            } else {
+                [other, weak]
+            };
+            let [first, second] = list;
+            Elf::for_test(
+                &[(".text", CODE, 0, 0, &[code, code].concat())],
+                vec![first, second, symbol("thunk", elf::STT_NOTYPE, 0, 0)],
+                HashMap::from([(1, vec![jump(0), jump(5)])]),
+            )
+        };
+        let ksym = |addr, name: &str| Ksym {
+            addr,
+            kind: 'T',
+            name: name.into(),
+        };
+        let mut text = vec![0xe9, 0x10, 0, 0, 0, 0xe9, 0x20, 0, 0, 0];
+        text.resize(64, 0x90);
+        let mut image = image(&text, &[]);
+        image.names = Names::new(vec![ksym(TEXT, "w"), ksym(TEXT + 5, "f")]);
+        for weak_first in [true, false] {
+            let verified = Verified::new("x.c", object(weak_first), &image);
+            let (weak, other) = if weak_first { (0, 1) } else { (1, 0) };
+            assert_eq!(verified.conflicts, [""; 0]);
+            assert_eq!(verified.identical(weak), None);
+            assert_eq!(verified.identical(other), Some(TEXT + 5));
+        }
     }
 
     #[test]
