@@ -13,12 +13,22 @@ corpus=$RLP_MODULES/corpus
 [[ -s $corpus/loads ]] || skip "scripts/livepatch-corpus has not been run"
 load_loader
 
-# Load the modules that are patched. A module that needs another module, or hardware, fails to
-# load: its patch then waits for the module.
-for target in "$corpus"/targets/*.ko; do
-	[[ ! -e $target ]] || ! insmod "$target" 2>/dev/null ||
-		loaded+=("$(basename "$target" .ko)")
-done
+# Load the modules that are patched, and those that they need. If a module needs hardware, it may
+# fail to load: its patch then waits for the module.
+targets=()
+if [[ -e $corpus/targets/order ]]; then
+	while read -r target; do
+		! insmod "$corpus/targets/$target.ko" 2>/dev/null || targets+=("$target")
+	done <"$corpus/targets/order"
+fi
+references() {
+	local target
+
+	for target in "${targets[@]}"; do
+		echo "$target $(</sys/module/"$target"/refcnt)"
+	done
+}
+references_before=$(references)
 remember_state
 RLP_MODULES=$corpus
 
@@ -48,5 +58,11 @@ done
 kill $busy
 wait $busy 2>/dev/null || true
 expect_unchanged
+[[ $(references) == "$references_before" ]] ||
+	fail "a module is still held: $(diff <(echo "$references_before") <(references) | xargs)"
 pass "all are gone"
+# A module may hold itself, as sctp does, so it stays.
+for ((i = ${#targets[@]} - 1; i >= 0; i--)); do
+	rmmod "${targets[i]}" 2>/dev/null || true
+done
 finish
