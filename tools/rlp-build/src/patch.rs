@@ -72,8 +72,9 @@ impl Series {
         for (path, content) in &patches {
             hash.update(content);
             header.add(&String::from_utf8_lossy(content));
-            refuse_copies(path, content)?;
-            for file in touched(path, content)? {
+            let changes = parse(path, content)?;
+            changes.iter().try_for_each(refuse_copy)?;
+            for file in changes.iter().flat_map(names).collect::<BTreeSet<_>>() {
                 match kind_of(&file) {
                     Kind::Code => {
                         files.insert(file);
@@ -258,19 +259,17 @@ fn names(patch: &FilePatch) -> Vec<String> {
 
 /// Refuses a file of code whose name changes. git writes such a part for a copy, too, and `patch`
 /// would change the file with the old name.
-fn refuse_copies(path: &Path, content: &[u8]) -> Result {
-    for patch in parse(path, content)? {
-        if let [old, new] = &names(&patch)[..] {
-            if old != new && matches!(kind_of(new), Kind::Code) {
-                return Err(Refusal::UnsupportedFile {
-                    file: new.clone(),
-                    kind: "a copy of another file, or has another name with the patch",
-                }
-                .into());
+fn refuse_copy(patch: &FilePatch) -> Result {
+    match &names(patch)[..] {
+        [old, new] if old != new && matches!(kind_of(new), Kind::Code) => {
+            Err(Refusal::UnsupportedFile {
+                file: new.clone(),
+                kind: "a copy of another file, or has another name with the patch",
             }
+            .into())
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn touched(path: &Path, content: &[u8]) -> Result<BTreeSet<String>> {
