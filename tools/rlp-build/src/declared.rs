@@ -165,7 +165,7 @@ impl<'a> Tables<'a> {
     }
 
     fn is_code(&self, (section, _): Place) -> bool {
-        self.module.sections[section].flags & u64::from(elf::SHF_EXECINSTR) != 0
+        self.module.sections[section].is_code()
     }
 
     fn word(&self, (section, offset): Place) -> Option<u64> {

@@ -48,6 +48,10 @@ impl Section {
         self.flags & u64::from(elf::SHF_ALLOC) != 0
     }
 
+    pub(crate) fn is_code(&self) -> bool {
+        self.flags & u64::from(elf::SHF_EXECINSTR) != 0
+    }
+
     /// The section has bytes in the file.
     pub(crate) fn has_bytes(&self) -> bool {
         self.kind != elf::SHT_NOBITS && self.kind != elf::SHT_NULL
@@ -262,13 +266,17 @@ impl Elf {
         self.relocs.get(&section).map_or(&[], Vec::as_slice)
     }
 
-    /// The relocations of one symbol's range.
-    pub(crate) fn relocs_of(&self, symbol: &Symbol) -> &[Reloc] {
-        let list = self.relocs(symbol.section);
-        let range = symbol.range();
+    /// The relocations of a part of a section.
+    pub(crate) fn relocs_in(&self, section: usize, range: &std::ops::Range<u64>) -> &[Reloc] {
+        let list = self.relocs(section);
         let from = list.partition_point(|reloc| reloc.offset < range.start);
         let to = list.partition_point(|reloc| reloc.offset < range.end);
         &list[from..to]
+    }
+
+    /// The relocations of one symbol's range.
+    pub(crate) fn relocs_of(&self, symbol: &Symbol) -> &[Reloc] {
+        self.relocs_in(symbol.section, &symbol.range())
     }
 
     /// The sections that have relocations.

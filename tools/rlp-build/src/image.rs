@@ -240,7 +240,7 @@ fn link(module: &mut Elf) -> Vec<u64> {
 /// The symbols of a loaded module, in the order of its symbol table.
 fn module_names(module: &Elf, addrs: &[u64]) -> Vec<Ksym> {
     let kind = |symbol: &Symbol| {
-        let code = module.sections[symbol.section].flags & u64::from(elf::SHF_EXECINSTR) != 0;
+        let code = module.sections[symbol.section].is_code();
         let kind = if code { 't' } else { 'd' };
         if symbol.is_local() {
             kind

@@ -16,10 +16,8 @@ use crate::command::{
     run, //
 };
 use crate::compile::kbuild_object;
-use crate::elf::{
-    Elf,
-    Symbol, //
-};
+use crate::elf::Elf;
+use crate::functions::Functions;
 use crate::refusal::{
     tool_failure,
     Refusal,
@@ -29,8 +27,7 @@ use crate::tree::Tree;
 use crate::units::Unit;
 use std::collections::{
     BTreeMap,
-    BTreeSet,
-    HashMap, //
+    BTreeSet, //
 };
 use std::path::Path;
 
@@ -90,34 +87,6 @@ fn difference(shipped: &Calls, sections: &Calls) -> Option<(String, String)> {
     })
 }
 
-/// The functions of an object by section, in the order of their places.
-struct Functions<'a> {
-    by_section: HashMap<usize, Vec<&'a Symbol>>,
-}
-
-impl<'a> Functions<'a> {
-    fn of(object: &'a Elf) -> Self {
-        let mut by_section: HashMap<usize, Vec<&Symbol>> = HashMap::new();
-        for (_, symbol) in object.functions() {
-            by_section.entry(symbol.section).or_default().push(symbol);
-        }
-        // Of several names at one place, the first in the alphabet stands for all of them.
-        for list in by_section.values_mut() {
-            list.sort_by(|a, b| (a.value, &a.name).cmp(&(b.value, &b.name)));
-            list.dedup_by(|later, kept| later.value == kept.value);
-        }
-        Self { by_section }
-    }
-
-    /// The function at a place.
-    fn at(&self, section: usize, offset: u64) -> Option<&'a Symbol> {
-        let list = self.by_section.get(&section)?;
-        let next = list.partition_point(|symbol| symbol.value <= offset);
-        let symbol = list.get(next.checked_sub(1)?)?;
-        symbol.range().contains(&offset).then_some(*symbol)
-    }
-}
-
 /// The function that a cold part belongs to.
 fn without_cold(name: &str) -> &str {
     name.strip_suffix(".cold").unwrap_or(name)
@@ -127,10 +96,8 @@ fn without_cold(name: &str) -> &str {
 fn calls(object: &Elf, text: &str) -> Option<Calls> {
     let functions = Functions::of(object);
     let mut calls: Calls = functions
-        .by_section
-        .values()
-        .flatten()
-        .map(|symbol| (without_cold(&symbol.name).to_owned(), BTreeMap::new()))
+        .all()
+        .map(|(_, symbol)| (without_cold(&symbol.name).to_owned(), BTreeMap::new()))
         .collect();
 
     let mut section = None;
@@ -152,7 +119,7 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
             continue;
         };
         let section = section?;
-        let Some(caller) = functions.at(section, offset) else {
+        let Some((_, caller)) = functions.at(section, offset) else {
             continue;
         };
         let Some(operand) = branch(code) else {
@@ -179,7 +146,7 @@ fn calls(object: &Elf, text: &str) -> Option<Calls> {
         // A cold part counts as a part of its function.
         let (caller, callee) = (
             without_cold(&caller.name),
-            callee.map(|f| without_cold(&f.name)),
+            callee.map(|(_, f)| without_cold(&f.name)),
         );
         if let Some(callee) = callee.filter(|callee| *callee != caller) {
             *calls
@@ -213,8 +180,12 @@ fn branch(instruction: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::Reloc;
+    use crate::elf::{
+        Reloc,
+        Symbol, //
+    };
     use object::elf;
+    use std::collections::HashMap;
 
     const CODE: u32 = elf::SHF_ALLOC | elf::SHF_EXECINSTR;
 

@@ -20,6 +20,7 @@ mod declared;
 mod dwarf;
 mod elf;
 mod explain;
+mod functions;
 mod generated;
 mod generators;
 mod headers;

@@ -178,8 +178,9 @@ impl<'a> Objtool<'a> {
             self.check(module, file)?;
             run(self.klp("checksum").arg(file))?;
         }
+        let original = Elf::read(&original_file)?;
         let mut marked = Elf::read(&patched_file)?;
-        if unnoticed::mark(&Elf::read(&original_file)?, &mut marked) {
+        if unnoticed::mark(&original, &mut marked) {
             std::fs::write(&patched_file, &marked.data).map_err(io_error_at(&patched_file))?;
         }
 
@@ -219,7 +220,7 @@ impl<'a> Objtool<'a> {
             .collect();
         Ok(Difference {
             object: object.into(),
-            original: Elf::read(&original_file)?,
+            original,
             file: file.exists().then_some(file),
             warnings,
         })

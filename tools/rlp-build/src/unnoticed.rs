@@ -14,8 +14,10 @@
 
 use crate::elf::{
     Elf,
-    Reloc, //
+    Reloc,
+    Section, //
 };
+use crate::functions::Functions;
 use std::collections::{
     BTreeMap,
     BTreeSet,
@@ -44,21 +46,27 @@ type Parts = BTreeMap<Key, Vec<(String, Vec<u8>)>>;
 /// Changes the checksum of each function whose effect changes although its code does not. Returns
 /// whether there is one.
 pub(crate) fn mark(original: &Elf, patched: &mut Elf) -> bool {
-    let (before, after) = (parts(original), parts(patched));
-    let keys = keys(patched);
     let Some(section) = patched.section(CHECKSUMS) else {
         return false;
     };
     let start = patched.sections[section].offset;
-    let places: Vec<_> = patched
-        .relocs(section)
-        .iter()
-        .filter(|reloc| {
-            let key = keys.get(&reloc.symbol);
-            key.is_some_and(|key| before.get(key) != after.get(key))
-        })
-        .map(|reloc| start + reloc.offset as usize + CHECKSUM)
-        .collect();
+    let places: Vec<_> = {
+        let (before, after) = (Object::of(original), Object::of(patched));
+        let (old, new) = (before.parts(), after.parts());
+        let changes = |reloc: &&Reloc| {
+            let symbol = &patched.symbols[reloc.symbol];
+            let function = after.functions.at(symbol.section, symbol.value);
+            function.is_some_and(|(index, _)| {
+                let key = &after.keys[&index];
+                old.get(key) != new.get(key)
+            })
+        };
+        let relocs = patched.relocs(section).iter();
+        relocs
+            .filter(changes)
+            .map(|reloc| start + reloc.offset as usize + CHECKSUM)
+            .collect()
+    };
     for place in &places {
         for byte in patched.data.iter_mut().skip(*place).take(CHECKSUM) {
             *byte = !*byte;
@@ -67,27 +75,107 @@ pub(crate) fn mark(original: &Elf, patched: &mut Elf) -> bool {
     !places.is_empty()
 }
 
-/// The key of each function symbol. A cold part has the key of its function.
-fn keys(elf: &Elf) -> HashMap<usize, Key> {
-    let mut file = 0;
-    let mut own = HashMap::new();
-    for (index, symbol) in elf.symbols.iter().enumerate() {
-        if symbol.is_file() {
-            file = index;
-        } else if symbol.is_function() {
-            let file = if symbol.is_local() { file } else { 0 };
-            own.insert(index, (file, symbol.name.clone()));
+/// An object, and its functions.
+struct Object<'a> {
+    elf: &'a Elf,
+    functions: Functions<'a>,
+    keys: HashMap<usize, Key>,
+}
+
+impl<'a> Object<'a> {
+    fn of(elf: &'a Elf) -> Self {
+        Self {
+            elf,
+            functions: Functions::of(elf),
+            keys: keys(elf),
         }
     }
-    // The index of a file symbol may differ between two objects, but not its number.
-    let files: Vec<_> = (0..elf.symbols.len())
-        .filter(|index| elf.symbols[*index].is_file())
-        .collect();
-    for key in own.values_mut() {
-        key.0 = files.partition_point(|index| *index <= key.0 && key.0 != 0);
+
+    fn parts(&self) -> Parts {
+        let mut parts = Parts::new();
+        self.add_constants(&mut parts);
+        for (index, section) in self.elf.sections.iter().enumerate() {
+            if let Some((_, size)) = TABLES.iter().find(|(name, _)| *name == section.name) {
+                self.add_entries(index, *size, &mut parts);
+            }
+        }
+        for list in parts.values_mut() {
+            list.sort_unstable();
+        }
+        parts
     }
-    let known: BTreeSet<Key> = own.values().cloned().collect();
-    for key in own.values_mut() {
+
+    /// Adds the tables of constants to which functions refer.
+    fn add_constants(&self, parts: &mut Parts) {
+        for (index, symbol) in self.elf.functions() {
+            for reloc in self.elf.relocs_of(symbol) {
+                let section = self.elf.symbols[reloc.symbol].section;
+                let Some(table) = self.elf.sections.get(section) else {
+                    continue;
+                };
+                if table.name.contains("CSWTCH.") {
+                    let part = part(self.elf, section, 0..table.size);
+                    parts
+                        .entry(self.keys[&index].clone())
+                        .or_default()
+                        .push(part);
+                }
+            }
+        }
+    }
+
+    /// Adds the entries of a section to the functions that they belong to.
+    fn add_entries(&self, section: usize, size: Option<usize>, parts: &mut Parts) {
+        let whole = self.elf.sections[section].size;
+        let starts: Vec<u64> = match size {
+            Some(size) => (0..whole).step_by(size).collect(),
+            None => {
+                let relocs = self.elf.relocs(section).iter();
+                relocs
+                    .filter(|reloc| self.is_code(reloc))
+                    .map(|reloc| reloc.offset)
+                    .collect()
+            }
+        };
+        let ends = starts.iter().skip(1).copied().chain([whole]);
+        for range in starts.iter().zip(ends).map(|(start, end)| *start..end) {
+            // The first field of an entry is the place in the function's code.
+            let Some(first) = self.elf.relocs_in(section, &range).first() else {
+                continue;
+            };
+            let symbol = &self.elf.symbols[first.symbol];
+            let place = symbol.value.wrapping_add_signed(first.addend);
+            if let Some((index, _)) = self.functions.at(symbol.section, place) {
+                let part = part(self.elf, section, range);
+                parts
+                    .entry(self.keys[&index].clone())
+                    .or_default()
+                    .push(part);
+            }
+        }
+    }
+
+    /// Whether a relocation refers to code.
+    fn is_code(&self, reloc: &Reloc) -> bool {
+        let section = self.elf.symbols[reloc.symbol].section;
+        self.elf.sections.get(section).is_some_and(Section::is_code)
+    }
+}
+
+/// The key of each function symbol. A cold part has the key of its function.
+fn keys(elf: &Elf) -> HashMap<usize, Key> {
+    let mut files = 0;
+    let mut keys = HashMap::new();
+    for (index, symbol) in elf.symbols.iter().enumerate() {
+        if symbol.is_file() {
+            files += 1;
+        } else if symbol.is_function() {
+            let file = if symbol.is_local() { files } else { 0 };
+            keys.insert(index, (file, symbol.name.clone()));
+        }
+    }
+    let known: BTreeSet<Key> = keys.values().cloned().collect();
+    for key in keys.values_mut() {
         if let Some(name) = key.1.strip_suffix(".cold") {
             let local = (key.0, name.to_owned());
             *key = if known.contains(&local) {
@@ -97,89 +185,21 @@ fn keys(elf: &Elf) -> HashMap<usize, Key> {
             };
         }
     }
-    own
+    keys
 }
 
-fn parts(elf: &Elf) -> Parts {
-    let keys = keys(elf);
-    let mut by_section: HashMap<usize, Vec<(Range<u64>, &Key)>> = HashMap::new();
-    let mut parts = Parts::new();
-    for (index, symbol) in elf.functions() {
-        let Some(key) = keys.get(&index) else {
-            continue;
-        };
-        let functions = by_section.entry(symbol.section).or_default();
-        functions.push((symbol.range(), key));
-        for reloc in elf.relocs_of(symbol) {
-            let section = elf.symbols[reloc.symbol].section;
-            let is_table = elf.sections.get(section);
-            if is_table.is_some_and(|section| section.name.contains("CSWTCH.")) {
-                let text = described(elf, elf.relocs(section), 0);
-                let bytes = without_fields(elf, section, 0..elf.sections[section].size);
-                parts.entry(key.clone()).or_default().push((text, bytes));
-            }
-        }
-    }
-    let function_at = |section: usize, offset: u64| {
-        let functions = by_section.get(&section)?;
-        let found = functions
-            .iter()
-            .find(|(range, _)| range.contains(&offset))?;
-        Some(found.1)
-    };
-    for (index, section) in elf.sections.iter().enumerate() {
-        let Some((_, size)) = TABLES.iter().find(|(name, _)| *name == section.name) else {
-            continue;
-        };
-        let relocs = elf.relocs(index);
-        let starts: Vec<u64> = match size {
-            Some(size) => (0..section.size).step_by(*size).collect(),
-            None => relocs
-                .iter()
-                .filter(|reloc| is_code(elf, reloc))
-                .map(|reloc| reloc.offset)
-                .collect(),
-        };
-        for (number, start) in starts.iter().enumerate() {
-            let end = starts.get(number + 1).copied().unwrap_or(section.size);
-            let from = relocs.partition_point(|reloc| reloc.offset < *start);
-            let to = relocs.partition_point(|reloc| reloc.offset < end);
-            let list = &relocs[from..to];
-            let key = list.first().and_then(|reloc| {
-                let symbol = &elf.symbols[reloc.symbol];
-                let place = symbol.value.wrapping_add_signed(reloc.addend);
-                function_at(symbol.section, place)
-            });
-            if let Some(key) = key {
-                let bytes = without_fields(elf, index, *start..end);
-                let part = (described(elf, list, *start), bytes);
-                parts.entry(key.clone()).or_default().push(part);
-            }
-        }
-    }
-    for list in parts.values_mut() {
-        list.sort_unstable();
-    }
-    parts
-}
-
-/// Whether a relocation refers to code.
-fn is_code(elf: &Elf, reloc: &Reloc) -> bool {
-    let section = elf.sections.get(elf.symbols[reloc.symbol].section);
-    section.is_some_and(|section| section.flags & u64::from(object::elf::SHF_EXECINSTR) != 0)
-}
-
-/// Bytes of a section. The fields that relocations fill in are zero.
-fn without_fields(elf: &Elf, section: usize, range: Range<u64>) -> Vec<u8> {
+/// A part of a section: the targets of its relocations, and its bytes. The fields that relocations
+/// fill in are zero.
+fn part(elf: &Elf, section: usize, range: Range<u64>) -> (String, Vec<u8>) {
+    let relocs = elf.relocs_in(section, &range);
     let whole = range.start as usize..range.end as usize;
     let mut bytes = elf.bytes(section).get(whole).unwrap_or_default().to_vec();
-    for reloc in elf.relocs(section) {
-        if let (true, Some((width, _))) = (range.contains(&reloc.offset), reloc.field()) {
-            let at = (reloc.offset - range.start) as usize;
-            bytes.iter_mut().skip(at).take(width).for_each(|b| *b = 0);
-        }
+    for reloc in relocs {
+        let at = (reloc.offset - range.start) as usize;
+        let width = reloc.field().map_or(0, |(width, _)| width);
+        bytes.iter_mut().skip(at).take(width).for_each(|b| *b = 0);
     }
-    bytes
+    (described(elf, relocs, range.start), bytes)
 }
 
 /// The targets of relocations: a string is described by its text, and all else by name and addend.
@@ -217,7 +237,8 @@ mod tests {
     use super::*;
     use crate::command::compile_for_test;
 
-    /// Two functions: one with an entry in a table, and one with a table of constants.
+    /// Two functions: one with two names and an entry in each table, and one with a table of
+    /// constants.
     fn object(key: &str, kind: u32, flags: u32, constant: u32) -> Elf {
         let text = format!(
             "extern char one, two;\n\
@@ -232,6 +253,7 @@ mod tests {
              asm volatile(\"1: ud2\\n\\t.pushsection __bug_table, \\\"aw\\\"\\n\\t\"\n\
              \".long 1b - .\\n\\t.word 7, {flags}\\n\\t.popsection\");\n\
              }}\n\
+             void alias(void) __attribute__((alias(\"f\")));\n\
              int g(unsigned int n);\n\
              int g(unsigned int n)\n\
              {{\n\
