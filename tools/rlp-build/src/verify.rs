@@ -123,49 +123,27 @@ impl<'a> Verified<'a> {
         }
 
         // A function with one candidate yields the addresses of the symbols that it refers to.
-        // These addresses decide between the candidates of the other functions. A weak function may
-        // be overridden by one that differs in a relocation only, so it comes last.
+        // These addresses decide between the candidates of the other functions. Weak functions come
+        // last: a function that overrides one of them may differ from it in a relocation only.
         let is_weak = |symbol: &Symbol| symbol.bind == object::elf::STB_WEAK;
-        for (index, symbol) in &functions {
-            if is_weak(symbol) {
-                continue;
-            }
+        let (weak, strong): (Vec<_>, Vec<_>) =
+            functions.iter().partition(|(_, symbol)| is_weak(symbol));
+        for (index, _) in strong {
             if let [candidate] = &self.comparisons[index].candidates[..] {
                 let candidate = candidate.clone();
                 self.record_candidate(*index, &candidate);
             }
         }
-        for (index, symbol) in functions.iter().filter(|(_, symbol)| is_weak(symbol)) {
-            let (fitting, others): (Vec<_>, Vec<_>) = self.comparisons[index]
-                .candidates
-                .iter()
-                .cloned()
-                .partition(|candidate| self.agrees_with_known(*index, symbol, candidate));
-            if let [candidate] = &fitting[..] {
-                self.record_candidate(*index, candidate);
-            }
-            if let Some(comparison) = self.comparisons.get_mut(index) {
-                if let Some(other) = others.last() {
-                    comparison.difference = Some(Difference {
-                        addr: Some(other.addr),
-                        detail: "it refers to other symbols".into(),
-                    });
-                }
-                comparison.candidates = fitting;
-            }
+        for (index, symbol) in weak {
+            self.place_weak(*index, symbol);
         }
         loop {
             let mut placed = false;
             for (index, symbol) in &functions {
-                let candidates = &self.comparisons[index].candidates;
-                if candidates.len() < 2 {
+                if self.comparisons[index].candidates.len() < 2 {
                     continue;
                 }
-                let fitting: Vec<_> = candidates
-                    .iter()
-                    .filter(|c| self.agrees_with_known(*index, symbol, c))
-                    .cloned()
-                    .collect();
+                let (fitting, _) = self.fitting(*index, symbol);
                 if let [candidate] = &fitting[..] {
                     self.record_candidate(*index, candidate);
                     if let Some(comparison) = self.comparisons.get_mut(index) {
@@ -178,6 +156,29 @@ impl<'a> Verified<'a> {
                 break;
             }
         }
+    }
+
+    /// Leaves only the candidates of a weak function that fit the known addresses.
+    fn place_weak(&mut self, index: usize, symbol: &Symbol) {
+        let (fitting, others) = self.fitting(index, symbol);
+        if let [candidate] = &fitting[..] {
+            self.record_candidate(index, candidate);
+        }
+        if let Some(comparison) = self.comparisons.get_mut(&index) {
+            if let Some(other) = others.last() {
+                comparison.difference = Some(Difference {
+                    addr: Some(other.addr),
+                    detail: "it refers to other symbols".into(),
+                });
+            }
+            comparison.candidates = fitting;
+        }
+    }
+
+    /// The candidates of a function that fit the known addresses, and the others.
+    fn fitting(&self, index: usize, symbol: &Symbol) -> (Vec<Candidate>, Vec<Candidate>) {
+        let candidates = self.comparisons[&index].candidates.iter().cloned();
+        candidates.partition(|candidate| self.agrees_with_known(index, symbol, candidate))
     }
 
     /// Compares a function's bytes with those at an address of the image.
@@ -250,8 +251,11 @@ impl<'a> Verified<'a> {
         }
         let section = &self.object.sections[symbol.section];
         let writable = section.flags & u64::from(object::elf::SHF_WRITE) != 0;
-        let code = section.flags & u64::from(object::elf::SHF_EXECINSTR) != 0;
-        if writable || code || !section.has_bytes() || !section.name.starts_with(".rodata") {
+        if writable
+            || section.is_code()
+            || !section.has_bytes()
+            || !section.name.starts_with(".rodata")
+        {
             return Ok(false);
         }
         let bytes = self.object.bytes(symbol.section);
