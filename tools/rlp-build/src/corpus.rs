@@ -5,7 +5,7 @@
 //! Units are drawn from the kernel's source. If a unit is in the shipped kernel, one of its
 //! functions is drawn. The function must begin with a call of ftrace, and its name must be in the
 //! symbol table of the shipped object. The patch makes the function count its calls in a new
-//! variable.
+//! variable. A unit that no function can be drawn from is counted with the reason.
 
 use crate::cli::Corpus;
 use crate::command::{
@@ -39,6 +39,7 @@ use crate::{
     namespace, //
 };
 use gimli::AttributeValue;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Folders of the source that have code of the running kernel.
@@ -52,6 +53,14 @@ const BATCH: usize = 12;
 
 /// How many units may be drawn for each function that is wanted.
 const TRIES: usize = 12;
+
+/// What is drawn from a unit.
+enum Draw {
+    /// This function, with this patch.
+    Function(String, Vec<u8>),
+    /// No function, for this reason.
+    Nothing(&'static str),
+}
 
 /// Writes the patches and the file `drawn`, with a line for each: patch, object, unit, function.
 pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
@@ -73,6 +82,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
 
     let mut random = Random(arguments.seed);
     let mut drawn = Vec::new();
+    let mut left_out = BTreeMap::<_, usize>::new();
     let mut tries = arguments.count * TRIES;
     while drawn.len() < arguments.count && tries > 0 {
         // kbuild takes some seconds for any number of units, so units are compiled in batches.
@@ -85,29 +95,22 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
                 break;
             }
             let choice = random.next();
-            let path = arguments
-                .output
-                .join(format!("corpus_{:04}.patch", drawn.len() + 1));
-            if let Some((function, patch)) = draw(
-                &paths,
-                &tree,
-                &kernel,
-                &objtool,
-                &unit,
-                choice,
-                drawn.len() + 1,
-            )? {
-                std::fs::write(&path, patch).map_err(io_error_at(&path))?;
-                let entry = format!(
-                    "corpus_{:04}\t{}\t{}\t{function}\n",
-                    drawn.len() + 1,
-                    unit.object,
-                    unit.source
-                );
-                print!("{entry}");
-                drawn.push(entry);
+            let name = format!("corpus_{:04}", drawn.len() + 1);
+            let counter = format!("rlp_calls_{:04}", drawn.len() + 1);
+            match draw(&paths, &tree, &kernel, &objtool, &unit, choice, &counter)? {
+                Draw::Function(function, patch) => {
+                    let path = arguments.output.join(format!("{name}.patch"));
+                    std::fs::write(&path, patch).map_err(io_error_at(&path))?;
+                    let entry = format!("{name}\t{}\t{}\t{function}\n", unit.object, unit.source);
+                    print!("{entry}");
+                    drawn.push(entry);
+                }
+                Draw::Nothing(reason) => *left_out.entry(reason).or_default() += 1,
             }
         }
+    }
+    for (reason, count) in left_out {
+        println!("# {count} units left out: {reason}");
     }
     let list = arguments.output.join("drawn");
     std::fs::write(&list, drawn.concat()).map_err(io_error_at(&list))?;
@@ -120,7 +123,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
     Ok(crate::output::OK)
 }
 
-/// Draws a function of a unit. Returns its name, and the patch.
+/// Draws a function of a unit, and makes the patch that counts its calls.
 fn draw(
     paths: &KernelPaths,
     tree: &Tree,
@@ -128,15 +131,17 @@ fn draw(
     objtool: &Objtool<'_>,
     unit: &Unit,
     choice: u64,
-    number: usize,
-) -> Result<Option<(String, Vec<u8>)>> {
+    counter: &str,
+) -> Result<Draw> {
     if objtool.shipped(std::slice::from_ref(unit)).is_err() {
-        return Ok(None);
+        return Ok(Draw::Nothing("objtool reports an error"));
     }
     let module = if unit.is_module() {
         match shipped_module(paths, &unit.object) {
             Ok(module) => Some(module),
-            Err(Failure::Refused(_)) => return Ok(None),
+            Err(Failure::Refused(_)) => {
+                return Ok(Draw::Nothing("the module is not in the package"))
+            }
             Err(failure) => return Err(failure),
         }
     } else {
@@ -159,22 +164,22 @@ fn draw(
         .map(|(_, symbol)| symbol.name.clone())
         .collect();
     if functions.is_empty() {
-        return Ok(None);
+        return Ok(Draw::Nothing("no function has an fentry site and a name"));
     }
     let function = &functions[(choice % functions.len() as u64) as usize];
     let base = function.split('.').next().unwrap_or(function);
     let Some(line) = line_of_definition(&Elf::read(&compile::kbuild_object(unit))?, base)? else {
-        return Ok(None);
+        return Ok(Draw::Nothing("a macro or a header defines the function"));
     };
     let path = tree.source.join(&unit.source);
     let text = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
-    let Some(edited) = with_counter(&text, line, number) else {
-        return Ok(None);
+    let Some(edited) = with_counter(&text, line, counter) else {
+        return Ok(Draw::Nothing("the function's body has another form"));
     };
-    Ok(Some((
+    Ok(Draw::Function(
         function.clone(),
         patch(tree, &unit.source, &edited)?,
-    )))
+    ))
 }
 
 /// All C files that may be part of the running kernel, in a fixed order.
@@ -234,7 +239,7 @@ fn line_of_definition(object: &Elf, function: &str) -> Result<Option<usize>> {
 }
 
 /// The text with a counter in the function that is defined at a line.
-fn with_counter(text: &str, line: usize, number: usize) -> Option<String> {
+fn with_counter(text: &str, line: usize, counter: &str) -> Option<String> {
     let lines: Vec<_> = text.lines().collect();
     let begin = line.checked_sub(1)?;
     let body = begin
@@ -246,7 +251,6 @@ fn with_counter(text: &str, line: usize, number: usize) -> Option<String> {
     if lines[begin..body].iter().any(|line| line.starts_with('}')) {
         return None;
     }
-    let counter = format!("rlp_calls_{number:04}");
     let mut edited: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
     edited.insert(
         body + 1,
@@ -297,14 +301,14 @@ mod tests {
     #[test]
     fn a_counter_is_put_behind_the_brace() {
         let text = "int f(int a,\n\tint b)\n{\n\treturn 0;\n}\n";
-        let edited = with_counter(text, 1, 7).unwrap();
+        let edited = with_counter(text, 1, "rlp_calls_0007").unwrap();
         assert_eq!(
             edited,
             "int f(int a,\n\tint b)\n{\n\
              \t{ extern unsigned long rlp_calls_0007; rlp_calls_0007++; }\n\treturn 0;\n}\n\
              unsigned long rlp_calls_0007;\n"
         );
-        assert_eq!(with_counter("int x;\n}\n{\n", 1, 1), None);
+        assert_eq!(with_counter("int x;\n}\n{\n", 1, "c"), None);
     }
 
     #[test]
