@@ -238,6 +238,23 @@ edit src_multi fs/proc/version.c "s/$shown"'/\
 		seq_puts(m, nr_running() < 1000 ? "few " : "many ");\
 	}\
 &/'
+# vmlinux gets a new function only, and a module calls it.
+edit src_export fs/proc/version.c \
+	's/^static int version_proc_show/void rlp_exported(struct seq_file *m);\
+void rlp_exported(struct seq_file *m)\
+{\
+	seq_puts(m, "exported ");\
+}\
+EXPORT_SYMBOL_GPL(rlp_exported);\
+\
+&/'
+edit src_export net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
+	{\
+		extern void rlp_exported(struct seq_file *m);\
+\
+		rlp_exported(seq);\
+	}\
+&/'
 edit src_dup crypto/proc.c 's/^\tseq_printf\(m, "name    /\tseq_puts(m, "live patched\\n");\n&/'
 edit src_hot fs/dcache.c \
 	's/^static noinline struct dentry \*__d_lookup_rcu_op/unsigned long rlp_lookups;\n&/
@@ -428,6 +445,10 @@ edit src_header fs/proc/fd.h 's/return PROC_I\(inode\)->fd;/return PROC_I(inode)
 edit src_livepatch kernel/livepatch/core.c \
 	'/ klp_find_object_symbol\(/,/^}/s/^\tif \(args\.addr == 0\)/\tif (args.addr == 0 || !name)/'
 edit refused_init fs/proc/cmdline.c 's/^\tpde_make_permanent\(pde\);//'
+edit refused_initcall fs/proc/version.c "s/$shown/\tseq_puts(m, \"live patched \");\n&/"'
+$s/$/\n\nstatic int rlp_late(void)\n{\n\treturn 0;\n}\nlate_initcall(rlp_late);/'
+edit refused_parameter net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\tseq_puts(seq, "live patched\\n");/
+$s/$/\nstatic int rlp_new;\nmodule_param(rlp_new, int, 0);/'
 # The exit code of a module stays in memory until the module is unloaded, but __exit is notrace.
 edit refused_exit net/core/pktgen.c \
 	'/^static void __exit pg_cleanup/,/^}/s/^\tunregister_netdevice/\tpr_info("exit\\n");\n&/'
@@ -498,7 +519,7 @@ result "the module and the proof say what they are" is_what_it_says
 result "the same input gives the same bytes" same_bytes
 result "a function that differs is refused and shown" differs
 result "a unit of a module builds" builds src_module
-for name in series multi dup hot syscall callback header; do
+for name in series multi export dup hot syscall callback header; do
 	result "src_$name builds" builds src_$name
 done
 result "src_clones builds" replaces src_clones vmlinux collect_sigign_sigcatch.constprop.0.isra.0 \
@@ -530,6 +551,8 @@ done <<-END
 	copy unsupported-file
 	off not-shipped
 	init init
+	initcall boot-table
+	parameter boot-table
 	data changed-data
 	layout changed-layout
 	bits changed-layout

@@ -108,9 +108,14 @@ load_module pktgen
 expect_file $control "live patched"
 unload_patch src_module
 expect_file $control "$before"
+# The module calls a function that the patch adds to vmlinux.
+load_patch src_export
+expect_file $control "exported $before"
+unload_patch src_export
+expect_file $control "$before"
 unload_module pktgen
 expect_unchanged
-pass "src_module, before and after its target"
+pass "src_module, before and after its target, and src_export"
 
 # load_all NAME...: load shipped modules. unload_all NAME...: unload them, in reverse order.
 load_all() {

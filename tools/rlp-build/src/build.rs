@@ -3,6 +3,7 @@
 //! rlp-build build: all steps, in order.
 
 use crate::cli::Build;
+use crate::exports::Exports;
 use crate::image::Image;
 use crate::kernel_paths::{
     open_image,
@@ -97,12 +98,13 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         compile::in_sections(&tree, &arguments.kernel.loader, &units, &patched)
     })?;
 
+    let both = |unit: &Unit| -> Result<(Elf, Elf)> {
+        let object = |folder: &Path| Elf::read(&folder.join(unit.output()));
+        Ok((object(&orig)?, object(&patched)?))
+    };
     step("compare the structures' layout", || {
         for unit in &units {
-            let (before, after) = (
-                Elf::read(&orig.join(unit.output()))?,
-                Elf::read(&patched.join(unit.output()))?,
-            );
+            let (before, after) = both(unit)?;
             if let Some(change) = layout::change(&before, &after)? {
                 return Err(Refusal::ChangedLayout {
                     objects: change.objects,
@@ -118,8 +120,8 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let (mut changed, mut same) = (Vec::new(), BTreeSet::new());
     for unit in units {
         let is_same = || -> Result<bool> {
-            let file = unit.output();
-            Ok(Elf::read(&orig.join(&file))?.same_code(&Elf::read(&patched.join(&file))?))
+            let (before, after) = both(&unit)?;
+            Ok(before.same_code(&after))
         };
         if users.contains(&unit.source) && is_same()? {
             same.insert(unit.source);
@@ -135,9 +137,11 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let objtool = Objtool::new(&tree)?;
     step("run objtool on the units", || objtool.shipped(&units))?;
     let kernel = step("decode the shipped image", || open_image(&paths, &tree))?;
-    let exports_path = tree.dir.join("Module.symvers");
-    let mut exports = std::fs::read_to_string(&exports_path).map_err(io_error_at(&exports_path))?;
-    exports += &loader_exports(&arguments.kernel.loader, &tree.release)?;
+    let mut exports = Exports::read(&tree, &arguments.kernel.loader)?;
+    for unit in &units {
+        let (before, after) = both(unit)?;
+        exports.add_new(&unit.object, &before, &after);
+    }
 
     let mut by_object: BTreeMap<&str, Vec<Unit>> = BTreeMap::new();
     for unit in &units {
@@ -173,8 +177,8 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         let difference = step(&format!("find what changes in {object}"), || {
             objtool.difference(image, &units, &orig, &patched, &exports)
         })?;
-        for warning in &difference.warnings {
-            note(warning);
+        for sentence in &difference.notes {
+            note(sentence);
         }
         let Some(file) = &difference.file else {
             continue;
@@ -434,21 +438,6 @@ fn verify_units<'a>(
         }
     }
     Ok(list.into_iter().unzip())
-}
-
-/// The loader's symbols, listed as symbols of vmlinux. The module depends on the loader, so
-/// ordinary relocations suffice for them.
-fn loader_exports(loader: &Path, release: &str) -> Result<String> {
-    let path = loader.join(release).join("Module.symvers");
-    let text = std::fs::read_to_string(&path).map_err(|_| {
-        tool_failure(format!(
-            "{} is missing: install the loader for {release}, or name it with --loader",
-            path.display()
-        ))
-    })?;
-    let names = text.lines().filter_map(|line| line.split('\t').nth(1));
-    let lines = names.map(|name| format!("0x00000000\t{name}\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"));
-    Ok(lines.collect::<Vec<_>>().concat())
 }
 
 fn info(arguments: &Build, series: &Series) -> Info {

@@ -49,9 +49,9 @@ pub(crate) fn of_patch(patch: &str, refused: Option<&str>) -> Vec<Concern> {
             Kind::DataChange,
             "make the new member a shadow variable, or find a fix that does not need it".into(),
         ),
-        Some("init") => add(
+        Some("init" | "boot-table") => add(
             Kind::Callback,
-            "init code has run already: a callback must do again what it does".into(),
+            "the kernel has booted already: a callback must do again what it does at boot".into(),
         ),
         _ => {}
     }

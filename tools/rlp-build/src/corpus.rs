@@ -54,7 +54,7 @@ const BATCH: usize = 12;
 /// How many units may be drawn for each function that is wanted.
 const TRIES: usize = 12;
 
-/// What is drawn from a unit.
+/// The result of a draw from one unit.
 enum Draw {
     /// This function, with this patch.
     Function(String, Vec<u8>),

@@ -8,6 +8,7 @@
 //! patch, headers, units, compile, layout, inlined, objtool, image and kallsyms, verify, positions,
 //! link, proof.
 
+mod boot_tables;
 mod btf;
 mod build;
 mod check;
@@ -15,11 +16,13 @@ mod cli;
 mod command;
 mod compile;
 mod concerns;
+mod content;
 mod corpus;
 mod declared;
 mod dwarf;
 mod elf;
 mod explain;
+mod exports;
 mod functions;
 mod generated;
 mod generators;

@@ -17,6 +17,7 @@ use crate::compile::{
     objcopy, //
 };
 use crate::elf::Elf;
+use crate::exports::Exports;
 use crate::image::Image;
 use crate::refusal::{
     io_error_at,
@@ -26,11 +27,11 @@ use crate::refusal::{
 };
 use crate::tree::Tree;
 use crate::units::Unit;
-use crate::unnoticed;
-use std::collections::{
-    BTreeMap,
-    BTreeSet, //
+use crate::{
+    boot_tables,
+    unnoticed, //
 };
+use std::collections::BTreeSet;
 use std::path::{
     Path,
     PathBuf, //
@@ -61,7 +62,8 @@ pub(crate) struct Difference {
     pub(crate) original: Elf,
     /// The object file to link into the module; none if nothing changes.
     pub(crate) file: Option<PathBuf>,
-    pub(crate) warnings: Vec<String>,
+    /// Parts of the patch that have no effect.
+    pub(crate) notes: Vec<String>,
 }
 
 impl<'a> Objtool<'a> {
@@ -124,7 +126,7 @@ impl<'a> Objtool<'a> {
         units: &[Unit],
         orig: &Path,
         patched: &Path,
-        exports: &str,
+        exports: &Exports,
     ) -> Result<Difference> {
         let object = image.object.as_str();
         let folder = self.tree.folder(&format!("objects/{object}"))?;
@@ -154,7 +156,7 @@ impl<'a> Objtool<'a> {
             .filter(|symbol| symbol.section == 0 && !symbol.name.is_empty())
             .map(|symbol| symbol.name)
             .collect();
-        check_dependencies(image, &wanted, exports)?;
+        exports.check_dependencies(image, &wanted)?;
         run(program("ld", orig)
             .arg("-r")
             .args(wanted.iter().map(|name| format!("--undefined={name}")))
@@ -180,29 +182,13 @@ impl<'a> Objtool<'a> {
         }
         let original = Elf::read(&original_file)?;
         let mut marked = Elf::read(&patched_file)?;
+        let mut notes = boot_tables::check(&original, &marked)?;
         if unnoticed::mark(&original, &mut marked) {
             std::fs::write(&patched_file, &marked.data).map_err(io_error_at(&patched_file))?;
         }
 
-        // For the units of a module, symbols that the kernel does not export are listed as if
-        // vmlinux exported them.
-        let mut symvers = exports.to_owned();
-        if module {
-            let exported: BTreeSet<_> = exports
-                .lines()
-                .filter_map(|line| line.split('\t').nth(1))
-                .collect();
-            // A symbol that another unit of the module may define is not listed.
-            let own = |name: &str| image.names.global(name).is_some();
-            for name in wanted
-                .iter()
-                .filter(|name| !exported.contains(name.as_str()) && !own(name))
-            {
-                symvers += &format!("0x00000000\t{name}\tvmlinux\tEXPORT_SYMBOL_GPL\tmodule:rlp\n");
-            }
-        }
         let path = before.join("Module.symvers");
-        std::fs::write(&path, symvers).map_err(io_error_at(&path))?;
+        std::fs::write(&path, exports.for_object(image, &wanted)).map_err(io_error_at(&path))?;
 
         let file = folder.join("diff.o");
         let mut command = program(self.tree.objtool(), &before);
@@ -214,15 +200,16 @@ impl<'a> Objtool<'a> {
         if !result.status.success() {
             return Err(refused(&result).map_or_else(|| failed(&command, &result), Failure::from));
         }
-        let warnings = lines(&result)
-            .filter(|line| line.contains("disabling unsupported"))
-            .map(str::to_owned)
-            .collect();
+        notes.extend(
+            lines(&result)
+                .filter(|line| line.contains("disabling unsupported"))
+                .map(str::to_owned),
+        );
         Ok(Difference {
             object: object.into(),
             original,
             file: file.exists().then_some(file),
-            warnings,
+            notes,
         })
     }
 
@@ -259,43 +246,6 @@ fn make_section_names_unique(tree: &Tree, names: &[String], folders: &[&Path]) -
         taken.extend(own);
     }
     Ok(())
-}
-
-/// Refuses a patch that uses a module on which the shipped object does not depend. Nothing would
-/// load that module before the object.
-fn check_dependencies(image: &Image, wanted: &BTreeSet<String>, exports: &str) -> Result {
-    let exporters: BTreeMap<&str, &str> = exports
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split('\t').skip(1);
-            Some((fields.next()?, fields.next()?))
-        })
-        .collect();
-    let exporter = |name: &str| {
-        let path = exporters.get(name)?;
-        let file = path.rsplit('/').next().unwrap_or(path);
-        let module = file.replace('-', "_");
-        (module != "vmlinux" && module != image.object).then_some(module)
-    };
-    let used: BTreeSet<_> = image
-        .elf
-        .symbols
-        .iter()
-        .filter(|symbol| symbol.section == 0 && symbol.bind == object::elf::STB_GLOBAL)
-        .filter_map(|symbol| exporter(&symbol.name))
-        .collect();
-    match wanted
-        .iter()
-        .filter_map(|name| exporter(name))
-        .find(|module| !used.contains(module))
-    {
-        Some(needs) => Err(Refusal::NewDependency {
-            object: image.object.clone(),
-            needs,
-        }
-        .into()),
-        None => Ok(()),
-    }
 }
 
 fn lines(result: &Output) -> impl Iterator<Item = &str> {

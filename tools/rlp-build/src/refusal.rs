@@ -70,6 +70,9 @@ pub(crate) enum Refusal {
     Discarded {
         function: String,
     },
+    BootTable {
+        table: String,
+    },
     OverriddenWeak {
         function: String,
     },
@@ -134,6 +137,7 @@ impl Refusal {
             Self::NoFentry { .. } => "no-fentry",
             Self::NotFound { .. } => "not-in-image",
             Self::Discarded { .. } => "init",
+            Self::BootTable { .. } => "boot-table",
             Self::OverriddenWeak { .. } => "overridden-weak",
             Self::UnknownPlace { .. } => "unknown-place",
             Self::RuntimeConst { .. } => "runtime-const",
@@ -240,6 +244,12 @@ impl fmt::Display for Refusal {
                 f,
                 "{function} is in an init section, or in an exit section of the kernel itself, \
                  which a running kernel does not have: leave it out of the patch"
+            ),
+            Self::BootTable { table } => write!(
+                f,
+                "the patch changes a table that the kernel reads only when it boots or loads a \
+                 module ({table}): leave this change out of the patch, or do its work in a \
+                 callback (linux/livepatch_helpers.h)"
             ),
             Self::OverriddenWeak { function } => write!(
                 f,

@@ -12,6 +12,7 @@
 //! "objtool klp diff" would leave such a function out, and the kernel would keep the old one. Here,
 //! these parts are compared, and the checksum of each function in which they differ is changed.
 
+use crate::content::part;
 use crate::elf::{
     Elf,
     Reloc,
@@ -23,7 +24,6 @@ use std::collections::{
     BTreeSet,
     HashMap, //
 };
-use std::ops::Range;
 
 /// The sections whose entries belong to a function, and the sizes of their entries. The size in
 /// `__bug_table` depends on the configuration; only the first field of an entry refers to code.
@@ -186,50 +186,6 @@ fn keys(elf: &Elf) -> HashMap<usize, Key> {
         }
     }
     keys
-}
-
-/// A part of a section: the targets of its relocations, and its bytes. The fields that relocations
-/// fill in are zero.
-fn part(elf: &Elf, section: usize, range: Range<u64>) -> (String, Vec<u8>) {
-    let relocs = elf.relocs_in(section, &range);
-    let whole = range.start as usize..range.end as usize;
-    let mut bytes = elf.bytes(section).get(whole).unwrap_or_default().to_vec();
-    for reloc in relocs {
-        let at = (reloc.offset - range.start) as usize;
-        let width = reloc.field().map_or(0, |(width, _)| width);
-        bytes.iter_mut().skip(at).take(width).for_each(|b| *b = 0);
-    }
-    (described(elf, relocs, range.start), bytes)
-}
-
-/// The targets of relocations: a string is described by its text, and all else by name and addend.
-fn described(elf: &Elf, relocs: &[Reloc], start: u64) -> String {
-    let one = |reloc: &Reloc| {
-        let symbol = &elf.symbols[reloc.symbol];
-        let section = elf.sections.get(symbol.section);
-        let place = symbol.value.wrapping_add_signed(reloc.addend) as usize;
-        let target = match section {
-            Some(section) if section.has_strings() => {
-                let rest = elf.bytes(symbol.section).get(place..).unwrap_or_default();
-                let text = rest.split(|byte| *byte == 0).next().unwrap_or_default();
-                String::from_utf8_lossy(text).into_owned()
-            }
-            Some(section) if symbol.is_section() => {
-                format!("{}+{}", without_number(&section.name), reloc.addend)
-            }
-            _ => format!("{}+{}", without_number(&symbol.name), reloc.addend),
-        };
-        format!("{}:{target}\n", reloc.offset - start)
-    };
-    relocs.iter().map(one).collect()
-}
-
-/// A name without the number that the compiler gives to a static variable of a function.
-fn without_number(name: &str) -> &str {
-    match name.rsplit_once('.') {
-        Some((before, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => before,
-        _ => name,
-    }
 }
 
 #[cfg(test)]
