@@ -453,6 +453,10 @@ $s/$/\nstatic int rlp_new;\nmodule_param(rlp_new, int, 0);/'
 edit refused_exit net/core/pktgen.c \
 	'/^static void __exit pg_cleanup/,/^}/s/^\tunregister_netdevice/\tpr_info("exit\\n");\n&/'
 edit refused_assembly arch/x86/lib/memcpy_64.S '1s/^/\n/'
+# Assembly code includes this header. With another blank line, the code stays as it is.
+edit refused_entry_code arch/x86/entry/calling.h 's/^\tpushq +%rdi.*/&\n\tnop/'
+edit src_blank arch/x86/entry/calling.h '$s/$/\n/'
+edit src_blank fs/proc/version.c "s/$shown/\tseq_puts(m, \"blank \");\n&/"
 edit refused_same fs/proc/version.c 's/^static int version_proc_show/static int rlp_count = 1;\n&/'
 edit refused_data net/core/pktgen.c \
 	's/^static int pg_count_d.*=/static int pg_count_d __read_mostly = 7 +/'
@@ -519,7 +523,7 @@ result "the module and the proof say what they are" is_what_it_says
 result "the same input gives the same bytes" same_bytes
 result "a function that differs is refused and shown" differs
 result "a unit of a module builds" builds src_module
-for name in series multi export dup hot syscall callback header; do
+for name in series multi export dup hot syscall callback header blank; do
 	result "src_$name builds" builds src_$name
 done
 result "src_clones builds" replaces src_clones vmlinux collect_sigign_sigcatch.constprop.0.isra.0 \
@@ -546,6 +550,7 @@ done <<-END
 	code does-not-compile
 	same changes-nothing
 	assembly unsupported-file
+	entry_code unsupported-file
 	vdso unsupported-file
 	made unsupported-file
 	copy unsupported-file

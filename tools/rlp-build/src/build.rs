@@ -2,6 +2,7 @@
 
 //! rlp-build build: all steps, in order.
 
+use crate::assembly::Assembly;
 use crate::cli::Build;
 use crate::exports::Exports;
 use crate::image::Image;
@@ -88,6 +89,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
         Ok((units, compiled.not_made))
     })?;
     note_left_out("kbuild does not make it for this configuration", &not_made);
+    let assembly = Assembly::as_shipped(&tree, &to_compile.assembly)?;
 
     let (orig, patched) = (tree.folder("orig")?, tree.folder("patched")?);
     step("compile each function in its own section", || {
@@ -95,6 +97,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     })?;
     step("compile the patched units in the same way", || {
         patch::install(&tree, &patched_source, &series.files)?;
+        assembly.refuse_changes(&tree)?;
         compile::in_sections(&tree, &arguments.kernel.loader, &units, &patched)
     })?;
 
@@ -132,7 +135,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     units = changed;
 
     step("compare what is inlined in the units", || {
-        compile::for_each_unit(tree.jobs, &units, |unit| inlined::check(&tree, unit))
+        compile::for_each(tree.jobs, &units, |unit| inlined::check(&tree, unit))
     })?;
     let objtool = Objtool::new(&tree)?;
     step("run objtool on the units", || objtool.shipped(&units))?;
@@ -168,7 +171,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             &format!("the shipped {object} has none of its functions"),
             &absent,
         );
-        refuse_vdso(&absent)?;
+        refuse_data(&absent)?;
         let units = left;
         shipped.extend(units.iter().map(|unit| unit.source.clone()));
         if units.is_empty() {
@@ -245,7 +248,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     Ok(OK)
 }
 
-/// The C files to compile.
+/// The files to compile.
 struct UnitsToCompile {
     /// Units that the patch changes. Each must be a part of the shipped kernel.
     sources: Vec<String>,
@@ -255,10 +258,12 @@ struct UnitsToCompile {
     /// Each changed C file that other files include, and these files. Such a C file may be a unit
     /// itself, too.
     included: BTreeMap<String, BTreeSet<String>>,
+    /// Assembly code and linker scripts that may include changed headers.
+    assembly: Vec<String>,
 }
 
 impl UnitsToCompile {
-    /// The C files to compile for a series.
+    /// The files to compile for a series.
     fn of_series(tree: &Tree, series: &Series, limit: usize) -> Result<Self> {
         let (changed, mut headers): (BTreeSet<_>, BTreeSet<_>) = series
             .files
@@ -286,16 +291,20 @@ impl UnitsToCompile {
                 users.insert(file.clone());
             }
         }
+        let mut assembly = Vec::new();
         if !headers.is_empty() {
-            users.extend(step("look for the users of the headers", || {
+            let found = step("look for the users of the headers", || {
                 header_users(tree, &headers, &sources, limit)
-            })?);
+            })?;
+            users.extend(found.units);
+            assembly.extend(found.assembly);
         }
         users.retain(|unit| !sources.contains(unit));
         Ok(Self {
             sources: sources.into_iter().collect(),
             users: users.into_iter().collect(),
             included,
+            assembly,
         })
     }
 
@@ -324,21 +333,21 @@ impl UnitsToCompile {
     }
 }
 
-/// The units that may include the headers, except the units that the patch itself changes.
+/// The files that may include the headers, except the units that the patch itself changes.
 fn header_users(
     tree: &Tree,
     headers: &BTreeSet<String>,
     sources: &BTreeSet<String>,
     limit: usize,
-) -> Result<BTreeSet<String>> {
+) -> Result<headers::Users> {
     generators::refuse_inputs(&tree.source, headers)?;
     let mut users = headers::users(&tree.source, &tree.dir, headers)?;
-    users.retain(|unit| !sources.contains(unit));
-    if users.len() > limit {
+    users.units.retain(|unit| !sources.contains(unit));
+    if users.units.len() > limit {
         let list: Vec<_> = headers.iter().map(String::as_str).collect();
         return Err(Refusal::TooManyUsers {
             headers: list.join(" or "),
-            units: users.len(),
+            units: users.units.len(),
         }
         .into());
     }
@@ -352,8 +361,9 @@ fn note_left_out(reason: &str, units: &[String]) {
     }
 }
 
-/// Refuses a patch that changes the code of the vDSO by a header. The image has this code as data.
-fn refuse_vdso(absent: &[String]) -> Result {
+/// Refuses a patch that changes, by a header, code that the image has only as data: the vDSO, and
+/// the constants that kbuild makes for assembly code.
+fn refuse_data(absent: &[String]) -> Result {
     let kind = absent
         .iter()
         .find_map(|unit| Some((unit, patch::refused_kind(unit)?)));
@@ -565,6 +575,7 @@ mod tests {
             sources: Vec::new(),
             users: list(users),
             included: included_by,
+            assembly: Vec::new(),
         };
         units.retain(|unit| unit.source == source || included.iter().any(|i| i.1 == unit.source));
         match verify_units(&units, &to_compile, &image, None) {

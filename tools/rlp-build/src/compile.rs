@@ -67,6 +67,18 @@ pub(crate) struct Compiled {
 /// Like `as_shipped()`, for units that may be missing in the shipped kernel. Fails if a unit of the
 /// shipped kernel cannot be compiled: without the unit, a live patch would be incomplete.
 pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Compiled> {
+    let not_made = make(tree, sources)?;
+    let units = sources
+        .iter()
+        .filter(|source| !not_made.contains(source))
+        .map(|source| Unit::new(source, command(tree, source)?, cached(tree, source)))
+        .collect::<Result<_>>()?;
+    Ok(Compiled { units, not_made })
+}
+
+/// Makes kbuild's outputs of these sources, unless the cache has them. Returns the sources that
+/// kbuild does not make. Fails if the shipped kernel has one of them.
+pub(crate) fn make(tree: &Tree, sources: &[String]) -> Result<Vec<String>> {
     let missing: Vec<_> = sources
         .iter()
         .filter(|source| !is_cached(tree, source))
@@ -97,23 +109,22 @@ pub(crate) fn shipped_among(tree: &Tree, sources: &[String]) -> Result<Compiled>
     if let Some(source) = not_made.iter().find(|source| listed.contains_key(*source)) {
         return Err(not_compiled(source, &said));
     }
-    let units = sources
-        .iter()
-        .filter(|source| !not_made.contains(source))
-        .map(|source| {
-            generated::restore_headers(tree, &cached(tree, source))?;
-            let path = cached(tree, source).join("command");
-            let text = std::fs::read_to_string(&path).map_err(io_error_at(&path))?;
-            Unit::new(source, text, cached(tree, source))
-        })
-        .collect::<Result<_>>()?;
-    Ok(Compiled { units, not_made })
+    for source in sources.iter().filter(|source| !not_made.contains(source)) {
+        generated::restore_headers(tree, &cached(tree, source))?;
+    }
+    Ok(not_made)
+}
+
+/// The command of a source that kbuild has made.
+pub(crate) fn command(tree: &Tree, source: &str) -> Result<String> {
+    let path = cached(tree, source).join("command");
+    std::fs::read_to_string(&path).map_err(io_error_at(&path))
 }
 
 /// The failure for a unit of the shipped kernel that kbuild has not compiled.
 fn not_compiled(source: &str, said: &str) -> Failure {
     const LINES: usize = 4;
-    let stem = source.strip_suffix(".c").unwrap_or(source);
+    let stem = source.rsplit_once('.').map_or(source, |(stem, _)| stem);
     let is_error = |line: &&str| line.to_ascii_lowercase().contains("error");
     let mut lines: Vec<_> = said.lines().filter(is_error).collect();
     if lines.iter().any(|line| line.contains(stem)) {
@@ -183,7 +194,7 @@ fn copy_to_cache(tree: &Tree, source: &str, target: &str, to: &Path) -> Result {
 pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &Path) -> Result {
     let header = tree.work.join("runtime_const.h");
     std::fs::write(&header, RUNTIME_CONST).map_err(io_error_at(&header))?;
-    for_each_unit(tree.jobs, units, |unit| {
+    for_each(tree.jobs, units, |unit| {
         let mut options = "-ffunction-sections -fdata-sections".to_owned();
         options += debug_options(&unit.command);
         if !unit.is_module() {
@@ -255,13 +266,13 @@ pub(crate) fn originals_in_sections(
     Ok(())
 }
 
-/// Runs something for each unit, on all processors.
-pub(crate) fn for_each_unit(
+/// Runs something for each unit or each file, on all processors.
+pub(crate) fn for_each<T: Sync>(
     jobs: usize,
-    units: &[Unit],
-    run: impl Fn(&Unit) -> Result + Sync,
+    list: &[T],
+    run: impl Fn(&T) -> Result + Sync,
 ) -> Result {
-    let queue = Mutex::new(units.iter());
+    let queue = Mutex::new(list.iter());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs.max(1))
             .map(|_| {
@@ -271,7 +282,7 @@ pub(crate) fn for_each_unit(
                         .map_err(|_| tool_failure("a worker has panicked"))?
                         .next();
                     match next {
-                        Some(unit) => run(unit)?,
+                        Some(one) => run(one)?,
                         None => return Ok(()),
                     }
                 })

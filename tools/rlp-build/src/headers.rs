@@ -36,20 +36,29 @@ const GENERATED_FOLDERS: [&str; 2] = ["include/generated", "arch/x86/include/gen
 /// The #include lines of each file.
 type Includes = HashMap<String, Vec<Include>>;
 
-/// The units that may include one of the headers, directly or not. `tree` has the headers that
-/// kbuild has made.
-pub(crate) fn users(
-    source: &Path,
-    tree: &Path,
-    headers: &BTreeSet<String>,
-) -> Result<BTreeSet<String>> {
+/// The files that may include one of the headers, directly or not.
+pub(crate) struct Users {
+    /// C files.
+    pub(crate) units: BTreeSet<String>,
+    /// Assembly code, and linker scripts.
+    pub(crate) assembly: BTreeSet<String>,
+}
+
+/// The users of these headers. `tree` has the headers that kbuild has made.
+pub(crate) fn users(source: &Path, tree: &Path, headers: &BTreeSet<String>) -> Result<Users> {
     let mut includes = scan(source)?;
     includes.extend(scan_generated(tree)?);
     let found = includers(&includes, headers, |path| includes.contains_key(path));
-    Ok(found
-        .into_iter()
-        .filter(|file| file.ends_with(".c"))
-        .collect())
+    let ending = |end| {
+        found
+            .iter()
+            .filter(move |file| file.ends_with(end))
+            .cloned()
+    };
+    Ok(Users {
+        units: ending(".c").collect(),
+        assembly: ending(".S").collect(),
+    })
 }
 
 /// The files that include one of these C files: units, and seldom headers. Reading the whole source
@@ -104,9 +113,9 @@ fn from_text(text: &str) -> Includes {
     includes
 }
 
-/// Reads all C files and headers of the source.
+/// Reads all C files, headers, assembly files and linker scripts of the source.
 fn scan(source: &Path) -> Result<Includes> {
-    let is_code = |name: &str| name.ends_with(".c") || name.ends_with(".h");
+    let is_code = |name: &str| [".c", ".h", ".S"].iter().any(|end| name.ends_with(end));
     read_includes(source, files(source, is_code)?)
 }
 
@@ -229,9 +238,9 @@ impl Include {
 
 fn parse(text: &[u8]) -> Vec<Include> {
     let line = |line: &[u8]| {
+        let line = line.trim_ascii_start().strip_prefix(b"#")?;
         // A comment behind the path may be in another encoding.
         let line = String::from_utf8_lossy(line);
-        let line = line.trim_start().strip_prefix('#')?;
         let rest = line.trim_start().strip_prefix("include")?.trim_start();
         let quoted = rest.starts_with('"');
         let end = if quoted { '"' } else { '>' };
@@ -289,6 +298,7 @@ mod tests {
             (&source, "include/asm-generic/mmiowb.h", ""),
             (&source, "kernel/x.c", "#include <asm/mmiowb.h>\n"),
             (&source, "kernel/y.c", "#include <asm/other.h>\n"),
+            (&source, "kernel/z.S", "#include <asm/mmiowb.h>\n"),
             (
                 &tree,
                 "arch/x86/include/generated/asm/mmiowb.h",
@@ -300,10 +310,9 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let changed = BTreeSet::from(["include/asm-generic/mmiowb.h".to_owned()]);
-        assert_eq!(
-            users(source.path(), tree.path(), &changed).unwrap(),
-            BTreeSet::from(["kernel/x.c".to_owned()])
-        );
+        let users = users(source.path(), tree.path(), &changed).unwrap();
+        assert_eq!(users.units, BTreeSet::from(["kernel/x.c".to_owned()]));
+        assert_eq!(users.assembly, BTreeSet::from(["kernel/z.S".to_owned()]));
     }
 
     /// After a power cut, the list may be empty, or end anywhere.

@@ -8,6 +8,7 @@
 //! patch, headers, units, compile, layout, inlined, objtool, image and kallsyms, verify, positions,
 //! link, proof.
 
+mod assembly;
 mod boot_tables;
 mod btf;
 mod build;

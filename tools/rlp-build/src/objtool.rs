@@ -12,7 +12,7 @@ use crate::command::{
     run, //
 };
 use crate::compile::{
-    for_each_unit,
+    for_each,
     kbuild_object,
     objcopy, //
 };
@@ -100,7 +100,7 @@ impl<'a> Objtool<'a> {
     /// Makes the object of each unit as it was shipped: removes the debug information, and runs
     /// objtool unless kbuild has run it already. The result is kept for later builds.
     pub(crate) fn shipped(&self, units: &[Unit]) -> Result {
-        for_each_unit(self.tree.jobs, units, |unit| {
+        for_each(self.tree.jobs, units, |unit| {
             let checked = unit.cached.join("shipped.o");
             if checked.exists() {
                 return Ok(());

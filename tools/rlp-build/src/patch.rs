@@ -291,6 +291,16 @@ pub(crate) fn refused_kind(file: &str) -> Option<&'static str> {
     }
 }
 
+/// C files that kbuild compiles only to make headers of constants from them. The kernel does not
+/// have their code.
+const CONSTANTS: [&str; 5] = [
+    "arch/x86/kernel/asm-offsets.c",
+    "arch/x86/kernel/asm-offsets_32.c",
+    "arch/x86/kernel/asm-offsets_64.c",
+    "kernel/bounds.c",
+    "kernel/sched/rq-offsets.c",
+];
+
 /// Whether a file has code that can be live patched.
 fn kind_of(file: &str) -> Kind {
     let other = [
@@ -311,6 +321,9 @@ fn kind_of(file: &str) -> Kind {
     }
     if file.contains("/realmode/") || file.starts_with("arch/x86/boot/") {
         return Kind::Refused("code that runs before the kernel");
+    }
+    if CONSTANTS.contains(&file) {
+        return Kind::Refused("a file from which kbuild makes constants for assembly code");
     }
     match file.rsplit_once('.').map(|(_, extension)| extension) {
         Some("c" | "h") => Kind::Code,

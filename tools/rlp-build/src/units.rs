@@ -50,8 +50,13 @@ impl Unit {
     }
 }
 
+/// The file that kbuild makes from a C file, from assembly code or from a linker script.
 pub(crate) fn output_of(source: &str) -> String {
-    format!("{}.o", source.strip_suffix(".c").unwrap_or(source))
+    if let Some(script) = source.strip_suffix(".S").filter(|s| s.ends_with(".lds")) {
+        return script.to_owned();
+    }
+    let stem = [".c", ".S"].iter().find_map(|end| source.strip_suffix(end));
+    format!("{}.o", stem.unwrap_or(source))
 }
 
 /// The name that kbuild gives to the module that a unit is linked into.
@@ -135,6 +140,20 @@ mod tests {
         };
         assert_eq!(of("a_b").ok().as_deref(), Some("a_b"));
         assert!(of("a:b").is_err());
+    }
+
+    #[test]
+    fn kbuild_names_its_output_after_the_source() {
+        for (source, output) in [
+            ("fs/a.c", "fs/a.o"),
+            ("arch/x86/lib/b.S", "arch/x86/lib/b.o"),
+            (
+                "arch/x86/kernel/vmlinux.lds.S",
+                "arch/x86/kernel/vmlinux.lds",
+            ),
+        ] {
+            assert_eq!(output_of(source), output);
+        }
     }
 
     #[test]
