@@ -146,9 +146,12 @@ other_compiler() {
 # recompile UNIT OBJECT OPTION...: make a cache with the units of fs/proc, and compile one of them
 # in it with more options.
 recompile() {
-	local command key object
+	local about command key object
 
-	key=$release-$({ printf %s "$kernel" && cat "$kernel/.config"; } | sha256sum | cut -c1-8)
+	# Each build writes the file "about" of its folder.
+	about=$(find "$CACHE_DIR/rlp-build/" -path "*/$release-*/about" -printf '%T@ %p\n' |
+		sort -n | tail -n 1)
+	key=$(basename "${about%/about}")
 	rm -rf "$test/cache"
 	mkdir -p "$test/cache/$key/compiled/fs"
 	cp -r "$CACHE_DIR/rlp-build/$key/compiled/fs/proc" "$test/cache/$key/compiled/fs/"

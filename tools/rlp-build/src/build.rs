@@ -74,6 +74,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     let tree = Tree::cover(
         &paths.tree,
         arguments.kernel.source.as_deref(),
+        &arguments.kernel.loader,
         &paths.cache,
         &folder,
     )?;

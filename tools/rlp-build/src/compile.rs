@@ -9,8 +9,6 @@ use crate::command::{
     output,
     program, //
 };
-use crate::generated;
-use crate::listed;
 use crate::refusal::{
     io_error_at,
     tool_failure,
@@ -25,7 +23,13 @@ use crate::units::{
     saved_command,
     Unit, //
 };
+use crate::{
+    cache,
+    generated,
+    listed, //
+};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{
     Path,
     PathBuf, //
@@ -36,14 +40,28 @@ use std::sync::Mutex;
 /// Constants that the kernel writes into its own text at boot.
 const RUNTIME_CONST: &str = include_str!("runtime_const.h");
 
+/// The options that give each function and each variable a section of its own.
+const SECTIONS: &str = "-ffunction-sections -fdata-sections";
+
+/// The options for debug information that is in the object itself, whatever the kernel's
+/// configuration is: layouts are read from it. It does not change the code.
+const DEBUG: &str = " -g -gz=none";
+
+/// All that decides how this program compiles a unit.
+pub(crate) const RECIPE: [&str; 3] = [RUNTIME_CONST, SECTIONS, DEBUG];
+
+/// The file of a unit in the cache with the state of the files that the unit was made from.
+const INPUTS: &str = "inputs";
+
 /// The folder of a unit in the cache.
 fn cached(tree: &Tree, source: &str) -> PathBuf {
     tree.cache.join("compiled").join(output_of(source))
 }
 
-/// Whether the unit is in the cache.
+/// Whether the unit is in the cache, and the files that it was made from are still the same.
 fn is_cached(tree: &Tree, source: &str) -> bool {
-    cached(tree, source).join("command").exists()
+    let inputs = std::fs::read_to_string(cached(tree, source).join(INPUTS));
+    inputs.is_ok_and(|text| cache::is_unchanged(&tree.dir, &text))
 }
 
 /// Compiles each unit as the kernel's build does, and returns it with its command. A unit that is
@@ -183,10 +201,26 @@ fn copy_to_cache(tree: &Tree, source: &str, target: &str, to: &Path) -> Result {
     std::fs::copy(&object, partial.path().join("plain.o")).map_err(io_error_at(&object))?;
     std::fs::write(partial.path().join("command"), command).map_err(io_error_at(partial.path()))?;
     generated::save_headers(tree, &text, partial.path())?;
+    let inputs = partial.path().join(INPUTS);
+    let state = cache::state(&tree.dir, cache::inputs(&text));
+    std::fs::write(&inputs, state).map_err(io_error_at(&inputs))?;
+    remove_stale(tree, source)?;
     match durable::install(partial.path(), to) {
         // Another build has made the same folder.
         Err(_) if is_cached(tree, source) => Ok(()),
         result => Ok(result?),
+    }
+}
+
+/// Removes a unit from the cache if a file that it was made from has changed.
+fn remove_stale(tree: &Tree, source: &str) -> Result {
+    let stale = cached(tree, source);
+    if !stale.is_dir() || is_cached(tree, source) {
+        return Ok(());
+    }
+    match std::fs::remove_dir_all(&stale) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error_at(&stale)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -195,8 +229,10 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
     let header = tree.work.join("runtime_const.h");
     std::fs::write(&header, RUNTIME_CONST).map_err(io_error_at(&header))?;
     for_each(tree.jobs, units, |unit| {
-        let mut options = "-ffunction-sections -fdata-sections".to_owned();
-        options += debug_options(&unit.command);
+        let mut options = SECTIONS.to_owned() + DEBUG;
+        if unit.command.contains(" -gsplit-dwarf ") {
+            options += " -gno-split-dwarf";
+        }
         if !unit.is_module() {
             options += &format!(" -include {}", header.display());
         }
@@ -218,16 +254,6 @@ pub(crate) fn in_sections(tree: &Tree, loader: &Path, units: &[Unit], folder: &P
         }
         Ok(())
     })
-}
-
-/// Options for debug information that is in the object itself, whatever the kernel's configuration
-/// is: layouts are read from it. It does not change the code.
-fn debug_options(command: &str) -> &'static str {
-    if command.contains(" -gsplit-dwarf ") {
-        " -g -gz=none -gno-split-dwarf"
-    } else {
-        " -g -gz=none"
-    }
 }
 
 /// The place of a unit's object in a folder for the objects of all units. The object has the path
@@ -320,32 +346,37 @@ real-obj-m := fs/broken.o
 fs/a.o fs/off.o fs/../virt/far.o virt/far.o:
 \t@echo object >$@
 \t@echo 'savedcmd_$@ := gcc -DMODFILE=$@ -c -o $@ /s/x.c ' >$(@D)/.$(@F).cmd
+\t@echo 'source_$@ := fs/input' >>$(@D)/.$(@F).cmd
 fs/broken.o fs/wrong.o:
 \t@echo 'gcc: fatal error: Killed signal terminated program cc1 ($@)' >&2; exit 1
 ";
 
-    /// Compiles units in a tree with this makefile. Returns the units and those that are left out,
+    /// A tree with this makefile.
+    fn tree(path: &Path) -> Tree {
+        for part in ["fs", "virt", "none", "cache"] {
+            std::fs::create_dir(path.join(part)).unwrap();
+        }
+        std::fs::write(path.join("Makefile"), KBUILD).unwrap();
+        std::fs::write(path.join("fs/Makefile"), "x-y := ../virt/far.o\n").unwrap();
+        Tree {
+            dir: path.to_owned(),
+            source: path.to_owned(),
+            release: "1".into(),
+            work: path.to_owned(),
+            cache: path.join("cache"),
+            jobs: 1,
+        }
+    }
+
+    /// Compiles units in such a tree. Returns the units and those that are left out,
     /// or the sentence of the failure. `prepare` may change the cache before.
     fn compiled(
         sources: &[&str],
         prepare: impl Fn(&Path),
     ) -> std::result::Result<(Vec<String>, Vec<String>), String> {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_owned();
-        for part in ["fs", "virt", "none", "cache"] {
-            std::fs::create_dir(path.join(part)).unwrap();
-        }
-        std::fs::write(path.join("Makefile"), KBUILD).unwrap();
-        std::fs::write(path.join("fs/Makefile"), "x-y := ../virt/far.o\n").unwrap();
-        prepare(&path.join("cache"));
-        let tree = Tree {
-            dir: path.clone(),
-            source: path.clone(),
-            release: "1".into(),
-            work: path.clone(),
-            cache: path.join("cache"),
-            jobs: 1,
-        };
+        let tree = tree(folder.path());
+        prepare(&tree.cache);
         let sources: Vec<_> = sources.iter().map(|source| (*source).to_owned()).collect();
         match shipped_among(&tree, &sources) {
             Ok(compiled) => {
@@ -390,6 +421,24 @@ fs/broken.o fs/wrong.o:
             "{sentence}"
         );
         assert!(sentence.contains("Killed signal"), "{sentence}");
+    }
+
+    #[test]
+    fn a_unit_is_compiled_again_if_its_source_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = tree(folder.path());
+        let object = tree.dir.join("fs/a.o");
+        // Whether kbuild makes the unit.
+        let is_made = || {
+            let _ = std::fs::remove_file(&object);
+            shipped_among(&tree, &list(&["fs/a.c"])).unwrap();
+            object.exists()
+        };
+        assert!(is_made());
+        assert!(!is_made());
+        std::fs::write(tree.dir.join("fs/input"), "changed").unwrap();
+        assert!(is_made());
+        assert!(!is_made());
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &Corpus) -> Result<u8> {
     let tree = Tree::cover(
         &paths.tree,
         arguments.kernel.source.as_deref(),
+        &arguments.kernel.loader,
         &paths.cache,
         &folder,
     )?;

@@ -6,12 +6,15 @@
 //! build alone. A later build takes the unit from the cache, and compiles it in sections without
 //! kbuild. So the headers are kept in the cache, too.
 
-use crate::namespace;
 use crate::refusal::{
     io_error_at,
     Result, //
 };
 use crate::tree::Tree;
+use crate::{
+    cache,
+    namespace, //
+};
 use std::path::Path;
 
 /// The folder in the cache of a unit.
@@ -25,7 +28,8 @@ pub(crate) fn save_headers(tree: &Tree, saved: &str, cached: &Path) -> Result {
     let Some(made) = namespace::folder().map(|own| own.join("tree")) else {
         return Ok(());
     };
-    for file in dependencies(saved) {
+    let is_below_tree = |path: &&str| !path.starts_with('/') && !path.contains("..");
+    for file in cache::inputs(saved).filter(is_below_tree) {
         if made.join(file).is_file() {
             copy(&tree.dir.join(file), &folder.join(file))?;
         }
@@ -59,31 +63,4 @@ fn copy(from: &Path, to: &Path) -> Result {
     }
     std::fs::copy(from, to).map_err(io_error_at(from))?;
     Ok(())
-}
-
-/// The dependencies of a unit that have a path below the tree.
-fn dependencies(saved: &str) -> impl Iterator<Item = &str> {
-    saved
-        .lines()
-        .skip_while(|line| !line.starts_with("deps_"))
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .map(|line| line.trim_end_matches('\\').trim())
-        .filter(|path| !path.starts_with(['/', '$']) && !path.contains(".."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dependencies_below_the_tree() {
-        let saved = "savedcmd_a/b.o := gcc -c -o a/b.o /s/a/b.c\n\nsource_a/b.o := /s/a/b.c\n\n\
-                     deps_a/b.o := \\\n    $(wildcard include/config/X) \\\n  /s/include/x.h \\\n  \
-                     a/made.h \\\n  include/generated/utsrelease.h \\\n\na/b.o: $(deps_a/b.o)\n";
-        assert_eq!(
-            dependencies(saved).collect::<Vec<_>>(),
-            ["a/made.h", "include/generated/utsrelease.h"]
-        );
-    }
 }

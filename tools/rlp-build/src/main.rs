@@ -12,6 +12,7 @@ mod assembly;
 mod boot_tables;
 mod btf;
 mod build;
+mod cache;
 mod check;
 mod cli;
 mod command;

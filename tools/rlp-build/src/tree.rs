@@ -6,16 +6,15 @@ use crate::command::{
     program,
     run, //
 };
-use crate::namespace;
 use crate::refusal::{
     io_error_at,
     tool_failure,
     Refusal,
     Result, //
 };
-use sha2::{
-    Digest,
-    Sha256, //
+use crate::{
+    cache,
+    namespace, //
 };
 use std::path::{
     Path,
@@ -44,6 +43,7 @@ impl Tree {
     pub(crate) fn cover(
         dir: &Path,
         source: Option<&Path>,
+        loader: &Path,
         cache: &Path,
         folder: &Path,
     ) -> Result<Self> {
@@ -85,16 +85,7 @@ impl Tree {
         let work = dir.join(".rlp-build");
         std::fs::create_dir_all(&work).map_err(io_error_at(&work))?;
 
-        // A compiled unit depends on the tree, its configuration and the kernel's version.
-        let config =
-            std::fs::read(dir.join(".config")).map_err(io_error_at(&dir.join(".config")))?;
-        let key = hex(&Sha256::new()
-            .chain_update(dir.as_os_str().as_encoded_bytes())
-            .chain_update(config)
-            .finalize());
-        let cache = cache.join(format!("{release}-{}", &key[..8]));
-        std::fs::create_dir_all(&cache).map_err(io_error_at(&cache))?;
-
+        let cache = cache::folder(cache, &release, &dir, &source, loader)?;
         let jobs = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             dir,
