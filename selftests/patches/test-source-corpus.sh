@@ -40,10 +40,13 @@ redirected() { # OBJECT FUNCTION
 		fail "$2 of $1 is not in enabled_functions"
 }
 
-names=() absent=0
+names=() functions=0 absent=0
 while IFS=$'\t' read -r name object function; do
-	load_patch "$name"
-	names+=("$name")
+	if ! is_loaded "$name"; then
+		load_patch "$name"
+		names+=("$name")
+	fi
+	functions=$((functions + 1))
 	if [[ $object == vmlinux ]] || is_loaded "$object"; then
 		expect_file "$RLP/$name/$object/patched" 1
 		redirected "$object" "$function"
@@ -51,7 +54,7 @@ while IFS=$'\t' read -r name object function; do
 		absent=$((absent + 1))
 	fi
 done <"$corpus/loads"
-pass "${#names[@]} patches, $absent of them for modules that are not here"
+pass "$functions functions by ${#names[@]} patches, $absent of them of modules that are not here"
 for name in "${names[@]}"; do
 	unload_patch "$name"
 done
