@@ -219,17 +219,18 @@ bool rlp_bpf_was_ever_watched(void)
 }
 
 /**
- * rlp_bpf_stay() - never return
+ * rlp_bpf_stay() - never return, if the stubs were ever attached
  *
  * Called while the loader is unloaded, if ftrace has shut itself down. ftrace changes no text
  * then, so the stubs stay attached, and their text must not be freed. The task sleeps like an idle
- * kthread, so it is not reported as hung.
+ * kthread, so it is not reported as hung. For objtool, the function may return: its prototype has
+ * no __noreturn, because the function returns in other configurations.
  *
  * Context: process context, sleeps for ever.
  */
 void rlp_bpf_stay(void)
 {
-	for (;;)
+	while (READ_ONCE(was_ever_watching))
 		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
 }
 
