@@ -25,8 +25,7 @@ use std::collections::BTreeSet;
 /// Sections that are not compared here. "objtool klp diff" finds changes of code and of data, and
 /// `crate::unnoticed` finds changes of the entries that belong to a function. The other sections
 /// are made from these, or have no effect.
-const OTHERS: [&str; 35] = [
-    ".BTF",
+const OTHERS: [&str; 34] = [
     ".altinstructions",
     ".annotate",
     ".bss",
