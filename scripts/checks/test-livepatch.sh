@@ -241,7 +241,8 @@ edit src_multi fs/proc/version.c "s/$shown"'/\
 		seq_puts(m, nr_running() < 1000 ? "few " : "many ");\
 	}\
 &/'
-# vmlinux gets a new function only, and a module calls it.
+# vmlinux gets a new function only, and a module calls it. The module also calls a function that is
+# exported in a namespace.
 edit src_export fs/proc/version.c \
 	's/^static int version_proc_show/void rlp_exported(struct seq_file *m);\
 void rlp_exported(struct seq_file *m)\
@@ -254,8 +255,11 @@ EXPORT_SYMBOL_GPL(rlp_exported);\
 edit src_export net/core/pktgen.c 's/^\tseq_puts\(seq, version\);/\
 	{\
 		extern void rlp_exported(struct seq_file *m);\
+		extern void dma_buf_put(void *);\
 \
 		rlp_exported(seq);\
+		if (!seq)\
+			dma_buf_put(seq);\
 	}\
 &/'
 edit src_dup crypto/proc.c 's/^\tseq_printf\(m, "name    /\tseq_puts(m, "live patched\\n");\n&/'

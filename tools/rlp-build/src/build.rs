@@ -156,7 +156,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
     }
     let mut shipped: BTreeSet<String> = same;
     let mut replaced = Vec::new();
-    let mut differences = Vec::new();
+    let (mut differences, mut namespaces) = (Vec::new(), BTreeSet::new());
     for (object, units) in &by_object {
         let module = match *object {
             "vmlinux" => None,
@@ -202,6 +202,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
                 function.name, function.place
             ));
         }
+        namespaces.extend(exports.namespaces(&Elf::read(file)?));
         replaced.extend(functions);
         differences.push(((*object).to_owned(), file.clone()));
     }
@@ -224,6 +225,7 @@ pub(crate) fn run(arguments: &Build) -> Result<u8> {
             &arguments.kernel.loader,
             &info,
             &differences,
+            &namespaces,
         )
     })?;
 

@@ -89,6 +89,25 @@ impl Exports {
         }
     }
 
+    /// The namespaces of the exported symbols that an object needs. A module must import them.
+    pub(crate) fn namespaces(&self, object: &Elf) -> BTreeSet<String> {
+        let needed: BTreeSet<_> = object
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.section == 0)
+            .map(|symbol| symbol.name.as_str())
+            .collect();
+        self.symvers
+            .lines()
+            .filter_map(|line| {
+                let fields: Vec<_> = line.split('\t').collect();
+                let (name, namespace) = (fields.get(1)?, *fields.get(4)?);
+                let is_imported = !namespace.is_empty() && !namespace.starts_with("module:");
+                (is_imported && needed.contains(name)).then(|| namespace.to_owned())
+            })
+            .collect()
+    }
+
     /// The text of Module.symvers for the units of an object, which need the symbols `wanted`.
     pub(crate) fn for_object(&self, image: &Image, wanted: &BTreeSet<String>) -> String {
         let mut text = self.symvers.clone();

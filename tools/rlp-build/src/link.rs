@@ -19,6 +19,7 @@ use crate::refusal::{
     Result, //
 };
 use crate::tree::Tree;
+use std::collections::BTreeSet;
 use std::path::{
     Path,
     PathBuf, //
@@ -62,13 +63,14 @@ impl Info {
     }
 }
 
-/// Links the module, and returns where it is.
+/// Links the module, which imports these namespaces, and returns where it is.
 pub(crate) fn module(
     tree: &Tree,
     objtool: &Objtool<'_>,
     loader: &Path,
     info: &Info,
     differences: &[(String, PathBuf)],
+    namespaces: &BTreeSet<String>,
 ) -> Result<PathBuf> {
     let folder = tree.folder("module")?;
     let init = tree.source.join("scripts/livepatch/init.c");
@@ -77,7 +79,7 @@ pub(crate) fn module(
         let path = folder.join(name);
         std::fs::write(&path, content).map_err(io_error_at(&path))
     };
-    write("init.c", init_code(&text, info)?)?;
+    write("init.c", init_code(&text, info, namespaces)?)?;
 
     let mut objects = vec!["init.o".to_owned()];
     for (object, file) in differences {
@@ -132,7 +134,7 @@ pub(crate) fn module(
 
 /// The kernel's init code, with this module's information in place of its own. The loader's header
 /// has `RLP_INFO()`: the loader shows these fields while the patch is loaded.
-fn init_code(text: &str, info: &Info) -> Result<String> {
+fn init_code(text: &str, info: &Info, namespaces: &BTreeSet<String>) -> Result<String> {
     let own = "MODULE_DESCRIPTION(\"Livepatch module\");";
     if !text.contains(own) {
         return Err(tool_failure(
@@ -145,6 +147,9 @@ fn init_code(text: &str, info: &Info) -> Result<String> {
     }
     if !info.cves.is_empty() {
         lines += &format!("RLP_INFO(cves, {});\n", quoted(&info.cves()));
+    }
+    for namespace in namespaces {
+        lines += &format!("MODULE_IMPORT_NS({});\n", quoted(namespace));
     }
     Ok(text.replace(own, &lines))
 }
