@@ -46,6 +46,10 @@ effect src_multi /proc/version "mark 4[0-9] few Linux version *"
 effect src_multi /proc/loadavg "mark 4[0-9] *"
 # A function that shares its name with other functions of the kernel.
 effect src_dup /proc/crypto "live patched*"
+# The loader finds a table that has a second name. The function is only called if there is a TPM.
+load_patch src_alias
+expect_file $RLP/src_alias/vmlinux/patched 1
+unload_patch src_alias
 # Functions on the hottest path, with constants that the kernel writes into its text at boot.
 effect src_hot /proc/version "lookups Linux version *"
 

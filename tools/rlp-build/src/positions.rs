@@ -42,6 +42,7 @@ use std::collections::{
     BTreeSet,
     HashMap, //
 };
+use std::iter;
 
 const PREFIX: &str = ".klp.sym.";
 /// The size of struct klp_func_ext, and where its sympos is.
@@ -106,8 +107,7 @@ impl Positions<'_> {
                 shifts.insert(index, offset);
                 (function, 0)
             } else if object == difference.object {
-                let found = self.position(original, &unit_of, &name, position)?;
-                (name, found)
+                self.shipped_name(original, &unit_of, &name, position)?
             } else if object == "vmlinux" {
                 let addr = self.kernel.names.global(&name);
                 let found = addr.and_then(|addr| self.kernel.names.position(&name, addr));
@@ -275,26 +275,47 @@ impl Positions<'_> {
         })
     }
 
-    /// The position, in the shipped object, of a symbol of the merged original.
-    fn position(
+    /// The name and the position, in the shipped object, of a symbol of the merged original. If the
+    /// shipped object does not have the name, the name is that of another symbol at the same place:
+    /// the kernel's build removes the aliases that `MODULE_DEVICE_TABLE()` makes.
+    fn shipped_name(
         &self,
         original: &Elf,
         unit_of: &HashMap<usize, usize>,
         name: &str,
         objtool_position: u64,
-    ) -> Result<u64> {
+    ) -> Result<(String, u64)> {
         let unknown = || Refusal::UnknownPlace {
             symbol: name.to_owned(),
         };
         let index = symbol_of(original, name, objtool_position).ok_or_else(unknown)?;
-        let addr = self.address(original, unit_of, index).ok_or_else(unknown)?;
+        for same in iter::once(index).chain(aliases(original, index)) {
+            if let Some(position) = self.position(original, unit_of, same)? {
+                return Ok((original.symbols[same].name.clone(), position));
+            }
+        }
+        Err(unknown().into())
+    }
+
+    /// The position, in the shipped object, of a symbol of the merged original. `None` if the
+    /// shipped object does not have the name at that place.
+    fn position(
+        &self,
+        original: &Elf,
+        unit_of: &HashMap<usize, usize>,
+        index: usize,
+    ) -> Result<Option<u64>> {
+        let Some(addr) = self.address(original, unit_of, index) else {
+            return Ok(None);
+        };
+        let name = &original.symbols[index].name;
         if self.image.is_freed(addr) {
             return Err(Refusal::Discarded {
-                function: name.to_owned(),
+                function: name.clone(),
             }
             .into());
         }
-        Ok(self.image.names.position(name, addr).ok_or_else(unknown)?)
+        Ok(self.image.names.position(name, addr))
     }
 
     /// Where a symbol of the merged original is in the image.
@@ -447,6 +468,21 @@ fn symbol_of(original: &Elf, name: &str, position: u64) -> Option<usize> {
     let mut globals = all.iter().filter(|(_, symbol)| !symbol.is_local());
     let (index, _) = globals.next()?;
     globals.next().is_none().then_some(*index)
+}
+
+/// The other symbols at the place of a symbol.
+fn aliases(original: &Elf, index: usize) -> impl Iterator<Item = usize> + '_ {
+    let symbol = &original.symbols[index];
+    let symbols = original.symbols.iter().enumerate();
+    symbols
+        .filter(move |(other, alias)| {
+            *other != index
+                && alias.is_defined()
+                && !alias.is_section()
+                && !alias.name.is_empty()
+                && (alias.section, alias.value) == (symbol.section, symbol.value)
+        })
+        .map(|(other, _)| other)
 }
 
 /// Adds the shift of a symbol to each relocation in objtool's lists that refers to the symbol.
