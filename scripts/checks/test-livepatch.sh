@@ -326,6 +326,10 @@ edit src_beside fs/proc/proc_sysctl.c '/^void retire_sysctl_set/,/^}/s/WARN_ON\(
 edit src_alias drivers/char/tpm/tpm_tis.c \
 	's/^\tif \(!aid \|\| aid->driver_data/\tif (!aid || !dev->driver || aid->driver_data/'
 
+# The function has a tracepoint, whose keys are in another unit of the module.
+edit src_trace fs/jbd2/commit.c \
+	'/^int jbd2_submit_inode_data/,/^}/s/^\ttrace_jbd2_submit/\tif (!journal)\n\t\treturn -EINVAL;\n&/'
+
 # The same code in a unit of vmlinux and in a unit of a module. Most of its statements make an entry
 # in one of the kernel's special sections.
 cat >"$test/declarations" <<'END'
@@ -544,6 +548,7 @@ for name in do_sysinfo.isra.0 filesystems_proc_show; do
 	result "the new $name has a cold part" has_symbol src_clones $name.cold
 done
 result "src_beside builds" replaces src_beside vmlinux rseq_debug_show retire_sysctl_set
+result "src_trace builds" replaces src_trace jbd2 jbd2_submit_inode_data
 result "src_sections builds" replaces src_sections pktgen pgctrl_show
 result "src_sections replaces functions of two objects" grep -q '"version_proc_show"' \
 	"$test/src_sections.proof.json"
@@ -588,7 +593,7 @@ END
 mapfile -t many < <(seq -f '--cve=CVE-2026-%05.0f' 1093)
 result "refused: too-long" refuses src_cmdline too-long "${many[@]}"
 # The guest needs the modules that are patched, and the modules that these need.
-for name in pktgen minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
+for name in pktgen jbd2 minix loop llc stp garp mrp 8021q dm_mod dm_bufio; do
 	result "the shipped module $name is unpacked" \
 		"$scripts/kernel/shipped-module" $name "$test/$name.ko"
 	result "the shipped module $name is there" test -s "$test/$name.ko"

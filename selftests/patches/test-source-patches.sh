@@ -137,6 +137,16 @@ unload_all() {
 	done
 }
 
+# The tracepoint of the function is left out. With it, the kernel would crash: it would read the key
+# of the tracepoint before the loader can find it.
+load_all jbd2
+load_patch src_trace
+expect_file $RLP/src_trace/jbd2/patched 1
+unload_patch src_trace
+unload_all jbd2
+expect_unchanged
+pass src_trace
+
 # The module has two functions with the same name, one for each version of the file system. The
 # patch replaces both. With the patch, a file has at most 8 blocks.
 le() { # BYTES NUMBER: print a little-endian number

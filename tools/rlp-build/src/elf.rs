@@ -330,6 +330,22 @@ impl Elf {
         parts(self) == parts(other)
     }
 
+    /// Changes the type of a symbol, also in the file's bytes.
+    pub(crate) fn set_kind(&mut self, index: usize, kind: u8) {
+        const ENTRY: usize = 24;
+        const INFO: usize = 4;
+
+        let symtab = |section: &&Section| section.kind == elf::SHT_SYMTAB;
+        let Some(symtab) = self.sections.iter().find(symtab) else {
+            return;
+        };
+        let place = symtab.offset + index * ENTRY + INFO;
+        if let Some(info) = self.data.get_mut(place) {
+            *info = *info & 0xf0 | kind;
+            self.symbols[index].kind = kind;
+        }
+    }
+
     /// The functions of an object that have a body.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (usize, &Symbol)> {
         self.symbols.iter().enumerate().filter(|(_, symbol)| {

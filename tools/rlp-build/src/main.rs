@@ -33,6 +33,7 @@ mod image;
 mod inlined;
 mod kallsyms;
 mod kernel_paths;
+mod keys;
 mod layout;
 mod link;
 mod listed;

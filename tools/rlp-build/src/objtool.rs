@@ -29,6 +29,7 @@ use crate::tree::Tree;
 use crate::units::Unit;
 use crate::{
     boot_tables,
+    keys,
     unnoticed, //
 };
 use std::collections::BTreeSet;
@@ -180,11 +181,13 @@ impl<'a> Objtool<'a> {
             self.check(module, file)?;
             run(self.klp("checksum").arg(file))?;
         }
-        let original = Elf::read(&original_file)?;
+        let mut original = Elf::read(&original_file)?;
         let mut marked = Elf::read(&patched_file)?;
         let mut notes = boot_tables::check(&original, &marked)?;
-        if unnoticed::mark(&original, &mut marked) {
-            std::fs::write(&patched_file, &marked.data).map_err(io_error_at(&patched_file))?;
+        unnoticed::mark(&original, &mut marked);
+        keys::set_types(&mut original, &mut marked);
+        for (file, object) in [(&original_file, &original), (&patched_file, &marked)] {
+            std::fs::write(file, &object.data).map_err(io_error_at(file))?;
         }
 
         let path = before.join("Module.symvers");
